@@ -1,0 +1,285 @@
+"""Graph-change events and the graph's schema: the one definition both sides of the log share.
+
+A batch of events travels as JSON from the client to the API and as MessagePack from the API to the
+worker; both are decoded into the same :mod:`msgspec` structs, so nothing that the API accepts can
+mean something else to the worker. See ``docs/decisions/0002-events-with-msgspec.md``.
+
+>>> batch = decode_json(b'[{"op": "upsert_edge", "src": 1, "dst": "b"}]')
+>>> batch[0].src
+'1'
+>>> decode_log(encode_log(batch)) == batch
+True
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+from msgspec import Meta, Struct
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+MAX_EVENTS = 10_000
+"""Events in one batch at most."""
+MAX_ID_BYTES = 256
+"""Length of a node id at most, in UTF-8 bytes."""
+MAX_LABEL_BYTES = 256
+"""Length of a class name at most, in UTF-8 bytes."""
+MAX_FEATURE_WIDTH = 65_536
+"""Width of a feature vector at most."""
+FLOAT32_MAX = 3.4028234663852886e38
+
+NodeId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES)] | int
+"""A node's name as sent. ``5`` and ``"5"`` name the same node: ids are compared as strings."""
+Label: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_LABEL_BYTES)] | int
+"""A class name as sent; compared as a string, like ids."""
+
+
+class SparseFeatures(Struct, frozen=True, forbid_unknown_fields=True):
+    """The non-zero entries of a feature vector; needs a declared feature width."""
+
+    indices: Annotated[list[Annotated[int, Meta(ge=0, lt=MAX_FEATURE_WIDTH)]], Meta(max_length=MAX_FEATURE_WIDTH)]
+    values: Annotated[list[float], Meta(max_length=MAX_FEATURE_WIDTH)]
+
+
+Features: TypeAlias = Annotated[list[float], Meta(min_length=1, max_length=MAX_FEATURE_WIDTH)] | SparseFeatures
+
+
+class UpsertNode(Struct, tag_field="op", tag="upsert_node", forbid_unknown_fields=True, omit_defaults=True):
+    """Create a node or update it; fields left out (or null) stay as they are."""
+
+    id: NodeId
+    x: Features | None = None
+    label: Label | None = None
+    ts: float | None = None
+
+
+class RemoveNode(Struct, tag_field="op", tag="remove_node", forbid_unknown_fields=True, omit_defaults=True):
+    """Remove a node with all its edges."""
+
+    id: NodeId
+
+
+class UpsertEdge(Struct, tag_field="op", tag="upsert_edge", forbid_unknown_fields=True, omit_defaults=True):
+    """Create an edge or update it; unknown endpoints are created without features.
+
+    A weight left out stays as it is, and is 1 for a new edge.
+    """
+
+    src: NodeId
+    dst: NodeId
+    weight: Annotated[float, Meta(gt=0)] | None = None
+    ts: float | None = None
+
+
+class RemoveEdge(Struct, tag_field="op", tag="remove_edge", forbid_unknown_fields=True, omit_defaults=True):
+    """Remove an edge."""
+
+    src: NodeId
+    dst: NodeId
+
+
+class LabelNode(Struct, tag_field="op", tag="label", forbid_unknown_fields=True, omit_defaults=True):
+    """The truth about a node, possibly long after it was predicted."""
+
+    id: NodeId
+    label: Label
+    ts: float | None = None
+
+
+Event: TypeAlias = UpsertNode | RemoveNode | UpsertEdge | RemoveEdge | LabelNode
+
+
+class GraphSchema(BaseModel):
+    """What a graph's events may look like; every field may be left to be found out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    feature_width: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_FEATURE_WIDTH,
+        description="Length of every node's feature vector. Undeclared: taken from the first features seen, then held.",
+    )
+    classes: tuple[str, ...] = Field(
+        default=(), description="Class names known from the start. Labels never seen before add to them."
+    )
+    directed: bool = Field(default=False, description="Whether messages pass along an edge in one direction only.")
+    edge_lifetime: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Edges leave this long after their last `ts`, in event time. Null: they stay.",
+    )
+
+    @field_validator("classes")
+    @classmethod
+    def _distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(classes)) != len(classes):
+            raise ValueError("class names must be distinct")
+        for name in classes:
+            if not 1 <= len(name.encode()) <= MAX_LABEL_BYTES:
+                raise ValueError(f"a class name must have 1 to {MAX_LABEL_BYTES} bytes")
+        return classes
+
+
+class EventProblem(Struct, frozen=True):
+    """What is wrong with one event of a batch."""
+
+    index: int
+    """Place of the event in its batch, from 0; -1 for the batch itself."""
+    field: str
+    """Dotted path inside the event (``x.indices``); empty for the event as a whole."""
+    message: str
+
+
+class InvalidEvents(ValueError):
+    """A batch that was refused as a whole, with everything that is wrong with it."""
+
+    def __init__(self, problems: Sequence[EventProblem]) -> None:
+        super().__init__(f"{len(problems)} invalid event(s), first: {problems[0].message}")
+        self.problems = tuple(problems)
+
+
+_json = msgspec.json.Decoder(list[Event])
+_raw_json = msgspec.json.Decoder(list[msgspec.Raw])
+_one_json = msgspec.json.Decoder(Event)
+_log = msgspec.msgpack.Decoder(list[Event])
+_log_encoder = msgspec.msgpack.Encoder()
+_PATH = re.compile(r"^(?P<message>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
+_NAMED_FIELD = re.compile(r"(?:required|unknown) field `(?P<field>[^`]*)`")
+
+
+def decode_json(body: bytes, feature_width: int | None = None) -> list[Event]:
+    """Decode and check a JSON array of events, ids and labels normalised to strings.
+
+    ``feature_width`` is the declared or held width, where there is one.
+
+    Raises:
+        InvalidEvents: naming index and field of every event that is wrong.
+    """
+    try:
+        batch = _json.decode(body)
+    except msgspec.MsgspecError as error:
+        raise InvalidEvents(_problems(body, error)) from None
+    return _checked(batch, body, feature_width)
+
+
+def decode_ndjson(body: bytes, feature_width: int | None = None) -> list[Event]:
+    """Like :func:`decode_json` for one event a line; empty lines are skipped."""
+    lines = [line for line in body.splitlines() if line.strip()]
+    try:
+        batch = [_one_json.decode(line) for line in lines]
+    except msgspec.MsgspecError:
+        raise InvalidEvents(_problems_of_items(lines)) from None
+    return _checked(batch, body, feature_width)
+
+
+def encode_log(batch: Sequence[Event]) -> bytes:
+    """The batch as it stands in the log: MessagePack of the checked events."""
+    return _log_encoder.encode(batch)
+
+
+def decode_log(payload: bytes) -> list[Event]:
+    """The inverse of :func:`encode_log`."""
+    return _log.decode(payload)
+
+
+def feature_width_of(batch: Iterable[Event]) -> int | None:
+    """Width of the first dense features in the batch; None where there are none."""
+    for event in batch:
+        if isinstance(event, UpsertNode) and isinstance(event.x, list):
+            return len(event.x)
+    return None
+
+
+def json_schema() -> tuple[dict[str, Any], dict[str, Any]]:
+    """JSON Schema of one event and of the components it refers to, for the OpenAPI document."""
+    (schema,), components = msgspec.json.schema_components([Event], ref_template="#/components/schemas/{name}")
+    return schema, components
+
+
+def _problems(body: bytes, error: msgspec.MsgspecError) -> list[EventProblem]:
+    try:
+        items = _raw_json.decode(body)
+    except msgspec.MsgspecError:
+        return [EventProblem(-1, "", _split(error)[1])]
+    return _problems_of_items([bytes(item) for item in items])
+
+
+def _problems_of_items(items: Sequence[bytes]) -> list[EventProblem]:
+    problems = []
+    for index, item in enumerate(items):
+        try:
+            _one_json.decode(item)
+        except msgspec.MsgspecError as error:
+            problems.append(EventProblem(index, *_split(error)))
+    return problems
+
+
+def _split(error: msgspec.MsgspecError) -> tuple[str, str]:
+    """Field path and message out of the decoder's one line."""
+    match = _PATH.match(str(error))
+    assert match is not None, "the pattern matches any text"
+    named = _NAMED_FIELD.search(match["message"])
+    return match["path"] or (named["field"] if named else ""), match["message"]
+
+
+def _checked(batch: list[Event], body: bytes, feature_width: int | None) -> list[Event]:
+    """Normalise in place what the decoder cannot, and refuse what it cannot see."""
+    if not batch:
+        raise InvalidEvents([EventProblem(-1, "", "a batch needs at least one event")])
+    problems: list[EventProblem] = []
+    width = feature_width if feature_width is not None else feature_width_of(batch)
+    for index, event in enumerate(batch):
+        if isinstance(event, UpsertEdge | RemoveEdge):
+            event.src, event.dst = str(event.src), str(event.dst)
+            if isinstance(event, UpsertEdge) and event.weight is not None and event.weight > FLOAT32_MAX:
+                problems.append(EventProblem(index, "weight", "the number does not fit into float32"))
+            continue
+        event.id = str(event.id)
+        if isinstance(event, LabelNode):
+            event.label = str(event.label)
+        elif isinstance(event, UpsertNode):
+            if event.label is not None:
+                event.label = str(event.label)
+            if event.x is not None:
+                found = _feature_problems(event.x, width, declared=feature_width is not None)
+                problems.extend(EventProblem(index, field, message) for field, message in found)
+    if not body.isascii() or b"\\u" in body:
+        problems.extend(_long_texts(batch))
+    if problems:
+        raise InvalidEvents(problems)
+    return batch
+
+
+def _long_texts(batch: Sequence[Event]) -> Iterator[EventProblem]:
+    """The decoder counts characters; the limit is in bytes."""
+    for index, event in enumerate(batch):
+        for field in ("id", "src", "dst", "label"):
+            text = getattr(event, field, None)
+            if isinstance(text, str) and len(text.encode()) > MAX_ID_BYTES:
+                yield EventProblem(index, field, f"longer than {MAX_ID_BYTES} bytes")
+
+
+def _feature_problems(
+    x: list[float] | SparseFeatures, width: int | None, *, declared: bool
+) -> Iterator[tuple[str, str]]:
+    if isinstance(x, list):
+        if width is not None and len(x) != width:
+            yield "x", f"{len(x)} features where this graph's nodes have {width}"
+        values, where = x, "x"
+    else:
+        if not declared:
+            yield "x", "sparse features need a declared width: PUT /schema with feature_width first"
+        elif width is not None and any(index >= width for index in x.indices):
+            yield "x.indices", f"an index is not below the feature width {width}"
+        if len(x.indices) != len(x.values):
+            yield "x", f"{len(x.indices)} indices but {len(x.values)} values"
+        if len(set(x.indices)) != len(x.indices):
+            yield "x.indices", "an index stands twice"
+        values, where = x.values, "x.values"
+    if values and (max(values) > FLOAT32_MAX or min(values) < -FLOAT32_MAX):
+        yield where, "a number does not fit into float32"

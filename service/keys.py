@@ -1,0 +1,90 @@
+"""Every Redis key and channel, in one place.
+
+The graph's name stands in braces, so that in a cluster all keys of a graph share one slot and one
+server-side script can touch them all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of one graph.
+
+    >>> Keys("default").log
+    'olad:{default}:log'
+    """
+
+    graph: str
+
+    def _key(self, name: str) -> str:
+        return f"olad:{{{self.graph}}}:{name}"
+
+    @property
+    def log(self) -> str:
+        """Stream: one entry a batch, fields ``events`` (MessagePack) and ``n``, or ``schema`` (JSON)."""
+        return self._key("log")
+
+    @property
+    def schema(self) -> str:
+        """String: the schema as JSON, the held feature width included."""
+        return self._key("schema")
+
+    @property
+    def appended(self) -> str:
+        """Counter: events ever appended to the log."""
+        return self._key("appended")
+
+    def idempotency(self, digest: str) -> str:
+        """String with expiry: ``<position> <digest of the body>`` of a batch sent with an Idempotency-Key."""
+        return self._key(f"idempotency:{digest}")
+
+    @property
+    def rejected(self) -> str:
+        """Stream, bounded: events that were accepted but could not be applied."""
+        return self._key("rejected")
+
+    @property
+    def served(self) -> str:
+        """Hash: what readers see.
+
+        ``position``, ``applied`` (events up to there), ``rejected_to`` (position up to which rejections are written);
+        once a model is published also ``version``, ``student``, ``classes`` (JSON array) and ``table``.
+        """
+        return self._key("served")
+
+    def predictions(self, table: str) -> str:
+        """Hash: node id to its float32 class probabilities; one a version and worker start."""
+        return self._key(f"predictions:{table}")
+
+    @property
+    def tables(self) -> str:
+        """Set: names of the prediction tables that exist."""
+        return self._key("tables")
+
+    @property
+    def starts(self) -> str:
+        """Counter: worker starts; part of a table's name."""
+        return self._key("starts")
+
+    @property
+    def watermark(self) -> str:
+        """Channel: the position readers can see, after each publication."""
+        return self._key("watermark")
+
+    @property
+    def heartbeat(self) -> str:
+        """String with expiry: there while the worker lives."""
+        return self._key("heartbeat")
+
+    @property
+    def status(self) -> str:
+        """String: the worker's last status report, JSON."""
+        return self._key("status")
+
+    @property
+    def metrics(self) -> str:
+        """String: the worker's metrics in Prometheus' text format."""
+        return self._key("metrics")

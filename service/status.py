@@ -1,0 +1,87 @@
+"""The worker's report about itself: written to Redis once a second, read by the API."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+
+class Score(BaseModel):
+    """Prequential score: predictions made at arrival, scored when the label came."""
+
+    scored: int = Field(description="Nodes scored so far.")
+    accuracy: float | None = Field(
+        description="Share of right predictions over all scored nodes; null before the first."
+    )
+    log_loss: float | None = Field(description="Mean negative log-probability of the true class over all scored nodes.")
+    accuracy_recent: float | None = Field(
+        description="Accuracy with forgetting: the last hundreds of nodes count most."
+    )
+    log_loss_recent: float | None = Field(description="Log-loss with forgetting.")
+
+
+class StudentStatus(BaseModel):
+    """One member of the group."""
+
+    name: str = Field(description="Name within the group, `sage` or `sage-2`.")
+    architecture: str = Field(description="Kind of network: `gcn`, `sage`, `gat`, `evolvegcn`.")
+    parameters: int = Field(description="Number of trained parameters.")
+    score: Score
+    served: bool = Field(description="Whether predictions come from this student now.")
+    served_since_version: int | None = Field(
+        description="First version of the current run of versions from this student."
+    )
+
+
+class GraphStatus(BaseModel):
+    """Size of the live graph."""
+
+    nodes: int
+    edges: int
+    labelled: int = Field(description="Nodes whose label is known.")
+    classes: tuple[str, ...]
+    feature_width: int | None
+
+
+class VersionStatus(BaseModel):
+    """A version of the served model, or one on its way."""
+
+    version: int
+    student: str
+    progress: float = Field(description="Share of its embedding and publication that is done; 1 for the served one.")
+    created_position: str = Field(description="Position of the log at which its weights were taken.")
+
+
+class LearningStatus(BaseModel):
+    """What training is at."""
+
+    steps: int
+    missing: tuple[str, ...] = Field(description="What is still missing before the first model can be published.")
+    losses: dict[str, float] = Field(description="Mean of each loss term over the last steps.")
+
+
+class CheckpointStatus(BaseModel):
+    """The newest checkpoint."""
+
+    position: str
+    written_at: float = Field(description="Unix time in seconds.")
+    path: str
+
+
+class WorkerStatus(BaseModel):
+    """Everything the worker says about itself."""
+
+    position: str = Field(description="Last log entry that is applied and visible in predictions.")
+    applied_events: int
+    rejected_events: int
+    started_at: float = Field(description="Unix time in seconds.")
+    updated_at: float = Field(description="Unix time in seconds.")
+    device: str
+    events_per_s: float
+    steps_per_s: float
+    graph: GraphStatus
+    learning: LearningStatus
+    served: VersionStatus | None
+    served_score: Score = Field(description="Score of what was served at each arrival, whichever student it came from.")
+    candidate: VersionStatus | None
+    students: tuple[StudentStatus, ...]
+    checkpoint: CheckpointStatus | None
