@@ -1,0 +1,45 @@
+// "Ask for a node": one GET /predict/{node}, shown as bars.
+
+import { byId, html } from "./dom.js";
+import { count, percent } from "./format.js";
+
+const SHOWN = 10;
+
+export function listen() {
+  byId("ask").addEventListener("submit", (event) => {
+    event.preventDefault();
+    ask(byId("node").value);
+  });
+}
+
+async function ask(node) {
+  const answer = byId("answer");
+  if (node === "." || node === "..") {
+    answer.replaceChildren(problem("A browser takes this id for a folder. Ask with POST /predict."));
+    return;
+  }
+  try {
+    const response = await fetch(`predict/${encodeURIComponent(node)}`, { signal: AbortSignal.timeout(10000) });
+    const body = await response.json();
+    answer.replaceChildren(...(response.ok ? prediction(body) : [problem(body.detail ?? body.title ?? `The API answered ${response.status}.`)]));
+  } catch (error) {
+    answer.replaceChildren(problem(`No answer: ${error.message}.`));
+  }
+}
+
+const problem = (text) => html("p", { class: "notice", "data-kind": "warn" }, text);
+
+function prediction({ node, label, probabilities, student, model_version: version, position, behind }) {
+  const ranked = Object.entries(probabilities).sort(([, a], [, b]) => b - a);
+  const bars = ranked.slice(0, SHOWN).flatMap(([name, share]) => [
+    html("span", { class: "name", title: name }, name),
+    html("span", { class: "track", "aria-hidden": "true" }, html("div", { style: { width: `${100 * share}%` } })),
+    html("span", {}, percent(share)),
+  ]);
+  const rest = ranked.length > SHOWN ? `${count(ranked.length - SHOWN)} less likely classes left out. ` : "";
+  return [
+    html("p", { class: "label" }, `${node} → ${label}`),
+    html("div", { class: "bars" }, bars),
+    html("p", { class: "quiet" }, `${rest}By ${student}, version ${version}, at position ${position}, ${count(behind)} events behind the log.`),
+  ];
+}

@@ -1,0 +1,25 @@
+const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const one = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+const NONE = "–";
+
+const known = (value) => typeof value === "number" && Number.isFinite(value);
+
+export const count = (value) => (known(value) ? whole.format(value) : NONE);
+export const rate = (value) => (known(value) ? (value >= 100 ? whole : one).format(value) : NONE);
+export const percent = (value) => (known(value) ? `${(100 * value).toFixed(1)} %` : NONE);
+export const loss = (value) => (known(value) ? (Math.abs(value) >= 0.001 || value === 0 ? value.toFixed(3) : value.toExponential(1)) : NONE);
+
+/** Seconds as a person would say them: `4 s`, `3 min`, `2 h 5 min`. */
+export function duration(seconds) {
+  if (!known(seconds)) return NONE;
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 100) return `${s} s`;
+  const minutes = Math.round(s / 60);
+  if (minutes < 60) return `${minutes} min`;
+  if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return `${Math.round(minutes / 1440)} days`;
+}
+
+/** Wall-clock time of `ms`, in the reader's own time zone. */
+export const clock = (ms, seconds = true) =>
+  new Date(ms).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: seconds ? "2-digit" : undefined });

@@ -1,0 +1,99 @@
+// What the page shows of one answer of /status and /students.
+
+import { DASHES, sample, sparkline } from "./chart.js";
+import { byId, html } from "./dom.js";
+import { count, duration, loss, percent, rate } from "./format.js";
+
+const LOSS_NAMES = {
+  supervised: "supervised: cross entropy on labels",
+  global: "global: KL to the group",
+  local: "local: fooling the next discriminator",
+  discriminator: "discriminators",
+};
+
+/** Line style of the student at `index` in the group. */
+export const studentStyle = (index) => ({ color: `var(--series-${(index % 8) + 1})`, dash: DASHES[(index + 1) % DASHES.length] });
+export const SERVED_STYLE = { color: "var(--ink)", dash: "", width: 3 };
+
+const tile = (name, value, more, { long = false, lead = false } = {}) =>
+  html("div", { class: lead ? "tile lead" : "tile" }, html("dt", {}, name), html("dd", { class: long ? "value long mono" : "value" }, value), html("dd", { class: "more" }, more));
+
+export function showTiles({ worker, log }) {
+  const { served, candidate, graph, checkpoint, served_score: score } = worker ?? {};
+  const waiting = candidate ? `version ${candidate.version} (${candidate.student}) on its way: ${percent(candidate.progress)}` : "";
+  byId("tiles").replaceChildren(
+    tile("Served accuracy, recent", percent(score?.accuracy_recent), `whole ${percent(score?.accuracy)} over ${count(score?.scored)} scored`, { lead: true }),
+    tile("Served version", served ? `${served.version} · ${served.student}` : "none yet", waiting, { lead: true }),
+    tile("Lag", `${count(log?.behind_events)} ${log?.behind_events === 1 ? "event" : "events"}`, `${count(worker?.applied_events)} of ${count(log?.appended_events)} applied`),
+    tile("Position", worker?.position ?? log?.position ?? "–", `log ends at ${log?.position ?? "–"}`, { long: true }),
+    tile("Events applied", `${rate(worker?.events_per_s)} /s`, `${count(worker?.applied_events)} in all`),
+    tile("Training steps", `${rate(worker?.steps_per_s)} /s`, `${count(worker?.learning.steps)} in all, on ${worker?.device ?? "–"}`),
+    tile("Graph", `${count(graph?.nodes)} nodes`, `${count(graph?.edges)} edges, ${count(graph?.labelled)} labelled, ${count(graph?.classes.length)} classes`),
+    tile(
+      "Checkpoint",
+      checkpoint ? `${duration(worker.updated_at - checkpoint.written_at)} old` : "none yet",
+      html("span", {}, checkpoint ? `at ${checkpoint.position} · ` : "", html("a", { href: "events/rejected" }, `${count(worker?.rejected_events)} rejected`)),
+    ),
+  );
+  byId("graph-line").textContent = worker ? `up ${duration(worker.updated_at - worker.started_at)}` : "";
+}
+
+/** The pill beside the title and the line above the tiles. */
+export function showState({ worker, heartbeat }) {
+  const missing = worker?.learning.missing ?? [];
+  if (!worker) say("warn", "No worker", "No worker has reported yet. Events are kept in the log; `olad worker` applies them.");
+  else if (!heartbeat) say("bad", "Worker silent", "The worker's heartbeat is gone: these are its last numbers. Events are kept in the log until it is back.");
+  else if (!worker.served) say("warn", "No model yet", `No model yet. Still missing: ${missing.join("; ") || "its first published version"}.`);
+  else say("good", "Serving", "");
+}
+
+export function showUnreachable(why, since) {
+  say("bad", "API unreachable", `The API has not answered since ${since}: ${why}. Asking again; the numbers below are old.`);
+}
+
+function say(state, short, long) {
+  byId("state").dataset.state = state;
+  byId("state-text").textContent = short;
+  const notice = byId("notice");
+  notice.hidden = !long;
+  notice.dataset.kind = state;
+  if (notice.textContent !== long) notice.textContent = long;
+}
+
+export function showStudents(students) {
+  const box = byId("students");
+  byId("students-now").textContent = students.length ? `${students.length} learning together` : "";
+  if (!students.length) {
+    box.replaceChildren(html("p", { class: "quiet" }, "No students yet: the worker makes them when it knows the width of the features."));
+    return;
+  }
+  const heads = ["Student", "Architecture", "Parameters", "Accuracy, recent", "whole", "Log-loss, recent", "whole", "Scored", "Served"];
+  const rows = students.map((student, index) => {
+    const { score } = student;
+    const numbers = [count(student.parameters), percent(score.accuracy_recent), percent(score.accuracy), loss(score.log_loss_recent), loss(score.log_loss), count(score.scored)];
+    const since = student.served ? [html("span", { class: "badge" }, "served"), ` since version ${student.served_since_version ?? "–"}`] : ["–"];
+    return html(
+      "tr",
+      { class: student.served ? "served" : null },
+      html("th", { scope: "row" }, sample(studentStyle(index)), student.name),
+      html("td", { class: "text" }, student.architecture),
+      numbers.map((text) => html("td", {}, text)),
+      html("td", {}, since),
+    );
+  });
+  const head = html("tr", {}, heads.map((name, index) => html("th", { scope: "col", class: index === 1 ? "text" : null }, name)));
+  box.replaceChildren(html("table", { class: "data" }, html("thead", {}, head), html("tbody", {}, rows)));
+}
+
+export function showTraining(worker, history) {
+  const losses = Object.entries(worker?.learning.losses ?? {});
+  byId("steps-now").textContent = worker ? `${count(worker.learning.steps)} steps` : "";
+  if (!losses.length) {
+    byId("losses").replaceChildren(html("p", { class: "quiet" }, "No training step yet: it starts with the first labels."));
+    return;
+  }
+  const rows = losses.map(([name, value]) =>
+    html("tr", {}, html("th", { scope: "row", title: LOSS_NAMES[name] ?? null }, name), html("td", {}, sparkline(history.series((past) => past.losses[name]))), html("td", {}, loss(value))),
+  );
+  byId("losses").replaceChildren(html("table", { class: "data" }, html("tbody", {}, rows)));
+}

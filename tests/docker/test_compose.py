@@ -1,0 +1,175 @@
+"""The container files: valid by the Compose specification's schema, and with the properties users rely on."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from service.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = ROOT / "docker-compose.yml"
+GPU = ROOT / "docker" / "gpu.compose.yml"
+DOCKERFILES = {"api": ROOT / "docker" / "api.Dockerfile", "worker": ROOT / "docker" / "worker.Dockerfile"}
+OURS = ("worker", "api")
+EVERY = ("redis", *OURS)
+
+
+def load(path: Path) -> dict[str, Any]:
+    loaded = yaml.safe_load(path.read_text())
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    return load(COMPOSE)
+
+
+@pytest.fixture(scope="module")
+def services(compose: dict[str, Any]) -> dict[str, Any]:
+    found = compose["services"]
+    assert set(found) == set(EVERY)
+    return dict(found)
+
+
+def instructions(path: Path) -> list[tuple[str, str]]:
+    """The instructions of a Dockerfile's last stage: name and the rest, continuation lines joined."""
+    text = re.sub(r"\\\n\s*", "", re.sub(r"^#.*\n", "", path.read_text(), flags=re.MULTILINE))
+    parsed = [(line.split(None, 1)[0], line.split(None, 1)[1]) for line in text.splitlines() if line.strip()]
+    last = max(index for index, (name, _) in enumerate(parsed) if name == "FROM")
+    return parsed[last:]
+
+
+def check_schema(*paths: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", *map(str, paths)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_both_files_follow_the_compose_specification() -> None:
+    result = check_schema(COMPOSE, GPU)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_schema_check_refuses_a_misspelt_key(tmp_path: Path) -> None:
+    broken = tmp_path / "docker-compose.yml"
+    broken.write_text(COMPOSE.read_text().replace("healthcheck:", "health_check:", 1))
+    result = check_schema(broken)
+    assert result.returncode != 0
+    assert "health_check" in result.stdout + result.stderr
+
+
+def test_one_port_is_published_and_only_on_loopback_unless_asked(services: dict[str, Any]) -> None:
+    published = {name: service.get("ports", []) for name, service in services.items()}
+    assert published == {"redis": [], "worker": [], "api": ["${OLAD_PUBLISH:-127.0.0.1:8000}:8000"]}
+
+
+def test_only_the_api_can_be_reached_from_outside(compose: dict[str, Any], services: dict[str, Any]) -> None:
+    assert compose["networks"]["inside"] == {"internal": True}
+    assert {name: set(service["networks"]) for name, service in services.items()} == {
+        "redis": {"inside"},
+        "worker": {"inside"},
+        "api": {"inside", "outside"},
+    }
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_service_is_restarted_checked_and_contained(services: dict[str, Any], name: str) -> None:
+    service = services[name]
+    assert service["restart"] == "unless-stopped"
+    assert service["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
+    assert service["init"] is True
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "stop_grace_period" in service
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_worker_and_api_start_when_redis_is_healthy(services: dict[str, Any], name: str) -> None:
+    assert services[name]["depends_on"] == {"redis": {"condition": "service_healthy"}}
+
+
+def test_redis_keeps_everything_and_evicts_nothing(services: dict[str, Any]) -> None:
+    command = services["redis"]["command"]
+    options = dict(zip(command[1::2], command[2::2], strict=True))
+    assert command[0] == "redis-server"
+    assert options["--appendonly"] == "yes"
+    assert options["--appendfsync"] == "everysec"
+    assert options["--maxmemory-policy"] == "noeviction"
+
+
+def test_log_and_checkpoints_live_in_named_volumes(compose: dict[str, Any], services: dict[str, Any]) -> None:
+    assert services["redis"]["volumes"] == ["redis-data:/data"]
+    assert services["worker"]["volumes"] == ["worker-data:/var/lib/olad"]
+    assert services["worker"]["environment"]["OLAD_DATA_DIR"] == "/var/lib/olad"
+    assert set(compose["volumes"]) == {"redis-data", "worker-data"}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_environment_is_made_of_settings_that_exist(services: dict[str, Any], name: str) -> None:
+    given = services[name]["environment"] | dict(re.findall(r"(OLAD_\w+)=(\S+)", DOCKERFILES[name].read_text()))
+    assert {variable.removeprefix("OLAD_").lower() for variable in given} <= set(Settings.model_fields)
+    Settings(**{variable.removeprefix("OLAD_").lower(): value for variable, value in given.items()})
+
+
+def test_redis_runs_as_its_own_user(services: dict[str, Any]) -> None:
+    assert services["redis"]["user"] == "redis"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_images_run_as_a_numbered_user_other_than_root(services: dict[str, Any], name: str) -> None:
+    users = [rest for instruction, rest in instructions(DOCKERFILES[name]) if instruction == "USER"]
+    assert users
+    assert all(re.fullmatch(r"[1-9]\d*:[1-9]\d*", user) for user in users)
+    assert "user" not in services[name]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_services_are_built_from_files_that_exist_and_run_the_command_line(services: dict[str, Any], name: str) -> None:
+    build = services[name]["build"]
+    assert (ROOT / build["context"] / build["dockerfile"]).resolve() == DOCKERFILES[name]
+    assert instructions(DOCKERFILES[name])[-1] == ("CMD", f'["olad", "{name}"]')
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_what_a_dockerfile_copies_exists_and_is_not_ignored(name: str) -> None:
+    ignore = (ROOT / ".dockerignore").read_text().splitlines()
+    allowed = {line.removeprefix("!") for line in ignore if line.startswith("!")}
+    copies = re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILES[name].read_text(), flags=re.MULTILINE)
+    copied = {source for line in copies for source in line.split()}
+    assert copied
+    assert copied <= allowed
+    assert all((ROOT / source).exists() for source in copied)
+
+
+def test_torch_is_for_the_cpu_by_default_and_only_in_the_worker(services: dict[str, Any]) -> None:
+    assert "ARG TORCH_VARIANT=cpu\n" in DOCKERFILES["worker"].read_text()
+    assert services["worker"]["build"]["args"] == {"TORCH_VARIANT": "${TORCH_VARIANT-cpu}"}
+    installs = re.findall(r"pip install .*", DOCKERFILES["api"].read_text())
+    assert installs
+    assert not any("torch" in line or "[" in line or "no-deps.txt" in line for line in installs)
+
+
+def test_the_torch_version_is_the_locked_one() -> None:
+    locked = re.search(r"^torch==(\S+)$", (ROOT / "requirements" / "lock.txt").read_text(), flags=re.MULTILINE)
+    built = re.search(r"^ARG TORCH_VERSION=(\S+)$", DOCKERFILES["worker"].read_text(), flags=re.MULTILINE)
+    assert locked is not None
+    assert built is not None
+    assert built[1] == locked[1]
+
+
+def test_the_gpu_file_gives_the_worker_one_gpu_and_another_torch() -> None:
+    override = load(GPU)
+    assert set(override) == {"services"}
+    assert set(override["services"]) == {"worker"}
+    worker = override["services"]["worker"]
+    (device,) = worker["deploy"]["resources"]["reservations"]["devices"]
+    assert device["capabilities"] == ["gpu"]
+    assert worker["environment"] == {"OLAD_DEVICE": "cuda"}
+    assert worker["build"]["args"] == {"TORCH_VARIANT": "${TORCH_VARIANT-}"}
