@@ -27,6 +27,10 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         default=Path("olad-data"), description="Directory for checkpoints and for the embedded Redis."
     )
+    data_home: Path | None = Field(
+        default=None,
+        description="Directory with datasets to replay by name. Unset: ../shared/data, then ./data.",
+    )
     host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port the API listens on.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

@@ -1,0 +1,1 @@
+"""Readers that turn a dataset into a stream of events."""

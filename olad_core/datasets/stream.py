@@ -1,0 +1,90 @@
+"""From arrivals to the batches that are sent: labels that follow late, and where a batch ends."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from olad_core.events import MAX_EVENTS, Event, LabelNode
+
+
+class UnreadableDataset(ValueError):
+    """A dataset that cannot be turned into events; the message names the source and what is wrong in it."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What becomes known at one moment.
+
+    Attributes:
+        events: the events in order; a node's own event stands before its edges.
+        node: the node that arrives with them; None where only edges or labels of older nodes do.
+        truth: node and class that the sender knows from now on, for scoring.
+    """
+
+    events: tuple[Event, ...]
+    node: str | None = None
+    truth: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The events of one POST, the nodes that arrive in it and the classes known from then on."""
+
+    events: tuple[Event, ...]
+    nodes: tuple[str, ...]
+    truths: tuple[tuple[str, str], ...]
+
+
+def delay_labels(arrivals: Iterable[Arrival], delay: int) -> Iterator[Arrival]:
+    """Send what is known of a node's class as a label event, once ``delay`` further nodes have arrived.
+
+    A class that becomes known only after that is sent at once. The labels of the last ``delay`` nodes are
+    never sent: the arrivals they wait for do not come.
+
+    >>> from olad_core.events import UpsertNode
+    >>> nodes = [Arrival((UpsertNode(id=name),), name, (name, "red")) for name in ("a", "b", "c")]
+    >>> [[type(event).__name__ for event in arrival.events] for arrival in delay_labels(nodes, 2)]
+    [['UpsertNode'], ['UpsertNode'], ['UpsertNode', 'LabelNode']]
+    """
+    place: dict[str, int] = {}
+    waiting: defaultdict[int, list[LabelNode]] = defaultdict(list)
+    for arrival in arrivals:
+        if arrival.node is not None:
+            place[arrival.node] = len(place)
+        now = len(place) - 1
+        if arrival.truth is not None:
+            node, label = arrival.truth
+            waiting[max(place.get(node, now) + delay, now)].append(LabelNode(id=node, label=label))
+        yield replace(arrival, events=arrival.events + tuple(waiting.pop(now, ())))
+
+
+def batched(arrivals: Iterable[Arrival], nodes: int, events: int = MAX_EVENTS) -> Iterator[Batch]:
+    """Group arrivals into batches of at most ``nodes`` arriving nodes and ``events`` events.
+
+    A node and the edges that come with it stay in one batch; only an arrival that is larger than a
+    whole batch is cut. Edges without a node join the batch before them.
+
+    >>> from olad_core.events import UpsertNode
+    >>> [batch.nodes for batch in batched([Arrival((UpsertNode(id=name),), name) for name in "abc"], nodes=2)]
+    [('a', 'b'), ('c',)]
+    """
+    held: list[Event] = []
+    arrived: list[str] = []
+    truths: list[tuple[str, str]] = []
+    for arrival in arrivals:
+        full = arrival.node is not None and len(arrived) >= nodes
+        if held and (full or len(held) + len(arrival.events) > events):
+            yield Batch(tuple(held), tuple(arrived), tuple(truths))
+            held, arrived, truths = [], [], []
+        held.extend(arrival.events)
+        if arrival.node is not None:
+            arrived.append(arrival.node)
+        if arrival.truth is not None:
+            truths.append(arrival.truth)
+        while len(held) > events:
+            yield Batch(tuple(held[:events]), tuple(arrived), tuple(truths))
+            held, arrived, truths = held[events:], [], []
+    if held:
+        yield Batch(tuple(held), tuple(arrived), tuple(truths))
