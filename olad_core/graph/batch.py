@@ -1,0 +1,196 @@
+"""One pass over a batch of events: nodes are created and removed, edge events become columns.
+
+The pass is in the order of the events and settles everything that a node's coming and going decides; what it leaves to
+the compiled loop is whether an edge is there. No row is used twice in one batch, so rows name nodes without ambiguity.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Sequence
+
+import numpy as np
+
+from olad_core.events import Event, LabelNode, RemoveEdge, RemoveNode, SparseFeatures, UpsertEdge, UpsertNode
+from olad_core.graph.changes import Rejection
+from olad_core.graph.kernels import REMOVE_EDGE, REMOVE_NODE, UPSERT_EDGE, Operations
+from olad_core.graph.node_ids import NodeIds
+
+SMALLEST_WEIGHT = float(np.finfo(np.float32).tiny)
+"""Weights are raised to this: a positive weight must not become 0, which stands for no edge."""
+
+
+class Batch:
+    """What a batch of events comes to, as far as nodes are concerned.
+
+    Attributes:
+        width: feature width held after the batch; None while unknown.
+        created: rows that were given out, in order, those freed again included.
+        freed: rows whose node was removed, in order.
+        removed: those of them that were there before the batch, with their ids.
+        features: last features of living rows.
+        labels: last class of living rows, in order of their last label event.
+        latest: greatest event time; minus infinity where no event has one.
+        rejected: events that could not be applied.
+    """
+
+    def __init__(
+        self, events: Sequence[Event], time: float, nodes: NodeIds, classes: dict[str, int], width: int | None
+    ) -> None:
+        self.width = width
+        self.created: list[int] = []
+        self.freed: list[int] = []
+        self.removed: dict[int, str] = {}
+        self.features: dict[int, list[float] | SparseFeatures] = {}
+        self.labels: dict[int, int] = {}
+        self.latest = -math.inf
+        self.rejected: list[Rejection] = []
+        self._nodes, self._classes, self._time = nodes, classes, time
+        self._fresh: set[int] = set()
+        self._events = events
+        self._index = array("q")
+        self._kind, self._weight, self._ts = array("B"), array("d"), array("d")
+        self._source, self._target = array("i"), array("i")
+        self._read()
+
+    def operations(self) -> Operations:
+        """The edge events that were not rejected, and the removals of nodes, in order."""
+        weight = np.maximum(np.frombuffer(self._weight), SMALLEST_WEIGHT)
+        return Operations(
+            kind=np.frombuffer(self._kind, np.uint8),
+            source=np.frombuffer(self._source, np.int32),
+            target=np.frombuffer(self._target, np.int32),
+            weight=weight.astype(np.float32),
+            time=np.frombuffer(self._ts),
+        )
+
+    def reject_absent(self, operations: Sequence[int]) -> None:
+        """Reject the removals of edges that were not there, given by their places among the operations."""
+        for at in operations:
+            event = self._events[self._index[at]]
+            assert isinstance(event, RemoveEdge)
+            self._reject_unknown_edge(self._index[at], event)
+        self.rejected.sort(key=lambda rejection: rejection.index)
+
+    def _read(self) -> None:
+        handlers = {
+            UpsertEdge: self._upsert_edge,
+            RemoveEdge: self._remove_edge,
+            UpsertNode: self._upsert_node,
+            RemoveNode: self._remove_node,
+            LabelNode: self._label_node,
+        }
+        for index, event in enumerate(self._events):
+            handlers[type(event)](index, event)  # type: ignore[operator]
+        if self._ts:
+            # Removals stand in this column with no time, that is minus infinity.
+            self.latest = max(self.latest, float(np.frombuffer(self._ts).max()))
+
+    def _operation(self, index: int, kind: int, source: int, target: int) -> None:
+        self._index.append(index)
+        self._kind.append(kind)
+        self._source.append(source)
+        self._target.append(target)
+
+    def _removal(self, index: int, kind: int, source: int, target: int) -> None:
+        self._weight.append(math.nan)
+        self._ts.append(-math.inf)
+        self._operation(index, kind, source, target)
+
+    def _upsert_edge(self, index: int, event: UpsertEdge) -> None:
+        row_of = self._nodes.row_of
+        source, target = row_of.get(event.src), row_of.get(event.dst)  # type: ignore[arg-type]
+        if source is None or target is None:
+            ends = str(event.src), str(event.dst)
+            for node in ends:
+                if node in self._nodes.removed:
+                    return self._reject_removed(index, event, node)
+            source, target = self._row_or_new(ends[0]), self._row_or_new(ends[1])
+        weight, ts = event.weight, event.ts
+        self._weight.append(math.nan if weight is None else weight)
+        self._ts.append(self._time if ts is None else ts)
+        return self._operation(index, UPSERT_EDGE, source, target)
+
+    def _remove_edge(self, index: int, event: RemoveEdge) -> None:
+        ends = str(event.src), str(event.dst)
+        source, target = self._nodes.row_of.get(ends[0]), self._nodes.row_of.get(ends[1])
+        if source is not None and target is not None:
+            return self._removal(index, REMOVE_EDGE, source, target)
+        for node in ends:
+            if node in self._nodes.removed:
+                return self._reject_removed(index, event, node)
+        return self._reject_unknown_edge(index, event)
+
+    def _upsert_node(self, index: int, event: UpsertNode) -> None:
+        problem = None if event.x is None else self._feature_problem(event.x)
+        if problem is not None:
+            return self._reject(index, event, "feature-width", problem)
+        row = self._row_or_new(str(event.id))
+        if event.x is not None:
+            if isinstance(event.x, list):
+                self.width = len(event.x)
+            self.features[row] = event.x
+        if event.label is not None:
+            self._set_label(row, str(event.label))
+        return self._see(event.ts)
+
+    def _remove_node(self, index: int, event: RemoveNode) -> None:
+        node = str(event.id)
+        if node not in self._nodes.row_of:
+            return self._reject_missing(index, event, node)
+        row = self._nodes.remove(node)
+        self.freed.append(row)
+        if row not in self._fresh:
+            self.removed[row] = node
+        self.features.pop(row, None)
+        self.labels.pop(row, None)
+        return self._removal(index, REMOVE_NODE, row, row)
+
+    def _label_node(self, index: int, event: LabelNode) -> None:
+        node = str(event.id)
+        row = self._nodes.row_of.get(node)
+        if row is None:
+            return self._reject_missing(index, event, node)
+        self._set_label(row, str(event.label))
+        return self._see(event.ts)
+
+    def _row_or_new(self, node: str) -> int:
+        row = self._nodes.row_of.get(node)
+        if row is None:
+            row = self._nodes.create(node)
+            self.created.append(row)
+            self._fresh.add(row)
+        return row
+
+    def _set_label(self, row: int, label: str) -> None:
+        self.labels.pop(row, None)
+        self.labels[row] = self._classes.setdefault(label, len(self._classes))
+
+    def _see(self, ts: float | None) -> None:
+        self.latest = max(self.latest, self._time if ts is None else ts)
+
+    def _feature_problem(self, x: list[float] | SparseFeatures) -> str | None:
+        if isinstance(x, list):
+            if self.width is not None and len(x) != self.width:
+                return f"{len(x)} features where this graph's nodes have {self.width}"
+        elif self.width is None:
+            return "sparse features need a declared width, and this graph has none"
+        elif x.indices and max(x.indices) >= self.width:
+            return f"index {max(x.indices)} is not below the feature width {self.width}"
+        return None
+
+    def _reject(self, index: int, event: Event, reason: str, detail: str) -> None:
+        self.rejected.append(Rejection(index, str(event.__struct_config__.tag), reason, detail))
+
+    def _reject_removed(self, index: int, event: Event, node: str) -> None:
+        self._reject(index, event, "removed-node", f"node {node!r} was removed; an upsert_node brings it back")
+
+    def _reject_missing(self, index: int, event: Event, node: str) -> None:
+        if node in self._nodes.removed:
+            self._reject_removed(index, event, node)
+        else:
+            self._reject(index, event, "unknown-node", f"there is no node {node!r}")
+
+    def _reject_unknown_edge(self, index: int, event: RemoveEdge) -> None:
+        self._reject(index, event, "unknown-edge", f"there is no edge from {str(event.src)!r} to {str(event.dst)!r}")

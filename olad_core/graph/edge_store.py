@@ -1,0 +1,265 @@
+"""Owner of the edge arrays: gives the compiled loops room to work in, and keeps their memory in bounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.graph import kernels
+from olad_core.graph.changes import Arcs, net_arcs
+from olad_core.graph.kernels import Edges, Graph, Int64s, Log, Operations, Queue, Slabs, UInt8s
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+
+_PER_EDGE = ("key", "time", "place_source", "place_target")
+FULLEST = 0.6
+"""Load of the hash table at most."""
+FEWEST = 1024
+"""Smallest number of slots, of pool places and of log entries that memory is taken for."""
+
+
+class EdgeStore:
+    """Edges between rows, found by their ends in O(1), with each row's neighbours contiguous in memory.
+
+    About 70 bytes an undirected edge; every change costs amortised O(1) (an expiring edge O(log edges) once).
+    """
+
+    def __init__(self, *, directed: bool, rows: int) -> None:
+        self.directed = directed
+        self._edges = _empty_edges(FEWEST)
+        self.incoming = _empty_slabs(rows, FEWEST)
+        self.outgoing = _empty_slabs(rows, FEWEST) if directed else self.incoming
+        self.in_weight = np.zeros(rows)
+        self._queue: Queue | None = None
+        self._log = _empty_log(FEWEST)
+
+    @property
+    def count(self) -> int:
+        """Number of edges."""
+        return int(self._edges.in_use[0])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held for edges and adjacency."""
+        slabs = (self.incoming, self.outgoing) if self.directed else (self.incoming,)
+        held = [self._edges, *slabs] + ([self._queue] if self._queue is not None else [])
+        return sum(array.nbytes for group in held for array in group)
+
+    def reserve_rows(self, rows: int) -> None:
+        """Make room for rows ``0 .. rows - 1``."""
+        self.in_weight = lengthened(self.in_weight, rows)
+        self.incoming = _with_rows(self.incoming, rows)
+        self.outgoing = _with_rows(self.outgoing, rows) if self.directed else self.incoming
+
+    def run(self, operations: Operations) -> Int64s:
+        """Carry out a batch's operations in order.
+
+        Returns:
+            The places among the operations of removals of edges that were not there.
+        """
+        upserts = int(np.count_nonzero(operations.kind == kernels.UPSERT_EDGE))
+        self._reserve_edges(upserts)
+        absent: UInt8s = np.zeros(operations.kind.size, np.uint8)
+        done = 0
+        while done < operations.kind.size:
+            done = kernels.run_operations(self._graph(), operations, done, absent)
+            if done < operations.kind.size:
+                self._reserve_log()
+                if operations.kind[done] == kernels.UPSERT_EDGE:
+                    self._reserve_places(int(operations.source[done]), int(operations.target[done]))
+        return np.flatnonzero(absent)
+
+    def expire(self, before: float) -> int:
+        """Remove the edges whose time is smaller than ``before``; their number."""
+        removed = 0
+        queue = self._tracked()
+        while queue.size[0] > 0 and queue.time[0] < before:
+            removed += kernels.run_expiry(self._graph(), before)
+            self._reserve_log()
+        return removed
+
+    def track_ages(self, wanted: bool) -> None:
+        """Keep the queue that :meth:`expire` needs, or give it up."""
+        self._queue = None
+        if wanted:
+            self._tracked()
+
+    def take_changes(self) -> Arcs:
+        """Net change per arc since the last call."""
+        size = int(self._log.size[0])
+        arcs = net_arcs(self._log.key[:size], self._log.before[:size], self._log.after[:size], directed=self.directed)
+        self._log.size[0] = 0
+        if self._log.key.size > 2 * max(size, FEWEST):
+            self._log = _empty_log(max(size, FEWEST))
+        return arcs
+
+    def state(self, rows: int) -> dict[str, npt.NDArray[np.generic]]:
+        """Copies of everything that decides about the future, for the first ``rows`` rows."""
+        count = self.count
+        state: dict[str, npt.NDArray[np.generic]] = {"in_weight": self.in_weight[:rows].copy()}
+        for name in _PER_EDGE:
+            state[f"edge_{name}"] = getattr(self._edges, name)[:count].copy()
+        for side, slabs in (("incoming", self.incoming), ("outgoing", self.outgoing)):
+            if side == "incoming" or self.directed:
+                at = slab_places(slabs, np.arange(rows))
+                state[f"{side}_length"] = slabs.length[:rows].copy()
+                state[f"{side}_neighbour"] = slabs.neighbour[at]
+                state[f"{side}_weight"] = slabs.weight[at]
+        return state
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, npt.NDArray[np.generic]], *, directed: bool, rows: int) -> EdgeStore:
+        """The inverse of :meth:`state`, with room for ``rows`` rows."""
+        store = cls(directed=directed, rows=rows)
+        count = state["edge_key"].size
+        store._edges = _empty_edges(max(count, FEWEST))
+        for name in _PER_EDGE:
+            getattr(store._edges, name)[:count] = state[f"edge_{name}"]
+        store._edges.in_use[0] = count
+        kernels.fill_table(store._edges)
+        store.in_weight[: state["in_weight"].size] = state["in_weight"]
+        store.incoming = _slabs_from_state(state, "incoming", rows)
+        store.outgoing = _slabs_from_state(state, "outgoing", rows) if directed else store.incoming
+        return store
+
+    def _graph(self) -> Graph:
+        queue = self._queue if self._queue is not None else _NO_QUEUE
+        expiring = self._queue is not None
+        return Graph(
+            self._edges, self.outgoing, self.incoming, self.in_weight, queue, self._log, self.directed, expiring
+        )
+
+    def _reserve_edges(self, more: int) -> None:
+        count = self.count
+        if count + more > self._edges.key.size:
+            slots = max(count + more, self._edges.key.size * 3 // 2)
+            names = ("key", "time", "place_source", "place_target")
+            self._edges = self._edges._replace(
+                **{name: lengthened(getattr(self._edges, name), slots) for name in names}
+            )
+        if count + more > FULLEST * self._edges.table.size:
+            self._edges = self._edges._replace(table=_empty_table(count + more))
+            kernels.fill_table(self._edges)
+        if self._queue is not None and self._queue.size[0] + more > self._queue.time.size:
+            if self._queue.size[0] > 2 * count:
+                self._queue = None
+            self._queue = _with_entries(self._tracked(), more)
+
+    def _tracked(self) -> Queue:
+        """The queue; built from the edges where there is none."""
+        if self._queue is None:
+            count = self.count
+            times, keys = self._edges.time[:count], self._edges.key[:count]
+            order = np.lexsort((keys, times))
+            self._queue = Queue(times[order], keys[order], np.array([count]))
+        return self._queue
+
+    def _reserve_log(self) -> None:
+        if self._log.size[0] == self._log.key.size:
+            size = 2 * self._log.key.size
+            key, before, after, used = self._log
+            self._log = Log(lengthened(key, size), lengthened(before, size), lengthened(after, size), used)
+
+    def _reserve_places(self, source: int, target: int) -> None:
+        """Make room in the pools for one more neighbour of each of the two."""
+        self.incoming = _with_places(self.incoming, source, target)
+        self.outgoing = _with_places(self.outgoing, source, target) if self.directed else self.incoming
+
+
+def lengthened(array: npt.NDArray[_Scalar], size: int) -> npt.NDArray[_Scalar]:
+    """The array, followed by zeros up to ``size`` along the first axis."""
+    if array.shape[0] >= size:
+        return array
+    longer = np.zeros((size, *array.shape[1:]), array.dtype)
+    longer[: array.shape[0]] = array
+    return longer
+
+
+def slab_places(slabs: Slabs, rows: Int64s) -> Int64s:
+    """Places of the pool where the rows' neighbours stand, row after row."""
+    lengths = slabs.length[rows].astype(np.int64)
+    ends = np.cumsum(lengths)
+    total = int(ends[-1]) if rows.size else 0
+    return np.repeat(slabs.offset[rows] - ends + lengths, lengths) + np.arange(total)
+
+
+_NO_QUEUE = Queue(np.empty(0), np.empty(0, np.int64), np.zeros(1, np.int64))
+
+
+def _empty_table(entries: int) -> kernels.Int32s:
+    return np.full(1 << math.ceil(math.log2(max(entries, FEWEST) / FULLEST)), -1, np.int32)
+
+
+def _empty_edges(slots: int) -> Edges:
+    return Edges(
+        key=np.empty(slots, np.int64),
+        time=np.empty(slots),
+        place_source=np.empty(slots, np.int32),
+        place_target=np.empty(slots, np.int32),
+        table=_empty_table(slots),
+        in_use=np.zeros(1, np.int64),
+    )
+
+
+def _empty_slabs(rows: int, places: int) -> Slabs:
+    return Slabs(
+        offset=np.zeros(rows, np.int64),
+        length=np.zeros(rows, np.int32),
+        capacity=np.zeros(rows, np.int32),
+        neighbour=np.empty(places, np.int32),
+        weight=np.empty(places, np.float32),
+        used=np.zeros(2, np.int64),
+    )
+
+
+def _empty_log(size: int) -> Log:
+    return Log(np.empty(size, np.int64), np.empty(size, np.float32), np.empty(size, np.float32), np.zeros(1, np.int64))
+
+
+def _with_entries(queue: Queue, more: int) -> Queue:
+    size = max(int(queue.size[0]) + more, queue.time.size * 3 // 2)
+    return Queue(lengthened(queue.time, size), lengthened(queue.key, size), queue.size)
+
+
+def _with_rows(slabs: Slabs, rows: int) -> Slabs:
+    return slabs._replace(
+        offset=lengthened(slabs.offset, rows),
+        length=lengthened(slabs.length, rows),
+        capacity=lengthened(slabs.capacity, rows),
+    )
+
+
+def _with_places(slabs: Slabs, source: int, target: int) -> Slabs:
+    """The slabs with room in the pool for one more neighbour of each of the two rows."""
+    most = 2 * int(slabs.capacity[source]) + 2 * int(slabs.capacity[target]) + 2 * kernels.FIRST_CAPACITY
+    used, given_up = (int(number) for number in slabs.used)
+    pool = slabs.neighbour.size
+    if used + most <= pool:
+        return slabs
+    rows = slabs.length.size
+    # Moving all slabs costs the rows and the pool once: only worth it for as many given-up places.
+    if 4 * given_up > pool and given_up > rows:
+        moved = _empty_slabs(rows, (used - given_up) * 5 // 4 + most)
+        kernels.move_slabs(slabs, moved, rows)
+        return moved
+    size = max(used + most, pool * 3 // 2)
+    return slabs._replace(neighbour=lengthened(slabs.neighbour, size), weight=lengthened(slabs.weight, size))
+
+
+def _slabs_from_state(state: Mapping[str, npt.NDArray[np.generic]], side: str, rows: int) -> Slabs:
+    """Slabs as the state has them, in a pool of their own."""
+    length = state[f"{side}_length"].astype(np.int32)
+    ends = np.cumsum(length, dtype=np.int64)
+    packed = _empty_slabs(length.size, 0)._replace(
+        offset=ends - length,
+        length=length,
+        neighbour=state[f"{side}_neighbour"].astype(np.int32),
+        weight=state[f"{side}_weight"].astype(np.float32),
+    )
+    slabs = _empty_slabs(rows, 2 * packed.neighbour.size + kernels.FIRST_CAPACITY * length.size + FEWEST)
+    kernels.move_slabs(packed, slabs, length.size)
+    return slabs

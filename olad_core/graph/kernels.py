@@ -1,0 +1,435 @@
+"""The compiled loops over edges: hash index, adjacency slabs, expiry queue, and the run through a batch's operations.
+
+Arrays travel in named tuples; a one-element array stands for a number that a loop changes. Nothing here allocates:
+a loop that runs out of room returns, the caller (:mod:`olad_core.graph.edge_store`) makes room and goes on.
+
+An edge's key is ``source << 32 | target``; in an undirected graph the smaller row comes first.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.graph.compiled import compiled
+
+Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
+Float32s = npt.NDArray[np.float32]
+Float64s = npt.NDArray[np.float64]
+UInt8s = npt.NDArray[np.uint8]
+Integer: TypeAlias = int | np.integer[Any]
+Number: TypeAlias = float | np.floating[Any]
+
+UPSERT_EDGE, REMOVE_EDGE, REMOVE_NODE = 0, 1, 2
+FIRST_CAPACITY = 4
+"""Places in a node's first slab."""
+CANCELLATION = 2.0**-12
+"""A sum that falls to less than this part of itself has lost digits and is summed anew."""
+
+
+class Edges(NamedTuple):
+    """One slot an edge, without holes: slots ``0 .. in_use[0] - 1`` are in use.
+
+    ``place_source`` is where the edge stands in the slab of its source, ``place_target`` in that of its target.
+    ``table`` is an open-addressing hash table from key to slot, -1 where free, a power of two long.
+    """
+
+    key: Int64s
+    time: Float64s
+    place_source: Int32s
+    place_target: Int32s
+    table: Int32s
+    in_use: Int64s
+
+
+class Slabs(NamedTuple):
+    """Every row's neighbours, contiguous in one pool, with room to grow.
+
+    ``used`` holds the first free place of the pool and the number of places given up before it.
+    """
+
+    offset: Int64s
+    length: Int32s
+    capacity: Int32s
+    neighbour: Int32s
+    weight: Float32s
+    used: Int64s
+
+
+class Queue(NamedTuple):
+    """Binary heap of (time, key), smallest first. An entry counts while the edge still has that time."""
+
+    time: Float64s
+    key: Int64s
+    size: Int64s
+
+
+class Log(NamedTuple):
+    """Weight changes in the order they happened; weight 0 stands for no edge."""
+
+    key: Int64s
+    before: Float32s
+    after: Float32s
+    size: Int64s
+
+
+class Graph(NamedTuple):
+    """All that the loops work on. Undirected: ``outgoing`` and ``incoming`` are the same arrays."""
+
+    edges: Edges
+    outgoing: Slabs
+    incoming: Slabs
+    in_weight: Float64s
+    queue: Queue
+    log: Log
+    directed: bool
+    expiring: bool
+
+
+class Operations(NamedTuple):
+    """What a batch does to edges, in order. NaN weight: keep, or 1 for a new edge. ``source`` is the node removed."""
+
+    kind: UInt8s
+    source: Int32s
+    target: Int32s
+    weight: Float32s
+    time: Float64s
+
+
+@compiled
+def _home(key: Integer, mask: Integer) -> Integer:
+    mixed = np.uint64(key)
+    mixed ^= mixed >> np.uint64(32)
+    mixed *= np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= mixed >> np.uint64(29)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(32)
+    return np.int64(mixed & np.uint64(mask))
+
+
+@compiled
+def _find(edges: Edges, key: Integer) -> Integer:
+    """Place of the key in the hash table, -1 where it is not."""
+    mask = edges.table.size - 1
+    at = _home(key, mask)
+    while edges.table[at] >= 0:
+        if edges.key[edges.table[at]] == key:
+            return at
+        at = (at + 1) & mask
+    return -1
+
+
+@compiled
+def _enter(edges: Edges, slot: Integer) -> None:
+    mask = edges.table.size - 1
+    at = _home(edges.key[slot], mask)
+    while edges.table[at] >= 0:
+        at = (at + 1) & mask
+    edges.table[at] = slot
+
+
+@compiled
+def _erase(edges: Edges, hole: Integer) -> None:
+    """Free a place of the hash table, moving back the entries that were pushed on by it."""
+    mask = edges.table.size - 1
+    at = (hole + 1) & mask
+    while edges.table[at] >= 0:
+        home = _home(edges.key[edges.table[at]], mask)
+        if ((at - home) & mask) >= ((at - hole) & mask):
+            edges.table[hole] = edges.table[at]
+            hole = at
+        at = (at + 1) & mask
+    edges.table[hole] = -1
+
+
+@compiled
+def fill_table(edges: Edges) -> None:
+    """Enter every edge into an empty hash table."""
+    for slot in range(edges.in_use[0]):
+        _enter(edges, slot)
+
+
+@compiled
+def _growth(slabs: Slabs, row: Integer) -> Integer:
+    """Places of the pool that one more neighbour of this row takes."""
+    if slabs.length[row] < slabs.capacity[row]:
+        return 0
+    return np.int64(2 * np.int64(slabs.capacity[row]) if slabs.capacity[row] > 0 else FIRST_CAPACITY)
+
+
+@compiled
+def _append(slabs: Slabs, row: Integer, neighbour: Integer, weight: Number) -> Integer:
+    """Add a neighbour, in a larger slab if need be; its place in the slab. There must be room in the pool."""
+    growth = _growth(slabs, row)
+    if growth > 0:
+        start, old = slabs.used[0], slabs.offset[row]
+        for place in range(slabs.length[row]):
+            slabs.neighbour[start + place] = slabs.neighbour[old + place]
+            slabs.weight[start + place] = slabs.weight[old + place]
+        slabs.used[0] += growth
+        slabs.used[1] += slabs.capacity[row]
+        slabs.offset[row] = start
+        slabs.capacity[row] = growth
+    end = np.int64(slabs.length[row])
+    slabs.neighbour[slabs.offset[row] + end] = neighbour
+    slabs.weight[slabs.offset[row] + end] = weight
+    slabs.length[row] += 1
+    return end
+
+
+@compiled
+def _take_out(graph: Graph, slabs: Slabs, row: Integer, place: Integer, as_source: bool) -> None:
+    """Take a neighbour out of a slab; the last one moves into its place, and its edge learns of it."""
+    last = slabs.length[row] - 1
+    slabs.length[row] = last
+    if place == last:
+        return
+    offset = slabs.offset[row]
+    moved = np.int64(slabs.neighbour[offset + last])
+    slabs.neighbour[offset + place] = moved
+    slabs.weight[offset + place] = slabs.weight[offset + last]
+    source, target = (row, moved) if as_source else (moved, row)
+    if not graph.directed and source > target:
+        source, target = target, source
+    slot = graph.edges.table[_find(graph.edges, (source << 32) | target)]
+    if as_source if graph.directed else row == source:
+        graph.edges.place_source[slot] = place
+    if not as_source if graph.directed else row == target:
+        graph.edges.place_target[slot] = place
+
+
+@compiled
+def _reweigh(graph: Graph, row: Integer, before: Number, after: Number) -> None:
+    """Bring the row's sum of weights up to date, the slab being so already."""
+    slabs = graph.incoming
+    total = graph.in_weight[row] - before + after
+    if slabs.length[row] == 0:
+        total = 0.0
+    elif total < graph.in_weight[row] * CANCELLATION:
+        total = 0.0
+        for place in range(slabs.offset[row], slabs.offset[row] + slabs.length[row]):
+            total += slabs.weight[place]
+    graph.in_weight[row] = total
+
+
+@compiled
+def _record(log: Log, key: Integer, before: Number, after: Number) -> None:
+    at = log.size[0]
+    log.key[at] = key
+    log.before[at] = before
+    log.after[at] = after
+    log.size[0] = at + 1
+
+
+@compiled
+def _earlier(queue: Queue, left: Integer, right: Integer) -> bool:
+    if queue.time[left] != queue.time[right]:
+        return bool(queue.time[left] < queue.time[right])
+    return bool(queue.key[left] < queue.key[right])
+
+
+@compiled
+def _swap(queue: Queue, left: Integer, right: Integer) -> None:
+    queue.time[left], queue.time[right] = queue.time[right], queue.time[left]
+    queue.key[left], queue.key[right] = queue.key[right], queue.key[left]
+
+
+@compiled
+def _push(queue: Queue, time: Number, key: Integer) -> None:
+    at = queue.size[0]
+    queue.time[at] = time
+    queue.key[at] = key
+    queue.size[0] = at + 1
+    while at > 0 and _earlier(queue, at, (at - 1) >> 1):
+        _swap(queue, at, (at - 1) >> 1)
+        at = (at - 1) >> 1
+
+
+@compiled
+def _pop(queue: Queue) -> None:
+    size = queue.size[0] - 1
+    _swap(queue, 0, size)
+    queue.size[0] = size
+    at = 0
+    while True:
+        least = at
+        for child in range(2 * at + 1, min(2 * at + 3, size)):
+            if _earlier(queue, child, least):
+                least = child
+        if least == at:
+            return
+        _swap(queue, at, least)
+        at = least
+
+
+@compiled
+def _insert(graph: Graph, key: Integer, weight: Number, time: Number) -> None:
+    edges, source, target = graph.edges, key >> 32, key & 0xFFFFFFFF
+    slot = edges.in_use[0]
+    edges.in_use[0] = slot + 1
+    edges.key[slot] = key
+    edges.time[slot] = time
+    _enter(edges, slot)
+    place = _append(graph.outgoing, source, target, weight)
+    edges.place_source[slot] = place
+    if graph.directed or source != target:
+        place = _append(graph.incoming, target, source, weight)
+    edges.place_target[slot] = place
+    graph.in_weight[target] += weight
+    if not graph.directed and source != target:
+        graph.in_weight[source] += weight
+    _record(graph.log, key, 0.0, weight)
+
+
+@compiled
+def _update(graph: Graph, slot: Integer, weight: Number) -> None:
+    edges, outgoing, incoming = graph.edges, graph.outgoing, graph.incoming
+    key = edges.key[slot]
+    source, target = key >> 32, key & 0xFFFFFFFF
+    at = outgoing.offset[source] + edges.place_source[slot]
+    before = outgoing.weight[at]
+    if np.isnan(weight) or weight == before:
+        return
+    outgoing.weight[at] = weight
+    incoming.weight[incoming.offset[target] + edges.place_target[slot]] = weight
+    _reweigh(graph, target, before, weight)
+    if not graph.directed and source != target:
+        _reweigh(graph, source, before, weight)
+    _record(graph.log, key, before, weight)
+
+
+@compiled
+def _remove(graph: Graph, at: Integer) -> None:
+    """Remove the edge at this place of the hash table."""
+    edges = graph.edges
+    slot = np.int64(edges.table[at])
+    key = edges.key[slot]
+    source, target = key >> 32, key & 0xFFFFFFFF
+    weight = graph.outgoing.weight[graph.outgoing.offset[source] + edges.place_source[slot]]
+    _take_out(graph, graph.outgoing, source, edges.place_source[slot], True)
+    if graph.directed or source != target:
+        _take_out(graph, graph.incoming, target, edges.place_target[slot], False)
+    _erase(edges, at)
+    last = edges.in_use[0] - 1
+    edges.in_use[0] = last
+    if slot != last:
+        edges.table[_find(edges, edges.key[last])] = slot
+        edges.key[slot] = edges.key[last]
+        edges.time[slot] = edges.time[last]
+        edges.place_source[slot] = edges.place_source[last]
+        edges.place_target[slot] = edges.place_target[last]
+    _reweigh(graph, target, weight, 0.0)
+    if not graph.directed and source != target:
+        _reweigh(graph, source, weight, 0.0)
+    _record(graph.log, key, weight, 0.0)
+
+
+@compiled
+def _key(graph: Graph, source: Integer, target: Integer) -> Integer:
+    if not graph.directed and source > target:
+        source, target = target, source
+    return (np.int64(source) << 32) | np.int64(target)
+
+
+@compiled
+def _upsert(graph: Graph, source: Integer, target: Integer, weight: Number, time: Number) -> bool:
+    """Create or update an edge; False, with nothing done, where a pool is too small."""
+    key = _key(graph, source, target)
+    at = _find(graph.edges, key)
+    slot = np.int64(graph.edges.table[at]) if at >= 0 else np.int64(-1)
+    if slot >= 0:
+        _update(graph, slot, weight)
+        if graph.edges.time[slot] == time:
+            return True
+        graph.edges.time[slot] = time
+    else:
+        out_growth, in_growth = _growth(graph.outgoing, key >> 32), _growth(graph.incoming, key & 0xFFFFFFFF)
+        if not graph.directed:
+            out_growth = in_growth = out_growth + in_growth
+        if (
+            graph.outgoing.used[0] + out_growth > graph.outgoing.neighbour.size
+            or graph.incoming.used[0] + in_growth > graph.incoming.neighbour.size
+        ):
+            return False
+        _insert(graph, key, np.float32(1.0) if np.isnan(weight) else weight, time)
+    if graph.expiring:
+        _push(graph.queue, time, key)
+    return True
+
+
+@compiled
+def _strip(graph: Graph, slabs: Slabs, row: Integer, as_source: bool) -> bool:
+    """Remove all edges in the row's slab and the slab; False where the log was full before the end."""
+    while slabs.length[row] > 0:
+        if graph.log.size[0] == graph.log.key.size:
+            return False
+        other = slabs.neighbour[slabs.offset[row] + slabs.length[row] - 1]
+        key = _key(graph, row, other) if as_source else _key(graph, other, row)
+        _remove(graph, _find(graph.edges, key))
+    slabs.used[1] += slabs.capacity[row]
+    slabs.capacity[row] = 0
+    return True
+
+
+@compiled
+def run_operations(graph: Graph, operations: Operations, start: Integer, absent: UInt8s) -> int:
+    """Carry out the operations from ``start`` on, one after the other.
+
+    Returns:
+        The operation to go on with once there is more room; the number of operations when all are done. ``absent``
+        is set to 1 for every removal of an edge that was not there.
+    """
+    for at in range(start, operations.kind.size):
+        if graph.log.size[0] == graph.log.key.size:
+            return at
+        kind = operations.kind[at]
+        source, target = np.int64(operations.source[at]), np.int64(operations.target[at])
+        if kind == UPSERT_EDGE:
+            if not _upsert(graph, source, target, operations.weight[at], operations.time[at]):
+                return at
+        elif kind == REMOVE_EDGE:
+            place = _find(graph.edges, _key(graph, source, target))
+            if place >= 0:
+                _remove(graph, place)
+            else:
+                absent[at] = 1
+        elif not _strip(graph, graph.incoming, source, False) or not _strip(graph, graph.outgoing, source, True):
+            return at
+    return operations.kind.size
+
+
+@compiled
+def run_expiry(graph: Graph, before: Number) -> int:
+    """Remove the edges older than ``before``, oldest first, until none is left or the log is full; their number."""
+    removed = 0
+    queue = graph.queue
+    while queue.size[0] > 0 and queue.time[0] < before and graph.log.size[0] < graph.log.key.size:
+        time, key = queue.time[0], queue.key[0]
+        _pop(queue)
+        at = _find(graph.edges, key)
+        if at >= 0 and graph.edges.time[graph.edges.table[at]] == time:
+            _remove(graph, at)
+            removed += 1
+    return removed
+
+
+@compiled
+def move_slabs(old: Slabs, new: Slabs, rows: Integer) -> None:
+    """Copy the slabs of the first rows into an empty pool, each with the smallest capacity that holds it."""
+    end = new.used[0]
+    for row in range(rows):
+        length = np.int64(old.length[row])
+        capacity = np.int64(0 if length == 0 else FIRST_CAPACITY)
+        while capacity < length:
+            capacity *= 2
+        for place in range(length):
+            new.neighbour[end + place] = old.neighbour[old.offset[row] + place]
+            new.weight[end + place] = old.weight[old.offset[row] + place]
+        new.offset[row] = end
+        new.length[row] = length
+        new.capacity[row] = capacity
+        end += capacity
+    new.used[0] = end

@@ -1,0 +1,122 @@
+"""The neighbours of many rows at once: all of them, or a uniform sample of each row's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.graph.compiled import compiled
+from olad_core.graph.kernels import Float32s, Int64s, Integer, Slabs
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Neighbours of n rows, one after the other.
+
+    Attributes:
+        indptr: int64 ``[n + 1]``; those of the i-th row stand at ``indptr[i] : indptr[i + 1]``.
+        index: int64, the neighbours' rows.
+        weight: float32, the weights of their edges.
+    """
+
+    indptr: Int64s
+    index: Int64s
+    weight: Float32s
+
+
+def all_neighbours(slabs: Slabs, rows: Int64s) -> Neighbours:
+    """Every neighbour of the rows, in the order of the adjacency."""
+    return _filled(slabs, rows, slabs.length[rows].astype(np.int64), None)
+
+
+def sampled_neighbours(slabs: Slabs, rows: Int64s, fanout: int, seed: int) -> Neighbours:
+    """Up to ``fanout`` distinct neighbours of each row, every such set with the same probability.
+
+    Raises:
+        ValueError: for a fanout below 1.
+    """
+    if fanout < 1:
+        raise ValueError(f"a fanout is at least 1, not {fanout}")
+    degrees = slabs.length[rows].astype(np.int64)
+    return _filled(slabs, rows, np.minimum(degrees, fanout), np.uint64(seed & 0xFFFFFFFFFFFFFFFF))
+
+
+def _filled(slabs: Slabs, rows: Int64s, counts: Int64s, seed: np.uint64 | None) -> Neighbours:
+    indptr = np.zeros(rows.size + 1, np.int64)
+    np.cumsum(counts, out=indptr[1:])
+    found = _Found(indptr, np.empty(indptr[-1], np.int64), np.empty(indptr[-1], np.float32))
+    if seed is None:
+        _copy(slabs, rows, found)
+    else:
+        most = int(counts.max(initial=1))
+        chosen = np.full(1 << (2 * most - 1).bit_length(), -1, np.int64)
+        _sample(slabs, rows, chosen, np.array([seed]), found)
+    return Neighbours(*found)
+
+
+class _Found(NamedTuple):
+    """The arrays of :class:`Neighbours`, in a form that compiled loops take."""
+
+    indptr: Int64s
+    rows: Int64s
+    weight: Float32s
+
+
+@compiled
+def _copy(slabs: Slabs, rows: Int64s, found: _Found) -> None:
+    for at in range(rows.size):
+        first = found.indptr[at]
+        offset = slabs.offset[rows[at]]
+        for place in range(found.indptr[at + 1] - first):
+            found.rows[first + place] = slabs.neighbour[offset + place]
+            found.weight[first + place] = slabs.weight[offset + place]
+
+
+@compiled
+def _draw(state: npt.NDArray[np.uint64], below: Integer) -> Integer:
+    """Next number of SplitMix64, brought into ``0 .. below - 1``; ``below`` is less than 2**31."""
+    state[0] += np.uint64(0x9E3779B97F4A7C15)
+    mixed = state[0]
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return np.int64(((mixed >> np.uint64(32)) * np.uint64(below)) >> np.uint64(32))
+
+
+@compiled
+def _choose(chosen: Int64s, row: int, number: Integer) -> bool:
+    """Enter a number into the row's set; False where it was there. Other rows' entries count as free places.
+
+    An entry holds ``row << 31 | number``, so that nothing needs clearing between the rows.
+    """
+    mask = chosen.size - 1
+    at = (number * 0x9E3779B1 >> 7) & mask
+    while chosen[at] >> 31 == row:
+        if chosen[at] & 0x7FFFFFFF == number:
+            return False
+        at = (at + 1) & mask
+    chosen[at] = (row << 31) | number
+    return True
+
+
+@compiled
+def _sample(slabs: Slabs, rows: Int64s, chosen: Int64s, state: npt.NDArray[np.uint64], found: _Found) -> None:
+    for at in range(rows.size):
+        offset, degree = slabs.offset[rows[at]], np.int64(slabs.length[rows[at]])
+        first = found.indptr[at]
+        count = found.indptr[at + 1] - first
+        for i in range(count):
+            place: Integer = np.int64(i)
+            if count < degree:
+                # Floyd's algorithm: each draw is among one place more than the one before; where the place drawn is
+                # taken, the one that came new is not.
+                newest = degree - count + i
+                place = _draw(state, newest + 1)
+                if not _choose(chosen, at, place):
+                    place = newest
+                    _choose(chosen, at, place)
+            found.rows[first + i] = slabs.neighbour[offset + place]
+            found.weight[first + i] = slabs.weight[offset + place]

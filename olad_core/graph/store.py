@@ -1,0 +1,301 @@
+"""The live graph: events in, rows and adjacency out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.events import Event, GraphSchema, SparseFeatures
+from olad_core.graph.batch import Batch
+from olad_core.graph.changes import Changes
+from olad_core.graph.edge_store import EdgeStore, lengthened
+from olad_core.graph.neighbours import Neighbours, all_neighbours, sampled_neighbours
+from olad_core.graph.node_ids import NodeIds
+from olad_core.graph.text import pack, unpack
+
+FEWEST_ROWS = 64
+"""Rows that memory is taken for at first."""
+
+
+class SchemaConflict(ValueError):
+    """A schema change that the graph as it is cannot follow."""
+
+
+class DynamicGraph:
+    """A graph that changes with every batch of events.
+
+    Every living node has a row; all arrays are indexed by row and longer than the rows in use (``capacity``). A removed
+    node's row is free for another node from the next batch on. The arrays are replaced when they grow: read them
+    through the graph, write to none.
+
+    >>> from olad_core.events import UpsertEdge
+    >>> graph = DynamicGraph()
+    >>> changes = graph.apply([UpsertEdge(src="a", dst="b", weight=2.0)], time=0.0)
+    >>> graph.ids(graph.in_neighbours(graph.rows(["a"])).index)
+    ['b']
+
+    Attributes:
+        features: float32 ``[capacity, num_features or 0]``; zeros where a node has none.
+        has_features: bool ``[capacity]``.
+        label: int32 ``[capacity]``, class of the node, -1 where it is not known.
+        alive: bool ``[capacity]``, whether the row holds a node.
+        arrival: int64 ``[capacity]``, how many nodes were created before this one, over the graph's whole life.
+        edge_lifetime: edges leave that long after their last time; None where they stay.
+        clock: greatest time of any event applied; minus infinity before the first. Removals have no time.
+    """
+
+    def __init__(
+        self,
+        *,
+        directed: bool = False,
+        feature_width: int | None = None,
+        edge_lifetime: float | None = None,
+        classes: Sequence[str] = (),
+    ) -> None:
+        self.features = np.zeros((FEWEST_ROWS, feature_width or 0), np.float32)
+        self.has_features = np.zeros(FEWEST_ROWS, np.bool_)
+        self.label = np.full(FEWEST_ROWS, -1, np.int32)
+        self.alive = np.zeros(FEWEST_ROWS, np.bool_)
+        self.arrival = np.zeros(FEWEST_ROWS, np.int64)
+        self.clock = -math.inf
+        self.edge_lifetime = edge_lifetime
+        self._width = feature_width
+        self._classes = {name: number for number, name in enumerate(classes)}
+        self._nodes = NodeIds()
+        self._edges = EdgeStore(directed=directed, rows=FEWEST_ROWS)
+        self._edges.track_ages(edge_lifetime is not None)
+
+    @property
+    def directed(self) -> bool:
+        """Whether an edge is seen from its target only."""
+        return self._edges.directed
+
+    @property
+    def num_nodes(self) -> int:
+        """Number of living nodes."""
+        return len(self._nodes.row_of)
+
+    @property
+    def num_edges(self) -> int:
+        """Number of edges, an undirected one counted once."""
+        return self._edges.count
+
+    @property
+    def capacity(self) -> int:
+        """Length of the row arrays."""
+        return self.alive.size
+
+    @property
+    def num_features(self) -> int | None:
+        """Width of the features; None before the first were seen or declared."""
+        return self._width
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names, in the order of their numbers."""
+        return list(self._classes)
+
+    @property
+    def in_weight(self) -> npt.NDArray[np.float64]:
+        """Sum of the weights of every row's incoming edges, float64 ``[capacity]``."""
+        return self._edges.in_weight
+
+    def apply(self, events: Sequence[Event], time: float) -> Changes:
+        """Apply a batch: every event in order, then the leaving of edges that are too old.
+
+        An event that is impossible changes nothing, and moves no clock. An edge event sets the edge's time to its own,
+        even to an earlier one.
+
+        Args:
+            events: checked events.
+            time: seconds; the time of events that have none.
+        """
+        batch = Batch(events, time, self._nodes, self._classes, self._width)
+        self._reserve(self._nodes.end, batch.width)
+        self.arrival[batch.created] = np.arange(self._nodes.arrivals - len(batch.created), self._nodes.arrivals)
+        self.alive[batch.created] = True
+        self.alive[batch.freed] = False
+        features = self._set_features(batch.features)
+        labelled = np.fromiter(batch.labels, np.int64, len(batch.labels))
+        classes = np.fromiter(batch.labels.values(), np.int32, len(batch.labels))
+        relabelled = (self.label[labelled] >= 0) & (self.label[labelled] != classes)
+        self.label[labelled] = classes
+
+        batch.reject_absent(self._edges.run(batch.operations()).tolist())
+        self.clock = max(self.clock, batch.latest)
+        expired = 0
+        if self.edge_lifetime is not None:
+            expired = self._edges.expire(self.clock - self.edge_lifetime)
+        arcs = self._edges.take_changes()
+
+        self.features[batch.freed] = 0
+        self.has_features[batch.freed] = False
+        self.label[batch.freed] = -1
+        self._nodes.free(batch.freed)
+        created = np.array(batch.created, np.int64)
+        return Changes(
+            created=created[self.alive[created]],
+            features=features,
+            labelled=labelled,
+            relabelled=relabelled,
+            removed_rows=np.fromiter(batch.removed, np.int64, len(batch.removed)),
+            removed_ids=list(batch.removed.values()),
+            edge_source=arcs.source,
+            edge_target=arcs.target,
+            weight_before=arcs.before,
+            weight_after=arcs.after,
+            expired=expired,
+            rejected=batch.rejected,
+        )
+
+    def declare(self, schema: GraphSchema) -> None:
+        """Follow a schema change: new classes, the feature width, the edge lifetime, the direction.
+
+        Classes that the schema does not name stay. Edges too old for a new lifetime leave with the next batch.
+
+        Raises:
+            SchemaConflict: for another feature width than the one held, or another direction once there are edges.
+                Nothing is changed then.
+        """
+        if schema.feature_width is not None and self._width not in {None, schema.feature_width}:
+            raise SchemaConflict(f"feature_width: {schema.feature_width} declared, but the graph holds {self._width}")
+        if schema.directed != self.directed and self.num_edges:
+            raise SchemaConflict(
+                f"directed: {schema.directed} declared, but the graph has {self.num_edges} edges that are "
+                f"{'directed' if self.directed else 'undirected'}"
+            )
+        if schema.feature_width is not None:
+            self._reserve(0, schema.feature_width)
+        for name in schema.classes:
+            self._classes.setdefault(name, len(self._classes))
+        if schema.directed != self.directed:
+            self._edges = EdgeStore(directed=schema.directed, rows=self.capacity)
+        self.edge_lifetime = schema.edge_lifetime
+        self._edges.track_ages(self.edge_lifetime is not None)
+
+    def row(self, node: str) -> int:
+        """Row of a node; KeyError where there is no such node."""
+        return self._nodes.row_of[node]
+
+    def rows(self, ids: Iterable[str]) -> npt.NDArray[np.int64]:
+        """Rows of nodes, -1 where there is no such node."""
+        row_of = self._nodes.row_of
+        return np.array([row_of.get(node, -1) for node in ids], np.int64)
+
+    def ids(self, rows: Iterable[int] | npt.NDArray[np.int64]) -> list[str]:
+        """Ids of the nodes in these rows; KeyError for a row that holds none."""
+        return [self._nodes.id_of(int(row)) for row in rows]
+
+    def in_neighbours(self, rows: npt.NDArray[np.int64]) -> Neighbours:
+        """Every node with an edge into these rows' nodes; a row that holds no node has none.
+
+        Raises:
+            IndexError: for a row outside ``0 .. capacity - 1``.
+        """
+        return all_neighbours(self._edges.incoming, self._checked(rows))
+
+    def out_neighbours(self, rows: npt.NDArray[np.int64]) -> Neighbours:
+        """Every node that these rows' nodes have an edge to; the same as `in_neighbours` where undirected.
+
+        Raises:
+            IndexError: for a row outside ``0 .. capacity - 1``.
+        """
+        return all_neighbours(self._edges.outgoing, self._checked(rows))
+
+    def sample_in_neighbours(self, rows: npt.NDArray[np.int64], fanout: int, seed: int) -> Neighbours:
+        """Up to ``fanout`` distinct in-neighbours of each row, drawn uniformly without replacement.
+
+        All of them where there are no more than that. The same graph, rows and seed give the same sample.
+
+        Raises:
+            IndexError: for a row outside ``0 .. capacity - 1``.
+            ValueError: for a fanout below 1.
+        """
+        return sampled_neighbours(self._edges.incoming, self._checked(rows), fanout, seed)
+
+    def in_degree(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Number of in-neighbours of each row."""
+        return self._edges.incoming.length[self._checked(rows)].astype(np.int64)
+
+    def edge_index(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """Source, target and weight of every arc, ascending by target; undirected edges in both directions."""
+        rows = np.arange(self._nodes.end)
+        found = self.in_neighbours(rows)
+        return found.index, np.repeat(rows, np.diff(found.indptr)), found.weight
+
+    def state(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Copies of everything that the graph's future depends on, as arrays."""
+        end = self._nodes.end
+        classes, class_ends = pack(self._classes)
+        return {
+            "features": self.features[:end].copy(),
+            "has_features": self.has_features[:end].copy(),
+            "label": self.label[:end].copy(),
+            "arrival": self.arrival[:end].copy(),
+            "capacity": np.array(self.capacity, np.int64),
+            "feature_width": np.array(self._width or 0, np.int64),
+            "directed": np.array(self.directed),
+            "edge_lifetime": np.array(math.nan if self.edge_lifetime is None else self.edge_lifetime),
+            "clock": np.array(self.clock),
+            "classes": classes,
+            "class_offsets": class_ends,
+            **self._nodes.state(),
+            **self._edges.state(end),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, npt.NDArray[np.generic]]) -> DynamicGraph:
+        """The graph that :meth:`state` was taken of; it goes on in exactly the same way."""
+        lifetime = float(state["edge_lifetime"])
+        graph = cls(
+            feature_width=int(state["feature_width"]) or None,
+            classes=unpack(state["classes"], state["class_offsets"]),
+        )
+        graph._nodes = NodeIds.from_state(state)
+        capacity, end = int(state["capacity"]), graph._nodes.end
+        graph._reserve(capacity, None)
+        for name in ("features", "has_features", "label", "arrival"):
+            getattr(graph, name)[:end] = state[name]
+        graph.alive[list(graph._nodes.row_of.values())] = True
+        graph.clock = float(state["clock"])
+        graph.edge_lifetime = None if math.isnan(lifetime) else lifetime
+        graph._edges = EdgeStore.from_state(state, directed=bool(state["directed"]), rows=capacity)
+        graph._edges.track_ages(graph.edge_lifetime is not None)
+        return graph
+
+    def _checked(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        rows = np.ascontiguousarray(rows, np.int64)
+        if rows.size and not 0 <= rows.min() <= rows.max() < self.capacity:
+            raise IndexError(f"rows are 0 to {self.capacity - 1}, not {rows.min()} to {rows.max()}")
+        return rows
+
+    def _reserve(self, rows: int, width: int | None) -> None:
+        """Make room for so many rows, and for features once their width is known."""
+        if width is not None and self._width is None:
+            self._width = width
+            self.features = np.zeros((self.capacity, width), np.float32)
+        if rows > self.capacity:
+            capacity = max(rows, 2 * self.capacity)
+            used = self.capacity
+            for name in ("features", "has_features", "label", "alive", "arrival"):
+                setattr(self, name, lengthened(getattr(self, name), capacity))
+            self.label[used:] = -1
+            self._edges.reserve_rows(capacity)
+
+    def _set_features(self, features: dict[int, list[float] | SparseFeatures]) -> npt.NDArray[np.int64]:
+        """Write the features; the rows that have others than before, ascending."""
+        changed = []
+        for row, x in features.items():
+            if isinstance(x, list):
+                dense = np.array(x, np.float32)
+            else:
+                dense = np.zeros(self.features.shape[1], np.float32)
+                dense[x.indices] = x.values
+            if not self.has_features[row] or not np.array_equal(self.features[row], dense):
+                self.features[row] = dense
+                self.has_features[row] = True
+                changed.append(row)
+        return np.array(sorted(changed), np.int64)
