@@ -1,0 +1,150 @@
+"""A client of the service's HTTP API, patient where the service asks for patience."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import msgspec
+import tenacity
+
+from olad_core.events import Event, GraphSchema
+from service import problems
+
+_JSON = {"content-type": "application/json"}
+_WAIT_FOR_POSITION_MS = 5_000
+
+
+class ServiceError(RuntimeError):
+    """The service refused, or could not be reached; the message is for the user."""
+
+
+class _TryAgain(Exception):
+    """An answer that may be another one later."""
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Client:
+    """Sends events and asks for predictions.
+
+    Connection errors and the answers 429, 503 and 504 are tried again, after the time in ``Retry-After`` where the
+    service names one. Every request may be repeated: those that write carry an Idempotency-Key.
+
+    Args:
+        url: address of the service.
+        patience_s: how long one request is tried in all.
+        stop: ends the waiting early.
+    """
+
+    def __init__(self, url: str, *, patience_s: float = 60.0, stop: threading.Event | None = None) -> None:
+        self.url = url.rstrip("/")
+        stop = stop or threading.Event()
+        self._http = httpx.Client(base_url=self.url, timeout=httpx.Timeout(30.0, connect=5.0))
+        self._retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_TryAgain),
+            stop=tenacity.stop_after_delay(patience_s) | tenacity.stop_when_event_set(stop),
+            wait=_wait,
+            sleep=tenacity.sleep_using_event(stop),
+            reraise=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def declare(self, schema: GraphSchema) -> None:
+        """Declare what is known of the graph; fields at their default are left as the service has them."""
+        self._request("PUT", "/schema", content=schema.model_dump_json(exclude_defaults=True), headers=_JSON)
+
+    def append(self, events: Sequence[Event], key: str) -> str:
+        """Send one batch and return its position; the same key again returns it again and appends nothing."""
+        answer = self._request(
+            "POST", "/events", content=msgspec.json.encode(events), headers=_JSON | {"idempotency-key": key}
+        )
+        return str(answer.json()["position"])
+
+    def served(self, nodes: Sequence[str], min_position: str) -> list[str | None]:
+        """The label served for each node once ``min_position`` is visible; None where no prediction was there."""
+        answer = self._request(
+            "POST",
+            "/predict",
+            params={"min_position": min_position, "timeout_ms": _WAIT_FOR_POSITION_MS},
+            content=msgspec.json.encode({"nodes": nodes}),
+            headers=_JSON,
+            expected=problems.NO_MODEL,
+        )
+        if answer.is_error:
+            return [None] * len(nodes)
+        return [prediction["label"] for prediction in answer.json()["predictions"]]
+
+    def status(self) -> dict[str, Any]:
+        """``GET /status``."""
+        status: dict[str, Any] = self._request("GET", "/status").json()
+        return status
+
+    def students(self) -> dict[str, Any]:
+        """``GET /students``."""
+        students: dict[str, Any] = self._request("GET", "/students").json()
+        return students
+
+    def _request(
+        self, method: str, path: str, *, expected: problems.Kind | None = None, **request: Any
+    ) -> httpx.Response:
+        try:
+            return self._retrying(self._once, method, path, expected, request)
+        except _TryAgain as error:
+            raise ServiceError(str(error)) from None
+
+    def _once(self, method: str, path: str, expected: problems.Kind | None, request: dict[str, Any]) -> httpx.Response:
+        try:
+            answer = self._http.request(method, path, **request)
+        except httpx.TransportError as error:
+            raise _TryAgain(
+                f"no answer from {self.url} ({error}): is the service running? Start it with `olad up`"
+            ) from None
+        except httpx.InvalidURL as error:
+            raise ServiceError(f"{self.url} is no address of a service: {error}") from None
+        problem = _problem(answer)
+        if answer.is_success or (expected is not None and problem.get("type") == expected.uri):
+            return answer
+        message = f"{method} {self.url}{path} answered {answer.status_code}: {_describe(problem, answer)}"
+        if answer.status_code in {429, 503, 504}:
+            raise _TryAgain(message, _retry_after(answer))
+        raise ServiceError(message)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome is not None else None
+    if isinstance(error, _TryAgain) and error.retry_after_s is not None:
+        return error.retry_after_s
+    return float(min(2.0, 0.1 * 2**state.attempt_number))
+
+
+def _retry_after(answer: httpx.Response) -> float | None:
+    try:
+        return max(0.0, float(answer.headers["retry-after"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def _problem(answer: httpx.Response) -> dict[str, Any]:
+    if not answer.headers.get("content-type", "").startswith("application/problem+json"):
+        return {}
+    problem: dict[str, Any] = answer.json()
+    return problem
+
+
+def _describe(problem: dict[str, Any], answer: httpx.Response) -> str:
+    text = str(problem.get("detail") or problem.get("title") or answer.text[:200] or answer.reason_phrase)
+    first = next(iter(problem.get("errors", ())), None)
+    return f"{text} (first: {first})" if first else text
