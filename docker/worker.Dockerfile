@@ -4,19 +4,16 @@ WORKDIR /src
 RUN python -m venv /opt/olad
 ENV PATH=/opt/olad/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 
-# cpu, or another local version that PyTorch builds (cu130, ...); empty: the build on the package index, on Linux for CUDA.
+# cpu, or another of PyTorch's own builds (cu130, ...); empty: the build on the package index, on Linux for CUDA.
 ARG TORCH_VARIANT=cpu
-ARG TORCH_VERSION=2.13.0
-ARG TORCH_INDEX=https://download.pytorch.org/whl
 COPY requirements requirements
-# Torch is the largest layer and changes least. A local folder of wheels (PIP_FIND_LINKS) replaces PyTorch's index.
-RUN if [ -z "$TORCH_VARIANT" ]; then \
-      pip install -c requirements/lock.txt "torch==$TORCH_VERSION"; \
-    elif [ -n "$PIP_FIND_LINKS" ]; then \
-      pip install -c requirements/lock.txt "torch==$TORCH_VERSION+$TORCH_VARIANT"; \
-    else \
-      pip install -c requirements/lock.txt --extra-index-url "$TORCH_INDEX/$TORCH_VARIANT" "torch==$TORCH_VERSION+$TORCH_VARIANT"; \
-    fi
+# The largest layer, which changes least. Alone, so that nothing else is taken from PyTorch's index.
+RUN version=$(sed -n 's/^torch==//p' requirements/lock.txt) \
+    && if [ -n "$TORCH_VARIANT" ]; then \
+         pip install --no-deps --extra-index-url "https://download.pytorch.org/whl/$TORCH_VARIANT" "torch==$version+$TORCH_VARIANT"; \
+       else \
+         pip install --no-deps "torch==$version"; \
+       fi
 
 # Dependencies first, from the metadata alone: a change of the code does not install them again.
 COPY pyproject.toml README.md LICENSE ./

@@ -156,12 +156,10 @@ def test_torch_is_for_the_cpu_by_default_and_only_in_the_worker(services: dict[s
     assert not any("torch" in line or "[" in line or "no-deps.txt" in line for line in installs)
 
 
-def test_the_torch_version_is_the_locked_one() -> None:
-    locked = re.search(r"^torch==(\S+)$", (ROOT / "requirements" / "lock.txt").read_text(), flags=re.MULTILINE)
-    built = re.search(r"^ARG TORCH_VERSION=(\S+)$", DOCKERFILES["worker"].read_text(), flags=re.MULTILINE)
-    assert locked is not None
-    assert built is not None
-    assert built[1] == locked[1]
+def test_the_lock_pins_torch_and_leaves_its_variant_to_the_image() -> None:
+    lock = (ROOT / "requirements" / "lock.txt").read_text()
+    (pinned,) = re.findall(r"^torch==(.*)$", lock, flags=re.MULTILINE)
+    assert re.fullmatch(r"[\d.]+", pinned)
 
 
 def test_the_gpu_file_gives_the_worker_one_gpu_and_another_torch() -> None:

@@ -42,8 +42,9 @@ export function pathOf(points, x, y) {
 /** A line chart over time that fills `box` and follows its width.
  *
  * `draw(series, options)` takes series `{name, color, dash, width, points, area}` and options
- * `{format, empty, label, smallest, floor, ceiling}`: how to write a value, what to say without any, the text for
- * screen readers, the smallest step of the axis, and limits that the axis does not cross.
+ * `{format, exact, empty, label, smallest, floor, ceiling, zero}`: how to write a value at the axis and under the pointer,
+ * what to say without any, the text for screen readers, the smallest step of the axis, limits that it does not cross,
+ * and whether it starts at zero.
  */
 export class LineChart {
   constructor(box) {
@@ -82,7 +83,7 @@ export class LineChart {
     const bottom = height - MARGIN.bottom;
     const x = (time) => MARGIN.left + ((time - start) / (end - start)) * (right - MARGIN.left);
     const y = (value) => bottom - ((value - levels[0]) / (levels.at(-1) - levels[0])) * (bottom - MARGIN.top);
-    const { ticks, seconds } = timeTicks(start, end, Math.max(2, (right - MARGIN.left) / 110));
+    const { ticks, seconds } = timeTicks(start, end, Math.max(2, (right - MARGIN.left) / 90));
     const picture = svg(
       "svg",
       { role: "img", "aria-label": this.options.label },
@@ -124,7 +125,7 @@ export class LineChart {
     const rows = this.series
       .map((line) => ({ line, value: line.points[index]?.[1] ?? null }))
       .filter(({ value }) => value !== null)
-      .map(({ line, value }) => html("tr", {}, html("td", {}, sample(line), line.name), html("td", {}, this.options.format(value))));
+      .map(({ line, value }) => html("tr", {}, html("td", {}, sample(line), line.name), html("td", {}, (this.options.exact ?? this.options.format)(value))));
     const side = at > width / 2 ? { right: `${width - at + 10}px` } : { left: `${at + 10}px` };
     this.box.append(html("div", { class: "tip", style: side }, html("div", { class: "quiet" }, clock(all[index])), html("table", {}, html("tbody", {}, rows))));
   }

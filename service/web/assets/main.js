@@ -5,7 +5,7 @@ import { LineChart, sample } from "./chart.js";
 import { byId, html } from "./dom.js";
 import { clock, count, percent } from "./format.js";
 import { History } from "./history.js";
-import { SERVED_STYLE, showState, showStudents, showTiles, showTraining, showUnreachable, studentStyle } from "./view.js";
+import { SERVED_STYLE, showRefused, showState, showStudents, showTiles, showTraining, showUnreachable, studentStyle } from "./view.js";
 
 const EVERY_MS = 2000;
 const TIMEOUT_MS = 8000;
@@ -17,11 +17,13 @@ const lagChart = new LineChart(byId("lag-chart"));
 let names = [];
 let lastAnswer = Date.now();
 
+class Refused extends Error {}
+
 async function get(path) {
   const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
   if (!response.ok) {
     const body = await response.json().catch(() => ({}));
-    throw new Error(`${path} answered ${response.status}${body.detail ? `, ${body.detail}` : ""}`);
+    throw new Refused(`${body.title ?? "Error"} (${response.status} from /${path}). ${body.detail ?? ""}`);
   }
   return response.json();
 }
@@ -35,8 +37,9 @@ async function turn() {
   } catch (error) {
     history.add({ time: Date.now(), served: {}, students: {}, losses: {} });
     document.body.classList.add("old");
-    document.title = "unreachable · olad";
-    showUnreachable(error.message, clock(lastAnswer));
+    document.title = "no numbers · olad";
+    if (error instanceof Refused) showRefused(error.message, clock(lastAnswer));
+    else showUnreachable(error.message, clock(lastAnswer));
     showCharts();
   }
   setTimeout(turn, EVERY_MS);
@@ -74,6 +77,7 @@ function showCharts() {
   const latest = lines.map(({ name, points }) => `${name} ${percent(points.at(-1)?.[1])}`).join(", ");
   accuracyChart.draw(lines.filter(({ name }) => !hidden.has(name)), {
     format: (share) => `${+(100 * share).toFixed(1)} %`,
+    exact: percent,
     empty: "No score yet: a node is scored when its label comes after its prediction.",
     label: `Prequential accuracy over time; now ${latest}`,
     smallest: 0.01,

@@ -47,9 +47,10 @@ export function showState({ worker, heartbeat }) {
   else say("good", "Serving", "");
 }
 
-export function showUnreachable(why, since) {
+export const showUnreachable = (why, since) =>
   say("bad", "API unreachable", `The API has not answered since ${since}: ${why}. Asking again; the numbers below are old.`);
-}
+
+export const showRefused = (why, since) => say("bad", "API in trouble", `${why.trim()} Asking again; the numbers below are from ${since}.`);
 
 function say(state, short, long) {
   byId("state").dataset.state = state;
@@ -67,21 +68,22 @@ export function showStudents(students) {
     box.replaceChildren(html("p", { class: "quiet" }, "No students yet: the worker makes them when it knows the width of the features."));
     return;
   }
-  const heads = ["Student", "Architecture", "Parameters", "Accuracy, recent", "whole", "Log-loss, recent", "whole", "Scored", "Served"];
+  const heads = ["Student", "Accuracy, recent", "whole", "Log-loss, recent", "whole", "Scored", "Served", "Architecture", "Parameters"];
   const rows = students.map((student, index) => {
     const { score } = student;
-    const numbers = [count(student.parameters), percent(score.accuracy_recent), percent(score.accuracy), loss(score.log_loss_recent), loss(score.log_loss), count(score.scored)];
+    const numbers = [percent(score.accuracy_recent), percent(score.accuracy), loss(score.log_loss_recent), loss(score.log_loss), count(score.scored)];
     const since = student.served ? [html("span", { class: "badge" }, "served"), ` since version ${student.served_since_version ?? "–"}`] : ["–"];
     return html(
       "tr",
       { class: student.served ? "served" : null },
       html("th", { scope: "row" }, sample(studentStyle(index)), student.name),
-      html("td", { class: "text" }, student.architecture),
       numbers.map((text) => html("td", {}, text)),
       html("td", {}, since),
+      html("td", {}, student.architecture),
+      html("td", {}, count(student.parameters)),
     );
   });
-  const head = html("tr", {}, heads.map((name, index) => html("th", { scope: "col", class: index === 1 ? "text" : null }, name)));
+  const head = html("tr", {}, heads.map((name) => html("th", { scope: "col" }, name)));
   box.replaceChildren(html("table", { class: "data" }, html("thead", {}, head), html("tbody", {}, rows)));
 }
 
