@@ -150,6 +150,8 @@ _log = msgspec.msgpack.Decoder(list[Event])
 _log_encoder = msgspec.msgpack.Encoder()
 _PATH = re.compile(r"^(?P<message>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _NAMED_FIELD = re.compile(r"(?:required|unknown) field `(?P<field>[^`]*)`")
+# Bytes that are no UTF-8 and nesting without end come out of the decoder as Python's own exceptions.
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def decode_json(body: bytes, feature_width: int | None = None) -> list[Event]:
@@ -162,7 +164,7 @@ def decode_json(body: bytes, feature_width: int | None = None) -> list[Event]:
     """
     try:
         batch = _json.decode(body)
-    except msgspec.MsgspecError as error:
+    except _UNDECODABLE as error:
         raise InvalidEvents(_problems(body, error)) from None
     return _checked(batch, body, feature_width)
 
@@ -172,7 +174,7 @@ def decode_ndjson(body: bytes, feature_width: int | None = None) -> list[Event]:
     lines = [line for line in body.splitlines() if line.strip()]
     try:
         batch = [_one_json.decode(line) for line in lines]
-    except msgspec.MsgspecError:
+    except _UNDECODABLE:
         raise InvalidEvents(_problems_of_items(lines)) from None
     return _checked(batch, body, feature_width)
 
@@ -201,26 +203,32 @@ def json_schema() -> tuple[dict[str, Any], dict[str, Any]]:
     return schema, components
 
 
-def _problems(body: bytes, error: msgspec.MsgspecError) -> list[EventProblem]:
+def _problems(body: bytes, error: Exception) -> list[EventProblem]:
     try:
         items = _raw_json.decode(body)
-    except msgspec.MsgspecError:
+    except _UNDECODABLE:
         return [EventProblem(-1, "", _split(error)[1])]
-    return _problems_of_items([bytes(item) for item in items])
+    return _problems_of_items([bytes(item) for item in items[: MAX_EVENTS + 1]])
 
 
 def _problems_of_items(items: Sequence[bytes]) -> list[EventProblem]:
     problems = []
-    for index, item in enumerate(items):
+    for index, item in enumerate(items[:MAX_EVENTS]):
         try:
             _one_json.decode(item)
-        except msgspec.MsgspecError as error:
+        except _UNDECODABLE as error:
             problems.append(EventProblem(index, *_split(error)))
+    if len(items) > MAX_EVENTS:
+        problems.append(EventProblem(-1, "", f"more than {MAX_EVENTS} events"))
     return problems
 
 
-def _split(error: msgspec.MsgspecError) -> tuple[str, str]:
+def _split(error: Exception) -> tuple[str, str]:
     """Field path and message out of the decoder's one line."""
+    if isinstance(error, UnicodeDecodeError):
+        return "", "the text is not valid UTF-8"
+    if isinstance(error, RecursionError):
+        return "", "nested too deeply"
     match = _PATH.match(str(error))
     assert match is not None, "the pattern matches any text"
     named = _NAMED_FIELD.search(match["message"])

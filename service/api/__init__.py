@@ -1,0 +1,1 @@
+"""The HTTP front end: a FastAPI application, one router file per resource."""

@@ -1,0 +1,187 @@
+"""Every error as an RFC 9457 problem document, at run time and in the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from service.api.memory import overloaded
+from service.problems import (
+    BAD_REQUEST,
+    INTERNAL,
+    INVALID_REQUEST,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    REDIS_UNAVAILABLE,
+    TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    Kind,
+    Problem,
+)
+
+MEDIA_TYPE = "application/problem+json"
+_BY_STATUS = {
+    kind.status: kind for kind in (BAD_REQUEST, NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE)
+}
+_log = structlog.get_logger(__name__)
+
+
+class InvalidItem(BaseModel):
+    """One thing that is wrong with a request."""
+
+    index: int | None = Field(
+        default=None, description="Place of the event or node in its batch, from 0; -1 for the batch itself."
+    )
+    field: str = Field(description="Where: a dotted path inside the event or body, or a parameter; may be empty.")
+    message: str = Field(description="What is wrong there.")
+
+
+class ProblemDocument(BaseModel):
+    """An error as RFC 9457 describes it; some kinds carry further members."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="The kind of problem, a URN.")
+    title: str = Field(description="The kind of problem, in words.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What was wrong with this request, and what to do.")
+    instance: str = Field(description="The path of the request.")
+    errors: list[InvalidItem] | None = Field(default=None, description="Everything that is wrong, 100 items at most.")
+    total_errors: int | None = Field(default=None, description="How many things are wrong in all.")
+    position: str | None = Field(default=None, description="The position of the log that was reached, or in question.")
+    missing: list[str] | None = Field(default=None, description="What the service still waits for.")
+
+
+def problem_response(request: Request, problem: Problem) -> Response:
+    """The answer for a problem."""
+    kind = problem.kind
+    instance = request.scope.get("raw_path", b"").split(b"?")[0].decode("ascii", "replace") or request.url.path
+    body = {
+        "type": kind.uri,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": problem.detail,
+        "instance": instance,
+        **problem.extensions,
+    }
+    return Response(msgspec.json.encode(body), kind.status, problem.headers, MEDIA_TYPE)
+
+
+def invalid(kind: Kind, errors: list[dict[str, Any]]) -> Problem:
+    """A problem that lists what is wrong, shortened to a hundred items."""
+    first = errors[0]
+    place = " ".join(
+        part
+        for part in (
+            f"index {first['index']}" if first.get("index", -1) >= 0 else "",
+            f"field {first['field']}" if first["field"] else "",
+        )
+        if part
+    )
+    more = f" ({len(errors)} errors in all)" if len(errors) > 1 else ""
+    detail = f"{place + ': ' if place else ''}{first['message']}{more}"
+    return Problem(kind, detail, errors=errors[:100], total_errors=len(errors))
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of an application a problem document."""
+
+    async def on_problem(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)
+        return problem_response(request, error)
+
+    async def on_validation(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        items = [{"field": _field(item["loc"]), "message": item["msg"]} for item in error.errors()]
+        return problem_response(request, invalid(INVALID_REQUEST, items))
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        kind = _BY_STATUS.get(error.status_code, INTERNAL if error.status_code >= 500 else BAD_REQUEST)
+        where = f"{request.method} {request.url.path}"
+        details = {
+            404: f"{where}: the API's addresses are listed at /docs",
+            405: f"{where}: allowed is {(error.headers or {}).get('Allow', 'another method')}",
+        }
+        detail = details.get(error.status_code, str(error.detail))
+        return problem_response(request, Problem(kind, detail, headers=error.headers))
+
+    async def on_disconnect(request: Request, _error: Exception) -> Response:
+        return problem_response(request, Problem(BAD_REQUEST, "the connection was closed before the body's end"))
+
+    async def on_redis(request: Request, error: Exception) -> Response:
+        _log.warning("redis unavailable", path=request.url.path, error=str(error))
+        return problem_response(request, _redis_unavailable(request))
+
+    async def on_full(request: Request, _error: Exception) -> Response:
+        return problem_response(request, overloaded("Redis has no memory left"))
+
+    async def on_anything(request: Request, _error: Exception) -> Response:
+        # The server logs the exception itself with its stack; the client gets none of it.
+        return problem_response(request, Problem(INTERNAL, "the service has logged what happened"))
+
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(RequestValidationError, on_validation)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(ClientDisconnect, on_disconnect)
+    for unavailable in (RedisConnectionError, RedisTimeoutError, ReadOnlyError):
+        app.add_exception_handler(unavailable, on_redis)
+    app.add_exception_handler(OutOfMemoryError, on_full)
+    app.add_exception_handler(Exception, on_anything)
+
+
+def _redis_unavailable(request: Request) -> Problem:
+    detail = "Redis does not answer; try again soon."
+    if request.method != "GET":
+        detail += " Whether the request took effect is unknown: send events again with the same Idempotency-Key."
+    return Problem(REDIS_UNAVAILABLE, detail, headers={"Retry-After": "1"})
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    """``("body", "classes", 0)`` as ``classes.0``; the source itself says nothing to the client."""
+    return ".".join(str(part) for part in location[1:])
+
+
+Example = tuple[Kind, str, Mapping[str, object]]
+
+
+def problem_docs(*examples: Example) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI entries of a route's problems, each with an example; 500 is added.
+
+    Args:
+        examples: kind, detail and further members of each problem.
+    """
+    by_status: dict[int, dict[str, Any]] = defaultdict(dict)
+    for kind, detail, extensions in (*examples, (INTERNAL, "the service has logged what happened", {})):
+        value = {
+            "type": kind.uri,
+            "title": kind.title,
+            "status": kind.status,
+            "detail": detail,
+            "instance": "/",
+            **extensions,
+        }
+        by_status[kind.status][kind.name] = {"summary": kind.title, "value": value}
+    reference = {"$ref": "#/components/schemas/ProblemDocument"}
+    return {
+        status: {
+            "description": " or ".join(example["summary"] for example in named.values()),
+            "content": {MEDIA_TYPE: {"schema": reference, "examples": named}},
+        }
+        for status, named in by_status.items()
+    }
+
+
+REDIS_DOWN: Example = (REDIS_UNAVAILABLE, "Redis does not answer; try again soon.", {})

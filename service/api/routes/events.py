@@ -1,0 +1,193 @@
+"""Sending events, and reading about those that could not be applied."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from olad_core.events import MAX_EVENTS, Event, InvalidEvents, decode_json, decode_ndjson, json_schema
+from service.api.body import JSON, NDJSON, media_type, read_body, too_large
+from service.api.context import Ctx
+from service.api.errors import REDIS_DOWN, invalid, problem_docs
+from service.api.models import Accepted, Rejected, RejectedPage
+from service.problems import (
+    INVALID_EVENTS,
+    INVALID_REQUEST,
+    KEY_REUSED,
+    OVERLOADED,
+    TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    Problem,
+)
+from service.stream import KeyReused, parse_position
+
+router = APIRouter(tags=["events"])
+
+MAX_BODY_BYTES = 16 * 2**20
+_BATCH = [
+    {"op": "upsert_node", "id": "p1", "x": [0.5, 0.0, 1.0], "label": "physics"},
+    {"op": "upsert_edge", "src": "p1", "dst": "p2", "ts": 17.0},
+    {"op": "label", "id": "p2", "label": "biology"},
+]
+_WRONG = {"index": 2, "field": "dst", "message": "Object missing required field `dst`"}
+_REQUEST_BODY = {
+    "required": True,
+    "description": f"One batch: 1 to {MAX_EVENTS:,} events, {MAX_BODY_BYTES // 2**20} MiB at most.",
+    "content": {
+        JSON: {
+            "schema": {"type": "array", "items": json_schema()[0], "minItems": 1, "maxItems": MAX_EVENTS},
+            "examples": {"batch": {"summary": "A node, an edge and a late label", "value": _BATCH}},
+        },
+        NDJSON: {
+            "schema": {"type": "string", "description": "One event a line; empty lines are skipped."},
+            "examples": {"batch": {"value": "\n".join(msgspec.json.encode(event).decode() for event in _BATCH)}},
+        },
+    },
+}
+_PROBLEMS = problem_docs(
+    (TOO_LARGE, "the batch has 10,001 events, 10,000 are allowed; send it in parts", {}),
+    (UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json or application/x-ndjson, not text/plain", {}),
+    (
+        INVALID_EVENTS,
+        "index 2 field dst: Object missing required field `dst`",
+        {"errors": [_WRONG], "total_errors": 1},
+    ),
+    (KEY_REUSED, "the key belongs to another body", {"position": "1763900000000-0"}),
+    (INVALID_REQUEST, "Idempotency-Key: String should have at most 255 characters", {}),
+    (OVERLOADED, "Redis uses 950,000,000 of 1,000,000,000 bytes. Nothing was written; send the batch again later.", {}),
+    REDIS_DOWN,
+)
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="Any text of your choice, remembered for 24 hours. The same key with the same body answers with "
+        "the same position, and the batch is applied once: send it again after a lost answer.",
+        examples=["replay-7f3a-000042"],
+    ),
+]
+
+
+@router.post(
+    "/events",
+    status_code=202,
+    summary="Append a batch of events",
+    response_model=Accepted,
+    response_description="The batch stands in the log and will be applied.",
+    responses={
+        202: {
+            "content": {JSON: {"example": {"position": "1763900000000-0", "accepted": 3}}},
+            "headers": {
+                "Idempotent-Replayed": {
+                    "description": "`true` where the Idempotency-Key was known.",
+                    "schema": {"type": "string"},
+                }
+            },
+        },
+        **_PROBLEMS,
+    },
+    openapi_extra={"requestBody": _REQUEST_BODY},
+)
+async def post_events(request: Request, context: Ctx, idempotency_key: IdempotencyKey = None) -> Response:
+    """One request is one log entry: accepted as a whole or refused as a whole.
+
+    The entry's id is the graph's *position*: with it `GET /predict/{node}?min_position=` waits until the batch
+    is part of the prediction.
+    """
+    kind = media_type(request, (JSON, NDJSON))
+    await context.memory.check()
+    body = await read_body(request, MAX_BODY_BYTES)
+    context.metrics.bytes.inc(len(body))
+    decode = _decode_json if kind == JSON else _decode_ndjson
+    try:
+        done = await context.log.append(body, decode, idempotency_key.encode() if idempotency_key else None)
+    except InvalidEvents as error:
+        context.metrics.refused.inc()
+        raise invalid(INVALID_EVENTS, [msgspec.to_builtins(problem) for problem in error.problems]) from None
+    except KeyReused as error:
+        raise Problem(KEY_REUSED, f"{error}; use a new key for a new batch", position=error.position) from None
+    headers = {}
+    if done.replayed:
+        context.metrics.replayed.inc()
+        headers["Idempotent-Replayed"] = "true"
+    else:
+        context.metrics.batches.inc()
+        context.metrics.events.inc(done.accepted)
+    answer = msgspec.json.encode({"position": done.position, "accepted": done.accepted})
+    return Response(answer, 202, headers, JSON)
+
+
+def _decode_json(body: bytes, feature_width: int | None) -> list[Event]:
+    return _bounded(decode_json(body, feature_width))
+
+
+def _decode_ndjson(body: bytes, feature_width: int | None) -> list[Event]:
+    return _bounded(decode_ndjson(body, feature_width))
+
+
+def _bounded(batch: list[Event]) -> list[Event]:
+    if len(batch) > MAX_EVENTS:
+        raise too_large(f"the batch has {len(batch):,} events, {MAX_EVENTS:,} are allowed")
+    return batch
+
+
+@router.get(
+    "/events/rejected",
+    summary="Events that could not be applied",
+    response_description="One page, newest first.",
+    responses={
+        200: {
+            "content": {
+                JSON: {
+                    "example": {
+                        "rejected": [
+                            {
+                                "position": "1763900000000-0",
+                                "index": 4,
+                                "op": "remove_edge",
+                                "reason": "unknown-edge",
+                                "detail": "there is no edge from 'p1' to 'p9'",
+                            }
+                        ],
+                        "next": None,
+                        "total": 1,
+                    }
+                }
+            }
+        },
+        **problem_docs((INVALID_REQUEST, "limit: Input should be less than or equal to 1000", {}), REDIS_DOWN),
+    },
+)
+async def get_rejected(
+    context: Ctx,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Events in one page at most.")] = 100,
+    after: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
+) -> RejectedPage:
+    """Accepted events that were well-formed but impossible when their turn came, newest first.
+
+    To read on, pass each page's `next` as `after`.
+    """
+    if after is not None:
+        try:
+            parse_position(after)
+        except ValueError:
+            message = "is not the `next` of a page"
+            raise invalid(INVALID_REQUEST, [{"field": "after", "message": message}]) from None
+    newest = f"({after}" if after is not None else "+"
+    async with context.redis.pipeline(transaction=True) as pipe:
+        pipe.xrevrange(context.keys.rejected, max=newest, count=limit + 1)
+        pipe.xlen(context.keys.rejected)
+        found, total = await pipe.execute()
+    page: list[tuple[bytes, dict[bytes, Any]]] = found[:limit]
+    return RejectedPage(
+        rejected=[
+            Rejected.model_validate({name.decode(): value.decode() for name, value in fields.items()})
+            for _, fields in page
+        ],
+        next=page[-1][0].decode() if len(found) > limit else None,
+        total=total,
+    )

@@ -1,0 +1,244 @@
+"""The store of predictions: the worker writes it, the API reads it, both in atomic steps.
+
+A prediction is a row of float32 probabilities in a hash named after version and worker start; the hash
+``served`` says which one readers see and up to which position it is true.
+See ``docs/decisions/0004-redis-layout.md``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Awaitable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import msgspec
+import numpy as np
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.client import Pipeline
+from redis.exceptions import WatchError
+
+from olad_core.publication import Publication, RejectedEvent, TableUpdate
+from service.keys import Keys
+from service.scripts import script
+from service.status import WorkerStatus
+from service.stream import START, parse_position
+
+T = TypeVar("T")
+
+REJECTED_KEPT = 100_000
+"""Rejected events that are kept, about."""
+_ROWS_PER_COMMAND = 2_000
+_READS_PER_CALL = 1_000
+
+
+class Superseded(RuntimeError):
+    """Another worker has started on this graph: this one must write no more."""
+
+
+class PredictionWriter:
+    """The worker's side. Call :meth:`start` once before the rest; the client must return bytes."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._start = 0
+
+    def start(self) -> int:
+        """Begin with fresh tables; those of earlier starts stay readable until this one serves a version.
+
+        Returns:
+            The number of this start. A writer with a lower number is refused from now on.
+        """
+        self._start = int(self._redis.incr(self._keys.starts))
+        return self._start
+
+    def visible_position(self) -> str | None:
+        """The position readers see; None before the first publication."""
+        position = cast("bytes | None", self._redis.hget(self._keys.served, "position"))
+        return position.decode() if position is not None else None
+
+    def served_version(self) -> int | None:
+        """The version readers see; None before the first one."""
+        version = cast("bytes | None", self._redis.hget(self._keys.served, "version"))
+        return int(version) if version is not None else None
+
+    def publish(self, publication: Publication) -> None:
+        """Make a publication visible in one atomic step.
+
+        As long as readers still see a table of an earlier start, a publication without a served version fills
+        tables and moves nothing: that table does not hold what the new position would promise.
+
+        Raises:
+            ValueError: where readers already see a later position.
+            Superseded: where another worker has started.
+        """
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.watch(self._keys.starts, self._keys.served)  # type: ignore[no-untyped-call]
+            if int(cast("bytes | None", pipe.get(self._keys.starts)) or 0) != self._start:
+                raise Superseded(f"worker start {self._start} is no longer the newest on graph {self._keys.graph!r}")
+            seen = cast("list[bytes | None]", pipe.hmget(self._keys.served, ["position", "rejected_to", "table"]))
+            visible, rejected_to, table = (value.decode() if value is not None else None for value in seen)
+            if visible is not None and parse_position(publication.position) < parse_position(visible):
+                raise ValueError(f"readers see position {visible}: {publication.position} would go back")
+            old = cast("set[bytes]", pipe.smembers(self._keys.tables)) if publication.served else set()
+            pipe.multi()
+            for update in publication.updates:
+                self._write_rows(pipe, update)
+            self._write_rejected(pipe, publication.rejected, after=rejected_to or START)
+            fields: dict[Any, Any] = {"rejected_to": publication.position}
+            moves = publication.served is not None or table is None or self._is_own(table)
+            if moves:
+                fields |= {"position": publication.position, "applied": publication.applied_events}
+            if publication.served is not None:
+                fields |= {
+                    "version": publication.served.number,
+                    "student": publication.served.student,
+                    "classes": msgspec.json.encode(publication.served.classes).decode(),
+                    "table": self._table(publication.served.number),
+                }
+            pipe.hset(self._keys.served, mapping=fields)
+            gone = {self._table(version) for version in publication.dropped}
+            gone.update(name for name in (stored.decode() for stored in old) if not self._is_own(name))
+            if gone:
+                pipe.unlink(*(self._keys.predictions(name) for name in gone))
+                pipe.srem(self._keys.tables, *gone)
+            if moves:
+                pipe.publish(self._keys.watermark, publication.position)
+            try:
+                pipe.execute()
+            except WatchError:
+                raise Superseded(f"another worker published on graph {self._keys.graph!r} at the same time") from None
+
+    def write_status(self, status: WorkerStatus, metrics: bytes) -> None:
+        """Replace the worker's report and its metrics in Prometheus' text format."""
+        self._redis.mset({self._keys.status: status.model_dump_json(), self._keys.metrics: metrics})
+
+    def heartbeat(self, ttl_ms: int) -> None:
+        """Say that the worker lives, for that long."""
+        self._redis.set(self._keys.heartbeat, self._start, px=ttl_ms)
+
+    def _table(self, version: int) -> str:
+        return f"{version}.{self._start}"
+
+    def _is_own(self, table: str) -> bool:
+        return table.endswith(f".{self._start}")
+
+    def _write_rows(self, pipe: Pipeline, update: TableUpdate) -> None:
+        name = self._table(update.version)
+        key = self._keys.predictions(name)
+        if update.probabilities.shape[:1] != (len(update.nodes),):
+            raise ValueError(f"{len(update.nodes)} nodes but probabilities of shape {update.probabilities.shape}")
+        packed = np.ascontiguousarray(update.probabilities, dtype="<f4").tobytes()
+        width = 4 * update.probabilities.shape[1]
+        pipe.sadd(self._keys.tables, name)
+        for part in _chunks(range(len(update.nodes))):
+            arguments: list[str | bytes] = []
+            for row in part:
+                arguments += (update.nodes[row], packed[row * width : (row + 1) * width])
+            pipe.execute_command("HSET", key, *arguments)  # type: ignore[no-untyped-call]
+        for removed in _chunks(update.removed):
+            pipe.hdel(key, *removed)
+
+    def _write_rejected(self, pipe: Pipeline, rejected: Sequence[RejectedEvent], after: str) -> None:
+        written = parse_position(after)
+        for event in rejected:
+            if parse_position(event.position) > written:
+                fields: dict[Any, Any] = {
+                    "position": event.position,
+                    "index": event.index,
+                    "op": event.op,
+                    "reason": event.reason,
+                    "detail": event.detail,
+                }
+                pipe.xadd(self._keys.rejected, fields, maxlen=REJECTED_KEPT, approximate=True)
+
+
+def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for first in range(0, len(items), _ROWS_PER_COMMAND):
+        yield items[first : first + _ROWS_PER_COMMAND]
+
+
+@dataclass(frozen=True)
+class Model:
+    """The published version that readers see."""
+
+    version: int
+    student: str
+    classes: tuple[str, ...]
+    row: struct.Struct
+    """Layout of one prediction: a float32 for each class."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What is served at one moment.
+
+    Attributes:
+        position: position up to which the rows are true.
+        behind: events in the log after it.
+        model: the version that made the rows; None while none is published.
+        rows: one for each node asked for; None for a node that is not in the graph.
+    """
+
+    position: str
+    behind: int
+    model: Model | None
+    rows: Sequence[bytes | None]
+
+
+class PredictionReader:
+    """The API's side. Single reads that come at the same time share one call to Redis."""
+
+    def __init__(self, redis: AsyncRedis, keys: Keys) -> None:
+        self._keys = [keys.served, keys.appended]
+        self._tables = keys.predictions("")
+        self._script = redis.register_script(script("read_predictions"))
+        self._model_fields: tuple[bytes, ...] = ()
+        self._model: Model | None = None
+        self._waiting: list[tuple[str, asyncio.Future[Snapshot]]] = []
+        self._reading: asyncio.Task[None] | None = None
+
+    async def read(self, nodes: Sequence[str]) -> Snapshot:
+        """The predictions of nodes, all of one moment."""
+        served, appended, rows = await cast(
+            "Awaitable[list[Any]]", self._script(keys=self._keys, args=[self._tables, *nodes])
+        )
+        position, applied, *model = served
+        behind = max(0, int(appended or 0) - int(applied or 0))
+        return Snapshot(position.decode() if position else START, behind, self._parse_model(model[:3]), rows)
+
+    async def read_one(self, node: str) -> Snapshot:
+        """The prediction of one node."""
+        future: asyncio.Future[Snapshot] = asyncio.get_running_loop().create_future()
+        self._waiting.append((node, future))
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read_waiting())
+        return await future
+
+    async def _read_waiting(self) -> None:
+        while self._waiting:
+            taken, self._waiting = self._waiting[:_READS_PER_CALL], self._waiting[_READS_PER_CALL:]
+            try:
+                all_of_them = await self.read([node for node, _ in taken])
+            except Exception as error:
+                for _, future in taken:
+                    if not future.done():
+                        future.set_exception(error)
+                continue
+            rows = all_of_them.rows or [None] * len(taken)
+            for (_, future), row in zip(taken, rows, strict=True):
+                if not future.done():
+                    future.set_result(Snapshot(all_of_them.position, all_of_them.behind, all_of_them.model, (row,)))
+
+    def _parse_model(self, fields: Sequence[bytes | None]) -> Model | None:
+        version, student, classes = fields
+        if version is None or student is None or classes is None:
+            return None
+        if (version, student, classes) != self._model_fields:
+            names = msgspec.json.decode(classes, type=tuple[str, ...])
+            self._model = Model(int(version), student.decode(), names, struct.Struct(f"<{len(names)}f"))
+            self._model_fields = (version, student, classes)
+        return self._model

@@ -1,0 +1,62 @@
+"""The kinds of problem the API answers with, as RFC 9457 wants them: one word, one status, one title each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of problem; ``type`` in the answer is a URN made of its name."""
+
+    name: str
+    status: int
+    title: str
+
+    @property
+    def uri(self) -> str:
+        """The problem type as it stands in an answer.
+
+        >>> NOT_FOUND.uri
+        'urn:olad:problem:not-found'
+        """
+        return f"urn:olad:problem:{self.name}"
+
+
+BAD_REQUEST = Kind("bad-request", 400, "The request cannot be understood")
+NOT_FOUND = Kind("not-found", 404, "There is nothing under this address")
+UNKNOWN_NODE = Kind("unknown-node", 404, "The node is not in the graph")
+METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "This address does not answer to this method")
+SCHEMA_CONFLICT = Kind("schema-conflict", 409, "The schema contradicts what the graph already holds")
+TOO_LARGE = Kind("too-large", 413, "The request is too large")
+UNSUPPORTED_MEDIA_TYPE = Kind("unsupported-media-type", 415, "The body's format is not supported")
+INVALID_EVENTS = Kind("invalid-events", 422, "The batch holds invalid events; nothing was written")
+INVALID_REQUEST = Kind("invalid-request", 422, "The request holds invalid values")
+KEY_REUSED = Kind("idempotency-key-reused", 422, "The Idempotency-Key was used for another body")
+OVERLOADED = Kind("overloaded", 429, "The log has no room at the moment")
+INTERNAL = Kind("internal", 500, "Something went wrong in the service")
+REDIS_UNAVAILABLE = Kind("redis-unavailable", 503, "Redis cannot be reached")
+NO_MODEL = Kind("no-model", 503, "No model has been published yet")
+NOT_READY = Kind("not-ready", 503, "The service is not ready")
+POSITION_NOT_REACHED = Kind("position-not-reached", 504, "The position was not reached in time")
+
+
+class Problem(Exception):
+    """A request that ends with a problem document.
+
+    Attributes:
+        kind: what kind of problem.
+        detail: what was wrong with this request and what to do.
+        headers: headers of the answer.
+        extensions: further members of the document.
+    """
+
+    def __init__(
+        self, kind: Kind, detail: str, *, headers: Mapping[str, str] | None = None, **extensions: object
+    ) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.extensions = extensions

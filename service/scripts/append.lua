@@ -1,0 +1,25 @@
+-- Appends one batch, once.
+-- KEYS: log, schema, appended, idempotency (left out without a key)
+-- ARGV: events (MessagePack), count, schema the batch was checked against, schema after it ('' = the same),
+--       digest of the body, seconds to remember the key for
+-- Answers: {'replayed', position} | {'reused', position} | {'stale', schema} | {'appended', position}
+if KEYS[4] then
+  local known = redis.call('GET', KEYS[4])
+  if known then
+    local position, digest = string.match(known, '^(%S+) (%S+)$')
+    return {digest == ARGV[5] and 'replayed' or 'reused', position}
+  end
+end
+local schema = redis.call('GET', KEYS[2]) or ''
+if schema ~= ARGV[3] then
+  return {'stale', schema}
+end
+local position = redis.call('XADD', KEYS[1], '*', 'events', ARGV[1], 'n', ARGV[2])
+redis.call('INCRBY', KEYS[3], ARGV[2])
+if ARGV[4] ~= '' then
+  redis.call('SET', KEYS[2], ARGV[4])
+end
+if KEYS[4] then
+  redis.call('SET', KEYS[4], position .. ' ' .. ARGV[5], 'EX', ARGV[6])
+end
+return {'appended', position}
