@@ -13,6 +13,7 @@ import tenacity
 
 from olad_core.events import Event, GraphSchema
 from service import problems
+from service.api.models import ServiceStatus, Students
 
 _JSON = {"content-type": "application/json"}
 _WAIT_FOR_POSITION_MS = 5_000
@@ -87,15 +88,13 @@ class Client:
             return [None] * len(nodes)
         return [prediction["label"] for prediction in answer.json()["predictions"]]
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> ServiceStatus:
         """``GET /status``."""
-        status: dict[str, Any] = self._request("GET", "/status").json()
-        return status
+        return ServiceStatus.model_validate_json(self._request("GET", "/status").content)
 
-    def students(self) -> dict[str, Any]:
+    def students(self) -> Students:
         """``GET /students``."""
-        students: dict[str, Any] = self._request("GET", "/students").json()
-        return students
+        return Students.model_validate_json(self._request("GET", "/students").content)
 
     def _request(
         self, method: str, path: str, *, expected: problems.Kind | None = None, **request: Any

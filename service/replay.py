@@ -145,7 +145,7 @@ def forget_if_lost(client: Client, progress: Progress) -> bool:
     """
     if not progress.done:
         return False
-    end = client.status()["log_end"]
+    end = client.status().log.position
     if end is not None and parse_position(end) >= parse_position(progress.done[-1].position):
         return False
     progress.start_over()

@@ -1,0 +1,174 @@
+"""``olad demo``: the service, a real stream and the served accuracy climbing, in one command."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import shutil
+import sys
+import threading
+import time
+import webbrowser
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from service.client import Client
+from service.commands.failures import read_settings, told
+from service.commands.options import Device, Port, RedisUrl
+from service.commands.replay_view import ReplayView, summary_table
+from service.commands.up import print_urls
+from service.data_dir import locked
+from service.logs import configure_logging
+from service.processes import Stack, StackFailed, StopRequest, listen, stop_on_signals
+from service.progress import Progress
+from service.replay import ReplayState, replay
+from service.settings import Settings
+from service.sources import Source, StreamOptions, open_source
+
+_PORTS_TRIED = 50
+
+
+def demo(
+    dataset: Annotated[str, typer.Argument(help="As in `olad replay`.")] = "digits",
+    exit_at_end: Annotated[bool, typer.Option("--exit", help="End with a summary instead of serving on.")] = False,
+    port: Port = None,
+    data_dir: Annotated[Path, typer.Option(help="Made empty at each start.")] = Path("olad-data/demo"),
+    redis_url: RedisUrl = None,
+    device: Device = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.001, help="Events per second.", show_default="the dataset's own pace")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="End the stream after this many arrivals.")] = None,
+) -> None:
+    """Start everything, replay a dataset, show what is served, and go on serving until Ctrl-C."""
+    settings = read_settings(port=port, data_dir=data_dir, redis_url=redis_url, device=device)
+    if settings.redis_url is not None:  # Nothing of an earlier demo, or of anybody else, in a shared Redis.
+        settings = settings.model_copy(update={"graph": f"demo-{secrets.token_hex(4)}"})
+    configure_logging(settings.log_level, settings.log_format)
+    console = Console()
+    with told(), stop_on_signals() as stop:
+        source = open_source(dataset, StreamOptions(limit=limit), data_home=settings.data_home)
+        if source.notice:
+            console.print(source.notice, soft_wrap=True)
+        _empty(settings.data_dir)
+        settings = _on_free_port(settings, console)
+        console.print("Starting Redis, worker and API ...")
+        with Stack(settings, log_dir=settings.data_dir / "logs") as stack:
+            stack.wait_until_live(stop)
+            if not stop.requested:
+                _run(console, stack, source, rate or source.demo_rate, stop, exit_at_end=exit_at_end)
+            console.print("Stopping ...")
+    console.print("Stopped.")
+
+
+def _run(console: Console, stack: Stack, source: Source, rate: float, stop: StopRequest, *, exit_at_end: bool) -> None:
+    first = next(source.batches, None)
+    if first is None:
+        raise StackFailed(f"{source.name} has no events")
+    source = replace(source, batches=itertools.chain([first], source.batches))
+    print_urls(console, stack)
+    _print_commands(console, stack.url, first.nodes)
+    if not exit_at_end and _can_show_a_page():
+        webbrowser.open(f"{stack.url}/")
+    state = _replay(console, stack, source, rate, stop)
+    if state is not None:
+        console.print(summary_table(source.name, state))
+    if exit_at_end or stop.requested:
+        return
+    console.print(f"Still serving at {stack.url}/ - Ctrl-C stops it.")
+    while not stop.requested:
+        stack.poll()
+        time.sleep(0.2)
+
+
+@dataclass
+class _Outcome:
+    """What the replaying thread leaves for the main one."""
+
+    state: ReplayState | None = None
+    error: Exception | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+def _replay(console: Console, stack: Stack, source: Source, rate: float, stop: StopRequest) -> ReplayState | None:
+    """Replay in a thread of its own while this one, the children's parent, looks after the stack."""
+    outcome = _Outcome()
+
+    def send() -> None:
+        try:
+            with (
+                Client(stack.url, stop=outcome.stop) as client,
+                Progress(stack.settings.data_dir / "replay", stack.url) as progress,
+            ):
+                outcome.state = replay(
+                    source, client, progress, rate=rate, stop=outcome.stop, on_batch=lambda now: _note(outcome, now)
+                )
+        except Exception as error:
+            outcome.error = error
+
+    thread = threading.Thread(target=send, daemon=True)
+    with ReplayView(console, source.name, source.nodes) as view:
+        thread.start()
+        try:
+            while thread.is_alive():
+                if stop.requested:
+                    outcome.stop.set()
+                stack.poll()
+                thread.join(0.2)
+                if outcome.state is not None:
+                    view.update(outcome.state)
+        finally:
+            outcome.stop.set()
+            thread.join(10)
+    if outcome.error is not None and not stop.requested:
+        raise outcome.error
+    return outcome.state
+
+
+def _note(outcome: _Outcome, state: ReplayState) -> None:
+    outcome.state = state
+
+
+def _print_commands(console: Console, url: str, nodes: tuple[str, ...]) -> None:
+    one, two = nodes[0], nodes[-1]
+    json_body = "-H 'content-type: application/json' -d"
+    console.print(
+        "Try, once the first model is published:\n"
+        f"  curl -s {url}/predict/{one}\n"
+        f'  curl -s {url}/predict {json_body} \'{{"nodes": ["{one}", "{two}"]}}\'\n'
+        f'  curl -s {url}/events {json_body} \'[{{"op": "upsert_edge", "src": "{one}", "dst": "{two}"}}]\'',
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )
+
+
+def _can_show_a_page() -> bool:
+    has_display = sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return has_display and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _empty(data_dir: Path) -> None:
+    """Remove what an earlier demo left in the directory; never anything else."""
+    with locked(data_dir):
+        for name in ("checkpoints", "logs", "redis", "replay"):
+            shutil.rmtree(data_dir / name, ignore_errors=True)
+
+
+def _on_free_port(settings: Settings, console: Console) -> Settings:
+    """The settings with the first free port from theirs on."""
+    wanted = settings.port
+    for port in range(wanted, min(wanted + _PORTS_TRIED, 65_535) + 1):
+        try:
+            listen(settings.host, port).close()
+        except StackFailed:
+            continue
+        if port != wanted:
+            console.print(f"Port {wanted} is taken; using {port}.")
+        return settings.model_copy(update={"port": port})
+    raise StackFailed(f"no free port from {wanted} on: choose another --port")

@@ -1,0 +1,57 @@
+"""How a command ends when something outside it is wrong: one clear message instead of a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from olad_core.datasets.stream import UnreadableDataset
+from service.client import ServiceError
+from service.data_dir import DataDirInUse
+from service.embedded_redis import RedisFailed, RedisNotFound
+from service.processes import StackFailed
+from service.progress import ProgressBusy
+from service.settings import Settings
+from service.sources import SourceNotFound
+
+_EXPECTED = (
+    DataDirInUse,
+    ProgressBusy,
+    RedisFailed,
+    RedisNotFound,
+    ServiceError,
+    SourceNotFound,
+    StackFailed,
+    UnreadableDataset,
+)
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Tell the user what was wrong and end with status 1."""
+    try:
+        yield
+    except _EXPECTED as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {_escaped(error)}", soft_wrap=True)
+        raise typer.Exit(1) from None
+
+
+def read_settings(**given: Any) -> Settings:
+    """The settings out of the environment, with those given on the command line (not None) on top."""
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        console = Console(stderr=True)
+        for problem in error.errors():
+            name = "OLAD_" + "_".join(str(part) for part in problem["loc"][:1]).upper()
+            console.print(f"[bold red]error:[/] {name}: {_escaped(problem['msg'])}", soft_wrap=True)
+        raise typer.Exit(2) from None
+
+
+def _escaped(message: object) -> str:
+    return str(message).replace("[", r"\[")

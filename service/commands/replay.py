@@ -1,0 +1,89 @@
+"""``olad replay``: a dataset as a stream of POSTs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from olad_core.datasets.registry import DATASETS
+from olad_core.events import MAX_EVENTS
+from service.client import Client
+from service.commands.failures import read_settings, told
+from service.commands.options import AsJson, Url
+from service.commands.replay_view import ReplayView, summary_table
+from service.progress import Progress
+from service.replay import ReplayState, forget_if_lost, replay
+from service.settings import Settings
+from service.sources import Source, StreamOptions, open_source
+
+_NAMES = ", ".join(DATASETS)
+
+
+def replay_source(
+    source: Annotated[
+        str, typer.Argument(help=f"An .npz, NDJSON of events (.gz too), - for standard input, or a name: {_NAMES}.")
+    ],
+    url: Url = None,
+        str | None, typer.Option(help="The service.", show_default="http://HOST:PORT of the settings")
+    ] = None,
+    rate: Annotated[float | None, typer.Option(min=0.001, help="Events per second, at most.")] = None,
+    label_delay: Annotated[
+        int | None, typer.Option(min=0, help="Arrivals between a node and its label.", show_default="the dataset's own")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, max=MAX_EVENTS, help="Nodes that arrive in one POST.")] = 20,
+    limit: Annotated[int | None, typer.Option(min=0, help="End after this many arrivals.")] = None,
+    score_from: Annotated[
+        int | None, typer.Option(min=0, help="Second accuracy: from this arrival on.", show_default="the dataset's own")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of going on where it stopped.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send a dataset to a running service; report the accuracy of what it served at each arrival."""
+    settings = read_settings()
+    url = url or f"http://{settings.host}:{settings.port}"
+    console = Console(stderr=as_json)
+    with told():
+        opened = open_source(
+            source,
+            StreamOptions(label_delay=label_delay, batch_size=batch_size, limit=limit),
+            data_home=settings.data_home,
+        )
+        with Client(url) as client, contextlib.ExitStack() as files:
+            progress = _open_progress(files, opened, client.url, settings, fresh=fresh)
+            if opened.notice:
+                console.print(opened.notice, soft_wrap=True)
+            if forget_if_lost(client, progress):
+                console.print("The service has lost what was sent to it before: starting over.")
+            view = files.enter_context(ReplayView(console, opened.name, opened.nodes))
+            try:
+                state = replay(opened, client, progress, rate=rate, score_from=score_from, on_batch=view.update)
+            except KeyboardInterrupt:
+                files.close()
+                console.print("Stopped; the same command goes on from here.")
+                raise typer.Exit(130) from None
+        _report(console, opened.name, state, as_json=as_json)
+
+
+def _open_progress(
+    files: contextlib.ExitStack, source: Source, url: str, settings: Settings, *, fresh: bool
+) -> Progress:
+    if source.identity is None:  # Standard input cannot be read again, so there is nothing to go on from.
+        folder = Path(files.enter_context(tempfile.TemporaryDirectory(prefix="olad-replay-")))
+    else:
+        folder = settings.data_dir / "replay"
+    return files.enter_context(Progress(folder, f"{url} {source.identity}", fresh=fresh))
+
+
+def _report(console: Console, name: str, state: ReplayState, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(state.as_dict()))
+        return
+    if state.events == 0 and state.resumed:
+        console.print("All of it had been sent before; --fresh sends it again.")
+    console.print(summary_table(name, state))

@@ -1,0 +1,90 @@
+"""What a replay looks like while it runs and when it is done."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from service.replay import ReplayState
+from service.served_score import RECENT, Accuracy
+
+
+def percent(value: float | None) -> str:
+    """A share for people.
+
+    >>> percent(0.8123), percent(None)
+    ('81.2 %', '-')
+    """
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+class ReplayView:
+    """A progress bar with the accuracy of what is served; plain lines where there is no terminal."""
+
+    def __init__(self, console: Console, name: str, nodes: int | None) -> None:
+        self._console = console
+        self._name = name
+        self._nodes = nodes
+        self._next_line = 0
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        if console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[now]}"),
+                TimeRemainingColumn(),
+                console=console,
+            )
+            self._task = self._bar.add_task(name, total=nodes, now="")
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def update(self, state: ReplayState) -> None:
+        """Show where the replay is."""
+        now = f"served right {percent(state.whole.value)}, lately {percent(state.recent.value)}"
+        now += f", {state.events_per_s:,.0f} events/s"
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=state.arrivals, now=now)
+        elif state.arrivals >= self._next_line:
+            # Eleven lines for a source of known length.
+            step = 1000 if self._nodes is None else max(1, self._nodes // 10)
+            self._next_line = (state.arrivals // step + 1) * step
+            total = "" if self._nodes is None else f"/{self._nodes}"
+            self._console.print(f"{self._name}: {state.arrivals}{total} arrived, {now}", soft_wrap=True)
+
+
+def summary_table(name: str, state: ReplayState) -> Table:
+    """Prequential accuracy of what was served, and the replay's size and speed."""
+    table = Table(title=f"{name}: prequential accuracy of what was served", title_justify="left")
+    table.add_column("arrivals")
+    table.add_column("accuracy", justify="right")
+    table.add_column("scored", justify="right")
+    table.add_column("not served", justify="right")
+    for label, accuracy in (("all", state.whole), (f"{state.score_from:,} onwards", state.later)):
+        table.add_row(label, *_cells(accuracy), f"{accuracy.unserved:,}")
+    table.add_row(f"last {RECENT} scored", *_cells(state.recent), "")
+    table.caption = (
+        f"{state.arrivals:,} nodes arrived; {state.events:,} events in {state.seconds:.1f} s "
+        f"({state.events_per_s:,.0f} events/s); position {state.position or '-'}"
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def _cells(accuracy: Accuracy) -> tuple[str, str]:
+    return percent(accuracy.value), f"{accuracy.scored:,}"

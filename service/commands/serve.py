@@ -1,0 +1,46 @@
+"""``olad api`` and ``olad worker``: one process each, for containers and for the local stack."""
+
+from __future__ import annotations
+
+import socket
+from typing import Annotated
+
+import typer
+
+from service.commands.failures import read_settings
+from service.logs import configure_logging
+
+
+def api(
+    fd: Annotated[int | None, typer.Option(hidden=True, help="Serve an inherited listening socket.")] = None,
+) -> None:
+    """Serve the HTTP API. Needs a Redis: OLAD_REDIS_URL."""
+    # Each process loads only its own half: the API never imports torch, the worker no web framework.
+    import uvicorn  # noqa: PLC0415
+
+    from service.api.app import create_app  # noqa: PLC0415
+
+    settings = read_settings()
+    configure_logging(settings.log_level, settings.log_format)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            host=settings.host,
+            port=settings.port,
+            access_log=False,
+            log_config=None,
+            timeout_graceful_shutdown=10,
+        )
+    )
+    server.run(sockets=None if fd is None else [socket.socket(fileno=fd)])
+    if not server.started:
+        raise typer.Exit(3)
+
+
+def worker() -> None:
+    """Apply events, keep predictions fresh, learn. Needs a Redis: OLAD_REDIS_URL."""
+    from service.worker import main  # noqa: PLC0415
+
+    settings = read_settings()
+    configure_logging(settings.log_level, settings.log_format)
+    main(settings)

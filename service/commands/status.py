@@ -1,0 +1,90 @@
+"""``olad status``: the service at one glance."""
+
+from __future__ import annotations
+
+import json
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from service.api.models import ServiceStatus
+from service.client import Client
+from service.commands.failures import read_settings, told
+from service.commands.options import AsJson, Url
+from service.commands.replay_view import percent
+from service.status import StudentStatus
+
+
+def status(
+    url: Url = None,
+        str | None, typer.Option(help="The service.", show_default="http://HOST:PORT of the settings")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show positions, lag, graph size, versions, students and their scores."""
+    settings = read_settings()
+    with told(), Client(url or f"http://{settings.host}:{settings.port}", patience_s=3) as client:
+        report, group = client.status(), client.students()
+    if as_json:
+        typer.echo(json.dumps({"status": report.model_dump(mode="json"), **group.model_dump(mode="json")}))
+        return
+    console = Console()
+    console.print(_service_table(report))
+    console.print(_student_table(group.students))
+
+
+def _service_table(report: ServiceStatus) -> Table:
+    table = Table(title=f"graph {report.graph}", title_justify="left", show_header=False)
+    table.add_column(style="bold")
+    table.add_column()
+    log, worker = report.log, report.worker
+    table.add_row("log ends at", log.position or "nothing in it yet")
+    table.add_row("predictions show", report.position or "nothing yet")
+    table.add_row("lag", f"{log.behind_events:,} of {log.appended_events:,} events")
+    if worker is None:
+        table.add_row("worker", "has never reported")
+        return table
+    table.add_row("worker", f"{'alive' if report.heartbeat else '[red]no heartbeat[/]'}, on {worker.device}")
+    table.add_row("rates", f"{worker.events_per_s:,.0f} events/s, {worker.steps_per_s:,.1f} steps/s")
+    table.add_row("rejected events", f"{worker.rejected_events:,}")
+    graph = worker.graph
+    table.add_row("graph", f"{graph.nodes:,} nodes ({graph.labelled:,} labelled), {graph.edges:,} edges")
+    table.add_row("classes", ", ".join(graph.classes) or "none yet")
+    if worker.served is None:
+        table.add_row("model", "missing: " + ("; ".join(worker.learning.missing) or "the first version is being made"))
+    else:
+        table.add_row("model", f"version {worker.served.version}, {worker.served.student}")
+        score = worker.served_score
+        table.add_row("served", f"{percent(score.accuracy)} right, lately {percent(score.accuracy_recent)}")
+    if worker.candidate is not None:
+        table.add_row(
+            "next model", f"version {worker.candidate.version}, {percent(worker.candidate.progress)} embedded"
+        )
+    age = report.checkpoint_age_s
+    table.add_row("checkpoint", "none yet" if age is None else f"{age:,.0f} s old")
+    return table
+
+
+def _student_table(students: list[StudentStatus]) -> Table:
+    table = Table(title="students", title_justify="left")
+    table.add_column("student")
+    for column in ("parameters", "scored", "accuracy", "recent", "log-loss", "recent"):
+        table.add_column(column, justify="right")
+    table.add_column("served")
+    for student in students:
+        score = student.score
+        table.add_row(
+            student.name,
+            f"{student.parameters:,}",
+            f"{score.scored:,}",
+            percent(score.accuracy),
+            percent(score.accuracy_recent),
+            _loss(score.log_loss),
+            _loss(score.log_loss_recent),
+            f"since version {student.served_since_version}" if student.served else "",
+        )
+    return table
+
+
+def _loss(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,48 @@
+"""``olad up``: the whole service on this machine."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from service.commands.failures import read_settings, told
+from service.commands.options import Device, Port, RedisUrl
+from service.logs import configure_logging
+from service.processes import Stack, stop_on_signals
+
+
+def up(
+    port: Port = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Checkpoints and Redis's files.", show_default="olad-data")
+    ] = None,
+    redis_url: RedisUrl = None,
+    device: Device = None,
+) -> None:
+    """Run Redis, worker and API here until Ctrl-C; data is kept and found again at the next start."""
+    settings = read_settings(port=port, data_dir=data_dir, redis_url=redis_url, device=device)
+    configure_logging(settings.log_level, settings.log_format)
+    console = Console()
+    with told(), stop_on_signals() as stop:
+        console.print("Starting ...")
+        with Stack(settings) as stack:
+            stack.wait_until_live(stop)
+            if not stop.requested:
+                print_urls(console, stack)
+                console.print("Ctrl-C stops it.")
+            while not stop.requested:
+                stack.poll()
+                time.sleep(0.2)
+            console.print("Stopping ...")
+    console.print("Stopped.")
+
+
+def print_urls(console: Console, stack: Stack) -> None:
+    """Where the service can be reached."""
+    console.print(
+        f"Dashboard  {stack.url}/\nAPI        {stack.url}/docs\nData       {stack.settings.data_dir}", soft_wrap=True
+    )
