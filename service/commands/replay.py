@@ -30,8 +30,6 @@ def replay_source(
         str, typer.Argument(help=f"An .npz, NDJSON of events (.gz too), - for standard input, or a name: {_NAMES}.")
     ],
     url: Url = None,
-        str | None, typer.Option(help="The service.", show_default="http://HOST:PORT of the settings")
-    ] = None,
     rate: Annotated[float | None, typer.Option(min=0.001, help="Events per second, at most.")] = None,
     label_delay: Annotated[
         int | None, typer.Option(min=0, help="Arrivals between a node and its label.", show_default="the dataset's own")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -17,8 +18,6 @@ from service.status import StudentStatus
 
 def status(
     url: Url = None,
-        str | None, typer.Option(help="The service.", show_default="http://HOST:PORT of the settings")
-    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show positions, lag, graph size, versions, students and their scores."""
