@@ -63,7 +63,7 @@ class DynamicGraph:
         self.clock = -math.inf
         self.edge_lifetime = edge_lifetime
         self._width = feature_width
-        self._classes = {name: number for number, name in enumerate(classes)}
+        self._classes = {name: number for number, name in enumerate(dict.fromkeys(classes))}
         self._nodes = NodeIds()
         self._edges = EdgeStore(directed=directed, rows=FEWEST_ROWS)
         self._edges.track_ages(edge_lifetime is not None)

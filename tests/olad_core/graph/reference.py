@@ -1,0 +1,140 @@
+"""The store's meaning in plain Python, one event at a time, and random events that collide all the time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from hypothesis import strategies as st
+
+from olad_core.events import Event, LabelNode, RemoveEdge, RemoveNode, SparseFeatures, UpsertEdge, UpsertNode
+
+
+@dataclass
+class Node:
+    x: list[float] | None = None
+    label: str | None = None
+
+
+@dataclass
+class Edge:
+    weight: float
+    ts: float
+
+
+@dataclass
+class Reference:
+    directed: bool
+    lifetime: float | None
+    width: int | None
+    nodes: dict[str, Node] = field(default_factory=dict)
+    edges: dict[tuple[str, str], Edge] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
+    classes: list[str] = field(default_factory=list)
+    clock: float = -math.inf
+
+    def apply(self, events: Sequence[Event], time: float) -> tuple[list[tuple[int, str]], int]:
+        """Rejections (index, reason), and how many edges left by age."""
+        rejected = []
+        for index, event in enumerate(events):
+            reason = self._one(event, time)
+            if reason:
+                rejected.append((index, reason))
+            elif not isinstance(event, RemoveNode | RemoveEdge):
+                self.clock = max(self.clock, time if event.ts is None else event.ts)
+        old = [
+            key
+            for key, edge in self.edges.items()
+            if self.lifetime is not None and edge.ts < self.clock - self.lifetime
+        ]
+        for key in old:
+            del self.edges[key]
+        return rejected, len(old)
+
+    def arcs(self) -> dict[tuple[str, str], float]:
+        arcs = {key: edge.weight for key, edge in self.edges.items()}
+        if not self.directed:
+            arcs |= {(target, source): weight for (source, target), weight in arcs.items()}
+        return arcs
+
+    def _one(self, event: Event, time: float) -> str | None:
+        if isinstance(event, UpsertEdge | RemoveEdge):
+            return self._edge(event, str(event.src), str(event.dst), time)
+        node = str(event.id)
+        if isinstance(event, UpsertNode):
+            return self._upsert_node(event, node)
+        if node not in self.nodes:
+            return "removed-node" if node in self.removed else "unknown-node"
+        if isinstance(event, LabelNode):
+            self._label(node, str(event.label))
+        else:
+            del self.nodes[node]
+            self.removed.add(node)
+            self.edges = {key: edge for key, edge in self.edges.items() if node not in key}
+        return None
+
+    def _edge(self, event: UpsertEdge | RemoveEdge, source: str, target: str, time: float) -> str | None:
+        if source in self.removed or target in self.removed:
+            return "removed-node"
+        key = (source, target) if self.directed or source <= target else (target, source)
+        if isinstance(event, RemoveEdge):
+            return None if self.edges.pop(key, None) else "unknown-edge"
+        for node in (source, target):
+            self.nodes.setdefault(node, Node())
+        edge = self.edges.setdefault(key, Edge(1.0, 0.0))
+        edge.ts = time if event.ts is None else event.ts
+        if event.weight is not None:
+            edge.weight = float(np.float32(event.weight))
+        return None
+
+    def _upsert_node(self, event: UpsertNode, node: str) -> str | None:
+        x = event.x
+        if isinstance(x, SparseFeatures):
+            if self.width is None or max(x.indices, default=0) >= self.width:
+                return "feature-width"
+            entries = dict(zip(x.indices, x.values, strict=True))
+            x = [entries.get(at, 0.0) for at in range(self.width)]
+        elif x is not None:
+            if self.width not in {None, len(x)}:
+                return "feature-width"
+            self.width = len(x)
+        self.removed.discard(node)
+        held = self.nodes.setdefault(node, Node())
+        held.x = x if x is not None else held.x
+        if event.label is not None:
+            self._label(node, str(event.label))
+        return None
+
+    def _label(self, node: str, label: str) -> None:
+        self.nodes[node].label = label
+        if label not in self.classes:
+            self.classes.append(label)
+
+
+_ids = st.sampled_from("abcdef")
+_times = st.none() | st.integers(0, 20).map(float)
+_labels = st.sampled_from("xyz")
+_values = st.sampled_from([0.0, 1.0, -2.5])
+_dense = st.lists(_values, min_size=2, max_size=2) | st.just([1.0, 2.0, 3.0])
+_sparse = st.sampled_from(
+    [
+        SparseFeatures([], []),
+        SparseFeatures([1], [4.0]),
+        SparseFeatures([1, 0], [0.0, 3.0]),
+        SparseFeatures([2], [1.0]),
+    ]
+)
+_weights = st.sampled_from([None, 1.0, 0.25, 3.0, 1e30])
+_upsert_edge = st.builds(UpsertEdge, _ids, _ids, _weights, _times)
+events: st.SearchStrategy[Event] = st.one_of(
+    _upsert_edge,
+    _upsert_edge,
+    _upsert_edge,
+    st.builds(RemoveEdge, _ids, _ids),
+    st.builds(UpsertNode, _ids, st.none() | _dense | _sparse, st.none() | _labels, _times),
+    st.builds(RemoveNode, _ids),
+    st.builds(LabelNode, _ids, _labels, _times),
+)
+batches = st.lists(st.tuples(st.lists(events, max_size=25), st.integers(0, 20).map(float)), max_size=8)
