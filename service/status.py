@@ -55,6 +55,7 @@ class LearningStatus(BaseModel):
     """What training is at."""
 
     steps: int
+    skipped_steps: int = Field(description="Steps without effect because the loss was not finite.")
     missing: tuple[str, ...] = Field(description="What is still missing before the first model can be published.")
     losses: dict[str, float] = Field(description="Mean of each loss term over the last steps.")
 

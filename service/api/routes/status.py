@@ -40,7 +40,12 @@ _EXAMPLE = {
             "classes": ["physics", "biology"],
             "feature_width": 500,
         },
-        "learning": {"steps": 1500, "missing": [], "losses": {"supervised": 0.42, "global": 0.01, "local": 0.6}},
+        "learning": {
+            "steps": 1500,
+            "skipped_steps": 0,
+            "missing": [],
+            "losses": {"supervised": 0.42, "global": 0.01, "local": 0.6},
+        },
         "served": _VERSION,
         "served_score": STUDENT_EXAMPLE["score"],
         "candidate": None,

@@ -1,0 +1,1 @@
+"""Claims with numbers: one small module each."""

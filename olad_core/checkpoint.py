@@ -1,0 +1,122 @@
+"""The whole state as one directory: written whole or not at all, checked when read.
+
+A checkpoint is a directory with ``tensors.safetensors``, ``values.json`` and ``manifest.json``, which
+holds the format's version and the SHA-256 of the other two. It is written under a temporary name, flushed
+to disk and renamed, so that a directory with a checkpoint's name is a whole checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+FORMAT = 1
+"""Version of the format; readers refuse any other."""
+_TENSORS, _VALUES, _MANIFEST = "tensors.safetensors", "values.json", "manifest.json"
+_PREFIX, _UNFINISHED = "checkpoint-", ".unfinished-"
+
+
+class BrokenCheckpoint(ValueError):
+    """A checkpoint that is not whole or not of this format."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint's content."""
+
+    path: Path
+    tensors: dict[str, Tensor]
+    values: dict[str, object]
+
+
+def write_checkpoint(root: Path, tensors: Mapping[str, Tensor], values: Mapping[str, object], keep: int) -> Path:
+    """Write the next checkpoint below ``root``; all but the newest ``keep`` are deleted.
+
+    Returns:
+        The new checkpoint's directory. Names sort in the order of writing.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    for leftover in root.glob(f"{_UNFINISHED}*"):
+        shutil.rmtree(leftover)
+    paths = list_checkpoints(root)
+    number = int(paths[-1].name.removeprefix(_PREFIX)) + 1 if paths else 1
+    unfinished = root / f"{_UNFINISHED}{number:012d}"
+    unfinished.mkdir()
+    save_file(dict(tensors), unfinished / _TENSORS)
+    (unfinished / _VALUES).write_text(json.dumps(values, indent=1, sort_keys=True))
+    manifest = {"format": FORMAT, "sha256": {name: _digest(unfinished / name) for name in (_TENSORS, _VALUES)}}
+    (unfinished / _MANIFEST).write_text(json.dumps(manifest, indent=1))
+    for path in (unfinished / _TENSORS, unfinished / _VALUES, unfinished / _MANIFEST, unfinished):
+        _flush(path)
+    finished = root / f"{_PREFIX}{number:012d}"
+    unfinished.rename(finished)
+    _flush(root)
+    for old in [*paths, finished][:-keep]:
+        shutil.rmtree(old)
+    return finished
+
+
+def list_checkpoints(root: Path) -> list[Path]:
+    """Directories of the finished checkpoints, oldest first."""
+    return sorted(root.glob(f"{_PREFIX}*"))
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read and check one checkpoint.
+
+    Raises:
+        BrokenCheckpoint: naming what is wrong with it.
+    """
+    try:
+        manifest = json.loads((path / _MANIFEST).read_text())
+        if manifest["format"] != FORMAT:
+            raise BrokenCheckpoint(f"{path}: format {manifest['format']}, this release reads format {FORMAT}")
+        for name, digest in manifest["sha256"].items():
+            if _digest(path / name) != digest:
+                raise BrokenCheckpoint(f"{path / name}: the content does not match its checksum")
+        values = json.loads((path / _VALUES).read_text())
+        return Checkpoint(path, load_file(path / _TENSORS), values)
+    except (OSError, KeyError, json.JSONDecodeError) as error:
+        raise BrokenCheckpoint(f"{path}: {error}") from error
+
+
+def newest_checkpoint(root: Path) -> tuple[Checkpoint | None, list[BrokenCheckpoint]]:
+    """The newest whole checkpoint below ``root``, and what was wrong with any newer one."""
+    skipped: list[BrokenCheckpoint] = []
+    for path in reversed(list_checkpoints(root)):
+        try:
+            return read_checkpoint(path), skipped
+        except BrokenCheckpoint as broken:
+            skipped.append(broken)
+    return None, skipped
+
+
+def oldest_position(root: Path) -> str | None:
+    """Position of the oldest kept checkpoint: the log is needed from there on."""
+    for path in list_checkpoints(root):
+        try:
+            return str(json.loads((path / _VALUES).read_text())["position"])
+        except (OSError, KeyError, json.JSONDecodeError):
+            continue
+    return None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

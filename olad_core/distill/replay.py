@@ -1,0 +1,117 @@
+"""What a training step is about: labelled nodes to learn from again, and nodes touched lately."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.graph import DynamicGraph
+
+Rows = npt.NDArray[np.int64]
+
+
+class Replay:
+    """Labelled nodes in the order of their labels; draws halve between the last ones and all of them.
+
+    A graph that drifts wants its newest labels, a stable one wants all of them: every draw takes both.
+    Appending costs the same however many nodes are known. A node labelled again gets a new entry, and its
+    old one, like the entries of removed nodes, stands on until enough such entries are met to sweep them out.
+    """
+
+    def __init__(self, recent: int) -> None:
+        self._recent = recent
+        self._rows = np.empty(1024, dtype=np.int64)
+        self._arrival = np.empty(1024, dtype=np.int64)
+        self._entry_of_row = np.empty(0, dtype=np.int64)
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, rows: Rows, graph: DynamicGraph) -> None:
+        """Append newly labelled rows; a row that is known already moves to the end."""
+        self._append(rows, graph.arrival[rows], graph.capacity)
+
+    def draw(self, count: int, graph: DynamicGraph, random: np.random.Generator) -> Rows:
+        """Up to ``count`` distinct labelled rows, half of them from the latest."""
+        if self._count == 0:
+            return np.empty(0, dtype=np.int64)
+        drawn = self._draw_entries(count, random)
+        current = self._current(drawn, graph)
+        if np.count_nonzero(current) < 0.75 * len(drawn):
+            self._sweep(graph)
+            drawn = self._draw_entries(count, random)
+            current = self._current(drawn, graph)
+        return np.unique(self._rows[drawn[current]])
+
+    def state(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Arrays for a checkpoint."""
+        return {"rows": self._rows[: self._count].copy(), "arrival": self._arrival[: self._count].copy()}
+
+    def restore(self, state: dict[str, npt.NDArray[np.generic]], graph: DynamicGraph) -> None:
+        """Take over the arrays of :meth:`state`."""
+        self._count = 0
+        self._append(state["rows"].astype(np.int64), state["arrival"].astype(np.int64), graph.capacity)
+
+    def _append(self, rows: Rows, arrival: Rows, capacity: int) -> None:
+        end = self._count + len(rows)
+        if end > len(self._rows):
+            grown = max(end, 2 * len(self._rows))
+            self._rows = np.concatenate([self._rows, np.empty(grown - len(self._rows), dtype=np.int64)])
+            self._arrival = np.concatenate([self._arrival, np.empty(grown - len(self._arrival), dtype=np.int64)])
+        if capacity > len(self._entry_of_row):
+            more = np.full(capacity - len(self._entry_of_row), -1, dtype=np.int64)
+            self._entry_of_row = np.concatenate([self._entry_of_row, more])
+        self._rows[self._count : end] = rows
+        self._arrival[self._count : end] = arrival
+        self._entry_of_row[rows] = np.arange(self._count, end)
+        self._count = end
+
+    def _draw_entries(self, count: int, random: np.random.Generator) -> Rows:
+        if self._count <= count:
+            return np.arange(self._count)
+        recent = min(self._recent, self._count)
+        lately = self._count - 1 - random.choice(recent, min(count // 2, recent), replace=False)
+        return np.concatenate([lately, random.choice(self._count, count - len(lately), replace=False)])
+
+    def _current(self, entries: Rows, graph: DynamicGraph) -> npt.NDArray[np.bool_]:
+        rows = self._rows[entries]
+        known = graph.alive[rows] & (graph.arrival[rows] == self._arrival[entries]) & (graph.label[rows] >= 0)
+        current: npt.NDArray[np.bool_] = known & (self._entry_of_row[rows] == entries)
+        return current
+
+    def _sweep(self, graph: DynamicGraph) -> None:
+        entries = np.arange(self._count)
+        entries = entries[self._current(entries, graph)]
+        rows, arrival = self._rows[entries], self._arrival[entries]
+        self._count = 0
+        self._append(rows, arrival, graph.capacity)
+
+
+class Touched:
+    """The last rows whose features or edges changed, each once."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._rows = np.empty(0, dtype=np.int64)
+
+    def add(self, rows: Rows) -> None:
+        """Append rows; the longest untouched are forgotten."""
+        if len(rows):
+            self._rows = np.concatenate([self._rows[~np.isin(self._rows, rows)], rows])[-self._limit :]
+
+    def draw(self, count: int, graph: DynamicGraph, random: np.random.Generator) -> Rows:
+        """Up to ``count`` distinct rows: half of them touched lately, half any."""
+        recent = self._rows[graph.alive[self._rows]]
+        lately = random.choice(recent, min(count // 2, len(recent)), replace=False)
+        any_row = random.integers(graph.capacity, size=2 * count)
+        any_row = any_row[graph.alive[any_row]][: count - len(lately)]
+        return np.unique(np.concatenate([lately, any_row]))
+
+    def state(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Arrays for a checkpoint."""
+        return {"rows": self._rows.copy()}
+
+    def restore(self, state: dict[str, npt.NDArray[np.generic]]) -> None:
+        """Take over the arrays of :meth:`state`."""
+        self._rows = state["rows"].astype(np.int64)

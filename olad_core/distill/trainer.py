@@ -1,0 +1,281 @@
+"""The group and its training step: supervised, global and local knowledge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from olad_core.distill.discriminators import Discriminators
+from olad_core.distill.losses import discriminator_losses, global_losses, local_losses, supervised_losses
+from olad_core.distill.replay import Replay, Touched
+from olad_core.distill.sample import sample
+from olad_core.graph import DynamicGraph
+from olad_core.students import Block, Student, build_student, student_names
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """How the group learns; the symbols are those of ``docs/method.md``.
+
+    Attributes:
+        students: architectures of the members.
+        width: width of their embeddings.
+        learning_rate: of Adam, for students and discriminators.
+        weight_decay: of the students.
+        global_weight: alpha; 0 turns the global knowledge off.
+        local_weight: beta; 0 turns the local knowledge off.
+        temperature: T of the global knowledge.
+        min_confidence: the group teaches only where it is at least this sure.
+        warmup_steps: steps with the supervised loss alone.
+        labelled: labelled nodes a step, half of them from the last ``recent_labels``.
+        touched: further nodes a step, for the knowledge that needs no labels, half of them from the last
+            ``recent_touched`` that changed.
+        fanouts: sampled neighbours of a node, first layer first.
+        discriminator_width: hidden width of the discriminators.
+        max_gradient_norm: gradients of a student are scaled down to this norm.
+        seed: of every random choice.
+    """
+
+    students: tuple[str, ...] = ("gcn", "sage", "gat", "evolvegcn")
+    width: int = 64
+    learning_rate: float = 0.01
+    weight_decay: float = 5e-4
+    global_weight: float = 1.0
+    local_weight: float = 0.05
+    temperature: float = 1.0
+    min_confidence: float = 0.7
+    warmup_steps: int = 100
+    labelled: int = 256
+    touched: int = 256
+    recent_labels: int = 1400
+    recent_touched: int = 1400
+    fanouts: tuple[int, ...] = (10, 10)
+    discriminator_width: int = 32
+    max_gradient_norm: float = 5.0
+    seed: int = 0
+
+
+class Trainer:
+    """A group of students that trains at the same time and teaches itself.
+
+    Args:
+        config: how it learns.
+        feature_width: number of features of a node; 0 without features.
+        classes: number of classes known so far.
+        device: where it computes.
+    """
+
+    def __init__(self, config: TrainerConfig, feature_width: int, classes: int, device: torch.device) -> None:
+        self.config = config
+        self.feature_width = feature_width
+        self.device = device
+        self.names = student_names(config.students)
+        self.steps = 0
+        self.skipped_steps = 0
+        self.random = np.random.default_rng([config.seed, 1])
+        self._capacity = head_capacity(classes)
+        self.students: list[Student] = [
+            build_student(architecture, feature_width, config.width, self._capacity, seed=1000 * config.seed + number)
+            for number, architecture in enumerate(config.students)
+        ]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(1000 * config.seed + 999)
+            self.discriminators = Discriminators(len(self.students), config.width, config.discriminator_width)
+        for module in (*self.students, self.discriminators):
+            module.to(device)
+        self.student_optimizer = self._adam([p for s in self.students for p in s.parameters()], config.weight_decay)
+        self.discriminator_optimizer = self._adam(list(self.discriminators.parameters()), 0.0)
+
+    def step(
+        self,
+        graph: DynamicGraph,
+        replay: Replay,
+        touched: Touched,
+        teaching: npt.NDArray[np.float32],
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        """One bounded training step; returns each loss term ``[G]`` by its name.
+
+        A step whose loss is not finite changes nothing but ``skipped_steps``.
+
+        Args:
+            graph: the live graph.
+            replay: labelled nodes.
+            touched: nodes that changed lately.
+            teaching: ``[G, G]``, how much student ``j`` teaches student ``i``.
+        """
+        config = self.config
+        self._fit_classes(len(graph.classes))
+        labelled = replay.draw(config.labelled, graph, self.random)
+        sharing = self.steps >= config.warmup_steps and len(self.students) > 1
+        with_global = sharing and config.global_weight > 0 and bool(teaching.any())
+        with_local = sharing and config.local_weight > 0
+        more = touched.draw(config.touched, graph, self.random) if with_global or with_local else labelled[:0]
+        # Labelled seeds come first, in order; a node drawn twice is one seed.
+        seeds = np.concatenate([labelled, np.setdiff1d(more, labelled)])
+        drawn = sample(graph, seeds, config.fanouts, self.feature_width, self.random, self.device)
+        self._observe_scale(drawn.x)
+
+        results = [student(drawn.x, drawn.blocks) for student in self.students]
+        logits = torch.stack([result[0][:, : len(graph.classes)] for result in results])
+        labels = torch.from_numpy(graph.label[labelled].astype(np.int64)).to(self.device)
+        terms = {"supervised": supervised_losses(logits[:, : len(labelled)], labels)}
+        if with_global:
+            weights = torch.from_numpy(teaching).to(self.device)
+            terms["global"] = config.global_weight * global_losses(
+                logits, weights, config.temperature, config.min_confidence
+            )
+        if with_local:
+            embeddings = torch.stack([result[1] for result in results])
+            among = drawn.among_seeds()
+            terms["discriminator"] = self._discriminate(embeddings.detach(), among)
+            fake = self.discriminators(embeddings.roll(1, dims=0), among)
+            terms["local"] = config.local_weight * local_losses(fake)
+        total = sum((term.sum() for name, term in terms.items() if name != "discriminator"), torch.zeros(()))
+        if torch.isfinite(total):
+            self._descend(total)
+        else:
+            self.skipped_steps += 1
+        self.steps += 1
+        return {name: term.detach().cpu().numpy() for name, term in terms.items()}
+
+    def advance(self) -> None:
+        """One step of time for the students that have a memory."""
+        for student in self.students:
+            student.advance()
+
+    def probabilities(self, graph: DynamicGraph, rows: Rows) -> npt.NDArray[np.float32]:
+        """What every student says now about distinct ``rows``: ``[G, n, C]``, from sampled neighbourhoods."""
+        drawn = sample(graph, rows, self.config.fanouts, self.feature_width, self.random, self.device)
+        with torch.no_grad():
+            logits = torch.stack(
+                [student(drawn.x, drawn.blocks)[0][:, : self.num_classes(graph)] for student in self.students]
+            )
+        return logits.softmax(dim=2).cpu().numpy()
+
+    def num_classes(self, graph: DynamicGraph) -> int:
+        """Classes the students' heads can speak of: those of the graph, but for any added since the last step."""
+        return min(len(graph.classes), self._capacity)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, object]]:
+        """Tensors and plain values for a checkpoint."""
+        tensors: dict[str, Tensor] = {}
+        for number, student in enumerate(self.students):
+            tensors |= {f"student/{number}/{name}": value for name, value in student.state_dict().items()}
+        tensors |= {f"discriminators/{name}": value for name, value in self.discriminators.state_dict().items()}
+        tensors |= _optimizer_tensors("student_optimizer", self.student_optimizer)
+        tensors |= _optimizer_tensors("discriminator_optimizer", self.discriminator_optimizer)
+        values = {
+            "steps": self.steps,
+            "skipped_steps": self.skipped_steps,
+            "capacity": self._capacity,
+            "feature_width": self.feature_width,
+            "random": self.random.bit_generator.state,
+        }
+        return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, values
+
+    @classmethod
+    def restore(
+        cls, config: TrainerConfig, tensors: Mapping[str, Tensor], values: Mapping[str, object], device: torch.device
+    ) -> Trainer:
+        """The trainer whose :meth:`state` this was."""
+        trainer = cls(config, int(str(values["feature_width"])), int(str(values["capacity"])), device)
+        for number, student in enumerate(trainer.students):
+            student.load_state_dict(_below(tensors, f"student/{number}/"))
+        trainer.discriminators.load_state_dict(_below(tensors, "discriminators/"))
+        _restore_optimizer(trainer.student_optimizer, _below(tensors, "student_optimizer/"))
+        _restore_optimizer(trainer.discriminator_optimizer, _below(tensors, "discriminator_optimizer/"))
+        trainer.steps = int(str(values["steps"]))
+        trainer.skipped_steps = int(str(values["skipped_steps"]))
+        trainer.random.bit_generator.state = values["random"]  # type: ignore[assignment]
+        return trainer
+
+    def _adam(self, parameters: list[torch.nn.Parameter], weight_decay: float) -> torch.optim.Adam:
+        return torch.optim.Adam(parameters, lr=self.config.learning_rate, weight_decay=weight_decay, foreach=True)
+
+    def _discriminate(self, embeddings: Tensor, graph: Block) -> Tensor:
+        """One step of the discriminators; their losses ``[G]``."""
+        real = self.discriminators(embeddings, graph)
+        fake = self.discriminators(embeddings.roll(1, dims=0), graph)
+        losses = discriminator_losses(real, fake)
+        if torch.isfinite(losses).all():
+            self.discriminator_optimizer.zero_grad()
+            losses.sum().backward()  # type: ignore[no-untyped-call]
+            self.discriminator_optimizer.step()
+        return losses
+
+    def _descend(self, total: Tensor) -> None:
+        self.student_optimizer.zero_grad()
+        total.backward()  # type: ignore[no-untyped-call]
+        for student in self.students:
+            torch.nn.utils.clip_grad_norm_(student.parameters(), self.config.max_gradient_norm)
+        self.student_optimizer.step()
+
+    def _observe_scale(self, x: Tensor) -> None:
+        """Follow the features' mean square, which brings features of any unit to the scale of the weights."""
+        if self.feature_width == 0:
+            return
+        seen = x.square().mean().clamp_min(1e-12)
+        share = max(1 / (self.steps + 1), 0.01)
+        for student in self.students:
+            student.mean_square.lerp_(seen, share)
+
+    def _fit_classes(self, classes: int) -> None:
+        """Grow the heads when a class beyond their capacity appears; what was learned stays."""
+        if classes <= self._capacity:
+            return
+        self._capacity = head_capacity(classes)
+        for student in self.students:
+            for name, old in list(student.head.named_parameters()):
+                new = torch.nn.Parameter(_padded(old.detach(), self._capacity))
+                setattr(student.head, name, new)
+                _replace_parameter(self.student_optimizer, old, new)
+            student.head.out_features = self._capacity
+
+
+def head_capacity(classes: int) -> int:
+    """Logits of a head for so many classes: some room, so that heads seldom grow.
+
+    >>> [head_capacity(classes) for classes in (2, 8, 9, 100)]
+    [8, 8, 16, 128]
+    """
+    return max(8, 1 << (classes - 1).bit_length())
+
+
+def _padded(tensor: Tensor, rows: int) -> Tensor:
+    return torch.cat([tensor, tensor.new_zeros(rows - tensor.shape[0], *tensor.shape[1:])])
+
+
+def _replace_parameter(optimizer: torch.optim.Optimizer, old: torch.nn.Parameter, new: torch.nn.Parameter) -> None:
+    parameters = optimizer.param_groups[0]["params"]
+    place = next(number for number, parameter in enumerate(parameters) if parameter is old)
+    parameters[place] = new
+    state = optimizer.state.pop(old, None)
+    if state is not None:
+        moments = {name: _padded(state[name], new.shape[0]) for name in ("exp_avg", "exp_avg_sq")}
+        optimizer.state[new] = {"step": state["step"], **moments}
+
+
+def _optimizer_tensors(prefix: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    return {
+        f"{prefix}/{number}/{name}": value
+        for number, parameter in enumerate(optimizer.param_groups[0]["params"])
+        for name, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    for name, value in tensors.items():
+        number, field = name.split("/")
+        parameter = optimizer.param_groups[0]["params"][int(number)]
+        optimizer.state[parameter][field] = value.clone() if field == "step" else value.clone().to(parameter.device)
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,309 @@
+"""The one thing the worker calls: apply events, refresh what is served, learn.
+
+The engine is deterministic: the same calls with the same arguments from the same state give the same bytes.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from olad_core.distill.replay import Replay, Touched
+from olad_core.distill.teaching import better_teach
+from olad_core.distill.trainer import Trainer, TrainerConfig
+from olad_core.evaluation.prequential import Arrivals, Scores
+from olad_core.evaluation.selection import choose_best
+from olad_core.events import Event, GraphSchema
+from olad_core.graph import Changes, DynamicGraph, SchemaConflict
+from olad_core.inference.touched import merge
+from olad_core.publication import Publication, RejectedEvent
+from olad_core.versions import Versions
+
+Rows = npt.NDArray[np.int64]
+Values = dict[str, object]
+
+LOSS_MEMORY = 0.95
+"""Share of a mean loss that stays from one step to the next."""
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """How the engine learns, scores and publishes.
+
+    Attributes:
+        trainer: how the group learns.
+        publish_steps: training steps between two versions, at least.
+        score_memory: scored nodes after which a recent score's weight has fallen to 1/e.
+        switch_margin: by how much another student's recent accuracy must be higher to take over.
+        least_scored: scored nodes before accuracy decides which student is served.
+        arrivals_scored: arrivals in one refresh that every student predicts, at most; the rest are not scored.
+        arrivals_remembered: predictions that wait for a label, at most.
+        advance_events: events between two steps of time for students with a memory.
+    """
+
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    publish_steps: int = 50
+    score_memory: float = 500.0
+    switch_margin: float = 0.005
+    least_scored: int = 50
+    arrivals_scored: int = 256
+    arrivals_remembered: int = 65_536
+    advance_events: int = 1000
+
+
+class Engine:
+    """A live graph, a group of students learning on it, and the predictions of the best of them.
+
+    Args:
+        config: how it works.
+        device: where it computes.
+    """
+
+    def __init__(self, config: EngineConfig, device: torch.device) -> None:
+        predictors = len(config.trainer.students) + 1
+        self.config = config
+        self.device = device
+        self.graph = DynamicGraph()
+        self.position = "0-0"
+        self.applied_events = 0
+        self.rejected_events = 0
+        self.trainer: Trainer | None = None
+        self.versions = Versions(device)
+        self.scores = Scores(predictors, config.score_memory)
+        """Of every student, in order, and last of what was served."""
+        self.mean_losses: dict[str, npt.NDArray[np.float64]] = {}
+        self._replay = Replay(config.trainer.recent_labels)
+        self._touched = Touched(config.trainer.recent_touched)
+        self._arrivals = Arrivals(predictors, config.arrivals_remembered)
+        self._classes_seen: set[int] = set()
+        self._version_step = 0
+        self._advance_event = 0
+        self._unfollowed: list[Changes] = []
+        self._removed: list[str] = []
+        self._rejected: list[RejectedEvent] = []
+
+    def apply(self, position: str, events: Sequence[Event], time: float) -> None:
+        """Apply one log entry to the graph; predictions follow at the next :meth:`refresh`.
+
+        Args:
+            position: the entry's id.
+            events: its events.
+            time: the entry's time in seconds, for events without one.
+        """
+        changes = self.graph.apply(events, time)
+        self._unfollowed.append(changes)
+        self._removed.extend(changes.removed_ids)
+        for rejection in changes.rejected:
+            self._reject(position, rejection.index, rejection.op, rejection.reason, rejection.detail)
+        self.position = position
+        self.applied_events += len(events)
+
+    def declare(self, position: str, schema: GraphSchema) -> None:
+        """Apply a log entry that declares the schema."""
+        try:
+            self.graph.declare(schema)
+        except SchemaConflict as conflict:
+            self._reject(position, 0, "schema", "schema-conflict", str(conflict))
+        self.position = position
+
+    def refresh(self) -> None:
+        """Bring predictions up to the applied events, score the new labels, remember both for training."""
+        changes, self._unfollowed = self._unfollowed, []
+        if not changes:
+            return
+        touch = merge(changes, self.graph)
+        self.versions.follow(self.graph, touch)
+        self._touched.add(touch.rows)
+        self._predict_arrivals(touch.created)
+        self._score_labels(changes)
+        if self.trainer and self.applied_events - self._advance_event >= self.config.advance_events:
+            self.trainer.advance()
+            self._advance_event = self.applied_events
+
+    def publication(self) -> Publication:
+        """Everything that changed since the last call, to become visible in one step."""
+        gone = [node for node in dict.fromkeys(self._removed) if self.graph.rows([node])[0] < 0]
+        updates, dropped = self.versions.updates(self.graph, tuple(gone))
+        rejected, self._removed, self._rejected = tuple(self._rejected), [], []
+        served = self.versions.served
+        return Publication(
+            self.position, self.applied_events, updates, served.version if served else None, dropped, rejected
+        )
+
+    def republish(self) -> None:
+        """Let the next publication hold every prediction there is."""
+        self.versions.note_all(self.graph)
+
+    def learn(self, steps: int) -> bool:
+        """Take training steps, each with one slice of embedding a new version.
+
+        Returns:
+            False while there is nothing to learn: until labels of two classes are known.
+        """
+        for _ in range(steps):
+            if len(self._classes_seen) < 2:
+                return False
+            trainer = self._current_trainer()
+            self.versions.advance(self.graph)
+            terms = trainer.step(self.graph, self._replay, self._touched, better_teach(self._student_accuracy()))
+            self._average_losses(terms)
+            if self.versions.candidate is None and trainer.steps - self._version_step >= self.config.publish_steps:
+                self._start_version(trainer)
+        return True
+
+    def missing(self) -> tuple[str, ...]:
+        """What must still happen before the first version is served; empty once there is one."""
+        if self.versions.served:
+            return ()
+        if len(self._classes_seen) < 2:
+            return (f"labels of at least two classes ({len(self._classes_seen)} so far)",)
+        candidate = self.versions.candidate
+        if candidate is None:
+            steps = self.trainer.steps if self.trainer else 0
+            return (f"training steps before the first version ({steps} of {self.config.publish_steps})",)
+        return (f"embedding the graph for the first version ({candidate.embedding.progress(self.graph):.0%} done)",)
+
+    def state(self) -> tuple[dict[str, Tensor], Values]:
+        """Tensors and plain values of everything that decides what comes next.
+
+        Call it when everything is refreshed and published: what waits for either is not part of it.
+        """
+        waiting = [*self._unfollowed, *self._removed, *self._rejected]
+        assert not waiting, "refresh and publish first"
+        parts: dict[str, Mapping[str, npt.NDArray[Any]]] = {
+            "graph": self.graph.state(),
+            "replay": self._replay.state(),
+            "touched": self._touched.state(),
+            "arrivals": self._arrivals.state(),
+            "scores": self.scores.state(),
+            "losses": self.mean_losses,
+        }
+        arrays = {f"{part}/{name}": array for part, group in parts.items() for name, array in group.items()}
+        tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+        held, versions = self.versions.state()
+        tensors |= {f"versions/{name}": tensor for name, tensor in held.items()}
+        values: Values = {
+            "position": self.position,
+            "applied_events": self.applied_events,
+            "rejected_events": self.rejected_events,
+            "classes_seen": sorted(self._classes_seen),
+            "version_step": self._version_step,
+            "advance_event": self._advance_event,
+            "students": list(self.config.trainer.students),
+            "versions": versions,
+        }
+        if self.trainer:
+            trained, values["trainer"] = self.trainer.state()
+            tensors |= {f"trainer/{name}": tensor for name, tensor in trained.items()}
+        return tensors, values
+
+    @classmethod
+    def restore(
+        cls, config: EngineConfig, tensors: Mapping[str, Tensor], values: Mapping[str, object], device: torch.device
+    ) -> Engine:
+        """The engine whose :meth:`state` this was.
+
+        Raises:
+            ValueError: the checkpoint was made with another group of students.
+        """
+        if values["students"] != list(config.trainer.students):
+            raise ValueError(
+                f"the checkpoint holds the students {values['students']}, the settings ask for "
+                f"{list(config.trainer.students)}: set OLAD_STUDENTS to the former or take an empty data directory"
+            )
+
+        def below(prefix: str) -> dict[str, Tensor]:
+            return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+        def arrays(part: str) -> dict[str, npt.NDArray[np.generic]]:
+            return {name: tensor.numpy() for name, tensor in below(f"{part}/").items()}
+
+        engine = cls(config, device)
+        engine.graph = DynamicGraph.from_state(arrays("graph"))
+        engine.position = str(values["position"])
+        engine.applied_events = int(str(values["applied_events"]))
+        engine.rejected_events = int(str(values["rejected_events"]))
+        engine._classes_seen = set(values["classes_seen"])  # type: ignore[call-overload]
+        engine._version_step = int(str(values["version_step"]))
+        engine._advance_event = int(str(values["advance_event"]))
+        engine._replay.restore(arrays("replay"), engine.graph)
+        engine._touched.restore(arrays("touched"))
+        engine._arrivals.restore(arrays("arrivals"))
+        engine.scores.restore(arrays("scores"))
+        engine.mean_losses = {name: array.astype(np.float64) for name, array in arrays("losses").items()}
+        engine.versions = Versions.restore(below("versions/"), values["versions"], device)  # type: ignore[arg-type]
+        if "trainer" in values:
+            engine.trainer = Trainer.restore(config.trainer, below("trainer/"), values["trainer"], device)  # type: ignore[arg-type]
+        return engine
+
+    def _reject(self, position: str, index: int, op: str, reason: str, detail: str) -> None:
+        self._rejected.append(RejectedEvent(position, index, op, reason, detail))
+        self.rejected_events += 1
+
+    def _student_accuracy(self) -> npt.NDArray[np.float64]:
+        return self.scores.recent_accuracy()[:-1]
+
+    def _current_trainer(self) -> Trainer:
+        """The trainer; a new one when features appear on a graph that had none."""
+        width = self.graph.num_features or 0
+        if self.trainer is None or self.trainer.feature_width != width:
+            self.trainer = Trainer(self.config.trainer, width, len(self.graph.classes), self.device)
+            self.versions.withdraw()
+            self._version_step = 0
+        return self.trainer
+
+    def _average_losses(self, terms: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        for name, term in terms.items():
+            before = self.mean_losses.get(name, term)
+            self.mean_losses[name] = np.asarray(LOSS_MEMORY * before + (1 - LOSS_MEMORY) * term, dtype=np.float64)
+
+    def _start_version(self, trainer: Trainer) -> None:
+        served = self.versions.served
+        best = choose_best(
+            self._student_accuracy(),
+            self.scores.scored[:-1],
+            self.mean_losses["supervised"],
+            trainer.names.index(served.version.student) if served else None,
+            margin=self.config.switch_margin,
+            least_scored=self.config.least_scored,
+        )
+        self._version_step = trainer.steps
+        student = copy.deepcopy(trainer.students[best])
+        if all(bool(torch.isfinite(value).all()) for value in student.state_dict().values()):
+            classes = self.graph.classes[: trainer.num_classes(self.graph)]
+            self.versions.start(student, trainer.names[best], classes, self.position)
+
+    def _predict_arrivals(self, created: Rows) -> None:
+        """Remember what every student, and what is served, says of nodes that have just arrived."""
+        if self.trainer is None or not len(created):
+            return
+        rows = created[: self.config.arrivals_scored]
+        predictions = self.trainer.probabilities(self.graph, rows)
+        group, nodes, classes = predictions.shape
+        together = np.full((nodes, group + 1, classes), np.nan, dtype=np.float32)
+        together[:, :group] = predictions.transpose(1, 0, 2)
+        if self.versions.served:
+            served = self.versions.served.embedding.probabilities(rows)
+            together[:, group] = 0
+            together[:, group, : served.shape[1]] = served
+        self._arrivals.add(rows, self.graph.arrival[rows], together)
+
+    def _score_labels(self, changes: Sequence[Changes]) -> None:
+        """Score the predictions that waited for these labels; only then may the labels be learned from."""
+        labelled = np.concatenate([change.labelled for change in changes])
+        labelled = labelled[self.graph.alive[labelled] & (self.graph.label[labelled] >= 0)]
+        if not len(labelled):
+            return
+        _, last = np.unique(labelled[::-1], return_index=True)
+        labelled = labelled[np.sort(len(labelled) - 1 - last)]
+        places, predictions = self._arrivals.take(labelled, self.graph.arrival[labelled])
+        self.scores.add(predictions, self.graph.label[labelled[places]].astype(np.int64))
+        self._classes_seen.update(np.unique(self.graph.label[labelled]).tolist())
+        self._replay.add(labelled, self.graph)

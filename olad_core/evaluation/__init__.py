@@ -1,0 +1,1 @@
+"""Honest scores of what was predicted, and what is decided by them."""

@@ -1,0 +1,142 @@
+"""Prequential scores: test on arrival, then train (Gama et al., "On evaluating stream learning algorithms")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+LEAST_PROBABILITY = 1e-6
+"""Probabilities are raised to this before their logarithm is taken; that of a class unknown at arrival is zero."""
+
+
+class Arrivals:
+    """Predictions made at arrival that still wait for their label, the oldest forgotten beyond a limit.
+
+    Args:
+        predictors: number of predictors P: the students, then the served model.
+        limit: nodes that are remembered.
+    """
+
+    def __init__(self, predictors: int, limit: int) -> None:
+        self._limit = limit
+        self._rows = np.full(limit, -1, dtype=np.int64)
+        self._arrival = np.full(limit, -1, dtype=np.int64)
+        self._probabilities = np.zeros((limit, predictors, 0), dtype=np.float32)
+        self._slot_of_row = np.empty(0, dtype=np.int64)
+        self._next = 0
+
+    def add(self, rows: Rows, arrival: Rows, probabilities: npt.NDArray[np.float32]) -> None:
+        """Remember predictions ``[n, P, C]``; NaN where a predictor had nothing to say."""
+        rows, arrival, probabilities = rows[-self._limit :], arrival[-self._limit :], probabilities[-self._limit :]
+        missing = probabilities.shape[2] - self._probabilities.shape[2]
+        if missing > 0:
+            self._probabilities = np.pad(self._probabilities, ((0, 0), (0, 0), (0, missing)))
+        slots = (self._next + np.arange(len(rows))) % self._limit
+        self._rows[slots], self._arrival[slots] = rows, arrival
+        self._probabilities[slots] = 0
+        self._probabilities[slots, :, : probabilities.shape[2]] = probabilities
+        self._next = (self._next + len(rows)) % self._limit
+        self._index(rows, slots)
+
+    def take(self, rows: Rows, arrival: Rows) -> tuple[Rows, npt.NDArray[np.float32]]:
+        """Places in ``rows`` (distinct) that are remembered, and their predictions ``[n, P, C]``, now forgotten."""
+        places = np.flatnonzero(rows < len(self._slot_of_row))
+        slots = self._slot_of_row[rows[places]]
+        known = (slots >= 0) & (self._rows[slots] == rows[places]) & (self._arrival[slots] == arrival[places])
+        self._rows[slots[known]] = -1
+        return places[known], self._probabilities[slots[known]]
+
+    def state(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Arrays for a checkpoint."""
+        return {
+            "rows": self._rows.copy(),
+            "arrival": self._arrival.copy(),
+            "probabilities": self._probabilities.copy(),
+            "next": np.array([self._next]),
+        }
+
+    def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        """Take over the arrays of :meth:`state`."""
+        self._rows = state["rows"].astype(np.int64)
+        self._arrival = state["arrival"].astype(np.int64)
+        self._probabilities = state["probabilities"].astype(np.float32)
+        self._next = int(state["next"][0])
+        slots = np.flatnonzero(self._rows >= 0)
+        self._slot_of_row = np.empty(0, dtype=np.int64)
+        self._index(self._rows[slots], slots)
+
+    def _index(self, rows: Rows, slots: Rows) -> None:
+        beyond = int(rows.max(initial=-1)) + 1 - len(self._slot_of_row)
+        if beyond > 0:
+            room = max(beyond, len(self._slot_of_row))
+            self._slot_of_row = np.concatenate([self._slot_of_row, np.full(room, -1, dtype=np.int64)])
+        self._slot_of_row[rows] = slots
+
+
+class Scores:
+    """Accuracy and log-loss of P predictors, over all scored nodes and with forgetting.
+
+    Args:
+        predictors: number of predictors P.
+        memory: nodes after which a score's weight has fallen to 1/e.
+    """
+
+    def __init__(self, predictors: int, memory: float) -> None:
+        self._keep = float(np.exp(-1 / memory))
+        self.scored = np.zeros(predictors, dtype=np.int64)
+        self._sums = np.zeros((2, predictors))
+        self._faded = np.zeros((3, predictors))
+
+    def add(self, probabilities: npt.NDArray[np.float32], labels: Rows) -> npt.NDArray[np.bool_]:
+        """Score predictions ``[n, P, C]`` of nodes in the order of their labels; what was right, ``[n, P]``."""
+        nodes, _, classes = probabilities.shape
+        spoken: npt.NDArray[np.bool_] = np.logical_not(np.isnan(probabilities).any(axis=2))
+        clean = np.where(spoken[:, :, None], probabilities, 0)
+        known = labels < classes
+        of_truth = clean[np.arange(nodes), :, np.where(known, labels, 0)] * known[:, None]
+        right = (clean.argmax(axis=2) == labels[:, None]) & spoken if classes else np.zeros_like(spoken)
+        loss = np.where(spoken, -np.log(np.maximum(of_truth, LEAST_PROBABILITY)), 0.0)
+        self.scored += spoken.sum(axis=0)
+        self._sums += np.stack([right.sum(axis=0), loss.sum(axis=0)])
+        # Each predictor forgets at the pace of its own scored nodes.
+        later = spoken[::-1].cumsum(axis=0)[::-1] - spoken
+        weight = np.where(spoken, self._keep**later, 0.0)
+        terms = np.stack([weight, weight * right, weight * loss]).sum(axis=1)
+        self._faded = self._faded * self._keep ** spoken.sum(axis=0) + terms
+        return right
+
+    def accuracy(self) -> Floats:
+        """``[P]``, NaN before the first score."""
+        return _ratio(self._sums[0], self.scored)
+
+    def log_loss(self) -> Floats:
+        """``[P]``, NaN before the first score."""
+        return _ratio(self._sums[1], self.scored)
+
+    def recent_accuracy(self) -> Floats:
+        """``[P]``, with forgetting; NaN before the first score."""
+        return _ratio(self._faded[1], self._faded[0])
+
+    def recent_log_loss(self) -> Floats:
+        """``[P]``, with forgetting; NaN before the first score."""
+        return _ratio(self._faded[2], self._faded[0])
+
+    def state(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Arrays for a checkpoint."""
+        return {"scored": self.scored.copy(), "sums": self._sums.copy(), "faded": self._faded.copy()}
+
+    def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        """Take over the arrays of :meth:`state`."""
+        self.scored = state["scored"].astype(np.int64)
+        self._sums = state["sums"].astype(np.float64)
+        self._faded = state["faded"].astype(np.float64)
+
+
+def _ratio(part: Floats, whole: Floats | Rows) -> Floats:
+    ratio: Floats = np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+    return ratio

@@ -1,0 +1,1 @@
+"""Exact predictions for every node, kept fresh while the graph changes."""

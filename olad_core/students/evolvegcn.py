@@ -1,0 +1,65 @@
+"""EvolveGCN-O (Pareja et al., "EvolveGCN: Evolving Graph Convolutional Networks for Dynamic Graphs")."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from olad_core.students.block import Block
+from olad_core.students.gcn import propagate
+from olad_core.students.student import Student, linear
+from olad_core.students.temporal import EvolveGCNO
+
+
+class EvolveGCN(Student):
+    """A GCN whose weight matrices are the states of recurrent networks that advance with the graph.
+
+    Layer k computes ``relu(A H W_k(t))`` with ``W_k(t) = GRU(W_k(t - 1))``. The recurrent network is
+    torch-geometric-temporal's. Gradients reach back one step in time; between two calls of
+    :meth:`advance` the matrix of the step before is a constant.
+    """
+
+    architecture: ClassVar[str] = "evolvegcn"
+    uses_degree: ClassVar[bool] = True
+
+    past: Tensor
+    steps: Tensor
+
+    def __init__(self, feature_width: int, width: int, class_capacity: int) -> None:
+        super().__init__(feature_width, width, class_capacity)
+        self.encoder = linear(feature_width, width)
+        self.cells = nn.ModuleList(EvolveGCNO(width) for _ in range(self.num_layers))
+        self.register_buffer("past", torch.zeros(self.num_layers, width, width))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    @property
+    @override
+    def layer_widths(self) -> tuple[int, ...]:
+        return (self.width,) * 3
+
+    @override
+    def encode(self, x: Tensor) -> Tensor:
+        return torch.relu(self.encoder(x))
+
+    @override
+    def layer(self, number: int, source: Tensor, block: Block) -> Tensor:
+        rows = propagate(source, block) @ self._weight(number)
+        return torch.relu(rows)
+
+    @override
+    def advance(self) -> None:
+        with torch.no_grad():
+            self.past.copy_(torch.stack([self._weight(number) for number in range(1, self.num_layers + 1)]))
+            self.steps += 1
+
+    def _weight(self, number: int) -> Tensor:
+        """``W_k(t)``, ``[width, width]``."""
+        cell = self.cells[number - 1]
+        assert isinstance(cell, EvolveGCNO)
+        before = self.past[number - 1].unsqueeze(0) if self.steps else cell.initial_weight
+        _, state = cell.recurrent_layer(before, before)
+        weight: Tensor = state.squeeze(0)
+        return weight

@@ -1,0 +1,90 @@
+"""Graph attention network (Velickovic et al., "Graph Attention Networks")."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from typing_extensions import override
+
+from olad_core.students.aggregate import aggregate, segment_softmax
+from olad_core.students.block import Block
+from olad_core.students.student import Student, linear
+
+
+class Attention(nn.Module):
+    """Attention coefficients over the neighbours and the node itself, for ``heads`` heads (eq. 3).
+
+    Edge weights enter as factors of the exponentials, so that an edge of weight 2 counts like two edges.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.source = nn.Parameter(torch.empty(heads, width // heads))
+        self.target = nn.Parameter(torch.empty(heads, width // heads))
+        nn.init.xavier_uniform_(self.source)
+        nn.init.xavier_uniform_(self.target)
+
+    def forward(self, rows: Tensor, block: Block) -> Tensor:
+        """Attention-weighted means of transformed rows ``[S, width]``: ``[N, width]``."""
+        by_head = rows.view(rows.shape[0], self.heads, -1)
+        own = by_head[block.targets]
+        sent = (by_head * self.source).sum(dim=2)
+        wanted = (own * self.target).sum(dim=2)
+        score = F.leaky_relu(sent[block.sources] + wanted[block.target_of_edge], 0.2) + block.weight.log().unsqueeze(1)
+        own_score = F.leaky_relu(sent[block.targets] + wanted, 0.2)
+        # The self-loop is not an edge of the block: its share is split off with a sigmoid, which is the same softmax.
+        total = _segment_logsumexp(score, block)
+        share = torch.sigmoid(own_score - total)
+        weight = segment_softmax(score, block) * (1 - share)[block.target_of_edge]
+        heads = [
+            aggregate(by_head[:, head].contiguous(), weight[:, head].contiguous(), block) for head in range(self.heads)
+        ]
+        return torch.cat(heads, dim=1) + (own * share.unsqueeze(2)).flatten(1)
+
+
+def _segment_logsumexp(score: Tensor, block: Block) -> Tensor:
+    """``[N, H]``; targets without edges get a value so low that its share is zero."""
+    lowest = -1e9
+    target = block.target_of_edge.unsqueeze(1).expand_as(score)
+    highest = score.new_full((block.num_targets, score.shape[1]), lowest)
+    highest = highest.scatter_reduce(0, target, score.detach(), "amax")
+    total = torch.zeros_like(highest).scatter_add(0, target, (score - highest.gather(0, target)).exp())
+    return highest + total.clamp_min(1e-30).log()
+
+
+class GAT(Student):
+    """Two attention layers. The rows of layers 0 and 1 are already transformed for the layer above."""
+
+    architecture: ClassVar[str] = "gat"
+    uses_degree: ClassVar[bool] = False
+    heads: ClassVar[int] = 4
+
+    def __init__(self, feature_width: int, width: int, class_capacity: int) -> None:
+        super().__init__(feature_width, width, class_capacity)
+        if width % self.heads:
+            raise ValueError(f"width {width} is not a multiple of GAT's {self.heads} heads")
+        self.encoder = linear(feature_width, width)
+        self.first = Attention(width, self.heads)
+        self.between = linear(width, width)
+        self.second = Attention(width, 1)
+
+    @property
+    @override
+    def layer_widths(self) -> tuple[int, ...]:
+        return (self.width,) * 3
+
+    @override
+    def encode(self, x: Tensor) -> Tensor:
+        encoded: Tensor = self.encoder(x)
+        return encoded
+
+    @override
+    def layer(self, number: int, source: Tensor, block: Block) -> Tensor:
+        if number == 1:
+            transformed: Tensor = self.between(F.elu(self.first(source, block)))
+            return transformed
+        return F.elu(self.second(source, block))

@@ -1,0 +1,164 @@
+"""Published versions: one that is served, one on its way, and what readers must be told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from olad_core.graph import DynamicGraph
+from olad_core.inference.embedding import Embedding
+from olad_core.inference.touched import Touch
+from olad_core.publication import TableUpdate, Version
+from olad_core.students import Student, build_student
+
+Rows = npt.NDArray[np.int64]
+Values = dict[str, object]
+
+
+@dataclass(frozen=True)
+class HeldVersion:
+    """A version with what is computed from it.
+
+    Attributes:
+        version: its number, student and classes.
+        architecture: kind of its student.
+        position: where in the log its weights were taken.
+        embedding: its layers and probabilities for every node.
+    """
+
+    version: Version
+    architecture: str
+    position: str
+    embedding: Embedding
+
+
+class Versions:
+    """The served version and the candidate that will replace it once every node is embedded.
+
+    Args:
+        device: where embeddings are computed.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.served: HeldVersion | None = None
+        self.candidate: HeldVersion | None = None
+        self.served_since = 0
+        """First version of the current run of versions from the served student."""
+        self.next_number = 1
+        self._changed: dict[int, list[Rows]] = {}
+        self._dropped: list[int] = []
+
+    def start(self, student: Student, name: str, classes: Sequence[str], position: str) -> None:
+        """Begin to embed the graph with a student whose weights will not change any more."""
+        self.candidate = HeldVersion(
+            Version(self.next_number, name, tuple(classes)),
+            student.architecture,
+            position,
+            Embedding(student, len(classes), self._device),
+        )
+        self.next_number += 1
+
+    def advance(self, graph: DynamicGraph) -> None:
+        """Embed one slice of the candidate; with the last one it becomes the served version."""
+        held = self.candidate
+        if held is None:
+            return
+        self._note(held, held.embedding.advance(graph))
+        if not held.embedding.complete:
+            return
+        if self.served is None or self.served.version.student != held.version.student:
+            self.served_since = held.version.number
+        if self.served:
+            self._forget(self.served)
+        self.served, self.candidate = held, None
+
+    def withdraw(self) -> None:
+        """Give up the candidate."""
+        if self.candidate:
+            self._forget(self.candidate)
+            self.candidate = None
+
+    def follow(self, graph: DynamicGraph, touch: Touch) -> None:
+        """Bring both versions up to a change of the graph."""
+        for held in self._held():
+            self._note(held, held.embedding.update(graph, touch))
+
+    def note_all(self, graph: DynamicGraph) -> None:
+        """Let the next :meth:`updates` hold every prediction there is."""
+        for held in self._held():
+            self._note(held, held.embedding.computed(graph))
+
+    def updates(self, graph: DynamicGraph, removed: tuple[str, ...]) -> tuple[tuple[TableUpdate, ...], tuple[int, ...]]:
+        """Changed predictions since the last call, and the numbers of the versions that are gone."""
+        updates = []
+        for held in self._held():
+            changed = self._changed.get(held.version.number, [])
+            rows = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *changed]))
+            rows = rows[graph.alive[rows]]
+            if len(rows) or removed:
+                nodes = tuple(graph.ids(rows))
+                updates.append(TableUpdate(held.version.number, nodes, held.embedding.probabilities(rows), removed))
+        dropped = tuple(self._dropped)
+        self._changed, self._dropped = {}, []
+        return tuple(updates), dropped
+
+    def state(self) -> tuple[dict[str, Tensor], Values]:
+        """Tensors and plain values for a checkpoint; call after :meth:`updates`."""
+        tensors: dict[str, Tensor] = {}
+        values: Values = {"next_number": self.next_number, "served_since": self.served_since}
+        for role, held in (("served", self.served), ("candidate", self.candidate)):
+            if held is None:
+                continue
+            tensors |= {f"{role}/{name}": tensor for name, tensor in held.embedding.state().items()}
+            values[role] = {
+                "number": held.version.number,
+                "student": held.version.student,
+                "classes": list(held.version.classes),
+                "architecture": held.architecture,
+                "position": held.position,
+                "feature_width": held.embedding.student.feature_width,
+                "width": held.embedding.student.width,
+            }
+        return tensors, values
+
+    @classmethod
+    def restore(cls, tensors: Mapping[str, Tensor], values: Mapping[str, object], device: torch.device) -> Versions:
+        """The versions whose :meth:`state` this was."""
+        versions = cls(device)
+        versions.next_number = int(str(values["next_number"]))
+        versions.served_since = int(str(values["served_since"]))
+        versions.served = _restored("served", tensors, values, device)
+        versions.candidate = _restored("candidate", tensors, values, device)
+        return versions
+
+    def _held(self) -> list[HeldVersion]:
+        return [held for held in (self.served, self.candidate) if held]
+
+    def _note(self, held: HeldVersion, rows: Rows) -> None:
+        if len(rows):
+            self._changed.setdefault(held.version.number, []).append(rows)
+
+    def _forget(self, held: HeldVersion) -> None:
+        self._changed.pop(held.version.number, None)
+        self._dropped.append(held.version.number)
+
+
+def _restored(
+    role: str, tensors: Mapping[str, Tensor], values: Mapping[str, object], device: torch.device
+) -> HeldVersion | None:
+    held = values.get(role)
+    if not isinstance(held, dict):
+        return None
+    own = {name.removeprefix(f"{role}/"): tensor for name, tensor in tensors.items() if name.startswith(f"{role}/")}
+    capacity = own["student/head.bias"].shape[0]
+    student = build_student(held["architecture"], held["feature_width"], held["width"], capacity, seed=0).to(device)
+    embedding = Embedding(student, len(held["classes"]), device)
+    embedding.restore(own)
+    version = Version(held["number"], held["student"], tuple(held["classes"]))
+    return HeldVersion(version, held["architecture"], held["position"], embedding)

@@ -1,0 +1,100 @@
+"""From the engine's state to the worker's status report."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from olad_core.engine import Engine
+from olad_core.versions import HeldVersion
+from service.status import (
+    CheckpointStatus,
+    GraphStatus,
+    LearningStatus,
+    Score,
+    StudentStatus,
+    VersionStatus,
+    WorkerStatus,
+)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast the worker goes."""
+
+    events_per_s: float
+    steps_per_s: float
+
+
+def report(
+    engine: Engine, pace: Pace, *, started_at: float, now: float, checkpoint: CheckpointStatus | None
+) -> WorkerStatus:
+    """The engine's state as the worker reports it."""
+    graph, trainer = engine.graph, engine.trainer
+    served, candidate = engine.versions.served, engine.versions.candidate
+    students = trainer.students if trainer else ()
+    return WorkerStatus(
+        position=engine.position,
+        applied_events=engine.applied_events,
+        rejected_events=engine.rejected_events,
+        started_at=started_at,
+        updated_at=now,
+        device=str(engine.device),
+        events_per_s=pace.events_per_s,
+        steps_per_s=pace.steps_per_s,
+        graph=GraphStatus(
+            nodes=graph.num_nodes,
+            edges=graph.num_edges,
+            labelled=int(np.count_nonzero(graph.alive & (graph.label >= 0))),
+            classes=tuple(graph.classes),
+            feature_width=graph.num_features,
+        ),
+        learning=LearningStatus(
+            steps=trainer.steps if trainer else 0,
+            skipped_steps=trainer.skipped_steps if trainer else 0,
+            missing=engine.missing(),
+            losses={term: float(losses.mean()) for term, losses in engine.mean_losses.items()},
+        ),
+        served=_version(served, 1.0) if served else None,
+        served_score=_score(engine, -1),
+        candidate=_version(candidate, candidate.embedding.progress(graph)) if candidate else None,
+        students=tuple(
+            StudentStatus(
+                name=name,
+                architecture=student.architecture,
+                parameters=sum(parameter.numel() for parameter in student.parameters()),
+                score=_score(engine, number),
+                served=served is not None and served.version.student == name,
+                served_since_version=(
+                    engine.versions.served_since if served is not None and served.version.student == name else None
+                ),
+            )
+            for number, (name, student) in enumerate(zip(trainer.names if trainer else (), students, strict=True))
+        ),
+        checkpoint=checkpoint,
+    )
+
+
+def _version(held: HeldVersion, progress: float) -> VersionStatus:
+    return VersionStatus(
+        version=held.version.number,
+        student=held.version.student,
+        progress=progress,
+        created_position=held.position,
+    )
+
+
+def _score(engine: Engine, predictor: int) -> Score:
+    def known(value: float) -> float | None:
+        return None if math.isnan(value) else float(value)
+
+    scores = engine.scores
+    return Score(
+        scored=int(scores.scored[predictor]),
+        accuracy=known(scores.accuracy()[predictor]),
+        log_loss=known(scores.log_loss()[predictor]),
+        accuracy_recent=known(scores.recent_accuracy()[predictor]),
+        log_loss_recent=known(scores.recent_log_loss()[predictor]),
+    )

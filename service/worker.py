@@ -1,0 +1,300 @@
+"""The worker: one loop that applies events first, publishes what they changed, and learns in the time left."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import redis
+import structlog
+import torch
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from olad_core.checkpoint import newest_checkpoint
+from olad_core.distill.trainer import TrainerConfig
+from olad_core.engine import Engine, EngineConfig
+from olad_core.publication import Publication
+from service.checkpointer import Checkpointer
+from service.keys import Keys
+from service.predictions import PredictionWriter, Superseded
+from service.report import Pace, report
+from service.settings import Settings
+from service.status import CheckpointStatus
+from service.stream import Entry, LogReader, parse_position
+from service.worker_metrics import WorkerMetrics
+
+log = structlog.get_logger(__name__)
+
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+MAX_EVENTS_PER_TURN = 10_000
+"""Events applied in one turn at most, but for a last entry that is larger."""
+IDLE_BLOCK_MS = 100
+"""How long an idle worker sleeps in Redis while there is nothing to learn."""
+LEARN_AT_LEAST_EVERY_S = 1.0
+"""Under load, too, a training step is taken this often."""
+REPORT_EVERY_S = 1.0
+HEARTBEAT_MS = 15_000
+RECONNECT_AFTER_S = 0.5
+_OUT_OF_REACH = (RedisConnectionError, RedisTimeoutError)
+
+
+class LogLost(RuntimeError):
+    """The log does not reach back to, or up to, the state the worker has."""
+
+
+class Worker:
+    """Holds the engine and its two stores together.
+
+    Args:
+        engine: new, or restored from a checkpoint.
+        reader: the log.
+        writer: the store of predictions.
+        checkpointer: writes checkpoints.
+        settings: of the service.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        reader: LogReader,
+        writer: PredictionWriter,
+        checkpointer: Checkpointer,
+        settings: Settings,
+    ) -> None:
+        self._engine = engine
+        self._reader = reader
+        self._writer = writer
+        self._checkpointer = checkpointer
+        self._settings = settings
+        self._metrics = WorkerMetrics()
+        self._started_at = time.time()
+        self._unpublished: Publication | None = None
+        self._saved: CheckpointStatus | None = None
+        now = time.monotonic()
+        self._learned_at = self._saved_at = self._reported_at = now
+        self._reported_events, self._reported_steps = engine.applied_events, 0
+        self._served_version: int | None = None
+        self.stopping = False
+
+    def run(self) -> None:
+        """Work until :attr:`stopping`, then publish and write a last checkpoint."""
+        self._keep_trying(self._begin)
+        while not self.stopping:
+            self._keep_trying(self._turn)
+        self._keep_trying(self._publish)
+        self._checkpointer.wait()
+        self._save()
+        self._checkpointer.wait()
+        log.info("stopped", position=self._engine.position)
+
+    def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
+        """Ask the loop to end after its turn."""
+        self.stopping = True
+
+    def _keep_trying(self, step: Callable[[], None]) -> None:
+        """Take a step; while Redis is out of reach, wait and take it again."""
+        while True:
+            try:
+                return step()
+            except _OUT_OF_REACH as error:
+                self._metrics.reconnects.inc()
+                log.warning("Redis is out of reach, trying again", error=str(error), after_s=RECONNECT_AFTER_S)
+                if self.stopping:
+                    return None
+                time.sleep(RECONNECT_AFTER_S)
+
+    def _begin(self) -> None:
+        """Catch up with what readers have seen already, then show them all there is."""
+        self._beat()
+        last = self._reader.last() or "0-0"
+        if parse_position(last) < parse_position(self._engine.position):
+            raise LogLost(
+                f"the checkpoint is at position {self._engine.position}, the log in Redis ends at {last}: "
+                "Redis has lost entries. Restore its append-only file, or start with an empty data directory"
+            )
+        self._writer.start()
+        served = self._writer.served_version()
+        if self._settings.steps_per_entry is None and served is not None:
+            # What is trained now is not what was served under these numbers before.
+            versions = self._engine.versions
+            versions.next_number = max(versions.next_number, served + 1)
+        visible = parse_position(self._writer.visible_position() or "0-0")
+        while parse_position(self._engine.position) < visible and not self.stopping:
+            entries = self._reader.read(self._engine.position, max_events=MAX_EVENTS_PER_TURN)
+            if not entries:
+                raise LogLost(f"readers have seen a later position than the log's last, {self._engine.position}")
+            self._apply(entries)
+            self._report(publishing=False)
+        if not self.stopping:
+            self._engine.republish()
+            self._publish()
+            log.info("caught up", position=self._engine.position, nodes=self._engine.graph.num_nodes)
+
+    def _turn(self) -> None:
+        engine = self._engine
+        if self._unpublished is not None:
+            self._publish()
+        idle = engine.trainer is None or self._settings.steps_per_entry is not None
+        entries = self._reader.read(
+            engine.position, max_events=MAX_EVENTS_PER_TURN, block_ms=IDLE_BLOCK_MS if idle else None
+        )
+        if entries:
+            self._apply(entries, publish=True)
+        if self._settings.steps_per_entry is None:
+            loaded = sum(len(entry.events) for entry in entries) >= MAX_EVENTS_PER_TURN
+            if not loaded or time.monotonic() - self._learned_at > LEARN_AT_LEAST_EVERY_S:
+                self._learn(1)
+        self._publish(only_news=True)
+        self._report()
+        self._note_saved()
+        due = time.monotonic() - self._saved_at > self._settings.checkpoint_interval_s
+        if due and not self._checkpointer.busy:
+            self._save()
+
+    def _apply(self, entries: list[Entry], *, publish: bool = False) -> None:
+        """Apply entries and follow them; with a fixed number of steps an entry, one after the other."""
+        steps = self._settings.steps_per_entry
+        for turn in [entries] if steps is None else [[entry] for entry in entries]:
+            with self._metrics.stage("apply"):
+                for entry in turn:
+                    if entry.schema is not None:
+                        self._engine.declare(entry.position, entry.schema)
+                    else:
+                        self._engine.apply(entry.position, entry.events, parse_position(entry.position)[0] / 1000)
+                        self._metrics.events.inc(len(entry.events))
+            with self._metrics.stage("refresh"):
+                self._engine.refresh()
+            if publish:
+                self._publish()
+            if steps is not None:
+                self._learn(steps)
+
+    def _learn(self, steps: int) -> None:
+        with self._metrics.stage("learn"):
+            self._engine.learn(steps)
+        self._learned_at = time.monotonic()
+
+    def _publish(self, *, only_news: bool = False) -> None:
+        """Make what has changed visible; a publication that did not get through goes first."""
+        if self._unpublished is not None:
+            self._writer.publish(self._unpublished)
+            self._unpublished = None
+        publication = self._engine.publication()
+        version = publication.served.number if publication.served else None
+        if only_news and not publication.updates and version == self._served_version:
+            return
+        with self._metrics.stage("publish"):
+            self._unpublished = publication
+            self._writer.publish(publication)
+            self._unpublished = None
+        self._metrics.published.inc(sum(len(update.nodes) for update in publication.updates))
+        self._metrics.rejected.inc(len(publication.rejected))
+        if version != self._served_version and publication.served:
+            log.info("serving", version=version, student=publication.served.student, position=publication.position)
+        self._served_version = version
+
+    def _beat(self) -> None:
+        self._writer.heartbeat(HEARTBEAT_MS)
+
+    def _report(self, *, publishing: bool = True) -> None:
+        """Heartbeat and status, once a second."""
+        now = time.monotonic()
+        elapsed = now - self._reported_at
+        if elapsed < REPORT_EVERY_S:
+            return
+        self._beat()
+        if not publishing:
+            return
+        steps = self._engine.trainer.steps if self._engine.trainer else 0
+        pace = Pace(
+            events_per_s=(self._engine.applied_events - self._reported_events) / elapsed,
+            steps_per_s=max(0, steps - self._reported_steps) / elapsed,
+        )
+        self._reported_at, self._reported_events, self._reported_steps = now, self._engine.applied_events, steps
+        status = report(self._engine, pace, started_at=self._started_at, now=time.time(), checkpoint=self._saved)
+        self._writer.write_status(status, self._metrics.text(status))
+
+    def _save(self) -> None:
+        """Hand a copy of the state over to be written; what is not published yet would be missing from it."""
+        self._saved_at = time.monotonic()
+        if self._unpublished is None:
+            with self._metrics.stage("checkpoint"):
+                self._checkpointer.begin(*self._engine.state())
+
+    def _note_saved(self) -> None:
+        """Trim the log behind the oldest kept checkpoint once a new one is written."""
+        saved = self._checkpointer.finished()
+        if saved is not None:
+            self._saved = saved.status
+            self._reader.trim_before(saved.oldest_position)
+
+
+def engine_config(settings: Settings) -> EngineConfig:
+    """The engine's configuration as the settings ask for it."""
+    trainer = TrainerConfig(
+        students=settings.students,
+        width=settings.width,
+        learning_rate=settings.learning_rate,
+        global_weight=settings.global_weight,
+        local_weight=settings.local_weight,
+        temperature=settings.temperature,
+        warmup_steps=settings.warmup_steps,
+        seed=settings.seed,
+    )
+    return EngineConfig(trainer=trainer, publish_steps=settings.publish_steps)
+
+
+def restore_engine(checkpoints: Path, config: EngineConfig, device: torch.device) -> Engine:
+    """The engine of the newest whole checkpoint, or a new one where there is none."""
+    checkpoint, broken = newest_checkpoint(checkpoints)
+    for problem in broken:
+        log.error("skipped a broken checkpoint", problem=str(problem))
+    if checkpoint is None:
+        log.info("no checkpoint, starting from the beginning of the log", directory=str(checkpoints))
+        return Engine(config, device)
+    engine = Engine.restore(config, checkpoint.tensors, checkpoint.values, device)
+    log.info("restored", checkpoint=str(checkpoint.path), position=engine.position, nodes=engine.graph.num_nodes)
+    return engine
+
+
+def connect(settings: Settings) -> redis.Redis:
+    """A client whose commands are never sent twice on their own: the worker decides what to do again."""
+    client: redis.Redis = redis.Redis.from_url(
+        settings.redis_url or DEFAULT_REDIS_URL,
+        socket_timeout=30,
+        socket_connect_timeout=5,
+        retry=Retry(NoBackoff(), 0),
+    )
+    return client
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; ``auto`` is a GPU where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def main(settings: Settings) -> None:
+    """Put the worker together and run it until SIGTERM or SIGINT."""
+    torch.set_num_threads(settings.torch_threads)
+    torch.use_deterministic_algorithms(settings.steps_per_entry is not None)
+    keys = Keys(settings.graph)
+    client = connect(settings)
+    checkpoints = settings.data_dir / "checkpoints" / settings.graph
+    engine = restore_engine(checkpoints, engine_config(settings), choose_device(settings.device))
+    with Checkpointer(checkpoints, settings.checkpoints_kept) as checkpointer:
+        worker = Worker(engine, LogReader(client, keys), PredictionWriter(client, keys), checkpointer, settings)
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, worker.stop)
+        try:
+            worker.run()
+        except (LogLost, Superseded) as error:
+            log.error("the worker cannot go on", reason=str(error))
+            raise SystemExit(1) from error

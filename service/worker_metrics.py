@@ -1,0 +1,74 @@
+"""The worker's metrics; the API serves them with its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from service.status import WorkerStatus
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+class WorkerMetrics:
+    """Counters and timings of every stage of the loop."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.events = Counter("olad_worker_events", "Events read from the log.", registry=self.registry)
+        self.rejected = Counter("olad_worker_rejected", "Events that could not be applied.", registry=self.registry)
+        self.published = Counter("olad_worker_published_rows", "Predictions written.", registry=self.registry)
+        self.reconnects = Counter("olad_worker_reconnects", "Times Redis was out of reach.", registry=self.registry)
+        self._stages = Histogram(
+            "olad_worker_stage_seconds",
+            "Duration of one turn's stages.",
+            ["stage"],
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self._nodes = Gauge("olad_worker_nodes", "Nodes in the graph.", registry=self.registry)
+        self._edges = Gauge("olad_worker_edges", "Edges in the graph.", registry=self.registry)
+        self._steps = Gauge("olad_worker_steps", "Training steps taken.", registry=self.registry)
+        self._skipped = Gauge(
+            "olad_worker_skipped_steps",
+            "Training steps without effect: the loss was not finite.",
+            registry=self.registry,
+        )
+        self._version = Gauge("olad_worker_served_version", "Number of the served version.", registry=self.registry)
+        self._accuracy = Gauge(
+            "olad_worker_accuracy", "Recent prequential accuracy.", ["student"], registry=self.registry
+        )
+        self._losses = Gauge("olad_worker_loss", "Mean loss of the last steps.", ["term"], registry=self.registry)
+        self._checkpoint = Gauge(
+            "olad_worker_checkpoint_timestamp_seconds",
+            "When the newest checkpoint was written.",
+            registry=self.registry,
+        )
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time one stage: ``apply``, ``refresh``, ``publish``, ``learn`` or ``checkpoint``."""
+        started = perf_counter()
+        try:
+            yield
+        finally:
+            self._stages.labels(name).observe(perf_counter() - started)
+
+    def text(self, status: WorkerStatus) -> bytes:
+        """Everything in Prometheus' text format."""
+        self._nodes.set(status.graph.nodes)
+        self._edges.set(status.graph.edges)
+        self._steps.set(status.learning.steps)
+        self._skipped.set(status.learning.skipped_steps)
+        self._version.set(status.served.version if status.served else 0)
+        for name, score in [("served", status.served_score), *((s.name, s.score) for s in status.students)]:
+            if score.accuracy_recent is not None:
+                self._accuracy.labels(name).set(score.accuracy_recent)
+        for term, loss in status.learning.losses.items():
+            self._losses.labels(term).set(loss)
+        if status.checkpoint:
+            self._checkpoint.set(status.checkpoint.written_at)
+        return generate_latest(self.registry)
