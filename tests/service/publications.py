@@ -1,0 +1,60 @@
+"""Publications for tests: short ways to say what is served."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from olad_core.publication import Publication, RejectedEvent, TableUpdate, Version
+from service.status import CheckpointStatus, GraphStatus, LearningStatus, Score, StudentStatus, WorkerStatus
+
+
+def publication(
+    position: str,
+    rows: Mapping[str, Sequence[float]] | None = None,
+    *,
+    applied: int = 0,
+    version: int | None = 1,
+    into: int | None = None,
+    classes: tuple[str, ...] = ("a", "b"),
+    removed: tuple[str, ...] = (),
+    dropped: tuple[int, ...] = (),
+    rejected: tuple[RejectedEvent, ...] = (),
+) -> Publication:
+    """Serve ``version``, with rows written into the table of version ``into`` (the served one by default)."""
+    updates: tuple[TableUpdate, ...] = ()
+    if rows or removed:
+        table = into if into is not None else version
+        assert table is not None
+        probabilities = np.array([*(rows or {}).values()], dtype=np.float32).reshape(len(rows or {}), len(classes))
+        updates = (TableUpdate(table, tuple(rows or {}), probabilities, removed),)
+    served = Version(version, "sage", classes) if version is not None else None
+    return Publication(position, applied, updates, served, dropped, rejected)
+
+
+def worker_status(*, missing: tuple[str, ...] = (), checkpoint_at: float | None = None) -> WorkerStatus:
+    """A worker's report with plausible numbers."""
+    score = Score(scored=10, accuracy=0.5, log_loss=0.7, accuracy_recent=0.6, log_loss_recent=0.6)
+    student = StudentStatus(
+        name="sage", architecture="sage", parameters=1234, score=score, served=True, served_since_version=1
+    )
+    return WorkerStatus(
+        position="5-0",
+        applied_events=3,
+        rejected_events=1,
+        started_at=1.0,
+        updated_at=2.0,
+        device="cpu",
+        events_per_s=10.0,
+        steps_per_s=5.0,
+        graph=GraphStatus(nodes=2, edges=1, labelled=1, classes=("a", "b"), feature_width=2),
+        learning=LearningStatus(steps=7, skipped_steps=0, missing=missing, losses={"supervised": 0.5}),
+        served=None,
+        served_score=score,
+        candidate=None,
+        students=(student,),
+        checkpoint=None
+        if checkpoint_at is None
+        else CheckpointStatus(position="4-0", written_at=checkpoint_at, path="/data/4-0"),
+    )
