@@ -33,7 +33,7 @@ def read_ndjson(lines: Iterable[bytes], name: str) -> Iterator[Arrival]:
             continue
         try:
             event = _decoder.decode(line)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise UnreadableDataset(f"{name}, line {number}: {error}") from None
         node = truth = None
         if isinstance(event, UpsertNode | LabelNode):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -62,17 +63,18 @@ def _refuse(path: Path, problem: str) -> NoReturn:
 
 
 def _load(path: Path) -> Arrays:
-    try:
-        archive = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UnreadableDataset(f"{path}: not a NumPy archive ({error})") from None
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        _refuse(path, "a single array, not an .npz archive")
-    with archive:
+    with path.open("rb") as file:
         try:
-            return {key: archive[key] for key in (*_KEYS, *_PUBLISHED_KEYS) if key in archive.files}
+            archive = np.load(file, allow_pickle=False)
         except (ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise UnreadableDataset(f"{path}: damaged, or an array of Python objects ({error})") from None
+            raise UnreadableDataset(f"{path}: not a NumPy archive ({error})") from None
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            _refuse(path, "a single array, not an .npz archive")
+        with archive:
+            try:
+                return {key: archive[key] for key in (*_KEYS, *_PUBLISHED_KEYS) if key in archive.files}
+            except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+                raise UnreadableDataset(f"{path}: damaged, or an array of Python objects ({error})") from None
 
 
 def _from_published(arrays: Arrays, path: Path) -> Arrays:

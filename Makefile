@@ -1,0 +1,52 @@
+# Needs only make and Python 3.11 or newer, with pip's package index. `make demo`, `make test`.
+
+PYTHON ?= python3
+DATASET ?= digits
+ARGS ?=
+# Where to take torch from, for another build than the index's default: make install TORCH_INDEX=URL
+TORCH_INDEX ?=
+
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+READY := $(VENV)/.ready
+SOURCES := olad_core service tests
+
+.PHONY: demo test lint install settings lock clean
+
+demo: $(READY)
+	$(VENV)/bin/olad demo $(DATASET) $(ARGS)
+
+test: $(READY)
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+lint: $(READY)
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+install: $(READY)
+
+# The stamp is written last: an installation that was interrupted is done again.
+$(READY): pyproject.toml requirements/lock.txt requirements/no-deps.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is `$(PYTHON) --version`; 3.11 or newer is needed: make PYTHON=python3.11" >&2; exit 1; }
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(if $(TORCH_INDEX),$(PIP) install --quiet --index-url $(TORCH_INDEX) -c requirements/lock.txt torch)
+	$(PIP) install --quiet -r requirements/lock.txt
+	$(PIP) install --quiet --no-deps -r requirements/no-deps.txt
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# docs/settings.md out of service/settings.py
+settings: $(READY)
+	$(VENV)/bin/python -m service.settings_table > docs/settings.md
+
+# requirements/lock.txt out of .venv, after a change of versions there
+lock:
+	{ sed -n '/^#/p' requirements/lock.txt; \
+	  $(PIP) freeze --all --exclude-editable --exclude pip --exclude torch-geometric-temporal | sed 's/+[^=]*$$//'; \
+	} > requirements/lock.new && mv requirements/lock.new requirements/lock.txt
+
+clean:
+	rm -rf $(VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

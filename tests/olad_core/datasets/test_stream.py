@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from olad_core.datasets.stream import Arrival, batched, delay_labels
+from olad_core.events import Event, LabelNode, UpsertEdge, UpsertNode
+
+
+def _node(name: str, label: str | None = None, edges: int = 0) -> Arrival:
+    links = tuple(UpsertEdge(src=name, dst=str(other)) for other in range(edges))
+    return Arrival((UpsertNode(id=name), *links), name, None if label is None else (name, label))
+
+
+_EDGE = Arrival((UpsertEdge(src="a", dst="b"),))
+arrival_lists = st.lists(st.integers(0, 4).map(lambda edges: ("node", edges)) | st.just(("edge", 0)), max_size=40).map(
+    lambda kinds: [_node(str(i), str(i % 3), size) if kind == "node" else _EDGE for i, (kind, size) in enumerate(kinds)]
+)
+
+
+@given(arrival_lists, st.integers(0, 10))
+def test_a_label_follows_exactly_that_many_arrivals_after_its_node(arrivals: list[Arrival], delay: int) -> None:
+    order = [arrival.node for arrival in arrivals if arrival.node is not None]
+    count = 0
+    labelled = []
+    for before, after in zip(arrivals, delay_labels(arrivals, delay), strict=True):
+        assert after.events[: len(before.events)] == before.events
+        count += before.node is not None
+        for event in after.events[len(before.events) :]:
+            assert isinstance(event, LabelNode)
+            assert order.index(str(event.id)) + delay == count - 1
+            labelled.append(event.id)
+    assert labelled == order[: max(0, len(order) - delay)]
+
+
+def test_a_node_whose_class_is_unknown_gets_no_label_but_counts_as_an_arrival() -> None:
+    stream = delay_labels([_node("a", "x"), _node("b"), _node("c", "z")], 1)
+    assert [len(arrival.events) for arrival in stream] == [1, 2, 1]
+
+
+def test_a_class_that_becomes_known_late_is_sent_at_once() -> None:
+    known_late = Arrival((), None, ("a", "x"))
+    *_, last = delay_labels([_node("a"), _node("b"), _node("c"), known_late], 1)
+    assert last.events == (LabelNode(id="a", label="x"),)
+
+
+@given(arrival_lists, st.integers(1, 6), st.integers(1, 9))
+def test_batches_hold_everything_in_order_within_their_limits(arrivals: list[Arrival], nodes: int, events: int) -> None:
+    batches = list(batched(arrivals, nodes, events))
+    sent: list[Event] = [event for batch in batches for event in batch.events]
+    assert sent == [event for arrival in arrivals for event in arrival.events]
+    assert [node for batch in batches for node in batch.nodes] == [a.node for a in arrivals if a.node is not None]
+    assert [truth for batch in batches for truth in batch.truths] == [a.truth for a in arrivals if a.truth is not None]
+    for batch in batches:
+        assert 1 <= len(batch.events) <= events
+        assert len(batch.nodes) <= nodes
+        assert {event.id for event in batch.events if isinstance(event, UpsertNode)} == set(batch.nodes)
+
+
+@given(arrival_lists, st.integers(1, 6))
+def test_a_node_and_its_edges_stay_together(arrivals: list[Arrival], nodes: int) -> None:
+    for batch in batched(arrivals, nodes, events=5):
+        for name in batch.nodes:
+            whole = next(arrival for arrival in arrivals if arrival.node == name)
+            assert set(map(repr, whole.events)) <= set(map(repr, batch.events))
+
+
+def test_edges_alone_join_the_batch_before_them() -> None:
+    batches = list(batched([_node("a"), _node("b"), _EDGE, _node("c")], nodes=2))
+    assert [len(batch.events) for batch in batches] == [3, 1]
