@@ -18,30 +18,30 @@ export const SERVED_STYLE = { color: "var(--ink)", dash: "", width: 3 };
 const tile = (name, value, more, { long = false, lead = false } = {}) =>
   html("div", { class: lead ? "tile lead" : "tile" }, html("dt", {}, name), html("dd", { class: long ? "value long mono" : "value" }, value), html("dd", { class: "more" }, more));
 
-export function showTiles({ worker, log }) {
+export function showTiles({ worker, log, graph: name, position, checkpoint_age_s: age }) {
   const { served, candidate, graph, checkpoint, served_score: score } = worker ?? {};
   const waiting = candidate ? `version ${candidate.version} (${candidate.student}) on its way: ${percent(candidate.progress)}` : "";
   byId("tiles").replaceChildren(
     tile("Served accuracy, recent", percent(score?.accuracy_recent), `whole ${percent(score?.accuracy)} over ${count(score?.scored)} scored`, { lead: true }),
     tile("Served version", served ? `${served.version} · ${served.student}` : "none yet", waiting, { lead: true }),
-    tile("Lag", `${count(log?.behind_events)} ${log?.behind_events === 1 ? "event" : "events"}`, `${count(worker?.applied_events)} of ${count(log?.appended_events)} applied`),
-    tile("Position", worker?.position ?? log?.position ?? "–", `log ends at ${log?.position ?? "–"}`, { long: true }),
+    tile("Lag", `${count(log.behind_events)} ${log.behind_events === 1 ? "event" : "events"}`, `${count(worker?.applied_events)} of ${count(log.appended_events)} applied`),
+    tile("Position", position ?? "none yet", log.position ? `log ends at ${log.position}` : "the log is empty", { long: true }),
     tile("Events applied", `${rate(worker?.events_per_s)} /s`, `${count(worker?.applied_events)} in all`),
     tile("Training steps", `${rate(worker?.steps_per_s)} /s`, `${count(worker?.learning.steps)} in all, on ${worker?.device ?? "–"}`),
     tile("Graph", `${count(graph?.nodes)} nodes`, `${count(graph?.edges)} edges, ${count(graph?.labelled)} labelled, ${count(graph?.classes.length)} classes`),
     tile(
       "Checkpoint",
-      checkpoint ? `${duration(worker.updated_at - checkpoint.written_at)} old` : "none yet",
+      checkpoint ? `${duration(age)} old` : "none yet",
       html("span", {}, checkpoint ? `at ${checkpoint.position} · ` : "", html("a", { href: "events/rejected" }, `${count(worker?.rejected_events)} rejected`)),
     ),
   );
-  byId("graph-line").textContent = worker ? `up ${duration(worker.updated_at - worker.started_at)}` : "";
+  byId("graph-line").textContent = worker ? `graph ${name} · worker up ${duration(worker.updated_at - worker.started_at)}` : `graph ${name}`;
 }
 
 /** The pill beside the title and the line above the tiles. */
 export function showState({ worker, heartbeat }) {
   const missing = worker?.learning.missing ?? [];
-  if (!worker) say("warn", "No worker", "No worker has reported yet. Events are kept in the log; `olad worker` applies them.");
+  if (!worker) say("warn", "No worker", "No worker has reported yet. Events are kept in the log; olad worker applies them.");
   else if (!heartbeat) say("bad", "Worker silent", "The worker's heartbeat is gone: these are its last numbers. Events are kept in the log until it is back.");
   else if (!worker.served) say("warn", "No model yet", `No model yet. Still missing: ${missing.join("; ") || "its first published version"}.`);
   else say("good", "Serving", "");
@@ -65,7 +65,7 @@ export function showStudents(students) {
   const box = byId("students");
   byId("students-now").textContent = students.length ? `${students.length} learning together` : "";
   if (!students.length) {
-    box.replaceChildren(html("p", { class: "quiet" }, "No students yet: the worker makes them when it knows the width of the features."));
+    box.replaceChildren(html("p", { class: "quiet" }, "No students yet: they appear with the worker's report."));
     return;
   }
   const heads = ["Student", "Accuracy, recent", "whole", "Log-loss, recent", "whole", "Scored", "Served", "Architecture", "Parameters"];
