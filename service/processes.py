@@ -126,6 +126,7 @@ class Stack:
                 self._add("redis", server.start, stop_timeout_s=30)
                 changes["redis_url"] = server.url
             self._settings = self._given.model_copy(update=changes)
+            self._forget_earlier_worker()
             self._add("worker", lambda: self._launch("worker", pass_fds=(lock,)), stop_timeout_s=60)
             inherited = (lock, listener.fileno())
             self._add(
@@ -139,6 +140,18 @@ class Stack:
     def __exit__(self, *_: object) -> None:
         self._exit.close()
 
+    def _store(self) -> redis.Redis:
+        assert self._settings.redis_url is not None, "it is known since the start"
+        return redis.Redis.from_url(self._settings.redis_url, socket_timeout=5)
+
+    def _forget_earlier_worker(self) -> None:
+        """Take away the heartbeat of a worker that has ended, so that the next one seen is the new worker's."""
+        try:
+            with self._store() as store:
+                store.delete(Keys(self._settings.graph).heartbeat)
+        except (redis.RedisError, ValueError) as error:
+            raise StackFailed(f"the Redis of OLAD_REDIS_URL or --redis-url cannot be used: {error}") from None
+
     def wait_until_live(self, stop: StopRequest) -> None:
         """Wait until the API answers and the worker's heart beats, or until a stop is requested.
 
@@ -146,8 +159,7 @@ class Stack:
             StackFailed: a part ended, or it took too long.
         """
         deadline = time.monotonic() + _START_TIMEOUT_S
-        assert self._settings.redis_url is not None, "it is known since the start"
-        with redis.Redis.from_url(self._settings.redis_url, socket_timeout=5) as store, httpx.Client() as http:
+        with self._store() as store, httpx.Client() as http:
             while not stop.requested:
                 for part in self._parts:
                     if part.process is not None and part.process.poll() is not None:

@@ -85,9 +85,7 @@ def test_where_only_edges_have_times_a_node_arrives_with_its_first_one() -> None
         edges=np.array([[0, 1, 1], [1, 2, 2]]),
         edge_time=np.array([20.0, 10.0, 40.0]),
     )
-    steps = [
-        [event.ts for event in arrival.events if not isinstance(event, UpsertNode)] for arrival in graph.arrivals()
-    ]  # type: ignore[union-attr]
+    steps = [[e.ts for e in arrival.events if isinstance(e, UpsertEdge)] for arrival in graph.arrivals()]
     assert [arrival.node for arrival in graph.arrivals()] == ["1", "2", "3", "0", None]
     assert steps == [[], [10.0], [], [20.0], [40.0]]
 
