@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -61,7 +62,9 @@ def test_nothing_is_served_at_first(writer: PredictionWriter, read: Read) -> Non
     assert writer.served_version() is None
 
 
-def test_a_publication_is_read_back(writer: PredictionWriter, read: Read, redis_client: redis.Redis, keys: Keys) -> None:
+def test_a_publication_is_read_back(
+    writer: PredictionWriter, read: Read, redis_client: redis.Redis, keys: Keys
+) -> None:
     redis_client.set(keys.appended, 12)
     writer.publish(publication("5-1", {"x": [0.25, 0.75], "y": [1.0, 0.0]}, applied=10, version=3))
     found = read.snapshot("y", "unknown", "x")
@@ -128,7 +131,7 @@ def test_going_back_is_refused(writer: PredictionWriter, read: Read) -> None:
 
 
 def test_readers_hear_of_the_position(writer: PredictionWriter, redis_client: redis.Redis, keys: Keys) -> None:
-    with redis_client.pubsub(ignore_subscribe_messages=True) as channel:
+    with redis_client.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
         channel.subscribe(keys.watermark)
         channel.get_message(timeout=10)
         writer.publish(publication("3-0", {"x": [1.0, 0.0]}))
@@ -172,7 +175,7 @@ class TestRestart:
         after = PredictionWriter(redis_client, keys)
         after.start()
         after.publish(publication("3-0", version=None, rejected=(rejection("2-0"), rejection("3-0"))))
-        found = redis_client.xrange(keys.rejected)
+        found: Any = redis_client.xrange(keys.rejected)
         assert [fields[b"position"] for _, fields in found] == [b"1-0", b"2-0", b"3-0"]
         assert found[0][1] == {
             b"position": b"1-0",

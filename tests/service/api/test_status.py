@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import time
+
+import httpx
+import redis
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.keys import Keys
+from service.predictions import PredictionWriter
+from tests.redis_server import RedisServer
+from tests.service.api.serving import assert_problem, serving
+from tests.service.publications import publication, worker_status
+
+EDGE = {"op": "upsert_edge", "src": 1, "dst": 2}
+
+
+def test_status_before_anything(api: httpx.Client, graph: str) -> None:
+    assert api.get("/status").json() == {
+        "graph": graph,
+        "heartbeat": False,
+        "position": None,
+        "log": {"position": None, "entries": 0, "appended_events": 0, "behind_events": 0},
+        "checkpoint_age_s": None,
+        "worker": None,
+    }
+    assert api.get("/students").json() == {"students": []}
+
+
+def test_status(api: httpx.Client, writer: PredictionWriter) -> None:
+    first = api.post("/events", json=[EDGE] * 3).json()["position"]
+    last = api.post("/events", json=[EDGE] * 2).json()["position"]
+    writer.publish(publication(first, {"1": [1.0, 0.0]}, applied=3))
+    report = worker_status(checkpoint_at=time.time() - 30)
+    writer.write_status(report, b"")
+    writer.heartbeat(60_000)
+    status = api.get("/status").json()
+    assert (status["heartbeat"], status["position"]) == (True, first)
+    assert status["log"] == {"position": last, "entries": 2, "appended_events": 5, "behind_events": 2}
+    assert status["checkpoint_age_s"] >= 30
+    assert status["worker"] == report.model_dump(mode="json")
+    assert api.get("/students").json() == {"students": [report.model_dump(mode="json")["students"][0]]}
+
+
+class TestHealth:
+    def test_what_is_missing_is_named(self, api: httpx.Client, writer: PredictionWriter) -> None:
+        assert api.get("/health/live").json() == {"live": True}
+        body = assert_problem(api.get("/health/ready"), 503, "not-ready")
+        assert body["missing"] == ["the worker's heartbeat", "a published model"]
+        writer.heartbeat(60_000)
+        assert assert_problem(api.get("/health/ready"), 503, "not-ready")["missing"] == ["a published model"]
+        writer.publish(publication("1-0", {"1": [1.0, 0.0]}))
+        assert api.get("/health/ready").json() == {"ready": True}
+
+    def test_without_redis(self, own_redis_server: RedisServer, graph: str) -> None:
+        with own_redis_server.client() as client, serving(own_redis_server.url, graph) as api:
+            writer = PredictionWriter(client, Keys(graph))
+            writer.start()
+            writer.heartbeat(600_000)
+            writer.publish(publication("1-0", {"1": [1.0, 0.0]}))
+            assert api.get("/health/ready").status_code == 200
+            own_redis_server.stop()
+            assert api.get("/health/live").status_code == 200
+            assert assert_problem(api.get("/health/ready"), 503, "not-ready")["missing"] == ["Redis"]
+            for method, path in (("GET", "/predict/1"), ("GET", "/status"), ("GET", "/schema"), ("GET", "/students")):
+                answer = api.request(method, path)
+                assert_problem(answer, 503, "redis-unavailable")
+                assert answer.headers["retry-after"] == "1"
+            body = assert_problem(api.post("/events", json=[EDGE]), 503, "redis-unavailable")
+            assert "Idempotency-Key" in str(body["detail"])
+            metrics = api.get("/metrics").text
+            assert "olad_api_redis_up 0.0" in metrics
+            waits = api.get("/predict/1?min_position=9-0&timeout_ms=10")
+            assert_problem(waits, 503, "redis-unavailable")
+            own_redis_server.start()
+            assert api.get("/predict/1").json()["label"] == "a"
+            assert api.post("/events", json=[EDGE]).status_code == 202
+            assert api.get("/health/ready").status_code == 200
+            assert "olad_api_redis_up 1.0" in api.get("/metrics").text
+
+
+def test_metrics(api: httpx.Client, writer: PredictionWriter, redis_client: redis.Redis, keys: Keys) -> None:
+    writer.publish(publication("1-0", {"1": [1.0, 0.0]}, applied=1))
+    writer.write_status(
+        worker_status(),
+        b"# HELP olad_worker_steps_total Steps.\n# TYPE olad_worker_steps_total counter\nolad_worker_steps_total 7.0\n",
+    )
+    api.post("/events", json=[EDGE] * 3)
+    api.post("/events", json=[EDGE], headers={"idempotency-key": "k"})
+    api.post("/events", json=[EDGE], headers={"idempotency-key": "k"})
+    api.post("/events", json=[{}])
+    api.get("/predict/1")
+    api.get("/predict/other/node")
+    api.get("/nowhere")
+    api.request("PROPFIND", "/predict/1")
+    answer = api.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    samples = {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+    def requests(route: str, method: str, status: int) -> float:
+        labels = (("method", method), ("route", route), ("status", str(status)))
+        return samples["olad_api_requests_total", labels]
+
+    assert requests("/events", "POST", 202) == 3
+    assert requests("/events", "POST", 422) == 1
+    assert requests("/predict/{node}", "GET", 200) == 1
+    assert requests("/predict/{node}", "GET", 404) == 1
+    assert requests("unmatched", "GET", 404) == 1
+    assert requests("/predict/{node}", "other", 405) == 1
+    assert samples["olad_api_request_seconds_count", (("route", "/events"),)] == 4
+    plain = {name: value for (name, labels), value in samples.items() if not labels}
+    assert plain["olad_api_events_accepted_total"] == 4
+    assert plain["olad_api_batches_accepted_total"] == 2
+    assert plain["olad_api_batches_replayed_total"] == 1
+    assert plain["olad_api_batches_refused_total"] == 1
+    assert plain["olad_api_event_bytes_total"] > 100
+    assert plain["olad_api_log_entries"] == 2
+    assert plain["olad_api_log_appended_events"] == 4
+    assert plain["olad_api_behind_events"] == 3
+    assert plain["olad_api_redis_up"] == 1
+    assert plain["olad_worker_steps_total"] == 7
+    assert plain["olad_api_process_cpu_seconds_total"] > 0
