@@ -49,9 +49,9 @@ class Batch:
         self._nodes, self._classes, self._time = nodes, classes, time
         self._fresh: set[int] = set()
         self._events = events
-        self._index = array("q")
         self._kind, self._weight, self._ts = array("B"), array("d"), array("d")
         self._source, self._target = array("i"), array("i")
+        self._edge_removals: dict[int, int] = {}
         self._read()
 
     def operations(self) -> Operations:
@@ -68,9 +68,10 @@ class Batch:
     def reject_absent(self, operations: Sequence[int]) -> None:
         """Reject the removals of edges that were not there, given by their places among the operations."""
         for at in operations:
-            event = self._events[self._index[at]]
+            index = self._edge_removals[at]
+            event = self._events[index]
             assert isinstance(event, RemoveEdge)
-            self._reject_unknown_edge(self._index[at], event)
+            self._reject_unknown_edge(index, event)
         self.rejected.sort(key=lambda rejection: rejection.index)
 
     def _read(self) -> None:
@@ -87,16 +88,12 @@ class Batch:
             # Removals stand in this column with no time, that is minus infinity.
             self.latest = max(self.latest, float(np.frombuffer(self._ts).max()))
 
-    def _operation(self, index: int, kind: int, source: int, target: int) -> None:
-        self._index.append(index)
+    def _removal(self, kind: int, source: int, target: int) -> None:
         self._kind.append(kind)
         self._source.append(source)
         self._target.append(target)
-
-    def _removal(self, index: int, kind: int, source: int, target: int) -> None:
         self._weight.append(math.nan)
         self._ts.append(-math.inf)
-        self._operation(index, kind, source, target)
 
     def _upsert_edge(self, index: int, event: UpsertEdge) -> None:
         row_of = self._nodes.row_of
@@ -107,16 +104,21 @@ class Batch:
                 if node in self._nodes.removed:
                     return self._reject_removed(index, event, node)
             source, target = self._row_or_new(ends[0]), self._row_or_new(ends[1])
+        # Most events of a stream come this way, so one call less counts.
         weight, ts = event.weight, event.ts
+        self._kind.append(UPSERT_EDGE)
+        self._source.append(source)
+        self._target.append(target)
         self._weight.append(math.nan if weight is None else weight)
         self._ts.append(self._time if ts is None else ts)
-        return self._operation(index, UPSERT_EDGE, source, target)
+        return None
 
     def _remove_edge(self, index: int, event: RemoveEdge) -> None:
         ends = str(event.src), str(event.dst)
         source, target = self._nodes.row_of.get(ends[0]), self._nodes.row_of.get(ends[1])
         if source is not None and target is not None:
-            return self._removal(index, REMOVE_EDGE, source, target)
+            self._edge_removals[len(self._kind)] = index
+            return self._removal(REMOVE_EDGE, source, target)
         for node in ends:
             if node in self._nodes.removed:
                 return self._reject_removed(index, event, node)
@@ -145,7 +147,7 @@ class Batch:
             self.removed[row] = node
         self.features.pop(row, None)
         self.labels.pop(row, None)
-        return self._removal(index, REMOVE_NODE, row, row)
+        return self._removal(REMOVE_NODE, row, row)
 
     def _label_node(self, index: int, event: LabelNode) -> None:
         node = str(event.id)
