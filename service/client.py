@@ -46,7 +46,13 @@ class Client:
     def __init__(self, url: str, *, patience_s: float = 60.0, stop: threading.Event | None = None) -> None:
         self.url = url.rstrip("/")
         stop = stop or threading.Event()
-        self._http = httpx.Client(base_url=self.url, timeout=httpx.Timeout(30.0, connect=5.0))
+        self._wait_ms = min(_WAIT_FOR_POSITION_MS, int(1000 * patience_s))
+        self._http = httpx.Client(
+            base_url=self.url,
+            timeout=httpx.Timeout(30.0, connect=5.0),
+            # A proxy of the environment cannot reach this machine's own loopback.
+            trust_env=httpx.URL(self.url).host not in {"127.0.0.1", "::1", "localhost"},
+        )
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_TryAgain),
             stop=tenacity.stop_after_delay(patience_s) | tenacity.stop_when_event_set(stop),
@@ -79,7 +85,7 @@ class Client:
         answer = self._request(
             "POST",
             "/predict",
-            params={"min_position": min_position, "timeout_ms": _WAIT_FOR_POSITION_MS},
+            params={"min_position": min_position, "timeout_ms": self._wait_ms},
             content=msgspec.json.encode({"nodes": nodes}),
             headers=_JSON,
             expected=problems.NO_MODEL,

@@ -159,7 +159,7 @@ class Stack:
             StackFailed: a part ended, or it took too long.
         """
         deadline = time.monotonic() + _START_TIMEOUT_S
-        with self._store() as store, httpx.Client() as http:
+        with self._store() as store, httpx.Client(trust_env=False) as http:
             while not stop.requested:
                 for part in self._parts:
                     if part.process is not None and part.process.poll() is not None:

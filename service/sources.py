@@ -192,6 +192,5 @@ def download(url: str, to: Path, otherwise: str) -> None:
                     file.write(chunk)
         part.replace(to)
     except (httpx.HTTPError, OSError) as error:
-        raise SourceNotFound(
-            f"{to.name} could not be downloaded ({error or type(error).__name__}): {otherwise}"
-        ) from None
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise SourceNotFound(f"{to.name} could not be downloaded ({reason}): {otherwise}") from None
