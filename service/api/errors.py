@@ -82,16 +82,10 @@ def problem_response(request: Request, problem: Problem) -> Response:
 def invalid(kind: Kind, errors: list[dict[str, Any]]) -> Problem:
     """A problem that lists what is wrong, shortened to a hundred items."""
     first = errors[0]
-    place = " ".join(
-        part
-        for part in (
-            f"index {first['index']}" if first.get("index", -1) >= 0 else "",
-            f"field {first['field']}" if first["field"] else "",
-        )
-        if part
-    )
+    index = f"index {first['index']} " if first.get("index", -1) >= 0 else ""
+    place = f"{index}{'field ' + first['field'] if first['field'] else ''}".strip()
     more = f" ({len(errors)} errors in all)" if len(errors) > 1 else ""
-    detail = f"{place + ': ' if place else ''}{first['message']}{more}"
+    detail = f"{place}: {first['message']}{more}" if place else f"{first['message']}{more}"
     return Problem(kind, detail, errors=errors[:100], total_errors=len(errors))
 
 
