@@ -9,6 +9,7 @@ fixed number of training steps. The last line is JSON.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 from dataclasses import replace
@@ -23,7 +24,9 @@ from olad_core.distill.trainer import TrainerConfig
 from olad_core.engine import Engine, EngineConfig
 
 
-def run(path: Path, config: EngineConfig, *, batch: int, delay: int, steps: int, score_from: int) -> dict[str, object]:
+def run(
+    path: Path, config: EngineConfig, *, batch: int, delay: int, steps: int, score_from: int, limit: int | None = None
+) -> dict[str, object]:
     """One pass over a dataset; accuracies are of the prediction served right after a node's arrival."""
     engine = Engine(config, torch.device("cpu"))
     dataset = read_npz(path)
@@ -33,7 +36,9 @@ def run(path: Path, config: EngineConfig, *, batch: int, delay: int, steps: int,
     order: dict[str, int] = {}
     spent = {"apply": 0.0, "learn": 0.0}
     begun = time.perf_counter()
-    for number, entry in enumerate(batched(delay_labels(dataset.arrivals(), delay), batch), start=1):
+    for number, entry in enumerate(
+        batched(delay_labels(itertools.islice(dataset.arrivals(), limit), delay), batch), start=1
+    ):
         started = time.perf_counter()
         engine.apply(f"{number}-0", entry.events, float(number))
         engine.refresh()
@@ -73,20 +78,25 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--score-from", type=int, default=2000)
     parser.add_argument("--publish-steps", type=int, default=EngineConfig.publish_steps)
-    for name, kind in (("global_weight", float), ("local_weight", float), ("learning_rate", float), ("seed", int)):
+    parser.add_argument("--limit", type=int)
+    floats = ("global_weight", "local_weight", "learning_rate", "weight_decay", "hidden_dropout", "feature_dropout")
+    for name, kind in (*((name, float) for name in floats), ("seed", int)):
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=getattr(TrainerConfig, name))
     args = parser.parse_args()
     torch.set_num_threads(1)
     trainer = replace(
         TrainerConfig(),
-        global_weight=args.global_weight,
-        local_weight=args.local_weight,
-        learning_rate=args.learning_rate,
-        seed=args.seed,
+        **{name: getattr(args, name) for name in (*floats, "seed")},
     )
     config = EngineConfig(trainer=trainer, publish_steps=args.publish_steps)
     result = run(
-        args.path, config, batch=args.batch, delay=args.label_delay, steps=args.steps, score_from=args.score_from
+        args.path,
+        config,
+        batch=args.batch,
+        delay=args.label_delay,
+        steps=args.steps,
+        score_from=args.score_from,
+        limit=args.limit,
     )
     print(json.dumps({**result, "settings": vars(args) | {"path": str(args.path)}}))
 

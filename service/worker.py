@@ -20,7 +20,7 @@ from olad_core.checkpoint import newest_checkpoint
 from olad_core.distill.trainer import TrainerConfig
 from olad_core.engine import Engine, EngineConfig
 from olad_core.publication import Publication
-from service.checkpointer import Checkpointer
+from service.checkpointer import Checkpointer, Saved
 from service.keys import Keys
 from service.predictions import PredictionWriter, Superseded
 from service.report import Pace, report
@@ -90,7 +90,7 @@ class Worker:
         self._keep_trying(self._publish)
         self._checkpointer.wait()
         self._save()
-        self._checkpointer.wait()
+        self._keep_trying(lambda: self._note_saved(self._checkpointer.wait()))
         log.info("stopped", position=self._engine.position)
 
     def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
@@ -152,7 +152,7 @@ class Worker:
                 self._learn(1)
         self._publish(only_news=True)
         self._report()
-        self._note_saved()
+        self._note_saved(self._checkpointer.finished())
         due = time.monotonic() - self._saved_at > self._settings.checkpoint_interval_s
         if due and not self._checkpointer.busy:
             self._save()
@@ -227,9 +227,8 @@ class Worker:
             with self._metrics.stage("checkpoint"):
                 self._checkpointer.begin(*self._engine.state())
 
-    def _note_saved(self) -> None:
+    def _note_saved(self, saved: Saved | None) -> None:
         """Trim the log behind the oldest kept checkpoint once a new one is written."""
-        saved = self._checkpointer.finished()
         if saved is not None:
             self._saved = saved.status
             self._reader.trim_before(saved.oldest_position)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from olad_core.distill.discriminators import Discriminators
+from olad_core.distill.dropout import Dropout
 from olad_core.distill.losses import discriminator_losses, global_losses, local_losses, supervised_losses
 from olad_core.distill.replay import Replay, Touched
 from olad_core.distill.sample import sample
@@ -33,6 +34,8 @@ class TrainerConfig:
         local_weight: beta; 0 turns the local knowledge off.
         temperature: T of the global knowledge.
         min_confidence: the group teaches only where it is at least this sure.
+        hidden_dropout: share of the entries of hidden rows that a step drops.
+        feature_dropout: share of the features that a step drops.
         warmup_steps: steps with the supervised loss alone.
         labelled: labelled nodes a step, half of them from the last ``recent_labels``.
         touched: further nodes a step, for the knowledge that needs no labels, half of them from the last
@@ -51,6 +54,8 @@ class TrainerConfig:
     local_weight: float = 0.05
     temperature: float = 1.0
     min_confidence: float = 0.7
+    hidden_dropout: float = 0.5
+    feature_dropout: float = 0.3
     warmup_steps: int = 100
     labelled: int = 256
     touched: int = 256
@@ -80,6 +85,7 @@ class Trainer:
         self.steps = 0
         self.skipped_steps = 0
         self.random = np.random.default_rng([config.seed, 1])
+        self.dropout = Dropout(config.hidden_dropout, config.feature_dropout, config.seed, device)
         self._capacity = head_capacity(classes)
         self.students: list[Student] = [
             build_student(architecture, feature_width, config.width, self._capacity, seed=1000 * config.seed + number)
@@ -122,7 +128,9 @@ class Trainer:
         drawn = sample(graph, seeds, config.fanouts, self.feature_width, self.random, self.device)
         self._observe_scale(drawn.x)
 
-        results = [student(drawn.x, drawn.blocks) for student in self.students]
+        results = [
+            student(self.dropout.columns(drawn.x), drawn.blocks, self.dropout.entries) for student in self.students
+        ]
         logits = torch.stack([result[0][:, : len(graph.classes)] for result in results])
         labels = torch.from_numpy(graph.label[labelled].astype(np.int64)).to(self.device)
         terms = {"supervised": supervised_losses(logits[:, : len(labelled)], labels)}
@@ -171,6 +179,7 @@ class Trainer:
         tensors |= {f"discriminators/{name}": value for name, value in self.discriminators.state_dict().items()}
         tensors |= _optimizer_tensors("student_optimizer", self.student_optimizer)
         tensors |= _optimizer_tensors("discriminator_optimizer", self.discriminator_optimizer)
+        tensors["dropout"] = self.dropout.state()
         values = {
             "steps": self.steps,
             "skipped_steps": self.skipped_steps,
@@ -191,6 +200,7 @@ class Trainer:
         trainer.discriminators.load_state_dict(_below(tensors, "discriminators/"))
         _restore_optimizer(trainer.student_optimizer, _below(tensors, "student_optimizer/"))
         _restore_optimizer(trainer.discriminator_optimizer, _below(tensors, "discriminator_optimizer/"))
+        trainer.dropout.restore(tensors["dropout"])
         trainer.steps = int(str(values["steps"]))
         trainer.skipped_steps = int(str(values["skipped_steps"]))
         trainer.random.bit_generator.state = values["random"]  # type: ignore[assignment]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from olad_core.students.block import Block
+
+Drop: TypeAlias = Callable[[Tensor], Tensor]
+"""Sets some entries of a tensor to zero and scales up the others."""
 
 
 class Student(nn.Module, ABC):
@@ -61,11 +64,11 @@ class Student(nn.Module, ABC):
         logits: Tensor = self.head(embedding)
         return logits
 
-    def forward(self, x: Tensor, blocks: Sequence[Block]) -> tuple[Tensor, Tensor]:
-        """Logits and embeddings of the last block's targets."""
+    def forward(self, x: Tensor, blocks: Sequence[Block], drop: Drop | None = None) -> tuple[Tensor, Tensor]:
+        """Logits and embeddings of the last block's targets; in training, ``drop`` is applied to each layer's input."""
         rows = self.encode(self.scale(x))
         for number, block in enumerate(blocks, start=1):
-            rows = self.layer(number, rows, block)
+            rows = self.layer(number, rows if drop is None else drop(rows), block)
         return self.classify(rows), rows
 
     def advance(self) -> None:

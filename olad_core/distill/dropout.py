@@ -1,0 +1,45 @@
+"""Noise that keeps students from learning their few labels by heart."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class Dropout:
+    """Drops entries of hidden rows, and whole feature columns.
+
+    A step that drops a column drops it for all nodes: one random number a feature instead of one an entry.
+    On bag-of-words features dropping single entries costs more than the layer behind it.
+
+    Args:
+        entries: share of the entries of hidden rows that is dropped.
+        columns: share of the features that is dropped.
+        seed: of the random numbers.
+        device: where the tensors are.
+    """
+
+    def __init__(self, entries: float, columns: float, seed: int, device: torch.device) -> None:
+        self._entries = entries
+        self._columns = columns
+        self._generator = torch.Generator(device).manual_seed(seed)
+
+    def entries(self, rows: Tensor) -> Tensor:
+        """Hidden rows ``[n, d]`` with some entries zero and the others scaled up."""
+        return rows * self._mask(rows.shape, self._entries, rows) if self._entries else rows
+
+    def columns(self, x: Tensor) -> Tensor:
+        """Features ``[n, F]`` with some columns zero and the others scaled up."""
+        return x * self._mask((x.shape[1],), self._columns, x) if self._columns else x
+
+    def state(self) -> Tensor:
+        """The random state, for a checkpoint."""
+        return self._generator.get_state()
+
+    def restore(self, state: Tensor) -> None:
+        """Take over a :meth:`state`."""
+        self._generator.set_state(state)
+
+    def _mask(self, shape: tuple[int, ...], share: float, like: Tensor) -> Tensor:
+        kept = torch.rand(shape, generator=self._generator, device=like.device) >= share
+        return kept.to(like.dtype) / (1 - share)

@@ -1,0 +1,135 @@
+"""The worker as a real process: recovery to the byte, Redis coming and going, an orderly end."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import redis
+
+from olad_core.checkpoint import Checkpoint, list_checkpoints, newest_checkpoint, read_checkpoint
+from olad_core.events import Event
+from service.keys import Keys
+from tests.redis_server import RedisServer
+from tests.service.worker_process import WorkerProcess, append, random_entries
+
+ENTRIES = 40
+LAST = f"{ENTRIES}-0"
+
+
+@pytest.fixture(scope="module")
+def entries() -> list[list[Event]]:
+    return random_entries(ENTRIES, seed=5)
+
+
+@pytest.fixture
+def worker(redis_server: RedisServer, keys: Keys, tmp_path: Path) -> Iterator[WorkerProcess]:
+    process = WorkerProcess(redis_server.url, keys, tmp_path, steps_per_entry=3, checkpoint_interval_s=0.2)
+    yield process
+    process.close()
+
+
+def outcome(client: redis.Redis, keys: Keys, data_dir: Path) -> dict[str, Any]:
+    """Everything a run leaves behind: the state on disk, what readers see, what was rejected."""
+    checkpoint, broken = newest_checkpoint(data_dir / "checkpoints" / keys.graph)
+    assert isinstance(checkpoint, Checkpoint)
+    assert not broken
+    served: Any = client.hgetall(keys.served)
+    table = served.pop(b"table").decode()
+    rejected: Any = client.xrange(keys.rejected)
+    return {
+        "values": checkpoint.values,
+        "tensors": {name: tensor.numpy().tobytes() for name, tensor in checkpoint.tensors.items()},
+        "served": served,
+        "predictions": client.hgetall(keys.predictions(table)),
+        "rejected": [fields for _, fields in rejected],
+    }
+
+
+def test_killed_at_any_point_the_run_ends_the_same_to_the_byte(
+    redis_server: RedisServer, redis_client: redis.Redis, tmp_path: Path, entries: list[list[Event]]
+) -> None:
+    random = np.random.default_rng(0)
+    outcomes = []
+    for name, kills in (("uninterrupted", 0), ("interrupted", 3)):
+        keys, data_dir = Keys(f"{tmp_path.name}-{name}"), tmp_path / name
+        data_dir.mkdir()
+        worker = WorkerProcess(redis_server.url, keys, data_dir, steps_per_entry=3, checkpoint_interval_s=0.2)
+        try:
+            cuts = [0, *np.sort(random.choice(np.arange(5, ENTRIES), kills, replace=False)).tolist(), ENTRIES]
+            for begin, end in itertools.pairwise(cuts):
+                worker.start()
+                append(redis_client, keys, entries[begin:end], first=begin + 1)
+                worker.wait_until_visible(redis_client, f"{random.integers(begin, end) + 1}-0")
+                if end < ENTRIES:
+                    worker.kill()
+            worker.wait_until_visible(redis_client, LAST)
+            assert worker.terminate() == 0, worker.log.read_text()
+        finally:
+            worker.close()
+        outcomes.append(outcome(redis_client, keys, data_dir))
+    once, again = outcomes
+    assert once["values"] == again["values"]
+    assert once["tensors"] == again["tensors"]
+    assert once["served"] == again["served"]
+    assert once["predictions"] == again["predictions"]
+    assert once["predictions"]
+    assert once["rejected"] == again["rejected"]
+    assert once["rejected"]
+
+
+def test_redis_restarted_in_the_middle_loses_nothing_and_needs_no_hand(
+    own_redis_server: RedisServer, keys: Keys, tmp_path: Path, entries: list[list[Event]]
+) -> None:
+    worker = WorkerProcess(own_redis_server.url, keys, tmp_path)
+    try:
+        worker.start()
+        with own_redis_server.client() as client:
+            append(client, keys, entries[:20])
+            worker.wait_until_visible(client, "20-0")
+        own_redis_server.stop()
+        own_redis_server.start()
+        with own_redis_server.client() as client:
+            append(client, keys, entries[20:], first=21)
+            worker.wait_until_visible(client, LAST)
+            applied: Any = client.hget(keys.served, "applied")
+        assert int(applied) == sum(map(len, entries))
+    finally:
+        worker.close()
+
+
+def test_a_log_that_ends_before_the_checkpoint_is_reported(
+    worker: WorkerProcess, redis_client: redis.Redis, keys: Keys, entries: list[list[Event]]
+) -> None:
+    worker.start()
+    append(redis_client, keys, entries[:2])
+    worker.wait_until_visible(redis_client, "2-0")
+    assert worker.terminate() == 0
+    redis_client.delete(keys.log, keys.served)
+    worker.start()
+    assert worker.wait() == 1
+    assert "Redis has lost entries" in worker.log.read_text()
+
+
+def test_the_log_is_trimmed_only_behind_the_oldest_kept_checkpoint(
+    redis_server: RedisServer, redis_client: redis.Redis, keys: Keys, tmp_path: Path, entries: list[list[Event]]
+) -> None:
+    worker = WorkerProcess(redis_server.url, keys, tmp_path, checkpoint_interval_s=0.05, checkpoints_kept=2)
+    try:
+        worker.start()
+        append(redis_client, keys, entries)
+        worker.wait_until_visible(redis_client, LAST)
+        assert worker.terminate() == 0
+    finally:
+        worker.close()
+    kept = list_checkpoints(tmp_path / "checkpoints" / keys.graph)
+    assert len(kept) == 2
+    oldest, newest = (read_checkpoint(path).values["position"] for path in kept)
+    assert newest == LAST
+    log: Any = redis_client.xrange(keys.log)
+    positions = [position.decode() for position, _ in log]
+    assert positions == [f"{number}-0" for number in range(int(str(oldest).split("-")[0]) + 1, ENTRIES + 1)]
