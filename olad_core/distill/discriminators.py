@@ -38,11 +38,11 @@ class Discriminators(nn.Module):
 
         Args:
             embeddings: the ones discriminator ``i`` is asked about, at place ``i``.
-            graph: the edges among the n nodes.
+            graph: the edges among the n nodes, the weights of a node's neighbours summing to one.
         """
         unit = nn.functional.normalize(embeddings, dim=2)
         group, nodes, width = unit.shape
         flat = unit.transpose(0, 1).reshape(nodes, group * width)
-        mean = aggregate(flat, graph.mean_weight, graph).view(nodes, group, width).transpose(0, 1)
+        mean = aggregate(flat, graph.weight, graph).view(nodes, group, width).transpose(0, 1)
         hidden = torch.relu(torch.bmm(unit, self.own) + torch.bmm(mean, self.neighbour) + self.bias)
         return torch.bmm(hidden, self.score).squeeze(2)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from olad_core.graph import DynamicGraph
+from olad_core.graph import DynamicGraph, Neighbours
 from olad_core.students.block import Block
 
 Rows = npt.NDArray[np.int64]
@@ -29,17 +29,17 @@ class Sample:
     blocks: tuple[Block, ...]
 
     def among_seeds(self) -> Block:
-        """The sampled edges among the seeds, seeds being sources and targets."""
+        """The sampled edges among the seeds, seeds being sources and targets; weights of a seed sum to one."""
         block = self.blocks[-1]
         among = block.sources < block.num_targets
-        counts = torch.bincount(block.target_of_edge[among], minlength=block.num_targets)
+        target = block.target_of_edge[among]
+        counts = torch.bincount(target, minlength=block.num_targets)
         return Block(
             targets=block.targets,
             sources=block.sources[among],
             offsets=torch.cat([counts.new_zeros(1), counts.cumsum(0)]),
-            weight=block.weight[among],
-            target_degree=block.target_degree,
-            source_degree=block.source_degree[among],
+            weight=counts.to(block.weight.dtype).reciprocal()[target],
+            in_weight=block.in_weight[: block.num_targets],
         )
 
 
@@ -61,45 +61,34 @@ def sample(
         random: source of the sampling seed.
         device: where the tensors go.
     """
-    place = np.full(graph.capacity, -1, dtype=np.int64)
     rows = seeds
-    place[rows] = np.arange(len(rows))
     blocks = []
     for fanout in reversed(fanouts):
-        neighbours = graph.sample_in_neighbours(rows, fanout, int(random.integers(2**63)))
-        counts = np.diff(neighbours.indptr)
+        near = graph.sample_in_neighbours(rows, fanout, int(random.integers(2**63)))
+        counts = np.diff(near.indptr)
         left_out = graph.in_degree(rows) / np.maximum(counts, 1)
-        weight = neighbours.weight * np.repeat(left_out, counts).astype(np.float32)
-        new = np.unique(neighbours.index[place[neighbours.index] < 0]).astype(np.int64)
-        place[new] = np.arange(len(rows), len(rows) + len(new))
-        blocks.append(
-            to_block(graph, rows, np.arange(len(rows)), neighbours.indptr, neighbours.index, place, weight, device)
-        )
-        rows = np.concatenate([rows, new])
+        scaled = near.weight * np.repeat(left_out, counts).astype(np.float32)
+        block, rows = to_block(graph, rows, Neighbours(near.indptr, near.index, scaled), device)
+        blocks.append(block)
     return Sample(x=features(graph, rows, feature_width, device), blocks=tuple(reversed(blocks)))
 
 
-def to_block(
-    graph: DynamicGraph,
-    rows: Rows,
-    targets: Rows,
-    indptr: Rows,
-    index: npt.NDArray[np.integer],
-    place: Rows | None,
-    weight: npt.NDArray[np.float32],
-    device: torch.device,
-) -> Block:
-    """A block from neighbour lists of graph rows; ``place`` maps graph rows to source rows."""
-    degree = graph.in_weight
-    sources = (index if place is None else place[index]).astype(np.int64, copy=False)
-    return Block(
-        targets=torch.from_numpy(targets).to(device),
+def to_block(graph: DynamicGraph, targets: Rows, near: Neighbours, device: torch.device) -> tuple[Block, Rows]:
+    """A block for distinct target rows and their neighbours, and the graph rows of its sources, targets first."""
+    rows, sources = graph.localised(targets, near.index)
+    block = Block(
+        targets=torch.arange(len(targets), device=device),
         sources=torch.from_numpy(sources).to(device),
-        offsets=torch.from_numpy(indptr).to(device),
-        weight=torch.from_numpy(weight).to(device),
-        target_degree=torch.from_numpy((degree[rows] + 1).astype(np.float32)).to(device),
-        source_degree=torch.from_numpy((degree[index] + 1).astype(np.float32)).to(device),
+        offsets=torch.from_numpy(near.indptr).to(device),
+        weight=torch.from_numpy(near.weight).to(device),
+        in_weight=in_weight(graph, rows, device),
     )
+    return block, rows
+
+
+def in_weight(graph: DynamicGraph, rows: Rows, device: torch.device) -> Tensor:
+    """float32 ``[n]``: sums of the weights of the rows' incoming edges."""
+    return torch.from_numpy(graph.in_weight[rows].astype(np.float32)).to(device)
 
 
 def features(graph: DynamicGraph, rows: Rows, width: int, device: torch.device) -> Tensor:

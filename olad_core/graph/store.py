@@ -12,6 +12,7 @@ from olad_core.events import Event, GraphSchema, SparseFeatures
 from olad_core.graph.batch import Batch
 from olad_core.graph.changes import Changes
 from olad_core.graph.edge_store import EdgeStore, lengthened
+from olad_core.graph.localise import Localiser
 from olad_core.graph.neighbours import Neighbours, all_neighbours, sampled_neighbours
 from olad_core.graph.node_ids import NodeIds
 from olad_core.graph.text import pack, unpack
@@ -66,6 +67,7 @@ class DynamicGraph:
         self._classes = {name: number for number, name in enumerate(dict.fromkeys(classes))}
         self._nodes = NodeIds()
         self._edges = EdgeStore(directed=directed, rows=FEWEST_ROWS)
+        self._localiser = Localiser()
         self._edges.track_ages(edge_lifetime is not None)
 
     @property
@@ -215,6 +217,20 @@ class DynamicGraph:
             ValueError: for a fanout below 1.
         """
         return sampled_neighbours(self._edges.incoming, self._checked(rows), fanout, seed)
+
+    def localised(
+        self, targets: npt.NDArray[np.int64], index: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Number distinct ``targets`` and the other rows in ``index``, in this order.
+
+        Returns:
+            The rows in the order of their numbers, and the numbers of ``index``.
+        """
+        return self._localiser(self._checked(targets), self._checked(index), self.capacity)
+
+    def distinct(self, index: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The rows in ``index``, each once, in the order in which they first stand there."""
+        return self._localiser.distinct(self._checked(index), self.capacity)
 
     def in_degree(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Number of in-neighbours of each row."""

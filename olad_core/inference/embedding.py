@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from olad_core.distill.sample import features, to_block
-from olad_core.graph import DynamicGraph
-from olad_core.inference.touched import Touch, layers_touched
-from olad_core.students import Student
+from olad_core.distill.sample import features, in_weight, to_block
+from olad_core.graph import DynamicGraph, Neighbours
+from olad_core.inference.totals import send, send_arcs
+from olad_core.inference.touched import Touch
+from olad_core.students import LinearStudent, Student
+from olad_core.students.aggregate import aggregate
 
 Rows = npt.NDArray[np.int64]
 
 CHUNK = 8192
 """Rows computed at once: bounds the memory of one operation and the length of one slice of background work."""
+REFRESH = 1
+"""Incoming edges whose sum is computed afresh for each arc that changed: bounds the rounding errors of differences."""
+FALLEN = 0.25
+"""A sum whose weight has fallen below this share of its greatest since it was computed afresh is computed afresh."""
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """Rows of one layer that were written.
+
+    Attributes:
+        rows: distinct graph rows, ascending.
+        before: ``[n, d]``, what stood there.
+        changed: bool ``[n]``, whether other bytes stand there now.
+    """
+
+    rows: Rows
+    before: Tensor
+    changed: npt.NDArray[np.bool_]
 
 
 class Embedding:
@@ -25,7 +47,10 @@ class Embedding:
 
     A new embedding is filled layer by layer in slices (:meth:`advance`) while the graph goes on changing
     (:meth:`update`): layers below the frontier are complete, the frontier's layer is complete up to its row,
-    and a change recomputes just those of its touched rows that were computed before.
+    and a change renews just those of its touched rows that were computed before.
+
+    For a linear student the sums of messages are kept and followed by differences; for any other, touched
+    rows are computed from all their neighbours.
 
     Args:
         student: its weights must not change any more.
@@ -39,7 +64,12 @@ class Embedding:
         self._device = device
         widths = (*student.layer_widths[:-1], classes)
         self._layers = [torch.zeros(0, width, device=device) for width in widths]
+        sums = student.message_widths if isinstance(student, LinearStudent) else ()
+        self._totals = [torch.zeros(0, width, device=device) for width in sums]
+        self._in_weight = torch.zeros(0, device=device)
+        self._peak = torch.zeros(0, device=device)
         self._frontier = (0, 0)
+        self._refreshed = 0
 
     @property
     def complete(self) -> bool:
@@ -55,79 +85,199 @@ class Embedding:
         """Compute one slice more; returns the rows whose probabilities it filled."""
         if self.complete:
             return np.empty(0, dtype=np.int64)
+        if self._frontier == (0, 0):
+            self._in_weight = torch.from_numpy(graph.in_weight.astype(np.float32)).to(self._device)
+            self._peak = self._in_weight.clone()
         self._fit(graph)
         layer, row = self._frontier
         end = min(row + CHUNK, graph.capacity)
         rows = np.flatnonzero(graph.alive[row:end]) + row
-        self._compute(graph, layer, rows)
+        with torch.no_grad():
+            self._frontier = (layer, end)
+            if layer > 0 and isinstance(self.student, LinearStudent):
+                self._sum_afresh(graph, self.student, layer, rows)
+            self._renew(graph, layer, rows)
         self._frontier = (layer, end) if end < graph.capacity else (layer + 1, 0)
         return rows if layer == len(self._layers) - 1 else rows[:0]
 
     def update(self, graph: DynamicGraph, touch: Touch) -> Rows:
         """Follow a change of the graph; returns the rows whose probabilities changed, byte for byte."""
         self._fit(graph)
-        frontier, reached = self._frontier
-        touched = layers_touched(graph, touch, len(self._layers), uses_degree=self.student.uses_degree)
-        for layer, rows in enumerate(touched):
-            if layer > frontier:
-                break
-            computed = rows[rows < reached] if layer == frontier else rows
-            if layer < len(self._layers) - 1:
-                self._compute(graph, layer, computed)
-                continue
-            before = self._layers[layer][computed].cpu().numpy()
-            self._compute(graph, layer, computed)
-            changed = (self._layers[layer][computed].cpu().numpy() != before).any(axis=1)
-            # A row that was freed and taken again may by chance hold the same bytes for another node.
-            return np.union1d(computed[changed], np.intersect1d(computed, touch.created))
-        return np.empty(0, dtype=np.int64)
+        index = self._index(touch.edges)
+        weight_before, weight = self._in_weight[index], in_weight(graph, touch.edges, self._device)
+        self._in_weight[index] = weight
+        reweighted = touch.edges[(weight_before != weight).cpu().numpy()]
+        refresh = np.union1d(self._fallen(touch.edges, weight), self._next_to_refresh(graph, touch))
+        rows, last = touch.features, len(self._layers) - 1
+        with torch.no_grad():
+            for layer in range(last + 1):
+                if self._limit(layer) == 0:
+                    return np.empty(0, dtype=np.int64)
+                renewed = self._renew(graph, layer, rows[rows < self._limit(layer)])
+                if layer < last:
+                    changed = renewed.rows[renewed.changed]
+                    senders = np.union1d(changed, reweighted) if self.student.uses_degree else changed
+                    rows = self._receivers(graph, layer + 1, senders, renewed, touch, weight_before, refresh)
+        # A row that was freed and taken again may by chance hold the same bytes for another node.
+        return np.union1d(renewed.rows[renewed.changed], np.intersect1d(renewed.rows, touch.created))
 
     def probabilities(self, rows: Rows) -> npt.NDArray[np.float32]:
         """Class probabilities ``[n, C]`` of computed rows."""
-        return self._layers[-1][torch.from_numpy(rows).to(self._device)].cpu().numpy()
+        return self._layers[-1][self._index(rows)].cpu().numpy()
 
     def computed(self, graph: DynamicGraph) -> Rows:
         """The nodes that have their probabilities."""
-        layer, row = self._frontier
         alive = np.flatnonzero(graph.alive)
-        if self.complete:
-            return alive
-        return alive[alive < row] if layer == len(self._layers) - 1 else alive[:0]
+        return alive[alive < self._limit(len(self._layers) - 1)]
 
     def state(self) -> dict[str, Tensor]:
-        """Tensors for a checkpoint: weights, layers and frontier."""
-        tensors = {f"student/{name}": value.detach().cpu().clone() for name, value in self.student.state_dict().items()}
-        tensors |= {f"layer/{number}": layer.cpu().clone() for number, layer in enumerate(self._layers)}
-        return tensors | {"frontier": torch.tensor(self._frontier)}
+        """Tensors for a checkpoint: weights, layers, sums and frontier."""
+        tensors = {f"student/{name}": value for name, value in self.student.state_dict().items()}
+        tensors |= {f"layer/{number}": layer for number, layer in enumerate(self._layers)}
+        tensors |= {f"totals/{number}": totals for number, totals in enumerate(self._totals)}
+        tensors |= {
+            "in_weight": self._in_weight,
+            "peak": self._peak,
+            "frontier": torch.tensor(self._frontier),
+            "refreshed": torch.tensor(self._refreshed),
+        }
+        return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over the tensors of :meth:`state`."""
         weights = {name.removeprefix("student/"): t for name, t in tensors.items() if name.startswith("student/")}
         self.student.load_state_dict(weights)
         self._layers = [tensors[f"layer/{number}"].to(self._device) for number in range(len(self._layers))]
+        self._totals = [tensors[f"totals/{number}"].to(self._device) for number in range(len(self._totals))]
+        self._in_weight = tensors["in_weight"].to(self._device)
+        self._peak = tensors["peak"].to(self._device)
         layer, row = tensors["frontier"].tolist()
         self._frontier = (layer, row)
+        self._refreshed = int(tensors["refreshed"])
 
-    def _compute(self, graph: DynamicGraph, layer: int, rows: Rows) -> None:
+    def _limit(self, layer: int) -> int:
+        """Rows of a layer below this one are computed."""
+        frontier, row = self._frontier
+        if layer > frontier:
+            return 0
+        return row if layer == frontier else self._layers[layer].shape[0]
+
+    def _receivers(
+        self,
+        graph: DynamicGraph,
+        layer: int,
+        senders: Rows,
+        below: Renewed,
+        touch: Touch,
+        weight_before: Tensor,
+        refresh: Rows,
+    ) -> Rows:
+        """Touched rows of a layer; for a linear student their sums are up to date afterwards."""
+        near = graph.out_neighbours(senders)
+        touched = [near.index, below.rows[below.changed], touch.edges]
+        if isinstance(self.student, LinearStudent):
+            self._send(self.student, layer, senders, near, below, touch, weight_before)
+            self._sum_afresh(graph, self.student, layer, np.union1d(touch.created, refresh))
+            touched.append(refresh)
+        rows = np.sort(graph.distinct(np.concatenate(touched)))
+        return rows[(rows < self._limit(layer)) & graph.alive[rows]]
+
+    def _send(
+        self,
+        student: LinearStudent,
+        layer: int,
+        senders: Rows,
+        near: Neighbours,
+        below: Renewed,
+        touch: Touch,
+        weight_before: Tensor,
+    ) -> None:
+        """Send differences of messages along the edges, and old messages along the changes of weights."""
+
+        def old(rows: Rows) -> Tensor:
+            """What these rows sent before."""
+            values = _replaced(self._layers[layer - 1][self._index(rows)], rows, below.rows, below.before)
+            weights = _replaced(self._in_weight[self._index(rows)], rows, touch.edges, weight_before)
+            return student.message(layer, values, weights)
+
+        index, totals, limit = self._index(senders), self._totals[layer - 1], self._limit(layer)
+        new = student.message(layer, self._layers[layer - 1][index], self._in_weight[index])
+        send(totals, near, new - old(senders), limit)
+        sources, place = np.unique(touch.arc_source, return_inverse=True)
+        send_arcs(totals, touch.arc_target, touch.arc_change, old(sources), place, limit)
+
+    def _sum_afresh(self, graph: DynamicGraph, student: LinearStudent, layer: int, rows: Rows) -> None:
+        """Compute the sums of rows from all their neighbours."""
+        rows = rows[rows < self._limit(layer)]
+        block, sources = to_block(graph, rows, graph.in_neighbours(rows), self._device)
+        index = self._index(sources)
+        messages = student.message(layer, self._layers[layer - 1][index], self._in_weight[index])
+        self._totals[layer - 1][self._index(rows)] = aggregate(messages, block.weight, block)
+
+    def _renew(self, graph: DynamicGraph, layer: int, rows: Rows) -> Renewed:
+        """Compute rows of a layer; the sums of a linear student are up to date."""
+        before = self._layers[layer][self._index(rows)]
         for start in range(0, len(rows), CHUNK):
             chunk = rows[start : start + CHUNK]
-            index = torch.from_numpy(chunk).to(self._device)
-            with torch.no_grad():
-                self._layers[layer][index] = self._rows(graph, layer, chunk)
+            self._layers[layer][self._index(chunk)] = self._rows(graph, layer, chunk)
+        changed = (self._layers[layer][self._index(rows)] != before).any(dim=1)
+        return Renewed(rows, before, changed.cpu().numpy())
 
     def _rows(self, graph: DynamicGraph, layer: int, rows: Rows) -> Tensor:
         student = self.student
         if layer == 0:
             return student.encode(student.scale(features(graph, rows, student.feature_width, self._device)))
-        near = graph.in_neighbours(rows)
-        block = to_block(graph, rows, rows, near.indptr, near.index, None, near.weight, self._device)
-        computed = student.layer(layer, self._layers[layer - 1], block)
+        if isinstance(student, LinearStudent):
+            index = self._index(rows)
+            own, weights = self._layers[layer - 1][index], self._in_weight[index]
+            computed = student.combine(layer, own, self._totals[layer - 1][index], weights)
+        else:
+            block, sources = to_block(graph, rows, graph.in_neighbours(rows), self._device)
+            computed = student.layer(layer, self._layers[layer - 1][self._index(sources)], block)
         if layer < len(self._layers) - 1:
             return computed
         return student.classify(computed)[:, : self.classes].softmax(dim=1)
 
+    def _fallen(self, rows: Rows, weight: Tensor) -> Rows:
+        """Rows that lost most of the weight that was summed up in them: what is left would be mostly rounding error."""
+        index = self._index(rows)
+        peak = torch.maximum(self._peak[index], weight)
+        fallen = weight < FALLEN * peak
+        self._peak[index] = torch.where(fallen, weight, peak)
+        return rows[fallen.cpu().numpy()]
+
+    def _next_to_refresh(self, graph: DynamicGraph, touch: Touch) -> Rows:
+        """The next rows, in turn, whose sums are computed afresh, with about as many edges as the change is worth."""
+        edges = REFRESH * len(touch.arc_source)
+        if self._refreshed >= graph.capacity:
+            self._refreshed = 0
+        rows = np.arange(self._refreshed, min(self._refreshed + edges, graph.capacity))
+        rows = rows[: int(np.searchsorted(np.cumsum(graph.in_degree(rows) + 1), edges)) + 1]
+        self._refreshed += len(rows)
+        return rows[graph.alive[rows]]
+
+    def _index(self, rows: Rows) -> Tensor:
+        return torch.from_numpy(rows).to(self._device)
+
     def _fit(self, graph: DynamicGraph) -> None:
         """Room for every row of the graph."""
-        missing = graph.capacity - self._layers[0].shape[0]
+        missing = graph.capacity - self._in_weight.shape[0]
         if missing > 0:
-            self._layers = [torch.cat([layer, layer.new_zeros(missing, layer.shape[1])]) for layer in self._layers]
+            self._in_weight = torch.cat([self._in_weight, self._in_weight.new_zeros(missing)])
+            self._peak = torch.cat([self._peak, self._peak.new_zeros(missing)])
+        for tables in (self._layers, self._totals):
+            for number, table in enumerate(tables):
+                missing = graph.capacity - table.shape[0]
+                if missing > 0:
+                    tables[number] = torch.cat([table, table.new_zeros(missing, table.shape[1])])
+
+
+def _replaced(values: Tensor, rows: Rows, known: Rows, before: Tensor) -> Tensor:
+    """``values`` of ``rows``, with what ``known`` (ascending) had ``before`` in the place of what they have."""
+    if not len(known):
+        return values
+    place = np.minimum(np.searchsorted(known, rows), len(known) - 1)
+    found = np.flatnonzero(known[place] == rows)
+    device = values.device
+    values[torch.from_numpy(found).to(device)] = before[torch.from_numpy(place[found]).to(device)]
+    return values

@@ -1,4 +1,4 @@
-"""Which rows of which layer a change of the graph touches."""
+"""What changed in the graph since predictions were last brought up to it."""
 
 from __future__ import annotations
 
@@ -15,51 +15,54 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Touch:
-    """What changed in the graph since the last update, as sets of live rows.
+    """The net effect of some batches on rows and arcs.
+
+    Arcs are pairs of *rows*. A row may have been freed and taken by another node in between; as sums over
+    rows do not ask whose they are, the changes of an arc's weight just add up.
 
     Attributes:
-        created: nodes that are new.
-        features: nodes whose features changed, the new ones included.
-        edges: nodes at which an incoming edge appeared, changed or left, the new ones included.
+        created: living rows of new nodes.
+        features: living rows whose features changed, the created ones included.
+        edges: living rows at which an incoming edge appeared, changed or left, the created ones included.
+        arc_source: int64 ``[A]``, source of every change of an arc's weight, living or not.
+        arc_target: int64 ``[A]``.
+        arc_change: float32 ``[A]``, weight after less weight before.
     """
 
     created: Rows
     features: Rows
     edges: Rows
+    arc_source: Rows
+    arc_target: Rows
+    arc_change: npt.NDArray[np.float32]
 
     @property
     def rows(self) -> Rows:
-        """Every row that is in any of the sets."""
+        """Every living row whose features or incoming edges changed."""
         return np.union1d(self.features, self.edges)
 
 
 def merge(changes: Iterable[Changes], graph: DynamicGraph) -> Touch:
-    """The touch of several changes in a row; rows that died meanwhile are left out."""
+    """The touch of several batches in a row."""
     changes = list(changes)
 
-    def alive(parts: Iterable[Rows]) -> Rows:
-        rows = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *parts]))
-        living: Rows = rows[graph.alive[rows]]
-        return living
+    def joined(parts: Iterable[Rows]) -> Rows:
+        return np.concatenate([np.empty(0, dtype=np.int64), *parts])
 
-    created = alive(change.created for change in changes)
+    def living(parts: Iterable[Rows]) -> Rows:
+        rows = np.unique(joined(parts))
+        kept: Rows = rows[graph.alive[rows]]
+        return kept
+
+    created = living(change.created for change in changes)
+    target = joined(change.edge_target for change in changes)
     return Touch(
         created=created,
-        features=alive([created, *(change.features for change in changes)]),
-        edges=alive([created, *(change.edge_target for change in changes)]),
+        features=living([created, *(change.features for change in changes)]),
+        edges=living([created, target]),
+        arc_source=joined(change.edge_source for change in changes),
+        arc_target=target,
+        arc_change=np.concatenate(
+            [np.empty(0, np.float32), *(change.weight_after - change.weight_before for change in changes)]
+        ),
     )
-
-
-def layers_touched(graph: DynamicGraph, touch: Touch, layers: int, *, uses_degree: bool) -> list[Rows]:
-    """Rows to recompute, layer 0 first.
-
-    A row of a layer depends on its own and its in-neighbours' rows of the layer below, on its incoming
-    edges and, where the normalisation uses degrees, on the incoming edges of its in-neighbours.
-    """
-    touched = [touch.features]
-    for _ in range(1, layers):
-        below = touched[-1]
-        senders = np.union1d(below, touch.edges) if uses_degree else below
-        receivers = graph.out_neighbours(senders).index.astype(np.int64)
-        touched.append(np.unique(np.concatenate([below, touch.edges, receivers])))
-    return touched

@@ -11,13 +11,25 @@ from olad_core.students.block import Block
 from olad_core.students.evolvegcn import EvolveGCN
 from olad_core.students.gat import GAT
 from olad_core.students.gcn import GCN
+from olad_core.students.linear import LinearStudent
 from olad_core.students.sage import SAGE
 from olad_core.students.student import Student
 
 ARCHITECTURES: dict[str, type[Student]] = {student.architecture: student for student in (GCN, SAGE, GAT, EvolveGCN)}
 """Every kind of student by its name."""
 
-__all__ = ["ARCHITECTURES", "GAT", "GCN", "SAGE", "Block", "EvolveGCN", "Student", "build_student", "student_names"]
+__all__ = [
+    "ARCHITECTURES",
+    "GAT",
+    "GCN",
+    "SAGE",
+    "Block",
+    "EvolveGCN",
+    "LinearStudent",
+    "Student",
+    "build_student",
+    "student_names",
+]
 
 
 def build_student(architecture: str, feature_width: int, width: int, class_capacity: int, seed: int) -> Student:

@@ -8,13 +8,12 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from olad_core.students.block import Block
-from olad_core.students.gcn import propagate
-from olad_core.students.student import Student, linear
+from olad_core.students.gcn import Convolution
+from olad_core.students.student import linear
 from olad_core.students.temporal import EvolveGCNO
 
 
-class EvolveGCN(Student):
+class EvolveGCN(Convolution):
     """A GCN whose weight matrices are the states of recurrent networks that advance with the graph.
 
     Layer k computes ``relu(A H W_k(t))`` with ``W_k(t) = GRU(W_k(t - 1))``. The recurrent network is
@@ -23,7 +22,6 @@ class EvolveGCN(Student):
     """
 
     architecture: ClassVar[str] = "evolvegcn"
-    uses_degree: ClassVar[bool] = True
 
     past: Tensor
     steps: Tensor
@@ -45,9 +43,8 @@ class EvolveGCN(Student):
         return torch.relu(self.encoder(x))
 
     @override
-    def layer(self, number: int, source: Tensor, block: Block) -> Tensor:
-        rows = propagate(source, block) @ self._weight(number)
-        return torch.relu(rows)
+    def combine(self, number: int, own: Tensor, total: Tensor, in_weight: Tensor) -> Tensor:
+        return torch.relu(self.propagated(own, total, in_weight) @ self._weight(number))
 
     @override
     def advance(self) -> None:

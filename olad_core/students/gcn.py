@@ -8,21 +8,34 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from olad_core.students.aggregate import aggregate
-from olad_core.students.block import Block
-from olad_core.students.student import Student, linear
+from olad_core.students.linear import LinearStudent
+from olad_core.students.student import linear
 
 
-def propagate(source: Tensor, block: Block) -> Tensor:
-    """``D^-1/2 (A + I) D^-1/2 H`` for the block's targets."""
-    return aggregate(source, block.symmetric_weight, block) + source[block.targets] * block.self_weight
+class Convolution(LinearStudent):
+    """Propagation with ``D^-1/2 (A + I) D^-1/2`` (eq. 2): a message is the sender's row over the root of its degree."""
+
+    uses_degree: ClassVar[bool] = True
+
+    @property
+    @override
+    def message_widths(self) -> tuple[int, ...]:
+        return self.layer_widths[:-1]
+
+    @override
+    def message(self, number: int, rows: Tensor, in_weight: Tensor) -> Tensor:
+        return rows * (in_weight + 1).rsqrt().unsqueeze(1)
+
+    def propagated(self, own: Tensor, total: Tensor, in_weight: Tensor) -> Tensor:
+        """Rows of ``D^-1/2 (A + I) D^-1/2 H``."""
+        degree = (in_weight + 1).unsqueeze(1)
+        return total * degree.rsqrt() + own / degree
 
 
-class GCN(Student):
+class GCN(Convolution):
     """Two propagation steps: ``Z = A relu(A X W1) W2``, with ``A`` the normalised adjacency."""
 
     architecture: ClassVar[str] = "gcn"
-    uses_degree: ClassVar[bool] = True
 
     def __init__(self, feature_width: int, width: int, class_capacity: int) -> None:
         super().__init__(feature_width, width, class_capacity)
@@ -39,6 +52,6 @@ class GCN(Student):
         return encoded
 
     @override
-    def layer(self, number: int, source: Tensor, block: Block) -> Tensor:
-        rows = propagate(source, block)
+    def combine(self, number: int, own: Tensor, total: Tensor, in_weight: Tensor) -> Tensor:
+        rows = self.propagated(own, total, in_weight)
         return torch.relu(rows) if number == 1 else rows

@@ -8,13 +8,15 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from olad_core.students.aggregate import aggregate
-from olad_core.students.block import Block
-from olad_core.students.student import Student, linear
+from olad_core.students.linear import LinearStudent
+from olad_core.students.student import linear
+
+LEAST_WEIGHT = 1e-12
+"""The mean of no neighbours is zero: their sum is divided by this."""
 
 
-class SAGE(Student):
-    """``h_i = relu(W_self h_i + W_neighbour mean_j h_j)``, twice.
+class SAGE(LinearStudent):
+    """``h_i = relu(W_self h_i + W_neighbour mean_j h_j)``, twice; the mean is weighted by the edges.
 
     The maps of the first layer are applied before the mean, where the features are wide, so that layer 0
     is ``[x W_self | x W_neighbour]``; those of the second are applied after it.
@@ -33,15 +35,23 @@ class SAGE(Student):
     def layer_widths(self) -> tuple[int, ...]:
         return 2 * self.width, self.width, self.width
 
+    @property
+    @override
+    def message_widths(self) -> tuple[int, ...]:
+        return self.width, self.width
+
     @override
     def encode(self, x: Tensor) -> Tensor:
         encoded: Tensor = self.encoder(x)
         return encoded
 
     @override
-    def layer(self, number: int, source: Tensor, block: Block) -> Tensor:
+    def message(self, number: int, rows: Tensor, in_weight: Tensor) -> Tensor:
+        return rows[:, self.width :].contiguous() if number == 1 else rows
+
+    @override
+    def combine(self, number: int, own: Tensor, total: Tensor, in_weight: Tensor) -> Tensor:
+        mean = total / in_weight.clamp_min(LEAST_WEIGHT).unsqueeze(1)
         if number == 1:
-            own, neighbour = source[:, : self.width], source[:, self.width :]
-            return torch.relu(own[block.targets] + aggregate(neighbour.contiguous(), block.mean_weight, block))
-        both = torch.cat([source[block.targets], aggregate(source, block.mean_weight, block)], dim=1)
-        return torch.relu(self.second(both))
+            return torch.relu(own[:, : self.width] + mean)
+        return torch.relu(self.second(torch.cat([own, mean], dim=1)))

@@ -1,0 +1,160 @@
+"""Updates a second of exact incremental inference, beside recomputing the touched neighbourhood and everything.
+
+    python -m benchmarks.incremental_inference [--rounds 20] [--undirected]
+
+An Arxiv-shaped graph, two layers of width 128, batches of half adds and half deletes of edges. An update counts
+from the event to the new probabilities. The three ways alternate in one run on graphs that are the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.graphs import GraphArrays, arxiv_shaped
+from olad_core.events import Event, RemoveEdge, UpsertEdge, UpsertNode
+from olad_core.graph import DynamicGraph
+from olad_core.inference.embedding import Embedding
+from olad_core.inference.touched import merge
+from olad_core.students import Block, Student, build_student
+
+WIDTH = 128
+TARGETS = {"updates_per_s": 56_000, "times_touched_at_1000": 10, "times_full_at_100": 100}
+
+
+class Recomputed(Student):
+    """A student of which inference does not know that it is linear: touched rows are computed from all neighbours."""
+
+    architecture = "recomputed"
+
+    def __init__(self, inner: Student) -> None:
+        super().__init__(inner.feature_width, inner.width, inner.head.out_features)
+        self.inner = inner
+        self.uses_degree = inner.uses_degree  # type: ignore[misc]
+
+    @property
+    def layer_widths(self) -> tuple[int, ...]:
+        return self.inner.layer_widths
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.inner.encode(x)
+
+    def layer(self, number: int, source: Tensor, block: Block) -> Tensor:
+        return self.inner.layer(number, source, block)
+
+    def classify(self, embedding: Tensor) -> Tensor:
+        return self.inner.classify(embedding)
+
+
+def load(arrays: GraphArrays, *, directed: bool) -> DynamicGraph:
+    """The generated graph as a live one."""
+    graph = DynamicGraph(directed=directed, feature_width=arrays.x.shape[1])
+    nodes: list[Event] = [UpsertNode(id=str(node), x=x) for node, x in enumerate(arrays.x.tolist())]
+    graph.apply(nodes, 0.0)
+    for start in range(0, len(arrays.src), 100_000):
+        ends = zip(
+            arrays.src[start : start + 100_000].tolist(), arrays.dst[start : start + 100_000].tolist(), strict=True
+        )
+        graph.apply([UpsertEdge(src=str(source), dst=str(target)) for source, target in ends], 0.0)
+    return graph
+
+
+def embed(graph: DynamicGraph, student: Student, classes: int) -> Embedding:
+    """A complete embedding."""
+    embedding = Embedding(student, classes, torch.device("cpu"))
+    while not embedding.complete:
+        embedding.advance(graph)
+    return embedding
+
+
+def batches(arrays: GraphArrays, size: int, random: np.random.Generator) -> Callable[[], list[Event]]:
+    """Batches of ``size`` events: edges of the graph leave, and others that look like them come."""
+    edges = len(arrays.src)
+
+    def batch() -> list[Event]:
+        gone, like, other = (random.integers(edges, size=size // 2) for _ in range(3))
+        events: list[Event] = [
+            RemoveEdge(src=str(source), dst=str(target))
+            for source, target in zip(arrays.src[gone].tolist(), arrays.dst[gone].tolist(), strict=True)
+        ]
+        return events + [
+            UpsertEdge(src=str(source), dst=str(target))
+            for source, target in zip(arrays.src[other].tolist(), arrays.dst[like].tolist(), strict=True)
+        ]
+
+    return batch
+
+
+def measure(arrays: GraphArrays, architecture: str, *, directed: bool, rounds: int) -> dict[str, float]:
+    """Medians of one architecture."""
+    graph = load(arrays, directed=directed)
+    student = build_student(architecture, arrays.x.shape[1], WIDTH, arrays.classes, seed=0)
+    ways = {
+        "incremental": embed(graph, student, arrays.classes),
+        "touched": embed(graph, Recomputed(student), arrays.classes),
+    }
+    random = np.random.default_rng(1)
+    results: dict[str, float] = {}
+    for size in (1000, 100, 1):
+        next_batch = batches(arrays, max(size, 2), random)
+        spent: dict[str, list[float]] = {name: [] for name in ("apply", *ways)}
+        rows = []
+        for _ in range(rounds):
+            events = next_batch()[:size]
+            started = perf_counter()
+            changes = graph.apply(events, 0.0)
+            touch = merge([changes], graph)
+            spent["apply"].append(perf_counter() - started)
+            for name, embedding in ways.items():
+                started = perf_counter()
+                changed = embedding.update(graph, touch)
+                spent[name].append(perf_counter() - started)
+            rows.append(len(changed))
+        apply = median(spent["apply"])
+        seconds = {name: apply + median(values) for name, values in spent.items() if name != "apply"}
+        results[f"updates_per_s_at_{size}"] = round(size / seconds["incremental"])
+        results[f"times_touched_at_{size}"] = round(seconds["touched"] / seconds["incremental"], 1)
+        results[f"apply_share_at_{size}"] = round(apply / seconds["incremental"], 2)
+        results[f"changed_rows_at_{size}"] = median(rows)
+        if size == 100:
+            started = perf_counter()
+            embed(graph, student, arrays.classes)
+            results["times_full_at_100"] = round((perf_counter() - started) / seconds["incremental"], 1)
+    whole = embed(graph, student, arrays.classes)
+    alive = np.flatnonzero(graph.alive)
+    exact, kept = whole.probabilities(alive), ways["incremental"].probabilities(alive)
+    results["greatest_difference"] = float(np.abs(exact - kept).max())
+    return results
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=20, help="batches of each size")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the graph's size")
+    parser.add_argument("--undirected", action="store_true", help="messages pass both ways")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    arrays = arxiv_shaped(int(169_343 * args.scale), int(1_166_243 * args.scale))
+    results = {}
+    for architecture in ("sage", "gcn", "gat"):
+        results[architecture] = measure(arrays, architecture, directed=not args.undirected, rounds=args.rounds)
+        print(architecture, results[architecture])
+    met = all(
+        results[name]["updates_per_s_at_1000"] >= TARGETS["updates_per_s"]
+        and results[name]["times_touched_at_1000"] >= TARGETS["times_touched_at_1000"]
+        and results[name]["times_full_at_100"] >= TARGETS["times_full_at_100"]
+        for name in ("sage", "gcn")
+    )
+    print(json.dumps({"benchmark": "incremental_inference", "results": results, "target": TARGETS, "met": met}))
+
+
+if __name__ == "__main__":
+    main()
