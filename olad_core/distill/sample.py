@@ -69,7 +69,7 @@ def sample(
         neighbours = graph.sample_in_neighbours(rows, fanout, int(random.integers(2**63)))
         counts = np.diff(neighbours.indptr)
         left_out = graph.in_degree(rows) / np.maximum(counts, 1)
-        weight = neighbours.weight * np.repeat(left_out, counts).astype(np.float32)
+        weight = _float32(np.repeat(left_out, counts) * neighbours.weight)
         new = np.unique(neighbours.index[place[neighbours.index] < 0]).astype(np.int64)
         place[new] = np.arange(len(rows), len(rows) + len(new))
         blocks.append(
@@ -97,9 +97,14 @@ def to_block(
         sources=torch.from_numpy(sources).to(device),
         offsets=torch.from_numpy(indptr).to(device),
         weight=torch.from_numpy(weight).to(device),
-        target_degree=torch.from_numpy((degree[rows] + 1).astype(np.float32)).to(device),
-        source_degree=torch.from_numpy((degree[index] + 1).astype(np.float32)).to(device),
+        target_degree=torch.from_numpy(_float32(degree[rows] + 1)).to(device),
+        source_degree=torch.from_numpy(_float32(degree[index] + 1)).to(device),
     )
+
+
+def _float32(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Sums of weights may be greater than any float32; an infinite one would make its neighbours' rows NaN."""
+    return np.minimum(values, np.finfo(np.float32).max).astype(np.float32)
 
 
 def features(graph: DynamicGraph, rows: Rows, width: int, device: torch.device) -> Tensor:

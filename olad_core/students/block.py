@@ -48,7 +48,8 @@ class Block:
     @cached_property
     def symmetric_weight(self) -> Tensor:
         """float32 ``[E]``: ``w / sqrt(d_target * d_source)``, the normalisation of GCN (Kipf & Welling, eq. 2)."""
-        return self.weight / (self.target_degree[self.target_of_edge] * self.source_degree).sqrt()
+        # The roots first: the product of two degrees may not fit into float32.
+        return self.weight / (self.target_degree.sqrt()[self.target_of_edge] * self.source_degree.sqrt())
 
     @cached_property
     def self_weight(self) -> Tensor:

@@ -194,7 +194,7 @@ def test_an_empty_batch_is_refused(decode: Callable[[bytes], list[Event]]) -> No
 
 
 def test_everything_that_is_wrong_is_named_in_one_answer() -> None:
-    events = [NODE | {"id": ""}, EDGE, EDGE | {"weight": 0}, {"op": "label", "id": 1}]
+    events: list[object] = [NODE | {"id": ""}, EDGE, EDGE | {"weight": 0}, {"op": "label", "id": 1}]
     assert places_of(body(*events)) == [(0, "id"), (2, "weight"), (3, "label")]
     events = [NODE | {"x": [1.0]}, NODE | {"x": [1.0, 1e39]}, EDGE | {"weight": 1e39}]
     assert places_of(body(*events)) == [(1, "x"), (1, "x"), (2, "weight")]
@@ -248,7 +248,7 @@ class TestFeatureWidth:
             assert "PUT /schema" in message
 
     def test_no_entry_at_all_is_a_vector_of_zeros(self) -> None:
-        sent = NODE | {"x": {"indices": [], "values": []}}
+        sent = {**NODE, "x": {"indices": [], "values": []}}
         assert decode_json(body(sent), 4) == [UpsertNode("a", SparseFeatures([], []))]
 
 
