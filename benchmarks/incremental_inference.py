@@ -17,6 +17,7 @@ from time import perf_counter
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from benchmarks.graphs import GraphArrays, arxiv_shaped
 from olad_core.events import Event, RemoveEdge, UpsertEdge, UpsertNode
@@ -40,15 +41,19 @@ class Recomputed(Student):
         self.uses_degree = inner.uses_degree  # type: ignore[misc]
 
     @property
+    @override
     def layer_widths(self) -> tuple[int, ...]:
         return self.inner.layer_widths
 
+    @override
     def encode(self, x: Tensor) -> Tensor:
         return self.inner.encode(x)
 
+    @override
     def layer(self, number: int, source: Tensor, block: Block) -> Tensor:
         return self.inner.layer(number, source, block)
 
+    @override
     def classify(self, embedding: Tensor) -> Tensor:
         return self.inner.classify(embedding)
 

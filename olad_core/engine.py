@@ -145,7 +145,8 @@ class Engine:
         """Take training steps, each with one slice of embedding a new version.
 
         Returns:
-            False while there is nothing to learn: until labels of two classes are known.
+            False while there is nothing to learn: until labels of two classes are known, and where every labelled
+            node has left the graph.
         """
         for _ in range(steps):
             if len(self._classes_seen) < 2:
@@ -153,6 +154,8 @@ class Engine:
             trainer = self._current_trainer()
             self.versions.advance(self.graph)
             terms = trainer.step(self.graph, self._replay, self._touched, better_teach(self._student_accuracy()))
+            if not terms:
+                return False
             self._average_losses(terms)
             if self.versions.candidate is None and trainer.steps - self._version_step >= self.config.publish_steps:
                 self._start_version(trainer)
@@ -261,6 +264,8 @@ class Engine:
 
     def _average_losses(self, terms: Mapping[str, npt.NDArray[np.float32]]) -> None:
         for name, term in terms.items():
+            if not np.isfinite(term).all():
+                continue
             before = self.mean_losses.get(name, term)
             self.mean_losses[name] = np.asarray(LOSS_MEMORY * before + (1 - LOSS_MEMORY) * term, dtype=np.float64)
 

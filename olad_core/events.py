@@ -25,7 +25,7 @@ MAX_EVENTS = 10_000
 """Events in one batch at most."""
 MAX_ID_BYTES = 256
 """Length of a node id at most, in UTF-8 bytes."""
-MAX_LABEL_BYTES = 256
+MAX_LABEL_BYTES = MAX_ID_BYTES
 """Length of a class name at most, in UTF-8 bytes."""
 MAX_FEATURE_WIDTH = 65_536
 """Width of a feature vector at most."""
@@ -150,6 +150,14 @@ _log = msgspec.msgpack.Decoder(list[Event])
 _log_encoder = msgspec.msgpack.Encoder()
 _PATH = re.compile(r"^(?P<message>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _NAMED_FIELD = re.compile(r"(?:required|unknown) field `(?P<field>[^`]*)`")
+_NAMES: dict[type[Event], tuple[str, ...]] = {
+    UpsertNode: ("id", "label"),
+    RemoveNode: ("id",),
+    UpsertEdge: ("src", "dst"),
+    RemoveEdge: ("src", "dst"),
+    LabelNode: ("id", "label"),
+}
+"""Fields of each event that name a node or a class."""
 # Bytes that are no UTF-8 and nesting without end come out of the decoder as Python's own exceptions.
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -166,7 +174,7 @@ def decode_json(body: bytes, feature_width: int | None = None) -> list[Event]:
         batch = _json.decode(body)
     except _UNDECODABLE as error:
         raise InvalidEvents(_problems(body, error)) from None
-    return _checked(batch, body, feature_width)
+    return _checked(batch, feature_width)
 
 
 def decode_ndjson(body: bytes, feature_width: int | None = None) -> list[Event]:
@@ -176,7 +184,7 @@ def decode_ndjson(body: bytes, feature_width: int | None = None) -> list[Event]:
         batch = [_one_json.decode(line) for line in lines]
     except _UNDECODABLE:
         raise InvalidEvents(_problems_of_items(lines)) from None
-    return _checked(batch, body, feature_width)
+    return _checked(batch, feature_width)
 
 
 def encode_log(batch: Sequence[Event]) -> bytes:
@@ -235,41 +243,30 @@ def _split(error: Exception) -> tuple[str, str]:
     return match["path"] or (named["field"] if named else ""), match["message"]
 
 
-def _checked(batch: list[Event], body: bytes, feature_width: int | None) -> list[Event]:
+def _checked(batch: list[Event], feature_width: int | None) -> list[Event]:
     """Normalise in place what the decoder cannot, and refuse what it cannot see."""
     if not batch:
         raise InvalidEvents([EventProblem(-1, "", "a batch needs at least one event")])
     problems: list[EventProblem] = []
     width = feature_width if feature_width is not None else feature_width_of(batch)
     for index, event in enumerate(batch):
-        if isinstance(event, UpsertEdge | RemoveEdge):
-            event.src, event.dst = str(event.src), str(event.dst)
-            if isinstance(event, UpsertEdge) and event.weight is not None and event.weight > FLOAT32_MAX:
+        for field in _NAMES[type(event)]:
+            name = getattr(event, field)
+            if isinstance(name, int):
+                name = str(name)
+                setattr(event, field, name)
+            # The decoder counts characters, of four bytes at most, and no digits at all; the limit is in bytes.
+            if name is not None and len(name) > MAX_ID_BYTES // 4 and len(name.encode()) > MAX_ID_BYTES:
+                problems.append(EventProblem(index, field, f"longer than {MAX_ID_BYTES} bytes"))
+        if isinstance(event, UpsertEdge):
+            if event.weight is not None and event.weight > FLOAT32_MAX:
                 problems.append(EventProblem(index, "weight", "the number does not fit into float32"))
-            continue
-        event.id = str(event.id)
-        if isinstance(event, LabelNode):
-            event.label = str(event.label)
-        elif isinstance(event, UpsertNode):
-            if event.label is not None:
-                event.label = str(event.label)
-            if event.x is not None:
-                found = _feature_problems(event.x, width, declared=feature_width is not None)
-                problems.extend(EventProblem(index, field, message) for field, message in found)
-    if not body.isascii() or b"\\u" in body:
-        problems.extend(_long_texts(batch))
+        elif isinstance(event, UpsertNode) and event.x is not None:
+            found = _feature_problems(event.x, width, declared=feature_width is not None)
+            problems.extend(EventProblem(index, field, message) for field, message in found)
     if problems:
         raise InvalidEvents(problems)
     return batch
-
-
-def _long_texts(batch: Sequence[Event]) -> Iterator[EventProblem]:
-    """The decoder counts characters; the limit is in bytes."""
-    for index, event in enumerate(batch):
-        for field in ("id", "src", "dst", "label"):
-            text = getattr(event, field, None)
-            if isinstance(text, str) and len(text.encode()) > MAX_ID_BYTES:
-                yield EventProblem(index, field, f"longer than {MAX_ID_BYTES} bytes")
 
 
 def _feature_problems(

@@ -7,7 +7,7 @@ import sys
 from typing import Literal
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 
 def configure_logging(level: str, format: Literal["console", "json"]) -> None:  # noqa: A002
@@ -31,7 +31,7 @@ def configure_logging(level: str, format: Literal["console", "json"]) -> None:  
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _without_color, *renderers],
         )
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
@@ -52,3 +52,9 @@ def configure_logging(level: str, format: Literal["console", "json"]) -> None:  
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _without_color(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Uvicorn sends every message a second time with terminal colours in it."""
+    event.pop("color_message", None)
+    return event

@@ -67,7 +67,7 @@ def sample(
         near = graph.sample_in_neighbours(rows, fanout, int(random.integers(2**63)))
         counts = np.diff(near.indptr)
         left_out = graph.in_degree(rows) / np.maximum(counts, 1)
-        scaled = near.weight * np.repeat(left_out, counts).astype(np.float32)
+        scaled = _float32(np.repeat(left_out, counts) * near.weight)
         block, rows = to_block(graph, rows, Neighbours(near.indptr, near.index, scaled), device)
         blocks.append(block)
     return Sample(x=features(graph, rows, feature_width, device), blocks=tuple(reversed(blocks)))
@@ -88,7 +88,12 @@ def to_block(graph: DynamicGraph, targets: Rows, near: Neighbours, device: torch
 
 def in_weight(graph: DynamicGraph, rows: Rows, device: torch.device) -> Tensor:
     """float32 ``[n]``: sums of the weights of the rows' incoming edges."""
-    return torch.from_numpy(graph.in_weight[rows].astype(np.float32)).to(device)
+    return torch.from_numpy(_float32(graph.in_weight[rows])).to(device)
+
+
+def _float32(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Sums of weights may be greater than any float32; an infinite one would make its neighbours' rows NaN."""
+    return np.minimum(values, np.finfo(np.float32).max).astype(np.float32)
 
 
 def features(graph: DynamicGraph, rows: Rows, width: int, device: torch.device) -> Tensor:

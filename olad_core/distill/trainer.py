@@ -20,6 +20,11 @@ from olad_core.students import Block, Student, build_student, student_names
 
 Rows = npt.NDArray[np.int64]
 
+LEAST_SQUARE, MOST_SQUARE = 1e-12, 1e30
+"""Between these the mean square of features is followed, so that neither it nor its inverse is infinite."""
+SCALE_GROWTH = 10.0
+"""A step's mean square counts for this many times the one followed so far, at most."""
+
 
 @dataclass(frozen=True)
 class TrainerConfig:
@@ -108,7 +113,8 @@ class Trainer:
     ) -> dict[str, npt.NDArray[np.float32]]:
         """One bounded training step; returns each loss term ``[G]`` by its name.
 
-        A step whose loss is not finite changes nothing but ``skipped_steps``.
+        Without a labelled node there is no step, and no term. The students do not learn from a step whose losses
+        or gradients are not finite; it counts among ``skipped_steps`` instead of ``steps``.
 
         Args:
             graph: the live graph.
@@ -119,6 +125,8 @@ class Trainer:
         config = self.config
         self._fit_classes(len(graph.classes))
         labelled = replay.draw(config.labelled, graph, self.random)
+        if not len(labelled):
+            return {}
         sharing = self.steps >= config.warmup_steps and len(self.students) > 1
         with_global = sharing and config.global_weight > 0 and bool(teaching.any())
         with_local = sharing and config.local_weight > 0
@@ -146,11 +154,10 @@ class Trainer:
             fake = self.discriminators(embeddings.roll(1, dims=0), among)
             terms["local"] = config.local_weight * local_losses(fake)
         total = sum((term.sum() for name, term in terms.items() if name != "discriminator"), torch.zeros(()))
-        if torch.isfinite(total):
-            self._descend(total)
+        if torch.isfinite(total) and self._descend(total):
+            self.steps += 1
         else:
             self.skipped_steps += 1
-        self.steps += 1
         return {name: term.detach().cpu().numpy() for name, term in terms.items()}
 
     def advance(self) -> None:
@@ -220,21 +227,31 @@ class Trainer:
             self.discriminator_optimizer.step()
         return losses
 
-    def _descend(self, total: Tensor) -> None:
+    def _descend(self, total: Tensor) -> bool:
+        """One step of the students; False where the gradients do not allow one."""
         self.student_optimizer.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
-        for student in self.students:
-            torch.nn.utils.clip_grad_norm_(student.parameters(), self.config.max_gradient_norm)
+        limit = self.config.max_gradient_norm
+        norms = [torch.nn.utils.clip_grad_norm_(student.parameters(), limit) for student in self.students]
+        if not torch.isfinite(torch.stack(norms)).all():
+            return False
         self.student_optimizer.step()
+        return True
 
     def _observe_scale(self, x: Tensor) -> None:
-        """Follow the features' mean square, which brings features of any unit to the scale of the weights."""
+        """Follow the features' mean square, which brings features of any unit to the scale of the weights.
+
+        Single nodes with enormous features must not shrink those of all others for long.
+        """
         if self.feature_width == 0:
             return
-        seen = x.square().mean().clamp_min(1e-12)
+        seen = x.square().clamp_max(MOST_SQUARE).mean()
         share = max(1 / (self.steps + 1), 0.01)
         for student in self.students:
-            student.mean_square.lerp_(seen, share)
+            held = student.mean_square
+            followed = torch.minimum(seen, SCALE_GROWTH * held) if self.steps else seen
+            # While no node has features there is no scale to follow.
+            held.lerp_(torch.where(seen > 0, followed.clamp_min(LEAST_SQUARE), held), share)
 
     def _fit_classes(self, classes: int) -> None:
         """Grow the heads when a class beyond their capacity appears; what was learned stays."""

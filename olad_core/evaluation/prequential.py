@@ -66,7 +66,8 @@ class Arrivals:
         self._arrival = state["arrival"].astype(np.int64)
         self._probabilities = state["probabilities"].astype(np.float32)
         self._next = int(state["next"][0])
-        slots = np.flatnonzero(self._rows >= 0)
+        oldest_first = (self._next + np.arange(self._limit)) % self._limit
+        slots = oldest_first[self._rows[oldest_first] >= 0]
         self._slot_of_row = np.empty(0, dtype=np.int64)
         self._index(self._rows[slots], slots)
 
@@ -95,11 +96,13 @@ class Scores:
     def add(self, probabilities: npt.NDArray[np.float32], labels: Rows) -> npt.NDArray[np.bool_]:
         """Score predictions ``[n, P, C]`` of nodes in the order of their labels; what was right, ``[n, P]``."""
         nodes, _, classes = probabilities.shape
+        if not classes:
+            probabilities = np.zeros((*probabilities.shape[:2], 1), dtype=np.float32)
         spoken: npt.NDArray[np.bool_] = np.logical_not(np.isnan(probabilities).any(axis=2))
         clean = np.where(spoken[:, :, None], probabilities, 0)
         known = labels < classes
         of_truth = clean[np.arange(nodes), :, np.where(known, labels, 0)] * known[:, None]
-        right = (clean.argmax(axis=2) == labels[:, None]) & spoken if classes else np.zeros_like(spoken)
+        right: npt.NDArray[np.bool_] = (clean.argmax(axis=2) == labels[:, None]) & known[:, None] & spoken
         loss = np.where(spoken, -np.log(np.maximum(of_truth, LEAST_PROBABILITY)), 0.0)
         self.scored += spoken.sum(axis=0)
         self._sums += np.stack([right.sum(axis=0), loss.sum(axis=0)])

@@ -25,7 +25,7 @@ FEWEST = 1024
 class EdgeStore:
     """Edges between rows, found by their ends in O(1), with each row's neighbours contiguous in memory.
 
-    About 70 bytes an undirected edge; every change costs amortised O(1) (an expiring edge O(log edges) once).
+    Below 100 bytes an undirected edge; every change costs amortised O(1) (an expiring edge O(log edges) once).
     """
 
     def __init__(self, *, directed: bool, rows: int) -> None:
@@ -136,7 +136,7 @@ class EdgeStore:
     def _reserve_edges(self, more: int) -> None:
         count = self.count
         if count + more > self._edges.key.size:
-            slots = max(count + more, self._edges.key.size * 3 // 2)
+            slots = max(count + more, self._edges.key.size * 5 // 4)
             names = ("key", "time", "place_source", "place_target")
             self._edges = self._edges._replace(
                 **{name: lengthened(getattr(self._edges, name), slots) for name in names}
@@ -246,7 +246,7 @@ def _with_places(slabs: Slabs, source: int, target: int) -> Slabs:
         moved = _empty_slabs(rows, (used - given_up) * 5 // 4 + most)
         kernels.move_slabs(slabs, moved, rows)
         return moved
-    size = max(used + most, pool * 3 // 2)
+    size = max(used + most, pool * 5 // 4)
     return slabs._replace(neighbour=lengthened(slabs.neighbour, size), weight=lengthened(slabs.weight, size))
 
 

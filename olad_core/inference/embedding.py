@@ -86,7 +86,7 @@ class Embedding:
         if self.complete:
             return np.empty(0, dtype=np.int64)
         if self._frontier == (0, 0):
-            self._in_weight = torch.from_numpy(graph.in_weight.astype(np.float32)).to(self._device)
+            self._in_weight = in_weight(graph, np.arange(graph.capacity), self._device)
             self._peak = self._in_weight.clone()
         self._fit(graph)
         layer, row = self._frontier
@@ -244,7 +244,8 @@ class Embedding:
         peak = torch.maximum(self._peak[index], weight)
         fallen = weight < FALLEN * peak
         self._peak[index] = torch.where(fallen, weight, peak)
-        return rows[fallen.cpu().numpy()]
+        lost: Rows = rows[fallen.cpu().numpy()]
+        return lost
 
     def _next_to_refresh(self, graph: DynamicGraph, touch: Touch) -> Rows:
         """The next rows, in turn, whose sums are computed afresh, with about as many edges as the change is worth."""
@@ -254,7 +255,8 @@ class Embedding:
         rows = np.arange(self._refreshed, min(self._refreshed + edges, graph.capacity))
         rows = rows[: int(np.searchsorted(np.cumsum(graph.in_degree(rows) + 1), edges)) + 1]
         self._refreshed += len(rows)
-        return rows[graph.alive[rows]]
+        living: Rows = rows[graph.alive[rows]]
+        return living
 
     def _index(self, rows: Rows) -> Tensor:
         return torch.from_numpy(rows).to(self._device)

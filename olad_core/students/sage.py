@@ -11,7 +11,7 @@ from typing_extensions import override
 from olad_core.students.linear import LinearStudent
 from olad_core.students.student import linear
 
-LEAST_WEIGHT = 1e-12
+LEAST_WEIGHT = 1e-30
 """The mean of no neighbours is zero: their sum is divided by this."""
 
 

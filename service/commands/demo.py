@@ -20,7 +20,7 @@ from rich.console import Console
 from service.client import Client
 from service.commands.failures import read_settings, told
 from service.commands.options import Device, Port, RedisUrl
-from service.commands.replay_view import ReplayView, summary_table
+from service.commands.replay_view import ReplayView, print_summary
 from service.commands.up import print_urls
 from service.data_dir import locked
 from service.logs import configure_logging
@@ -77,7 +77,7 @@ def _run(console: Console, stack: Stack, source: Source, rate: float, stop: Stop
         webbrowser.open(f"{stack.url}/")
     state = _replay(console, stack, source, rate, stop)
     if state is not None:
-        console.print(summary_table(source.name, state))
+        print_summary(console, source.name, state)
     if exit_at_end or stop.requested:
         return
     console.print(f"Still serving at {stack.url}/ - Ctrl-C stops it.")

@@ -16,7 +16,7 @@ from olad_core.events import MAX_EVENTS
 from service.client import Client
 from service.commands.failures import read_settings, told
 from service.commands.options import AsJson, Url
-from service.commands.replay_view import ReplayView, summary_table
+from service.commands.replay_view import ReplayView, print_summary
 from service.progress import Progress
 from service.replay import ReplayState, forget_if_lost, replay
 from service.settings import Settings
@@ -84,4 +84,4 @@ def _report(console: Console, name: str, state: ReplayState, *, as_json: bool) -
         return
     if state.events == 0 and state.resumed:
         console.print("All of it had been sent before; --fresh sends it again.")
-    console.print(summary_table(name, state))
+    print_summary(console, name, state)

@@ -68,7 +68,7 @@ class ReplayView:
             self._console.print(f"{self._name}: {state.arrivals}{total} arrived, {now}", soft_wrap=True)
 
 
-def summary_table(name: str, state: ReplayState) -> Table:
+def print_summary(console: Console, name: str, state: ReplayState) -> None:
     """Prequential accuracy of what was served, and the replay's size and speed."""
     table = Table(title=f"{name}: prequential accuracy of what was served", title_justify="left")
     table.add_column("arrivals")
@@ -78,12 +78,12 @@ def summary_table(name: str, state: ReplayState) -> Table:
     for label, accuracy in (("all", state.whole), (f"{state.score_from:,} onwards", state.later)):
         table.add_row(label, *_cells(accuracy), f"{accuracy.unserved:,}")
     table.add_row(f"last {RECENT} scored", *_cells(state.recent), "")
-    table.caption = (
+    console.print(table)
+    console.print(
         f"{state.arrivals:,} nodes arrived; {state.events:,} events in {state.seconds:.1f} s "
-        f"({state.events_per_s:,.0f} events/s); position {state.position or '-'}"
+        f"({state.events_per_s:,.0f} events/s); position {state.position or '-'}",
+        soft_wrap=True,
     )
-    table.caption_justify = "left"
-    return table
 
 
 def _cells(accuracy: Accuracy) -> tuple[str, str]:

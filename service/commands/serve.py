@@ -15,13 +15,13 @@ def api(
     fd: Annotated[int | None, typer.Option(hidden=True, help="Serve an inherited listening socket.")] = None,
 ) -> None:
     """Serve the HTTP API. Needs a Redis: OLAD_REDIS_URL."""
+    settings = read_settings()
+    configure_logging(settings.log_level, settings.log_format)
     # Each process loads only its own half: the API never imports torch, the worker no web framework.
     import uvicorn  # noqa: PLC0415
 
     from service.api.app import create_app  # noqa: PLC0415
 
-    settings = read_settings()
-    configure_logging(settings.log_level, settings.log_format)
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(settings),
@@ -39,8 +39,8 @@ def api(
 
 def worker() -> None:
     """Apply events, keep predictions fresh, learn. Needs a Redis: OLAD_REDIS_URL."""
-    from service.worker import main  # noqa: PLC0415
-
     settings = read_settings()
     configure_logging(settings.log_level, settings.log_format)
+    from service.worker import main  # noqa: PLC0415
+
     main(settings)

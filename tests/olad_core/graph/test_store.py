@@ -189,6 +189,19 @@ def test_a_state_is_a_copy() -> None:
     assert graph.ids(graph.in_neighbours(graph.rows(["a"])).index) == ["b"]
 
 
+@pytest.mark.parametrize("directed", [False, True])
+def test_a_self_loop_keeps_its_own_weight_when_neighbours_come_and_go(directed: bool) -> None:
+    graph = DynamicGraph(directed=directed)
+    graph.apply([UpsertEdge(src="a", dst="b"), UpsertEdge(src="b", dst="a"), UpsertEdge(src="a", dst="a")], time=0.0)
+    graph.apply([RemoveEdge(src="a", dst="b"), RemoveEdge(src="b", dst="a")], time=0.0)
+    graph.apply([UpsertEdge(src="c", dst="a"), UpsertEdge(src="d", dst="a")], time=0.0)
+    graph.apply([UpsertEdge(src="a", dst="a", weight=5.0)], time=0.0)
+    found = graph.in_neighbours(graph.rows(["a"]))
+    weights = dict(zip(graph.ids(found.index), found.weight.tolist(), strict=True))
+    assert weights == {"a": 5.0, "c": 1.0, "d": 1.0}
+    assert graph.in_weight[graph.row("a")] == 7.0
+
+
 def test_a_hub_of_100_000_neighbours_comes_and_goes() -> None:
     size = 100_000
     graph = DynamicGraph()

@@ -1,0 +1,193 @@
+"""The losses of docs/method.md, against values worked out by hand."""
+
+from math import exp, log
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from olad_core.distill.discriminators import Discriminators
+from olad_core.distill.losses import discriminator_losses, global_losses, local_losses, supervised_losses
+from tests.olad_core.blocks import block_of, random_adjacency, row_mean
+
+LN3 = log(3)
+"""Logits (ln 3, 0) are the probabilities (3/4, 1/4)."""
+
+
+def test_supervised_is_the_mean_cross_entropy_of_each_student() -> None:
+    logits = torch.tensor([[[LN3, 0.0], [0.0, 0.0]], [[0.0, LN3], [LN3, 0.0]]])
+    labels = torch.tensor([0, 1])
+    # Student 0 gives the truths 3/4 and 1/2, student 1 gives 1/4 and 1/4.
+    expected = [-(log(3 / 4) + log(1 / 2)) / 2, -log(1 / 4)]
+    torch.testing.assert_close(supervised_losses(logits, labels), torch.tensor(expected))
+
+
+class TestGlobal:
+    logits = torch.tensor([[[LN3, 0.0]], [[0.0, 0.0]], [[0.0, LN3]]])
+    """Probabilities of the first class at the one node: 3/4, 1/2, 1/4."""
+
+    def test_is_the_divergence_of_the_teachers_from_the_student(self) -> None:
+        # p_0 = (s_1 + s_2) / 2 = (3/8, 5/8); nobody teaches 1; p_2 = s_0 = (3/4, 1/4).
+        teaching = torch.tensor([[0.0, 0.5, 0.5], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+        first = 3 / 8 * log((3 / 8) / (3 / 4)) + 5 / 8 * log((5 / 8) / (1 / 4))
+        third = 3 / 4 * log((3 / 4) / (1 / 4)) + 1 / 4 * log((1 / 4) / (3 / 4))
+        found = global_losses(self.logits, teaching, temperature=1.0)
+        torch.testing.assert_close(found, torch.tensor([first, 0.0, third]))
+
+    def test_softens_both_sides_and_multiplies_by_the_squared_temperature(self) -> None:
+        # At T = 2, logits (2 ln 3, 0) are (3/4, 1/4) and (0, 0) are (1/2, 1/2); T^2 = 4.
+        logits = torch.tensor([[[2 * LN3, 0.0]], [[0.0, 0.0]]])
+        teaching = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+        first = 4 * (1 / 2 * log((1 / 2) / (3 / 4)) + 1 / 2 * log((1 / 2) / (1 / 4)))
+        second = 4 * (3 / 4 * log((3 / 4) / (1 / 2)) + 1 / 4 * log((1 / 4) / (1 / 2)))
+        torch.testing.assert_close(global_losses(logits, teaching, 2.0), torch.tensor([first, second]))
+
+    def test_is_the_mean_over_nodes(self) -> None:
+        teaching = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+        alone = global_losses(self.logits, teaching, 1.0)[0]
+        agreeing = self.logits[1:2].expand(3, 1, 2)
+        both = global_losses(torch.cat([self.logits, agreeing], dim=1), teaching, 1.0)[0]
+        torch.testing.assert_close(both, alone / 2)
+
+    def test_teaches_only_where_the_teacher_is_sure(self) -> None:
+        # Student 1's confidence is 3/4 at the first node and 1/2 at the second.
+        logits = torch.tensor([[[0.0, 0.0], [LN3, 0.0]], [[LN3, 0.0], [0.0, 0.0]]])
+        teaching = torch.tensor([[0.0, 1.0], [0.0, 0.0]])
+        at_first = 3 / 4 * log((3 / 4) / (1 / 2)) + 1 / 4 * log((1 / 4) / (1 / 2))
+        assert global_losses(logits, teaching, 1.0, min_confidence=0.7)[0].item() == pytest.approx(at_first / 2)
+        assert global_losses(logits, teaching, 1.0, min_confidence=0.8).tolist() == [0.0, 0.0]
+
+    def test_no_gradient_reaches_the_teacher(self) -> None:
+        logits = self.logits.clone().requires_grad_()
+        teaching = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+        global_losses(logits, teaching, 1.0).sum().backward()  # type: ignore[no-untyped-call]
+        assert logits.grad is not None
+        # The gradient of KL(p || s(z)) is s(z) - p: (3/4, 1/4) - (1/2, 1/2).
+        torch.testing.assert_close(logits.grad[0], torch.tensor([[0.25, -0.25]]))
+        assert not logits.grad[1:].any()
+
+    def test_gradients_do_not_shrink_with_the_temperature(self) -> None:
+        # Why T squared: for small logits the gradient is 2 (z - t) / C / T^2 * T^2 whatever T is.
+        def gradient(temperature: float) -> Tensor:
+            logits = (self.logits / 100).requires_grad_()
+            global_losses(logits, torch.eye(3).roll(1, 1), temperature).sum().backward()  # type: ignore[no-untyped-call]
+            assert logits.grad is not None
+            return logits.grad
+
+        torch.testing.assert_close(gradient(5.0), gradient(1.0), rtol=0.02, atol=1e-5)
+
+    def test_certain_teachers_and_students_are_finite(self) -> None:
+        logits = torch.tensor([[[1e4, 0.0]], [[0.0, 1e4]]]).requires_grad_()
+        losses = global_losses(logits, torch.tensor([[0.0, 1.0], [1.0, 0.0]]), 1.0)
+        losses.sum().backward()  # type: ignore[no-untyped-call]
+        assert losses.tolist() == [1e4, 1e4]
+        assert logits.grad is not None
+        assert logits.grad.isfinite().all()
+
+
+class TestAdversary:
+    def test_discriminators_pay_for_both_mistakes(self) -> None:
+        # BCE(s, 1) = ln(1 + e^-s), BCE(s, 0) = ln(1 + e^s).
+        real = torch.tensor([[0.0, LN3], [LN3, LN3]])
+        fake = torch.tensor([[0.0, 0.0], [-LN3, LN3]])
+        first = (log(2) + log(4 / 3)) / 2 + log(2)
+        second = log(4 / 3) + (log(4 / 3) + log(4)) / 2
+        torch.testing.assert_close(discriminator_losses(real, fake), torch.tensor([first, second]))
+
+    def test_a_student_pays_for_being_told_by_its_successors_discriminator(self) -> None:
+        # Row i holds the scores of h_{i-1}: row 0 those of the last student, row 1 of student 0, row 2 of student 1.
+        fake = torch.tensor([[0.0, 0.0], [LN3, LN3], [-LN3, 0.0]])
+        expected = [log(4 / 3), (log(4) + log(2)) / 2, log(2)]
+        torch.testing.assert_close(local_losses(fake), torch.tensor(expected))
+
+    def test_scores_of_any_size_are_finite(self) -> None:
+        extreme = torch.tensor([[1e5, -1e5], [-1e5, 1e5]])
+        assert discriminator_losses(extreme, extreme).isfinite().all()
+        torch.testing.assert_close(local_losses(extreme), torch.full((2,), 5e4))
+
+
+GROUP, NODES, WIDTH, HIDDEN = 3, 6, 4, 16
+
+
+def reached(stacked: Tensor) -> list[int]:
+    """Members of a stack that a gradient has reached."""
+    assert stacked.grad is not None
+    return stacked.grad.flatten(1).any(dim=1).nonzero()[:, 0].tolist()
+
+
+@pytest.fixture
+def discriminators() -> Discriminators:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Discriminators(GROUP, WIDTH, HIDDEN)
+
+
+@pytest.fixture
+def embeddings() -> Tensor:
+    return torch.randn(GROUP, NODES, WIDTH, generator=torch.Generator().manual_seed(1))
+
+
+class TestDiscriminators:
+    adjacency = random_adjacency(NODES, seed=7)
+
+    def test_are_small_graph_networks_over_unit_embeddings(
+        self, discriminators: Discriminators, embeddings: Tensor
+    ) -> None:
+        scores = discriminators(embeddings, block_of(self.adjacency))
+        assert scores.shape == (GROUP, NODES)
+        for i in range(GROUP):
+            unit = F.normalize(embeddings[i], dim=1)
+            mean = row_mean(self.adjacency) @ unit
+            hidden = torch.relu(
+                unit @ discriminators.own[i] + mean @ discriminators.neighbour[i] + discriminators.bias[i]
+            )
+            torch.testing.assert_close(scores[i], (hidden @ discriminators.score[i])[:, 0])
+
+    def test_cannot_tell_students_by_scale(self, discriminators: Discriminators, embeddings: Tensor) -> None:
+        block = block_of(self.adjacency)
+        torch.testing.assert_close(discriminators(100 * embeddings, block), discriminators(embeddings, block))
+
+    def test_may_say_fake_with_confidence(self, discriminators: Discriminators, embeddings: Tensor) -> None:
+        scores = discriminators(embeddings, block_of(self.adjacency))
+        assert (scores < 0).any()
+        assert (scores > 0).any()
+
+    @pytest.mark.parametrize("student", range(GROUP))
+    def test_a_local_loss_reaches_its_own_student_through_its_successors_discriminator(
+        self, discriminators: Discriminators, embeddings: Tensor, student: int
+    ) -> None:
+        embeddings.requires_grad_()
+        fake = discriminators(embeddings.roll(1, dims=0), block_of(self.adjacency))
+        local_losses(fake)[student].backward()  # type: ignore[no-untyped-call]
+        assert reached(embeddings) == [student]
+        assert reached(discriminators.own) == [(student + 1) % GROUP]
+
+    @pytest.mark.parametrize("judge", range(GROUP))
+    def test_discriminator_i_is_asked_about_student_i_and_student_i_minus_1(
+        self, discriminators: Discriminators, embeddings: Tensor, judge: int
+    ) -> None:
+        real, fake = embeddings.clone().requires_grad_(), embeddings.clone().requires_grad_()
+        block = block_of(self.adjacency)
+        losses = discriminator_losses(discriminators(real, block), discriminators(fake.roll(1, dims=0), block))
+        losses[judge].backward()  # type: ignore[no-untyped-call]
+        assert (reached(real), reached(fake)) == ([judge], [(judge - 1) % GROUP])
+        assert reached(discriminators.own) == [judge]
+
+    def test_learn_to_tell_neighbouring_students_apart(
+        self, discriminators: Discriminators, embeddings: Tensor
+    ) -> None:
+        block = block_of(self.adjacency)
+        apart = embeddings + 3 * torch.eye(GROUP, WIDTH)[:, None, :]
+        optimizer = torch.optim.Adam(discriminators.parameters(), lr=0.05)
+        for _ in range(100):
+            losses = discriminator_losses(discriminators(apart, block), discriminators(apart.roll(1, dims=0), block))
+            optimizer.zero_grad()
+            losses.sum().backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        # Guessing costs 2 ln 2.
+        assert (losses < 0.2).all()
+
+    def test_sigmoid_scores_are_probabilities_of_real(self) -> None:
+        score = torch.tensor([[2.0]])
+        assert local_losses(score).item() == pytest.approx(-log(1 / (1 + exp(-2.0))))

@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+
+from olad_core.evaluation.selection import choose_best
+
+NAN = float("nan")
+
+
+def choose(accuracy: list[float], current: int | None, scored: int = 100, losses: list[float] | None = None) -> int:
+    return choose_best(
+        np.array(accuracy),
+        np.full(len(accuracy), scored),
+        np.array(losses or [3.0, 1.0, 2.0]),
+        current,
+        margin=0.01,
+        least_scored=50,
+    )
+
+
+def test_the_most_accurate_is_chosen_at_first() -> None:
+    assert choose([0.7, 0.6, 0.8], None) == 2
+
+
+@pytest.mark.parametrize(("challenger", "chosen"), [(0.80, 0), (0.805, 0), (0.82, 2)])
+def test_a_challenger_must_be_better_by_the_margin(challenger: float, chosen: int) -> None:
+    assert choose([0.8, 0.1, challenger], 0) == chosen
+
+
+def test_two_equals_do_not_alternate() -> None:
+    served = [0]
+    for step in range(20):
+        noise = 0.004 * (-1) ** step
+        served.append(choose([0.8 + noise, 0.8 - noise, 0.5], served[-1]))
+    assert set(served) == {0}
+
+
+@pytest.mark.parametrize(("accuracy", "scored"), [([0.9, 0.1, 0.5], 49), ([NAN, NAN, NAN], 0), ([0.9, NAN, 0.5], 100)])
+def test_until_enough_is_scored_the_training_loss_decides_and_then_stands(accuracy: list[float], scored: int) -> None:
+    assert choose(accuracy, None, scored) == 1
+    assert choose(accuracy, 2, scored) == 2

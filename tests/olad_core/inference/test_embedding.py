@@ -1,0 +1,207 @@
+"""What is kept fresh incrementally equals a full computation, after any sequence of changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from olad_core.events import Event, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
+from olad_core.graph import DynamicGraph
+from olad_core.inference import embedding as embedding_module
+from olad_core.inference.embedding import Embedding
+from olad_core.inference.touched import layers_touched, merge
+from olad_core.students import ARCHITECTURES, Student, build_student
+from tests.olad_core.blocks import block_of
+from tests.olad_core.streams import FEATURES, changes, take
+
+CPU = torch.device("cpu")
+CLASSES = 2
+Rows = npt.NDArray[np.int64]
+
+seeds = st.integers(0, 10**6)
+
+
+def student_of(architecture: str, feature_width: int = FEATURES) -> Student:
+    student = build_student(architecture, feature_width, 8, 8, seed=3)
+    student.mean_square.fill_(2.0)
+    student.advance()
+    return student
+
+
+def full(graph: DynamicGraph, student: Student) -> tuple[Rows, Tensor]:
+    """Living rows and their probabilities, from the whole graph as a dense matrix."""
+    rows = np.flatnonzero(graph.alive)
+    place = np.full(graph.capacity, -1)
+    place[rows] = np.arange(len(rows))
+    source, target, weight = graph.edge_index()
+    adjacency = torch.zeros(len(rows), len(rows))
+    adjacency[place[target], place[source]] = torch.from_numpy(weight)
+    x = torch.from_numpy(graph.features[rows]) if student.feature_width else torch.zeros(len(rows), 1)
+    with torch.no_grad():
+        logits, _ = student(x, [block_of(adjacency)] * student.num_layers)
+    return rows, logits[:, :CLASSES].softmax(dim=1)
+
+
+def assert_fresh(embedding: Embedding, graph: DynamicGraph) -> None:
+    rows, expected = full(graph, embedding.student)
+    assert embedding.complete
+    np.testing.assert_array_equal(embedding.computed(graph), rows)
+    np.testing.assert_allclose(embedding.probabilities(rows), expected, rtol=1e-5, atol=1e-7)
+
+
+def embedded(graph: DynamicGraph, student: Student) -> Embedding:
+    embedding = Embedding(student, CLASSES, CPU)
+    while not embedding.complete:
+        embedding.advance(graph)
+    return embedding
+
+
+@pytest.mark.parametrize("directed", [False, True])
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+@given(seeds)
+@settings(max_examples=6, deadline=None)
+def test_updates_equal_a_full_computation(architecture: str, directed: bool, seed: int) -> None:
+    stream, graph = changes(seed), DynamicGraph(directed=directed, feature_width=FEATURES)
+    graph.apply(take(stream, 60), 0.0)
+    embedding = embedded(graph, student_of(architecture))
+    assert_fresh(embedding, graph)
+    for size in (1, 3, 20, 80, 1, 5):
+        # Two batches between two updates: a row may be freed and taken again in between.
+        both = [graph.apply(take(stream, size), 0.0) for _ in range(2)]
+        touch = merge(both, graph)
+        held = embedding.probabilities(np.arange(len(embedding._layers[-1])))
+        before = np.full((graph.capacity, CLASSES), -1, np.float32)
+        before[: len(held)] = held
+        changed = embedding.update(graph, touch)
+        assert_fresh(embedding, graph)
+        alive = np.flatnonzero(graph.alive)
+        differ = alive[(embedding.probabilities(alive) != before[alive]).any(axis=1)]
+        np.testing.assert_array_equal(changed, np.union1d(differ, touch.created))
+
+
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+@given(seeds, st.integers(3, 40))
+@settings(max_examples=5, deadline=None)
+def test_a_candidate_filled_between_changes_ends_equal(architecture: str, seed: int, chunk: int) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(embedding_module, "CHUNK", chunk)
+        stream, graph = changes(seed), DynamicGraph(feature_width=FEATURES)
+        graph.apply(take(stream, 60), 0.0)
+        embedding = Embedding(student_of(architecture), CLASSES, CPU)
+        told: dict[int, npt.NDArray[np.float32]] = {}
+
+        def tell(rows: Rows) -> None:
+            told.update(zip(rows.tolist(), embedding.probabilities(rows), strict=True))
+
+        progress = [embedding.progress(graph)]
+        turn = 0
+        while not embedding.complete:
+            tell(embedding.advance(graph))
+            progress.append(embedding.progress(graph))
+            turn += 1
+            if turn % 2 == 0:
+                change = graph.apply(take(stream, turn % 7), 0.0)
+                changed = embedding.update(graph, merge([change], graph))
+                assert np.isin(changed, embedding.computed(graph)).all()
+                tell(changed)
+        assert_fresh(embedding, graph)
+        alive = np.flatnonzero(graph.alive)
+        np.testing.assert_array_equal(np.stack([told[row] for row in alive.tolist()]), embedding.probabilities(alive))
+        assert (progress[0], progress[-1]) == (0.0, 1.0)
+        assert embedding.advance(graph).size == 0
+
+
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+def test_a_graph_without_features_is_embedded_by_its_edges(architecture: str) -> None:
+    graph = DynamicGraph()
+    graph.apply([UpsertEdge("a", "b"), UpsertEdge("b", "c"), UpsertNode("d")], 0.0)
+    embedding = embedded(graph, student_of(architecture, feature_width=0))
+    change = graph.apply([UpsertEdge("c", "d", 4.0), RemoveEdge("a", "b")], 0.0)
+    embedding.update(graph, merge([change], graph))
+    assert_fresh(embedding, graph)
+
+
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+def test_enormous_weights_stay_finite(architecture: str) -> None:
+    graph = DynamicGraph(feature_width=FEATURES)
+    heavy = [UpsertEdge(str(source), "hub", 3e38) for source in range(4)]
+    graph.apply([*heavy, UpsertEdge("0", "1"), *(UpsertNode(str(n), [n, 1.0, -n]) for n in range(4))], 0.0)
+    embedding = embedded(graph, student_of(architecture))
+    assert np.isfinite(embedding.probabilities(np.flatnonzero(graph.alive))).all()
+    change = graph.apply([RemoveEdge(str(source), "hub") for source in range(4)], 0.0)
+    embedding.update(graph, merge([change], graph))
+    assert_fresh(embedding, graph)
+
+
+def test_a_student_that_is_embedded_cannot_be_trained() -> None:
+    embedding = Embedding(student_of("gcn"), CLASSES, CPU)
+    assert not embedding.student.training
+    assert not any(parameter.requires_grad for parameter in embedding.student.parameters())
+
+
+@pytest.mark.parametrize("slices", range(0, 16, 3))
+def test_goes_on_from_its_state(monkeypatch: pytest.MonkeyPatch, slices: int) -> None:
+    monkeypatch.setattr(embedding_module, "CHUNK", 16)
+    stream, graph = changes(5), DynamicGraph(feature_width=FEATURES)
+    graph.apply(take(stream, 100), 0.0)
+    one = Embedding(student_of("evolvegcn"), CLASSES, CPU)
+    for _ in range(slices):
+        one.advance(graph)
+    other = Embedding(build_student("evolvegcn", FEATURES, 8, 8, seed=0), CLASSES, CPU)
+    other.restore(one.state())
+    for _ in range(16):
+        change = graph.apply(take(stream, 9), 0.0)
+        touch = merge([change], graph)
+        for embedding in (one, other):
+            embedding.update(graph, touch)
+            embedding.advance(graph)
+    assert_fresh(one, graph)
+    before, after = one.state(), other.state()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+class TestTouched:
+    """On the path a - b - c - d - e."""
+
+    @pytest.fixture
+    def path(self) -> DynamicGraph:
+        graph = DynamicGraph(feature_width=1)
+        graph.apply([UpsertEdge(a, b) for a, b in zip("abcd", "bcde", strict=True)], 0.0)
+        return graph
+
+    def touched(self, graph: DynamicGraph, events: list[Event], *, uses_degree: bool) -> list[str]:
+        touch = merge([graph.apply(events, 0.0)], graph)
+        layers = layers_touched(graph, touch, 3, uses_degree=uses_degree)
+        return ["".join(sorted(graph.ids(rows))) for rows in layers]
+
+    @pytest.mark.parametrize("uses_degree", [True, False])
+    def test_features_spread_one_hop_a_layer(self, path: DynamicGraph, uses_degree: bool) -> None:
+        assert self.touched(path, [UpsertNode("a", [1.0])], uses_degree=uses_degree) == ["a", "ab", "abc"]
+
+    def test_an_edge_touches_its_ends_and_where_degrees_count_their_neighbours(self, path: DynamicGraph) -> None:
+        assert self.touched(path, [UpsertEdge("a", "b", 2.0)], uses_degree=False) == ["", "ab", "abc"]
+        assert self.touched(path, [UpsertEdge("a", "b", 3.0)], uses_degree=True) == ["", "abc", "abcd"]
+
+    def test_a_removed_node_touches_those_it_had_edges_with(self, path: DynamicGraph) -> None:
+        assert self.touched(path, [RemoveNode("a")], uses_degree=False) == ["", "b", "bc"]
+
+    def test_what_stays_the_same_touches_nothing(self, path: DynamicGraph) -> None:
+        path.apply([UpsertNode("a", [1.0])], 0.0)
+        events: list[Event] = [UpsertNode("a", [1.0]), UpsertEdge("a", "b", 1.0), UpsertNode("c")]
+        assert self.touched(path, events, uses_degree=True) == ["", "", ""]
+        brief: list[Event] = [UpsertEdge("a", "e"), RemoveEdge("a", "e")]
+        assert self.touched(path, brief, uses_degree=True) == ["", "", ""]
+
+    def test_of_several_batches_only_living_rows_are_touched(self, path: DynamicGraph) -> None:
+        both = [
+            path.apply([UpsertNode("f", [1.0]), UpsertEdge("f", "a")], 0.0),
+            path.apply([RemoveNode("f"), UpsertNode("g")], 0.0),
+        ]
+        touch = merge(both, path)
+        assert path.ids(touch.created) == ["g"]
+        assert sorted(path.ids(touch.rows)) == ["a", "g"]

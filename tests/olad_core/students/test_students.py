@@ -1,0 +1,254 @@
+"""What every student must keep to, and that each computes the formula it is named after."""
+
+import dataclasses
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from olad_core.students import ARCHITECTURES, GAT, GCN, SAGE, Block, EvolveGCN, Student, build_student
+from tests.olad_core.blocks import block_of, embed, random_adjacency, row_mean, symmetric
+
+NODES, FEATURES, WIDTH, CLASSES = 9, 5, 8, 3
+
+
+def features(width: int = FEATURES) -> Tensor:
+    return torch.randn(NODES, width, generator=torch.Generator().manual_seed(11))
+
+
+def built(architecture: str, feature_width: int = FEATURES, seed: int = 4) -> Student:
+    student = build_student(architecture, feature_width, WIDTH, CLASSES, seed)
+    student.mean_square.fill_(1.7)
+    return student
+
+
+@pytest.fixture(params=sorted(ARCHITECTURES))
+def student(request: pytest.FixtureRequest) -> Student:
+    return built(request.param)
+
+
+@pytest.fixture
+def adjacency() -> Tensor:
+    weights = random_adjacency(NODES, seed=2)
+    weights[3] = 0
+    return weights
+
+
+class TestContract:
+    def test_is_listed_under_its_own_name(self, student: Student) -> None:
+        assert ARCHITECTURES[student.architecture] is type(student)
+
+    def test_shapes(self, student: Student, adjacency: Tensor) -> None:
+        logits, embedding = embed(student, features(), block_of(adjacency))
+        assert logits.shape == (NODES, CLASSES)
+        assert embedding.shape == (NODES, WIDTH)
+        assert len(student.layer_widths) == student.num_layers + 1
+        assert student.layer_widths[-1] == WIDTH
+
+    def test_any_rows_layer_by_layer_equal_the_forward_pass(self, student: Student, adjacency: Tensor) -> None:
+        logits, embedding = embed(student, features(), block_of(adjacency))
+        with torch.no_grad():
+            layer = student.encode(student.scale(features()))
+            assert layer.shape == (NODES, student.layer_widths[0])
+            for number in range(1, student.num_layers + 1):
+                above = torch.full((NODES, student.layer_widths[number]), torch.nan)
+                for rows in ([7, 0, 3], [8], [6, 5, 4, 2, 1]):
+                    above[rows] = student.layer(number, layer, block_of(adjacency, rows))
+                layer = above
+            torch.testing.assert_close(layer, embedding)
+            torch.testing.assert_close(student.classify(layer), logits)
+
+    def test_features_of_any_unit_are_brought_to_one_scale(self, student: Student, adjacency: Tensor) -> None:
+        before, _ = embed(student, features(), block_of(adjacency))
+        student.mean_square *= 1000.0**2
+        after, _ = embed(student, 1000 * features(), block_of(adjacency))
+        torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
+
+    def test_does_not_depend_on_the_order_of_the_nodes(self, student: Student, adjacency: Tensor) -> None:
+        logits, _ = embed(student, features(), block_of(adjacency))
+        order = torch.randperm(NODES, generator=torch.Generator().manual_seed(8))
+        permuted, _ = embed(student, features()[order], block_of(adjacency[order][:, order]))
+        torch.testing.assert_close(permuted, logits[order])
+
+    def test_an_edge_of_weight_two_is_two_edges(self, student: Student) -> None:
+        def block(sources: list[int], weight: list[float]) -> Block:
+            return Block(
+                targets=torch.tensor([0]),
+                sources=torch.tensor(sources),
+                offsets=torch.tensor([0, len(sources)]),
+                weight=torch.tensor(weight),
+                target_degree=torch.tensor([4.0]),
+                source_degree=torch.tensor([1.0 + source for source in sources]),
+            )
+
+        with torch.no_grad():
+            for number in range(1, student.num_layers + 1):
+                rows = torch.randn(3, student.layer_widths[number - 1], generator=torch.Generator().manual_seed(6))
+                twice = student.layer(number, rows, block([1, 1, 2], [1.0, 1.0, 1.0]))
+                doubled = student.layer(number, rows, block([1, 2], [2.0, 1.0]))
+                torch.testing.assert_close(twice, doubled)
+
+    def test_the_weight_of_an_edge_matters(self, student: Student, adjacency: Tensor) -> None:
+        logits, _ = embed(student, features(), block_of(adjacency))
+        target, source = adjacency.nonzero()[0]
+        adjacency[target, source] *= 5
+        changed, _ = embed(student, features(), block_of(adjacency))
+        assert not torch.allclose(changed[target], logits[target])
+
+    def test_a_node_without_edges_hears_itself_alone(self, student: Student, adjacency: Tensor) -> None:
+        logits, _ = embed(student, features(), block_of(adjacency))
+        alone, _ = embed(student, features(), block_of(torch.zeros(NODES, NODES)))
+        assert alone.isfinite().all()
+        torch.testing.assert_close(alone[3], logits[3])
+        assert not torch.allclose(alone[0], alone[1])
+
+    def test_a_graph_without_features_is_fine(self, student: Student, adjacency: Tensor) -> None:
+        bare = built(student.architecture, feature_width=0)
+        logits, _ = embed(bare, torch.zeros(NODES, 1), block_of(adjacency))
+        assert logits.shape == (NODES, CLASSES)
+        assert logits.isfinite().all()
+
+    def test_no_targets_are_fine(self, student: Student, adjacency: Tensor) -> None:
+        with torch.no_grad():
+            rows = student.layer(1, student.encode(features()), block_of(adjacency, []))
+        assert rows.shape == (0, student.layer_widths[1])
+
+    def test_features_reach_as_far_as_there_are_layers(self, student: Student) -> None:
+        # A path 0 -> 1 -> 2 -> 3: two hops lead from 1 to 3, three from 0.
+        path = torch.zeros(4, 4)
+        path[[1, 2, 3], [0, 1, 2]] = 1
+        x = features()[:4].requires_grad_()
+        logits, _ = student(x, [block_of(path)] * student.num_layers)
+        logits[3].square().sum().backward()
+        assert x.grad is not None
+        assert (x.grad.abs().sum(dim=1) > 0).tolist() == [False, True, True, True]
+
+    def test_says_whether_it_depends_on_degrees(self, student: Student, adjacency: Tensor) -> None:
+        block = block_of(adjacency)
+        logits, _ = embed(student, features(), block)
+        for field in ("source_degree", "target_degree"):
+            other = dataclasses.replace(block, **{field: 3 * getattr(block, field)})
+            changed, _ = embed(student, features(), other)
+            assert torch.equal(changed, logits) != student.uses_degree
+
+    def test_every_parameter_learns(self, student: Student, adjacency: Tensor) -> None:
+        logits, _ = student(features(), [block_of(adjacency)] * student.num_layers)
+        F.cross_entropy(logits, torch.arange(NODES) % CLASSES).backward()
+        still = [name for name, value in student.named_parameters() if value.grad is None or not value.grad.any()]
+        assert still == []
+
+    def test_its_state_holds_everything(self, student: Student, adjacency: Tensor) -> None:
+        student.advance()
+        logits, _ = embed(student, features(), block_of(adjacency))
+        other = build_student(student.architecture, FEATURES, WIDTH, CLASSES, seed=99)
+        assert not torch.allclose(embed(other, features(), block_of(adjacency))[0], logits)
+        other.load_state_dict(student.state_dict())
+        assert torch.equal(embed(other, features(), block_of(adjacency))[0], logits)
+
+    def test_the_seed_decides_its_weights_and_nothing_else_is_touched(self, student: Student) -> None:
+        before = torch.random.get_rng_state()
+        first, again, other = (built(student.architecture, seed=seed).state_dict() for seed in (4, 4, 5))
+        assert torch.equal(torch.random.get_rng_state(), before)
+        assert all(torch.equal(first[name], again[name]) for name in first)
+        assert not torch.equal(first["head.weight"], other["head.weight"])
+
+    def test_a_step_of_time_changes_only_those_with_a_memory(self, student: Student, adjacency: Tensor) -> None:
+        logits, _ = embed(student, features(), block_of(adjacency))
+        student.advance()
+        after, _ = embed(student, features(), block_of(adjacency))
+        assert torch.equal(after, logits) != (student.architecture == "evolvegcn")
+
+
+def scaled(student: Student) -> Tensor:
+    return features() / student.mean_square.sqrt()
+
+
+def test_gcn_is_the_dense_formula(adjacency: Tensor) -> None:
+    student = built("gcn")
+    assert isinstance(student, GCN)
+    matrix = symmetric(adjacency)
+    with torch.no_grad():
+        expected = student.head(matrix @ torch.relu(matrix @ student.encoder(scaled(student))))
+    torch.testing.assert_close(embed(student, features(), block_of(adjacency))[0], expected)
+
+
+def test_sage_is_the_dense_formula(adjacency: Tensor) -> None:
+    student = built("sage")
+    assert isinstance(student, SAGE)
+    mean = row_mean(adjacency)
+    with torch.no_grad():
+        own, neighbour = student.encoder.weight.split(WIDTH)
+        bias, neighbour_bias = student.encoder.bias.split(WIDTH)
+        x = scaled(student)
+        hidden = torch.relu(x @ own.T + bias + mean @ (x @ neighbour.T + neighbour_bias))
+        expected = student.head(torch.relu(student.second(torch.cat([hidden, mean @ hidden], dim=1))))
+    torch.testing.assert_close(embed(student, features(), block_of(adjacency))[0], expected)
+
+
+def dense_attention(rows: Tensor, source: Tensor, target: Tensor, adjacency: Tensor) -> Tensor:
+    """Equations 1 to 4 of the paper, one head after the other; the node itself is a neighbour of weight 1."""
+    looped = adjacency + torch.eye(len(adjacency))
+    heads = []
+    for own, to, by in zip(rows.chunk(len(source), dim=1), target, source, strict=True):
+        score = F.leaky_relu((own @ to)[:, None] + (own @ by)[None, :], 0.2)
+        factor = looped * score.exp()
+        heads.append((factor / factor.sum(dim=1, keepdim=True)) @ own)
+    return torch.cat(heads, dim=1)
+
+
+def test_gat_is_dense_attention_with_self_loops(adjacency: Tensor) -> None:
+    student = built("gat")
+    assert isinstance(student, GAT)
+    first, second = student.first, student.second
+    with torch.no_grad():
+        rows = student.encoder(scaled(student))
+        rows = student.between(F.elu(dense_attention(rows, first.source, first.target, adjacency)))
+        expected = student.head(F.elu(dense_attention(rows, second.source, second.target, adjacency)))
+    torch.testing.assert_close(embed(student, features(), block_of(adjacency))[0], expected)
+
+
+def test_gat_refuses_a_width_its_heads_cannot_share() -> None:
+    with pytest.raises(ValueError, match="width 6 is not a multiple of GAT's 4 heads"):
+        build_student("gat", FEATURES, 6, CLASSES, 0)
+
+
+class TestEvolveGCN:
+    def weights(self, student: EvolveGCN) -> list[Tensor]:
+        """``W_1(t)`` and ``W_2(t)``: row i of one is what its layer makes of the i-th unit vector."""
+        unit = block_of(torch.zeros(WIDTH, WIDTH))
+        with torch.no_grad():
+            return [
+                student.layer(number, torch.eye(WIDTH), unit) - student.layer(number, -torch.eye(WIDTH), unit)
+                for number in (1, 2)
+            ]
+
+    def test_is_the_dense_formula(self, adjacency: Tensor) -> None:
+        student = built("evolvegcn")
+        assert isinstance(student, EvolveGCN)
+        matrix, (first, second) = symmetric(adjacency), self.weights(student)
+        with torch.no_grad():
+            rows = torch.relu(student.encoder(scaled(student)))
+            expected = student.head(torch.relu(matrix @ torch.relu(matrix @ rows @ first) @ second))
+        torch.testing.assert_close(embed(student, features(), block_of(adjacency))[0], expected)
+
+    def test_a_step_of_time_passes_the_weights_through_the_recurrent_network(self) -> None:
+        student = built("evolvegcn")
+        assert isinstance(student, EvolveGCN)
+        for _ in range(3):
+            before = self.weights(student)
+            student.advance()
+            for weight, cell, after in zip(before, student.cells, self.weights(student), strict=True):
+                with torch.no_grad():
+                    _, expected = cell.recurrent_layer(weight[None], weight[None])  # type: ignore[operator]
+                torch.testing.assert_close(after, expected[0], rtol=1e-4, atol=1e-5)
+                assert not torch.allclose(after, weight)
+
+    def test_between_two_steps_the_weights_stay(self, adjacency: Tensor) -> None:
+        student = built("evolvegcn")
+        student.advance()
+        past = student.state_dict()["past"].clone()
+        first, _ = embed(student, features(), block_of(adjacency))
+        second, _ = embed(student, features(), block_of(adjacency))
+        assert torch.equal(first, second)
+        assert torch.equal(student.state_dict()["past"], past)

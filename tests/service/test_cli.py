@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+import redis
+from typer.testing import CliRunner
+
+from service.cli import app
+from service.data_dir import locked
+from service.keys import Keys
+from service.predictions import PredictionWriter
+from tests.redis_server import RedisServer
+from tests.service.api.serving import serving
+from tests.service.publications import publication, worker_status
+
+EVENTS = '{"op": "upsert_node", "id": "n", "x": [1.0]}\n{"op": "label", "id": "n", "label": "a"}\n'
+
+
+@pytest.fixture
+def runner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
+    """Runs commands in a directory of their own, without settings from outside."""
+    for name in [name for name in os.environ if name.startswith("OLAD_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return CliRunner(env={"COLUMNS": "120"})
+
+
+@pytest.fixture
+def url(redis_server: RedisServer, graph: str) -> Iterator[str]:
+    with serving(redis_server.url, graph) as client:
+        yield str(client.base_url)
+
+
+@pytest.fixture
+def writer(redis_client: redis.Redis, keys: Keys) -> PredictionWriter:
+    writer = PredictionWriter(redis_client, keys)
+    writer.start()
+    return writer
+
+
+def test_every_command_explains_itself(runner: CliRunner) -> None:
+    listed = runner.invoke(app, ["--help"])
+    for command in ("up", "api", "worker", "replay", "status", "demo"):
+        assert command in listed.output
+        assert runner.invoke(app, [command, "--help"]).exit_code == 0
+
+
+@pytest.mark.parametrize("command", [["status"], ["replay", "digits"], ["up"], ["api"], ["worker"], ["demo"]])
+def test_a_wrong_setting_is_named(runner: CliRunner, command: list[str]) -> None:
+    result = runner.invoke(app, command, env={"OLAD_PORT": "many"})
+    assert result.exit_code == 2
+    assert "OLAD_PORT" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_source_that_is_not_there_is_one_clear_line(runner: CliRunner) -> None:
+    result = runner.invoke(app, ["replay", "nowhere.npz"])
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: nowhere.npz: no such file, and no dataset of this name; the names are digits, ")
+
+
+def test_a_service_that_is_not_there_is_named(runner: CliRunner) -> None:
+    result = runner.invoke(app, ["status", "--url", "http://127.0.0.1:9"])
+    assert result.exit_code == 1
+    assert "no answer from http://127.0.0.1:9" in result.stderr
+
+
+def test_a_line_that_is_no_event_is_named(runner: CliRunner, url: str, tmp_path: Path) -> None:
+    (tmp_path / "events.ndjson").write_text(EVENTS.replace("label", "lable", 1))
+    result = runner.invoke(app, ["replay", "events.ndjson", "--url", url])
+    assert result.exit_code == 1
+    assert "events.ndjson, line 2" in result.stderr
+
+
+def test_replay_reports_for_people_and_machines_and_resumes(
+    runner: CliRunner, url: str, writer: PredictionWriter, tmp_path: Path
+) -> None:
+    (tmp_path / "events.ndjson").write_text(EVENTS)
+    # Served before, as by a worker that is ahead of everything.
+    writer.publish(publication("9999999999999-0", {"n": (0.9, 0.1)}))
+    result = runner.invoke(app, ["replay", "events.ndjson", "--url", url, "--json"])
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert (report["arrivals"], report["events"], report["accuracy"], report["complete"]) == (1, 2, 1.0, True)
+    again = runner.invoke(app, ["replay", "events.ndjson", "--url", url])
+    assert "All of it had been sent before" in again.output
+    assert "100.0 %" in again.output
+    fresh = runner.invoke(app, ["replay", "events.ndjson", "--url", url, "--json", "--fresh"])
+    assert json.loads(fresh.stdout)["events"] == 2
+    assert httpx.get(f"{url}/status", trust_env=False).json()["log"]["appended_events"] == 4
+
+
+def test_replay_reads_standard_input(runner: CliRunner, url: str, writer: PredictionWriter) -> None:
+    writer.publish(publication("9999999999999-0", {"n": (0.1, 0.9)}))
+    result = runner.invoke(app, ["replay", "-", "--url", url, "--json"], input=EVENTS)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["accuracy"] == 0.0
+
+
+def test_status_shows_what_there_is_from_the_beginning_on(
+    runner: CliRunner, url: str, writer: PredictionWriter
+) -> None:
+    before = runner.invoke(app, ["status", "--url", url])
+    assert before.exit_code == 0, before.stderr
+    assert "has never reported" in before.output
+    writer.write_status(worker_status(missing=("two classes with labels",), checkpoint_at=1.0), b"")
+    after = runner.invoke(app, ["status", "--url", url])
+    for text in ("two classes with labels", "sage", "1,234", "60.0 %", "since version 1", "no heartbeat"):
+        assert text in after.output
+    as_json = json.loads(runner.invoke(app, ["status", "--url", url, "--json"]).stdout)
+    assert as_json["status"]["worker"]["graph"]["nodes"] == 2
+    assert as_json["students"][0]["name"] == "sage"
+
+
+def test_a_taken_port_is_named(runner: CliRunner) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        result = runner.invoke(app, ["up", "--port", str(port)])
+    assert result.exit_code == 1
+    assert f"port {port}" in result.stderr
+    assert "--port" in result.stderr
+
+
+def test_a_data_directory_in_use_is_named(runner: CliRunner, tmp_path: Path) -> None:
+    with locked(tmp_path / "data"):
+        result = runner.invoke(app, ["up", "--port", "0", "--data-dir", "data"])
+    assert result.exit_code == 1
+    assert "data is in use by another running stack" in result.stderr
+
+
+def test_a_redis_that_cannot_be_reached_is_named(runner: CliRunner) -> None:
+    result = runner.invoke(app, ["up", "--port", "0", "--redis-url", "redis://127.0.0.1:9/0"])
+    assert result.exit_code == 1
+    assert "--redis-url cannot be used" in result.stderr
+
+
+def test_the_api_process_serves_an_inherited_socket_and_ends_on_sigterm(
+    redis_server: RedisServer, graph: str, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        descriptor = listener.fileno()
+        process = psutil.Popen(
+            [sys.executable, "-m", "service.cli", "api", "--fd", str(descriptor)],
+            env=os.environ | {"OLAD_REDIS_URL": redis_server.url, "OLAD_GRAPH": graph, "OLAD_LOG_FORMAT": "json"},
+            pass_fds=[descriptor],
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+        )
+        live = httpx.get(f"http://127.0.0.1:{listener.getsockname()[1]}/health/live", timeout=60, trust_env=False)
+        assert live.json() == {"live": True}
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=60)
+    assert process.returncode in {0, -signal.SIGTERM}
+    assert "Application shutdown complete" in [json.loads(line)["event"].rstrip(".") for line in log.splitlines()]

@@ -1,0 +1,194 @@
+"""The whole service as real processes, driven as its users drive it: the README's commands, crashes, stops."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from olad_core.datasets.digits import digits_graph
+from service.status import WorkerStatus
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+NODES = 300
+pytestmark = pytest.mark.timeout(600)
+
+
+class Up:
+    """A running ``olad up`` and what it started."""
+
+    def __init__(self, process: psutil.Popen, url: str) -> None:
+        self.process = process
+        self.url = url
+        self.children = process.children(recursive=True)
+        self.http = httpx.Client(base_url=url, timeout=60, trust_env=False)
+
+    def child(self, name: str) -> psutil.Process:
+        return next(child for child in self.process.children() if name in child.cmdline())
+
+    def worker(self) -> WorkerStatus:
+        """Its report; the first one comes a moment after its first heartbeat."""
+        _wait_for(lambda: self.http.get("/status").json()["worker"])
+        return WorkerStatus.model_validate(self.http.get("/status").json()["worker"])
+
+    def end(self, how: signal.Signals) -> None:
+        self.children += [child for child in self.process.children(recursive=True) if child not in self.children]
+        self.process.send_signal(how)
+        self.process.wait()
+        psutil.wait_procs(self.children, timeout=60)
+
+    def left_over(self) -> list[psutil.Process]:
+        return [child for child in self.children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+
+
+def _environment(**more: str) -> dict[str, str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("OLAD_")}
+    # Small steps, so that a first model is there soon.
+    quick = {"OLAD_WARMUP_STEPS": "5", "OLAD_PUBLISH_STEPS": "10", "OLAD_CHECKPOINT_INTERVAL_S": "1"}
+    return clean | quick | {"PYTHONUNBUFFERED": "1", "NO_PROXY": "*", "COLUMNS": "120"} | more
+
+
+@contextlib.contextmanager
+def _up(data_dir: Path) -> Iterator[Up]:
+    log = data_dir.with_suffix(".log")
+    with log.open("wb") as output:
+        process = psutil.Popen(
+            [BIN / "olad", "up", "--port", "0", "--data-dir", str(data_dir)],
+            env=_environment(),
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        _wait_for(lambda: process.poll() is not None or "Ctrl-C" in log.read_text())
+        found = re.search(r"Dashboard +(\S+)/\n", log.read_text())
+        assert found is not None, log.read_text()
+        up = Up(process, found[1])
+        with up.http:
+            yield up
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(condition: Callable[[], object]) -> None:
+    """Until it holds; the test's own time limit ends a wait for what never comes."""
+    while not condition():
+        time.sleep(0.05)
+
+
+def _replay(up: Up, folder: Path, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [BIN / "olad", "replay", "digits", "--limit", str(NODES), "--json", *options],
+        env=_environment(OLAD_PORT=up.url.rsplit(":", 1)[1], OLAD_DATA_DIR=str(folder)),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _expected_edges() -> int:
+    arrivals = itertools.islice(digits_graph().arrivals(), NODES)
+    return sum(len(arrival.events) - 1 for arrival in arrivals)
+
+
+def test_the_readme_s_commands_and_examples_work(tmp_path: Path) -> None:
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert sum("curl" in block for block in blocks) >= 3
+    answers = []
+    with _up(tmp_path / "data") as up:
+        port = up.url.rsplit(":", 1)[1]
+        with _replay(up, tmp_path / "replay", "--label-delay", "20") as replay:
+            replay.communicate()
+        assert replay.returncode == 0
+        _wait_for(lambda: up.http.get("/health/ready").is_success)
+        for block in blocks:
+            if block.startswith("make "):
+                subprocess.run(["make", "-n", *block.split()[1:]], check=True, cwd=ROOT, capture_output=True)
+                continue
+            if block.strip() == ".venv/bin/olad up":
+                continue  # It is what runs here.
+            script = block.replace("localhost:8000", f"127.0.0.1:{port}").replace(".venv/bin/", f"{BIN}/")
+            ran = subprocess.run(
+                ["bash", "-euc", 'curl() { command curl --fail-with-body "$@"; }\n' + script],
+                check=False,
+                env=_environment(OLAD_PORT=port),
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+            )
+            assert ran.returncode == 0, (block, ran.stdout, ran.stderr)
+            answers.append(ran.stdout)
+        up.end(signal.SIGTERM)
+        assert up.left_over() == []
+    one, accepted, several, _ = answers
+    assert json.loads(one)["label"] in set("0123456789")
+    assert json.loads(accepted)["accepted"] == 3
+    assert [answer["label"] is None for answer in json.loads(several)["predictions"]] == [False, False, True]
+
+
+def test_nothing_is_lost_or_applied_twice_when_processes_are_killed(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    with _up(data_dir) as up:
+        with _replay(up, tmp_path / "replay", "--rate", "150", "--label-delay", "20") as replay:
+            _wait_for(lambda: up.worker().graph.nodes > NODES // 4)
+            first = up.child("worker")
+            first.kill()
+            _wait_for(lambda: up.child("api").is_running() and up.http.get("/health/live").is_success)
+            report = json.loads(replay.communicate()[0])
+        assert replay.returncode == 0
+        assert report["complete"]
+        assert report["arrivals"] == NODES
+        assert not first.is_running()
+        _wait_for(lambda: up.worker().position == report["position"])
+        before = up.worker()
+        assert (before.graph.nodes, before.graph.edges) == (NODES, _expected_edges())
+        assert before.graph.labelled == NODES - 20
+        assert before.applied_events == report["events"] == up.http.get("/status").json()["log"]["appended_events"]
+        assert before.rejected_events == 0
+        up.end(signal.SIGINT)
+        assert up.process.returncode == 0
+        assert up.left_over() == []
+
+    with _up(data_dir) as up:
+        _wait_for(lambda: up.http.get("/health/ready").is_success)
+        after = up.worker()
+        assert (after.position, after.applied_events, after.graph) == (
+            before.position,
+            before.applied_events,
+            before.graph,
+        )
+        if sys.platform == "linux":
+            up.end(signal.SIGKILL)
+            assert up.left_over() == []
+
+
+def test_make_demo_runs_by_itself_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    venv = BIN.parent
+    arguments = f"--exit --limit {NODES} --rate 300 --port 0 --data-dir {tmp_path / 'demo'}"
+    ran = subprocess.run(
+        ["make", "--old-file", f"{venv}/.ready", "demo", f"VENV={venv}", f"ARGS={arguments}"],
+        check=False,
+        cwd=ROOT,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "curl -s http://127.0.0.1:" in ran.stdout
+    assert f"{NODES} nodes arrived" in ran.stdout
+    assert "prequential accuracy of what was served" in ran.stdout
+    lines = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+    assert [line for line in lines if str(tmp_path) in " ".join(line)] == []
