@@ -22,15 +22,16 @@ class Dropout:
     def __init__(self, entries: float, columns: float, seed: int, device: torch.device) -> None:
         self._entries = entries
         self._columns = columns
+        self._device = device
         self._generator = torch.Generator(device).manual_seed(seed)
 
     def entries(self, rows: Tensor) -> Tensor:
         """Hidden rows ``[n, d]`` with some entries zero and the others scaled up."""
-        return rows * self._mask(rows.shape, self._entries, rows) if self._entries else rows
+        return rows * self._mask(rows.shape, self._entries) if self._entries else rows
 
-    def columns(self, x: Tensor) -> Tensor:
-        """Features ``[n, F]`` with some columns zero and the others scaled up."""
-        return x * self._mask((x.shape[1],), self._columns, x) if self._columns else x
+    def columns(self, width: int) -> Tensor | None:
+        """A factor ``[width]`` of the features: some columns zero, the others scaled up; None where none is dropped."""
+        return self._mask((width,), self._columns) if self._columns else None
 
     def state(self) -> Tensor:
         """The random state, for a checkpoint."""
@@ -40,6 +41,6 @@ class Dropout:
         """Take over a :meth:`state`."""
         self._generator.set_state(state)
 
-    def _mask(self, shape: tuple[int, ...], share: float, like: Tensor) -> Tensor:
-        kept = torch.rand(shape, generator=self._generator, device=like.device) >= share
-        return kept.to(like.dtype) / (1 - share)
+    def _mask(self, shape: tuple[int, ...], share: float) -> Tensor:
+        kept = torch.rand(shape, generator=self._generator, device=self._device) >= share
+        return kept.to(torch.float32) / (1 - share)

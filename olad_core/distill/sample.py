@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from olad_core.graph import DynamicGraph, Neighbours
+from olad_core.graph.features import Entries, gather
 from olad_core.students.block import Block
+from olad_core.students.sparse import Features, SparseRows
 
 Rows = npt.NDArray[np.int64]
 
@@ -21,11 +23,11 @@ class Sample:
     """Features and blocks that lead to the embeddings of the seeds.
 
     Attributes:
-        x: float32 ``[S, F]``, features of the outermost rows.
+        x: ``[S, F]``, features of the outermost rows.
         blocks: one for each layer, first layer first; the last one's targets are the seeds.
     """
 
-    x: Tensor
+    x: Features
     blocks: tuple[Block, ...]
 
     def among_seeds(self) -> Block:
@@ -96,8 +98,18 @@ def _float32(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     return np.minimum(values, np.finfo(np.float32).max).astype(np.float32)
 
 
-def features(graph: DynamicGraph, rows: Rows, width: int, device: torch.device) -> Tensor:
+def features(graph: DynamicGraph, rows: Rows, width: int, device: torch.device) -> Features:
     """Features ``[n, width]`` of graph rows; one column of zeros for students that know of none (width 0)."""
     if width == 0:
         return torch.zeros(len(rows), 1, device=device)
-    return torch.from_numpy(graph.features[rows]).to(device)
+    found = gather(graph.features, rows)
+    if not isinstance(found, Entries):
+        return torch.from_numpy(found).to(device)
+    entries = Block(
+        targets=torch.arange(len(rows), device=device),
+        sources=torch.from_numpy(found.column).to(device),
+        offsets=torch.from_numpy(found.indptr).to(device),
+        weight=torch.from_numpy(found.value).to(device),
+        in_weight=torch.zeros(width, device=device),
+    )
+    return SparseRows(width, entries)

@@ -226,7 +226,7 @@ class Embedding:
     def _rows(self, graph: DynamicGraph, layer: int, rows: Rows) -> Tensor:
         student = self.student
         if layer == 0:
-            return student.encode(student.scale(features(graph, rows, student.feature_width, self._device)))
+            return student.encode(features(graph, rows, student.feature_width, self._device), student.scale)
         if isinstance(student, LinearStudent):
             index = self._index(rows)
             own, weights = self._layers[layer - 1][index], self._in_weight[index]

@@ -8,6 +8,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from olad_core.students.sort import by_source
+
 
 @dataclass(frozen=True)
 class Block:
@@ -45,9 +47,7 @@ class Block:
     def transposed(self, num_sources: int) -> tuple[Tensor, Tensor]:
         """The edges sorted by source: their order ``[E]`` and where each source's begin ``[S + 1]``."""
         if num_sources not in self._transposed:
-            order = torch.argsort(self.sources, stable=True)
-            counts = torch.bincount(self.sources, minlength=num_sources)
-            self._transposed[num_sources] = order, torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+            self._transposed[num_sources] = by_source(self.sources, num_sources)
         return self._transposed[num_sources]
 
     @cached_property

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from olad_core.students.aggregate import aggregate, segment_softmax
 from olad_core.students.block import Block
+from olad_core.students.sparse import Encoder, Features
 from olad_core.students.student import Student, linear
 
 
@@ -67,7 +68,7 @@ class GAT(Student):
         super().__init__(feature_width, width, class_capacity)
         if width % self.heads:
             raise ValueError(f"width {width} is not a multiple of GAT's {self.heads} heads")
-        self.encoder = linear(feature_width, width)
+        self.encoder = Encoder(feature_width, width)
         self.first = Attention(width, self.heads)
         self.between = linear(width, width)
         self.second = Attention(width, 1)
@@ -78,8 +79,8 @@ class GAT(Student):
         return (self.width,) * 3
 
     @override
-    def encode(self, x: Tensor) -> Tensor:
-        encoded: Tensor = self.encoder(x)
+    def encode(self, x: Features, factor: Tensor) -> Tensor:
+        encoded: Tensor = self.encoder(x, factor)
         return encoded
 
     @override

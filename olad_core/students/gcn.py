@@ -9,7 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from olad_core.students.linear import LinearStudent
-from olad_core.students.student import linear
+from olad_core.students.sparse import Encoder, Features
 
 
 class Convolution(LinearStudent):
@@ -39,7 +39,7 @@ class GCN(Convolution):
 
     def __init__(self, feature_width: int, width: int, class_capacity: int) -> None:
         super().__init__(feature_width, width, class_capacity)
-        self.encoder = linear(feature_width, width)
+        self.encoder = Encoder(feature_width, width)
 
     @property
     @override
@@ -47,8 +47,8 @@ class GCN(Convolution):
         return (self.width,) * 3
 
     @override
-    def encode(self, x: Tensor) -> Tensor:
-        encoded: Tensor = self.encoder(x)
+    def encode(self, x: Features, factor: Tensor) -> Tensor:
+        encoded: Tensor = self.encoder(x, factor)
         return encoded
 
     @override

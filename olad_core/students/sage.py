@@ -9,6 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from olad_core.students.linear import LinearStudent
+from olad_core.students.sparse import Encoder, Features
 from olad_core.students.student import linear
 
 LEAST_WEIGHT = 1e-30
@@ -27,7 +28,7 @@ class SAGE(LinearStudent):
 
     def __init__(self, feature_width: int, width: int, class_capacity: int) -> None:
         super().__init__(feature_width, width, class_capacity)
-        self.encoder = linear(feature_width, 2 * width)
+        self.encoder = Encoder(feature_width, 2 * width)
         self.second = linear(2 * width, width)
 
     @property
@@ -41,8 +42,8 @@ class SAGE(LinearStudent):
         return self.width, self.width
 
     @override
-    def encode(self, x: Tensor) -> Tensor:
-        encoded: Tensor = self.encoder(x)
+    def encode(self, x: Features, factor: Tensor) -> Tensor:
+        encoded: Tensor = self.encoder(x, factor)
         return encoded
 
     @override

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from olad_core.students.block import Block
+from olad_core.students.sparse import Features
 
 Drop: TypeAlias = Callable[[Tensor], Tensor]
 """Sets some entries of a tensor to zero and scales up the others."""
@@ -43,8 +44,13 @@ class Student(nn.Module, ABC):
         self.register_buffer("mean_square", torch.ones(()))
 
     @abstractmethod
-    def encode(self, x: Tensor) -> Tensor:
-        """Layer 0 of ``[N, F]`` scaled features: ``[N, layer_widths[0]]``."""
+    def encode(self, x: Features, factor: Tensor) -> Tensor:
+        """Layer 0 of ``[N, F]`` features: ``[N, layer_widths[0]]``.
+
+        Args:
+            x: features.
+            factor: what each column is multiplied by, ``[F]``, or one number for all.
+        """
 
     @abstractmethod
     def layer(self, number: int, source: Tensor, block: Block) -> Tensor:
@@ -55,18 +61,28 @@ class Student(nn.Module, ABC):
     def layer_widths(self) -> tuple[int, ...]:
         """Widths of layer 0 to layer ``num_layers``; the last is ``width``."""
 
-    def scale(self, x: Tensor) -> Tensor:
-        """Features at the scale the weights were initialised for: a mean square of one."""
-        return x * self.mean_square.rsqrt()
+    @property
+    def scale(self) -> Tensor:
+        """What brings features to the scale the weights were initialised for: a mean square of one."""
+        return self.mean_square.rsqrt()
 
     def classify(self, embedding: Tensor) -> Tensor:
         """Logits ``[N, class_capacity]``."""
         logits: Tensor = self.head(embedding)
         return logits
 
-    def forward(self, x: Tensor, blocks: Sequence[Block], drop: Drop | None = None) -> tuple[Tensor, Tensor]:
-        """Logits and embeddings of the last block's targets; in training, ``drop`` is applied to each layer's input."""
-        rows = self.encode(self.scale(x))
+    def forward(
+        self, x: Features, blocks: Sequence[Block], kept: Tensor | None = None, drop: Drop | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Logits and embeddings of the last block's targets.
+
+        Args:
+            x: features of the first block's sources.
+            blocks: one for each layer.
+            kept: in training, a factor ``[F]`` of the features.
+            drop: in training, applied to each layer's input.
+        """
+        rows = self.encode(x, self.scale if kept is None else self.scale * kept)
         for number, block in enumerate(blocks, start=1):
             rows = self.layer(number, rows if drop is None else drop(rows), block)
         return self.classify(rows), rows
@@ -75,10 +91,9 @@ class Student(nn.Module, ABC):
         """One step of the student's own time; students without memory do nothing."""
 
 
-def linear(source: int, target: int, *, bias: bool = True) -> nn.Linear:
-    """A linear map with Glorot weights; a graph without features gets one column that is always zero."""
-    layer = nn.Linear(max(source, 1), target, bias=bias)
+def linear(source: int, target: int) -> nn.Linear:
+    """A linear map with Glorot weights."""
+    layer = nn.Linear(source, target)
     nn.init.xavier_uniform_(layer.weight)
-    if bias:
-        nn.init.zeros_(layer.bias)
+    nn.init.zeros_(layer.bias)
     return layer

@@ -1,0 +1,61 @@
+"""Feature rows in the form that is cheaper to compute with: dense, or the non-zero entries."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.graph.compiled import compiled
+
+Int64s = npt.NDArray[np.int64]
+Float32s = npt.NDArray[np.float32]
+
+SPARSEST = 0.05
+"""Rows with a smaller share of non-zero entries are taken as sparse; above it a dense product is faster."""
+
+
+class Entries(NamedTuple):
+    """Non-zero entries of n rows, one row after the other.
+
+    Attributes:
+        indptr: int64 ``[n + 1]``; those of the i-th row stand at ``indptr[i] : indptr[i + 1]``.
+        column: int64.
+        value: float32.
+    """
+
+    indptr: Int64s
+    column: Int64s
+    value: Float32s
+
+
+def gather(features: Float32s, rows: Int64s) -> Float32s | Entries:
+    """Rows of ``features``; as entries where nearly all of them are zero."""
+    indptr = np.zeros(len(rows) + 1, np.int64)
+    _count(features, rows, indptr)
+    if indptr[-1] >= SPARSEST * len(rows) * features.shape[1]:
+        return features[rows]
+    found = Entries(indptr, np.empty(indptr[-1], np.int64), np.empty(indptr[-1], np.float32))
+    _fill(features, rows, found)
+    return found
+
+
+@compiled
+def _count(features: Float32s, rows: Int64s, indptr: Int64s) -> None:
+    for at in range(rows.size):
+        count = 0
+        for column in range(features.shape[1]):
+            count += features[rows[at], column] != 0
+        indptr[at + 1] = indptr[at] + count
+
+
+@compiled
+def _fill(features: Float32s, rows: Int64s, found: Entries) -> None:
+    for at in range(rows.size):
+        place = found.indptr[at]
+        for column in range(features.shape[1]):
+            if features[rows[at], column] != 0:
+                found.column[place] = column
+                found.value[place] = features[rows[at], column]
+                place += 1

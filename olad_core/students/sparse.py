@@ -1,0 +1,66 @@
+"""Feature vectors that are mostly zero, as they go into a student."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from olad_core.students.aggregate import aggregate
+from olad_core.students.block import Block
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """The non-zero entries of ``[N, F]`` features.
+
+    Attributes:
+        width: F.
+        entries: the entries as edges from columns to rows, the values being their weights.
+    """
+
+    width: int
+    entries: Block
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(N, F)``."""
+        return self.entries.num_targets, self.width
+
+    def mean_square(self) -> Tensor:
+        """Mean of the squares of all entries, the zeros included."""
+        return self.entries.weight.square().sum() / max(self.shape[0] * self.width, 1)
+
+
+Features = Tensor | SparseRows
+"""Features ``[N, F]``; a graph without features has one column of zeros."""
+
+
+def mean_square(x: Features) -> Tensor:
+    """Mean of the squares of all entries."""
+    return x.mean_square() if isinstance(x, SparseRows) else x.square().mean()
+
+
+class Encoder(nn.Module):
+    """A linear map of features that may be sparse, with Glorot weights.
+
+    Columns are scaled by scaling rows of the weight, which is smaller than the features are.
+
+    Args:
+        feature_width: F; 0 for a graph without features.
+        width: of the result.
+    """
+
+    def __init__(self, feature_width: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(max(feature_width, 1), width))
+        self.bias = nn.Parameter(torch.zeros(width))
+        nn.init.xavier_uniform_(self.weight)
+
+    def forward(self, x: Features, factor: Tensor) -> Tensor:
+        """``x diag(factor) W + b`` for a ``factor`` of ``[F]`` or a single number: ``[N, width]``."""
+        weight = self.weight * (factor.unsqueeze(1) if factor.ndim else factor)
+        if isinstance(x, SparseRows):
+            return aggregate(weight, x.entries.weight, x.entries) + self.bias
+        return torch.addmm(self.bias, x, weight)
