@@ -14,7 +14,9 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -42,6 +44,9 @@ def write_checkpoint(root: Path, tensors: Mapping[str, Tensor], values: Mapping[
 
     Returns:
         The new checkpoint's directory. Names sort in the order of writing.
+
+    Raises:
+        OSError: it could not be written; the earlier ones are still there.
     """
     root.mkdir(parents=True, exist_ok=True)
     for leftover in root.glob(f"{_UNFINISHED}*"):
@@ -50,7 +55,10 @@ def write_checkpoint(root: Path, tensors: Mapping[str, Tensor], values: Mapping[
     number = int(paths[-1].name.removeprefix(_PREFIX)) + 1 if paths else 1
     unfinished = root / f"{_UNFINISHED}{number:012d}"
     unfinished.mkdir()
-    save_file(dict(tensors), unfinished / _TENSORS)
+    try:
+        save_file(dict(tensors), unfinished / _TENSORS)
+    except SafetensorError as error:  # a full disk comes out of it as this
+        raise OSError(f"{unfinished / _TENSORS}: {error}") from error
     (unfinished / _VALUES).write_text(json.dumps(values, indent=1, sort_keys=True))
     manifest = {"format": FORMAT, "sha256": {name: _digest(unfinished / name) for name in (_TENSORS, _VALUES)}}
     (unfinished / _MANIFEST).write_text(json.dumps(manifest, indent=1))
@@ -76,16 +84,15 @@ def read_checkpoint(path: Path) -> Checkpoint:
         BrokenCheckpoint: naming what is wrong with it.
     """
     try:
-        manifest = json.loads((path / _MANIFEST).read_text())
-        if manifest["format"] != FORMAT:
-            raise BrokenCheckpoint(f"{path}: format {manifest['format']}, this release reads format {FORMAT}")
-        for name, digest in manifest["sha256"].items():
-            if _digest(path / name) != digest:
+        manifest = _read_json(path / _MANIFEST)
+        if manifest.get("format") != FORMAT:
+            raise BrokenCheckpoint(f"{path}: format {manifest.get('format')}, this release reads format {FORMAT}")
+        for name in (_TENSORS, _VALUES):
+            if _digest(path / name) != manifest["sha256"][name]:
                 raise BrokenCheckpoint(f"{path / name}: the content does not match its checksum")
-        values = json.loads((path / _VALUES).read_text())
-        return Checkpoint(path, load_file(path / _TENSORS), values)
-    except (OSError, KeyError, json.JSONDecodeError) as error:
-        raise BrokenCheckpoint(f"{path}: {error}") from error
+        return Checkpoint(path, load_file(path / _TENSORS), _read_json(path / _VALUES))
+    except (OSError, KeyError, TypeError) as error:
+        raise BrokenCheckpoint(f"{path}: {type(error).__name__}: {error}") from error
 
 
 def newest_checkpoint(root: Path) -> tuple[Checkpoint | None, list[BrokenCheckpoint]]:
@@ -103,10 +110,20 @@ def oldest_position(root: Path) -> str | None:
     """Position of the oldest kept checkpoint: the log is needed from there on."""
     for path in list_checkpoints(root):
         try:
-            return str(json.loads((path / _VALUES).read_text())["position"])
-        except (OSError, KeyError, json.JSONDecodeError):
+            return str(_read_json(path / _VALUES)["position"])
+        except (OSError, KeyError, BrokenCheckpoint):
             continue
     return None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:  # neither UTF-8 nor JSON have an exception of their own in common
+        raise BrokenCheckpoint(f"{path}: {error}") from error
+    if not isinstance(content, dict):
+        raise BrokenCheckpoint(f"{path}: no JSON object")
+    return content
 
 
 def _digest(path: Path) -> str:

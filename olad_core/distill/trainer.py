@@ -22,8 +22,8 @@ Rows = npt.NDArray[np.int64]
 
 LEAST_SQUARE, MOST_SQUARE = 1e-12, 1e30
 """Between these the mean square of features is followed, so that neither it nor its inverse is infinite."""
-SCALE_GROWTH = 10.0
-"""A step's mean square counts for this many times the one followed so far, at most."""
+OUTLYING = 100.0
+"""A node's mean square counts for this many times the median of all that have features, at most."""
 
 
 @dataclass(frozen=True)
@@ -241,17 +241,18 @@ class Trainer:
     def _observe_scale(self, x: Tensor) -> None:
         """Follow the features' mean square, which brings features of any unit to the scale of the weights.
 
-        Single nodes with enormous features must not shrink those of all others for long.
+        Single nodes with enormous features must not shrink those of all others.
         """
         if self.feature_width == 0:
             return
-        seen = x.square().clamp_max(MOST_SQUARE).mean()
+        squares = x.square().clamp_max(MOST_SQUARE).mean(dim=1)
+        usual = torch.where(squares > 0, squares, torch.nan).nanmedian()
+        seen = torch.minimum(squares, OUTLYING * usual).mean()
         share = max(1 / (self.steps + 1), 0.01)
         for student in self.students:
-            held = student.mean_square
-            followed = torch.minimum(seen, SCALE_GROWTH * held) if self.steps else seen
             # While no node has features there is no scale to follow.
-            held.lerp_(torch.where(seen > 0, followed.clamp_min(LEAST_SQUARE), held), share)
+            followed = torch.where(seen > 0, seen.clamp_min(LEAST_SQUARE), student.mean_square)
+            student.mean_square.lerp_(followed, share)
 
     def _fit_classes(self, classes: int) -> None:
         """Grow the heads when a class beyond their capacity appears; what was learned stays."""

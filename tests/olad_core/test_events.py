@@ -30,8 +30,8 @@ from olad_core.events import (
     json_schema,
 )
 
-NODE = {"op": "upsert_node", "id": "a"}
-EDGE = {"op": "upsert_edge", "src": "a", "dst": "b"}
+NODE: dict[str, object] = {"op": "upsert_node", "id": "a"}
+EDGE: dict[str, object] = {"op": "upsert_edge", "src": "a", "dst": "b"}
 
 
 def body(*events: object) -> bytes:
@@ -194,10 +194,10 @@ def test_an_empty_batch_is_refused(decode: Callable[[bytes], list[Event]]) -> No
 
 
 def test_everything_that_is_wrong_is_named_in_one_answer() -> None:
-    events: list[object] = [NODE | {"id": ""}, EDGE, EDGE | {"weight": 0}, {"op": "label", "id": 1}]
-    assert places_of(body(*events)) == [(0, "id"), (2, "weight"), (3, "label")]
-    events = [NODE | {"x": [1.0]}, NODE | {"x": [1.0, 1e39]}, EDGE | {"weight": 1e39}]
-    assert places_of(body(*events)) == [(1, "x"), (1, "x"), (2, "weight")]
+    malformed = (NODE | {"id": ""}, EDGE, EDGE | {"weight": 0}, {"op": "label", "id": 1})
+    assert places_of(body(*malformed)) == [(0, "id"), (2, "weight"), (3, "label")]
+    impossible = (NODE | {"x": [1.0]}, NODE | {"x": [1.0, 1e39]}, EDGE | {"weight": 1e39})
+    assert places_of(body(*impossible)) == [(1, "x"), (1, "x"), (2, "weight")]
 
 
 def test_problems_are_named_for_the_events_of_a_whole_batch_and_no_more() -> None:

@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import Tensor
+
+from olad_core.distill.replay import Replay, Touched
+from olad_core.distill.trainer import Trainer, TrainerConfig
+from olad_core.events import Event, LabelNode, RemoveNode, UpsertNode
+from olad_core.graph import DynamicGraph
+from olad_core.students import ARCHITECTURES
+from tests.olad_core.streams import FEATURES, two_communities
+
+CPU = torch.device("cpu")
+SMALL = TrainerConfig(
+    width=8,
+    labelled=32,
+    touched=16,
+    fanouts=(4, 4),
+    warmup_steps=0,
+    discriminator_width=8,
+    min_confidence=0.0,
+    hidden_dropout=0.0,
+    feature_dropout=0.0,
+)
+PAIR = replace(SMALL, students=("gcn", "sage"))
+EACH_OTHER = np.array([[0, 1], [1, 0]], np.float32)
+
+
+class Lesson:
+    """A trainer with the graph it learns from, labels and touched rows followed as in the engine."""
+
+    def __init__(self, config: TrainerConfig, events: Sequence[Event] | None = None) -> None:
+        self.graph = DynamicGraph()
+        self.replay = Replay(config.recent_labels)
+        self.touched = Touched(config.recent_touched)
+        self.apply(two_communities() if events is None else events)
+        self.trainer = Trainer(config, self.graph.num_features or 0, len(self.graph.classes), CPU)
+        self.teaching = np.zeros((len(config.students),) * 2, np.float32)
+
+    def apply(self, events: Sequence[Event]) -> None:
+        change = self.graph.apply(events, 0.0)
+        self.replay.add(change.labelled, self.graph)
+        self.touched.add(change.created)
+
+    def step(self) -> dict[str, npt.NDArray[np.float32]]:
+        return self.trainer.step(self.graph, self.replay, self.touched, self.teaching)
+
+    def steps(self, count: int) -> list[npt.NDArray[np.float32]]:
+        return [self.step()["supervised"] for _ in range(count)]
+
+    def learned(self) -> dict[str, Tensor]:
+        """Every weight of the students and the optimizer's moments, but nothing that only watches the features."""
+        tensors, _ = self.trainer.state()
+        kept = ("student/", "student_optimizer/")
+        return {
+            name: value for name, value in tensors.items() if name.startswith(kept) and not name.endswith("mean_square")
+        }
+
+    def accuracy(self) -> npt.NDArray[np.float64]:
+        """Of every student on every labelled node."""
+        rows = np.flatnonzero(self.graph.alive & (self.graph.label >= 0))
+        right = self.trainer.probabilities(self.graph, rows).argmax(axis=2) == self.graph.label[rows]
+        means: npt.NDArray[np.float64] = right.mean(axis=1)
+        return means
+
+
+def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+class TestLearning:
+    @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+    def test_every_student_learns_to_tell_two_communities_apart(self, architecture: str) -> None:
+        lesson = Lesson(replace(SMALL, students=(architecture,)))
+        losses = np.array(lesson.steps(60))[:, 0]
+        assert losses[-5:].mean() < 0.5 * losses[:3].mean()
+        assert lesson.accuracy()[0] > 0.9
+
+    def test_a_group_of_one_has_no_one_to_learn_from(self) -> None:
+        lesson = Lesson(replace(SMALL, students=("gcn",)))
+        lesson.teaching = np.ones((1, 1), np.float32)
+        assert set(lesson.step()) == {"supervised"}
+        assert lesson.trainer.names == ("gcn",)
+
+    def test_all_terms_together_learn_with_dropout_and_time(self) -> None:
+        lesson = Lesson(replace(TrainerConfig(), width=8, fanouts=(4, 4), warmup_steps=20))
+        lesson.teaching = np.full((4, 4), 1 / 3, np.float32) * (1 - np.eye(4, dtype=np.float32))
+        for number in range(100):
+            lesson.step()
+            if number % 20 == 19:
+                lesson.trainer.advance()
+        assert lesson.trainer.steps == 100
+        assert (lesson.accuracy() > 0.85).all()
+
+    def test_a_graph_without_features_is_learned_from(self) -> None:
+        events = [
+            UpsertNode(event.id, label=event.label) for event in two_communities() if isinstance(event, LabelNode)
+        ]
+        lesson = Lesson(replace(SMALL, students=tuple(ARCHITECTURES)), events)
+        assert np.isfinite(lesson.steps(3)).all()
+
+
+class TestTerms:
+    @pytest.mark.parametrize(
+        ("weights", "terms"),
+        [
+            ({}, {"supervised", "global", "discriminator", "local"}),
+            ({"global_weight": 0.0}, {"supervised", "discriminator", "local"}),
+            ({"local_weight": 0.0}, {"supervised", "global"}),
+            ({"global_weight": 0.0, "local_weight": 0.0}, {"supervised"}),
+        ],
+    )
+    def test_a_weight_of_zero_turns_a_term_off(self, weights: dict[str, float], terms: set[str]) -> None:
+        lesson = Lesson(replace(PAIR, **weights))  # type: ignore[arg-type]
+        lesson.teaching = EACH_OTHER
+        assert set(lesson.step()) == terms
+
+    def test_without_a_teacher_there_is_no_global_term(self) -> None:
+        assert set(Lesson(PAIR).step()) == {"supervised", "discriminator", "local"}
+
+    def test_warming_up_is_supervised_alone(self) -> None:
+        lesson, plain = Lesson(replace(PAIR, warmup_steps=3)), Lesson(replace(PAIR, global_weight=0, local_weight=0))
+        lesson.teaching = plain.teaching = EACH_OTHER
+        assert [set(lesson.step()) for _ in range(3)] == [{"supervised"}] * 3
+        plain.steps(3)
+        assert equal(lesson.learned(), plain.learned())
+        assert set(lesson.step()) == {"supervised", "global", "discriminator", "local"}
+
+    @pytest.mark.parametrize(("term", "weight"), [("global", "global_weight"), ("local", "local_weight")])
+    def test_a_term_grows_with_its_weight(self, term: str, weight: str) -> None:
+        found = []
+        for value in (1.0, 3.0):
+            lesson = Lesson(replace(PAIR, **{weight: value}))  # type: ignore[arg-type]
+            lesson.teaching = EACH_OTHER
+            found.append(lesson.step()[term])
+        np.testing.assert_allclose(found[1], 3 * found[0], rtol=1e-5)
+
+    def test_with_both_turned_off_students_learn_as_if_alone(self) -> None:
+        group = Lesson(replace(PAIR, global_weight=0, local_weight=0))
+        alone = Lesson(replace(PAIR, students=("gcn",)))
+        group.teaching = EACH_OTHER
+        np.testing.assert_allclose(np.array(group.steps(5))[:, 0], np.array(alone.steps(5))[:, 0], rtol=1e-5)
+
+    @pytest.mark.parametrize("weight", ["global_weight", "local_weight"])
+    def test_each_kind_of_knowledge_changes_what_is_learned(self, weight: str) -> None:
+        lesson, plain = Lesson(PAIR), Lesson(replace(PAIR, **{weight: 0.0}))  # type: ignore[arg-type]
+        lesson.teaching = plain.teaching = EACH_OTHER
+        lesson.steps(2)
+        plain.steps(2)
+        assert not equal(lesson.learned(), plain.learned())
+
+    def test_a_student_follows_its_teacher(self) -> None:
+        # One label a step teaches little; a teacher that has learned before says more.
+        lesson = Lesson(replace(PAIR, local_weight=0.0))
+        lesson.steps(40)
+        followers = Lesson(replace(PAIR, local_weight=0.0, global_weight=0.0))
+        teacher = {name: value for name, value in lesson.learned().items() if name.startswith("student/1/")}
+        for name, value in followers.trainer.students[1].state_dict().items():
+            if f"student/1/{name}" in teacher:
+                value.copy_(teacher[f"student/1/{name}"])
+        taught = replace(PAIR, local_weight=0.0, global_weight=50.0, labelled=1)
+        followers.trainer.config = taught
+        followers.teaching = np.array([[0, 1], [0, 0]], np.float32)
+        followers.steps(60)
+        rows = np.flatnonzero(followers.graph.alive)
+        student, tutor = followers.trainer.probabilities(followers.graph, rows).argmax(axis=2)
+        assert (student == tutor).mean() > 0.9
+
+
+class TestWhatIsNotFinite:
+    @pytest.mark.parametrize("value", [3e38, 1e25, -3e38])
+    def test_enormous_features_spoil_no_student(self, value: float) -> None:
+        lesson = Lesson(replace(SMALL, students=tuple(ARCHITECTURES)))
+        lesson.apply([UpsertNode("huge", [value, value, 0.0], "odd")])
+        lesson.steps(3)
+        assert all(value.isfinite().all() for value in lesson.trainer.state()[0].values())
+        lesson.apply([RemoveNode("huge")])
+        lesson.steps(60)
+        assert (lesson.accuracy() > 0.85).all()
+
+    def test_a_step_without_a_finite_loss_is_skipped(self) -> None:
+        lesson = Lesson(PAIR)
+        lesson.steps(2)
+        head = lesson.trainer.students[0].head.bias
+        with torch.no_grad():
+            head[0] = torch.inf
+        before = lesson.learned()
+        lesson.steps(2)
+        assert equal(before, lesson.learned())
+        assert (lesson.trainer.steps, lesson.trainer.skipped_steps) == (2, 2)
+        with torch.no_grad():
+            head[0] = 0
+        lesson.steps(1)
+        assert (lesson.trainer.steps, lesson.trainer.skipped_steps) == (3, 2)
+        assert not equal(before, lesson.learned())
+
+    def test_one_enormous_node_does_not_shrink_the_features_of_all_others(self) -> None:
+        lesson = Lesson(PAIR)
+        lesson.steps(30)
+        usual = lesson.trainer.students[0].mean_square.item()
+        lesson.apply([UpsertNode("huge", [1e30, 0.0, 0.0], "odd")])
+        lesson.steps(3)
+        assert lesson.trainer.students[0].mean_square.item() < 2 * usual
+
+    def test_features_of_zeros_have_no_scale(self) -> None:
+        zeros = [UpsertNode(str(node), [0.0] * FEATURES, str(node % 2)) for node in range(4)]
+        lesson = Lesson(PAIR, zeros)
+        lesson.steps(1)
+        assert lesson.trainer.students[0].mean_square.item() == 1.0
+
+    def test_without_labelled_nodes_there_is_no_step(self) -> None:
+        lesson = Lesson(PAIR)
+        lesson.steps(1)
+        lesson.apply([RemoveNode(str(node)) for node in range(60)])
+        before, _ = lesson.trainer.state()
+        assert lesson.step() == {}
+        after, _ = lesson.trainer.state()
+        assert equal(before, after)
+        assert (lesson.trainer.steps, lesson.trainer.skipped_steps) == (1, 0)
+
+
+class TestScale:
+    @pytest.mark.parametrize("unit", [1e-4, 1e4])
+    def test_the_unit_of_the_features_does_not_matter(self, unit: float) -> None:
+        events = [
+            UpsertNode(event.id, [unit * value for value in event.x])
+            if isinstance(event, UpsertNode) and isinstance(event.x, list)
+            else event
+            for event in two_communities()
+        ]
+        lesson, plain = Lesson(PAIR, events), Lesson(PAIR)
+        np.testing.assert_allclose(lesson.steps(5), plain.steps(5), rtol=1e-3)
+
+
+class TestNewClasses:
+    def test_heads_grow_and_what_was_learned_stays(self) -> None:
+        lesson = Lesson(PAIR)
+        lesson.steps(20)
+        rows = np.flatnonzero(lesson.graph.alive)
+        weights = [student.head.weight.detach().clone() for student in lesson.trainer.students]
+        biases = [student.head.bias.detach().clone() for student in lesson.trainer.students]
+        moments = lesson.learned()
+        capacity = len(biases[0])
+        lesson.apply([LabelNode("0", f"class-{number}") for number in range(capacity)])
+        assert lesson.trainer.num_classes(lesson.graph) == capacity
+        lesson.replay = Replay(1)  # a step with nothing to learn from grows the heads alone
+        assert lesson.step() == {}
+        assert lesson.trainer.num_classes(lesson.graph) == capacity + 2
+        for student, weight, bias in zip(lesson.trainer.students, weights, biases, strict=True):
+            assert torch.equal(student.head.weight[:capacity], weight)
+            assert torch.equal(student.head.bias[:capacity], bias)
+            assert not student.head.weight[capacity:].any()
+        grown = lesson.learned()
+        assert grown.keys() == moments.keys()
+        assert all(torch.equal(grown[name][: len(old)], old) for name, old in moments.items() if old.dim())
+        assert lesson.trainer.probabilities(lesson.graph, rows).shape[2] == capacity + 2
+
+    def test_a_class_beyond_the_first_heads_is_learned(self) -> None:
+        lesson = Lesson(PAIR)
+        lesson.steps(20)
+        lesson.apply([LabelNode("0", f"class-{number}") for number in range(7)])
+        lesson.apply([LabelNode(str(node), ["even", "late"][node % 2]) for node in range(60)])
+        assert len(lesson.graph.classes) == 10
+        lesson.steps(60)
+        assert (lesson.accuracy() > 0.9).all()
+
+    def test_a_class_added_since_the_last_step_is_not_spoken_of_yet(self) -> None:
+        lesson = Lesson(PAIR)
+        lesson.apply([LabelNode("0", f"class-{number}") for number in range(20)])
+        assert lesson.trainer.probabilities(lesson.graph, np.array([0, 1])).shape == (2, 2, 8)
+
+
+class TestState:
+    @pytest.mark.parametrize("steps", [0, 1, 12])
+    def test_goes_on_in_the_same_bytes(self, steps: int) -> None:
+        config = replace(TrainerConfig(), width=8, fanouts=(3, 3), labelled=16, touched=8, warmup_steps=5)
+        one, other = Lesson(config), Lesson(config)
+        teaching = np.full((4, 4), 1 / 3, np.float32) * (1 - np.eye(4, dtype=np.float32))
+        one.teaching = other.teaching = teaching
+        one.steps(steps)
+        one.trainer.advance()
+        if steps == 12:
+            one.apply([LabelNode("1", f"class-{number}") for number in range(12)])
+            other.apply([LabelNode("1", f"class-{number}") for number in range(12)])
+            one.step()
+        other.trainer = Trainer.restore(config, *one.trainer.state(), CPU)
+        for lesson in (one, other):
+            lesson.steps(6)
+            lesson.trainer.probabilities(lesson.graph, np.array([3, 1]))
+            lesson.step()
+        (one_tensors, one_values), (other_tensors, other_values) = one.trainer.state(), other.trainer.state()
+        assert equal(one_tensors, other_tensors)
+        assert one_values == other_values
+
+    def test_is_a_copy(self) -> None:
+        lesson = Lesson(PAIR)
+        lesson.steps(1)
+        tensors, _ = lesson.trainer.state()
+        before = {name: value.clone() for name, value in tensors.items()}
+        lesson.steps(2)
+        assert equal(tensors, before)
+
+    def test_the_seed_decides_everything(self) -> None:
+        def after(seed: int) -> dict[str, Tensor]:
+            lesson = Lesson(replace(PAIR, seed=seed, hidden_dropout=0.5))
+            lesson.steps(3)
+            return lesson.learned()
+
+        assert equal(after(1), after(1))
+        assert not equal(after(1), after(2))
+
+    def test_torchs_own_random_state_is_left_alone(self) -> None:
+        before = torch.random.get_rng_state()
+        Lesson(replace(PAIR, hidden_dropout=0.5)).steps(2)
+        assert torch.equal(torch.random.get_rng_state(), before)
