@@ -21,6 +21,7 @@ import torch
 from olad_core.datasets.npz import read_npz
 from olad_core.distill.replay import Replay, Touched
 from olad_core.distill.trainer import Trainer, TrainerConfig
+from olad_core.events import LabelNode
 from olad_core.graph import DynamicGraph
 
 TARGETS = {"all_losses_ms": 35, "times_supervised_alone": 1.5}
@@ -40,8 +41,6 @@ def main() -> None:
     graph.apply([event for arrival in dataset.arrivals() for event in arrival.events], 0.0)
     nodes = graph.rows(list(dataset.ids) if hasattr(dataset, "ids") else [str(n) for n in range(len(dataset))])
     truth = dict(arrival.truth for arrival in dataset.arrivals() if arrival.truth is not None)
-    from olad_core.events import LabelNode
-
     labels = list(truth.items())[: args.labels]
     changes = graph.apply([LabelNode(id=node, label=label) for node, label in labels], 0.0)
     replay, touched = Replay(recent=10**6), Touched(limit=10**6)
@@ -66,7 +65,8 @@ def main() -> None:
     }
     teaching = ((1 - np.eye(4)) / 3).astype(np.float32)
     trainers = {
-        name: Trainer(way, graph.num_features or 0, len(graph.classes), torch.device("cpu")) for name, way in ways.items()
+        name: Trainer(way, graph.num_features or 0, len(graph.classes), torch.device("cpu"))
+        for name, way in ways.items()
     }
     spent: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(args.rounds):

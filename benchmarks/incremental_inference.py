@@ -25,6 +25,7 @@ from olad_core.graph import DynamicGraph
 from olad_core.inference.embedding import Embedding
 from olad_core.inference.touched import merge
 from olad_core.students import Block, Student, build_student
+from olad_core.students.sparse import Features
 
 WIDTH = 128
 TARGETS = {"updates_per_s": 56_000, "times_touched_at_1000": 10, "times_full_at_100": 100}
@@ -46,8 +47,8 @@ class Recomputed(Student):
         return self.inner.layer_widths
 
     @override
-    def encode(self, x: Tensor) -> Tensor:
-        return self.inner.encode(x)
+    def encode(self, x: Features, factor: Tensor) -> Tensor:
+        return self.inner.encode(x, factor)
 
     @override
     def layer(self, number: int, source: Tensor, block: Block) -> Tensor:

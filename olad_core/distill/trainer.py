@@ -17,6 +17,7 @@ from olad_core.distill.replay import Replay, Touched
 from olad_core.distill.sample import sample
 from olad_core.graph import DynamicGraph
 from olad_core.students import Block, Student, build_student, student_names
+from olad_core.students.sparse import Features, mean_squares
 
 Rows = npt.NDArray[np.int64]
 
@@ -137,7 +138,8 @@ class Trainer:
         self._observe_scale(drawn.x)
 
         results = [
-            student(self.dropout.columns(drawn.x), drawn.blocks, self.dropout.entries) for student in self.students
+            student(drawn.x, drawn.blocks, self.dropout.columns(drawn.x.shape[1]), self.dropout.entries)
+            for student in self.students
         ]
         logits = torch.stack([result[0][:, : len(graph.classes)] for result in results])
         labels = torch.from_numpy(graph.label[labelled].astype(np.int64)).to(self.device)
@@ -238,14 +240,14 @@ class Trainer:
         self.student_optimizer.step()
         return True
 
-    def _observe_scale(self, x: Tensor) -> None:
+    def _observe_scale(self, x: Features) -> None:
         """Follow the features' mean square, which brings features of any unit to the scale of the weights.
 
         Single nodes with enormous features must not shrink those of all others.
         """
         if self.feature_width == 0:
             return
-        squares = x.square().clamp_max(MOST_SQUARE).mean(dim=1)
+        squares = mean_squares(x).clamp_max(MOST_SQUARE)
         usual = torch.where(squares > 0, squares, torch.nan).nanmedian()
         seen = torch.minimum(squares, OUTLYING * usual).mean()
         share = max(1 / (self.steps + 1), 0.01)

@@ -28,18 +28,19 @@ class SparseRows:
         """``(N, F)``."""
         return self.entries.num_targets, self.width
 
-    def mean_square(self) -> Tensor:
-        """Mean of the squares of all entries, the zeros included."""
-        return self.entries.weight.square().sum() / max(self.shape[0] * self.width, 1)
+    def mean_squares(self) -> Tensor:
+        """Mean of the squares of each row's entries, the zeros included: ``[N]``."""
+        total = self.entries.weight.new_zeros(self.entries.num_targets)
+        return total.index_add(0, self.entries.target_of_edge, self.entries.weight.square()) / self.width
 
 
 Features = Tensor | SparseRows
 """Features ``[N, F]``; a graph without features has one column of zeros."""
 
 
-def mean_square(x: Features) -> Tensor:
-    """Mean of the squares of all entries."""
-    return x.mean_square() if isinstance(x, SparseRows) else x.square().mean()
+def mean_squares(x: Features) -> Tensor:
+    """Mean of the squares of each row's entries: ``[N]``."""
+    return x.mean_squares() if isinstance(x, SparseRows) else x.square().mean(dim=1)
 
 
 class Encoder(nn.Module):
