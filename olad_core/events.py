@@ -29,6 +29,8 @@ MAX_LABEL_BYTES = MAX_ID_BYTES
 """Length of a class name at most, in UTF-8 bytes."""
 MAX_FEATURE_WIDTH = 65_536
 """Width of a feature vector at most."""
+MAX_WEIGHT = 1e15
+"""Weight of an edge at most: sums of weighted messages must fit into float32."""
 FLOAT32_MAX = 3.4028234663852886e38
 
 NodeId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES)] | int
@@ -70,7 +72,7 @@ class UpsertEdge(Struct, tag_field="op", tag="upsert_edge", forbid_unknown_field
 
     src: NodeId
     dst: NodeId
-    weight: Annotated[float, Meta(gt=0)] | None = None
+    weight: Annotated[float, Meta(gt=0, le=MAX_WEIGHT)] | None = None
     ts: float | None = None
 
 
@@ -258,10 +260,7 @@ def _checked(batch: list[Event], feature_width: int | None) -> list[Event]:
             # The decoder counts characters, of four bytes at most, and no digits at all; the limit is in bytes.
             if name is not None and len(name) > MAX_ID_BYTES // 4 and len(name.encode()) > MAX_ID_BYTES:
                 problems.append(EventProblem(index, field, f"longer than {MAX_ID_BYTES} bytes"))
-        if isinstance(event, UpsertEdge):
-            if event.weight is not None and event.weight > FLOAT32_MAX:
-                problems.append(EventProblem(index, "weight", "the number does not fit into float32"))
-        elif isinstance(event, UpsertNode) and event.x is not None:
+        if isinstance(event, UpsertNode) and event.x is not None:
             found = _feature_problems(event.x, width, declared=feature_width is not None)
             problems.extend(EventProblem(index, field, message) for field, message in found)
     if problems:

@@ -21,7 +21,6 @@ def random_adjacency(nodes: int, seed: int, share: float = 0.4) -> Tensor:
 def block_of(adjacency: Tensor, targets: Sequence[int] | None = None) -> Block:
     """The edges into ``targets`` (all nodes), every node being a source."""
     rows = torch.arange(len(adjacency)) if targets is None else torch.tensor(targets, dtype=torch.int64)
-    degree = adjacency.sum(dim=1) + 1
     target, source = adjacency[rows].nonzero(as_tuple=True)
     counts = torch.bincount(target, minlength=len(rows))
     return Block(
@@ -29,8 +28,7 @@ def block_of(adjacency: Tensor, targets: Sequence[int] | None = None) -> Block:
         sources=source,
         offsets=torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)]),
         weight=adjacency[rows][target, source],
-        target_degree=degree[rows],
-        source_degree=degree[source],
+        in_weight=adjacency.sum(dim=1),
     )
 
 

@@ -134,7 +134,7 @@ class TestDiscriminators:
     def test_are_small_graph_networks_over_unit_embeddings(
         self, discriminators: Discriminators, embeddings: Tensor
     ) -> None:
-        scores = discriminators(embeddings, block_of(self.adjacency))
+        scores = discriminators(embeddings, block_of(row_mean(self.adjacency)))
         assert scores.shape == (GROUP, NODES)
         for i in range(GROUP):
             unit = F.normalize(embeddings[i], dim=1)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from olad_core.students import ARCHITECTURES, GAT, GCN, SAGE, Block, EvolveGCN, Student, build_student
+from olad_core.students.sparse import SparseRows, mean_squares
 from tests.olad_core.blocks import block_of, embed, random_adjacency, row_mean, symmetric
 
 NODES, FEATURES, WIDTH, CLASSES = 9, 5, 8, 3
@@ -49,7 +50,7 @@ class TestContract:
     def test_any_rows_layer_by_layer_equal_the_forward_pass(self, student: Student, adjacency: Tensor) -> None:
         logits, embedding = embed(student, features(), block_of(adjacency))
         with torch.no_grad():
-            layer = student.encode(student.scale(features()))
+            layer = student.encode(features(), student.scale)
             assert layer.shape == (NODES, student.layer_widths[0])
             for number in range(1, student.num_layers + 1):
                 above = torch.full((NODES, student.layer_widths[number]), torch.nan)
@@ -78,8 +79,7 @@ class TestContract:
                 sources=torch.tensor(sources),
                 offsets=torch.tensor([0, len(sources)]),
                 weight=torch.tensor(weight),
-                target_degree=torch.tensor([4.0]),
-                source_degree=torch.tensor([1.0 + source for source in sources]),
+                in_weight=torch.tensor([3.0, 1.0, 2.0]),
             )
 
         with torch.no_grad():
@@ -111,7 +111,7 @@ class TestContract:
 
     def test_no_targets_are_fine(self, student: Student, adjacency: Tensor) -> None:
         with torch.no_grad():
-            rows = student.layer(1, student.encode(features()), block_of(adjacency, []))
+            rows = student.layer(1, student.encode(features(), student.scale), block_of(adjacency, []))
         assert rows.shape == (0, student.layer_widths[1])
 
     def test_features_reach_as_far_as_there_are_layers(self, student: Student) -> None:
@@ -124,17 +124,32 @@ class TestContract:
         assert x.grad is not None
         assert (x.grad.abs().sum(dim=1) > 0).tolist() == [False, True, True, True]
 
-    def test_says_whether_it_depends_on_degrees(self, student: Student, adjacency: Tensor) -> None:
-        block = block_of(adjacency)
-        logits, _ = embed(student, features(), block)
-        for field in ("source_degree", "target_degree"):
-            other = dataclasses.replace(block, **{field: 3 * getattr(block, field)})
-            changed, _ = embed(student, features(), other)
-            assert torch.equal(changed, logits) != student.uses_degree
+    def test_says_whether_it_depends_on_the_degrees_of_those_it_hears(
+        self, student: Student, adjacency: Tensor
+    ) -> None:
+        with torch.no_grad():
+            rows, block = student.encode(features(), student.scale), block_of(adjacency, [0])
+            others = block.in_weight.clone()
+            others[1:] *= 3
+            hears = student.layer(1, rows, block)
+            changed = student.layer(1, rows, dataclasses.replace(block, in_weight=others))
+        assert torch.equal(changed, hears) != student.uses_degree
+
+    def test_sparse_features_are_the_same_features(self, student: Student, adjacency: Tensor) -> None:
+        x = features() * (features() > 0.5)
+        dense, _ = embed(student, x, block_of(adjacency))
+        row, column = x.nonzero(as_tuple=True)
+        counts = torch.bincount(row, minlength=NODES)
+        offsets = torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)])
+        entries = Block(torch.arange(NODES), column, offsets, x[row, column], torch.zeros(FEATURES))
+        with torch.no_grad():
+            sparse, _ = student(SparseRows(FEATURES, entries), [block_of(adjacency)] * student.num_layers)
+        torch.testing.assert_close(sparse, dense)
+        torch.testing.assert_close(mean_squares(SparseRows(FEATURES, entries)), mean_squares(x))
 
     def test_every_parameter_learns(self, student: Student, adjacency: Tensor) -> None:
         logits, _ = student(features(), [block_of(adjacency)] * student.num_layers)
-        F.cross_entropy(logits, torch.arange(NODES) % CLASSES).backward()
+        F.cross_entropy(logits, torch.arange(NODES) % CLASSES).backward()  # type: ignore[no-untyped-call]
         still = [name for name, value in student.named_parameters() if value.grad is None or not value.grad.any()]
         assert still == []
 
@@ -169,7 +184,7 @@ def test_gcn_is_the_dense_formula(adjacency: Tensor) -> None:
     assert isinstance(student, GCN)
     matrix = symmetric(adjacency)
     with torch.no_grad():
-        expected = student.head(matrix @ torch.relu(matrix @ student.encoder(scaled(student))))
+        expected = student.head(matrix @ torch.relu(matrix @ student.encoder(features(), student.scale)))
     torch.testing.assert_close(embed(student, features(), block_of(adjacency))[0], expected)
 
 
@@ -178,10 +193,10 @@ def test_sage_is_the_dense_formula(adjacency: Tensor) -> None:
     assert isinstance(student, SAGE)
     mean = row_mean(adjacency)
     with torch.no_grad():
-        own, neighbour = student.encoder.weight.split(WIDTH)
-        bias, neighbour_bias = student.encoder.bias.split(WIDTH)
+        own, neighbour = student.encoder.weight.chunk(2, dim=1)
+        bias, neighbour_bias = student.encoder.bias.chunk(2)
         x = scaled(student)
-        hidden = torch.relu(x @ own.T + bias + mean @ (x @ neighbour.T + neighbour_bias))
+        hidden = torch.relu(x @ own + bias + mean @ (x @ neighbour + neighbour_bias))
         expected = student.head(torch.relu(student.second(torch.cat([hidden, mean @ hidden], dim=1))))
     torch.testing.assert_close(embed(student, features(), block_of(adjacency))[0], expected)
 
@@ -202,7 +217,7 @@ def test_gat_is_dense_attention_with_self_loops(adjacency: Tensor) -> None:
     assert isinstance(student, GAT)
     first, second = student.first, student.second
     with torch.no_grad():
-        rows = student.encoder(scaled(student))
+        rows = student.encoder(features(), student.scale)
         rows = student.between(F.elu(dense_attention(rows, first.source, first.target, adjacency)))
         expected = student.head(F.elu(dense_attention(rows, second.source, second.target, adjacency)))
     torch.testing.assert_close(embed(student, features(), block_of(adjacency))[0], expected)
@@ -228,7 +243,7 @@ class TestEvolveGCN:
         assert isinstance(student, EvolveGCN)
         matrix, (first, second) = symmetric(adjacency), self.weights(student)
         with torch.no_grad():
-            rows = torch.relu(student.encoder(scaled(student)))
+            rows = torch.relu(student.encoder(features(), student.scale))
             expected = student.head(torch.relu(matrix @ torch.relu(matrix @ rows @ first) @ second))
         torch.testing.assert_close(embed(student, features(), block_of(adjacency))[0], expected)
 
