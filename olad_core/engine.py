@@ -200,6 +200,7 @@ class Engine:
             "version_step": self._version_step,
             "advance_event": self._advance_event,
             "students": list(self.config.trainer.students),
+            "width": self.config.trainer.width,
             "versions": versions,
         }
         if self.trainer:
@@ -214,13 +215,15 @@ class Engine:
         """The engine whose :meth:`state` this was.
 
         Raises:
-            ValueError: the checkpoint was made with another group of students.
+            ValueError: the checkpoint was made with other students, or with students of another width.
         """
-        if values["students"] != list(config.trainer.students):
-            raise ValueError(
-                f"the checkpoint holds the students {values['students']}, the settings ask for "
-                f"{list(config.trainer.students)}: set OLAD_STUDENTS to the former or take an empty data directory"
-            )
+        asked: Values = {"students": list(config.trainer.students), "width": config.trainer.width}
+        for name, value in asked.items():
+            if values[name] != value:
+                raise ValueError(
+                    f"the checkpoint was made with {name} {values[name]}, the settings ask for {value}: "
+                    f"set OLAD_{name.upper()} to the former or take an empty data directory"
+                )
 
         def below(prefix: str) -> dict[str, Tensor]:
             return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

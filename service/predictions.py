@@ -9,28 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from itertools import chain
+from typing import Any, cast
 
 import msgspec
-import numpy as np
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
-from redis.client import Pipeline
 from redis.exceptions import WatchError
 
 from olad_core.publication import Publication, RejectedEvent, TableUpdate
 from service.keys import Keys
+from service.rows import ROWS_PER_COMMAND, hset_commands
 from service.scripts import script
 from service.status import WorkerStatus
 from service.stream import START, parse_position
-
-T = TypeVar("T")
+from service.transaction import Transaction, transaction
 
 REJECTED_KEPT = 100_000
 """Rejected events that are kept, about."""
-_ROWS_PER_COMMAND = 2_000
 _READS_PER_CALL = 1_000
 
 
@@ -75,20 +73,22 @@ class PredictionWriter:
             ValueError: where readers already see a later position.
             Superseded: where another worker has started.
         """
-        with self._redis.pipeline(transaction=True) as pipe:
-            pipe.watch(self._keys.starts, self._keys.served)  # type: ignore[no-untyped-call]
-            if int(cast("bytes | None", pipe.get(self._keys.starts)) or 0) != self._start:
-                raise Superseded(f"worker start {self._start} is no longer the newest on graph {self._keys.graph!r}")
-            seen = cast("list[bytes | None]", pipe.hmget(self._keys.served, ["position", "rejected_to", "table"]))
-            visible, rejected_to, table = (value.decode() if value is not None else None for value in seen)
+        keys = self._keys
+        reads = (
+            ("GET", keys.starts),
+            ("HMGET", keys.served, "position", "rejected_to", "table"),
+            ("SMEMBERS", keys.tables),
+        )
+        with transaction(self._redis, (keys.starts, keys.served), reads) as ((start, served, tables), pending):
+            if int(start or 0) != self._start:
+                raise Superseded(f"worker start {self._start} is no longer the newest on graph {keys.graph!r}")
+            visible, rejected_to, table = (value.decode() if value is not None else None for value in served)
             if visible is not None and parse_position(publication.position) < parse_position(visible):
                 raise ValueError(f"readers see position {visible}: {publication.position} would go back")
-            old = cast("set[bytes]", pipe.smembers(self._keys.tables)) if publication.served else set()
-            pipe.multi()
             for update in publication.updates:
-                self._write_rows(pipe, update)
-            self._write_rejected(pipe, publication.rejected, after=rejected_to or START)
-            fields: dict[Any, Any] = {"rejected_to": publication.position}
+                self._write_rows(pending, update)
+            self._write_rejected(pending, publication.rejected, after=rejected_to or START)
+            fields: dict[str, str | bytes | int] = {"rejected_to": publication.position}
             moves = publication.served is not None or table is None or self._is_own(table)
             if moves:
                 fields |= {"position": publication.position, "applied": publication.applied_events}
@@ -96,21 +96,22 @@ class PredictionWriter:
                 fields |= {
                     "version": publication.served.number,
                     "student": publication.served.student,
-                    "classes": msgspec.json.encode(publication.served.classes).decode(),
+                    "classes": msgspec.json.encode(publication.served.classes),
                     "table": self._table(publication.served.number),
                 }
-            pipe.hset(self._keys.served, mapping=fields)
+            pending.add("HSET", keys.served, *chain.from_iterable(fields.items()))
             gone = {self._table(version) for version in publication.dropped}
-            gone.update(name for name in (stored.decode() for stored in old) if not self._is_own(name))
+            if publication.served is not None:
+                gone.update(name for name in (stored.decode() for stored in tables) if not self._is_own(name))
             if gone:
-                pipe.unlink(*(self._keys.predictions(name) for name in gone))
-                pipe.srem(self._keys.tables, *gone)
+                pending.add("UNLINK", *(keys.predictions(name) for name in gone))
+                pending.add("SREM", keys.tables, *gone)
             if moves:
-                pipe.publish(self._keys.watermark, publication.position)
+                pending.add("PUBLISH", keys.watermark, publication.position)
             try:
-                pipe.execute()
+                pending.run()
             except WatchError:
-                raise Superseded(f"another worker published on graph {self._keys.graph!r} at the same time") from None
+                raise Superseded(f"another worker published on graph {keys.graph!r} at the same time") from None
 
     def write_status(self, status: WorkerStatus, metrics: bytes) -> None:
         """Replace the worker's report and its metrics in Prometheus' text format."""
@@ -126,39 +127,22 @@ class PredictionWriter:
     def _is_own(self, table: str) -> bool:
         return table.endswith(f".{self._start}")
 
-    def _write_rows(self, pipe: Pipeline, update: TableUpdate) -> None:
+    def _write_rows(self, pending: Transaction, update: TableUpdate) -> None:
         name = self._table(update.version)
         key = self._keys.predictions(name)
-        if update.probabilities.shape[:1] != (len(update.nodes),):
-            raise ValueError(f"{len(update.nodes)} nodes but probabilities of shape {update.probabilities.shape}")
-        packed = np.ascontiguousarray(update.probabilities, dtype="<f4").tobytes()
-        width = 4 * update.probabilities.shape[1]
-        pipe.sadd(self._keys.tables, name)
-        for part in _chunks(range(len(update.nodes))):
-            arguments: list[str | bytes] = []
-            for row in part:
-                arguments += (update.nodes[row], packed[row * width : (row + 1) * width])
-            pipe.execute_command("HSET", key, *arguments)  # type: ignore[no-untyped-call]
-        for removed in _chunks(update.removed):
-            pipe.hdel(key, *removed)
+        pending.add("SADD", self._keys.tables, name)
+        for command in hset_commands(key, update.nodes, update.probabilities):
+            pending.add_packed(command)
+        for first in range(0, len(update.removed), ROWS_PER_COMMAND):
+            pending.add("HDEL", key, *update.removed[first : first + ROWS_PER_COMMAND])
 
-    def _write_rejected(self, pipe: Pipeline, rejected: Sequence[RejectedEvent], after: str) -> None:
+    def _write_rejected(self, pending: Transaction, rejected: Sequence[RejectedEvent], after: str) -> None:
         written = parse_position(after)
         for event in rejected:
             if parse_position(event.position) > written:
-                fields: dict[Any, Any] = {
-                    "position": event.position,
-                    "index": event.index,
-                    "op": event.op,
-                    "reason": event.reason,
-                    "detail": event.detail,
-                }
-                pipe.xadd(self._keys.rejected, fields, maxlen=REJECTED_KEPT, approximate=True)
-
-
-def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    for first in range(0, len(items), _ROWS_PER_COMMAND):
-        yield items[first : first + _ROWS_PER_COMMAND]
+                fields = ("position", event.position, "index", event.index, "op", event.op)
+                why = ("reason", event.reason, "detail", event.detail)
+                pending.add("XADD", self._keys.rejected, "MAXLEN", "~", REJECTED_KEPT, "*", *fields, *why)
 
 
 @dataclass(frozen=True)

@@ -202,7 +202,7 @@ def test_everything_that_is_wrong_is_named_in_one_answer() -> None:
 
 
 def test_problems_are_named_for_the_events_of_a_whole_batch_and_no_more() -> None:
-    events: list[object] = [NODE] * MAX_EVENTS + [{"op": "grow"}]
+    events = [*[NODE] * MAX_EVENTS, {"op": "grow"}]
     assert problems_of(body(*events)) == [(-1, "", f"more than {MAX_EVENTS} events")]
 
 
