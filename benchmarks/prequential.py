@@ -25,7 +25,15 @@ from olad_core.engine import Engine, EngineConfig
 
 
 def run(
-    path: Path, config: EngineConfig, *, batch: int, delay: int, steps: int, score_from: int, limit: int | None = None
+    path: Path,
+    config: EngineConfig,
+    *,
+    batch: int,
+    delay: int,
+    steps: int,
+    score_from: int,
+    limit: int | None = None,
+    share: float = 1.0,
 ) -> dict[str, object]:
     """One pass over a dataset; accuracies are of the prediction served right after a node's arrival."""
     engine = Engine(config, torch.device("cpu"))
@@ -52,7 +60,7 @@ def run(
                 served[node] = held.version.classes[int(held.embedding.probabilities(row).argmax())]
         truth |= dict(entry.truths)
         started = time.perf_counter()
-        engine.learn(steps)
+        engine.learn(steps, share)
         spent["learn"] += time.perf_counter() - started
     scored = [node for node in truth if node in served and order[node] >= score_from]
     scores = engine.scores
@@ -79,6 +87,7 @@ def main() -> None:
     parser.add_argument("--score-from", type=int, default=2000)
     parser.add_argument("--publish-steps", type=int, default=EngineConfig.publish_steps)
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--share", type=float, default=1.0, help="size of a step")
     floats = ("global_weight", "local_weight", "learning_rate", "weight_decay", "hidden_dropout", "feature_dropout")
     for name, kind in (*((name, float) for name in floats), ("seed", int)):
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=getattr(TrainerConfig, name))
@@ -97,6 +106,7 @@ def main() -> None:
         steps=args.steps,
         score_from=args.score_from,
         limit=args.limit,
+        share=args.share,
     )
     print(json.dumps({**result, "settings": vars(args) | {"path": str(args.path)}}))
 

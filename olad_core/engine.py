@@ -141,8 +141,12 @@ class Engine:
         """Let the next publication hold every prediction there is."""
         self.versions.note_all(self.graph)
 
-    def learn(self, steps: int) -> bool:
+    def learn(self, steps: int, share: float = 1.0) -> bool:
         """Take training steps, each with one slice of embedding a new version.
+
+        Args:
+            steps: how many.
+            share: size of the steps and slices, 1 being the configured one: what bounds the time of each.
 
         Returns:
             False while there is nothing to learn: until labels of two classes are known, and where every labelled
@@ -152,8 +156,9 @@ class Engine:
             if len(self._classes_seen) < 2:
                 return False
             trainer = self._current_trainer()
-            self.versions.advance(self.graph)
-            terms = trainer.step(self.graph, self._replay, self._touched, better_teach(self._student_accuracy()))
+            self.versions.advance(self.graph, share)
+            teaching = better_teach(self._student_accuracy())
+            terms = trainer.step(self.graph, self._replay, self._touched, teaching, share)
             if not terms:
                 return False
             self._average_losses(terms)

@@ -64,12 +64,12 @@ class Versions:
         )
         self.next_number += 1
 
-    def advance(self, graph: DynamicGraph) -> None:
-        """Embed one slice of the candidate; with the last one it becomes the served version."""
+    def advance(self, graph: DynamicGraph, share: float) -> None:
+        """Embed one slice, or a share of one, of the candidate; with the last one it becomes the served version."""
         held = self.candidate
         if held is None:
             return
-        self._note(held, held.embedding.advance(graph))
+        self._note(held, held.embedding.advance(graph, share))
         if not held.embedding.complete:
             return
         if self.served is None or self.served.version.student != held.version.student:

@@ -36,6 +36,10 @@ MAX_EVENTS_PER_TURN = 10_000
 """Events applied in one turn at most, but for a last entry that is larger."""
 IDLE_BLOCK_MS = 100
 """How long an idle worker sleeps in Redis while there is nothing to learn."""
+STEP_SHARE = 0.25
+"""Share of the freshness target that one training step may take."""
+LEAST_STEP = 0.05
+"""Size of a step at least, 1 being the configured one."""
 LEARN_AT_LEAST_EVERY_S = 1.0
 """Under load, too, a training step is taken this often."""
 REPORT_EVERY_S = 1.0
@@ -80,6 +84,7 @@ class Worker:
         self._learned_at = self._saved_at = self._reported_at = now
         self._reported_events, self._reported_steps = engine.applied_events, 0
         self._served_version: int | None = None
+        self._share = LEAST_STEP
         self.stopping = False
 
     def run(self) -> None:
@@ -149,7 +154,7 @@ class Worker:
         if self._settings.steps_per_entry is None:
             loaded = sum(len(entry.events) for entry in entries) >= MAX_EVENTS_PER_TURN
             if not loaded or time.monotonic() - self._learned_at > LEARN_AT_LEAST_EVERY_S:
-                self._learn(1)
+                self._learn_in_time()
         self._publish(only_news=True)
         self._report()
         self._note_saved(self._checkpointer.finished())
@@ -173,12 +178,18 @@ class Worker:
             if publish:
                 self._publish()
             if steps is not None:
-                self._learn(steps)
+                with self._metrics.stage("learn"):
+                    self._engine.learn(steps)
 
-    def _learn(self, steps: int) -> None:
+    def _learn_in_time(self) -> None:
+        """One step, of a size that keeps events waiting no longer than is allowed."""
+        started = time.monotonic()
         with self._metrics.stage("learn"):
-            self._engine.learn(steps)
+            self._engine.learn(1, self._share)
         self._learned_at = time.monotonic()
+        allowed = STEP_SHARE * self._settings.freshness_target_ms / 1000
+        pace = allowed / max(self._learned_at - started, 1e-6)
+        self._share = min(1.0, max(LEAST_STEP, self._share * min(1.1, max(0.8, pace))))
 
     def _publish(self, *, only_news: bool = False) -> None:
         """Make what has changed visible; a publication that did not get through goes first."""
@@ -187,7 +198,8 @@ class Worker:
             self._unpublished = None
         publication = self._engine.publication()
         version = publication.served.number if publication.served else None
-        if only_news and not publication.updates and version == self._served_version:
+        news = publication.updates or publication.dropped or version != self._served_version
+        if only_news and not news:
             return
         with self._metrics.stage("publish"):
             self._unpublished = publication

@@ -111,6 +111,7 @@ class Trainer:
         replay: Replay,
         touched: Touched,
         teaching: npt.NDArray[np.float32],
+        share: float = 1.0,
     ) -> dict[str, npt.NDArray[np.float32]]:
         """One bounded training step; returns each loss term ``[G]`` by its name.
 
@@ -122,16 +123,21 @@ class Trainer:
             replay: labelled nodes.
             touched: nodes that changed lately.
             teaching: ``[G, G]``, how much student ``j`` teaches student ``i``.
+            share: of the configured number of nodes that this step is about.
         """
         config = self.config
         self._fit_classes(len(graph.classes))
-        labelled = replay.draw(config.labelled, graph, self.random)
+        labelled = replay.draw(max(1, round(share * config.labelled)), graph, self.random)
         if not len(labelled):
             return {}
         sharing = self.steps >= config.warmup_steps and len(self.students) > 1
         with_global = sharing and config.global_weight > 0 and bool(teaching.any())
         with_local = sharing and config.local_weight > 0
-        more = touched.draw(config.touched, graph, self.random) if with_global or with_local else labelled[:0]
+        more = (
+            touched.draw(round(share * config.touched), graph, self.random)
+            if with_global or with_local
+            else labelled[:0]
+        )
         # Labelled seeds come first, in order; a node drawn twice is one seed.
         seeds = np.concatenate([labelled, np.setdiff1d(more, labelled)])
         drawn = sample(graph, seeds, config.fanouts, self.feature_width, self.random, self.device)

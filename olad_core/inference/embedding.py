@@ -81,8 +81,8 @@ class Embedding:
         layer, row = self._frontier
         return min(1.0, (layer + row / max(graph.capacity, 1)) / len(self._layers))
 
-    def advance(self, graph: DynamicGraph) -> Rows:
-        """Compute one slice more; returns the rows whose probabilities it filled."""
+    def advance(self, graph: DynamicGraph, share: float = 1.0) -> Rows:
+        """Compute one slice more, or a share of one; returns the rows whose probabilities it filled."""
         if self.complete:
             return np.empty(0, dtype=np.int64)
         if self._frontier == (0, 0):
@@ -90,7 +90,7 @@ class Embedding:
             self._peak = self._in_weight.clone()
         self._fit(graph)
         layer, row = self._frontier
-        end = min(row + CHUNK, graph.capacity)
+        end = min(row + max(1, round(share * CHUNK)), graph.capacity)
         rows = np.flatnonzero(graph.alive[row:end]) + row
         with torch.no_grad():
             self._frontier = (layer, end)
