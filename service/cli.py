@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from service.commands.demo import demo
+from service.commands.keys import keys
 from service.commands.replay import replay_source
 from service.commands.serve import api, worker
 from service.commands.status import status
@@ -22,6 +23,7 @@ app.command()(worker)
 app.command(name="replay")(replay_source)
 app.command()(status)
 app.command()(demo)
+app.add_typer(keys)
 
 if __name__ == "__main__":
     app()

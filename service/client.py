@@ -39,16 +39,20 @@ class Client:
 
     Args:
         url: address of the service.
+        key: API key, where the service needs one.
         patience_s: how long one request is tried in all.
         stop: ends the waiting early.
     """
 
-    def __init__(self, url: str, *, patience_s: float = 60.0, stop: threading.Event | None = None) -> None:
+    def __init__(
+        self, url: str, *, key: str | None = None, patience_s: float = 60.0, stop: threading.Event | None = None
+    ) -> None:
         self.url = url.rstrip("/")
         stop = stop or threading.Event()
         self._wait_ms = min(_WAIT_FOR_POSITION_MS, int(1000 * patience_s))
         self._http = httpx.Client(
             base_url=self.url,
+            headers={"authorization": f"Bearer {key}"} if key is not None else None,
             timeout=httpx.Timeout(30.0, connect=5.0),
             # A proxy of the environment cannot reach this machine's own loopback.
             trust_env=httpx.URL(self.url).host not in {"127.0.0.1", "::1", "localhost"},
@@ -122,6 +126,8 @@ class Client:
         problem = _problem(answer)
         if answer.is_success or (expected is not None and problem.get("type") == expected.uri):
             return answer
+        if problem.get("type") in {problems.UNAUTHENTICATED.uri, problems.FORBIDDEN.uri}:
+            raise ServiceError(f"{self.url} refused the key in OLAD_API_KEY: {problem['detail']}")
         message = f"{method} {self.url}{path} answered {answer.status_code}: {_describe(problem, answer)}"
         if answer.status_code in {429, 503, 504}:
             raise _TryAgain(message, _retry_after(answer))

@@ -25,9 +25,12 @@ class Kind:
 
 
 BAD_REQUEST = Kind("bad-request", 400, "The request cannot be understood")
+UNAUTHENTICATED = Kind("unauthenticated", 401, "The request needs an API key")
+FORBIDDEN = Kind("forbidden", 403, "The API key does not allow this")
 NOT_FOUND = Kind("not-found", 404, "There is nothing under this address")
 UNKNOWN_NODE = Kind("unknown-node", 404, "The node is not in the graph")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "This address does not answer to this method")
+TOO_SLOW = Kind("too-slow", 408, "The request did not arrive in time")
 SCHEMA_CONFLICT = Kind("schema-conflict", 409, "The schema contradicts what the graph already holds")
 TOO_LARGE = Kind("too-large", 413, "The request is too large")
 UNSUPPORTED_MEDIA_TYPE = Kind("unsupported-media-type", 415, "The body's format is not supported")
@@ -35,10 +38,14 @@ INVALID_EVENTS = Kind("invalid-events", 422, "The batch holds invalid events; no
 INVALID_REQUEST = Kind("invalid-request", 422, "The request holds invalid values")
 KEY_REUSED = Kind("idempotency-key-reused", 422, "The Idempotency-Key was used for another body")
 OVERLOADED = Kind("overloaded", 429, "The log has no room at the moment")
+RATE_LIMITED = Kind("rate-limited", 429, "Too many requests")
+HEAD_TOO_LARGE = Kind("head-too-large", 431, "The request's head is too large")
 INTERNAL = Kind("internal", 500, "Something went wrong in the service")
 REDIS_UNAVAILABLE = Kind("redis-unavailable", 503, "Redis cannot be reached")
 NO_MODEL = Kind("no-model", 503, "No model has been published yet")
 NOT_READY = Kind("not-ready", 503, "The service is not ready")
+TOO_MANY_CONNECTIONS = Kind("too-many-connections", 503, "The service has no free connection")
+TOO_MANY_WAITING = Kind("too-many-waiting", 503, "Too many requests wait for a position")
 POSITION_NOT_REACHED = Kind("position-not-reached", 504, "The position was not reached in time")
 
 

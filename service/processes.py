@@ -232,7 +232,8 @@ class Stack:
             return subprocess.Popen(  # noqa: S603
                 # Nothing is lost by a kill, and nothing can be waited for once this process is gone.
                 tethered([sys.executable, "-m", "service.cli", *command], signal.SIGKILL),
-                env=os.environ | environment(self._settings),
+                env={name: value for name, value in os.environ.items() if name != "OLAD_API_KEY"}
+                | environment(self._settings),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -248,7 +249,8 @@ def environment(settings: Settings) -> dict[str, str]:
     >>> environment(Settings(port=8123))["OLAD_PORT"]
     '8123'
     """
-    values = settings.model_dump(mode="json", exclude_none=True)
+    # The key is for clients; no process of the stack shows it to anybody.
+    values = settings.model_dump(mode="json", exclude_none=True, exclude={"api_key"})
     return {
         f"OLAD_{name.upper()}": ",".join(value) if isinstance(value, list) else str(value)
         for name, value in values.items()

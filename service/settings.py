@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from pydantic import Field, field_validator
+from limits import parse_many
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 StudentName = Literal["gcn", "sage", "gat", "evolvegcn"]
@@ -16,8 +18,21 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="OLAD_", frozen=True)
 
+    redis_user: str | None = Field(
+        default=None, min_length=1, description="User of Redis's access control list, in place of one in the URL."
+    )
+    redis_password_file: Path | None = Field(
+        default=None,
+        description="File with Redis's password, in place of one in the URL; a line break at its end does not count.",
+    )
+    redis_ca_file: Path | None = Field(
+        default=None,
+        description="Certificates (PEM) that may have signed that of a rediss:// server. Unset: the system's.",
+    )
     redis_url: str | None = Field(
         default=None,
+        repr=False,
+        validate_default=True,
         description="Redis to use (redis://, rediss://, unix://). "
         "Unset: `olad up` starts its own; the single processes use redis://127.0.0.1:6379/0.",
     )
@@ -33,6 +48,51 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port the API listens on.")
+    api_keys_file: Path | None = Field(
+        default=None,
+        description="File of API keys, made by `olad keys create`; read again when it changes. "
+        "Set: every request needs a key (docs/security.md).",
+    )
+    allow_anonymous: bool = Field(
+        default=False,
+        description="Listen on other addresses than this machine's own without keys. "
+        "Without it, such an API refuses to start.",
+    )
+    api_key: str | None = Field(
+        default=None,
+        repr=False,
+        description="Key that `olad replay`, `olad status` and `olad demo` show to the API.",
+    )
+    rate_limit: str | None = Field(
+        default=None,
+        description="Requests of one key, or of one address without keys: `100/second`, several with semicolons. "
+        "Counted by each API process for itself. Unset: no limit.",
+    )
+    trusted_proxies: str | None = Field(
+        default=None,
+        description="Addresses or networks, separated by commas, whose X-Forwarded-For and X-Forwarded-Proto are "
+        "believed. Unset: nobody's.",
+    )
+    read_timeout_s: float = Field(
+        default=30.0, gt=0, description="Seconds a client may take to send a request's head, and again for its body."
+    )
+    max_connections: int = Field(
+        default=20_000,
+        ge=1,
+        description="Connections the API holds at once, fewer where the process may not open as many files; "
+        "one more is answered 503.",
+    )
+    max_waiting: int = Field(
+        default=5_000, ge=0, description="Requests that may wait for min_position at once; one more is answered 503."
+    )
+    request_log: Literal["all", "errors", "off"] = Field(
+        default="errors", description="Requests that get a log line; errors are the answers from 400 on."
+    )
+    audit_log: bool | None = Field(
+        default=None,
+        description="Log every change that was asked for and every refusal of a key: who, what, position, answer. "
+        "Unset: where keys are needed.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe log line that is written."
     )
@@ -76,7 +136,45 @@ class Settings(BaseSettings):
         default=3, ge=1, description="Checkpoints kept; the log is trimmed behind the oldest."
     )
 
+    @field_validator("redis_url")
+    @classmethod
+    def _complete(cls, url: str | None, info: ValidationInfo) -> str | None:
+        """The URL with user, password and certificates in it, so that every connection is made the same way."""
+        user, password_file, ca_file = (
+            info.data.get(name) for name in ("redis_user", "redis_password_file", "redis_ca_file")
+        )
+        if user is None and password_file is None and ca_file is None:
+            return url
+        if url is None:
+            raise ValueError("must be set with OLAD_REDIS_USER, OLAD_REDIS_PASSWORD_FILE and OLAD_REDIS_CA_FILE")
+        parts = urlsplit(url)
+        if ca_file is not None and parts.scheme != "rediss":
+            raise ValueError("must begin with rediss:// where OLAD_REDIS_CA_FILE is set")
+        known, _, address = parts.netloc.rpartition("@")
+        known_user, _, known_password = known.partition(":")
+        name = quote(user, safe="") if user is not None else known_user
+        password = quote(_password(password_file), safe="") if password_file is not None else known_password
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        if ca_file is not None:
+            query["ssl_ca_certs"] = str(ca_file)
+        account = f"{name}:{password}@" if name or password else ""
+        return urlunsplit(parts._replace(netloc=account + address, query=urlencode(query)))
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _parsable(cls, limit: str | None) -> str | None:
+        if limit is not None:
+            parse_many(limit)
+        return limit
+
     @field_validator("students", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
+
+
+def _password(file: Path) -> str:
+    try:
+        return file.read_text().rstrip("\r\n")
+    except OSError as error:
+        raise ValueError(f"the password in {file} cannot be read: {error.strerror}") from None

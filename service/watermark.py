@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from service.keys import Keys
+from service.problems import TOO_MANY_WAITING, Problem
 from service.stream import PositionPair, parse_position
 
 _POLL_S = 0.05
@@ -24,9 +25,15 @@ class Watermark:
 
     A message can be lost (publish and subscribe promise nothing), so while anybody waits the position is also read
     every 50 ms.
+
+    Args:
+        redis: where the position is read.
+        keys: of the graph.
+        most: how many may wait at once; None does not limit.
     """
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Redis, keys: Keys, most: int | None = None) -> None:
+        self._most = most
         self._redis = redis
         self._keys = keys
         self._order = itertools.count()
@@ -42,7 +49,14 @@ class Watermark:
 
     @contextlib.contextmanager
     def waiter(self, position: PositionPair) -> Iterator[asyncio.Future[None]]:
-        """A future that is done as soon as a position from this one on is seen. Read once more after entering."""
+        """A future that is done as soon as a position from this one on is seen. Read once more after entering.
+
+        Raises:
+            Problem: 503 where as many wait as may.
+        """
+        if self._most is not None and self.waiting >= self._most:
+            detail = f"{self.waiting} requests wait for a position already; ask again, or without min_position"
+            raise Problem(TOO_MANY_WAITING, detail, headers={"Retry-After": "1"})
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (position, next(self._order), future))
         self._anybody.set()

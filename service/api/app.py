@@ -6,19 +6,19 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from importlib.metadata import version
-from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.responses import FileResponse
-from fastapi.staticfiles import StaticFiles
 
-from service.api import errors, openapi
+from service.api import errors, openapi, pages
 from service.api.context import make_context
+from service.api.door import Door
 from service.api.metrics import MetricsMiddleware
+from service.api.rate_limit import RateLimiter
+from service.api.request_log import RequestLog
 from service.api.routes import events, health, metrics, predict, schema, status, students
+from service.api_keys import key_ring
 from service.settings import Settings
 
-_WEB = Path(__file__).parent.parent / "web"
 _DESCRIPTION = """
 Send changes of a graph, read predictions about its nodes; the models never stop learning.
 
@@ -35,7 +35,12 @@ _TAGS = [
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The ASGI application of one graph; nothing is connected before it runs."""
+    """The ASGI application of one graph; nothing is connected before it runs.
+
+    Raises:
+        KeysUnusable: the API keys cannot be used, or strangers could come in without any.
+    """
+    keys = key_ring(settings)
     context = make_context(settings)
 
     @contextlib.asynccontextmanager
@@ -57,21 +62,22 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_tags=_TAGS,
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.context = context
     for resource in (events, predict, schema, students, status, health, metrics):
         app.include_router(resource.router)
-    if (_WEB / "index.html").is_file():
-        _mount_dashboard(app)
+    pages.install(app)
     errors.install(app)
-    openapi.install(app)
+    openapi.install(app, keys_needed=keys is not None)
     app.add_middleware(MetricsMiddleware, metrics=context.metrics)
+    app.add_middleware(
+        Door,
+        keys=keys,
+        limiter=RateLimiter(settings.rate_limit) if settings.rate_limit is not None else None,
+        log=RequestLog(
+            settings.request_log, audit=keys is not None if settings.audit_log is None else settings.audit_log
+        ),
+    )
     return app
-
-
-def _mount_dashboard(app: FastAPI) -> None:
-    @app.get("/", include_in_schema=False)
-    async def dashboard() -> FileResponse:
-        return FileResponse(_WEB / "index.html")
-
-    app.mount("/assets", StaticFiles(directory=_WEB / "assets"), name="assets")

@@ -31,6 +31,7 @@ class Context:
     watermark: Watermark
     memory: MemoryGuard
     metrics: ApiMetrics
+    read_timeout_s: float
 
     async def worker_status(self) -> WorkerStatus | None:
         """The worker's last report; None while none has ever reported."""
@@ -48,7 +49,7 @@ class Context:
 def make_context(settings: Settings) -> Context:
     """The context of an application; nothing is connected before the first use."""
     keys, redis, metrics = Keys(settings.graph), connect(settings.redis_url), ApiMetrics()
-    watermark = Watermark(redis, keys)
+    watermark = Watermark(redis, keys, settings.max_waiting)
     metrics.waiting.set_function(lambda: watermark.waiting)
     return Context(
         graph=settings.graph,
@@ -59,6 +60,7 @@ def make_context(settings: Settings) -> Context:
         watermark=watermark,
         memory=MemoryGuard(redis),
         metrics=metrics,
+        read_timeout_s=settings.read_timeout_s,
     )
 
 

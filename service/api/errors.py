@@ -122,10 +122,6 @@ def install(app: FastAPI) -> None:
     async def on_full(request: Request, _error: Exception) -> Response:
         return problem_response(request, overloaded("Redis has no memory left"))
 
-    async def on_anything(request: Request, _error: Exception) -> Response:
-        # The server logs the exception itself with its stack; the client gets none of it.
-        return problem_response(request, Problem(INTERNAL, "the service has logged what happened"))
-
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(HTTPException, on_http)
@@ -133,7 +129,6 @@ def install(app: FastAPI) -> None:
     for unavailable in (RedisConnectionError, RedisTimeoutError, ReadOnlyError):
         app.add_exception_handler(unavailable, on_redis)
     app.add_exception_handler(OutOfMemoryError, on_full)
-    app.add_exception_handler(Exception, on_anything)
 
 
 def _redis_unavailable(request: Request) -> Problem:

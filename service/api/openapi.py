@@ -8,13 +8,43 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from olad_core.events import json_schema
-from service.api.errors import ProblemDocument
+from service.api.access import scope_needed
+from service.api.errors import Example, ProblemDocument, problem_docs
 from service.api.models import NodesAsked, SchemaChange
+from service.problems import (
+    BAD_REQUEST,
+    FORBIDDEN,
+    HEAD_TOO_LARGE,
+    RATE_LIMITED,
+    TOO_MANY_CONNECTIONS,
+    TOO_MANY_WAITING,
+    TOO_SLOW,
+    UNAUTHENTICATED,
+)
 
 _MODELS: tuple[type[BaseModel], ...] = (ProblemDocument, NodesAsked, SchemaChange)
 
 
-def install(app: FastAPI) -> None:
+_SCHEME = "apiKey"
+_KEY_PROBLEMS: tuple[Example, ...] = (
+    (UNAUTHENTICATED, "this API needs a key; send one as `Authorization: Bearer KEY`", {}),
+    (FORBIDDEN, "this needs a key with the scope write; dashboard has read", {}),
+)
+_ANY_PROBLEMS: tuple[Example, ...] = (
+    (BAD_REQUEST, "Invalid HTTP request received.", {}),
+    (RATE_LIMITED, "more than 100 requests in 60 s; go on in 7 s", {}),
+    (HEAD_TOO_LARGE, "it has more than 65,536 bytes", {}),
+    (TOO_MANY_CONNECTIONS, "20000 are open; try again soon", {}),
+)
+_BODY_PROBLEM: Example = (TOO_SLOW, "the body was not complete after 30 s: send smaller batches, or faster", {})
+_WAIT_PROBLEM: Example = (
+    TOO_MANY_WAITING,
+    "1000 requests wait for a position already; ask again, or without min_position",
+    {},
+)
+
+
+def install(app: FastAPI, *, keys_needed: bool) -> None:
     """Complete the document of an application."""
     generate = app.openapi
 
@@ -27,7 +57,40 @@ def install(app: FastAPI) -> None:
                 schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
                 schemas.update(schema.pop("$defs", {}))
                 schemas[model.__name__] = schema
+            document["components"]["securitySchemes"] = {
+                _SCHEME: {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A key made by `olad keys create`, with the scope named beside each operation; "
+                    "admin includes read and write.",
+                }
+            }
+            for path, operations in document["paths"].items():
+                for method, operation in operations.items():
+                    _secure(operation, method.upper(), path, keys_needed=keys_needed)
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _secure(operation: dict[str, Any], method: str, path: str, *, keys_needed: bool) -> None:
+    """Add to an operation what the door in front of all of them asks for and may answer."""
+    problems = list(_ANY_PROBLEMS)
+    scope = scope_needed(method, path)
+    if scope is not None:
+        problems += _KEY_PROBLEMS
+        needs = [{_SCHEME: [scope]}]
+        operation["security"] = needs if keys_needed else [*needs, {}]
+    if "requestBody" in operation:
+        problems.append(_BODY_PROBLEM)
+    if any(parameter["name"] == "min_position" for parameter in operation.get("parameters", ())):
+        problems.append(_WAIT_PROBLEM)
+    answers = operation["responses"]
+    for status, answer in problem_docs(*problems).items():
+        known = answers.setdefault(str(status), answer)
+        if known is not answer:
+            ((_, content),) = known["content"].items()
+            ((_, more),) = answer["content"].items()
+            content["examples"] = {**more["examples"], **content["examples"]}
+            known["description"] = " or ".join(example["summary"] for example in content["examples"].values())

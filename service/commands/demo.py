@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from service.api_keys import key_ring
 from service.client import Client
 from service.commands.failures import read_settings, told
 from service.commands.options import Device, Port, RedisUrl
@@ -52,6 +53,7 @@ def demo(
     configure_logging(settings.log_level, settings.log_format)
     console = Console()
     with told(), stop_on_signals() as stop:
+        key_ring(settings)
         source = open_source(dataset, StreamOptions(limit=limit), data_home=settings.data_home)
         if source.notice:
             console.print(source.notice, soft_wrap=True)
@@ -102,7 +104,7 @@ def _replay(console: Console, stack: Stack, source: Source, rate: float, stop: S
     def send() -> None:
         try:
             with (
-                Client(stack.url, stop=outcome.stop) as client,
+                Client(stack.url, key=stack.settings.api_key, stop=outcome.stop) as client,
                 Progress(stack.settings.data_dir / "replay", stack.url) as progress,
             ):
                 outcome.state = replay(

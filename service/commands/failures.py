@@ -11,16 +11,19 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from olad_core.datasets.stream import UnreadableDataset
+from service.api_keys import KeysUnusable
 from service.client import ServiceError
 from service.data_dir import DataDirInUse
 from service.embedded_redis import RedisFailed, RedisNotFound
 from service.processes import StackFailed
 from service.progress import ProgressBusy
+from service.redaction import printable, redacted
 from service.settings import Settings
 from service.sources import SourceNotFound
 
 _EXPECTED = (
     DataDirInUse,
+    KeysUnusable,
     ProgressBusy,
     RedisFailed,
     RedisNotFound,
@@ -54,4 +57,5 @@ def read_settings(**given: Any) -> Settings:
 
 
 def _escaped(message: object) -> str:
-    return str(message).replace("[", r"\[")
+    safe = "\n".join(printable(line) for line in redacted(str(message)).splitlines())
+    return safe.replace("[", r"\[")

@@ -52,7 +52,7 @@ def replay_source(
             StreamOptions(label_delay=label_delay, batch_size=batch_size, limit=limit),
             data_home=settings.data_home,
         )
-        with Client(url) as client, contextlib.ExitStack() as files:
+        with Client(url, key=settings.api_key) as client, contextlib.ExitStack() as files:
             progress = _open_progress(files, opened, client.url, settings, fresh=fresh)
             if opened.notice:
                 console.print(opened.notice, soft_wrap=True)

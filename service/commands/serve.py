@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands.failures import read_settings
+from service.commands.failures import read_settings, told
 from service.logs import configure_logging
 
 
@@ -18,20 +18,10 @@ def api(
     settings = read_settings()
     configure_logging(settings.log_level, settings.log_format)
     # Each process loads only its own half: the API never imports torch, the worker no web framework.
-    import uvicorn  # noqa: PLC0415
+    from service.api.server import make_server  # noqa: PLC0415
 
-    from service.api.app import create_app  # noqa: PLC0415
-
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings),
-            host=settings.host,
-            port=settings.port,
-            access_log=False,
-            log_config=None,
-            timeout_graceful_shutdown=10,
-        )
-    )
+    with told():
+        server = make_server(settings)
     server.run(sockets=None if fd is None else [socket.socket(fileno=fd)])
     if not server.started:
         raise typer.Exit(3)

@@ -6,6 +6,7 @@ import json
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from service.api.models import ServiceStatus
@@ -13,6 +14,7 @@ from service.client import Client
 from service.commands.failures import read_settings, told
 from service.commands.options import AsJson, Url
 from service.commands.replay_view import percent
+from service.redaction import printable
 from service.status import StudentStatus
 
 
@@ -22,7 +24,7 @@ def status(
 ) -> None:
     """Show positions, lag, graph size, versions, students and their scores."""
     settings = read_settings()
-    with told(), Client(url or f"http://{settings.host}:{settings.port}", patience_s=3) as client:
+    with told(), Client(url or f"http://{settings.host}:{settings.port}", key=settings.api_key, patience_s=3) as client:
         report, group = client.status(), client.students()
     if as_json:
         typer.echo(json.dumps({"status": report.model_dump(mode="json"), **group.model_dump(mode="json")}))
@@ -48,7 +50,7 @@ def _service_table(report: ServiceStatus) -> Table:
     table.add_row("rejected events", f"{worker.rejected_events:,}")
     graph = worker.graph
     table.add_row("graph", f"{graph.nodes:,} nodes ({graph.labelled:,} labelled), {graph.edges:,} edges")
-    table.add_row("classes", ", ".join(graph.classes) or "none yet")
+    table.add_row("classes", escape(printable(", ".join(graph.classes))) or "none yet")
     if worker.served is None:
         table.add_row("model", "missing: " + ("; ".join(worker.learning.missing) or "the first version is being made"))
     else:

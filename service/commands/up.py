@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from service.api_keys import key_ring
 from service.commands.failures import read_settings, told
 from service.commands.options import Device, Port, RedisUrl
 from service.logs import configure_logging
@@ -28,6 +29,7 @@ def up(
     configure_logging(settings.log_level, settings.log_format)
     console = Console()
     with told(), stop_on_signals() as stop:
+        key_ring(settings)  # Rather here, in words, than by an API that ends again and again.
         console.print("Starting ...")
         with Stack(settings) as stack:
             stack.wait_until_live(stop)

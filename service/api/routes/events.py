@@ -110,6 +110,7 @@ async def post_events(request: Request, context: Ctx, idempotency_key: Idempoten
         raise invalid(INVALID_EVENTS, [msgspec.to_builtins(problem) for problem in error.problems]) from None
     except KeyReused as error:
         raise Problem(KEY_REUSED, f"{error}; use a new key for a new batch", position=error.position) from None
+    request.state.position = done.position
     headers = {}
     if done.replayed:
         context.metrics.replayed.inc()

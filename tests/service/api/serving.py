@@ -7,19 +7,18 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
-import uvicorn
 
-from service.api.app import create_app
+from service.api.server import make_server
 from service.settings import Settings
 
 
 @contextlib.contextmanager
-def serving(redis_url: str, graph: str) -> Iterator[httpx.Client]:
-    """A client of an API process's worth of application."""
-    app = create_app(Settings(redis_url=redis_url, graph=graph))
-    server = uvicorn.Server(uvicorn.Config(app, loop="uvloop", http="httptools", log_config=None, lifespan="on"))
+def serving(redis_url: str, graph: str, **given: Any) -> Iterator[httpx.Client]:
+    """A client of an API process's worth of server, with further settings."""
+    server = make_server(Settings(redis_url=redis_url, graph=graph, **given))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -29,9 +28,11 @@ def serving(redis_url: str, graph: str) -> Iterator[httpx.Client]:
             time.sleep(0.005)
         port = listener.getsockname()[1]
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
-            yield client
-        server.should_exit = True
-        thread.join()
+            try:
+                yield client
+            finally:
+                server.should_exit = True
+                thread.join()
 
 
 def assert_problem(answer: httpx.Response, status: int, kind: str) -> dict[str, object]:

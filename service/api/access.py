@@ -1,0 +1,81 @@
+"""Who may do what: the scope each request needs, and the key that was shown for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.types import Scope as AsgiScope
+
+from service.api_keys import ApiKey, KeyRing, Scope
+from service.problems import FORBIDDEN, UNAUTHENTICATED, Problem
+
+_OPEN = frozenset({"/", "/docs", "/openapi.json", "/health/live", "/health/ready"})
+_OPEN_FOLDERS = ("/assets/", "/docs/")
+_CHALLENGE = 'Bearer realm="olad"'
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who a request comes from.
+
+    Attributes:
+        key: the key that was shown and is one of ours.
+        refused: why the request may not go on.
+    """
+
+    key: ApiKey | None = None
+    refused: Problem | None = None
+
+    @property
+    def name(self) -> str:
+        """For the logs."""
+        return self.key.name if self.key is not None else "anonymous"
+
+
+ANYBODY = Caller()
+
+
+def scope_needed(method: str, path: str) -> Scope | None:
+    """The scope a request needs; None for what everybody may see.
+
+    What is not known here needs admin, so that a new route that changes something is closed until it is listed.
+
+    >>> scope_needed("POST", "/events"), scope_needed("POST", "/predict"), scope_needed("PUT", "/schema")
+    ('write', 'read', 'admin')
+    >>> scope_needed("GET", "/health/live") is None
+    True
+    """
+    if method in {"GET", "HEAD"}:
+        return None if path in _OPEN or path.startswith(_OPEN_FOLDERS) else "read"
+    if method == "POST" and path == "/predict":
+        return "read"
+    if method == "POST" and path == "/events":
+        return "write"
+    return "admin"
+
+
+def admit(keys: KeyRing | None, request: AsgiScope, authorization: bytes | None) -> Caller:
+    """Who asks, and whether the request may go on."""
+    if keys is None:
+        return ANYBODY
+    needed = scope_needed(request["method"], request["path"])
+    if needed is None:
+        return ANYBODY
+    if authorization is None:
+        return Caller(refused=_unauthenticated("send one as `Authorization: Bearer KEY`", ""))
+    kind, _, shown = authorization.decode("latin-1").partition(" ")
+    key = keys.find(shown.strip()) if kind.lower() == "bearer" else None
+    if key is None:
+        why = "the one that was sent is not known: it is misspelt or has been revoked"
+        return Caller(refused=_unauthenticated(why, ', error="invalid_token"'))
+    if not key.allows(needed):
+        challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{needed}"'
+        detail = f"this needs a key with the scope {needed}; {key.name} has {', '.join(key.scopes)}"
+        return Caller(key, Problem(FORBIDDEN, detail, headers={"WWW-Authenticate": challenge}))
+    return Caller(key)
+
+
+def _unauthenticated(detail: str, error: str) -> Problem:
+    return Problem(
+        UNAUTHENTICATED, f"this API needs a key; {detail}", headers={"WWW-Authenticate": f"{_CHALLENGE}{error}"}
+    )
