@@ -203,6 +203,12 @@ class TestServing:
         assert "4" in publication.updates[0].nodes
         assert_readers_are_fresh(run)
 
+    def test_a_removed_node_leaves_though_no_other_prediction_changes(self) -> None:
+        run = learned(Run(PAIR))
+        run.turn([UpsertNode("alone")])
+        assert run.turn([RemoveNode("alone")]).updates[0].nodes == ()
+        assert_readers_are_fresh(run)
+
     def test_a_node_that_came_and_went_between_two_publications_is_not_told(self) -> None:
         run = learned(Run(PAIR))
         run.engine.apply("900-0", [UpsertNode("brief")], 0.0)

@@ -65,6 +65,14 @@ class TestReplay:
         counts = Counter(name for seed in range(100) for name in labels.draw(4, seed))
         assert max(counts.values()) == counts["3"] == 100
 
+    def test_a_node_labelled_many_times_does_not_crowd_out_the_others(self) -> None:
+        labels = Labels(recent=2)
+        labels.name(*range(20))
+        for _ in range(200):
+            labels.name(0)
+        assert len(labels.draw(10)) >= 8
+        assert len(labels.replay) == 20
+
     def test_removed_nodes_and_those_that_took_their_rows_are_not_drawn(self) -> None:
         labels = Labels()
         labels.name(*range(12))

@@ -155,6 +155,17 @@ class TestTerms:
         plain.steps(2)
         assert not equal(lesson.learned(), plain.learned())
 
+    def test_discriminators_are_asked_in_a_cycle(self) -> None:
+        lesson = Lesson(replace(SMALL, students=("gcn", "sage", "gat"), learning_rate=0.0))
+        asked: list[Tensor] = []
+        lesson.trainer.discriminators.register_forward_pre_hook(lambda _, inputs: asked.append(inputs[0].detach()))
+        lesson.step()
+        real, *fakes = asked
+        assert len(fakes) == 2  # once to learn to tell them, once to be fooled
+        for fake in fakes:
+            for number in range(3):
+                assert torch.equal(fake[number], real[(number - 1) % 3])
+
     def test_a_student_follows_its_teacher(self) -> None:
         # One label a step teaches little; a teacher that has learned before says more.
         lesson = Lesson(replace(PAIR, local_weight=0.0))

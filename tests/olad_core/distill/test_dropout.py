@@ -1,0 +1,35 @@
+import pytest
+import torch
+
+from olad_core.distill.dropout import Dropout
+
+CPU = torch.device("cpu")
+
+
+def test_drops_single_entries_and_scales_up_the_others() -> None:
+    dropped = Dropout(0.5, 0.0, 0, CPU).entries(torch.full((100, 50), 2.0))
+    assert dropped.unique().tolist() == [0.0, 4.0]
+    assert dropped.mean().item() == pytest.approx(2.0, rel=0.1)
+    assert (dropped == 0).any(dim=0).all()
+
+
+def test_drops_features_for_all_nodes_at_once() -> None:
+    dropped = Dropout(0.0, 0.25, 0, CPU).columns(torch.full((5, 400), 3.0))
+    assert torch.equal(dropped, dropped[:1].expand(5, 400))
+    assert dropped.unique().tolist() == [0.0, 4.0]
+    assert (dropped[0] == 0).float().mean().item() == pytest.approx(0.25, abs=0.1)
+
+
+def test_a_share_of_zero_changes_nothing() -> None:
+    rows = torch.randn(4, 3)
+    dropout = Dropout(0.0, 0.0, 0, CPU)
+    assert torch.equal(dropout.entries(rows), rows)
+    assert torch.equal(dropout.columns(rows), rows)
+
+
+def test_goes_on_from_its_state() -> None:
+    one, other = Dropout(0.5, 0.5, 0, CPU), Dropout(0.5, 0.5, 9, CPU)
+    one.entries(torch.ones(3, 3))
+    other.restore(one.state())
+    assert torch.equal(one.entries(torch.ones(9, 9)), other.entries(torch.ones(9, 9)))
+    assert torch.equal(one.columns(torch.ones(9, 9)), other.columns(torch.ones(9, 9)))
