@@ -8,7 +8,7 @@ CPU = torch.device("cpu")
 
 def test_drops_single_entries_and_scales_up_the_others() -> None:
     dropped = Dropout(0.5, 0.0, 0, CPU).entries(torch.full((100, 50), 2.0))
-    assert dropped.unique().tolist() == [0.0, 4.0]
+    assert set(dropped.flatten().tolist()) == {0.0, 4.0}
     assert dropped.mean().item() == pytest.approx(2.0, rel=0.1)
     assert (dropped == 0).any(dim=0).all()
 
@@ -17,7 +17,7 @@ def test_drops_features_for_all_nodes_at_once() -> None:
     factor = Dropout(0.0, 0.25, 0, CPU).columns(400)
     assert factor is not None
     assert factor.shape == (400,)
-    assert (3 * factor).unique().tolist() == [0.0, 4.0]
+    assert set((3 * factor).tolist()) == {0.0, 4.0}
     assert (factor == 0).float().mean().item() == pytest.approx(0.25, abs=0.1)
 
 
