@@ -16,6 +16,7 @@ from service.api.metrics import MetricsMiddleware
 from service.api.rate_limit import RateLimiter
 from service.api.request_log import RequestLog
 from service.api.routes import events, health, metrics, predict, schema, status, students
+from service.api.shortcut import Shortcut
 from service.api_keys import key_ring
 from service.settings import Settings
 
@@ -71,6 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
     pages.install(app)
     errors.install(app)
     openapi.install(app, keys_needed=keys is not None)
+    app.add_middleware(Shortcut, context=context, route=predict.ONE_NODE)
     app.add_middleware(MetricsMiddleware, metrics=context.metrics)
     app.add_middleware(
         Door,

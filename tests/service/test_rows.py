@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -26,9 +28,7 @@ def write(client: redis.Redis, nodes: list[str], rows: npt.NDArray[np.float32]) 
         for command in hset_commands("rows", nodes, rows):
             pending.add_packed(command)
         pending.run()
-    found = client.hgetall("rows")
-    assert isinstance(found, dict)
-    return found
+    return cast("dict[bytes, bytes]", client.hgetall("rows"))
 
 
 @given(IDS, st.integers(1, 5))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -109,7 +109,8 @@ async def get_prediction(
 
     `position` says up to which log entry the graph was known and `behind` how many events wait after it.
     """
-    node = _node_of(request, node)
+    # Some servers give no raw path; encoded again, the decoded one serves.
+    node = node_in(request.scope.get("raw_path") or b"/predict/" + quote(node, safe="").encode())
     snapshot = await _read_at(context, lambda: context.predictions.read_one(node), min_position, timeout_ms)
     model = await _model_of(context, snapshot)
     context.metrics.predictions.inc()
@@ -117,7 +118,11 @@ async def get_prediction(
     if row is None:
         detail = f"node {node!r} is not in the graph at this position"
         raise Problem(UNKNOWN_NODE, detail, position=snapshot.position, behind=snapshot.behind)
-    return Response(msgspec.json.encode(_prediction(node, row, model, snapshot)), media_type=JSON)
+    return Response(encoded_prediction(node, row, model, snapshot), media_type=JSON)
+
+
+ONE_NODE = router.routes[-1]
+"""The route of :func:`get_prediction`."""
 
 
 @router.post(
@@ -187,18 +192,20 @@ async def post_predictions(
     return Response(msgspec.json.encode({"predictions": answers}), media_type=JSON)
 
 
-def _node_of(request: Request, decoded: str) -> str:
-    """The id exactly as sent: the server's own decoding replaces what is no UTF-8."""
-    _, found, raw = request.scope.get("raw_path", b"").partition(b"/predict/")
-    if found:
-        try:
-            decoded = unquote_to_bytes(raw.partition(b"?")[0]).decode()
-        except UnicodeDecodeError:
-            message = "is not percent-encoded UTF-8"
-            raise invalid(INVALID_REQUEST, [{"field": "node", "message": message}]) from None
-    if not decoded:
+def node_in(raw_path: bytes) -> str:
+    """The id exactly as sent: the server's own decoding replaces what is no UTF-8.
+
+    Raises:
+        Problem: 422 where the path names no node.
+    """
+    raw = raw_path.partition(b"/predict/")[2].partition(b"?")[0]
+    try:
+        node = (unquote_to_bytes(raw) if b"%" in raw else raw).decode()
+    except UnicodeDecodeError:
+        raise invalid(INVALID_REQUEST, [{"field": "node", "message": "is not percent-encoded UTF-8"}]) from None
+    if not node:
         raise invalid(INVALID_REQUEST, [{"field": "node", "message": "must not be empty"}])
-    return decoded
+    return node
 
 
 async def _read_at(
@@ -251,6 +258,11 @@ async def _model_of(context: Context, snapshot: Snapshot) -> Model:
         detail = f"No model has been published yet; missing: {', '.join(missing)}"
         raise Problem(NO_MODEL, detail, headers={"Retry-After": "1"}, missing=missing)
     return snapshot.model
+
+
+def encoded_prediction(node: str, row: bytes, model: Model, snapshot: Snapshot) -> bytes:
+    """The answer for one node, as JSON."""
+    return msgspec.json.encode(_prediction(node, row, model, snapshot))
 
 
 def _prediction(node: str | int, row: bytes, model: Model, snapshot: Snapshot) -> dict[str, Any]:
