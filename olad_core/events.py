@@ -31,12 +31,16 @@ MAX_FEATURE_WIDTH = 65_536
 """Width of a feature vector at most."""
 MAX_WEIGHT = 1e15
 """Weight of an edge at most: sums of weighted messages must fit into float32."""
+MAX_TIME = 1e30
+"""Greatest event time, either way: sums and differences of times stay finite, in float32 too."""
 FLOAT32_MAX = 3.4028234663852886e38
 
 NodeId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES)] | int
 """A node's name as sent. ``5`` and ``"5"`` name the same node: ids are compared as strings."""
 Label: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_LABEL_BYTES)] | int
 """A class name as sent; compared as a string, like ids."""
+Time: TypeAlias = Annotated[float, Meta(ge=-MAX_TIME, le=MAX_TIME)]
+"""A time in a unit of the client's choice; times may come in any order."""
 
 
 class SparseFeatures(Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,7 +59,7 @@ class UpsertNode(Struct, tag_field="op", tag="upsert_node", forbid_unknown_field
     id: NodeId
     x: Features | None = None
     label: Label | None = None
-    ts: float | None = None
+    ts: Time | None = None
 
 
 class RemoveNode(Struct, tag_field="op", tag="remove_node", forbid_unknown_fields=True, omit_defaults=True):
@@ -73,7 +77,7 @@ class UpsertEdge(Struct, tag_field="op", tag="upsert_edge", forbid_unknown_field
     src: NodeId
     dst: NodeId
     weight: Annotated[float, Meta(gt=0, le=MAX_WEIGHT)] | None = None
-    ts: float | None = None
+    ts: Time | None = None
 
 
 class RemoveEdge(Struct, tag_field="op", tag="remove_edge", forbid_unknown_fields=True, omit_defaults=True):
@@ -88,7 +92,7 @@ class LabelNode(Struct, tag_field="op", tag="label", forbid_unknown_fields=True,
 
     id: NodeId
     label: Label
-    ts: float | None = None
+    ts: Time | None = None
 
 
 Event: TypeAlias = UpsertNode | RemoveNode | UpsertEdge | RemoveEdge | LabelNode

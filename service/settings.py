@@ -77,7 +77,7 @@ class Settings(BaseSettings):
         default=30.0, gt=0, description="Seconds a client may take to send a request's head, and again for its body."
     )
     max_connections: int = Field(
-        default=20_000,
+        default=15_000,
         ge=1,
         description="Connections the API holds at once, fewer where the process may not open as many files; "
         "one more is answered 503.",

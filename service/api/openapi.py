@@ -32,9 +32,9 @@ _KEY_PROBLEMS: tuple[Example, ...] = (
 )
 _ANY_PROBLEMS: tuple[Example, ...] = (
     (BAD_REQUEST, "Invalid HTTP request received.", {}),
-    (RATE_LIMITED, "more than 100 requests in 60 s; go on in 7 s", {}),
+    (RATE_LIMITED, "key limited to 100 requests in 60 s; go on in 7 s", {}),
     (HEAD_TOO_LARGE, "it has more than 65,536 bytes", {}),
-    (TOO_MANY_CONNECTIONS, "20000 are open; try again soon", {}),
+    (TOO_MANY_CONNECTIONS, "15000 are open; try again soon", {}),
 )
 _BODY_PROBLEM: Example = (TOO_SLOW, "the body was not complete after 30 s: send smaller batches, or faster", {})
 _WAIT_PROBLEM: Example = (

@@ -8,7 +8,7 @@ import time
 
 from limits import RateLimitItem, parse_many
 from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import MovingWindowRateLimiter
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.types import Scope
 
 from service.api.access import Caller
@@ -27,7 +27,7 @@ class RateLimiter:
 
     def __init__(self, limits: str) -> None:
         self._limits = sorted(parse_many(limits), key=lambda limit: limit.get_expiry())
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     async def check(self, caller: Caller, scope: Scope) -> Headers:
         """Count one request; the ``RateLimit`` headers of the limit that is nearest.
@@ -39,24 +39,24 @@ class RateLimiter:
             return []
         who = f"key:{caller.key.id}" if caller.key is not None else _address(scope)
         over = [limit for limit in self._limits if not await self._limiter.hit(limit, who)]
-        nearest: tuple[int, int, RateLimitItem] | None = None
-        for limit in over or self._limits:
-            reset, remaining = await self._limiter.get_window_stats(limit, who)
-            seconds = max(1, math.ceil(reset - time.time()))
-            # Of limits that are passed the one that lasts longest counts, of the others the one with least left.
-            rank = (-seconds, 0) if over else (remaining, -seconds)
-            if nearest is None or rank < nearest[:2]:
-                nearest, shown = (*rank, limit), (limit, remaining, seconds)
-        limit, remaining, seconds = shown
+        left = [await self._left(limit, who) for limit in over or self._limits]
+        # Of the limits that are passed the one that lasts longest is told, else the one with least left.
+        amount, remaining, seconds = max(left, key=lambda one: one[2]) if over else min(left, key=lambda one: one[1])
         headers = {
-            "RateLimit-Limit": str(limit.amount),
-            "RateLimit-Remaining": str(max(0, remaining)),
+            "RateLimit-Limit": str(amount),
+            "RateLimit-Remaining": str(remaining),
             "RateLimit-Reset": str(seconds),
         }
         if over:
-            detail = f"more than {limit.amount} requests in {limit.get_expiry()} s; go on in {seconds} s"
+            limits = " and ".join(f"{limit.amount} requests in {limit.get_expiry()} s" for limit in over)
+            detail = f"{who.partition(':')[0]} limited to {limits}; go on in {seconds} s"
             raise Problem(RATE_LIMITED, detail, headers={"Retry-After": str(seconds), **headers})
         return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+    async def _left(self, limit: RateLimitItem, who: str) -> tuple[int, int, int]:
+        """Requests allowed, requests left, seconds until there are more."""
+        reset, remaining = await self._limiter.get_window_stats(limit, who)
+        return limit.amount, max(0, remaining), max(1, math.ceil(reset - time.time()))
 
 
 def _address(scope: Scope) -> str:

@@ -14,7 +14,7 @@ _UNCHANGING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class RequestLog:
-    """Two loggers: ``service.requests`` for operation, ``service.audit`` for responsibility.
+    """One line a request at most, by the logger ``service.audit`` or else by ``service.requests``.
 
     Args:
         requests: which requests get a line.
@@ -42,10 +42,11 @@ class RequestLog:
             "status": status,
             "key": caller.name,
             "address": client[0] if client is not None else None,
+            "ms": round(1000 * (self.now() - began), 3),
         }
         if audited:
-            position = scope.get("state", {}).get("position")
             key_id = caller.key.id if caller.key is not None else None
+            position = scope.get("state", {}).get("position")
             self._audit_logger.info("audit", **line, key_id=key_id, position=position)
-        if status >= self._from:
-            self._requests_logger.info("request", **line, ms=round(1000 * (self.now() - began), 3))
+        else:
+            self._requests_logger.info("request", **line)

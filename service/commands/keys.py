@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,11 +10,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from service.api_keys import KeysUnusable, Scope, create_key, read_keys, revoke_key
+from service.api_keys import SCOPES, KeysUnusable, create_key, read_keys, revoke_key
 from service.commands.failures import read_settings, told
 
 keys = typer.Typer(name="keys", help="Make, list and revoke API keys (docs/security.md).", no_args_is_help=True)
 
+# Of several values typer takes an enumeration only.
+_Scope = StrEnum("_Scope", {scope: scope for scope in SCOPES})  # type: ignore[misc]
 File = Annotated[Path | None, typer.Option(help="File of the keys.", show_default="OLAD_API_KEYS_FILE")]
 
 
@@ -21,14 +24,14 @@ File = Annotated[Path | None, typer.Option(help="File of the keys.", show_defaul
 def create(
     name: Annotated[str, typer.Option(help="Whose key it is; the audit log says this name.")],
     scope: Annotated[
-        list[Scope],
+        list[_Scope],
         typer.Option(help="read: predictions and status; write: events; admin: everything. May be repeated."),
     ],
     file: File = None,
 ) -> None:
     """Make a key and print it, this one time: only its hash is kept."""
     with told():
-        typer.echo(create_key(_file(file), name, scope))
+        typer.echo(create_key(_file(file), name, [known for known in SCOPES if known in scope]))
 
 
 @keys.command(name="list")

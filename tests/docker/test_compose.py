@@ -16,6 +16,7 @@ from service.settings import Settings
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 GPU = ROOT / "docker" / "gpu.compose.yml"
+KEYS = ROOT / "docker" / "keys.compose.yml"
 DOCKERFILES = {"api": ROOT / "docker" / "api.Dockerfile", "worker": ROOT / "docker" / "worker.Dockerfile"}
 OURS = ("worker", "api")
 EVERY = ("redis", *OURS)
@@ -52,8 +53,8 @@ def check_schema(*paths: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_both_files_follow_the_compose_specification() -> None:
-    result = check_schema(COMPOSE, GPU)
+def test_the_files_follow_the_compose_specification() -> None:
+    result = check_schema(COMPOSE, GPU, KEYS)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -116,6 +117,15 @@ def test_the_environment_is_made_of_settings_that_exist(services: dict[str, Any]
     given = services[name]["environment"] | dict(re.findall(r"(OLAD_\w+)=(\S+)", DOCKERFILES[name].read_text()))
     assert {variable.removeprefix("OLAD_").lower() for variable in given} <= set(Settings.model_fields)
     Settings(**{variable.removeprefix("OLAD_").lower(): value for variable, value in given.items()})
+
+
+def test_everybody_is_let_in_only_where_it_is_said_and_not_with_keys(services: dict[str, Any]) -> None:
+    assert services["api"]["environment"]["OLAD_ALLOW_ANONYMOUS"] == "true"
+    api = load(KEYS)["services"]["api"]
+    settings = {name.removeprefix("OLAD_").lower(): value for name, value in api["environment"].items()}
+    assert not Settings(**settings).allow_anonymous
+    assert str(Settings(**settings).api_keys_file).startswith("/etc/olad/")
+    assert api["volumes"] == ["${OLAD_KEYS_DIR:-./keys}:/etc/olad:ro"]
 
 
 def test_redis_runs_as_its_own_user(services: dict[str, Any]) -> None:

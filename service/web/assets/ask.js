@@ -2,6 +2,7 @@
 
 import { byId, html } from "./dom.js";
 import { count, percent } from "./format.js";
+import { ask as askApi } from "./key.js";
 
 const SHOWN = 10;
 
@@ -19,7 +20,7 @@ async function ask(node) {
     return;
   }
   try {
-    const response = await fetch(`predict/${encodeURIComponent(node)}`, { signal: AbortSignal.timeout(10000) });
+    const response = await askApi(`predict/${encodeURIComponent(node)}`, { signal: AbortSignal.timeout(10000) });
     const body = await response.json();
     answer.replaceChildren(...(response.ok ? prediction(body) : [problem(body.detail ?? body.title ?? `The API answered ${response.status}.`)]));
   } catch (error) {

@@ -5,6 +5,7 @@ import { LineChart, sample } from "./chart.js";
 import { byId, html } from "./dom.js";
 import { clock, count, percent } from "./format.js";
 import { History } from "./history.js";
+import { ask, listen as listenForKey } from "./key.js";
 import { SERVED_STYLE, showRefused, showState, showStudents, showTiles, showTraining, showUnreachable, studentStyle } from "./view.js";
 
 const EVERY_MS = 2000;
@@ -20,7 +21,7 @@ let lastAnswer = Date.now();
 class Refused extends Error {}
 
 async function get(path) {
-  const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+  const response = await ask(path, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
   if (!response.ok) {
     const body = await response.json().catch(() => ({}));
     throw new Refused(`${body.title ?? "Error"} (${response.status} from /${path}). ${body.detail ?? ""}`);
@@ -112,4 +113,5 @@ function toggle(name, button) {
 
 document.querySelectorAll("input[name=window]").forEach((input) => input.addEventListener("change", showCharts));
 listen();
+listenForKey();
 turn();

@@ -32,7 +32,7 @@ export function showTiles({ worker, log, graph: name, position, checkpoint_age_s
     tile(
       "Checkpoint",
       checkpoint ? `${duration(age)} old` : "none yet",
-      html("span", {}, checkpoint ? `at ${checkpoint.position} · ` : "", html("a", { href: "events/rejected" }, `${count(worker?.rejected_events)} rejected`)),
+      html("span", {}, checkpoint ? `at ${checkpoint.position} · ` : "", html("a", { href: "events/rejected", "data-needs-key": true }, `${count(worker?.rejected_events)} rejected`)),
     ),
   );
   byId("graph-line").textContent = worker ? `graph ${name} · worker up ${duration(worker.updated_at - worker.started_at)}` : `graph ${name}`;
