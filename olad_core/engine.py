@@ -67,7 +67,6 @@ class Engine:
     """
 
     def __init__(self, config: EngineConfig, device: torch.device) -> None:
-        predictors = len(config.trainer.students) + 1
         self.config = config
         self.device = device
         self.graph = DynamicGraph()
@@ -76,18 +75,15 @@ class Engine:
         self.rejected_events = 0
         self.trainer: Trainer | None = None
         self.versions = Versions(device)
-        self.scores = Scores(predictors, config.score_memory)
-        """Of every student, in order, and last of what was served."""
-        self.mean_losses: dict[str, npt.NDArray[np.float64]] = {}
         self._replay = Replay(config.trainer.recent_labels)
         self._touched = Touched(config.trainer.recent_touched)
-        self._arrivals = Arrivals(predictors, config.arrivals_remembered)
         self._classes_seen: set[int] = set()
         self._version_step = 0
         self._advance_event = 0
         self._unfollowed: list[Changes] = []
         self._removed: list[str] = []
         self._rejected: list[RejectedEvent] = []
+        self._forget_scores()
 
     def apply(self, position: str, events: Sequence[Event], time: float) -> None:
         """Apply one log entry to the graph; predictions follow at the next :meth:`refresh`.
@@ -268,7 +264,16 @@ class Engine:
             self.trainer = Trainer(self.config.trainer, width, len(self.graph.classes), self.device)
             self.versions.withdraw()
             self._version_step = 0
+            self._forget_scores()
         return self.trainer
+
+    def _forget_scores(self) -> None:
+        """Begin to score: a new group has the scores of no other."""
+        predictors = len(self.config.trainer.students) + 1
+        self.scores = Scores(predictors, self.config.score_memory)
+        """Of every student, in order, and last of what was served."""
+        self._arrivals = Arrivals(predictors, self.config.arrivals_remembered)
+        self.mean_losses: dict[str, npt.NDArray[np.float64]] = {}
 
     def _average_losses(self, terms: Mapping[str, npt.NDArray[np.float32]]) -> None:
         for name, term in terms.items():

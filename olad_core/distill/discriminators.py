@@ -29,6 +29,7 @@ class Discriminators(nn.Module):
         self.neighbour = nn.Parameter(torch.empty(group, width, hidden))
         self.bias = nn.Parameter(torch.zeros(group, 1, hidden))
         self.score = nn.Parameter(torch.empty(group, hidden, 1))
+        self.prior = nn.Parameter(torch.zeros(group, 1))
         for parameter in (self.own, self.neighbour, self.score):
             for matrix in parameter:
                 nn.init.xavier_uniform_(matrix)
@@ -45,4 +46,4 @@ class Discriminators(nn.Module):
         flat = unit.transpose(0, 1).reshape(nodes, group * width)
         mean = aggregate(flat, graph.weight, graph).view(nodes, group, width).transpose(0, 1)
         hidden = torch.relu(torch.bmm(unit, self.own) + torch.bmm(mean, self.neighbour) + self.bias)
-        return torch.bmm(hidden, self.score).squeeze(2)
+        return torch.bmm(hidden, self.score).squeeze(2) + self.prior

@@ -54,7 +54,7 @@ class TrainerConfig:
 
     students: tuple[str, ...] = ("gcn", "sage", "gat", "evolvegcn")
     width: int = 64
-    learning_rate: float = 0.01
+    learning_rate: float = 0.005
     weight_decay: float = 5e-4
     global_weight: float = 1.0
     local_weight: float = 0.05

@@ -89,7 +89,7 @@ class TestLearning:
         assert lesson.trainer.names == ("gcn",)
 
     def test_all_terms_together_learn_with_dropout_and_time(self) -> None:
-        lesson = Lesson(replace(TrainerConfig(), width=8, fanouts=(4, 4), warmup_steps=20))
+        lesson = Lesson(replace(TrainerConfig(), width=8, learning_rate=0.01, fanouts=(4, 4), warmup_steps=20))
         lesson.teaching = np.full((4, 4), 1 / 3, np.float32) * (1 - np.eye(4, dtype=np.float32))
         for number in range(100):
             lesson.step()
