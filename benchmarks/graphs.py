@@ -62,6 +62,14 @@ def arxiv_shaped(
     return GraphArrays(src, dst, x, label.astype(np.int16), classes)
 
 
+def uniform(nodes: int, mean_degree: float, features: int, classes: int, seed: int = 0) -> GraphArrays:
+    """A graph whose edges join any two nodes: the same distribution of degrees at any size."""
+    random = np.random.default_rng(seed)
+    src, dst = random.integers(nodes, size=(2, int(nodes * mean_degree)))
+    x = random.normal(size=(nodes, features)).astype(np.float32)
+    return GraphArrays(src, dst, x, random.integers(classes, size=nodes).astype(np.int16), classes)
+
+
 def _same_class(
     label: npt.NDArray[np.int64], src: npt.NDArray[np.int64], random: np.random.Generator
 ) -> npt.NDArray[np.int64]:

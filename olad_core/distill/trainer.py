@@ -68,7 +68,7 @@ class TrainerConfig:
     recent_labels: int = 1400
     recent_touched: int = 1400
     fanouts: tuple[int, ...] = (10, 10)
-    discriminator_width: int = 32
+    discriminator_width: int = 16
     max_gradient_norm: float = 5.0
     seed: int = 0
 
