@@ -1,0 +1,161 @@
+"""Redis, API and worker as processes of their own, as users run them; and a prepared graph to start from."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import redis
+
+from benchmarks.prepared import Prepared
+from service.embedded_redis import EmbeddedRedis
+from service.keys import Keys
+from service.processes import environment, listen
+from service.settings import Settings
+from service.status import WorkerStatus
+
+
+class Stack:
+    """Processes on free ports in a directory that is gone afterwards.
+
+    Args:
+        begin_with: a prepared graph; nothing where it is left out.
+        settings: those that are not default.
+    """
+
+    def __init__(self, begin_with: Prepared | None = None, **settings: object) -> None:
+        self._exit = contextlib.ExitStack()
+        self.directory = Path(self._exit.enter_context(tempfile.TemporaryDirectory(prefix="olad-bench-")))
+        if begin_with is not None:
+            shutil.copytree(begin_with.directory, self.directory, dirs_exist_ok=True)
+        server = self._exit.enter_context(EmbeddedRedis(self.directory))
+        self.settings = Settings.model_validate({"redis_url": server.url, "data_dir": self.directory, **settings})
+        self.redis = self._exit.enter_context(redis.Redis.from_url(server.url))
+        self.keys = Keys(self.settings.graph)
+        if begin_with is not None:
+            begin_with.announce(self.redis, self.keys)
+
+    def __enter__(self) -> Stack:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._exit.close()
+
+    def api(self) -> str:
+        """Start one API process; its URL once it answers."""
+        listener = self._exit.enter_context(listen("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        arguments = ("-m", "service.cli", "api", "--fd", str(listener.fileno()))
+        self._until_answered("api", self._start("api", *arguments, keep=(listener.fileno(),)), f"{url}/health/live")
+        return url
+
+    def worker(self) -> subprocess.Popen[bytes]:
+        """Start the worker; it may take a while until it serves."""
+        return self._start("worker", "-m", "service.cli", "worker")
+
+    def program(self, module: str) -> str:
+        """Start a module that serves HTTP on the file descriptor it is given; its URL once it answers."""
+        listener = self._exit.enter_context(listen("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        process = self._start(module, "-m", module, str(listener.fileno()), keep=(listener.fileno(),))
+        self._until_answered(module, process, f"{url}/live")
+        return url
+
+    def until_served(self) -> None:
+        """Wait until readers see a model at the end of the log."""
+        until(self.is_served)
+
+    def is_served(self) -> bool:
+        """Whether readers see a model at the end of the log."""
+        return self.redis.hget(self.keys.served, "version") is not None and self.behind() == 0
+
+    def behind(self) -> int:
+        """Events in the log that predictions do not show."""
+        return int(self.redis.get(self.keys.appended) or 0) - int(self.redis.hget(self.keys.served, "applied") or 0)
+
+    def report(self) -> WorkerStatus:
+        """The worker's last report."""
+        until(lambda: self.redis.get(self.keys.status))
+        return WorkerStatus.model_validate_json(self.redis.get(self.keys.status) or b"")
+
+    def steps(self) -> int:
+        """Training steps up to the worker's last report."""
+        return self.report().learning.steps
+
+    def output(self, name: str) -> str:
+        """What a process has written."""
+        return (self.directory / f"{name}.log").read_text(errors="replace")
+
+    def _until_answered(self, name: str, process: subprocess.Popen[bytes], url: str) -> None:
+        def answered() -> bool:
+            if process.poll() is not None:
+                raise RuntimeError(f"{name} has ended:\n{self.output(name)}")
+            with contextlib.suppress(httpx.TransportError):
+                # The socket listens before the process does: a request made too early waits in its queue.
+                return httpx.get(url, trust_env=False, timeout=1).is_success
+            return False
+
+        until(answered)
+
+    def _start(self, name: str, *command: str, keep: tuple[int, ...] = ()) -> subprocess.Popen[bytes]:
+        with (self.directory / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, *command],
+                env=os.environ | environment(self.settings),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=keep,
+            )
+        self._exit.callback(_stop, process)
+        return process
+
+
+def until(true: Callable[[], object], timeout_s: float = 180.0, every_s: float = 0.02) -> None:
+    """Wait until something is true."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        if true():
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError("what the benchmark waits for did not come")
+        time.sleep(every_s)
+
+
+@contextlib.contextmanager
+def alongside(*module: str) -> Iterator[subprocess.Popen[str]]:
+    """A module that runs beside a measurement, with its output to be read; ended with it."""
+    process = subprocess.Popen([sys.executable, "-m", *module], stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def wait_for(process: subprocess.Popen[str], beginning: str) -> str:
+    """The next line of output that begins so."""
+    assert process.stdout is not None, "it is a pipe"
+    for line in process.stdout:
+        if line.startswith(beginning):
+            return line
+    raise RuntimeError(f"a process has ended early: {process.args}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
