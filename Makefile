@@ -11,7 +11,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 SOURCES := olad_core service tests
 
-.PHONY: demo test lint install settings lock clean
+.PHONY: demo test lint contract fuzz install settings lock clean
 
 demo: $(READY)
 	$(VENV)/bin/olad demo $(DATASET) $(ARGS)
@@ -24,6 +24,17 @@ lint: $(READY)
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+# schemathesis over the whole OpenAPI document, for some minutes
+contract: $(READY)
+	OLAD_TEST_CONTRACT_EXAMPLES=200 $(VENV)/bin/python -m pytest tests/service/api/test_contract.py $(ARGS)
+
+# atheris on the event decoder: make fuzz FUZZ_SECONDS=600. What breaks it is kept in .fuzz.
+FUZZ_SECONDS ?= 60
+fuzz: $(READY)
+	$(PIP) install --quiet 'atheris>=3'
+	mkdir -p .fuzz/corpus
+	$(VENV)/bin/python -m tests.fuzz.events -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=.fuzz/ .fuzz/corpus
 
 install: $(READY)
 
@@ -45,8 +56,8 @@ settings: $(READY)
 # requirements/lock.txt out of .venv, after a change of versions there
 lock:
 	{ sed -n '/^#/p' requirements/lock.txt; \
-	  $(PIP) freeze --all --exclude-editable --exclude pip --exclude torch-geometric-temporal | sed 's/+[^=]*$$//'; \
+	  $(PIP) freeze --all --exclude-editable --exclude pip --exclude torch-geometric-temporal --exclude atheris | sed 's/+[^=]*$$//'; \
 	} > requirements/lock.new && mv requirements/lock.new requirements/lock.txt
 
 clean:
-	rm -rf $(VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .fuzz .schemathesis

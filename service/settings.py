@@ -86,7 +86,7 @@ class Settings(BaseSettings):
         default=5_000, ge=0, description="Requests that may wait for min_position at once; one more is answered 503."
     )
     request_log: Literal["all", "errors", "off"] = Field(
-        default="errors", description="Requests that get a log line; errors are the answers from 400 on."
+        default="errors", description="Requests that get a log line; errors are the answers from 500 on."
     )
     audit_log: bool | None = Field(
         default=None,
@@ -134,6 +134,21 @@ class Settings(BaseSettings):
     checkpoint_interval_s: float = Field(default=30.0, gt=0, description="Seconds between two checkpoints.")
     checkpoints_kept: int = Field(
         default=3, ge=1, description="Checkpoints kept; the log is trimmed behind the oldest."
+    )
+    max_behind: int = Field(
+        default=1_000_000,
+        ge=1,
+        description="Events that may wait to be applied; beyond it, events are answered 429.",
+    )
+    min_disk_free_mb: int = Field(
+        default=100,
+        ge=0,
+        description="Room that must be left where checkpoints are written; below it, events are answered 429.",
+    )
+    accept_log_loss: str | None = Field(
+        default=None,
+        description="Position of a state from which the worker goes on though Redis has lost entries "
+        "(docs/operations.md).",
     )
 
     @field_validator("redis_url")

@@ -22,7 +22,7 @@ class RequestLog:
     """
 
     def __init__(self, requests: Literal["all", "errors", "off"], *, audit: bool) -> None:
-        self._from = {"all": 0, "errors": 400, "off": 1000}[requests]
+        self._from = {"all": 0, "errors": 500, "off": 1000}[requests]
         self._audit = audit
         self._requests_logger = structlog.get_logger("service.requests")
         self._audit_logger = structlog.get_logger("service.audit")
