@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -55,7 +56,7 @@ def worker_ping(settings: Settings) -> bool:
 
 class TestPasswordAndUser:
     def test_api_and_worker_use_them(self, locked_server: RedisServer, graph: str, password_file: Path) -> None:
-        given = {"redis_user": "olad", "redis_password_file": password_file}
+        given: dict[str, Any] = {"redis_user": "olad", "redis_password_file": password_file}
         settings = Settings(redis_url=locked_server.url, **given)
         assert worker_ping(settings)
         with serving(locked_server.url, graph, **given) as client:
@@ -63,9 +64,7 @@ class TestPasswordAndUser:
             assert client.get("/status").json()["log"]["entries"] == 1
             assert "olad_api_redis_up 1.0" in client.get("/metrics").text
 
-    def test_the_worker_may_do_all_it_does(
-        self, locked_server: RedisServer, keys: Keys, password_file: Path
-    ) -> None:
+    def test_the_worker_may_do_all_it_does(self, locked_server: RedisServer, keys: Keys, password_file: Path) -> None:
         settings = Settings(redis_url=locked_server.url, redis_user="olad", redis_password_file=password_file)
         with connect_worker(settings) as client:
             writer, reader = PredictionWriter(client, keys), LogReader(client, keys)
@@ -102,7 +101,7 @@ class TestUrl:
             redis_password_file=password_file,
             redis_ca_file=Path("/etc/ca file.pem"),
         )
-        options = redis.connection.parse_url(settings.redis_url or "")
+        options = redis.connection.parse_url(settings.redis_url or "")  # type: ignore[no-untyped-call]
         assert options["username"] == "o:l@d"
         assert options["password"] == PASSWORD
         assert (options["host"], options["port"], options["db"]) == ("h", 6390, 2)

@@ -118,8 +118,14 @@ class TestTalkativeClients:
 
     @pytest.mark.parametrize(
         "sent",
-        [b"\x16\x03\x01\x02\x00", b"nonsense\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET /\x00 HTTP/1.1\r\n\r\n", b"\0" * 99],
-    )  # fmt: skip
+        [
+            b"\x16\x03\x01\x02\x00",
+            b"nonsense\r\n\r\n",
+            b"GET / HTTP/9.9\r\n\r\n",
+            b"GET /\x00 HTTP/1.1\r\n\r\n",
+            b"\0" * 99,
+        ],
+    )
     def test_what_is_not_http_is_refused_in_the_same_form(self, api: httpx.Client, sent: bytes) -> None:
         with connected(api) as connection:
             connection.sendall(sent)
@@ -132,7 +138,8 @@ class TestTalkativeClients:
 
     def test_two_lengths_are_refused(self, api: httpx.Client) -> None:
         """They are how requests are smuggled past a proxy."""
-        for extra in (b"Content-Length: 2\r\nContent-Length: 3\r\n", b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n"):  # fmt: skip
+        length = b"Content-Length: 2\r\n"
+        for extra in (length + b"Content-Length: 3\r\n", length + b"Transfer-Encoding: chunked\r\n"):
             with connected(api) as connection:
                 connection.sendall(HEAD + extra + b"\r\n[]")
                 status, _ = problem_of(everything(connection))
@@ -166,7 +173,7 @@ class TestManyClients:
 
     def test_waiting_has_a_limit(self, redis_server: RedisServer, graph: str, writer: PredictionWriter) -> None:
         writer.publish(publication("1-0", {"a": [0.25, 0.75]}))
-        question = {"min_position": "9999999999999-0", "timeout_ms": 0}
+        question: dict[str, str | int] = {"min_position": "9999999999999-0", "timeout_ms": 0}
         with serving(redis_server.url, graph, max_waiting=0) as client:
             refused = client.get("/predict/a", params=question)
             assert_problem(refused, 503, "too-many-waiting")
