@@ -20,14 +20,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-FORMAT = 1
-"""Version of the format; readers refuse any other."""
+FORMAT = 2
+"""Version of the format; readers refuse any other. A release that changes it says in CHANGELOG.md how to go on."""
 _TENSORS, _VALUES, _MANIFEST = "tensors.safetensors", "values.json", "manifest.json"
 _PREFIX, _UNFINISHED = "checkpoint-", ".unfinished-"
 
 
 class BrokenCheckpoint(ValueError):
-    """A checkpoint that is not whole or not of this format."""
+    """A checkpoint that is not whole."""
+
+
+class OtherFormat(RuntimeError):
+    """A checkpoint of another format: nothing is wrong with it, but this release cannot read it."""
 
 
 @dataclass(frozen=True)
@@ -56,20 +60,29 @@ def write_checkpoint(root: Path, tensors: Mapping[str, Tensor], values: Mapping[
     unfinished = root / f"{_UNFINISHED}{number:012d}"
     unfinished.mkdir()
     try:
-        save_file(dict(tensors), unfinished / _TENSORS)
-    except SafetensorError as error:  # a full disk comes out of it as this
-        raise OSError(f"{unfinished / _TENSORS}: {error}") from error
-    (unfinished / _VALUES).write_text(json.dumps(values, indent=1, sort_keys=True))
-    manifest = {"format": FORMAT, "sha256": {name: _digest(unfinished / name) for name in (_TENSORS, _VALUES)}}
-    (unfinished / _MANIFEST).write_text(json.dumps(manifest, indent=1))
-    for path in (unfinished / _TENSORS, unfinished / _VALUES, unfinished / _MANIFEST, unfinished):
-        _flush(path)
+        _write_files(unfinished, tensors, values)
+    except OSError:
+        # What is there of it would only keep a full disk full.
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
     finished = root / f"{_PREFIX}{number:012d}"
     unfinished.rename(finished)
     _flush(root)
     for old in [*paths, finished][:-keep]:
         shutil.rmtree(old)
     return finished
+
+
+def _write_files(folder: Path, tensors: Mapping[str, Tensor], values: Mapping[str, object]) -> None:
+    try:
+        save_file(dict(tensors), folder / _TENSORS)
+    except SafetensorError as error:  # a full disk comes out of it as this
+        raise OSError(f"{folder / _TENSORS}: {error}") from error
+    (folder / _VALUES).write_text(json.dumps(values, indent=1, sort_keys=True))
+    manifest = {"format": FORMAT, "sha256": {name: _digest(folder / name) for name in (_TENSORS, _VALUES)}}
+    (folder / _MANIFEST).write_text(json.dumps(manifest, indent=1))
+    for path in (folder / _TENSORS, folder / _VALUES, folder / _MANIFEST, folder):
+        _flush(path)
 
 
 def list_checkpoints(root: Path) -> list[Path]:
@@ -82,21 +95,45 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         BrokenCheckpoint: naming what is wrong with it.
+        OtherFormat: another release has written it.
     """
     try:
-        manifest = _read_json(path / _MANIFEST)
-        if manifest.get("format") != FORMAT:
-            raise BrokenCheckpoint(f"{path}: format {manifest.get('format')}, this release reads format {FORMAT}")
-        for name in (_TENSORS, _VALUES):
-            if _digest(path / name) != manifest["sha256"][name]:
-                raise BrokenCheckpoint(f"{path / name}: the content does not match its checksum")
+        check_checkpoint(path)
         return Checkpoint(path, load_file(path / _TENSORS), _read_json(path / _VALUES))
     except (OSError, KeyError, TypeError) as error:
         raise BrokenCheckpoint(f"{path}: {type(error).__name__}: {error}") from error
 
 
+def check_checkpoint(path: Path) -> None:
+    """Check a checkpoint's format and checksums, in memory that does not depend on its size.
+
+    Raises:
+        BrokenCheckpoint: naming what is wrong with it.
+        OtherFormat: another release has written it.
+    """
+    try:
+        manifest = _read_json(path / _MANIFEST)
+        found = manifest.get("format")
+        if isinstance(found, int) and found != FORMAT:
+            raise OtherFormat(
+                f"{path} has format {found}, this release reads format {FORMAT}: use the release that wrote it, "
+                "or another data directory"
+            )
+        if found != FORMAT:
+            raise BrokenCheckpoint(f"{path / _MANIFEST}: no format")
+        for name in (_TENSORS, _VALUES):
+            if _digest(path / name) != manifest["sha256"][name]:
+                raise BrokenCheckpoint(f"{path / name}: the content does not match its checksum")
+    except (OSError, KeyError, TypeError) as error:
+        raise BrokenCheckpoint(f"{path}: {type(error).__name__}: {error}") from error
+
+
 def newest_checkpoint(root: Path) -> tuple[Checkpoint | None, list[BrokenCheckpoint]]:
-    """The newest whole checkpoint below ``root``, and what was wrong with any newer one."""
+    """The newest whole checkpoint below ``root``, and what was wrong with any newer one.
+
+    Raises:
+        OtherFormat: one that would have been taken is of another release; an older one is no substitute.
+    """
     skipped: list[BrokenCheckpoint] = []
     for path in reversed(list_checkpoints(root)):
         try:

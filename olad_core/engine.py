@@ -109,6 +109,20 @@ class Engine:
             self._reject(position, 0, "schema", "schema-conflict", str(conflict))
         self.position = position
 
+    def skip(self, position: str, count: int, detail: str, content: str) -> None:
+        """Go past a log entry that cannot be applied; it is rejected as a whole.
+
+        Args:
+            position: the entry's id.
+            count: its number of events.
+            detail: why.
+            content: the entry as text.
+        """
+        self._rejected.append(RejectedEvent(position, -1, "batch", "apply-failed", detail, content))
+        self.rejected_events += count
+        self.position = position
+        self.applied_events += count
+
     def refresh(self) -> None:
         """Bring predictions up to the applied events, score the new labels, remember both for training."""
         changes, self._unfollowed = self._unfollowed, []
@@ -161,6 +175,12 @@ class Engine:
             if self.versions.candidate is None and trainer.steps - self._version_step >= self.config.publish_steps:
                 self._start_version(trainer)
         return True
+
+    def restart_training(self) -> None:
+        """Give up the students and the version on its way; the next step begins with new ones."""
+        self.trainer = None
+        self.versions.withdraw()
+        self._version_step = 0
 
     def missing(self) -> tuple[str, ...]:
         """What must still happen before the first version is served; empty once there is one."""

@@ -36,13 +36,23 @@ class TableUpdate:
 
 @dataclass(frozen=True)
 class RejectedEvent:
-    """An accepted event that could not be applied."""
+    """An accepted event that could not be applied, or a whole batch of them.
+
+    Attributes:
+        position: of its batch.
+        index: its place there; -1 for the batch itself.
+        op: kind of event; ``batch`` for the batch itself.
+        reason: one word.
+        detail: the reason in words.
+        content: the batch itself as text; empty for a single event.
+    """
 
     position: str
     index: int
     op: str
     reason: str
     detail: str
+    content: str = ""
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,8 @@ class Versions:
         self.served_since = 0
         """First version of the current run of versions from the served student."""
         self.next_number = 1
+        self.refused = 0
+        """Candidates given up because they had more predictions that are no numbers than what is served."""
         self._changed: dict[int, list[Rows]] = {}
         self._dropped: list[int] = []
 
@@ -71,6 +73,10 @@ class Versions:
             return
         self._note(held, held.embedding.advance(graph, share))
         if not held.embedding.complete:
+            return
+        if _broken(held, graph) > (_broken(self.served, graph) if self.served else 0):
+            self.refused += 1
+            self.withdraw()
             return
         if self.served is None or self.served.version.student != held.version.student:
             self.served_since = held.version.number
@@ -111,7 +117,7 @@ class Versions:
     def state(self) -> tuple[dict[str, Tensor], Values]:
         """Tensors and plain values for a checkpoint; call after :meth:`updates`."""
         tensors: dict[str, Tensor] = {}
-        values: Values = {"next_number": self.next_number, "served_since": self.served_since}
+        values: Values = {"next_number": self.next_number, "served_since": self.served_since, "refused": self.refused}
         for role, held in (("served", self.served), ("candidate", self.candidate)):
             if held is None:
                 continue
@@ -133,6 +139,7 @@ class Versions:
         versions = cls(device)
         versions.next_number = int(str(values["next_number"]))
         versions.served_since = int(str(values["served_since"]))
+        versions.refused = int(str(values["refused"]))
         versions.served = _restored("served", tensors, values, device)
         versions.candidate = _restored("candidate", tensors, values, device)
         return versions
@@ -147,6 +154,11 @@ class Versions:
     def _forget(self, held: HeldVersion) -> None:
         self._changed.pop(held.version.number, None)
         self._dropped.append(held.version.number)
+
+
+def _broken(held: HeldVersion, graph: DynamicGraph) -> int:
+    """How many nodes have probabilities that are no numbers."""
+    return int(np.count_nonzero(~np.isfinite(held.embedding.probabilities(held.embedding.computed(graph))).all(axis=1)))
 
 
 def _restored(

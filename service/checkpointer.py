@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -45,6 +46,8 @@ class Checkpointer:
         self._keep = keep
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._writing: Future[Saved] | None = None
+        self.failures = 0
+        """Checkpoints that could not be written."""
 
     def __enter__(self) -> Self:
         return self
@@ -58,6 +61,11 @@ class Checkpointer:
     def busy(self) -> bool:
         """Whether a checkpoint is being written, or its end has not been asked for."""
         return self._writing is not None
+
+    def disk_free(self) -> int:
+        """Bytes that are free where the checkpoints are."""
+        place = next(path for path in (self._root, *self._root.parents) if path.exists())
+        return shutil.disk_usage(place).free
 
     def begin(self, tensors: Mapping[str, Tensor], values: Mapping[str, object]) -> None:
         """Start to write a state that nobody changes any more."""
@@ -77,6 +85,7 @@ class Checkpointer:
         try:
             return writing.result()
         except OSError as error:
+            self.failures += 1
             log.error("the checkpoint could not be written; serving goes on", error=str(error))
             return None
 

@@ -28,6 +28,16 @@ class Keys:
         return self._key("log")
 
     @property
+    def trimmed(self) -> str:
+        """String: position up to which the log has been trimmed, always behind a checkpoint."""
+        return self._key("trimmed")
+
+    @property
+    def skipped(self) -> str:
+        """Hash: position of a log entry that cannot be applied, to the reason."""
+        return self._key("skipped")
+
+    @property
     def schema(self) -> str:
         """String: the schema as JSON, the held feature width included."""
         return self._key("schema")

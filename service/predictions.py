@@ -24,7 +24,7 @@ from service.keys import Keys
 from service.rows import ROWS_PER_COMMAND, hset_commands
 from service.scripts import script
 from service.status import WorkerStatus
-from service.stream import START, parse_position
+from service.stream import START, LogLost, parse_position
 from service.transaction import Transaction, transaction
 
 REJECTED_KEPT = 100_000
@@ -72,6 +72,7 @@ class PredictionWriter:
         Raises:
             ValueError: where readers already see a later position.
             Superseded: where another worker has started.
+            LogLost: where Redis has lost what was written.
         """
         keys = self._keys
         reads = (
@@ -80,6 +81,8 @@ class PredictionWriter:
             ("SMEMBERS", keys.tables),
         )
         with transaction(self._redis, (keys.starts, keys.served), reads) as ((start, served, tables), pending):
+            if int(start or 0) < self._start:
+                raise LogLost(f"Redis knows of {int(start or 0)} worker starts, this is number {self._start}")
             if int(start or 0) != self._start:
                 raise Superseded(f"worker start {self._start} is no longer the newest on graph {keys.graph!r}")
             visible, rejected_to, table = (value.decode() if value is not None else None for value in served)
@@ -142,7 +145,8 @@ class PredictionWriter:
             if parse_position(event.position) > written:
                 fields = ("position", event.position, "index", event.index, "op", event.op)
                 why = ("reason", event.reason, "detail", event.detail)
-                pending.add("XADD", self._keys.rejected, "MAXLEN", "~", REJECTED_KEPT, "*", *fields, *why)
+                whole = ("content", event.content) if event.content else ()
+                pending.add("XADD", self._keys.rejected, "MAXLEN", "~", REJECTED_KEPT, "*", *fields, *why, *whole)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,14 @@ class Pace:
 
 
 def report(
-    engine: Engine, pace: Pace, *, started_at: float, now: float, checkpoint: CheckpointStatus | None
+    engine: Engine,
+    pace: Pace,
+    *,
+    started_at: float,
+    now: float,
+    checkpoint: CheckpointStatus | None,
+    checkpoint_failures: int,
+    disk_free: int,
 ) -> WorkerStatus:
     """The engine's state as the worker reports it."""
     graph, trainer = engine.graph, engine.trainer
@@ -54,6 +61,8 @@ def report(
         learning=LearningStatus(
             steps=trainer.steps if trainer else 0,
             skipped_steps=trainer.skipped_steps if trainer else 0,
+            resets=trainer.resets if trainer else 0,
+            refused_versions=engine.versions.refused,
             missing=engine.missing(),
             losses={term: float(losses.mean()) for term, losses in engine.mean_losses.items()},
         ),
@@ -74,6 +83,8 @@ def report(
             for number, (name, student) in enumerate(zip(trainer.names if trainer else (), students, strict=True))
         ),
         checkpoint=checkpoint,
+        checkpoint_failures=checkpoint_failures,
+        disk_free=disk_free,
     )
 
 

@@ -56,6 +56,10 @@ class LearningStatus(BaseModel):
 
     steps: int
     skipped_steps: int = Field(description="Steps without effect because the loss was not finite.")
+    resets: int = Field(default=0, description="Times a student began anew because its losses stayed not finite.")
+    refused_versions: int = Field(
+        default=0, description="Versions that were not served: their predictions were broken."
+    )
     missing: tuple[str, ...] = Field(description="What is still missing before the first model can be published.")
     losses: dict[str, float] = Field(description="Mean of each loss term over the last steps.")
 
@@ -86,3 +90,5 @@ class WorkerStatus(BaseModel):
     candidate: VersionStatus | None
     students: tuple[StudentStatus, ...]
     checkpoint: CheckpointStatus | None
+    checkpoint_failures: int = Field(default=0, description="Checkpoints that could not be written since the start.")
+    disk_free: int | None = Field(default=None, description="Bytes that are free where checkpoints are written.")

@@ -5,12 +5,14 @@ A batch is one entry and the entry's id is the graph's *position*. See ``docs/de
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
+import msgspec
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import ResponseError
@@ -47,13 +49,36 @@ def parse_position(text: str) -> PositionPair:
     return pair
 
 
+class LogLost(RuntimeError):
+    """The log does not go on from the state the worker has."""
+
+
 @dataclass(frozen=True)
 class Entry:
-    """One log entry: a batch of events, or a declaration of the schema."""
+    """One log entry: a batch of events, or a declaration of the schema.
+
+    Attributes:
+        position: its id.
+        events: what it holds.
+        schema: the declaration; None for a batch.
+        count: events it was counted with when it was appended.
+        raw: the batch in MessagePack, as it stands in the log.
+        problem: why it cannot be read; empty where it can.
+    """
 
     position: str
     events: Sequence[Event]
     schema: GraphSchema | None = None
+    count: int = 0
+    raw: bytes = b""
+    problem: str = ""
+
+    def text(self) -> str:
+        """The batch as JSON, or in Base64 where it is not even MessagePack."""
+        try:
+            return msgspec.json.encode(msgspec.msgpack.decode(self.raw)).decode()
+        except (msgspec.MsgspecError, ValueError, TypeError):
+            return base64.b64encode(self.raw).decode()
 
 
 class LogReader:
@@ -61,8 +86,11 @@ class LogReader:
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
+        self._keys = keys
         self._log = keys.log
         self._read = redis.register_script(script("read_log"))
+        self._check = redis.register_script(script("check_log"))
+        self._adopt = redis.register_script(script("adopt_log"))
 
     def read(self, after: str, *, max_events: int, block_ms: int | None = None) -> list[Entry]:
         """The entries after a position, in order; whole entries until they hold ``max_events`` events.
@@ -95,18 +123,81 @@ class LogReader:
             raise
         return str(info["last-generated-id"].decode())
 
+    def require(self, position: str) -> None:
+        """See that nothing is missing between a state at ``position`` and the entries that :meth:`read` gives after it.
+
+        Raises:
+            LogLost: Redis has lost entries, or those after the position are trimmed already.
+        """
+        trimmed, last, there = self._check(keys=[self._log, self._keys.trimmed], args=[position])
+        at, trimmed_to = parse_position(position), parse_position(trimmed.decode())
+        if at < trimmed_to:
+            raise LogLost(
+                f"the state is at position {position}, but the log is trimmed up to {trimmed.decode()}: "
+                "the checkpoints that were written since are gone or broken"
+            )
+        end = parse_position(last.decode())
+        if end < at or not (there or at in {trimmed_to, end}):
+            raise LogLost(
+                f"the state is at position {position}, which the log in Redis does not hold (its last is "
+                f"{last.decode()}): Redis has lost entries"
+            )
+
+    def adopt(self, position: str, applied_events: int, schema: HeldSchema) -> int:
+        """Let the log go on behind a position it does not hold; what was lost stays lost.
+
+        Args:
+            position: of the state to go on from.
+            applied_events: events that are part of that state.
+            schema: the graph's, for a Redis that has lost it.
+
+        Returns:
+            The number of events in the log after the position.
+        """
+        keys = [self._log, self._keys.trimmed, self._keys.appended, self._keys.schema]
+        args: list[str | int | bytes] = [position, _next(position), applied_events, dump_schema(schema)]
+        return int(cast("int", self._adopt(keys=keys, args=args)))
+
+    def skipped(self) -> dict[str, str]:
+        """Positions of the entries that cannot be applied, each with the reason."""
+        found: Any = self._redis.hgetall(self._keys.skipped)
+        return {position.decode(): reason.decode() for position, reason in found.items()}
+
+    def skip(self, position: str, reason: str) -> None:
+        """Remember that an entry cannot be applied, for this run and for every replay of the log."""
+        self._redis.hset(self._keys.skipped, position, reason)
+
     def trim_before(self, position: str) -> int:
-        """Drop the entries up to and including a position; how many went."""
-        milliseconds, sequence = parse_position(position)
-        removed: Any = self._redis.xtrim(self._log, minid=f"{milliseconds}-{sequence + 1}", approximate=False)
+        """Drop the entries up to and including a position, and remember that; how many went."""
+        at = parse_position(position)
+        known = cast("bytes | None", self._redis.get(self._keys.trimmed))
+        passed = [skipped for skipped in self.skipped() if parse_position(skipped) <= at]
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.xtrim(self._log, minid=_next(position), approximate=False)
+            if known is None or parse_position(known.decode()) < at:
+                pipe.set(self._keys.trimmed, position)
+            if passed:
+                pipe.hdel(self._keys.skipped, *passed)
+            removed, *_ = pipe.execute()
         return int(removed)
 
 
+def _next(position: str) -> str:
+    milliseconds, sequence = parse_position(position)
+    return f"{milliseconds}-{sequence + 1}"
+
+
 def _entry(position: bytes, fields: Sequence[bytes]) -> Entry:
+    """The entry; one that nobody of us can have written is an entry with a problem, and does not end the worker."""
     named = dict(zip(fields[::2], fields[1::2], strict=True))
-    if b"schema" in named:
-        return Entry(position.decode(), (), GraphSchema.model_validate_json(named[b"schema"]))
-    return Entry(position.decode(), decode_log(named[b"events"]))
+    raw, count = named.get(b"events", b""), named.get(b"n", b"0")
+    events = int(count) if count.isdigit() else 0
+    try:
+        if b"schema" in named:
+            return Entry(position.decode(), (), GraphSchema.model_validate_json(named[b"schema"]))
+        return Entry(position.decode(), decode_log(raw), None, events, raw)
+    except (msgspec.MsgspecError, ValueError) as error:
+        return Entry(position.decode(), (), None, events, raw, f"the entry cannot be read: {error}")
 
 
 @dataclass(frozen=True)

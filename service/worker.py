@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import time
 from collections.abc import Callable
@@ -13,20 +14,23 @@ import structlog
 import torch
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from olad_core.checkpoint import newest_checkpoint
+from olad_core.checkpoint import OtherFormat, newest_checkpoint
 from olad_core.distill.trainer import TrainerConfig
 from olad_core.engine import Engine, EngineConfig
 from olad_core.publication import Publication
 from service.checkpointer import Checkpointer, Saved
 from service.keys import Keys
 from service.predictions import PredictionWriter, Superseded
+from service.redis_refusals import cannot_write
 from service.report import Pace, report
+from service.schema import HeldSchema
 from service.settings import Settings
 from service.status import CheckpointStatus
-from service.stream import Entry, LogReader, parse_position
+from service.stream import START, Entry, LogLost, LogReader, parse_position
 from service.worker_metrics import WorkerMetrics
 
 log = structlog.get_logger(__name__)
@@ -45,18 +49,22 @@ LEARN_AT_LEAST_EVERY_S = 1.0
 REPORT_EVERY_S = 1.0
 HEARTBEAT_MS = 15_000
 RECONNECT_AFTER_S = 0.5
-_OUT_OF_REACH = (RedisConnectionError, RedisTimeoutError)
+_TRANSIENT = (RedisConnectionError, RedisTimeoutError, ResponseError)
 
 
-class LogLost(RuntimeError):
-    """The log does not reach back to, or up to, the state the worker has."""
+class ApplyFailed(RuntimeError):
+    """Applying entries has failed midway; what the engine holds is not to be trusted any more."""
+
+    def __init__(self, entries: list[Entry], cause: Exception) -> None:
+        super().__init__(f"{type(cause).__name__}: {cause}")
+        self.entries = entries
 
 
 class Worker:
     """Holds the engine and its two stores together.
 
     Args:
-        engine: new, or restored from a checkpoint.
+        restore: makes the engine out of the newest checkpoint, or a new one.
         reader: the log.
         writer: the store of predictions.
         checkpointer: writes checkpoints.
@@ -65,13 +73,14 @@ class Worker:
 
     def __init__(
         self,
-        engine: Engine,
+        restore: Callable[[], Engine],
         reader: LogReader,
         writer: PredictionWriter,
         checkpointer: Checkpointer,
         settings: Settings,
     ) -> None:
-        self._engine = engine
+        self._restore = restore
+        self._engine = engine = restore()
         self._reader = reader
         self._writer = writer
         self._checkpointer = checkpointer
@@ -85,17 +94,25 @@ class Worker:
         self._reported_events, self._reported_steps = engine.applied_events, 0
         self._served_version: int | None = None
         self._share = LEAST_STEP
+        self._log_in_doubt = True
+        self._caught_up = False
+        self._skipped: dict[str, str] = {}
+        self._one_by_one_to = parse_position(START)
         self.stopping = False
 
     def run(self) -> None:
         """Work until :attr:`stopping`, then publish and write a last checkpoint."""
-        self._keep_trying(self._begin)
+        self._begin_until_it_works(None)
         while not self.stopping:
-            self._keep_trying(self._turn)
-        self._keep_trying(self._publish)
+            try:
+                self._keep_trying(self._turn)
+            except ApplyFailed as failed:
+                self._begin_until_it_works(failed)
         self._checkpointer.wait()
-        self._save()
-        self._keep_trying(lambda: self._note_saved(self._checkpointer.wait()))
+        if self._caught_up:
+            self._keep_trying(self._publish)
+            self._save()
+            self._keep_trying(lambda: self._note_saved(self._checkpointer.wait()))
         log.info("stopped", position=self._engine.position)
 
     def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
@@ -103,26 +120,82 @@ class Worker:
         self.stopping = True
 
     def _keep_trying(self, step: Callable[[], None]) -> None:
-        """Take a step; while Redis is out of reach, wait and take it again."""
+        """Take a step; while Redis is out of reach or cannot write, wait and take it again."""
         while True:
             try:
+                if self._log_in_doubt:
+                    self._check_log()
                 return step()
-            except _OUT_OF_REACH as error:
+            except _TRANSIENT as error:
+                if isinstance(error, ResponseError) and not cannot_write(error):
+                    raise
+                self._log_in_doubt = True
                 self._metrics.reconnects.inc()
-                log.warning("Redis is out of reach, trying again", error=str(error), after_s=RECONNECT_AFTER_S)
+                log.warning("Redis cannot be used, trying again", error=str(error), after_s=RECONNECT_AFTER_S)
                 if self.stopping:
                     return None
                 time.sleep(RECONNECT_AFTER_S)
 
+    def _check_log(self) -> None:
+        """See that the log goes on from the state, or go on regardless where just that was asked for."""
+        position = self._engine.position
+        try:
+            self._reader.require(position)
+        except LogLost as lost:
+            if self._settings.accept_log_loss != position:
+                raise LogLost(
+                    f"{lost}. Restore Redis's files, or those and the checkpoints from one backup; or set "
+                    f"OLAD_ACCEPT_LOG_LOSS={position} to go on from this state without what is lost "
+                    "(docs/operations.md)"
+                ) from lost
+            graph = self._engine.graph
+            held = HeldSchema(
+                feature_width=graph.num_features,
+                feature_width_held=bool(graph.has_features.any()),
+                classes=tuple(graph.classes),
+                directed=graph.directed,
+                edge_lifetime=graph.edge_lifetime,
+            )
+            ahead = self._reader.adopt(position, self._engine.applied_events, held)
+            log.error("going on without entries that are lost, as asked for", lost=str(lost), events_ahead=ahead)
+        self._log_in_doubt = False
+
+    def _begin_until_it_works(self, failed: ApplyFailed | None) -> None:
+        """Begin; after a failure again from the newest checkpoint, entry by entry, and without the one that fails.
+
+        An entry gets a second chance, alone: the first failure may have been that of another in the same turn.
+        """
+        while True:
+            if failed is not None:
+                self._keep_trying(functools.partial(self._note_failed, failed))
+                self._checkpointer.wait()
+                self._engine, self._unpublished = self._restore(), None
+                self._log_in_doubt, self._caught_up = True, False
+            if self.stopping:
+                return None
+            try:
+                return self._keep_trying(self._begin)
+            except ApplyFailed as again:
+                failed = again
+
+    def _note_failed(self, failed: ApplyFailed) -> None:
+        self._metrics.apply_failures.inc()
+        first, last = failed.entries[0], failed.entries[-1]
+        log.error(
+            "applying failed, going back to the newest checkpoint",
+            first=first.position,
+            last=last.position,
+            error=str(failed),
+            exc_info=failed,
+        )
+        if parse_position(last.position) <= self._one_by_one_to:
+            self._reader.skip(first.position, str(failed))
+        self._one_by_one_to = max(self._one_by_one_to, parse_position(last.position))
+
     def _begin(self) -> None:
         """Catch up with what readers have seen already, then show them all there is."""
         self._beat()
-        last = self._reader.last() or "0-0"
-        if parse_position(last) < parse_position(self._engine.position):
-            raise LogLost(
-                f"the checkpoint is at position {self._engine.position}, the log in Redis ends at {last}: "
-                "Redis has lost entries. Restore its append-only file, or start with an empty data directory"
-            )
+        self._skipped = self._reader.skipped()
         self._writer.start()
         served = self._writer.served_version()
         if self._settings.steps_per_entry is None and served is not None:
@@ -139,6 +212,7 @@ class Worker:
         if not self.stopping:
             self._engine.republish()
             self._publish()
+            self._caught_up = True
             log.info("caught up", position=self._engine.position, nodes=self._engine.graph.num_nodes)
 
     def _turn(self) -> None:
@@ -165,27 +239,45 @@ class Worker:
     def _apply(self, entries: list[Entry], *, publish: bool = False) -> None:
         """Apply entries and follow them; with a fixed number of steps an entry, one after the other."""
         steps = self._settings.steps_per_entry
-        for turn in [entries] if steps is None else [[entry] for entry in entries]:
-            with self._metrics.stage("apply"):
-                for entry in turn:
-                    if entry.schema is not None:
-                        self._engine.declare(entry.position, entry.schema)
-                    else:
-                        self._engine.apply(entry.position, entry.events, parse_position(entry.position)[0] / 1000)
-                        self._metrics.events.inc(len(entry.events))
-            with self._metrics.stage("refresh"):
-                self._engine.refresh()
+        alone = steps is not None or parse_position(entries[0].position) <= self._one_by_one_to
+        for turn in [[entry] for entry in entries] if alone else [entries]:
+            try:
+                self._apply_turn(turn)
+            except Exception as error:
+                raise ApplyFailed(turn, error) from error
             if publish:
                 self._publish()
             if steps is not None:
-                with self._metrics.stage("learn"):
-                    self._engine.learn(steps)
+                self._learn(steps)
+
+    def _apply_turn(self, entries: list[Entry]) -> None:
+        with self._metrics.stage("apply"):
+            for entry in entries:
+                why_not = entry.problem or self._skipped.get(entry.position)
+                if why_not:
+                    self._engine.skip(entry.position, entry.count, why_not, entry.text())
+                elif entry.schema is not None:
+                    self._engine.declare(entry.position, entry.schema)
+                else:
+                    self._engine.apply(entry.position, entry.events, parse_position(entry.position)[0] / 1000)
+                    self._metrics.events.inc(len(entry.events))
+        with self._metrics.stage("refresh"):
+            self._engine.refresh()
+
+    def _learn(self, steps: int, share: float = 1.0) -> None:
+        """Learn; a failure costs the students, never what is served."""
+        with self._metrics.stage("learn"):
+            try:
+                self._engine.learn(steps, share)
+            except Exception as error:
+                self._metrics.training_failures.inc()
+                log.exception("training failed, beginning with new students", error=str(error))
+                self._engine.restart_training()
 
     def _learn_in_time(self) -> None:
         """One step, of a size that keeps events waiting no longer than is allowed."""
         started = time.monotonic()
-        with self._metrics.stage("learn"):
-            self._engine.learn(1, self._share)
+        self._learn(1, self._share)
         self._learned_at = time.monotonic()
         allowed = STEP_SHARE * self._settings.freshness_target_ms / 1000
         pace = allowed / max(self._learned_at - started, 1e-6)
@@ -223,13 +315,22 @@ class Worker:
         self._beat()
         if not publishing:
             return
+        self._check_log()
         steps = self._engine.trainer.steps if self._engine.trainer else 0
         pace = Pace(
             events_per_s=(self._engine.applied_events - self._reported_events) / elapsed,
             steps_per_s=max(0, steps - self._reported_steps) / elapsed,
         )
         self._reported_at, self._reported_events, self._reported_steps = now, self._engine.applied_events, steps
-        status = report(self._engine, pace, started_at=self._started_at, now=time.time(), checkpoint=self._saved)
+        status = report(
+            self._engine,
+            pace,
+            started_at=self._started_at,
+            now=time.time(),
+            checkpoint=self._saved,
+            checkpoint_failures=self._checkpointer.failures,
+            disk_free=self._checkpointer.disk_free(),
+        )
         self._writer.write_status(status, self._metrics.text(status))
 
     def _save(self) -> None:
@@ -299,13 +400,13 @@ def main(settings: Settings) -> None:
     keys = Keys(settings.graph)
     client = connect(settings)
     checkpoints = settings.data_dir / "checkpoints" / settings.graph
-    engine = restore_engine(checkpoints, engine_config(settings), choose_device(settings.device))
+    restore = functools.partial(restore_engine, checkpoints, engine_config(settings), choose_device(settings.device))
     with Checkpointer(checkpoints, settings.checkpoints_kept) as checkpointer:
-        worker = Worker(engine, LogReader(client, keys), PredictionWriter(client, keys), checkpointer, settings)
-        for name in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(name, worker.stop)
         try:
+            worker = Worker(restore, LogReader(client, keys), PredictionWriter(client, keys), checkpointer, settings)
+            for name in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(name, worker.stop)
             worker.run()
-        except (LogLost, Superseded) as error:
+        except (LogLost, OtherFormat, Superseded) as error:
             log.error("the worker cannot go on", reason=str(error))
             raise SystemExit(1) from error

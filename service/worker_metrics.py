@@ -22,6 +22,14 @@ class WorkerMetrics:
         self.rejected = Counter("olad_worker_rejected", "Events that could not be applied.", registry=self.registry)
         self.published = Counter("olad_worker_published_rows", "Predictions written.", registry=self.registry)
         self.reconnects = Counter("olad_worker_reconnects", "Times Redis was out of reach.", registry=self.registry)
+        self.apply_failures = Counter(
+            "olad_worker_apply_failures",
+            "Times that applying failed and the worker went back to a checkpoint.",
+            registry=self.registry,
+        )
+        self.training_failures = Counter(
+            "olad_worker_training_failures", "Times that training failed and began anew.", registry=self.registry
+        )
         self._stages = Histogram(
             "olad_worker_stage_seconds",
             "Duration of one turn's stages.",
@@ -36,6 +44,22 @@ class WorkerMetrics:
             "olad_worker_skipped_steps",
             "Training steps without effect: the loss was not finite.",
             registry=self.registry,
+        )
+        self._resets = Gauge(
+            "olad_worker_student_resets",
+            "Times a student began anew because its losses stayed not finite.",
+            registry=self.registry,
+        )
+        self._refused = Gauge(
+            "olad_worker_refused_versions",
+            "Versions that were not served because their predictions were broken.",
+            registry=self.registry,
+        )
+        self._checkpoint_failures = Gauge(
+            "olad_worker_checkpoint_failures", "Checkpoints that could not be written.", registry=self.registry
+        )
+        self._disk_free = Gauge(
+            "olad_worker_disk_free_bytes", "Room where checkpoints are written.", registry=self.registry
         )
         self._version = Gauge("olad_worker_served_version", "Number of the served version.", registry=self.registry)
         self._accuracy = Gauge(
@@ -63,6 +87,11 @@ class WorkerMetrics:
         self._edges.set(status.graph.edges)
         self._steps.set(status.learning.steps)
         self._skipped.set(status.learning.skipped_steps)
+        self._resets.set(status.learning.resets)
+        self._refused.set(status.learning.refused_versions)
+        self._checkpoint_failures.set(status.checkpoint_failures)
+        if status.disk_free is not None:
+            self._disk_free.set(status.disk_free)
         self._version.set(status.served.version if status.served else 0)
         for name, score in [("served", status.served_score), *((s.name, s.score) for s in status.students)]:
             if score.accuracy_recent is not None:

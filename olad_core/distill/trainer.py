@@ -25,6 +25,8 @@ LEAST_SQUARE, MOST_SQUARE = 1e-12, 1e30
 """Between these the mean square of features is followed, so that neither it nor its inverse is infinite."""
 OUTLYING = 100.0
 """A node's mean square counts for this many times the median of all that have features, at most."""
+PATIENCE = 20
+"""Steps in a row that a student may spoil before it begins anew."""
 
 
 @dataclass(frozen=True)
@@ -90,16 +92,18 @@ class Trainer:
         self.names = student_names(config.students)
         self.steps = 0
         self.skipped_steps = 0
+        self.resets = 0
+        """Times a student, or the discriminators, began anew because they spoilt one step after the other."""
         self.random = np.random.default_rng([config.seed, 1])
         self.dropout = Dropout(config.hidden_dropout, config.feature_dropout, config.seed, device)
+        # Steps in a row spoilt by each student, and last by the discriminators.
+        self._spoilt = np.zeros(len(config.students) + 1, dtype=np.int64)
         self._capacity = head_capacity(classes)
         self.students: list[Student] = [
             build_student(architecture, feature_width, config.width, self._capacity, seed=1000 * config.seed + number)
             for number, architecture in enumerate(config.students)
         ]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(1000 * config.seed + 999)
-            self.discriminators = Discriminators(len(self.students), config.width, config.discriminator_width)
+        self.discriminators = self._new_discriminators()
         for module in (*self.students, self.discriminators):
             module.to(device)
         self.student_optimizer = self._adam([p for s in self.students for p in s.parameters()], config.weight_decay)
@@ -116,7 +120,8 @@ class Trainer:
         """One bounded training step; returns each loss term ``[G]`` by its name.
 
         Without a labelled node there is no step, and no term. The students do not learn from a step whose losses
-        or gradients are not finite; it counts among ``skipped_steps`` instead of ``steps``.
+        or gradients are not finite; it counts among ``skipped_steps`` instead of ``steps``. Who spoils
+        :data:`PATIENCE` steps in a row begins anew.
 
         Args:
             graph: the live graph.
@@ -162,10 +167,13 @@ class Trainer:
             fake = self.discriminators(embeddings.roll(1, dims=0), among)
             terms["local"] = config.local_weight * local_losses(fake)
         total = sum((term.sum() for name, term in terms.items() if name != "discriminator"), torch.zeros(()))
-        if torch.isfinite(total) and self._descend(total):
+        sound = self._descend(total) if torch.isfinite(total) else torch.isfinite(terms["supervised"].detach())
+        if torch.isfinite(total) and bool(sound.all()):
             self.steps += 1
+            self._spoilt[:] = 0
         else:
             self.skipped_steps += 1
+            self._blame(~sound.cpu().numpy())
         return {name: term.detach().cpu().numpy() for name, term in terms.items()}
 
     def advance(self) -> None:
@@ -198,6 +206,8 @@ class Trainer:
         values = {
             "steps": self.steps,
             "skipped_steps": self.skipped_steps,
+            "resets": self.resets,
+            "spoilt": self._spoilt.tolist(),
             "capacity": self._capacity,
             "feature_width": self.feature_width,
             "random": self.random.bit_generator.state,
@@ -218,6 +228,8 @@ class Trainer:
         trainer.dropout.restore(tensors["dropout"])
         trainer.steps = int(str(values["steps"]))
         trainer.skipped_steps = int(str(values["skipped_steps"]))
+        trainer.resets = int(str(values["resets"]))
+        trainer._spoilt = np.array(values["spoilt"], dtype=np.int64)
         trainer.random.bit_generator.state = values["random"]  # type: ignore[assignment]
         return trainer
 
@@ -235,16 +247,43 @@ class Trainer:
             self.discriminator_optimizer.step()
         return losses
 
-    def _descend(self, total: Tensor) -> bool:
-        """One step of the students; False where the gradients do not allow one."""
+    def _descend(self, total: Tensor) -> Tensor:
+        """One step of the students, if the gradients of all are finite; bool ``[G]``, whose are."""
         self.student_optimizer.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
         limit = self.config.max_gradient_norm
         norms = [torch.nn.utils.clip_grad_norm_(student.parameters(), limit) for student in self.students]
-        if not torch.isfinite(torch.stack(norms)).all():
-            return False
-        self.student_optimizer.step()
-        return True
+        sound = torch.isfinite(torch.stack(norms))
+        if sound.all():
+            self.student_optimizer.step()
+        return sound
+
+    def _blame(self, spoilers: npt.NDArray[np.bool_]) -> None:
+        """Count a spoilt step against the students that spoilt it; where none did, against the discriminators."""
+        blamed = np.append(spoilers, not spoilers.any())
+        self._spoilt = np.where(blamed, self._spoilt + 1, 0)
+        for number in np.flatnonzero(self._spoilt >= PATIENCE):
+            self._begin_anew(int(number))
+            self._spoilt[number] = 0
+
+    def _begin_anew(self, number: int) -> None:
+        """Give a student, or last the discriminators, the weights of a new one; the features' scale stays."""
+        config = self.config
+        self.resets += 1
+        if number == len(self.students):
+            _take_weights(self.discriminators, self._new_discriminators(), self.discriminator_optimizer)
+            return
+        student = self.students[number]
+        seed = 1000 * config.seed + number + 1_000_003 * self.resets
+        new = build_student(config.students[number], self.feature_width, config.width, self._capacity, seed=seed)
+        if bool(torch.isfinite(student.mean_square).all()):
+            new.mean_square.copy_(student.mean_square)
+        _take_weights(student, new, self.student_optimizer)
+
+    def _new_discriminators(self) -> Discriminators:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(1000 * self.config.seed + 999 + 1_000_003 * self.resets)
+            return Discriminators(len(self.students), self.config.width, self.config.discriminator_width)
 
     def _observe_scale(self, x: Features) -> None:
         """Follow the features' mean square, which brings features of any unit to the scale of the weights.
@@ -282,6 +321,13 @@ def head_capacity(classes: int) -> int:
     [8, 8, 16, 128]
     """
     return max(8, 1 << (classes - 1).bit_length())
+
+
+def _take_weights(module: torch.nn.Module, new: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put new weights in the place of old ones, whose moments are forgotten."""
+    module.load_state_dict(new.state_dict())
+    for parameter in module.parameters():
+        optimizer.state.pop(parameter, None)
 
 
 def _padded(tensor: Tensor, rows: int) -> Tensor:

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from olad_core.students.aggregate import aggregate
 from olad_core.students.block import Block
 
+MOST_ENCODED = 1e6
+"""Encoded features are cut off here; usual ones, being scaled, are around one."""
+
 
 @dataclass(frozen=True)
 class SparseRows:
@@ -63,5 +66,8 @@ class Encoder(nn.Module):
         """``x diag(factor) W + b`` for a ``factor`` of ``[F]`` or a single number: ``[N, width]``."""
         weight = self.weight * (factor.unsqueeze(1) if factor.ndim else factor)
         if isinstance(x, SparseRows):
-            return aggregate(weight, x.entries.weight, x.entries) + self.bias
-        return torch.addmm(self.bias, x, weight)
+            encoded = aggregate(weight, x.entries.weight, x.entries) + self.bias
+        else:
+            encoded = torch.addmm(self.bias, x, weight)
+        # One node with features near the end of float32 must not turn those around it into no numbers.
+        return encoded.nan_to_num(0.0, MOST_ENCODED, -MOST_ENCODED).clamp(-MOST_ENCODED, MOST_ENCODED)

@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from redis.asyncio import Redis
 
 from service.api.connection import connect
-from service.api.memory import MemoryGuard
+from service.api.load import LoadGuard
 from service.api.metrics import ApiMetrics
 from service.keys import Keys
 from service.predictions import PredictionReader
@@ -29,7 +29,7 @@ class Context:
     log: EventLog
     predictions: PredictionReader
     watermark: Watermark
-    memory: MemoryGuard
+    load: LoadGuard
     metrics: ApiMetrics
     read_timeout_s: float
 
@@ -58,7 +58,7 @@ def make_context(settings: Settings) -> Context:
         log=EventLog(redis, keys),
         predictions=PredictionReader(redis, keys),
         watermark=watermark,
-        memory=MemoryGuard(redis),
+        load=LoadGuard(redis, keys, settings),
         metrics=metrics,
         read_timeout_s=settings.read_timeout_s,
     )

@@ -12,12 +12,12 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ReadOnlyError
+from redis.exceptions import OutOfMemoryError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from service.api.memory import overloaded
+from service.api.load import overloaded
 from service.problems import (
     BAD_REQUEST,
     INTERNAL,
@@ -30,6 +30,7 @@ from service.problems import (
     Kind,
     Problem,
 )
+from service.redis_refusals import cannot_write
 
 MEDIA_TYPE = "application/problem+json"
 _BY_STATUS = {
@@ -122,12 +123,18 @@ def install(app: FastAPI) -> None:
     async def on_full(request: Request, _error: Exception) -> Response:
         return problem_response(request, overloaded("Redis has no memory left"))
 
+    async def on_refusal(request: Request, error: Exception) -> Response:
+        if isinstance(error, ResponseError) and cannot_write(error):
+            return await on_redis(request, error)
+        raise error
+
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(ClientDisconnect, on_disconnect)
-    for unavailable in (RedisConnectionError, RedisTimeoutError, ReadOnlyError):
+    for unavailable in (RedisConnectionError, RedisTimeoutError):
         app.add_exception_handler(unavailable, on_redis)
+    app.add_exception_handler(ResponseError, on_refusal)
     app.add_exception_handler(OutOfMemoryError, on_full)
 
 

@@ -99,10 +99,13 @@ class Rejected(BaseModel):
     """An accepted event that could not be applied."""
 
     position: str = Field(description="Position of its batch.")
-    index: int = Field(description="Its place in the batch, from 0.")
-    op: str
+    index: int = Field(description="Its place in the batch, from 0; -1 for the batch itself.")
+    op: str = Field(description="Kind of event; `batch` for the batch itself.")
     reason: str = Field(description="Kind of reason, one word.")
     detail: str = Field(description="The reason in words.")
+    content: str | None = Field(
+        default=None, description="The whole batch as JSON, where it was skipped because applying it failed."
+    )
 
 
 class RejectedPage(BaseModel):

@@ -9,7 +9,7 @@ while events < wanted do
     local fields = entry[2]
     for i = 1, #fields, 2 do
       if fields[i] == 'n' then
-        events = events + tonumber(fields[i + 1])
+        events = events + (tonumber(fields[i + 1]) or 0)
       end
     end
     entries[#entries + 1] = entry

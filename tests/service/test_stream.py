@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis as AsyncRedis
 
-from olad_core.events import Event, GraphSchema, InvalidEvents, UpsertEdge, decode_json
+from olad_core.events import Event, GraphSchema, InvalidEvents, UpsertEdge, decode_json, encode_log
 from service.api.connection import connect
 from service.keys import Keys
 from service.schema import SchemaConflict
@@ -66,9 +66,10 @@ class TestReading:
     async def test_entries_come_in_order_with_their_events(self, log: EventLog, reader: LogReader) -> None:
         first = await put(log, edges(2))
         second = await put(log, edges(1, first=7))
+        batches = [[UpsertEdge("0", "n"), UpsertEdge("1", "n")], [UpsertEdge("7", "n")]]
         assert reader.read("0-0", max_events=100) == [
-            Entry(first, [UpsertEdge("0", "n"), UpsertEdge("1", "n")]),
-            Entry(second, [UpsertEdge("7", "n")]),
+            Entry(position, batch, None, len(batch), encode_log(batch))
+            for position, batch in zip((first, second), batches, strict=True)
         ]
         assert [entry.position for entry in reader.read(first, max_events=100)] == [second]
         assert reader.read(second, max_events=100) == []

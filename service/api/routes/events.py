@@ -99,7 +99,7 @@ async def post_events(request: Request, context: Ctx, idempotency_key: Idempoten
     is part of the prediction.
     """
     kind = media_type(request, (JSON, NDJSON))
-    await context.memory.check()
+    await context.load.check()
     body = await read_body(request, MAX_BODY_BYTES)
     context.metrics.bytes.inc(len(body))
     decode = _decode_json if kind == JSON else _decode_ndjson

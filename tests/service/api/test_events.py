@@ -197,6 +197,7 @@ class TestRejected:
             "op": "remove_edge",
             "reason": "unknown-edge",
             "detail": "no edge 'ü' 4",
+            "content": None,
         }
 
     def test_none(self, api: httpx.Client) -> None:

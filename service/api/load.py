@@ -1,0 +1,90 @@
+"""Refusing events before the log, the worker's disk or Redis runs out of room."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any, cast
+
+from redis.asyncio import Redis
+
+from service.keys import Keys
+from service.problems import OVERLOADED, Problem
+from service.settings import Settings
+from service.status import WorkerStatus
+
+_FULL = 0.9
+_EVERY_S = 0.25
+RETRY_AFTER_S = 5
+_LONGEST_RETRY_S = 60
+
+
+class LoadGuard:
+    """Looks a few times a second at most, when events come.
+
+    Events are refused while more than ``max_behind`` wait to be applied, while Redis uses more than nine tenths of its
+    ``maxmemory`` (of the machine's memory where that is not set), and while the worker's disk is nearly full.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys, settings: Settings) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._settings = settings
+        self._looked = float("-inf")
+        self._full: tuple[str, int] | None = None
+
+    async def check(self) -> None:
+        """Let events in or not.
+
+        Raises:
+            Problem: 429 with ``Retry-After``.
+        """
+        now = time.monotonic()
+        if now - self._looked >= _EVERY_S:
+            self._looked = now
+            self._full = await self._look()
+        if self._full is not None:
+            raise overloaded(*self._full)
+
+    async def _look(self) -> tuple[str, int] | None:
+        """What is full, and after how many seconds to ask again."""
+        keys = self._keys
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.info("memory")
+            pipe.get(keys.appended)
+            pipe.hget(keys.served, "applied")
+            pipe.get(keys.status)
+            memory, appended, applied, status = cast("tuple[dict[str, Any], Any, Any, Any]", await pipe.execute())
+        worker = WorkerStatus.model_validate_json(status) if status is not None else None
+        behind = int(appended or 0) - int(applied or 0)
+        if behind > self._settings.max_behind:
+            pace = worker.events_per_s if worker is not None else 0.0
+            why = f"{behind:,} events wait to be applied, {self._settings.max_behind:,} may"
+            return why, _seconds_until(behind - self._settings.max_behind, pace)
+        limit = int(memory.get("maxmemory") or memory.get("total_system_memory") or 0)
+        used = int(memory["used_memory"])
+        if limit and used > _FULL * limit:
+            return f"Redis uses {used:,} of {limit:,} bytes; give it more memory", RETRY_AFTER_S
+        least = self._settings.min_disk_free_mb * 10**6
+        if worker is not None and worker.disk_free is not None and worker.disk_free < least:
+            why = f"{worker.disk_free:,} bytes are free where the worker writes checkpoints, {least:,} must be"
+            return why, RETRY_AFTER_S
+        return None
+
+
+def _seconds_until(surplus: int, pace: float) -> int:
+    """When the worker will have caught up, in whole seconds.
+
+    >>> _seconds_until(9_500, pace=1_000.0), _seconds_until(10, pace=0.0), _seconds_until(10**9, pace=1.0)
+    (10, 5, 60)
+    """
+    return min(_LONGEST_RETRY_S, math.ceil(surplus / pace)) if pace > 0 else RETRY_AFTER_S
+
+
+def overloaded(why: str, retry_after_s: int = RETRY_AFTER_S) -> Problem:
+    """The 429 answer."""
+    return Problem(
+        OVERLOADED,
+        f"{why}. Nothing was written; send the batch again later.",
+        headers={"Retry-After": str(retry_after_s)},
+    )
