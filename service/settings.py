@@ -111,13 +111,15 @@ class Settings(BaseSettings):
         min_length=1,
         description="Members of the group, separated by commas; a name may stand more than once.",
     )
-    width: int = Field(default=64, ge=4, le=4096, description="Width of the students' hidden embeddings.")
-    learning_rate: float = Field(default=0.01, gt=0, description="Adam's learning rate of the students.")
+    width: int = Field(
+        default=64, ge=4, le=4096, multiple_of=4, description="Width of the students' hidden embeddings, a multiple of 4."
+    )
+    learning_rate: float = Field(default=0.005, gt=0, description="Adam's learning rate of the students.")
     global_weight: float = Field(
         default=1.0, ge=0, description="Weight alpha of the global knowledge (KL to the group); 0 turns it off."
     )
     local_weight: float = Field(
-        default=0.05, ge=0, description="Weight beta of the local knowledge (adversarial cycle); 0 turns it off."
+        default=0.01, ge=0, description="Weight beta of the local knowledge (adversarial cycle); 0 turns it off."
     )
     temperature: float = Field(default=1.0, gt=0, description="Temperature T of the global knowledge.")
     warmup_steps: int = Field(default=100, ge=0, description="Steps with the supervised loss alone.")

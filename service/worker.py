@@ -40,7 +40,7 @@ MAX_EVENTS_PER_TURN = 10_000
 """Events applied in one turn at most, but for a last entry that is larger."""
 IDLE_BLOCK_MS = 100
 """How long an idle worker sleeps in Redis while there is nothing to learn."""
-STEP_SHARE = 0.25
+STEP_SHARE = 0.4
 """Share of the freshness target that one training step may take."""
 LEAST_STEP = 0.05
 """Size of a step at least, 1 being the configured one."""

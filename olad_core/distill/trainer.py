@@ -59,11 +59,11 @@ class TrainerConfig:
     learning_rate: float = 0.005
     weight_decay: float = 5e-4
     global_weight: float = 1.0
-    local_weight: float = 0.05
+    local_weight: float = 0.01
     temperature: float = 1.0
     min_confidence: float = 0.7
-    hidden_dropout: float = 0.5
-    feature_dropout: float = 0.3
+    hidden_dropout: float = 0.3
+    feature_dropout: float = 0.1
     warmup_steps: int = 100
     labelled: int = 256
     touched: int = 256
