@@ -10,9 +10,12 @@ the graph is citation-shaped, where hubs, and with them the rows that one update
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 
+import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
@@ -21,6 +24,8 @@ from benchmarks.incremental_inference import batches, embed, load
 from benchmarks.report import emit
 from olad_core.inference.touched import merge
 from olad_core.students import build_student
+
+matplotlib.use("Agg")
 
 SIZES = (10_000, 100_000, 1_000_000)
 MEAN_DEGREE = 6.9
@@ -36,6 +41,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="share of the sizes")
     parser.add_argument("--batch", type=int, default=100, help="events in a batch")
     parser.add_argument("--citations", action="store_true", help="a citation-shaped graph")
+    parser.add_argument("--plot", type=Path, help="PNG to draw the costs in")
     args = parser.parse_args()
     torch.set_num_threads(1)
     ways = {}
@@ -71,6 +77,19 @@ def main() -> None:
         for name in ("sage", "gcn")
     }
     emit("scaling", {**costs_by_name, **ratios}, at_most=dict.fromkeys(ratios, TARGET))
+    if args.plot:
+        plot(whole, sizes, args.plot)
+
+
+def plot(costs: dict[tuple[str, int], float], sizes: list[int], path: Path) -> None:
+    """Draw the cost of an update against the size of the graph."""
+    figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
+    for name, marker in (("gcn", "o"), ("sage", "s")):
+        axes.plot(sizes, [costs[name, size] for size in sizes], marker=marker, label=name)
+    axes.set(xscale="log", xlabel="nodes", ylabel="microseconds an update", ylim=(0, None))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120)
 
 
 if __name__ == "__main__":

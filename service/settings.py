@@ -112,7 +112,11 @@ class Settings(BaseSettings):
         description="Members of the group, separated by commas; a name may stand more than once.",
     )
     width: int = Field(
-        default=64, ge=4, le=4096, multiple_of=4, description="Width of the students' hidden embeddings, a multiple of 4."
+        default=64,
+        ge=4,
+        le=4096,
+        multiple_of=4,
+        description="Width of the students' hidden embeddings, a multiple of 4.",
     )
     learning_rate: float = Field(default=0.005, gt=0, description="Adam's learning rate of the students.")
     global_weight: float = Field(
