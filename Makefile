@@ -11,7 +11,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 SOURCES := olad_core service tests
 
-.PHONY: demo test lint contract fuzz install settings lock clean
+.PHONY: demo test lint contract fuzz bench install settings lock clean
 
 demo: $(READY)
 	$(VENV)/bin/olad demo $(DATASET) $(ARGS)
@@ -35,6 +35,10 @@ fuzz: $(READY)
 	$(PIP) install --quiet 'atheris>=3'
 	mkdir -p .fuzz/corpus
 	$(VENV)/bin/python -m tests.fuzz.events -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=.fuzz/ .fuzz/corpus
+
+# Every benchmark, then one table in benchmarks/RESULTS.md; a quick look: make bench ARGS=--quick
+bench: $(READY)
+	$(VENV)/bin/python -m benchmarks.table $(ARGS)
 
 install: $(READY)
 

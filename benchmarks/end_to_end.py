@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from benchmarks.prepared import add_size, prepared, size_of
+from benchmarks.prepared import add_size, add_students, prepared, size_of
 from benchmarks.report import emit
 from benchmarks.stack import Stack, alongside, wait_for
 from service.stream import PositionPair, parse_position
@@ -32,14 +32,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--rate", type=float, default=20_000.0)
     add_size(parser)
+    add_students(parser)
     given = parser.parse_args()
-    graph = prepared(*size_of(given))
+    graph = prepared(*size_of(given), students=given.students)
     with Stack(graph) as stack:
         url = stack.api()
         stack.worker()
         stack.until_served()
         steps = stack.steps()
         posts, seen = _post(stack, url, given.rate, given.seconds, graph.shape)
+        student = stack.served_student()
         steps_per_s = (stack.steps() - steps) / (time.time() - posts[0][0])
         most = _drained(stack, url, 5 * given.rate, graph.shape)
     lags = _lags(posts, seen)
@@ -53,6 +55,7 @@ def main() -> None:
         "lag_s_over_time": [round(float(np.median(lags[at : at + tenth])), 2) for at in range(0, len(lags), tenth)],
         "sustained_most_events_per_s": most,
         "training_steps_per_s": steps_per_s,
+        "served_student": student,
     }
     # The pace is kept only on average: nineteen in twenty is as near as a minute tells.
     wanted = {"posted_events_per_s": 0.95 * given.rate, "served_events_per_s": 0.9 * given.rate}

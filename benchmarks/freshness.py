@@ -12,7 +12,7 @@ import time
 import msgspec
 import numpy as np
 
-from benchmarks.prepared import add_size, prepared, size_of
+from benchmarks.prepared import add_size, add_students, prepared, size_of
 from benchmarks.report import emit
 from benchmarks.stack import Stack, alongside, wait_for
 from benchmarks.wire import Connection
@@ -26,8 +26,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     add_size(parser)
+    add_students(parser)
     given = parser.parse_args()
-    graph = prepared(*size_of(given))
+    graph = prepared(*size_of(given), students=given.students)
     with Stack(graph) as stack:
         url = stack.api()
         stack.worker()
@@ -45,6 +46,7 @@ def main() -> None:
             time.sleep(2)
             steps, began = stack.steps(), time.monotonic()
             times = _probe(url, len(graph.graph), given.seconds)
+            student = stack.served_student()
             steps_per_s = (stack.steps() - steps) / (time.monotonic() - began)
     results = {
         "median_ms": float(np.median(times)),
@@ -52,6 +54,7 @@ def main() -> None:
         "largest_ms": max(times),
         "probes": len(times),
         "training_steps_per_s": steps_per_s,
+        "served_student": student,
     }
     emit("freshness", results, at_most={"median_ms": 20, "p99_ms": 100})
 

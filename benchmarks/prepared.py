@@ -20,9 +20,10 @@ from olad_core.engine import Engine
 from olad_core.events import Event, GraphSchema, UpsertEdge, UpsertNode, encode_log
 from service.keys import Keys
 from service.schema import HeldSchema, dump_schema
-from service.settings import Settings
+from service.settings import Settings, StudentName
 from service.worker import engine_config
 
+GROUP: tuple[StudentName, ...] = ("gcn", "sage", "gat", "evolvegcn")
 _POSITION = "1000-0"
 _STEPS = 60
 _CORE = Path(__file__).parent.parent / "olad_core"
@@ -35,6 +36,7 @@ class Prepared:
     graph: GraphArrays
     directory: Path
     schema: GraphSchema
+    students: tuple[StudentName, ...]
 
     @property
     def shape(self) -> list[str]:
@@ -54,18 +56,24 @@ def add_size(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="of the graph")
 
 
+def add_students(parser: argparse.ArgumentParser) -> None:
+    """The option that names another group: what is served costs most with attention and least with sums."""
+    parser.add_argument("--students", default=",".join(GROUP), help="the group, separated by commas")
+
+
 def size_of(given: argparse.Namespace) -> tuple[int, int]:
     """Nodes and edges of the Arxiv-shaped graph, at the scale asked for."""
     return int(169_343 * given.scale), int(1_166_243 * given.scale)
 
 
-def prepared(nodes: int, edges: int, features: int = 128) -> Prepared:
+def prepared(nodes: int, edges: int, features: int = 128, students: str = ",".join(GROUP)) -> Prepared:
     """Generate, train a little, write the checkpoint; taken from the temporary directory where it is there already."""
     graph = arxiv_shaped(nodes, edges, features)
     schema = GraphSchema(feature_width=graph.x.shape[1], classes=tuple(map(str, range(graph.classes))), directed=True)
     sources = [*sorted(_CORE.rglob("*.py")), Path(__file__), Path(__file__).parent / "graphs.py"]
     state = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
-    settings = Settings(data_dir=Path(tempfile.gettempdir()) / f"olad-prepared-{nodes}-{edges}-{features}-{state}")
+    name = f"olad-prepared-{nodes}-{edges}-{features}-{students.replace(',', '-')}-{state}"
+    settings = Settings.model_validate({"data_dir": Path(tempfile.gettempdir()) / name, "students": students})
     found = settings.data_dir
     if not found.exists():
         unfinished = found.with_suffix(".unfinished")
@@ -73,7 +81,7 @@ def prepared(nodes: int, edges: int, features: int = 128) -> Prepared:
         engine = _engine(graph, schema, settings)
         write_checkpoint(unfinished / "checkpoints" / settings.graph, *engine.state(), keep=1)
         unfinished.rename(found)
-    return Prepared(graph, found, schema)
+    return Prepared(graph, found, schema, settings.students)
 
 
 def _engine(graph: GraphArrays, schema: GraphSchema, settings: Settings) -> Engine:

@@ -36,6 +36,7 @@ class Stack:
         self.directory = Path(self._exit.enter_context(tempfile.TemporaryDirectory(prefix="olad-bench-")))
         if begin_with is not None:
             shutil.copytree(begin_with.directory, self.directory, dirs_exist_ok=True)
+            settings = {"students": ",".join(begin_with.students), **settings}
         server = self._exit.enter_context(EmbeddedRedis(self.directory))
         self.settings = Settings.model_validate({"redis_url": server.url, "data_dir": self.directory, **settings})
         self.redis = self._exit.enter_context(redis.Redis.from_url(server.url))
@@ -85,6 +86,11 @@ class Stack:
         """The worker's last report."""
         until(lambda: self.redis.get(self.keys.status))
         return WorkerStatus.model_validate_json(self.redis.get(self.keys.status) or b"")
+
+    def served_student(self) -> str | None:
+        """Name of the student that is served."""
+        served = self.report().served
+        return served.student if served is not None else None
 
     def steps(self) -> int:
         """Training steps up to the worker's last report."""
