@@ -97,6 +97,8 @@ class Worker:
         self._log_in_doubt = True
         self._caught_up = False
         self._skipped: dict[str, str] = {}
+        # With steps after each entry a turn is one entry, so that no turn is long.
+        self._most_events = MAX_EVENTS_PER_TURN if settings.steps_per_entry is None else 1
         self._one_by_one_to = parse_position(START)
         self.stopping = False
 
@@ -204,7 +206,7 @@ class Worker:
             versions.next_number = max(versions.next_number, served + 1)
         visible = parse_position(self._writer.visible_position() or "0-0")
         while parse_position(self._engine.position) < visible and not self.stopping:
-            entries = self._reader.read(self._engine.position, max_events=MAX_EVENTS_PER_TURN)
+            entries = self._reader.read(self._engine.position, max_events=self._most_events)
             if not entries:
                 raise LogLost(f"readers have seen a later position than the log's last, {self._engine.position}")
             self._apply(entries)
@@ -221,7 +223,7 @@ class Worker:
             self._publish()
         idle = engine.trainer is None or self._settings.steps_per_entry is not None
         entries = self._reader.read(
-            engine.position, max_events=MAX_EVENTS_PER_TURN, block_ms=IDLE_BLOCK_MS if idle else None
+            engine.position, max_events=self._most_events, block_ms=IDLE_BLOCK_MS if idle else None
         )
         if entries:
             self._apply(entries, publish=True)

@@ -1,0 +1,135 @@
+"""Faults that strike inside a worker at a chosen place: installed after the fork, before the worker begins."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from typing import Any, TypedDict
+
+import numpy as np
+
+from olad_core import checkpoint
+from olad_core.events import Event
+from olad_core.graph import Changes, DynamicGraph
+from olad_core.versions import Versions
+from service.transaction import Transaction
+
+CHECKPOINT_OPERATIONS = ("save_file", "_digest", "_flush", "list_checkpoints")
+KILL_POINTS = ("anywhere", "restart", "checkpoint", "publication", "swap")
+
+
+class Fault(TypedDict):
+    """Where to strike: ``point``, and which one of the times the worker comes by."""
+
+    point: str
+    number: int
+    part: float
+    """In ``[0, 1)``: how far into the operation, or into the time."""
+
+
+def draw(random: np.random.Generator, points: Sequence[str] = KILL_POINTS) -> Fault:
+    """A random fault."""
+    return Fault(point=str(random.choice(points)), number=int(random.integers(1, 12)), part=float(random.random()))
+
+
+def install(fault: Fault | None) -> None:
+    """Prepare this process to die of a fault, or to have a bug."""
+    if fault is None:
+        return
+    if fault["point"] in {"anywhere", "restart"}:
+        # An alarm that nobody handles ends the process between any two instructions.
+        longest = 0.4 if fault["point"] == "anywhere" else 0.15
+        signal.setitimer(signal.ITIMER_REAL, 0.001 + longest * fault["part"])
+    else:
+        {"checkpoint": _in_checkpoint, "publication": _in_publication, "swap": _in_swap, "bug": _bug}[fault["point"]](
+            fault
+        )
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _countdown(number: int) -> Callable[[], bool]:
+    left = number
+
+    def is_now() -> bool:
+        nonlocal left
+        left -= 1
+        return left == 0
+
+    return is_now
+
+
+def _in_checkpoint(fault: Fault) -> None:
+    """Before the n-th operation on files; or, where files are written, in the middle of it."""
+    is_now = _countdown(2 * fault["number"])
+    for name in CHECKPOINT_OPERATIONS:
+        original = getattr(checkpoint, name)
+
+        def dying(*arguments: Any, _original: Any = original, _name: str = name) -> Any:
+            if is_now():
+                if _name == "save_file":
+                    _original(*arguments)
+                    os.truncate(arguments[1], int(fault["part"] * os.path.getsize(arguments[1])))
+                _die()
+            return _original(*arguments)
+
+        setattr(checkpoint, name, dying)
+
+
+def _in_publication(fault: Fault) -> None:
+    """Before the n-th publication, with a part of it sent, with all of it sent, or with it answered."""
+    is_now, run = _countdown(fault["number"]), Transaction.run
+
+    def dying(transaction: Transaction) -> None:
+        if is_now():
+            _send_a_part(transaction, fault["part"])
+        run(transaction)
+
+    Transaction.run = dying  # type: ignore[method-assign]
+
+
+def _send_a_part(transaction: Transaction, part: float) -> None:
+    connection = transaction._connection
+    begin, end = connection.pack_command("MULTI"), connection.pack_command("EXEC")
+    content = b"".join([*begin, *transaction._packed, *end])
+    connection.send_packed_command([content[: int(len(content) * min(1.0, 1.5 * part))]])
+    _die()
+
+
+def _in_swap(fault: Fault) -> None:
+    """When the n-th version has taken the place of the one before; or in the publication that tells of it."""
+    is_now, advance, run = _countdown(1 + fault["number"] // 5), Versions.advance, Transaction.run
+    struck = False
+
+    def dying(versions: Versions, *arguments: Any) -> None:
+        nonlocal struck
+        before = versions.served
+        advance(versions, *arguments)
+        if versions.served is not before and is_now():
+            if fault["part"] < 0.5:
+                _die()
+            struck = True
+
+    def publishing(transaction: Transaction) -> None:
+        if struck:
+            _send_a_part(transaction, 2 * fault["part"] - 1)
+        run(transaction)
+
+    Versions.advance = dying  # type: ignore[method-assign]
+    Transaction.run = publishing  # type: ignore[method-assign]
+
+
+def _bug(_fault: Fault) -> None:
+    """Applying a batch that names the node ``boom`` fails midway."""
+    apply = DynamicGraph.apply
+
+    def failing(graph: DynamicGraph, events: Sequence[Event], time: float) -> Changes:
+        if any(getattr(event, "id", None) == "boom" for event in events):
+            apply(graph, events[: len(events) // 2], time)
+            raise RuntimeError("a bug")
+        return apply(graph, events, time)
+
+    DynamicGraph.apply = failing  # type: ignore[method-assign]

@@ -1,0 +1,140 @@
+"""Workers out of the nursery, with the interface of :class:`tests.service.worker_process.WorkerProcess`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from service.keys import Keys
+from service.stream import parse_position
+from tests.chaos.faults import Fault
+
+
+class Nursery:
+    """The process that forks workers; it ends, and all of them with it, when it is closed."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.chaos.nursery"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._answer() == "ready"
+
+    def ask(self, **command: Any) -> Any:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(command) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def close(self) -> None:
+        with self._process:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+
+    def _answer(self) -> Any:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, "the nursery has ended"
+        return json.loads(line)
+
+
+@contextlib.contextmanager
+def nursery() -> Iterator[Nursery]:
+    """A nursery that is closed at the end."""
+    running = Nursery()
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+class ForkedWorker:
+    """A real worker process."""
+
+    def __init__(self, nursery: Nursery, redis_url: str, keys: Keys, data_dir: Path, **settings: object) -> None:
+        self.log = data_dir / "worker.log"
+        self._nursery = nursery
+        self._keys = keys
+        given = {"redis_url": redis_url, "graph": keys.graph, "data_dir": data_dir} | settings
+        quick = {"width": 8, "warmup_steps": 10, "publish_steps": 7} | given
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("OLAD_")},
+            **{f"OLAD_{name.upper()}": str(value) for name, value in quick.items()},
+        }
+        self._pid: int | None = None
+        self.code: int | None = None
+        self._log_begins = 0
+
+    @property
+    def pid(self) -> int:
+        assert self._pid is not None
+        return self._pid
+
+    def start(self, fault: Fault | None = None) -> None:
+        self.code = None
+        self.log.touch()
+        self._log_begins = self.log.stat().st_size
+        self._pid = self._nursery.ask(do="start", environment=self._environment, log=str(self.log), fault=fault)
+
+    def running(self) -> bool:
+        if self._pid is not None and self.code is None:
+            self.code = self._nursery.ask(do="poll", pid=self._pid)
+        return self._pid is not None and self.code is None
+
+    def send(self, name: signal.Signals) -> None:
+        if self.running():
+            os.kill(self.pid, name)
+
+    def kill(self) -> None:
+        self.send(signal.SIGKILL)
+        self.wait()
+
+    def terminate(self) -> int:
+        self.send(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self, timeout_s: float = 60) -> int:
+        until(lambda: not self.running(), timeout_s)
+        assert self.code is not None
+        return self.code
+
+    def close(self) -> None:
+        if self.running():
+            self.kill()
+
+    def said(self, text: str) -> bool:
+        """Whether it has logged that since its start."""
+        return text in self.log.read_bytes()[self._log_begins :].decode(errors="replace")
+
+    def wait_until_visible(self, client: redis.Redis, position: str, timeout_s: float = 120) -> None:
+        """Wait until it has caught up and readers see a position."""
+
+        def seen() -> bool:
+            assert self.running(), self.log.read_text()[-4000:]
+            # What was visible before this start does not say that this one is there.
+            return is_visible(client, self._keys, position) and self.said("caught up")
+
+        until(seen, timeout_s)
+
+
+def is_visible(client: redis.Redis, keys: Keys, position: str) -> bool:
+    """Whether readers see a position."""
+    seen = client.hget(keys.served, "position")
+    return isinstance(seen, bytes) and parse_position(seen.decode()) >= parse_position(position)
+
+
+def until(condition: Callable[[], object], timeout_s: float = 60) -> None:
+    """Wait until it holds."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_s} s"
+        time.sleep(0.003)
