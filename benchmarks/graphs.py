@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.datasets.graph import GraphDataset, SparseRows
+
 
 @dataclass(frozen=True)
 class GraphArrays:
@@ -68,6 +70,20 @@ def uniform(nodes: int, mean_degree: float, features: int, classes: int, seed: i
     src, dst = random.integers(nodes, size=(2, int(nodes * mean_degree)))
     x = random.normal(size=(nodes, features)).astype(np.float32)
     return GraphArrays(src, dst, x, random.integers(classes, size=nodes).astype(np.int16), classes)
+
+
+def cora_shaped(seed: int = 0) -> GraphDataset:
+    """A graph of Cora's size: 2,708 nodes, 5,278 edges, 1,433 binary features of which 18 are set, 7 classes."""
+    random = np.random.default_rng(seed)
+    nodes, width, words = 2708, 1433, 18
+    features = SparseRows(
+        values=np.ones(nodes * words, np.float32),
+        indices=np.concatenate([random.choice(width, words, replace=False) for _ in range(nodes)]),
+        indptr=np.arange(nodes + 1) * words,
+        width=width,
+    )
+    edges = random.integers(nodes, size=(2, 5278))
+    return GraphDataset(random.integers(7, size=nodes), tuple("abcdefg"), edges, features=features)
 
 
 def _same_class(
