@@ -13,7 +13,7 @@ import msgspec
 
 from benchmarks.events import mixed_bodies
 from benchmarks.graphs import arxiv_shaped
-from benchmarks.wire import Connection, closed_loop, get_request
+from benchmarks.wire import Connection, Refused, closed_loop, get_request
 
 
 def main() -> None:
@@ -55,9 +55,20 @@ def _post(given: argparse.Namespace) -> list[tuple[float, float, str]]:
     for number, body in zip(range(count), itertools.chain(ready, bodies), strict=False):
         due = began + number * every
         time.sleep(max(0.0, due - time.time()))
-        answer = msgspec.json.decode(connection.post("/events", body))
+        answer = msgspec.json.decode(_accepted(connection, body))
         answers.append((due, time.time(), answer["position"]))
     return answers
+
+
+def _accepted(connection: Connection, body: bytes) -> bytes:
+    """The answer to a batch, sent again for as long as the service has no room for it."""
+    while True:
+        try:
+            return connection.post("/events", body)
+        except Refused as refused:
+            if refused.status != 429:
+                raise
+            time.sleep(0.1)
 
 
 def _ready() -> None:

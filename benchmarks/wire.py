@@ -9,6 +9,14 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 
+class Refused(RuntimeError):
+    """An answer that is an error."""
+
+    def __init__(self, head: bytes, body: bytes) -> None:
+        super().__init__(f"{head.decode()}\n{body.decode()}")
+        self.status = int(head[9:12])
+
+
 class Connection:
     """One connection that is kept alive, with one request at a time on it.
 
@@ -42,7 +50,7 @@ class Connection:
         """Read what is there; the body once the answer is whole.
 
         Raises:
-            RuntimeError: where the answer is an error.
+            Refused: where the answer is an error.
         """
         part = self.socket.recv(1 << 18)
         if not part:
@@ -56,7 +64,7 @@ class Connection:
             return None
         self._buffer = b""
         if head[9:10] != b"2":
-            raise RuntimeError(f"{head.decode()}\n{body.decode()}")
+            raise Refused(head, body)
         return body
 
 

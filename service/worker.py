@@ -44,6 +44,9 @@ STEP_SHARE = 0.4
 """Share of the freshness target that one training step may take."""
 LEAST_STEP = 0.05
 """Size of a step at least, 1 being the configured one."""
+REST = 3.0
+"""While events come, the worker waits for them that many times as long as the last step took before the next one:
+then most events find it waiting, and a quarter of its time is for learning."""
 LEARN_AT_LEAST_EVERY_S = 1.0
 """Under load, too, a training step is taken this often."""
 REPORT_EVERY_S = 1.0
@@ -94,6 +97,8 @@ class Worker:
         self._reported_events, self._reported_steps = engine.applied_events, 0
         self._served_version: int | None = None
         self._share = LEAST_STEP
+        self._rest_until = now
+        self._events_since_step = False
         self._log_in_doubt = True
         self._caught_up = False
         self._skipped: dict[str, str] = {}
@@ -221,15 +226,14 @@ class Worker:
         engine = self._engine
         if self._unpublished is not None:
             self._publish()
-        idle = engine.trainer is None or self._settings.steps_per_entry is not None
-        entries = self._reader.read(
-            engine.position, max_events=self._most_events, block_ms=IDLE_BLOCK_MS if idle else None
-        )
+        entries = self._reader.read(engine.position, max_events=MAX_EVENTS_PER_TURN, block_ms=self._pause_ms())
         if entries:
             self._apply(entries, publish=True)
+            self._events_since_step = True
         if self._settings.steps_per_entry is None:
             loaded = sum(len(entry.events) for entry in entries) >= MAX_EVENTS_PER_TURN
-            if not loaded or time.monotonic() - self._learned_at > LEARN_AT_LEAST_EVERY_S:
+            resting = time.monotonic() < self._rest_until
+            if not (loaded or resting) or time.monotonic() - self._learned_at > LEARN_AT_LEAST_EVERY_S:
                 self._learn_in_time()
         self._publish(only_news=True)
         self._report()
@@ -237,6 +241,13 @@ class Worker:
         due = time.monotonic() - self._saved_at > self._settings.checkpoint_interval_s
         if due and not self._checkpointer.busy:
             self._save()
+
+    def _pause_ms(self) -> int | None:
+        """How long to wait for events: not at all where there is something to learn meanwhile."""
+        if self._engine.trainer is None or self._settings.steps_per_entry is not None:
+            return IDLE_BLOCK_MS
+        left = self._rest_until - time.monotonic()
+        return max(1, int(1000 * left)) if left > 0 else None
 
     def _apply(self, entries: list[Entry], *, publish: bool = False) -> None:
         """Apply entries and follow them; with a fixed number of steps an entry, one after the other."""
@@ -281,8 +292,11 @@ class Worker:
         started = time.monotonic()
         self._learn(1, self._share)
         self._learned_at = time.monotonic()
+        took = self._learned_at - started
+        self._rest_until = self._learned_at + REST * took if self._events_since_step else self._learned_at
+        self._events_since_step = False
         allowed = STEP_SHARE * self._settings.freshness_target_ms / 1000
-        pace = allowed / max(self._learned_at - started, 1e-6)
+        pace = allowed / max(took, 1e-6)
         self._share = min(1.0, max(LEAST_STEP, self._share * min(1.1, max(0.8, pace))))
 
     def _publish(self, *, only_news: bool = False) -> None:
