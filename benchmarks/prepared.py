@@ -47,7 +47,9 @@ class Prepared:
         """Let an empty Redis look as if the graph had come through it."""
         held = HeldSchema(**self.schema.model_dump(), feature_width_held=True)
         client.set(keys.schema, dump_schema(held))
-        client.set(keys.appended, len(self.graph) + len(self.graph.src))
+        applied = len(self.graph) + len(self.graph.src)
+        client.set(keys.appended, applied)
+        client.hset(keys.served, mapping={"position": _POSITION, "rejected_to": _POSITION, "applied": applied})
         client.xadd(keys.log, {"events": encode_log([]), "n": 0}, id=_POSITION)
 
 
@@ -72,12 +74,14 @@ def prepared(nodes: int, edges: int, features: int = 128, students: str = ",".jo
     schema = GraphSchema(feature_width=graph.x.shape[1], classes=tuple(map(str, range(graph.classes))), directed=True)
     sources = [*sorted(_CORE.rglob("*.py")), Path(__file__), Path(__file__).parent / "graphs.py"]
     state = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
-    name = f"olad-prepared-{nodes}-{edges}-{features}-{students.replace(',', '-')}-{state}"
-    settings = Settings.model_validate({"data_dir": Path(tempfile.gettempdir()) / name, "students": students})
+    root = Path(tempfile.gettempdir())
+    name = f"olad-prepared-{nodes}-{edges}-{features}-{students.replace(',', '-')}"
+    settings = Settings.model_validate({"data_dir": root / f"{name}@{state}", "students": students})
     found = settings.data_dir
     if not found.exists():
+        for outdated in root.glob(f"{name}@*"):
+            shutil.rmtree(outdated)
         unfinished = found.with_suffix(".unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)
         engine = _engine(graph, schema, settings)
         write_checkpoint(unfinished / "checkpoints" / settings.graph, *engine.state(), keep=1)
         unfinished.rename(found)
