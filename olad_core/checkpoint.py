@@ -90,6 +90,13 @@ def list_checkpoints(root: Path) -> list[Path]:
     return sorted(root.glob(f"{_PREFIX}*"))
 
 
+def find_checkpoints(directory: Path) -> list[Path]:
+    """Finished checkpoints of a checkpoint's own directory, of a directory of checkpoints, or of a data directory."""
+    if directory.name.startswith(_PREFIX):
+        return [directory]
+    return sorted(path for path in directory.rglob(f"{_PREFIX}*") if path.is_dir())
+
+
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read and check one checkpoint.
 
@@ -100,7 +107,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         check_checkpoint(path)
         return Checkpoint(path, load_file(path / _TENSORS), _read_json(path / _VALUES))
-    except (OSError, KeyError, TypeError) as error:
+    except (OSError, KeyError, TypeError, SafetensorError) as error:
         raise BrokenCheckpoint(f"{path}: {type(error).__name__}: {error}") from error
 
 
@@ -145,12 +152,16 @@ def newest_checkpoint(root: Path) -> tuple[Checkpoint | None, list[BrokenCheckpo
 
 def oldest_position(root: Path) -> str | None:
     """Position of the oldest kept checkpoint: the log is needed from there on."""
-    for path in list_checkpoints(root):
-        try:
-            return str(_read_json(path / _VALUES)["position"])
-        except (OSError, KeyError, BrokenCheckpoint):
-            continue
-    return None
+    positions = (read_position(path) for path in list_checkpoints(root))
+    return next((position for position in positions if position is not None), None)
+
+
+def read_position(path: Path) -> str | None:
+    """Position of one checkpoint; None where it cannot be read. Nothing else of it is checked."""
+    try:
+        return str(_read_json(path / _VALUES)["position"])
+    except (OSError, KeyError, BrokenCheckpoint):
+        return None
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -44,7 +44,7 @@ STEP_SHARE = 0.4
 """Share of the freshness target that one training step may take."""
 LEAST_STEP = 0.05
 """Size of a step at least, 1 being the configured one."""
-REST = 3.0
+REST = 1.0
 """While events come, the worker waits for them that many times as long as the last step took before the next one:
 then most events find it waiting, and a quarter of its time is for learning."""
 LEARN_AT_LEAST_EVERY_S = 1.0

@@ -14,7 +14,7 @@ from olad_core.distill.sample import features, in_weight, to_block
 from olad_core.graph import DynamicGraph, Neighbours
 from olad_core.inference.totals import send, send_arcs
 from olad_core.inference.touched import Touch
-from olad_core.students import LinearStudent, Student
+from olad_core.students import Block, LinearStudent, Student
 from olad_core.students.aggregate import aggregate
 
 Rows = npt.NDArray[np.int64]
@@ -232,8 +232,7 @@ class Embedding:
             own, weights = self._layers[layer - 1][index], self._in_weight[index]
             computed = student.combine(layer, own, self._totals[layer - 1][index], weights)
         else:
-            block, sources = to_block(graph, rows, graph.in_neighbours(rows), self._device)
-            computed = student.layer(layer, self._layers[layer - 1][self._index(sources)], block)
+            computed = student.layer(layer, *self._neighbourhood(graph, layer - 1, rows))
         if layer < len(self._layers) - 1:
             return computed
         return student.classify(computed)[:, : self.classes].softmax(dim=1)
@@ -246,6 +245,16 @@ class Embedding:
         self._peak[index] = torch.where(fallen, weight, peak)
         lost: Rows = rows[fallen.cpu().numpy()]
         return lost
+
+    def _neighbourhood(self, graph: DynamicGraph, layer: int, rows: Rows) -> tuple[Tensor, Block]:
+        """Rows of a layer that hold all neighbours of ``rows``, and the block from the former to the latter."""
+        near = graph.in_neighbours(rows)
+        if self._device.type != "cpu":
+            block, sources = to_block(graph, rows, near, self._device)
+            return self._layers[layer][self._index(sources)], block
+        # Students read what the block names: on a CPU there is no need to gather it first.
+        targets, index, offsets, weight = map(torch.from_numpy, (rows, near.index, near.indptr, near.weight))
+        return self._layers[layer], Block(targets, index, offsets, weight, self._in_weight)
 
     def _next_to_refresh(self, graph: DynamicGraph, touch: Touch) -> Rows:
         """The next rows, in turn, whose sums are computed afresh, with about as many edges as the change is worth."""

@@ -10,9 +10,13 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from olad_core.students.aggregate import aggregate, segment_softmax
+from olad_core.students.attend import attend
 from olad_core.students.block import Block
 from olad_core.students.sparse import Encoder, Features
 from olad_core.students.student import Student, linear
+
+SLOPE = 0.2
+"""Of the leaky ReLU, below zero."""
 
 
 class Attention(nn.Module):
@@ -29,14 +33,26 @@ class Attention(nn.Module):
         nn.init.xavier_uniform_(self.source)
         nn.init.xavier_uniform_(self.target)
 
-    def forward(self, rows: Tensor, block: Block) -> Tensor:
-        """Attention-weighted means of transformed rows ``[S, width]``: ``[N, width]``."""
-        by_head = rows.view(rows.shape[0], self.heads, -1)
-        own = by_head[block.targets]
-        sent = (by_head * self.source).sum(dim=2)
-        wanted = (own * self.target).sum(dim=2)
-        score = F.leaky_relu(sent[block.sources] + wanted[block.target_of_edge], 0.2) + block.weight.log().unsqueeze(1)
-        own_score = F.leaky_relu(sent[block.targets] + wanted, 0.2)
+    def prepare(self, rows: Tensor) -> Tensor:
+        """Transformed rows ``[S, width]`` and what they add to scores as senders and as receivers.
+
+        Returns:
+            ``[S, width + 2 heads]``.
+        """
+        by_head = rows.view(len(rows), self.heads, rows.shape[1] // self.heads)
+        return torch.cat([rows, (by_head * self.source).sum(dim=2), (by_head * self.target).sum(dim=2)], dim=1)
+
+    def forward(self, prepared: Tensor, block: Block) -> Tensor:
+        """Attention-weighted means of prepared rows: ``[N, width]``."""
+        if prepared.device.type == "cpu" and not torch.is_grad_enabled():
+            return attend(prepared, self.heads, block, SLOPE)
+        width = prepared.shape[1] - 2 * self.heads
+        sent, wanted = prepared[:, width : width + self.heads], prepared[:, width + self.heads :]
+        by_head = prepared[:, :width].reshape(len(prepared), self.heads, width // self.heads)
+        own, wanted = by_head[block.targets], wanted[block.targets]
+        score = F.leaky_relu(sent[block.sources] + wanted[block.target_of_edge], SLOPE)
+        score = score + block.weight.log().unsqueeze(1)
+        own_score = F.leaky_relu(sent[block.targets] + wanted, SLOPE)
         # The self-loop is not an edge of the block: its share is split off with a sigmoid, which is the same softmax.
         total = _segment_logsumexp(score, block)
         share = torch.sigmoid(own_score - total)
@@ -58,7 +74,7 @@ def _segment_logsumexp(score: Tensor, block: Block) -> Tensor:
 
 
 class GAT(Student):
-    """Two attention layers. The rows of layers 0 and 1 are already transformed for the layer above."""
+    """Two attention layers. The rows of layers 0 and 1 are already transformed and scored for the layer above."""
 
     architecture: ClassVar[str] = "gat"
     uses_degree: ClassVar[bool] = False
@@ -76,16 +92,16 @@ class GAT(Student):
     @property
     @override
     def layer_widths(self) -> tuple[int, ...]:
-        return (self.width,) * 3
+        return self.width + 2 * self.first.heads, self.width + 2 * self.second.heads, self.width
 
     @override
     def encode(self, x: Features, factor: Tensor) -> Tensor:
-        encoded: Tensor = self.encoder(x, factor)
-        return encoded
+        rows: Tensor = self.first.prepare(self.encoder(x, factor))
+        return rows
 
     @override
     def layer(self, number: int, source: Tensor, block: Block) -> Tensor:
         if number == 1:
-            transformed: Tensor = self.between(F.elu(self.first(source, block)))
-            return transformed
+            rows: Tensor = self.second.prepare(self.between(F.elu(self.first(source, block))))
+            return rows
         return F.elu(self.second(source, block))

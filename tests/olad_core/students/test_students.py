@@ -223,6 +223,13 @@ def test_gat_is_dense_attention_with_self_loops(adjacency: Tensor) -> None:
     torch.testing.assert_close(embed(student, features(), block_of(adjacency))[0], expected)
 
 
+def test_gat_says_the_same_with_and_without_gradients(adjacency: Tensor) -> None:
+    student = built("gat")
+    block = block_of(adjacency * torch.logspace(-6, 6, NODES)[:, None])
+    logits, _ = student(features(), [block] * 2)
+    torch.testing.assert_close(embed(student, features(), block)[0], logits.detach(), rtol=1e-4, atol=1e-5)
+
+
 def test_gat_refuses_a_width_its_heads_cannot_share() -> None:
     with pytest.raises(ValueError, match="width 6 is not a multiple of GAT's 4 heads"):
         build_student("gat", FEATURES, 6, CLASSES, 0)
