@@ -3,6 +3,9 @@
 PYTHON ?= python3
 DATASET ?= digits
 ARGS ?=
+ROUNDS ?= 8
+KILLS ?= 100
+MINUTES ?= 10
 # Where to take torch from, for another build than the index's default: make install TORCH_INDEX=URL
 TORCH_INDEX ?=
 
@@ -11,13 +14,25 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 SOURCES := olad_core service tests
 
-.PHONY: demo test lint contract fuzz bench install settings lock clean
+.PHONY: demo test chaos recovery soak lint contract fuzz bench install settings lock clean
 
 demo: $(READY)
 	$(VENV)/bin/olad demo $(DATASET) $(ARGS)
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest $(ARGS)
+
+# Every fault ROUNDS times against the whole service, and a table of what was lost: nothing
+chaos: $(READY)
+	timeout --kill-after=10 600 $(VENV)/bin/python -m tests.chaos.chaos $(ROUNDS)
+
+# A worker killed at KILLS random points ends with the bytes of one that was not
+recovery: $(READY)
+	$(VENV)/bin/python -m tests.chaos.recovery $(KILLS)
+
+# 1,000 events a second for MINUTES, with memory and lag: soak.png
+soak: $(READY)
+	$(VENV)/bin/python -m tests.chaos.soak $(MINUTES) soak.png
 
 lint: $(READY)
 	$(VENV)/bin/ruff check

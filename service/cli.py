@@ -10,6 +10,7 @@ from service.commands.replay import replay_source
 from service.commands.serve import api, worker
 from service.commands.status import status
 from service.commands.up import up
+from service.commands.verify import verify
 
 app = typer.Typer(
     help="A dynamic-graph streaming service that never stops learning. Settings: OLAD_* variables (docs/settings.md).",
@@ -23,6 +24,7 @@ app.command()(worker)
 app.command(name="replay")(replay_source)
 app.command()(status)
 app.command()(demo)
+app.command()(verify)
 app.add_typer(keys)
 
 if __name__ == "__main__":

@@ -60,6 +60,20 @@ class RedisServer:
             self._process.wait()
             self._process = None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def kill(self) -> None:
+        """What a power cut does to the process; the files stay."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def close(self) -> None:
         self.stop()
         shutil.rmtree(self.directory)

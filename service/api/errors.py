@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ResponseError
+from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -30,7 +30,7 @@ from service.problems import (
     Kind,
     Problem,
 )
-from service.redis_refusals import cannot_write
+from service.redis_refusals import cannot_write, out_of_memory
 
 MEDIA_TYPE = "application/problem+json"
 _BY_STATUS = {
@@ -120,11 +120,11 @@ def install(app: FastAPI) -> None:
         _log.warning("redis unavailable", path=request.url.path, error=str(error))
         return problem_response(request, _redis_unavailable(request))
 
-    async def on_full(request: Request, _error: Exception) -> Response:
-        return problem_response(request, overloaded("Redis has no memory left"))
-
     async def on_refusal(request: Request, error: Exception) -> Response:
-        if isinstance(error, ResponseError) and cannot_write(error):
+        assert isinstance(error, ResponseError)
+        if out_of_memory(error):
+            return problem_response(request, overloaded("Redis has no memory left"))
+        if cannot_write(error):
             return await on_redis(request, error)
         raise error
 
@@ -135,7 +135,6 @@ def install(app: FastAPI) -> None:
     for unavailable in (RedisConnectionError, RedisTimeoutError):
         app.add_exception_handler(unavailable, on_redis)
     app.add_exception_handler(ResponseError, on_refusal)
-    app.add_exception_handler(OutOfMemoryError, on_full)
 
 
 def _redis_unavailable(request: Request) -> Problem:

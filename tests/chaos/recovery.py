@@ -1,8 +1,8 @@
 """Recovery to the byte: ``python -m tests.chaos.recovery 100`` kills a worker at 100 random points and compares.
 
-With a fixed number of training steps an entry, the state and what is served depend on the log alone. A run that was killed
-anywhere, also within a checkpoint, a publication or the swap of versions, must end like one that was not; and so must
-every replay of the log from any checkpoint that is kept.
+With a fixed number of training steps an entry, the state and what is served depend on the log alone. A run that was
+killed anywhere, also within a checkpoint, a publication or the swap of versions, must end like one that was not; and
+so must every replay of the log from any checkpoint that is kept.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class Recovery:
     """What a run has shown.
 
     Attributes:
+        entries: of the log.
         kills: how often the worker died, by the point where.
         replays: kept checkpoints from which the log was replayed.
         differences: what was not the same; empty is what must be.
-        entries: of the log.
-        positions: how many different positions the kills found the checkpoints at.
+        seconds: how long it took.
     """
 
     entries: int

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,13 +28,15 @@ class Nursery:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.chaos.nursery"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
+        self._one_at_a_time = threading.Lock()
         assert self._answer() == "ready"
 
     def ask(self, **command: Any) -> Any:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(command) + "\n")
-        self._process.stdin.flush()
-        return self._answer()
+        with self._one_at_a_time:
+            assert self._process.stdin is not None
+            self._process.stdin.write(json.dumps(command) + "\n")
+            self._process.stdin.flush()
+            return self._answer()
 
     def close(self) -> None:
         with self._process:
@@ -73,6 +76,8 @@ class ForkedWorker:
         self._pid: int | None = None
         self.code: int | None = None
         self._log_begins = 0
+        # The supervisor and whoever waits for the worker's end ask at the same time.
+        self._one_at_a_time = threading.RLock()
 
     @property
     def pid(self) -> int:
@@ -80,15 +85,17 @@ class ForkedWorker:
         return self._pid
 
     def start(self, fault: Fault | None = None) -> None:
-        self.code = None
-        self.log.touch()
-        self._log_begins = self.log.stat().st_size
-        self._pid = self._nursery.ask(do="start", environment=self._environment, log=str(self.log), fault=fault)
+        with self._one_at_a_time:
+            self.log.touch()
+            self._log_begins = self.log.stat().st_size
+            self._pid = self._nursery.ask(do="start", environment=self._environment, log=str(self.log), fault=fault)
+            self.code = None
 
     def running(self) -> bool:
-        if self._pid is not None and self.code is None:
-            self.code = self._nursery.ask(do="poll", pid=self._pid)
-        return self._pid is not None and self.code is None
+        with self._one_at_a_time:
+            if self._pid is not None and self.code is None:
+                self.code = self._nursery.ask(do="poll", pid=self._pid)
+            return self._pid is not None and self.code is None
 
     def send(self, name: signal.Signals) -> None:
         if self.running():

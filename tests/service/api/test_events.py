@@ -13,9 +13,10 @@ from olad_core.publication import RejectedEvent
 from service.keys import Keys
 from service.predictions import PredictionWriter
 from service.stream import LogReader, parse_position
+from tests.chaos.workers import until
 from tests.redis_server import RedisServer
 from tests.service.api.serving import assert_problem, serving
-from tests.service.publications import publication
+from tests.service.publications import publication, worker_status
 
 EDGE = {"op": "upsert_edge", "src": 1, "dst": "b"}
 NDJSON = {"content-type": "application/x-ndjson"}
@@ -175,6 +176,41 @@ def test_a_full_redis_refuses_events_with_429(own_redis_server: RedisServer, gra
     with own_redis_server.client() as client, serving(own_redis_server.url, graph) as api:
         client.config_set("maxmemory", 0)
         assert api.post("/events", json=[EDGE]).status_code == 202
+
+
+class TestOverload:
+    def test_too_many_waiting_events_are_429_until_the_worker_has_caught_up(
+        self, redis_server: RedisServer, writer: PredictionWriter, graph: str
+    ) -> None:
+        writer.write_status(worker_status(), b"")
+        with serving(redis_server.url, graph, max_behind=29) as api:
+            assert api.post("/events", json=[EDGE] * 60).status_code == 202
+            until(lambda: api.post("/events", json=[EDGE]).status_code == 429)
+            answer = api.post("/events", json=[EDGE])
+            assert "events wait to be applied, 29 may" in str(assert_problem(answer, 429, "overloaded")["detail"])
+            # The worker reports ten events a second, and thirty-one are too many at least.
+            assert 4 <= int(answer.headers["retry-after"]) <= 60
+            writer.publish(publication("1-0", applied=1_000))
+            until(lambda: api.post("/events", json=[EDGE]).status_code == 202)
+
+    def test_a_full_disk_of_the_worker_is_429(
+        self, redis_server: RedisServer, writer: PredictionWriter, graph: str
+    ) -> None:
+        writer.write_status(worker_status().model_copy(update={"disk_free": 99_999_999}), b"")
+        with serving(redis_server.url, graph) as api:
+            answer = api.post("/events", json=[EDGE])
+            assert "99,999,999 bytes are free" in str(assert_problem(answer, 429, "overloaded")["detail"])
+        with serving(redis_server.url, graph, min_disk_free_mb=99) as api:
+            assert api.post("/events", json=[EDGE]).status_code == 202
+
+    def test_a_redis_that_may_not_write_is_503(self, own_redis_server: RedisServer, graph: str) -> None:
+        with own_redis_server.client() as client, serving(own_redis_server.url, graph) as api:
+            client.config_set("min-replicas-to-write", 1)
+            answer = api.post("/events", json=[EDGE])
+            assert_problem(answer, 503, "redis-unavailable")
+            assert int(answer.headers["retry-after"]) > 0
+            client.config_set("min-replicas-to-write", 0)
+            assert api.post("/events", json=[EDGE]).status_code == 202
 
 
 class TestRejected:

@@ -1,0 +1,67 @@
+"""``olad verify``: are the checkpoints whole?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One checkpoint.
+
+    Attributes:
+        path: its directory.
+        whole: whether a worker would take it.
+        problem: what is wrong with it; empty where nothing is.
+        position: of the log, up to which it goes; None where even that cannot be read.
+        bytes: size of its files.
+    """
+
+    path: str
+    whole: bool
+    problem: str
+    position: str | None
+    bytes: int
+
+
+def verify(
+    directory: Annotated[
+        Path, typer.Argument(help="A data directory, a directory of checkpoints, or one checkpoint.", exists=True)
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array instead of a table.")] = False,
+) -> None:
+    """Check checkpoints: format, checksums, position. Status 1 where one is broken or there is none."""
+    # Reading checkpoints needs torch, which the other commands do without.
+    from olad_core.checkpoint import find_checkpoints  # noqa: PLC0415
+
+    found = [_look(path) for path in find_checkpoints(directory)]
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in found], indent=1))
+    elif found:
+        table = Table("checkpoint", "position", "bytes", "whole")
+        for finding in found:
+            whole = "yes" if finding.whole else f"no: {finding.problem}"
+            table.add_row(finding.path, finding.position or "?", f"{finding.bytes:,}", whole)
+        Console().print(table)
+    else:
+        Console(stderr=True).print(f"there is no checkpoint in {directory}", soft_wrap=True)
+    raise typer.Exit(0 if found and all(finding.whole for finding in found) else 1)
+
+
+def _look(path: Path) -> Finding:
+    from olad_core.checkpoint import BrokenCheckpoint, OtherFormat, read_checkpoint, read_position  # noqa: PLC0415
+
+    problem = ""
+    try:
+        read_checkpoint(path)
+    except (BrokenCheckpoint, OtherFormat) as error:
+        problem = str(error).removeprefix(f"{path}: ")
+    size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+    return Finding(str(path), not problem, problem, read_position(path), size)

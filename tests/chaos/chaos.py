@@ -1,0 +1,251 @@
+"""Faults against the whole service: ``python -m tests.chaos.chaos 10`` injects each ten times and prints a table.
+
+A producer sends all the time. After each fault every event it was given a position for must be applied, once.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from olad_core.checkpoint import list_checkpoints
+from service.stream import parse_position
+from tests.chaos import faults
+from tests.chaos.lossy_proxy import LossyProxy
+from tests.chaos.producer import Producer, is_fresh, lost_and_surplus
+from tests.chaos.service import Service, running_service, stopped
+from tests.chaos.workers import Nursery, nursery, until
+
+LOST_ANSWERS = "lost answers"
+FLOODERS = 2
+FLOOD_S = 2.0
+
+
+@dataclass
+class Row:
+    """What one kind of fault has done.
+
+    Attributes:
+        fault: its name.
+        injected: how often.
+        accepted: events that were given a position meanwhile.
+        applied: events that the worker counts as applied.
+        lost: nodes of accepted events that are not there.
+        duplicated: events applied that nobody was given a position for, and nodes that should be gone.
+        recovered_s: the longest time from the end of a fault until what was accepted after it could be read.
+    """
+
+    fault: str
+    injected: int = 0
+    accepted: int = 0
+    applied: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    recovered_s: float = 0.0
+
+
+class Chaos:
+    """A service under fire.
+
+    Args:
+        service: it.
+        seed: of every random choice.
+    """
+
+    def __init__(self, service: Service, seed: int = 0) -> None:
+        self.service = service
+        self.proxy = LossyProxy(service.port)
+        self.producer = Producer(self.proxy.port, "steady")
+        self.random = np.random.default_rng(seed)
+        self._flooders: list[Producer] = []
+
+    def run(self, rounds: int) -> list[Row]:
+        """Inject every fault so many times."""
+        self.producer.start()
+        try:
+            until(lambda: self.service.http.get("/health/ready").is_success)
+            until(lambda: len(self._checkpoints()) >= 2)
+            rows = []
+            for name, inject in self._faults().items():
+                print(f"{name} ...", flush=True)
+                rows.append(self._row(name, inject, rounds))
+            return rows
+        finally:
+            self.producer.stop()
+            self.proxy.close()
+
+    def _faults(self) -> dict[str, Callable[[], None]]:
+        service, random = self.service, self.random
+
+        def kill_within(point: str) -> Callable[[], None]:
+            def inject() -> None:
+                service.fault = faults.draw(random, [point])
+                service.kill("worker")
+                until(lambda: service.fault is None)
+                doomed = service.worker.pid
+                until(lambda: service.worker.pid != doomed or not service.worker.running())
+
+            return inject
+
+        def kill(part: str) -> Callable[[], None]:
+            def inject() -> None:
+                time.sleep(float(random.uniform(0, 0.3)))
+                service.kill(part)
+
+            return inject
+
+        def stop(part: str) -> Callable[[], None]:
+            def inject() -> None:
+                with stopped(service.pid(part), float(random.uniform(0.3, 1.2))):
+                    pass
+
+            return inject
+
+        parts = ("worker", "api", "redis")
+        return {
+            **{f"kill -9 {part}": kill(part) for part in parts},
+            **{f"kill -9 worker within a {point}": kill_within(point) for point in ("checkpoint", "publication")},
+            "kill -9 worker within a version swap": kill_within("swap"),
+            **{f"SIGSTOP, SIGCONT {part}": stop(part) for part in parts},
+            "disk full": self._fill_disk,
+            "torn checkpoint": self._tear_checkpoint,
+            LOST_ANSWERS: self._lose_answers,
+            "producer too fast": self._flood,
+        }
+
+    def _row(self, name: str, inject: Callable[[], None], rounds: int) -> Row:
+        row, lost_before = Row(name), self.proxy.lost
+        self._flooders = []
+        accepted, applied = self._settle(row)
+        for _ in range(rounds):
+            inject()
+            row.injected += 1
+            row.recovered_s = max(row.recovered_s, self._seconds_to_recover())
+        if name == LOST_ANSWERS:
+            row.injected = self.proxy.lost - lost_before
+        now_accepted, now_applied = self._settle(row)
+        row.accepted, row.applied = now_accepted - accepted, now_applied - applied
+        row.lost += max(0, row.accepted - row.applied)
+        row.duplicated += max(0, row.applied - row.accepted)
+        return row
+
+    def _settle(self, row: Row) -> tuple[int, int]:
+        """Let everything accepted be applied, and look for it; how many events were accepted and applied."""
+        producers = (self.producer, *self._flooders)
+        with self.producer.turn:
+            position = max((producer.position for producer in producers), key=parse_position)
+            until(lambda: is_fresh(self.service.http, position))
+            until(lambda: self._reported(position) is not None)
+            for producer in producers:
+                lost, surplus = lost_and_surplus(self.service.http, producer)
+                row.lost += lost
+                row.duplicated += surplus
+            return sum(producer.events for producer in producers), self._reported(position) or 0
+
+    def _reported(self, position: str) -> int | None:
+        """Events the worker says it has applied; None before it reports from that position on."""
+        status = self.service.status()
+        if status is None or parse_position(status.position) < parse_position(position):
+            return None
+        return status.applied_events
+
+    def _seconds_to_recover(self) -> float:
+        """Until a batch that is accepted from now on can be read."""
+        started, batches = time.monotonic(), self.producer.batches
+        until(lambda: self.producer.batches >= batches + 2)
+        position = self.producer.position
+        until(lambda: is_fresh(self.service.http, position))
+        return time.monotonic() - started
+
+    def _checkpoints(self) -> list[Path]:
+        return list_checkpoints(self.service.data_dir / "checkpoints" / self.service.keys.graph)
+
+    def _fill_disk(self) -> None:
+        """No file of the worker can grow any more, until a checkpoint has failed; then there is room again."""
+        service = self.service
+        resource.prlimit(service.worker.pid, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+        try:
+            until(lambda: (status := service.status()) is not None and status.checkpoint_failures > 0)
+            # Serving has gone on, and nothing unfinished is left.
+            self._seconds_to_recover()
+            until(lambda: service.http.get("/health/ready").is_success)
+        finally:
+            unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+            resource.prlimit(service.worker.pid, resource.RLIMIT_FSIZE, unlimited)
+        newest = self._checkpoints()[-1]
+        until(lambda: self._checkpoints()[-1] != newest)
+
+    def _tear_checkpoint(self) -> None:
+        """The newest checkpoint is not whole when the worker starts again."""
+        service = self.service
+        service.held.add("worker")
+        try:
+            service.kill("worker")
+            until(lambda: not service.worker.running())
+            tensors = self._checkpoints()[-1] / "tensors.safetensors"
+            os.truncate(tensors, int(self.random.random() * tensors.stat().st_size))
+        finally:
+            service.held.discard("worker")
+        until(lambda: service.worker.running() and service.worker.said("caught up"))
+        assert service.worker.said("skipped a broken checkpoint")
+
+    def _lose_answers(self) -> None:
+        batches = self.producer.batches
+        self.proxy.share = 0.3
+        until(lambda: self.producer.batches >= batches + 20)
+        self.proxy.share = 0.0
+
+    def _flood(self) -> None:
+        """Several clients send large batches as fast as they can."""
+        begun = [
+            Producer(self.service.port, f"flood-{len(self._flooders)}-{number}", nodes=500, pause_s=0)
+            for number in range(FLOODERS)
+        ]
+        for flooder in begun:
+            flooder.start()
+        time.sleep(FLOOD_S)
+        for flooder in begun:
+            flooder.stop()
+        self._flooders += begun
+
+
+def strike(running: Nursery, folder: Path, rounds: int) -> tuple[list[Row], dict[str, int]]:
+    """Start a service, inject every fault so many times, and stop it; the rows, and what the producer was answered."""
+    with running_service(running, folder) as service:
+        chaos = Chaos(service)
+        rows = chaos.run(rounds)
+        return rows, dict(chaos.producer.answers)
+
+
+def main(rounds: int) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="olad-chaos-"))
+    started = time.monotonic()
+    try:
+        with nursery() as running:
+            rows, answers = strike(running, folder, rounds)
+    except BaseException:
+        print(f"the logs are in {folder}")
+        raise
+    shutil.rmtree(folder)
+    columns = ("fault", "times injected", "events accepted", "applied", "lost", "duplicated", "seconds to recover")
+    table = Table(*columns, title=f"{time.monotonic() - started:.0f} s in all")
+    for row in rows:
+        numbers = (row.injected, row.accepted, row.applied, row.lost, row.duplicated)
+        table.add_row(row.fault, *(f"{number:,}" for number in numbers), f"{row.recovered_s:.2f}")
+    Console(width=120).print(table, "answers to the producer:", answers)
+    sys.exit(any(row.lost or row.duplicated for row in rows))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
