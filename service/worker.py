@@ -46,7 +46,7 @@ LEAST_STEP = 0.05
 """Size of a step at least, 1 being the configured one."""
 REST = 1.0
 """While events come, the worker waits for them that many times as long as the last step took before the next one:
-then most events find it waiting, and a quarter of its time is for learning."""
+then most events find it waiting, and half of its time is for learning."""
 LEARN_AT_LEAST_EVERY_S = 1.0
 """Under load, too, a training step is taken this often."""
 REPORT_EVERY_S = 1.0
@@ -226,7 +226,7 @@ class Worker:
         engine = self._engine
         if self._unpublished is not None:
             self._publish()
-        entries = self._reader.read(engine.position, max_events=MAX_EVENTS_PER_TURN, block_ms=self._pause_ms())
+        entries = self._reader.read(engine.position, max_events=self._most_events, block_ms=self._pause_ms())
         if entries:
             self._apply(entries, publish=True)
             self._events_since_step = True

@@ -9,6 +9,8 @@ import pytest
 import redis
 
 from service.keys import Keys
+from tests.chaos.workers import Nursery
+from tests.chaos.workers import nursery as running_nursery
 from tests.redis_server import RedisServer
 
 
@@ -19,6 +21,13 @@ def redis_server() -> Iterator[RedisServer]:
     server.start()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """Forks workers for all tests."""
+    with running_nursery() as running:
+        yield running
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from service.keys import Keys
 from tests.chaos import faults
 from tests.chaos.workers import ForkedWorker, Nursery, is_visible, nursery
 from tests.redis_server import RedisServer
-from tests.service.worker_process import append, random_entries
+from tests.service.entries import append, random_entries
 
 ENTRIES_PER_KILL = 12
 SETTINGS = {"steps_per_entry": 2, "checkpoint_interval_s": 0.03}

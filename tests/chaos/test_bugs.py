@@ -18,7 +18,7 @@ from service.keys import Keys
 from tests.chaos.faults import Fault
 from tests.chaos.workers import ForkedWorker, Nursery
 from tests.redis_server import RedisServer
-from tests.service.worker_process import append, random_entries
+from tests.service.entries import append, random_entries
 
 BUG = Fault(point="bug", number=0, part=0.0)
 BOOM: list[Event] = [

@@ -15,7 +15,7 @@ from service.keys import Keys
 from service.schema import parse_schema
 from tests.chaos.workers import ForkedWorker, Nursery, until
 from tests.redis_server import RedisServer
-from tests.service.worker_process import append, random_entries
+from tests.service.entries import append, random_entries
 
 ENTRIES = random_entries(12, seed=3)
 

@@ -1,4 +1,4 @@
-"""Workers out of the nursery, with the interface of :class:`tests.service.worker_process.WorkerProcess`."""
+"""Workers out of the nursery: real processes that start in milliseconds."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from olad_core.events import MAX_WEIGHT, Event, RemoveEdge, UpsertEdge
 from service.keys import Keys
-from tests.chaos.workers import ForkedWorker, nursery, until
+from tests.chaos.workers import ForkedWorker, Nursery, until
 from tests.olad_core.graph.reference import Reference, events
 from tests.redis_server import RedisServer
 from tests.service.api.serving import serving
@@ -27,11 +27,13 @@ batches = st.lists(events, min_size=1, max_size=8)
 
 
 @pytest.fixture(scope="module")
-def http(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def http(
+    redis_server: RedisServer, nursery: Nursery, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[httpx.Client]:
     """A client of a running service that serves a model."""
     keys, folder = Keys(f"state-machine-{uuid.uuid4().hex}"), tmp_path_factory.mktemp("state-machine")
-    with nursery() as running, serving(redis_server.url, keys.graph) as client:
-        worker = ForkedWorker(running, redis_server.url, keys, folder)
+    with serving(redis_server.url, keys.graph) as client:
+        worker = ForkedWorker(nursery, redis_server.url, keys, folder)
         worker.start()
         try:
             start = [{"op": "upsert_node", "id": f"start-{label}", "x": [0, 1], "label": label} for label in "xyz"]

@@ -12,8 +12,9 @@ import redis
 from olad_core.checkpoint import list_checkpoints, read_checkpoint
 from olad_core.events import Event
 from service.keys import Keys
+from tests.chaos.workers import ForkedWorker, Nursery
 from tests.redis_server import RedisServer
-from tests.service.worker_process import WorkerProcess, append, random_entries
+from tests.service.entries import append, random_entries
 
 ENTRIES = 40
 LAST = f"{ENTRIES}-0"
@@ -25,16 +26,16 @@ def entries() -> list[list[Event]]:
 
 
 @pytest.fixture
-def worker(redis_server: RedisServer, keys: Keys, tmp_path: Path) -> Iterator[WorkerProcess]:
-    process = WorkerProcess(redis_server.url, keys, tmp_path, steps_per_entry=3, checkpoint_interval_s=0.2)
+def worker(redis_server: RedisServer, nursery: Nursery, keys: Keys, tmp_path: Path) -> Iterator[ForkedWorker]:
+    process = ForkedWorker(nursery, redis_server.url, keys, tmp_path, steps_per_entry=3, checkpoint_interval_s=0.2)
     yield process
     process.close()
 
 
 def test_redis_restarted_in_the_middle_loses_nothing_and_needs_no_hand(
-    own_redis_server: RedisServer, keys: Keys, tmp_path: Path, entries: list[list[Event]]
+    own_redis_server: RedisServer, nursery: Nursery, keys: Keys, tmp_path: Path, entries: list[list[Event]]
 ) -> None:
-    worker = WorkerProcess(own_redis_server.url, keys, tmp_path)
+    worker = ForkedWorker(nursery, own_redis_server.url, keys, tmp_path)
     try:
         worker.start()
         with own_redis_server.client() as client:
@@ -52,7 +53,7 @@ def test_redis_restarted_in_the_middle_loses_nothing_and_needs_no_hand(
 
 
 def test_a_log_that_ends_before_the_checkpoint_is_reported(
-    worker: WorkerProcess, redis_client: redis.Redis, keys: Keys, entries: list[list[Event]]
+    worker: ForkedWorker, redis_client: redis.Redis, keys: Keys, entries: list[list[Event]]
 ) -> None:
     worker.start()
     append(redis_client, keys, entries[:2])
@@ -65,9 +66,14 @@ def test_a_log_that_ends_before_the_checkpoint_is_reported(
 
 
 def test_the_log_is_trimmed_only_behind_the_oldest_kept_checkpoint(
-    redis_server: RedisServer, redis_client: redis.Redis, keys: Keys, tmp_path: Path, entries: list[list[Event]]
+    redis_server: RedisServer,
+    redis_client: redis.Redis,
+    nursery: Nursery,
+    keys: Keys,
+    tmp_path: Path,
+    entries: list[list[Event]],
 ) -> None:
-    worker = WorkerProcess(redis_server.url, keys, tmp_path, checkpoint_interval_s=0.05, checkpoints_kept=2)
+    worker = ForkedWorker(nursery, redis_server.url, keys, tmp_path, checkpoint_interval_s=0.05, checkpoints_kept=2)
     try:
         worker.start()
         append(redis_client, keys, entries)
