@@ -496,3 +496,63 @@ def assert_same_state(one: Engine, other: Engine) -> None:
         or tensor.numpy().tobytes() != expected_tensors[name].numpy().tobytes()
     ]
     assert differing == []
+
+
+class TestWhatGoesWrong:
+    def test_a_version_with_more_broken_predictions_than_the_served_one_is_refused(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = Run(PAIR)
+        run.turn(two_communities(), steps=12)
+        served = run.engine.versions.served
+        assert served is not None
+        probabilities = embedding_module.Embedding.probabilities
+
+        def broken(embedding: embedding_module.Embedding, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+            found = probabilities(embedding, rows)
+            return found if embedding is served.embedding else np.where(rows[:, None] == rows[:1], np.nan, found)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(embedding_module.Embedding, "probabilities", broken)
+            run.turn([UpsertNode("more")], steps=12)
+            assert run.engine.versions.refused > 0
+            assert run.engine.versions.served is served
+        run.turn([UpsertNode("still more")], steps=12)
+        assert run.engine.versions.served is not served
+
+    def test_one_enormous_node_breaks_no_prediction_and_no_step(self) -> None:
+        run = Run()
+        run.turn(two_communities(), steps=12)
+        width = run.engine.graph.num_features or 0
+        run.turn(
+            [UpsertNode("huge", [3e38, -3e38] * (width // 2) + [3e38] * (width % 2)), UpsertEdge("huge", "0", 1e15)]
+        )
+        run.turn([UpsertEdge("huge", str(node), 1.0) for node in range(5)], steps=20)
+        versions, trainer = run.engine.versions, run.engine.trainer
+        assert versions.served is not None
+        assert trainer is not None
+        rows = versions.served.embedding.computed(run.engine.graph)
+        assert np.isfinite(versions.served.embedding.probabilities(rows)).all()
+        assert trainer.skipped_steps == 0
+
+    def test_training_that_failed_begins_with_new_students_while_the_version_is_served_on(self) -> None:
+        run = Run(PAIR)
+        run.turn(two_communities(), steps=12)
+        served = run.engine.versions.served
+        run.engine.restart_training()
+        assert run.engine.versions.served is served
+        run.turn([UpsertNode("more")], steps=12)
+        assert run.engine.trainer is not None
+        assert run.engine.trainer.steps == 12
+        assert run.engine.versions.served is not served
+
+    def test_a_skipped_entry_counts_as_applied_and_is_told_as_a_whole(self) -> None:
+        run = Run(PAIR)
+        run.turn([UpsertNode("a")])
+        run.engine.skip("2-0", 3, "a bug", "[]")
+        run.engine.refresh()
+        publication = run.publish()
+        assert (publication.position, publication.applied_events) == ("2-0", 4)
+        (rejected,) = publication.rejected
+        assert (rejected.index, rejected.op, rejected.reason, rejected.content) == (-1, "batch", "apply-failed", "[]")
+        assert run.engine.rejected_events == 3

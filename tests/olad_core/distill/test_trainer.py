@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from olad_core.distill.replay import Replay, Touched
-from olad_core.distill.trainer import Trainer, TrainerConfig
+from olad_core.distill.trainer import PATIENCE, Trainer, TrainerConfig
 from olad_core.events import Event, LabelNode, RemoveNode, UpsertNode
 from olad_core.graph import DynamicGraph
 from olad_core.students import ARCHITECTURES
@@ -210,6 +210,40 @@ class TestWhatIsNotFinite:
         lesson.steps(1)
         assert (lesson.trainer.steps, lesson.trainer.skipped_steps) == (3, 2)
         assert not equal(before, lesson.learned())
+
+    def test_who_spoils_one_step_after_the_other_begins_anew_and_nobody_else(self) -> None:
+        lesson = Lesson(PAIR)
+        lesson.steps(2)
+        spoiler, other = (student.state_dict() for student in lesson.trainer.students)
+        with torch.no_grad():
+            spoiler["head.bias"].fill_(torch.nan)
+        kept = {name: value.clone() for name, value in other.items() if name != "mean_square"}
+        lesson.steps(PATIENCE - 1)
+        assert lesson.trainer.resets == 0
+        lesson.steps(1)
+        assert lesson.trainer.resets == 1
+        assert all(value.isfinite().all() for value in lesson.trainer.students[0].state_dict().values())
+        assert all(torch.equal(other[name], value) for name, value in kept.items())
+        lesson.steps(60)
+        assert lesson.trainer.skipped_steps == PATIENCE
+        assert (lesson.accuracy() > 0.85).all()
+
+    def test_discriminators_that_spoil_every_step_begin_anew(self) -> None:
+        lesson = Lesson(PAIR)
+        with torch.no_grad():
+            lesson.trainer.discriminators.bias.fill_(torch.nan)
+        lesson.steps(PATIENCE + 1)
+        assert (lesson.trainer.resets, lesson.trainer.steps) == (1, 1)
+        assert all(value.isfinite().all() for value in lesson.trainer.discriminators.state_dict().values())
+
+    def test_a_checkpoint_counts_spoilt_steps_on(self) -> None:
+        lesson = Lesson(PAIR)
+        with torch.no_grad():
+            lesson.trainer.students[1].head.bias.fill_(torch.nan)
+        lesson.steps(PATIENCE - 1)
+        lesson.trainer = Trainer.restore(PAIR, *lesson.trainer.state(), CPU)
+        lesson.steps(1)
+        assert lesson.trainer.resets == 1
 
     def test_one_enormous_node_does_not_shrink_the_features_of_all_others(self) -> None:
         lesson = Lesson(PAIR)
