@@ -175,6 +175,30 @@ def test_nothing_is_lost_or_applied_twice_when_processes_are_killed(tmp_path: Pa
             assert up.left_over() == []
 
 
+def test_a_backup_by_the_documented_commands_goes_on_elsewhere(tmp_path: Path) -> None:
+    commands = re.findall(r"^    ((?:tar|mkdir) .*)$", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
+    back_up, restore = (command.removesuffix(" && olad up") for command in commands)
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+    path = _environment(PATH=f"{BIN}:{os.environ['PATH']}")
+    events = [{"op": "upsert_edge", "src": node, "dst": node + 1} for node in range(50)]
+    with _up(here / "olad-data") as up:
+        assert up.http.post("/events", json=events).is_success
+        _wait_for(lambda: up.worker().checkpoint)
+        last = up.http.post("/events", json=events[:1]).json()["position"]
+        _wait_for(lambda: up.worker().position == last)
+        subprocess.run(["bash", "-c", back_up], cwd=here, env=path, check=True)
+        before = up.worker()
+    (here / "olad-backup.tar").rename(there / "olad-backup.tar")
+    subprocess.run(["bash", "-c", restore], cwd=there, env=path, check=True)
+    with _up(there / "olad-data") as up:
+        _wait_for(lambda: up.worker().position == last)
+        after = up.worker()
+        assert (after.applied_events, after.graph) == (before.applied_events, before.graph)
+        assert up.http.get("/status").json()["log"]["appended_events"] == 51
+
+
 def test_make_demo_runs_by_itself_and_leaves_nothing_behind(tmp_path: Path) -> None:
     venv = BIN.parent
     arguments = f"--exit --limit {NODES} --rate 300 --port 0 --data-dir {tmp_path / 'demo'}"
