@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from olad_core.students.gcn import Convolution
-from olad_core.students.sparse import Encoder, Features
+from olad_core.students.sparse import Features
 from olad_core.students.temporal import EvolveGCNO
 
 
@@ -28,15 +28,9 @@ class EvolveGCN(Convolution):
 
     def __init__(self, feature_width: int, width: int, class_capacity: int) -> None:
         super().__init__(feature_width, width, class_capacity)
-        self.encoder = Encoder(feature_width, width)
         self.cells = nn.ModuleList(EvolveGCNO(width) for _ in range(self.num_layers))
         self.register_buffer("past", torch.zeros(self.num_layers, width, width))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
-
-    @property
-    @override
-    def layer_widths(self) -> tuple[int, ...]:
-        return (self.width,) * 3
 
     @override
     def encode(self, x: Features, factor: Tensor) -> Tensor:

@@ -17,6 +17,15 @@ class Convolution(LinearStudent):
 
     uses_degree: ClassVar[bool] = True
 
+    def __init__(self, feature_width: int, width: int, class_capacity: int) -> None:
+        super().__init__(feature_width, width, class_capacity)
+        self.encoder = Encoder(feature_width, width)
+
+    @property
+    @override
+    def layer_widths(self) -> tuple[int, ...]:
+        return (self.width,) * 3
+
     @property
     @override
     def message_widths(self) -> tuple[int, ...]:
@@ -36,15 +45,6 @@ class GCN(Convolution):
     """Two propagation steps: ``Z = A relu(A X W1) W2``, with ``A`` the normalised adjacency."""
 
     architecture: ClassVar[str] = "gcn"
-
-    def __init__(self, feature_width: int, width: int, class_capacity: int) -> None:
-        super().__init__(feature_width, width, class_capacity)
-        self.encoder = Encoder(feature_width, width)
-
-    @property
-    @override
-    def layer_widths(self) -> tuple[int, ...]:
-        return (self.width,) * 3
 
     @override
     def encode(self, x: Features, factor: Tensor) -> Tensor:
