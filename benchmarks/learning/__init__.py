@@ -1,0 +1,1 @@
+"""How well the group learns: methods side by side on streams and splits, same students, steps and seeds."""

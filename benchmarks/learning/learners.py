@@ -1,0 +1,143 @@
+"""What plays a stream: the shipped engine, or the vote of labelled neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from benchmarks.learning.stream import Turn
+from olad_core.engine import Engine, EngineConfig
+from olad_core.events import GraphSchema
+from olad_core.graph import DynamicGraph
+
+Probabilities = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
+
+class LeakedLabel(ValueError):
+    """A stream asks for a class that it has told already."""
+
+
+class Learner(Protocol):
+    """Follows a stream and answers its questions."""
+
+    def declare(self, schema: GraphSchema) -> None:
+        """Begin."""
+
+    def apply(self, number: int, turn: Turn) -> None:
+        """Take in the events of a turn."""
+
+    def predict(self, nodes: Sequence[str]) -> dict[str, Probabilities]:
+        """Class probabilities ``[n, C]`` by each predictor, ``served`` among them; NaN where one says nothing."""
+
+    def learn(self, steps: int, share: float) -> None:
+        """Learn from what is known."""
+
+    @property
+    def steps(self) -> int:
+        """Training steps taken."""
+
+
+class EngineLearner:
+    """The engine as the worker drives it, without Redis and HTTP.
+
+    Args:
+        config: how it learns.
+        device: where it computes.
+    """
+
+    def __init__(self, config: EngineConfig, device: torch.device) -> None:
+        self.engine = Engine(config, device)
+
+    def declare(self, schema: GraphSchema) -> None:
+        """Begin."""
+        self.engine.declare("0-1", schema)
+
+    def apply(self, number: int, turn: Turn) -> None:
+        """Apply, refresh and publish one entry."""
+        self.engine.apply(f"{number}-0", turn.events, float(number))
+        self.engine.refresh()
+        self.engine.publication()
+
+    def predict(self, nodes: Sequence[str]) -> dict[str, Probabilities]:
+        """What is served, what each student says now, and their mean, the group's ``ensemble``."""
+        engine, trainer = self.engine, self.engine.trainer
+        rows = unlabelled_rows(engine.graph, nodes)
+        nothing = np.full((len(nodes), len(engine.graph.classes)), np.nan)
+        served = engine.versions.served
+        found = {"served": _widened(served.embedding.probabilities(rows), nothing) if served else nothing}
+        if trainer is None:
+            return found
+        # Looking must not change what comes: the trainer's sampling goes on as if nobody had asked.
+        random = trainer.random.bit_generator.state
+        students = trainer.probabilities(engine.graph, rows, trainer.group, trainer.num_classes(engine.graph))
+        trainer.random.bit_generator.state = random
+        found |= {name: _widened(said, nothing) for name, said in zip(trainer.names, students, strict=True)}
+        return found | {"ensemble": _widened(students.mean(axis=0), nothing)}
+
+    def learn(self, steps: int, share: float) -> None:
+        """Training steps of the whole group."""
+        self.engine.learn(steps, share)
+
+    @property
+    def steps(self) -> int:
+        """Training steps of the group."""
+        return self.engine.trainer.steps if self.engine.trainer else 0
+
+
+class NeighbourVote:
+    """A node is of the class that most of its labelled neighbours are of; else of the most frequent class."""
+
+    def __init__(self) -> None:
+        self._graph = DynamicGraph()
+
+    def declare(self, schema: GraphSchema) -> None:
+        """Begin."""
+        self._graph.declare(schema)
+
+    def apply(self, number: int, turn: Turn) -> None:
+        """Follow the graph."""
+        self._graph.apply(turn.events, float(number))
+
+    def predict(self, nodes: Sequence[str]) -> dict[str, Probabilities]:
+        """Shares of the votes; the classes' frequencies count as one vote in all."""
+        graph, rows = self._graph, unlabelled_rows(self._graph, nodes)
+        classes = len(graph.classes)
+        frequency = np.bincount(graph.label[graph.alive & (graph.label >= 0)], minlength=classes) + 1.0
+        votes = np.tile(0.5 * frequency / frequency.sum(), (len(rows), 1))
+        near = graph.in_neighbours(rows)
+        voter = np.repeat(np.arange(len(rows)), np.diff(near.indptr))
+        label = graph.label[near.index]
+        np.add.at(votes, (voter[label >= 0], label[label >= 0]), near.weight[label >= 0])
+        return {"served": votes / votes.sum(axis=1, keepdims=True)}
+
+    def learn(self, steps: int, share: float) -> None:
+        """There is nothing to learn."""
+
+    @property
+    def steps(self) -> int:
+        """None are taken."""
+        return 0
+
+
+def unlabelled_rows(graph: DynamicGraph, nodes: Sequence[str]) -> Rows:
+    """Rows of the asked nodes.
+
+    Raises:
+        LeakedLabel: the graph knows the label of one of them.
+    """
+    rows = graph.rows(nodes)
+    if (told := graph.label[rows] >= 0).any():
+        raise LeakedLabel(f"the graph knows the class of {nodes[int(told.argmax())]} when it is asked for")
+    return rows
+
+
+def _widened(said: npt.NDArray[np.float32], nothing: Probabilities) -> Probabilities:
+    """Zero for the classes that a predictor does not know yet."""
+    wide = np.zeros_like(nothing)
+    wide[:, : said.shape[1]] = said
+    return wide

@@ -1,0 +1,100 @@
+"""One run: a method follows a stream; what it answered is scored and becomes one line of JSON."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from benchmarks.learning.learners import Learner
+from benchmarks.learning.methods import METHODS, configured
+from benchmarks.learning.scores import by_disagreement, recovery, scores, windows
+from benchmarks.learning.stream import Stream
+from benchmarks.learning.streams import STREAMS
+from olad_core.engine import EngineConfig
+
+Line = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that decides what a run gives, but for the code.
+
+    Attributes:
+        stream: its name.
+        method: its name.
+        seed: of the stream and of the students.
+        steps: training steps a turn.
+        share: size of a step, the configured one being 1.
+        publish_steps: training steps between two versions.
+        size: nodes of the stream; None for its usual size.
+        overrides: other fields of the engine's or the trainer's configuration, for every method.
+    """
+
+    stream: str
+    method: str
+    seed: int
+    steps: int
+    share: float = 1.0
+    publish_steps: int = 8
+    size: int | None = None
+    overrides: tuple[tuple[str, str | float], ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What tells it from others in a file of results."""
+        return repr(self)
+
+
+def play(run: Run, device: str = "cpu") -> Line:
+    """Carry out a run.
+
+    Returns:
+        The run's settings, and under ``predictors`` the scores of ``served``, of each student and of the ``ensemble``.
+    """
+    torch.set_num_threads(1)
+    begun = time.perf_counter()
+    stream = STREAMS[run.stream].build(run.seed, run.size)
+    changes = {"publish_steps": run.publish_steps, "seed": run.seed, **dict(run.overrides)}
+    learner = METHODS[run.method].build(configured(EngineConfig(), changes), torch.device(device))
+    truth, said = _answers(learner, stream, run)
+    right = {name: np.where(np.isnan(p).any(axis=1), np.nan, p.argmax(axis=1) == truth) for name, p in said.items()}
+    disagreement = said.pop("disagreement", None)
+    return {
+        "key": run.key,
+        **asdict(run),
+        "predictors": {name: scores(probabilities, truth) for name, probabilities in said.items()},
+        "window": stream.window,
+        "curves": {name: windows(right[name], stream.window) for name in said},
+        "recovery": {name: recovery(right[name], stream.drifts) for name in said} if stream.drifts else {},
+        "disagreement": [] if disagreement is None else by_disagreement(disagreement[:, 0], right["served"]),
+        "taken": learner.steps,
+        "seconds": round(time.perf_counter() - begun, 1),
+    }
+
+
+def _answers(
+    learner: Learner, stream: Stream, run: Run
+) -> tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[np.float64]]]:
+    """True classes ``[n]`` of everything asked that counts, and each predictor's probabilities ``[n, C]``."""
+    number_of = {name: number for number, name in enumerate(stream.schema.classes)}
+    learner.declare(stream.schema)
+    truth: list[int] = []
+    answers: defaultdict[str, list[tuple[int, npt.NDArray[np.float64]]]] = defaultdict(list)
+    for number, turn in enumerate(stream.turns(), start=1):
+        learner.apply(number, turn)
+        if turn.asked:
+            for name, probabilities in learner.predict([node for node, _ in turn.asked]).items():
+                answers[name].append((len(truth), probabilities))
+            truth += [number_of[label] for _, label in turn.asked]
+        learner.learn(run.steps * turn.rounds, run.share)
+    said = {}
+    for name, parts in answers.items():
+        said[name] = np.full((len(truth), parts[0][1].shape[1]), np.nan)
+        for start, part in parts:
+            said[name][start : start + len(part)] = part
+    return np.array(truth[stream.score_from :]), {name: p[stream.score_from :] for name, p in said.items()}

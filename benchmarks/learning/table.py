@@ -1,0 +1,119 @@
+"""Means over seeds, paired differences with their intervals, and the targets beside them."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from benchmarks.learning.streams import STREAMS
+
+Line = dict[str, Any]
+Scores = dict[str, dict[int, float]]
+"""By method (or predictor of one) and seed."""
+
+
+def table(lines: Iterable[Line], baseline: str = "independent") -> str:
+    """One table a stream: every method, and how it differs from the baseline on the same seeds."""
+    parts = []
+    for stream, own in _by(lines, "stream").items():
+        spec = STREAMS[stream]
+        parts.append(f"## {stream}\n\n{spec.about}. Score: {spec.metric.replace('_', '-')}, in points.\n")
+        parts.append(_stream_table(own, spec.metric, baseline))
+    return "\n".join(parts)
+
+
+def _stream_table(lines: Sequence[Line], metric: str, baseline: str) -> str:
+    heads = (
+        *("method", "seeds", "served", f"less {baseline}", "log-loss", "calibration error", "mean student"),
+        *("best student", "ensemble", "lost to drifts", "arrivals until back", "seconds"),
+    )
+    rows = [f"| {' | '.join(heads)} |", f"|---|{(len(heads) - 1) * '---:|'}"]
+    methods = _by(lines, "method")
+    against = {line["seed"]: _score(line, "served", metric) for line in methods.get(baseline, [])}
+    for method, own in methods.items():
+        students = [_students(line, metric) for line in own]
+        paired = [_score(line, "served", metric) - against[line["seed"]] for line in own if line["seed"] in against]
+        cells = [
+            method,
+            str(len(own)),
+            spread([_score(line, "served", metric) for line in own]),
+            "" if method == baseline else interval(paired),
+            _mean([line["predictors"]["served"].get("log_loss", math.nan) for line in own], 3),
+            _mean([line["predictors"]["served"].get("ece", math.nan) for line in own], 3),
+            _mean([float(np.mean(found)) for found in students if found], 2),
+            _mean(_best_student(own, metric), 2),
+            _mean([_score(line, "ensemble", metric) for line in own if "ensemble" in line["predictors"]], 2),
+            _recovered(own, "lost"),
+            _recovered(own, "arrivals"),
+            _mean([line["seconds"] for line in own], 0),
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and standard deviation.
+
+    >>> spread([80.0, 81.0, 82.0])
+    '81.00 ± 1.00'
+    """
+    if len(values) < 2:
+        return _mean(values, 2)
+    return f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
+
+
+def half_width(values: Sequence[float]) -> float:
+    """Half of the 95 % confidence interval of a mean, by Student's t."""
+    if len(values) < 2:
+        return math.nan
+    return float(stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
+
+
+def interval(differences: Sequence[float]) -> str:
+    """Mean of paired differences with its 95 % interval.
+
+    >>> interval([0.5, 1.0, 1.5])
+    '+1.00 [-0.24, +2.24]'
+    """
+    if not differences:
+        return ""
+    mean, half = float(np.mean(differences)), half_width(differences)
+    return f"{mean:+.2f}" + ("" if math.isnan(half) else f" [{mean - half:+.2f}, {mean + half:+.2f}]")
+
+
+def _score(line: Line, predictor: str, metric: str) -> float:
+    """In points; NaN where it said nothing."""
+    return 100 * float(line["predictors"][predictor].get(metric, math.nan))
+
+
+def _students(line: Line, metric: str) -> list[float]:
+    return [_score(line, name, metric) for name in line["predictors"] if name not in {"served", "ensemble"}]
+
+
+def _best_student(lines: Sequence[Line], metric: str) -> list[float]:
+    """Each seed's score of the student that is best over all seeds: the best choice in hindsight."""
+    names = [name for name in lines[0]["predictors"] if name not in {"served", "ensemble"}]
+    found = [[_score(line, name, metric) for line in lines] for name in names]
+    return max(found, key=lambda values: float(np.mean(values)), default=[])
+
+
+def _recovered(lines: Sequence[Line], what: str) -> str:
+    return _mean(
+        [float(np.mean([drift[what] for drift in line["recovery"]["served"]])) for line in lines if line["recovery"]], 0
+    )
+
+
+def _mean(values: Sequence[float], digits: int) -> str:
+    return f"{np.mean(values):.{digits}f}" if len(values) else ""
+
+
+def _by(lines: Iterable[Line], key: str) -> dict[str, list[Line]]:
+    found: defaultdict[str, list[Line]] = defaultdict(list)
+    for line in lines:
+        found[str(line[key])].append(line)
+    return dict(found)
