@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from olad_core.events import Event, GraphSchema
 from olad_core.graph import Changes, DynamicGraph, SchemaConflict
 from olad_core.inference.touched import merge
 from olad_core.publication import Publication, RejectedEvent
+from olad_core.students import Memory, recurrent
 from olad_core.versions import Versions
 
 Rows = npt.NDArray[np.int64]
@@ -74,7 +75,8 @@ class Engine:
         self.applied_events = 0
         self.rejected_events = 0
         self.trainer: Trainer | None = None
-        self.versions = Versions(device)
+        self.memory = Memory(recurrent(config.trainer.students), config.trainer.width, device)
+        self.versions = Versions(device, self.memory)
         self._replay = Replay(config.trainer.recent_labels)
         self._touched = Touched(config.trainer.recent_touched)
         self._classes_seen: set[int] = set()
@@ -129,13 +131,16 @@ class Engine:
         if not changes:
             return
         touch = merge(changes, self.graph)
-        self.versions.follow(self.graph, touch)
         self._touched.add(touch.rows)
+        self.memory.forget(touch.created)
+        if self.trainer and self.applied_events - self._advance_event >= self.config.advance_events:
+            lately = self._touched.lately(self.graph)
+            self.trainer.advance(self.graph, lately)
+            touch = replace(touch, remembered=lately)
+            self._advance_event = self.applied_events
+        self.versions.follow(self.graph, touch)
         self._predict_arrivals(touch.created)
         self._score_labels(changes)
-        if self.trainer and self.applied_events - self._advance_event >= self.config.advance_events:
-            self.trainer.advance()
-            self._advance_event = self.applied_events
 
     def publication(self) -> Publication:
         """Everything that changed since the last call, to become visible in one step."""
@@ -197,7 +202,8 @@ class Engine:
     def state(self) -> tuple[dict[str, Tensor], Values]:
         """Tensors and plain values of everything that decides what comes next.
 
-        Call it when everything is refreshed and published: what waits for either is not part of it.
+        Call it when everything is refreshed and published: what waits for either is not part of it. The tensors may
+        be those in use: write or copy them (:class:`olad_core.room.Room`) before the engine's next call.
         """
         waiting = [*self._unfollowed, *self._removed, *self._rejected]
         assert not waiting, "refresh and publish first"
@@ -210,8 +216,8 @@ class Engine:
             "losses": self.mean_losses,
         }
         arrays = {f"{part}/{name}": array for part, group in parts.items() for name, array in group.items()}
-        tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
-        held, versions = self.versions.state()
+        tensors = {name: torch.from_numpy(np.asarray(array)) for name, array in arrays.items()}
+        held, versions = self.versions.state(rows=len(parts["graph"]["label"]))
         tensors |= {f"versions/{name}": tensor for name, tensor in held.items()}
         values: Values = {
             "position": self.position,
@@ -227,6 +233,7 @@ class Engine:
         if self.trainer:
             trained, values["trainer"] = self.trainer.state()
             tensors |= {f"trainer/{name}": tensor for name, tensor in trained.items()}
+        tensors |= {f"memory/{name}": tensor for name, tensor in self.memory.state().items()}
         return tensors, values
 
     @classmethod
@@ -265,9 +272,11 @@ class Engine:
         engine._arrivals.restore(arrays("arrivals"))
         engine.scores.restore(arrays("scores"))
         engine.mean_losses = {name: array.astype(np.float64) for name, array in arrays("losses").items()}
-        engine.versions = Versions.restore(below("versions/"), values["versions"], device)  # type: ignore[arg-type]
+        engine.memory.restore(below("memory/"))
+        engine.versions = Versions.restore(below("versions/"), values["versions"], device, engine.memory)  # type: ignore[arg-type]
         if "trainer" in values:
-            engine.trainer = Trainer.restore(config.trainer, below("trainer/"), values["trainer"], device)  # type: ignore[arg-type]
+            trained: Mapping[str, object] = values["trainer"]  # type: ignore[assignment]
+            engine.trainer = Trainer.restore(config.trainer, below("trainer/"), trained, device, engine.memory)
         return engine
 
     def _reject(self, position: str, index: int, op: str, reason: str, detail: str) -> None:
@@ -281,7 +290,7 @@ class Engine:
         """The trainer; a new one when features appear on a graph that had none."""
         width = self.graph.num_features or 0
         if self.trainer is None or self.trainer.feature_width != width:
-            self.trainer = Trainer(self.config.trainer, width, len(self.graph.classes), self.device)
+            self.trainer = Trainer(self.config.trainer, width, len(self.graph.classes), self.device, self.memory)
             self.versions.withdraw()
             self._version_step = 0
             self._forget_scores()
@@ -320,17 +329,24 @@ class Engine:
 
     def _predict_arrivals(self, created: Rows) -> None:
         """Remember what every student, and what is served, says of nodes that have just arrived."""
-        if self.trainer is None or not len(created):
+        trainer = self.trainer
+        if trainer is None or not len(created):
             return
         rows = created[: self.config.arrivals_scored]
-        predictions = self.trainer.probabilities(self.graph, rows)
+        predictions = trainer.probabilities(self.graph, rows, trainer.group, trainer.num_classes(self.graph))
         group, nodes, classes = predictions.shape
         together = np.full((nodes, group + 1, classes), np.nan, dtype=np.float32)
         together[:, :group] = predictions.transpose(1, 0, 2)
         if self.versions.served:
-            served = self.versions.served.embedding.probabilities(rows)
+            embedding = self.versions.served.embedding
             together[:, group] = 0
-            together[:, group, : served.shape[1]] = served
+            together[:, group, : embedding.classes] = embedding.probabilities(rows)
+            # Where the label came with the node, what is served has been told it.
+            told = self.graph.label[rows] >= 0
+            if told.any():
+                served = {self.versions.served.version.student: embedding.student}
+                unaware = trainer.probabilities(self.graph, rows[told], served, embedding.classes)
+                together[told, group, : embedding.classes] = unaware[0]
         self._arrivals.add(rows, self.graph.arrival[rows], together)
 
     def _score_labels(self, changes: Sequence[Changes]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from olad_core.graph import DynamicGraph
 from olad_core.inference.embedding import Embedding
 from olad_core.inference.touched import Touch
 from olad_core.publication import TableUpdate, Version
-from olad_core.students import Student, build_student
+from olad_core.students import Memory, Student, build_student
 
 Rows = npt.NDArray[np.int64]
 Values = dict[str, object]
@@ -42,10 +43,12 @@ class Versions:
 
     Args:
         device: where embeddings are computed.
+        memory: of the students that remember.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, memory: Memory) -> None:
         self._device = device
+        self._memory = memory
         self.served: HeldVersion | None = None
         self.candidate: HeldVersion | None = None
         self.served_since = 0
@@ -62,7 +65,7 @@ class Versions:
             Version(self.next_number, name, tuple(classes)),
             student.architecture,
             position,
-            Embedding(student, len(classes), self._device),
+            Embedding(student, len(classes), self._device, partial(self._memory.recall, name)),
         )
         self.next_number += 1
 
@@ -114,14 +117,14 @@ class Versions:
         self._changed, self._dropped = {}, []
         return tuple(updates), dropped
 
-    def state(self) -> tuple[dict[str, Tensor], Values]:
-        """Tensors and plain values for a checkpoint; call after :meth:`updates`."""
+    def state(self, rows: int) -> tuple[dict[str, Tensor], Values]:
+        """Tensors and plain values for a checkpoint, of the first rows; call after :meth:`updates`."""
         tensors: dict[str, Tensor] = {}
         values: Values = {"next_number": self.next_number, "served_since": self.served_since, "refused": self.refused}
         for role, held in (("served", self.served), ("candidate", self.candidate)):
             if held is None:
                 continue
-            tensors |= {f"{role}/{name}": tensor for name, tensor in held.embedding.state().items()}
+            tensors |= {f"{role}/{name}": tensor for name, tensor in held.embedding.state(rows).items()}
             values[role] = {
                 "number": held.version.number,
                 "student": held.version.student,
@@ -134,14 +137,16 @@ class Versions:
         return tensors, values
 
     @classmethod
-    def restore(cls, tensors: Mapping[str, Tensor], values: Mapping[str, object], device: torch.device) -> Versions:
+    def restore(
+        cls, tensors: Mapping[str, Tensor], values: Mapping[str, object], device: torch.device, memory: Memory
+    ) -> Versions:
         """The versions whose :meth:`state` this was."""
-        versions = cls(device)
+        versions = cls(device, memory)
         versions.next_number = int(str(values["next_number"]))
         versions.served_since = int(str(values["served_since"]))
         versions.refused = int(str(values["refused"]))
-        versions.served = _restored("served", tensors, values, device)
-        versions.candidate = _restored("candidate", tensors, values, device)
+        versions.served = _restored("served", tensors, values, device, memory)
+        versions.candidate = _restored("candidate", tensors, values, device, memory)
         return versions
 
     def _held(self) -> list[HeldVersion]:
@@ -162,7 +167,7 @@ def _broken(held: HeldVersion, graph: DynamicGraph) -> int:
 
 
 def _restored(
-    role: str, tensors: Mapping[str, Tensor], values: Mapping[str, object], device: torch.device
+    role: str, tensors: Mapping[str, Tensor], values: Mapping[str, object], device: torch.device, memory: Memory
 ) -> HeldVersion | None:
     held = values.get(role)
     if not isinstance(held, dict):
@@ -170,7 +175,7 @@ def _restored(
     own = {name.removeprefix(f"{role}/"): tensor for name, tensor in tensors.items() if name.startswith(f"{role}/")}
     capacity = own["student/head.bias"].shape[0]
     student = build_student(held["architecture"], held["feature_width"], held["width"], capacity, seed=0).to(device)
-    embedding = Embedding(student, len(held["classes"]), device)
+    embedding = Embedding(student, len(held["classes"]), device, partial(memory.recall, held["student"]))
     embedding.restore(own)
     version = Version(held["number"], held["student"], tuple(held["classes"]))
     return HeldVersion(version, held["architecture"], held["position"], embedding)

@@ -10,7 +10,7 @@ from limits import parse_many
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-StudentName = Literal["gcn", "sage", "gat", "evolvegcn"]
+StudentName = Literal["gcn", "sage", "gat", "evolvegcn", "tgcn"]
 
 
 class Settings(BaseSettings):

@@ -46,7 +46,7 @@ class Replay:
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
         """Arrays for a checkpoint."""
-        return {"rows": self._rows[: self._count].copy(), "arrival": self._arrival[: self._count].copy()}
+        return {"rows": self._rows[: self._count], "arrival": self._arrival[: self._count]}
 
     def restore(self, state: dict[str, npt.NDArray[np.generic]], graph: DynamicGraph) -> None:
         """Take over the arrays of :meth:`state`."""
@@ -99,6 +99,10 @@ class Touched:
         """Append rows; the longest untouched are forgotten."""
         if len(rows):
             self._rows = np.concatenate([self._rows[~np.isin(self._rows, rows)], rows])[-self._limit :]
+
+    def lately(self, graph: DynamicGraph) -> Rows:
+        """All of them that are alive, ascending."""
+        return np.sort(self._rows[graph.alive[self._rows]])
 
     def draw(self, count: int, graph: DynamicGraph, random: np.random.Generator) -> Rows:
         """Up to ``count`` distinct rows: half of them touched lately, half any."""

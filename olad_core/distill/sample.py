@@ -13,6 +13,7 @@ from torch import Tensor
 from olad_core.graph import DynamicGraph, Neighbours
 from olad_core.graph.features import Entries, gather
 from olad_core.students.block import Block
+from olad_core.students.inputs import Inputs
 from olad_core.students.sparse import Features, SparseRows
 
 Rows = npt.NDArray[np.int64]
@@ -20,14 +21,16 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Sample:
-    """Features and blocks that lead to the embeddings of the seeds.
+    """Inputs and blocks that lead to the embeddings of the seeds.
 
     Attributes:
-        x: ``[S, F]``, features of the outermost rows.
+        rows: the outermost rows, the seeds first.
+        inputs: of these; the labels of the seeds are hidden.
         blocks: one for each layer, first layer first; the last one's targets are the seeds.
     """
 
-    x: Features
+    rows: Rows
+    inputs: Inputs
     blocks: tuple[Block, ...]
 
     def among_seeds(self) -> Block:
@@ -52,6 +55,7 @@ def sample(
     feature_width: int,
     random: np.random.Generator,
     device: torch.device,
+    hidden: float = 0.0,
 ) -> Sample:
     """Sample up to ``fanouts[k]`` in-neighbours of every row that layer ``k + 1`` needs.
 
@@ -62,6 +66,7 @@ def sample(
         feature_width: width of the features the students know of.
         random: source of the sampling seed.
         device: where the tensors go.
+        hidden: share of the other rows' labels that is hidden too.
     """
     rows = seeds
     blocks = []
@@ -72,7 +77,9 @@ def sample(
         scaled = _float32(np.repeat(left_out, counts) * near.weight)
         block, rows = to_block(graph, rows, Neighbours(near.indptr, near.index, scaled), device)
         blocks.append(block)
-    return Sample(x=features(graph, rows, feature_width, device), blocks=tuple(reversed(blocks)))
+    seen = random.random(len(rows)) >= hidden
+    seen[: len(seeds)] = False
+    return Sample(rows, inputs(graph, rows, feature_width, device, seen), tuple(reversed(blocks)))
 
 
 def to_block(graph: DynamicGraph, targets: Rows, near: Neighbours, device: torch.device) -> tuple[Block, Rows]:
@@ -98,10 +105,20 @@ def _float32(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     return np.minimum(values, np.finfo(np.float32).max).astype(np.float32)
 
 
+def inputs(
+    graph: DynamicGraph, rows: Rows, feature_width: int, device: torch.device, seen: npt.NDArray[np.bool_] | None = None
+) -> Inputs:
+    """Features and labels of graph rows; only the labels that are ``seen``, where that is given."""
+    label = graph.label[rows].astype(np.int64)
+    if seen is not None:
+        label[~seen] = -1
+    return Inputs(features(graph, rows, feature_width, device), torch.from_numpy(label).to(device))
+
+
 def features(graph: DynamicGraph, rows: Rows, width: int, device: torch.device) -> Features:
-    """Features ``[n, width]`` of graph rows; one column of zeros for students that know of none (width 0)."""
+    """Features ``[n, width]`` of graph rows; for students that know of none (width 0), the logarithm of the degree."""
     if width == 0:
-        return torch.zeros(len(rows), 1, device=device)
+        return in_weight(graph, rows, device).log1p().unsqueeze(1)
     found = gather(graph.features, rows)
     if not isinstance(found, Entries):
         return torch.from_numpy(found).to(device)

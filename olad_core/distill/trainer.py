@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,9 @@ from olad_core.distill.discriminators import Discriminators
 from olad_core.distill.dropout import Dropout
 from olad_core.distill.losses import discriminator_losses, global_losses, local_losses, supervised_losses
 from olad_core.distill.replay import Replay, Touched
-from olad_core.distill.sample import sample
+from olad_core.distill.sample import Sample, sample
 from olad_core.graph import DynamicGraph
-from olad_core.students import Block, Student, build_student, student_names
+from olad_core.students import Block, Inputs, Memory, Student, build_student, recurrent, student_names
 from olad_core.students.sparse import Features, mean_squares
 
 Rows = npt.NDArray[np.int64]
@@ -44,6 +44,8 @@ class TrainerConfig:
         min_confidence: the group teaches only where it is at least this sure.
         hidden_dropout: share of the entries of hidden rows that a step drops.
         feature_dropout: share of the features that a step drops.
+        label_dropout: share of the known labels around the seeds that a step hides; those of the seeds are hidden
+            always.
         warmup_steps: steps with the supervised loss alone.
         labelled: labelled nodes a step, half of them from the last ``recent_labels``.
         touched: further nodes a step, for the knowledge that needs no labels, half of them from the last
@@ -64,6 +66,7 @@ class TrainerConfig:
     min_confidence: float = 0.7
     hidden_dropout: float = 0.3
     feature_dropout: float = 0.1
+    label_dropout: float = 0.5
     warmup_steps: int = 100
     labelled: int = 256
     touched: int = 256
@@ -83,10 +86,19 @@ class Trainer:
         feature_width: number of features of a node; 0 without features.
         classes: number of classes known so far.
         device: where it computes.
+        memory: of the students that remember; without one they begin with a new one.
     """
 
-    def __init__(self, config: TrainerConfig, feature_width: int, classes: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: TrainerConfig,
+        feature_width: int,
+        classes: int,
+        device: torch.device,
+        memory: Memory | None = None,
+    ) -> None:
         self.config = config
+        self.memory = memory or Memory(recurrent(config.students), config.width, device)
         self.feature_width = feature_width
         self.device = device
         self.names = student_names(config.students)
@@ -145,12 +157,12 @@ class Trainer:
         )
         # Labelled seeds come first, in order; a node drawn twice is one seed.
         seeds = np.concatenate([labelled, np.setdiff1d(more, labelled)])
-        drawn = sample(graph, seeds, config.fanouts, self.feature_width, self.random, self.device)
-        self._observe_scale(drawn.x)
+        drawn = sample(graph, seeds, config.fanouts, self.feature_width, self.random, self.device, config.label_dropout)
+        self._observe_scale(drawn.inputs.x)
 
         results = [
-            student(drawn.x, drawn.blocks, self.dropout.columns(drawn.x.shape[1]), self.dropout.entries)
-            for student in self.students
+            student(inputs, drawn.blocks, self.dropout.columns(inputs.x.shape[1]), self.dropout.entries)
+            for student, inputs in zip(self.students, self._inputs(drawn, self.names), strict=True)
         ]
         logits = torch.stack([result[0][:, : len(graph.classes)] for result in results])
         labels = torch.from_numpy(graph.label[labelled].astype(np.int64)).to(self.device)
@@ -176,19 +188,43 @@ class Trainer:
             self._blame(~sound.cpu().numpy())
         return {name: term.detach().cpu().numpy() for name, term in terms.items()}
 
-    def advance(self) -> None:
-        """One step of time for the students that have a memory."""
-        for student in self.students:
-            student.advance()
+    def advance(self, graph: DynamicGraph, rows: Rows) -> None:
+        """One step of time for the students that have a memory.
 
-    def probabilities(self, graph: DynamicGraph, rows: Rows) -> npt.NDArray[np.float32]:
-        """What every student says now about distinct ``rows``: ``[G, n, C]``, from sampled neighbourhoods."""
+        Args:
+            graph: the live graph.
+            rows: distinct; the nodes whose hidden states advance.
+        """
+        for name, student in zip(self.names, self.students, strict=True):
+            student.advance()
+            if student.remembers and len(rows):
+                # Nodes must not remember labels, their own least of all: they could be learned by heart from there.
+                drawn = sample(graph, rows, self.config.fanouts[:1], self.feature_width, self.random, self.device, 1.0)
+                [inputs] = self._inputs(drawn, [name])
+                with torch.no_grad():
+                    self.memory.remember(name, rows, student.remember(inputs, drawn.blocks[0]))
+
+    def probabilities(
+        self, graph: DynamicGraph, rows: Rows, students: Mapping[str, Student], classes: int
+    ) -> npt.NDArray[np.float32]:
+        """What students say about distinct ``rows`` without being told the rows' own labels: ``[G, n, C]``.
+
+        Args:
+            graph: the live graph; neighbourhoods are sampled.
+            rows: the nodes.
+            students: by name.
+            classes: C.
+        """
         drawn = sample(graph, rows, self.config.fanouts, self.feature_width, self.random, self.device)
+        told = zip(students.values(), self._inputs(drawn, students), strict=True)
         with torch.no_grad():
-            logits = torch.stack(
-                [student(drawn.x, drawn.blocks)[0][:, : self.num_classes(graph)] for student in self.students]
-            )
+            logits = torch.stack([student(inputs, drawn.blocks)[0][:, :classes] for student, inputs in told])
         return logits.softmax(dim=2).cpu().numpy()
+
+    @property
+    def group(self) -> dict[str, Student]:
+        """The students by name."""
+        return dict(zip(self.names, self.students, strict=True))
 
     def num_classes(self, graph: DynamicGraph) -> int:
         """Classes the students' heads can speak of: those of the graph, but for any added since the last step."""
@@ -216,10 +252,15 @@ class Trainer:
 
     @classmethod
     def restore(
-        cls, config: TrainerConfig, tensors: Mapping[str, Tensor], values: Mapping[str, object], device: torch.device
+        cls,
+        config: TrainerConfig,
+        tensors: Mapping[str, Tensor],
+        values: Mapping[str, object],
+        device: torch.device,
+        memory: Memory,
     ) -> Trainer:
-        """The trainer whose :meth:`state` this was."""
-        trainer = cls(config, int(str(values["feature_width"])), int(str(values["capacity"])), device)
+        """The trainer whose :meth:`state` this was; the ``memory`` has a state of its own."""
+        trainer = cls(config, int(str(values["feature_width"])), int(str(values["capacity"])), device, memory)
         for number, student in enumerate(trainer.students):
             student.load_state_dict(_below(tensors, f"student/{number}/"))
         trainer.discriminators.load_state_dict(_below(tensors, "discriminators/"))
@@ -232,6 +273,10 @@ class Trainer:
         trainer._spoilt = np.array(values["spoilt"], dtype=np.int64)
         trainer.random.bit_generator.state = values["random"]  # type: ignore[assignment]
         return trainer
+
+    def _inputs(self, drawn: Sample, names: Iterable[str]) -> list[Inputs]:
+        """The inputs of a sample as each of these students gets them."""
+        return [replace(drawn.inputs, memory=self.memory.recall(name, drawn.rows)) for name in names]
 
     def _adam(self, parameters: list[torch.nn.Parameter], weight_decay: float) -> torch.optim.Adam:
         return torch.optim.Adam(parameters, lr=self.config.learning_rate, weight_decay=weight_decay, foreach=True)
@@ -290,8 +335,6 @@ class Trainer:
 
         Single nodes with enormous features must not shrink those of all others.
         """
-        if self.feature_width == 0:
-            return
         squares = mean_squares(x).clamp_max(MOST_SQUARE)
         usual = torch.where(squares > 0, squares, torch.nan).nanmedian()
         seen = torch.minimum(squares, OUTLYING * usual).mean()
@@ -307,11 +350,8 @@ class Trainer:
             return
         self._capacity = head_capacity(classes)
         for student in self.students:
-            for name, old in list(student.head.named_parameters()):
-                new = torch.nn.Parameter(_padded(old.detach(), self._capacity))
-                setattr(student.head, name, new)
+            for old, new in student.grow(self._capacity):
                 _replace_parameter(self.student_optimizer, old, new)
-            student.head.out_features = self._capacity
 
 
 def head_capacity(classes: int) -> int:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from olad_core.distill.sample import features, in_weight, to_block
+from olad_core.distill.sample import in_weight, inputs, to_block
 from olad_core.graph import DynamicGraph, Neighbours
 from olad_core.inference.totals import send, send_arcs
 from olad_core.inference.touched import Touch
@@ -25,6 +25,13 @@ REFRESH = 1
 """Incoming edges whose sum is computed afresh for each arc that changed: bounds the rounding errors of differences."""
 FALLEN = 0.25
 """A sum whose weight has fallen below this share of its greatest since it was computed afresh is computed afresh."""
+
+
+Recall = Callable[[Rows], Tensor | None]
+
+
+def without_memory(rows: Rows) -> None:
+    """What a student recalls that does not remember."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +63,14 @@ class Embedding:
         student: its weights must not change any more.
         classes: number of classes it speaks of.
         device: where it computes and where the layers stay.
+        recall: hidden states of rows, for a student that remembers.
     """
 
-    def __init__(self, student: Student, classes: int, device: torch.device) -> None:
+    def __init__(self, student: Student, classes: int, device: torch.device, recall: Recall = without_memory) -> None:
         self.student = student.eval().requires_grad_(False)
         self.classes = classes
         self._device = device
+        self._recall = recall
         widths = (*student.layer_widths[:-1], classes)
         self._layers = [torch.zeros(0, width, device=device) for width in widths]
         sums = student.message_widths if isinstance(student, LinearStudent) else ()
@@ -108,7 +117,8 @@ class Embedding:
         self._in_weight[index] = weight
         reweighted = touch.edges[(weight_before != weight).cpu().numpy()]
         refresh = np.union1d(self._fallen(touch.edges, weight), self._next_to_refresh(graph, touch))
-        rows, last = touch.features, len(self._layers) - 1
+        rows = self._told(touch, reweighted)
+        last = len(self._layers) - 1
         with torch.no_grad():
             for layer in range(last + 1):
                 if self._limit(layer) == 0:
@@ -130,27 +140,31 @@ class Embedding:
         alive = np.flatnonzero(graph.alive)
         return alive[alive < self._limit(len(self._layers) - 1)]
 
-    def state(self) -> dict[str, Tensor]:
-        """Tensors for a checkpoint: weights, layers, sums and frontier."""
+    def state(self, rows: int | None = None) -> dict[str, Tensor]:
+        """Tensors for a checkpoint: weights, layers, sums and frontier. Those in use, not copies of them.
+
+        Args:
+            rows: from there on no row was ever used.
+        """
         tensors = {f"student/{name}": value for name, value in self.student.state_dict().items()}
-        tensors |= {f"layer/{number}": layer for number, layer in enumerate(self._layers)}
-        tensors |= {f"totals/{number}": totals for number, totals in enumerate(self._totals)}
+        tensors |= {f"layer/{number}": layer[:rows] for number, layer in enumerate(self._layers)}
+        tensors |= {f"totals/{number}": totals[:rows] for number, totals in enumerate(self._totals)}
         tensors |= {
-            "in_weight": self._in_weight,
-            "peak": self._peak,
+            "in_weight": self._in_weight[:rows],
+            "peak": self._peak[:rows],
             "frontier": torch.tensor(self._frontier),
             "refreshed": torch.tensor(self._refreshed),
         }
-        return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+        return {name: tensor.detach() for name, tensor in tensors.items()}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over the tensors of :meth:`state`."""
         weights = {name.removeprefix("student/"): t for name, t in tensors.items() if name.startswith("student/")}
         self.student.load_state_dict(weights)
-        self._layers = [tensors[f"layer/{number}"].to(self._device) for number in range(len(self._layers))]
-        self._totals = [tensors[f"totals/{number}"].to(self._device) for number in range(len(self._totals))]
-        self._in_weight = tensors["in_weight"].to(self._device)
-        self._peak = tensors["peak"].to(self._device)
+        self._layers = [tensors[f"layer/{number}"].to(self._device, copy=True) for number in range(len(self._layers))]
+        self._totals = [tensors[f"totals/{number}"].to(self._device, copy=True) for number in range(len(self._totals))]
+        self._in_weight = tensors["in_weight"].to(self._device, copy=True)
+        self._peak = tensors["peak"].to(self._device, copy=True)
         layer, row = tensors["frontier"].tolist()
         self._frontier = (layer, row)
         self._refreshed = int(tensors["refreshed"])
@@ -161,6 +175,13 @@ class Embedding:
         if layer > frontier:
             return 0
         return row if layer == frontier else self._layers[layer].shape[0]
+
+    def _told(self, touch: Touch, reweighted: Rows) -> Rows:
+        """Rows of which the student is told something else."""
+        rows = touch.inputs
+        if self.student.feature_width == 0:  # The degree is told instead.
+            rows = np.union1d(rows, reweighted)
+        return np.union1d(rows, touch.remembered) if self.student.remembers else rows
 
     def _receivers(
         self,
@@ -226,7 +247,8 @@ class Embedding:
     def _rows(self, graph: DynamicGraph, layer: int, rows: Rows) -> Tensor:
         student = self.student
         if layer == 0:
-            return student.encode(features(graph, rows, student.feature_width, self._device), student.scale)
+            told = inputs(graph, rows, student.feature_width, self._device)
+            return student.encode(replace(told, memory=self._recall(rows)), student.scale)
         if isinstance(student, LinearStudent):
             index = self._index(rows)
             own, weights = self._layers[layer - 1][index], self._in_weight[index]

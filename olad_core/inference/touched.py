@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ class Touch:
     Attributes:
         created: living rows of new nodes.
         features: living rows whose features changed, the created ones included.
+        labels: living rows that were labelled.
+        remembered: rows whose hidden states advanced, ascending; see :class:`~olad_core.students.Memory`.
         edges: living rows at which an incoming edge appeared, changed or left, the created ones included.
         arc_source: int64 ``[A]``, source of every change of an arc's weight, living or not.
         arc_target: int64 ``[A]``.
@@ -31,10 +33,17 @@ class Touch:
 
     created: Rows
     features: Rows
+    labels: Rows
     edges: Rows
     arc_source: Rows
     arc_target: Rows
     arc_change: npt.NDArray[np.float32]
+    remembered: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    @property
+    def inputs(self) -> Rows:
+        """Every living row of which students are told something else."""
+        return np.union1d(self.features, self.labels)
 
     @property
     def rows(self) -> Rows:
@@ -59,6 +68,7 @@ def merge(changes: Iterable[Changes], graph: DynamicGraph) -> Touch:
     return Touch(
         created=created,
         features=living([created, *(change.features for change in changes)]),
+        labels=living(change.labelled for change in changes),
         edges=living([created, target]),
         arc_source=joined(change.edge_source for change in changes),
         arc_target=target,

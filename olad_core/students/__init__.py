@@ -11,11 +11,16 @@ from olad_core.students.block import Block
 from olad_core.students.evolvegcn import EvolveGCN
 from olad_core.students.gat import GAT
 from olad_core.students.gcn import GCN
+from olad_core.students.inputs import Inputs
 from olad_core.students.linear import LinearStudent
+from olad_core.students.memory import Memory
 from olad_core.students.sage import SAGE
 from olad_core.students.student import Student
+from olad_core.students.tgcn import TGCN
 
-ARCHITECTURES: dict[str, type[Student]] = {student.architecture: student for student in (GCN, SAGE, GAT, EvolveGCN)}
+ARCHITECTURES: dict[str, type[Student]] = {
+    student.architecture: student for student in (GCN, SAGE, GAT, EvolveGCN, TGCN)
+}
 """Every kind of student by its name."""
 
 __all__ = [
@@ -23,11 +28,15 @@ __all__ = [
     "GAT",
     "GCN",
     "SAGE",
+    "TGCN",
     "Block",
     "EvolveGCN",
+    "Inputs",
     "LinearStudent",
+    "Memory",
     "Student",
     "build_student",
+    "recurrent",
     "student_names",
 ]
 
@@ -37,6 +46,16 @@ def build_student(architecture: str, feature_width: int, width: int, class_capac
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return ARCHITECTURES[architecture](feature_width, width, class_capacity)
+
+
+def recurrent(architectures: Sequence[str]) -> tuple[str, ...]:
+    """Names of the students that remember.
+
+    >>> recurrent(["tgcn", "sage", "tgcn"])
+    ('tgcn', 'tgcn-2')
+    """
+    names = zip(student_names(architectures), architectures, strict=True)
+    return tuple(name for name, architecture in names if ARCHITECTURES[architecture].remembers)
 
 
 def student_names(architectures: Sequence[str]) -> tuple[str, ...]:

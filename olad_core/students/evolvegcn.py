@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from olad_core.students.gcn import Convolution
-from olad_core.students.sparse import Features
+from olad_core.students.inputs import Inputs
 from olad_core.students.temporal import EvolveGCNO
 
 
@@ -33,8 +33,8 @@ class EvolveGCN(Convolution):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     @override
-    def encode(self, x: Features, factor: Tensor) -> Tensor:
-        return torch.relu(self.encoder(x, factor))
+    def encode(self, inputs: Inputs, factor: Tensor) -> Tensor:
+        return torch.relu(self.encoder(inputs, factor))
 
     @override
     def combine(self, number: int, own: Tensor, total: Tensor, in_weight: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from typing_extensions import override
 from olad_core.students.aggregate import aggregate, segment_softmax
 from olad_core.students.attend import attend
 from olad_core.students.block import Block
-from olad_core.students.sparse import Encoder, Features
+from olad_core.students.inputs import Encoder, Inputs
 from olad_core.students.student import Student, linear
 
 SLOPE = 0.2
@@ -84,7 +84,7 @@ class GAT(Student):
         super().__init__(feature_width, width, class_capacity)
         if width % self.heads:
             raise ValueError(f"width {width} is not a multiple of GAT's {self.heads} heads")
-        self.encoder = Encoder(feature_width, width)
+        self.encoder = Encoder(feature_width, width, class_capacity)
         self.first = Attention(width, self.heads)
         self.between = linear(width, width)
         self.second = Attention(width, 1)
@@ -95,8 +95,8 @@ class GAT(Student):
         return self.width + 2 * self.first.heads, self.width + 2 * self.second.heads, self.width
 
     @override
-    def encode(self, x: Features, factor: Tensor) -> Tensor:
-        rows: Tensor = self.first.prepare(self.encoder(x, factor))
+    def encode(self, inputs: Inputs, factor: Tensor) -> Tensor:
+        rows: Tensor = self.first.prepare(self.encoder(inputs, factor))
         return rows
 
     @override

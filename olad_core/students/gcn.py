@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from olad_core.students.inputs import Encoder, Inputs
 from olad_core.students.linear import LinearStudent
-from olad_core.students.sparse import Encoder, Features
 
 
 class Convolution(LinearStudent):
@@ -19,7 +19,7 @@ class Convolution(LinearStudent):
 
     def __init__(self, feature_width: int, width: int, class_capacity: int) -> None:
         super().__init__(feature_width, width, class_capacity)
-        self.encoder = Encoder(feature_width, width)
+        self.encoder = Encoder(feature_width, width, class_capacity)
 
     @property
     @override
@@ -47,8 +47,8 @@ class GCN(Convolution):
     architecture: ClassVar[str] = "gcn"
 
     @override
-    def encode(self, x: Features, factor: Tensor) -> Tensor:
-        encoded: Tensor = self.encoder(x, factor)
+    def encode(self, inputs: Inputs, factor: Tensor) -> Tensor:
+        encoded: Tensor = self.encoder(inputs, factor)
         return encoded
 
     @override

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from olad_core.students.inputs import Encoder, Inputs
 from olad_core.students.linear import LinearStudent
-from olad_core.students.sparse import Encoder, Features
 from olad_core.students.student import linear
 
 LEAST_WEIGHT = 1e-30
@@ -28,7 +28,7 @@ class SAGE(LinearStudent):
 
     def __init__(self, feature_width: int, width: int, class_capacity: int) -> None:
         super().__init__(feature_width, width, class_capacity)
-        self.encoder = Encoder(feature_width, 2 * width)
+        self.encoder = Encoder(feature_width, 2 * width, class_capacity)
         self.second = linear(2 * width, width)
 
     @property
@@ -42,8 +42,8 @@ class SAGE(LinearStudent):
         return self.width, self.width
 
     @override
-    def encode(self, x: Features, factor: Tensor) -> Tensor:
-        encoded: Tensor = self.encoder(x, factor)
+    def encode(self, inputs: Inputs, factor: Tensor) -> Tensor:
+        encoded: Tensor = self.encoder(inputs, factor)
         return encoded
 
     @override

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from olad_core.students.block import Block
-from olad_core.students.sparse import Features
+from olad_core.students.inputs import Encoder, Inputs
 
 Drop: TypeAlias = Callable[[Tensor], Tensor]
 """Sets some entries of a tensor to zero and scales up the others."""
@@ -19,9 +19,9 @@ Drop: TypeAlias = Callable[[Tensor], Tensor]
 class Student(nn.Module, ABC):
     """A graph neural network in layers, each of which can be computed for any set of rows.
 
-    A student maps features to rows of a *layer 0* (:meth:`encode`), then layer by layer to an embedding of
-    ``width`` (:meth:`layer`), then to logits (:meth:`classify`). Nothing else may flow between nodes: that is
-    what lets inference recompute the touched rows alone and still be exact.
+    A student maps features and known labels to rows of a *layer 0* (:meth:`encode`), then layer by layer to an
+    embedding of ``width`` (:meth:`layer`), then to logits (:meth:`classify`). Nothing else may flow between nodes:
+    that is what lets inference recompute the touched rows alone and still be exact.
 
     Args:
         feature_width: number of features of a node; 0 for a graph without features.
@@ -33,7 +33,10 @@ class Student(nn.Module, ABC):
     uses_degree: ClassVar[bool]
     """Whether a message depends on the degree of the node that sends it."""
     num_layers: ClassVar[int] = 2
+    remembers: ClassVar[bool] = False
+    """Whether it has a hidden state for each node, which comes with the inputs; see :meth:`remember`."""
 
+    encoder: Encoder
     mean_square: Tensor
 
     def __init__(self, feature_width: int, width: int, class_capacity: int) -> None:
@@ -44,12 +47,12 @@ class Student(nn.Module, ABC):
         self.register_buffer("mean_square", torch.ones(()))
 
     @abstractmethod
-    def encode(self, x: Features, factor: Tensor) -> Tensor:
-        """Layer 0 of ``[N, F]`` features: ``[N, layer_widths[0]]``.
+    def encode(self, inputs: Inputs, factor: Tensor) -> Tensor:
+        """Layer 0 of N nodes: ``[N, layer_widths[0]]``.
 
         Args:
-            x: features.
-            factor: what each column is multiplied by, ``[F]``, or one number for all.
+            inputs: what is known of each of them.
+            factor: what each feature is multiplied by, ``[F]``, or one number for all.
         """
 
     @abstractmethod
@@ -72,23 +75,44 @@ class Student(nn.Module, ABC):
         return logits
 
     def forward(
-        self, x: Features, blocks: Sequence[Block], kept: Tensor | None = None, drop: Drop | None = None
+        self, inputs: Inputs, blocks: Sequence[Block], kept: Tensor | None = None, drop: Drop | None = None
     ) -> tuple[Tensor, Tensor]:
         """Logits and embeddings of the last block's targets.
 
         Args:
-            x: features of the first block's sources.
+            inputs: of the first block's sources.
             blocks: one for each layer.
             kept: in training, a factor ``[F]`` of the features.
             drop: in training, applied to each layer's input.
         """
-        rows = self.encode(x, self.scale if kept is None else self.scale * kept)
+        rows = self.encode(inputs, self.scale if kept is None else self.scale * kept)
         for number, block in enumerate(blocks, start=1):
             rows = self.layer(number, rows if drop is None else drop(rows), block)
         return self.classify(rows), rows
 
+    def grow(self, class_capacity: int) -> list[tuple[nn.Parameter, nn.Parameter]]:
+        """Make room for more classes: what was learned stays. Returns the old parameters, each with its new one."""
+        replaced = []
+        for module, name in ((self.head, "weight"), (self.head, "bias"), (self.encoder, "labels")):
+            old = getattr(module, name)
+            new = nn.Parameter(
+                nn.functional.pad(old.detach(), (0, 0) * (old.ndim - 1) + (0, class_capacity - len(old)))
+            )
+            setattr(module, name, new)
+            replaced.append((old, new))
+        self.head.out_features = class_capacity
+        return replaced
+
     def advance(self) -> None:
-        """One step of the student's own time; students without memory do nothing."""
+        """One step of time for weights that move by themselves; other students do nothing."""
+
+    def remember(self, inputs: Inputs, block: Block) -> Tensor:
+        """Hidden states ``[N, width]`` of a block's targets after a step of time.
+
+        Raises:
+            NotImplementedError: the student does not remember.
+        """
+        raise NotImplementedError(f"{self.architecture} does not remember")
 
 
 def linear(source: int, target: int) -> nn.Linear:

@@ -20,5 +20,6 @@ with warnings.catch_warnings():
         stand_in.SparseTensor = pyg_typing.SparseTensor  # type: ignore[attr-defined]
         sys.modules["torch_sparse"] = stand_in
     from torch_geometric_temporal.nn.recurrent.evolvegcno import EvolveGCNO
+    from torch_geometric_temporal.nn.recurrent.temporalgcn import TGCN
 
-__all__ = ["EvolveGCNO"]
+__all__ = ["TGCN", "EvolveGCNO"]

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from olad_core.students import Block, Student
+from olad_core.students import Block, Inputs, Student
+from olad_core.students.sparse import Features
 
 
 def random_adjacency(nodes: int, seed: int, share: float = 0.4) -> Tensor:
@@ -32,10 +33,15 @@ def block_of(adjacency: Tensor, targets: Sequence[int] | None = None) -> Block:
     )
 
 
-def embed(student: Student, x: Tensor, block: Block) -> tuple[Tensor, Tensor]:
+def told(x: Features, label: Sequence[int] | None = None) -> Inputs:
+    """Inputs of nodes whose labels are not known, unless they are given."""
+    return Inputs(x, torch.full((x.shape[0],), -1) if label is None else torch.tensor(label))
+
+
+def embed(student: Student, inputs: Inputs, block: Block) -> tuple[Tensor, Tensor]:
     """Logits and embeddings on the whole graph, no gradients."""
     with torch.no_grad():
-        logits, embedding = student(x, [block] * student.num_layers)
+        logits, embedding = student(inputs, [block] * student.num_layers)
     return logits, embedding
 
 

@@ -10,7 +10,7 @@ from olad_core.events import UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph
 from olad_core.students import build_student
 from olad_core.students.aggregate import aggregate
-from tests.olad_core.blocks import block_of
+from tests.olad_core.blocks import block_of, told
 from tests.olad_core.streams import FEATURES, changes, graph_of, take
 
 CPU = torch.device("cpu")
@@ -26,8 +26,8 @@ def seeds_of(graph: DynamicGraph, count: int = 8) -> np.ndarray[tuple[int], np.d
 
 
 def dense(found: Sample) -> Tensor:
-    assert isinstance(found.x, Tensor)
-    return found.x
+    assert isinstance(found.inputs.x, Tensor)
+    return found.inputs.x
 
 
 def drawn(graph: DynamicGraph, fanouts: tuple[int, ...], seed: int = 0) -> Sample:
@@ -70,9 +70,30 @@ def test_without_leaving_anyone_out_a_student_says_what_it_says_on_the_whole_gra
     adjacency = torch.zeros(graph.capacity, graph.capacity)
     adjacency[target, source] = torch.from_numpy(weight)
     with torch.no_grad():
-        logits, _ = student(found.x, found.blocks)
-        whole, _ = student(torch.from_numpy(graph.features), [block_of(adjacency)] * 2)
+        logits, _ = student(found.inputs, found.blocks)
+        labels = graph.label.astype(np.int64)
+        labels[seeds_of(graph)] = -1
+        whole, _ = student(told(torch.from_numpy(graph.features), labels.tolist()), [block_of(adjacency)] * 2)
     torch.testing.assert_close(logits, whole[seeds_of(graph)])
+
+
+def test_labels_are_told_but_for_those_of_the_seeds(graph: DynamicGraph) -> None:
+    found = drawn(graph, (1000, 1000))
+    seeds = len(seeds_of(graph))
+    assert (graph.label[found.rows[:seeds]] >= 0).any()
+    assert (found.inputs.label[:seeds] == -1).all()
+    assert found.inputs.label[seeds:].tolist() == graph.label[found.rows[seeds:]].tolist()
+
+
+def test_a_share_of_the_labels_is_hidden(graph: DynamicGraph) -> None:
+    kept: list[bool] = []
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        found = sample(graph, seeds_of(graph)[:2], (1000, 1000), FEATURES, random, CPU, 0.25)
+        known = graph.label[found.rows[2:]] >= 0
+        kept.extend((found.inputs.label[2:].numpy() >= 0)[known])
+    assert len(kept) > 200
+    assert 0.65 < np.mean(kept) < 0.85
 
 
 def test_sums_over_a_sample_are_unbiased(graph: DynamicGraph) -> None:

@@ -13,7 +13,7 @@ from olad_core.distill.replay import Replay, Touched
 from olad_core.distill.trainer import PATIENCE, Trainer, TrainerConfig
 from olad_core.events import Event, LabelNode, RemoveNode, UpsertNode
 from olad_core.graph import DynamicGraph
-from olad_core.students import ARCHITECTURES
+from olad_core.students import ARCHITECTURES, Memory, recurrent
 from tests.olad_core.streams import FEATURES, two_communities
 
 CPU = torch.device("cpu")
@@ -62,10 +62,21 @@ class Lesson:
             name: value for name, value in tensors.items() if name.startswith(kept) and not name.endswith("mean_square")
         }
 
+    def probabilities(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Of every student."""
+        trainer = self.trainer
+        return trainer.probabilities(self.graph, rows, trainer.group, trainer.num_classes(self.graph))
+
+    def restored(self, config: TrainerConfig) -> Trainer:
+        """The trainer from its checkpoint."""
+        memory = Memory(recurrent(config.students), config.width, CPU)
+        memory.restore(self.trainer.memory.state())
+        return Trainer.restore(config, *self.trainer.state(), CPU, memory)
+
     def accuracy(self) -> npt.NDArray[np.float64]:
         """Of every student on every labelled node."""
         rows = np.flatnonzero(self.graph.alive & (self.graph.label >= 0))
-        right = self.trainer.probabilities(self.graph, rows).argmax(axis=2) == self.graph.label[rows]
+        right = self.probabilities(rows).argmax(axis=2) == self.graph.label[rows]
         means: npt.NDArray[np.float64] = right.mean(axis=1)
         return means
 
@@ -94,7 +105,7 @@ class TestLearning:
         for number in range(100):
             lesson.step()
             if number % 20 == 19:
-                lesson.trainer.advance()
+                lesson.trainer.advance(lesson.graph, lesson.touched.lately(lesson.graph))
         assert lesson.trainer.steps == 100
         assert (lesson.accuracy() > 0.85).all()
 
@@ -180,7 +191,7 @@ class TestTerms:
         followers.teaching = np.array([[0, 1], [0, 0]], np.float32)
         followers.steps(60)
         rows = np.flatnonzero(followers.graph.alive)
-        student, tutor = followers.trainer.probabilities(followers.graph, rows).argmax(axis=2)
+        student, tutor = followers.probabilities(rows).argmax(axis=2)
         assert (student == tutor).mean() > 0.9
 
 
@@ -241,7 +252,7 @@ class TestWhatIsNotFinite:
         with torch.no_grad():
             lesson.trainer.students[1].head.bias.fill_(torch.nan)
         lesson.steps(PATIENCE - 1)
-        lesson.trainer = Trainer.restore(PAIR, *lesson.trainer.state(), CPU)
+        lesson.trainer = lesson.restored(PAIR)
         lesson.steps(1)
         assert lesson.trainer.resets == 1
 
@@ -304,7 +315,7 @@ class TestNewClasses:
         grown = lesson.learned()
         assert grown.keys() == moments.keys()
         assert all(torch.equal(grown[name][: len(old)], old) for name, old in moments.items() if old.dim())
-        assert lesson.trainer.probabilities(lesson.graph, rows).shape[2] == capacity + 2
+        assert lesson.probabilities(rows).shape[2] == capacity + 2
 
     def test_a_class_beyond_the_first_heads_is_learned(self) -> None:
         lesson = Lesson(PAIR)
@@ -318,7 +329,7 @@ class TestNewClasses:
     def test_a_class_added_since_the_last_step_is_not_spoken_of_yet(self) -> None:
         lesson = Lesson(PAIR)
         lesson.apply([LabelNode("0", f"class-{number}") for number in range(20)])
-        assert lesson.trainer.probabilities(lesson.graph, np.array([0, 1])).shape == (2, 2, 8)
+        assert lesson.probabilities(np.array([0, 1])).shape == (2, 2, 8)
 
 
 class TestState:
@@ -329,15 +340,15 @@ class TestState:
         teaching = np.full((4, 4), 1 / 3, np.float32) * (1 - np.eye(4, dtype=np.float32))
         one.teaching = other.teaching = teaching
         one.steps(steps)
-        one.trainer.advance()
+        one.trainer.advance(one.graph, one.touched.lately(one.graph))
         if steps == 12:
             one.apply([LabelNode("1", f"class-{number}") for number in range(12)])
             other.apply([LabelNode("1", f"class-{number}") for number in range(12)])
             one.step()
-        other.trainer = Trainer.restore(config, *one.trainer.state(), CPU)
+        other.trainer = one.restored(config)
         for lesson in (one, other):
             lesson.steps(6)
-            lesson.trainer.probabilities(lesson.graph, np.array([3, 1]))
+            lesson.probabilities(np.array([3, 1]))
             lesson.step()
         (one_tensors, one_values), (other_tensors, other_values) = one.trainer.state(), other.trainer.state()
         assert equal(one_tensors, other_tensors)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -15,7 +18,7 @@ from olad_core.graph import DynamicGraph
 from olad_core.inference import embedding as embedding_module
 from olad_core.inference.embedding import Embedding
 from olad_core.inference.touched import merge
-from olad_core.students import ARCHITECTURES, Student, build_student
+from olad_core.students import ARCHITECTURES, Inputs, Memory, Student, build_student
 from tests.olad_core.blocks import block_of
 from tests.olad_core.streams import FEATURES, changes, take
 
@@ -33,7 +36,19 @@ def student_of(architecture: str, feature_width: int = FEATURES) -> Student:
     return student
 
 
-def full(graph: DynamicGraph, student: Student) -> tuple[Rows, Tensor]:
+def remembering(student: Student) -> Memory:
+    """An empty memory of a student that remembers."""
+    return Memory([student.architecture] if student.remembers else [], student.width, CPU)
+
+
+def remember(memory: Memory, student: Student, rows: Rows, seed: int) -> None:
+    """Let rows remember something else."""
+    if student.remembers:
+        states = torch.randn(len(rows), student.width, generator=torch.Generator().manual_seed(seed)).tanh()
+        memory.remember(student.architecture, rows, states)
+
+
+def full(graph: DynamicGraph, student: Student, memory: Memory) -> tuple[Rows, Tensor]:
     """Living rows and their probabilities, from the whole graph as a dense matrix."""
     rows = np.flatnonzero(graph.alive)
     place = np.full(graph.capacity, -1)
@@ -41,21 +56,27 @@ def full(graph: DynamicGraph, student: Student) -> tuple[Rows, Tensor]:
     source, target, weight = graph.edge_index()
     adjacency = torch.zeros(len(rows), len(rows))
     adjacency[place[target], place[source]] = torch.from_numpy(weight)
-    x = torch.from_numpy(graph.features[rows]) if student.feature_width else torch.zeros(len(rows), 1)
+    degree = torch.log1p(adjacency.sum(dim=1, keepdim=True))
+    x = torch.from_numpy(graph.features[rows]) if student.feature_width else degree
+    recalled = memory.recall(student.architecture, rows)
     with torch.no_grad():
-        logits, _ = student(x, [block_of(adjacency)] * student.num_layers)
+        logits, _ = student(
+            Inputs(x, torch.from_numpy(graph.label[rows].astype(np.int64)), recalled),
+            [block_of(adjacency)] * student.num_layers,
+        )
     return rows, logits[:, :CLASSES].softmax(dim=1)
 
 
-def assert_fresh(embedding: Embedding, graph: DynamicGraph) -> None:
-    rows, expected = full(graph, embedding.student)
+def assert_fresh(embedding: Embedding, graph: DynamicGraph, memory: Memory | None = None) -> None:
+    rows, expected = full(graph, embedding.student, memory or remembering(embedding.student))
     assert embedding.complete
     np.testing.assert_array_equal(embedding.computed(graph), rows)
     np.testing.assert_allclose(embedding.probabilities(rows), expected, rtol=1e-5, atol=1e-7)
 
 
-def embedded(graph: DynamicGraph, student: Student) -> Embedding:
-    embedding = Embedding(student, CLASSES, CPU)
+def embedded(graph: DynamicGraph, student: Student, memory: Memory | None = None) -> Embedding:
+    recall = partial((memory or remembering(student)).recall, student.architecture)
+    embedding = Embedding(student, CLASSES, CPU, recall)
     while not embedding.complete:
         embedding.advance(graph)
     return embedding
@@ -68,17 +89,24 @@ def embedded(graph: DynamicGraph, student: Student) -> Embedding:
 def test_updates_equal_a_full_computation(architecture: str, directed: bool, seed: int) -> None:
     stream, graph = changes(seed), DynamicGraph(directed=directed, feature_width=FEATURES)
     graph.apply(take(stream, 60), 0.0)
-    embedding = embedded(graph, student_of(architecture))
-    assert_fresh(embedding, graph)
+    student = student_of(architecture)
+    memory = remembering(student)
+    remember(memory, student, np.flatnonzero(graph.alive), seed)
+    embedding = embedded(graph, student, memory)
+    assert_fresh(embedding, graph, memory)
     for size in (1, 3, 20, 80, 1, 5):
         # Two batches between two updates: a row may be freed and taken again in between.
         both = [graph.apply(take(stream, size), 0.0) for _ in range(2)]
         touch = merge(both, graph)
+        memory.forget(touch.created)
+        advanced = touch.rows[::2]
+        remember(memory, student, advanced, seed + size)
+        touch = replace(touch, remembered=advanced)
         held = embedding.probabilities(np.arange(len(embedding._layers[-1])))
         before = np.full((graph.capacity, CLASSES), -1, np.float32)
         before[: len(held)] = held
         changed = embedding.update(graph, touch)
-        assert_fresh(embedding, graph)
+        assert_fresh(embedding, graph, memory)
         alive = np.flatnonzero(graph.alive)
         differ = alive[(embedding.probabilities(alive) != before[alive]).any(axis=1)]
         np.testing.assert_array_equal(changed, np.union1d(differ, touch.created))

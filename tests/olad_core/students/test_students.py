@@ -1,21 +1,34 @@
 """What every student must keep to, and that each computes the formula it is named after."""
 
-import dataclasses
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from olad_core.students import ARCHITECTURES, GAT, GCN, SAGE, Block, EvolveGCN, Student, build_student
+from olad_core.students import ARCHITECTURES, GAT, GCN, SAGE, TGCN, Block, EvolveGCN, Inputs, Student, build_student
 from olad_core.students.sparse import SparseRows, mean_squares
-from tests.olad_core.blocks import block_of, embed, random_adjacency, row_mean, symmetric
+from tests.olad_core.blocks import block_of, embed, random_adjacency, row_mean, symmetric, told
 
 NODES, FEATURES, WIDTH, CLASSES = 9, 5, 8, 3
 
 
 def features(width: int = FEATURES) -> Tensor:
     return torch.randn(NODES, width, generator=torch.Generator().manual_seed(11))
+
+
+def inputs() -> Inputs:
+    """Features, labels of some, and hidden states."""
+    memory = torch.randn(NODES, WIDTH, generator=torch.Generator().manual_seed(12)).tanh()
+    return Inputs(features(), torch.arange(NODES) % (CLASSES + 1) - 1, memory)
+
+
+def permuted(order: Tensor) -> Inputs:
+    one = inputs()
+    assert isinstance(one.x, Tensor)
+    assert one.memory is not None
+    return Inputs(one.x[order], one.label[order], one.memory[order])
 
 
 def built(architecture: str, feature_width: int = FEATURES, seed: int = 4) -> Student:
@@ -41,16 +54,16 @@ class TestContract:
         assert ARCHITECTURES[student.architecture] is type(student)
 
     def test_shapes(self, student: Student, adjacency: Tensor) -> None:
-        logits, embedding = embed(student, features(), block_of(adjacency))
+        logits, embedding = embed(student, inputs(), block_of(adjacency))
         assert logits.shape == (NODES, CLASSES)
         assert embedding.shape == (NODES, WIDTH)
         assert len(student.layer_widths) == student.num_layers + 1
         assert student.layer_widths[-1] == WIDTH
 
     def test_any_rows_layer_by_layer_equal_the_forward_pass(self, student: Student, adjacency: Tensor) -> None:
-        logits, embedding = embed(student, features(), block_of(adjacency))
+        logits, embedding = embed(student, inputs(), block_of(adjacency))
         with torch.no_grad():
-            layer = student.encode(features(), student.scale)
+            layer = student.encode(inputs(), student.scale)
             assert layer.shape == (NODES, student.layer_widths[0])
             for number in range(1, student.num_layers + 1):
                 above = torch.full((NODES, student.layer_widths[number]), torch.nan)
@@ -61,16 +74,16 @@ class TestContract:
             torch.testing.assert_close(student.classify(layer), logits)
 
     def test_features_of_any_unit_are_brought_to_one_scale(self, student: Student, adjacency: Tensor) -> None:
-        before, _ = embed(student, features(), block_of(adjacency))
+        before, _ = embed(student, inputs(), block_of(adjacency))
         student.mean_square *= 1000.0**2
-        after, _ = embed(student, 1000 * features(), block_of(adjacency))
+        after, _ = embed(student, replace(inputs(), x=1000 * features()), block_of(adjacency))
         torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
 
     def test_does_not_depend_on_the_order_of_the_nodes(self, student: Student, adjacency: Tensor) -> None:
-        logits, _ = embed(student, features(), block_of(adjacency))
+        logits, _ = embed(student, inputs(), block_of(adjacency))
         order = torch.randperm(NODES, generator=torch.Generator().manual_seed(8))
-        permuted, _ = embed(student, features()[order], block_of(adjacency[order][:, order]))
-        torch.testing.assert_close(permuted, logits[order])
+        after, _ = embed(student, permuted(order), block_of(adjacency[order][:, order]))
+        torch.testing.assert_close(after, logits[order])
 
     def test_an_edge_of_weight_two_is_two_edges(self, student: Student) -> None:
         def block(sources: list[int], weight: list[float]) -> Block:
@@ -90,28 +103,28 @@ class TestContract:
                 torch.testing.assert_close(twice, doubled)
 
     def test_the_weight_of_an_edge_matters(self, student: Student, adjacency: Tensor) -> None:
-        logits, _ = embed(student, features(), block_of(adjacency))
+        logits, _ = embed(student, inputs(), block_of(adjacency))
         target, source = adjacency.nonzero()[0]
         adjacency[target, source] *= 5
-        changed, _ = embed(student, features(), block_of(adjacency))
+        changed, _ = embed(student, inputs(), block_of(adjacency))
         assert not torch.allclose(changed[target], logits[target])
 
     def test_a_node_without_edges_hears_itself_alone(self, student: Student, adjacency: Tensor) -> None:
-        logits, _ = embed(student, features(), block_of(adjacency))
-        alone, _ = embed(student, features(), block_of(torch.zeros(NODES, NODES)))
+        logits, _ = embed(student, inputs(), block_of(adjacency))
+        alone, _ = embed(student, inputs(), block_of(torch.zeros(NODES, NODES)))
         assert alone.isfinite().all()
         torch.testing.assert_close(alone[3], logits[3])
         assert not torch.allclose(alone[0], alone[1])
 
     def test_a_graph_without_features_is_fine(self, student: Student, adjacency: Tensor) -> None:
         bare = built(student.architecture, feature_width=0)
-        logits, _ = embed(bare, torch.zeros(NODES, 1), block_of(adjacency))
+        logits, _ = embed(bare, replace(inputs(), x=torch.ones(NODES, 1)), block_of(adjacency))
         assert logits.shape == (NODES, CLASSES)
         assert logits.isfinite().all()
 
     def test_no_targets_are_fine(self, student: Student, adjacency: Tensor) -> None:
         with torch.no_grad():
-            rows = student.layer(1, student.encode(features(), student.scale), block_of(adjacency, []))
+            rows = student.layer(1, student.encode(inputs(), student.scale), block_of(adjacency, []))
         assert rows.shape == (0, student.layer_widths[1])
 
     def test_features_reach_as_far_as_there_are_layers(self, student: Student) -> None:
@@ -119,7 +132,7 @@ class TestContract:
         path = torch.zeros(4, 4)
         path[[1, 2, 3], [0, 1, 2]] = 1
         x = features()[:4].requires_grad_()
-        logits, _ = student(x, [block_of(path)] * student.num_layers)
+        logits, _ = student(told(x), [block_of(path)] * student.num_layers)
         logits[3].square().sum().backward()
         assert x.grad is not None
         assert (x.grad.abs().sum(dim=1) > 0).tolist() == [False, True, True, True]
@@ -128,38 +141,77 @@ class TestContract:
         self, student: Student, adjacency: Tensor
     ) -> None:
         with torch.no_grad():
-            rows, block = student.encode(features(), student.scale), block_of(adjacency, [0])
+            rows, block = student.encode(inputs(), student.scale), block_of(adjacency, [0])
             others = block.in_weight.clone()
             others[1:] *= 3
             hears = student.layer(1, rows, block)
-            changed = student.layer(1, rows, dataclasses.replace(block, in_weight=others))
+            changed = student.layer(1, rows, replace(block, in_weight=others))
         assert torch.equal(changed, hears) != student.uses_degree
 
     def test_sparse_features_are_the_same_features(self, student: Student, adjacency: Tensor) -> None:
         x = features() * (features() > 0.5)
-        dense, _ = embed(student, x, block_of(adjacency))
+        dense, _ = embed(student, told(x), block_of(adjacency))
         row, column = x.nonzero(as_tuple=True)
         counts = torch.bincount(row, minlength=NODES)
         offsets = torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)])
         entries = Block(torch.arange(NODES), column, offsets, x[row, column], torch.zeros(FEATURES))
         with torch.no_grad():
-            sparse, _ = student(SparseRows(FEATURES, entries), [block_of(adjacency)] * student.num_layers)
+            sparse, _ = student(told(SparseRows(FEATURES, entries)), [block_of(adjacency)] * student.num_layers)
         torch.testing.assert_close(sparse, dense)
         torch.testing.assert_close(mean_squares(SparseRows(FEATURES, entries)), mean_squares(x))
 
+    def test_labels_reach_as_far_as_there_are_layers(self, student: Student) -> None:
+        path = torch.zeros(4, 4)
+        path[[1, 2, 3], [0, 1, 2]] = 1
+
+        def said(labels: list[int]) -> Tensor:
+            return embed(student, told(features()[:4], labels), block_of(path))[0][3]
+
+        unknown = said([-1, -1, -1, -1])
+        assert torch.equal(said([2, -1, -1, -1]), unknown)
+        assert not torch.allclose(said([-1, 2, -1, -1]), unknown)
+        assert not torch.allclose(said([-1, 1, -1, -1]), said([-1, 2, -1, -1]))
+
+    def test_a_label_beyond_its_classes_is_not_known_to_it(self, student: Student, adjacency: Tensor) -> None:
+        beyond, _ = embed(student, told(features(), [CLASSES] * NODES), block_of(adjacency))
+        assert torch.equal(beyond, embed(student, told(features()), block_of(adjacency))[0])
+
+    def test_more_classes_change_nothing_of_what_was_learned(self, student: Student, adjacency: Tensor) -> None:
+        logits, _ = embed(student, inputs(), block_of(adjacency))
+        before = dict(student.named_parameters())
+        replaced = student.grow(CLASSES + 4)
+        grown, _ = embed(student, inputs(), block_of(adjacency))
+        assert grown.shape == (NODES, CLASSES + 4)
+        torch.testing.assert_close(grown[:, :CLASSES], logits)
+        after = dict(student.named_parameters())
+        moved = [name for name in before if after[name] is not before[name]]
+        assert {id(old) for old, _ in replaced} == {id(before[name]) for name in moved}
+        assert {id(new) for _, new in replaced} == {id(after[name]) for name in moved}
+
+    def test_hidden_states_matter_only_to_those_that_remember(self, student: Student, adjacency: Tensor) -> None:
+        logits, _ = embed(student, inputs(), block_of(adjacency))
+        without, _ = embed(student, replace(inputs(), memory=None), block_of(adjacency))
+        assert torch.equal(without, logits) != student.remembers
+        if student.remembers:
+            state = student.remember(inputs(), block_of(adjacency, [4, 2]))
+            assert state.shape == (2, WIDTH)
+        else:
+            with pytest.raises(NotImplementedError, match="does not remember"):
+                student.remember(inputs(), block_of(adjacency))
+
     def test_every_parameter_learns(self, student: Student, adjacency: Tensor) -> None:
-        logits, _ = student(features(), [block_of(adjacency)] * student.num_layers)
+        logits, _ = student(inputs(), [block_of(adjacency)] * student.num_layers)
         F.cross_entropy(logits, torch.arange(NODES) % CLASSES).backward()  # type: ignore[no-untyped-call]
         still = [name for name, value in student.named_parameters() if value.grad is None or not value.grad.any()]
         assert still == []
 
     def test_its_state_holds_everything(self, student: Student, adjacency: Tensor) -> None:
         student.advance()
-        logits, _ = embed(student, features(), block_of(adjacency))
+        logits, _ = embed(student, inputs(), block_of(adjacency))
         other = build_student(student.architecture, FEATURES, WIDTH, CLASSES, seed=99)
-        assert not torch.allclose(embed(other, features(), block_of(adjacency))[0], logits)
+        assert not torch.allclose(embed(other, inputs(), block_of(adjacency))[0], logits)
         other.load_state_dict(student.state_dict())
-        assert torch.equal(embed(other, features(), block_of(adjacency))[0], logits)
+        assert torch.equal(embed(other, inputs(), block_of(adjacency))[0], logits)
 
     def test_the_seed_decides_its_weights_and_nothing_else_is_touched(self, student: Student) -> None:
         before = torch.random.get_rng_state()
@@ -168,10 +220,12 @@ class TestContract:
         assert all(torch.equal(first[name], again[name]) for name in first)
         assert not torch.equal(first["head.weight"], other["head.weight"])
 
-    def test_a_step_of_time_changes_only_those_with_a_memory(self, student: Student, adjacency: Tensor) -> None:
-        logits, _ = embed(student, features(), block_of(adjacency))
+    def test_a_step_of_time_changes_only_weights_that_move_by_themselves(
+        self, student: Student, adjacency: Tensor
+    ) -> None:
+        logits, _ = embed(student, inputs(), block_of(adjacency))
         student.advance()
-        after, _ = embed(student, features(), block_of(adjacency))
+        after, _ = embed(student, inputs(), block_of(adjacency))
         assert torch.equal(after, logits) != (student.architecture == "evolvegcn")
 
 
@@ -184,8 +238,8 @@ def test_gcn_is_the_dense_formula(adjacency: Tensor) -> None:
     assert isinstance(student, GCN)
     matrix = symmetric(adjacency)
     with torch.no_grad():
-        expected = student.head(matrix @ torch.relu(matrix @ student.encoder(features(), student.scale)))
-    torch.testing.assert_close(embed(student, features(), block_of(adjacency))[0], expected)
+        expected = student.head(matrix @ torch.relu(matrix @ student.encoder(told(features()), student.scale)))
+    torch.testing.assert_close(embed(student, told(features()), block_of(adjacency))[0], expected)
 
 
 def test_sage_is_the_dense_formula(adjacency: Tensor) -> None:
@@ -198,7 +252,7 @@ def test_sage_is_the_dense_formula(adjacency: Tensor) -> None:
         x = scaled(student)
         hidden = torch.relu(x @ own + bias + mean @ (x @ neighbour + neighbour_bias))
         expected = student.head(torch.relu(student.second(torch.cat([hidden, mean @ hidden], dim=1))))
-    torch.testing.assert_close(embed(student, features(), block_of(adjacency))[0], expected)
+    torch.testing.assert_close(embed(student, told(features()), block_of(adjacency))[0], expected)
 
 
 def dense_attention(rows: Tensor, source: Tensor, target: Tensor, adjacency: Tensor) -> Tensor:
@@ -217,22 +271,35 @@ def test_gat_is_dense_attention_with_self_loops(adjacency: Tensor) -> None:
     assert isinstance(student, GAT)
     first, second = student.first, student.second
     with torch.no_grad():
-        rows = student.encoder(features(), student.scale)
+        rows = student.encoder(told(features()), student.scale)
         rows = student.between(F.elu(dense_attention(rows, first.source, first.target, adjacency)))
         expected = student.head(F.elu(dense_attention(rows, second.source, second.target, adjacency)))
-    torch.testing.assert_close(embed(student, features(), block_of(adjacency))[0], expected)
+    torch.testing.assert_close(embed(student, told(features()), block_of(adjacency))[0], expected)
 
 
 def test_gat_says_the_same_with_and_without_gradients(adjacency: Tensor) -> None:
     student = built("gat")
     block = block_of(adjacency * torch.logspace(-6, 6, NODES)[:, None])
-    logits, _ = student(features(), [block] * 2)
-    torch.testing.assert_close(embed(student, features(), block)[0], logits.detach(), rtol=1e-4, atol=1e-5)
+    logits, _ = student(told(features()), [block] * 2)
+    torch.testing.assert_close(embed(student, told(features()), block)[0], logits.detach(), rtol=1e-4, atol=1e-5)
 
 
 def test_gat_refuses_a_width_its_heads_cannot_share() -> None:
     with pytest.raises(ValueError, match="width 6 is not a multiple of GAT's 4 heads"):
         build_student("gat", FEATURES, 6, CLASSES, 0)
+
+
+def test_tgcn_is_the_cell_of_torch_geometric_temporal(adjacency: Tensor) -> None:
+    student = built("tgcn")
+    assert isinstance(student, TGCN)
+    undirected = (adjacency + adjacency.T) / 2
+    target, source = undirected.nonzero(as_tuple=True)
+    rows = torch.relu(student.encoder(inputs(), student.scale))
+    hidden = student.cell(rows, torch.stack([source, target]), undirected[target, source], inputs().memory)
+    with torch.no_grad():
+        expected = student.head(symmetric(undirected) @ hidden)
+        torch.testing.assert_close(embed(student, inputs(), block_of(undirected))[0], expected)
+        torch.testing.assert_close(student.remember(inputs(), block_of(undirected)), hidden)
 
 
 class TestEvolveGCN:
@@ -250,9 +317,9 @@ class TestEvolveGCN:
         assert isinstance(student, EvolveGCN)
         matrix, (first, second) = symmetric(adjacency), self.weights(student)
         with torch.no_grad():
-            rows = torch.relu(student.encoder(features(), student.scale))
+            rows = torch.relu(student.encoder(told(features()), student.scale))
             expected = student.head(torch.relu(matrix @ torch.relu(matrix @ rows @ first) @ second))
-        torch.testing.assert_close(embed(student, features(), block_of(adjacency))[0], expected)
+        torch.testing.assert_close(embed(student, told(features()), block_of(adjacency))[0], expected)
 
     def test_a_step_of_time_passes_the_weights_through_the_recurrent_network(self) -> None:
         student = built("evolvegcn")
@@ -270,7 +337,7 @@ class TestEvolveGCN:
         student = built("evolvegcn")
         student.advance()
         past = student.state_dict()["past"].clone()
-        first, _ = embed(student, features(), block_of(adjacency))
-        second, _ = embed(student, features(), block_of(adjacency))
+        first, _ = embed(student, told(features()), block_of(adjacency))
+        second, _ = embed(student, told(features()), block_of(adjacency))
         assert torch.equal(first, second)
         assert torch.equal(student.state_dict()["past"], past)

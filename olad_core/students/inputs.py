@@ -1,0 +1,69 @@
+"""What is known of nodes before their neighbours are looked at, and the map that takes it into a student."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from olad_core.students.aggregate import aggregate
+from olad_core.students.sparse import Features, SparseRows
+
+MOST_ENCODED = 1e6
+"""Encoded features are cut off here; usual ones, being scaled, are around one."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a student is told of n nodes.
+
+    Known labels are inputs, so that a node can be judged by the labels of its neighbours ("Masked Label Prediction",
+    Shi et al. 2021). The label of a node that is being predicted must be hidden, or students would learn to repeat it.
+
+    Attributes:
+        x: features ``[n, F]``.
+        label: int64 ``[n]``, the class; -1 where it is not known, or hidden.
+        memory: ``[n, width]``, hidden states, for a student that remembers; None for zeros.
+    """
+
+    x: Features
+    label: Tensor
+    memory: Tensor | None = None
+
+
+class Encoder(nn.Module):
+    """A linear map of features, which may be sparse, and of known labels, with Glorot weights.
+
+    Columns are scaled by scaling rows of the weight, which is smaller than the features are.
+
+    Args:
+        feature_width: F; 0 for a graph without features, whose nodes have their degree instead.
+        width: of the result.
+        class_capacity: labels from here on count as not known.
+    """
+
+    def __init__(self, feature_width: int, width: int, class_capacity: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(max(feature_width, 1), width))
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.labels = nn.Parameter(torch.empty(class_capacity, width))
+        nn.init.xavier_uniform_(self.weight)
+        nn.init.xavier_uniform_(self.labels)
+
+    def forward(self, inputs: Inputs, factor: Tensor) -> Tensor:
+        """``x diag(factor) W + b + E[label]``: ``[n, width]``.
+
+        Args:
+            inputs: of n nodes; ``E[-1]`` is zero.
+            factor: ``[F]``, or a single number.
+        """
+        x, weight = inputs.x, self.weight * (factor.unsqueeze(1) if factor.ndim else factor)
+        if isinstance(x, SparseRows):
+            encoded = aggregate(weight, x.entries.weight, x.entries) + self.bias
+        else:
+            encoded = torch.addmm(self.bias, x, weight)
+        known = torch.nonzero((inputs.label >= 0) & (inputs.label < len(self.labels))).squeeze(1)
+        encoded = encoded.index_add(0, known, nn.functional.embedding(inputs.label[known], self.labels))
+        # One node with features near the end of float32 must not turn those around it into no numbers.
+        return encoded.nan_to_num(0.0, MOST_ENCODED, -MOST_ENCODED).clamp(-MOST_ENCODED, MOST_ENCODED)

@@ -1,0 +1,61 @@
+"""What recurrent students remember of every node from one step of time to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+Rows = npt.NDArray[np.int64]
+
+
+class Memory:
+    """One hidden state ``[width]`` for each node and recurrent student, beside the graph and beyond the students' life.
+
+    All versions of a student read the same memory: it is input to them, like features are. Rows are those of the graph.
+
+    Args:
+        students: names of the students that remember.
+        width: of a hidden state.
+        device: where the states are.
+    """
+
+    def __init__(self, students: Sequence[str], width: int, device: torch.device) -> None:
+        self._tables = {name: torch.zeros(0, width, device=device) for name in students}
+        self._device = device
+
+    def recall(self, student: str, rows: Rows) -> Tensor | None:
+        """Hidden states ``[n, width]``, zeros where there is none yet; None for a student that does not remember."""
+        if student not in self._tables:
+            return None
+        self._fit(int(rows.max(initial=-1)) + 1)
+        return self._tables[student][torch.from_numpy(rows).to(self._device)]
+
+    def remember(self, student: str, rows: Rows, states: Tensor) -> None:
+        """Put ``[n, width]`` in the place of what was there; what is not finite is not taken over."""
+        self._fit(int(rows.max(initial=-1)) + 1)
+        index = torch.from_numpy(rows).to(self._device)
+        sound = torch.isfinite(states).all(dim=1, keepdim=True)
+        self._tables[student][index] = torch.where(sound, states, self._tables[student][index])
+
+    def forget(self, rows: Rows) -> None:
+        """New nodes have no past."""
+        for table in self._tables.values():
+            table[torch.from_numpy(rows[rows < len(table)]).to(self._device)] = 0
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors for a checkpoint: those in use, not copies of them."""
+        return dict(self._tables)
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over the tensors of :meth:`state`."""
+        self._tables = {name: state[name].to(self._device, copy=True) for name in self._tables}
+
+    def _fit(self, rows: int) -> None:
+        for name, table in self._tables.items():
+            if rows > len(table):
+                more = table.new_zeros(max(rows, 2 * len(table)) - len(table), table.shape[1])
+                self._tables[name] = torch.cat([table, more])
