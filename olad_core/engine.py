@@ -17,7 +17,9 @@ from torch import Tensor
 
 from olad_core.distill.replay import Replay, Touched
 from olad_core.distill.teaching import better_teach
-from olad_core.distill.trainer import Trainer, TrainerConfig
+from olad_core.distill.trainer import PATIENCE, Trainer, TrainerConfig
+from olad_core.evaluation.decisions import Decisions, Kind, explain_choice
+from olad_core.evaluation.drift import DriftWatch
 from olad_core.evaluation.prequential import Arrivals, Scores
 from olad_core.evaluation.selection import choose_best
 from olad_core.events import Event, GraphSchema
@@ -44,6 +46,7 @@ class EngineConfig:
         score_memory: scored nodes after which a recent score's weight has fallen to 1/e.
         switch_margin: by how much another student's recent accuracy must be higher to take over.
         least_scored: scored nodes before accuracy decides which student is served.
+        drift_delta: probability that a look for drift finds one where there is none, at most.
         arrivals_scored: arrivals in one refresh that every student predicts, at most; the rest are not scored.
         arrivals_remembered: predictions that wait for a label, at most.
         advance_events: events between two steps of time for students with a memory.
@@ -54,6 +57,7 @@ class EngineConfig:
     score_memory: float = 500.0
     switch_margin: float = 0.005
     least_scored: int = 50
+    drift_delta: float = 0.002
     arrivals_scored: int = 256
     arrivals_remembered: int = 65_536
     advance_events: int = 1000
@@ -77,6 +81,7 @@ class Engine:
         self.trainer: Trainer | None = None
         self.memory = Memory(recurrent(config.trainer.students), config.trainer.width, device)
         self.versions = Versions(device, self.memory)
+        self.decisions = Decisions()
         self._replay = Replay(config.trainer.recent_labels)
         self._touched = Touched(config.trainer.recent_touched)
         self._classes_seen: set[int] = set()
@@ -171,18 +176,25 @@ class Engine:
             if len(self._classes_seen) < 2:
                 return False
             trainer = self._current_trainer()
-            self.versions.advance(self.graph, share)
+            self._advance_version(share)
             teaching = better_teach(self._student_accuracy())
             terms = trainer.step(self.graph, self._replay, self._touched, teaching, share)
             if not terms:
                 return False
             self._average_losses(terms)
+            for name in trainer.begun_anew:
+                reason = f"{name} began anew: its losses or gradients were not finite for {PATIENCE} steps in a row"
+                student = name if name in trainer.names else None
+                self._decide("student-reset", reason, student=student, numbers={"resets": trainer.resets})
             if self.versions.candidate is None and trainer.steps - self._version_step >= self.config.publish_steps:
                 self._start_version(trainer)
         return True
 
     def restart_training(self) -> None:
         """Give up the students and the version on its way; the next step begins with new ones."""
+        if self.trainer:
+            steps = self.trainer.steps
+            self._decide("group-restarted", f"training failed after {steps} steps: all students begin anew")
         self.trainer = None
         self.versions.withdraw()
         self._version_step = 0
@@ -213,6 +225,7 @@ class Engine:
             "touched": self._touched.state(),
             "arrivals": self._arrivals.state(),
             "scores": self.scores.state(),
+            "drift": self._drift.state(),
             "losses": self.mean_losses,
         }
         arrays = {f"{part}/{name}": array for part, group in parts.items() for name, array in group.items()}
@@ -226,6 +239,7 @@ class Engine:
             "classes_seen": sorted(self._classes_seen),
             "version_step": self._version_step,
             "advance_event": self._advance_event,
+            "decisions": self.decisions.state(),
             "students": list(self.config.trainer.students),
             "width": self.config.trainer.width,
             "versions": versions,
@@ -267,10 +281,12 @@ class Engine:
         engine._classes_seen = set(values["classes_seen"])  # type: ignore[call-overload]
         engine._version_step = int(str(values["version_step"]))
         engine._advance_event = int(str(values["advance_event"]))
+        engine.decisions.restore(values["decisions"])  # type: ignore[arg-type]
         engine._replay.restore(arrays("replay"), engine.graph)
         engine._touched.restore(arrays("touched"))
         engine._arrivals.restore(arrays("arrivals"))
         engine.scores.restore(arrays("scores"))
+        engine._drift.restore(arrays("drift"))
         engine.mean_losses = {name: array.astype(np.float64) for name, array in arrays("losses").items()}
         engine.memory.restore(below("memory/"))
         engine.versions = Versions.restore(below("versions/"), values["versions"], device, engine.memory)  # type: ignore[arg-type]
@@ -283,6 +299,19 @@ class Engine:
         self._rejected.append(RejectedEvent(position, index, op, reason, detail))
         self.rejected_events += 1
 
+    def _decide(
+        self,
+        kind: Kind,
+        reason: str,
+        *,
+        student: str | None = None,
+        version: int | None = None,
+        numbers: Mapping[str, float] | None = None,
+    ) -> None:
+        self.decisions.add(
+            kind, self.position, self.applied_events, reason, student=student, version=version, numbers=numbers
+        )
+
     def _student_accuracy(self) -> npt.NDArray[np.float64]:
         return self.scores.recent_accuracy()[:-1]
 
@@ -290,6 +319,9 @@ class Engine:
         """The trainer; a new one when features appear on a graph that had none."""
         width = self.graph.num_features or 0
         if self.trainer is None or self.trainer.feature_width != width:
+            if self.trainer:
+                reason = f"features of width {width} have appeared: all students begin anew with them"
+                self._decide("group-restarted", reason, numbers={"feature_width": width})
             self.trainer = Trainer(self.config.trainer, width, len(self.graph.classes), self.device, self.memory)
             self.versions.withdraw()
             self._version_step = 0
@@ -302,6 +334,7 @@ class Engine:
         self.scores = Scores(predictors, self.config.score_memory)
         """Of every student, in order, and last of what was served."""
         self._arrivals = Arrivals(predictors, self.config.arrivals_remembered)
+        self._drift = DriftWatch(self.config.drift_delta)
         self.mean_losses: dict[str, npt.NDArray[np.float64]] = {}
 
     def _average_losses(self, terms: Mapping[str, npt.NDArray[np.float32]]) -> None:
@@ -311,21 +344,33 @@ class Engine:
             before = self.mean_losses.get(name, term)
             self.mean_losses[name] = np.asarray(LOSS_MEMORY * before + (1 - LOSS_MEMORY) * term, dtype=np.float64)
 
+    def _advance_version(self, share: float) -> None:
+        candidate, refused = self.versions.candidate, self.versions.refused
+        self.versions.advance(self.graph, share)
+        if candidate and self.versions.refused > refused:
+            version = candidate.version
+            reason = f"version {version.number} has more predictions that are no numbers than what is served"
+            self._decide("version-refused", reason, student=version.student, version=version.number)
+
     def _start_version(self, trainer: Trainer) -> None:
         served = self.versions.served
+        accuracy, scored = self._student_accuracy(), self.scores.scored[:-1]
+        current = trainer.names.index(served.version.student) if served else None
+        margin, least_scored = self.config.switch_margin, self.config.least_scored
         best = choose_best(
-            self._student_accuracy(),
-            self.scores.scored[:-1],
-            self.mean_losses["supervised"],
-            trainer.names.index(served.version.student) if served else None,
-            margin=self.config.switch_margin,
-            least_scored=self.config.least_scored,
+            accuracy, scored, self.mean_losses["supervised"], current, margin=margin, least_scored=least_scored
         )
         self._version_step = trainer.steps
-        student = copy.deepcopy(trainer.students[best])
-        if all(bool(torch.isfinite(value).all()) for value in student.state_dict().values()):
-            classes = self.graph.classes[: trainer.num_classes(self.graph)]
-            self.versions.start(student, trainer.names[best], classes, self.position)
+        student, name = copy.deepcopy(trainer.students[best]), trainer.names[best]
+        if not all(bool(torch.isfinite(value).all()) for value in student.state_dict().values()):
+            self._decide("version-refused", f"the weights of {name} are not finite: no version of them", student=name)
+            return
+        kind, reason, numbers = explain_choice(
+            trainer.names, accuracy, scored, current, best, margin=margin, least_scored=least_scored
+        )
+        self._decide(kind, reason, student=name, version=self.versions.next_number, numbers=numbers)
+        classes = self.graph.classes[: trainer.num_classes(self.graph)]
+        self.versions.start(student, name, classes, self.position)
 
     def _predict_arrivals(self, created: Rows) -> None:
         """Remember what every student, and what is served, says of nodes that have just arrived."""
@@ -358,6 +403,24 @@ class Engine:
         _, last = np.unique(labelled[::-1], return_index=True)
         labelled = labelled[np.sort(len(labelled) - 1 - last)]
         places, predictions = self._arrivals.take(labelled, self.graph.arrival[labelled])
-        self.scores.add(predictions, self.graph.label[labelled[places]].astype(np.int64))
-        self._classes_seen.update(np.unique(self.graph.label[labelled]).tolist())
+        right = self.scores.add(predictions, self.graph.label[labelled[places]].astype(np.int64))
+        served = np.logical_not(np.isnan(predictions[:, -1]).any(axis=1))
+        drift = self._drift.add(np.logical_not(right[served, -1]))
+        self._see_classes(np.unique(self.graph.label[labelled]).tolist())
         self._replay.add(labelled, self.graph)
+        if drift:
+            self.scores.forget(max(drift.width, self.config.least_scored))
+            self._replay.shorten(drift.width)
+        if drift and drift.is_new:
+            rose = f"rose from {100 * drift.before:.1f} % to {100 * drift.after:.1f} %"
+            reason = f"errors of what was served {rose}: scores and labels before the last {drift.width} count for less"
+            numbers = {"before": drift.before, "after": drift.after, "width": drift.width}
+            self._decide("drift", reason, numbers=numbers)
+
+    def _see_classes(self, seen: list[int]) -> None:
+        new = sorted(set(seen) - self._classes_seen)
+        self._classes_seen.update(new)
+        if new and self.trainer:
+            names = ", ".join(repr(self.graph.classes[number]) for number in new[:5]) + (", ..." if new[5:] else "")
+            reason = f"labels {names} were seen for the first time: versions from now on can predict them"
+            self._decide("classes-grown", reason, numbers={"new": len(new), "classes": len(self._classes_seen)})

@@ -13,13 +13,14 @@ Rows = npt.NDArray[np.int64]
 class Replay:
     """Labelled nodes in the order of their labels; draws halve between the last ones and all of them.
 
-    A graph that drifts wants its newest labels, a stable one wants all of them: every draw takes both.
+    A graph that drifts wants its newest labels, a stable one wants all of them: every draw takes both. After a
+    drift, the newest ones are those since then (:meth:`shorten`), until there are as many as configured.
     Appending costs the same however many nodes are known. A node labelled again gets a new entry, and its
     old one, like the entries of removed nodes, stands on until enough such entries are met to sweep them out.
     """
 
     def __init__(self, recent: int) -> None:
-        self._recent = recent
+        self._recent = self._latest = recent
         self._rows = np.empty(1024, dtype=np.int64)
         self._arrival = np.empty(1024, dtype=np.int64)
         self._entry_of_row = np.empty(0, dtype=np.int64)
@@ -31,6 +32,11 @@ class Replay:
     def add(self, rows: Rows, graph: DynamicGraph) -> None:
         """Append newly labelled rows; a row that is known already moves to the end."""
         self._append(rows, graph.arrival[rows], graph.capacity)
+        self._latest = min(self._recent, self._latest + len(rows))
+
+    def shorten(self, count: int) -> None:
+        """Let the latest rows be the last ``count`` of now, and with them all that come."""
+        self._latest = min(self._latest, max(1, count))
 
     def draw(self, count: int, graph: DynamicGraph, random: np.random.Generator) -> Rows:
         """Up to ``count`` distinct labelled rows, half of them from the latest."""
@@ -46,11 +52,16 @@ class Replay:
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
         """Arrays for a checkpoint."""
-        return {"rows": self._rows[: self._count], "arrival": self._arrival[: self._count]}
+        return {
+            "rows": self._rows[: self._count],
+            "arrival": self._arrival[: self._count],
+            "latest": np.array([self._latest]),
+        }
 
     def restore(self, state: dict[str, npt.NDArray[np.generic]], graph: DynamicGraph) -> None:
         """Take over the arrays of :meth:`state`."""
         self._count = 0
+        self._latest = min(self._recent, int(state["latest"][0]))
         self._append(state["rows"].astype(np.int64), state["arrival"].astype(np.int64), graph.capacity)
 
     def _append(self, rows: Rows, arrival: Rows, capacity: int) -> None:
@@ -70,7 +81,7 @@ class Replay:
     def _draw_entries(self, count: int, random: np.random.Generator) -> Rows:
         if self._count <= count:
             return np.arange(self._count)
-        recent = min(self._recent, self._count)
+        recent = min(self._latest, self._count)
         lately = self._count - 1 - random.choice(recent, min(count // 2, recent), replace=False)
         return np.concatenate([lately, random.choice(self._count, count - len(lately), replace=False)])
 

@@ -106,6 +106,8 @@ class Trainer:
         self.skipped_steps = 0
         self.resets = 0
         """Times a student, or the discriminators, began anew because they spoilt one step after the other."""
+        self.begun_anew: list[str] = []
+        """Who did in the last step: names of students, or ``discriminators``."""
         self.random = np.random.default_rng([config.seed, 1])
         self.dropout = Dropout(config.hidden_dropout, config.feature_dropout, config.seed, device)
         # Steps in a row spoilt by each student, and last by the discriminators.
@@ -143,6 +145,7 @@ class Trainer:
             share: of the configured number of nodes that this step is about.
         """
         config = self.config
+        self.begun_anew = []
         self._fit_classes(len(graph.classes))
         labelled = replay.draw(max(1, round(share * config.labelled)), graph, self.random)
         if not len(labelled):
@@ -315,6 +318,7 @@ class Trainer:
         """Give a student, or last the discriminators, the weights of a new one; the features' scale stays."""
         config = self.config
         self.resets += 1
+        self.begun_anew.append([*self.names, "discriminators"][number])
         if number == len(self.students):
             _take_weights(self.discriminators, self._new_discriminators(), self.discriminator_optimizer)
             return

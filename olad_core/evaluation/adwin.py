@@ -1,6 +1,8 @@
 """ADWIN: a window over a stream that forgets what came before a change of its mean.
 
-Bifet and Gavalda, "Learning from Time-Changing Data with Adaptive Windowing" (2007), its second algorithm.
+Bifet and Gavalda, "Learning from Time-Changing Data with Adaptive Windowing" (2007), its second algorithm. It finds a
+change where the paper does and then forgets more at once: all before the split at which the two parts differ most. The
+paper drops its oldest bucket until no two parts differ, which keeps much from before the change for a while.
 river's ADWIN can only be pickled; the state of this one is plain arrays.
 """
 
@@ -109,12 +111,12 @@ class Adwin:
             self._rows[power].append((total + next_total, square + next_square))
 
     def _shrink(self) -> Cut | None:
-        """Forget the oldest buckets as long as an older and a newer part of the window differ."""
+        """Forget the older part as long as an older and a newer part of the window differ."""
         sizes = np.array([1 << power for power, row in _oldest_first(self._rows) for _ in row], dtype=np.int64)
         buckets = np.array([bucket for _, row in _oldest_first(self._rows) for bucket in row])
         first = 0
-        while first < len(sizes) and _differ(sizes[first:], buckets[first:], self._delta):
-            first += 1
+        while older := _differing(sizes[first:], buckets[first:], self._delta):
+            first += older
         if not first:
             return None
         for _ in range(first):
@@ -134,11 +136,15 @@ def _oldest_first(rows: list[list[tuple[float, float]]]) -> list[tuple[int, list
     return list(enumerate(rows))[::-1]
 
 
-def _differ(sizes: npt.NDArray[np.int64], buckets: npt.NDArray[np.float64], delta: float) -> bool:
-    """Whether the means on the two sides of any split differ by more than chance (``epsilon_cut`` in the paper)."""
+def _differing(sizes: npt.NDArray[np.int64], buckets: npt.NDArray[np.float64], delta: float) -> int:
+    """Number of buckets before the split whose sides differ most, where any differ by more than chance; else 0.
+
+    More than chance is the paper's ``epsilon_cut``. Where they differ most is told by the difference over its own
+    deviation, which is as the root of the sides' harmonic mean.
+    """
     width = int(sizes.sum())
     if width < 2 * LEAST_SIDE:
-        return False
+        return 0
     total, square = buckets.sum(axis=0)
     variance = max(0.0, square / width - (total / width) ** 2)
     older = np.cumsum(sizes)[:-1]
@@ -147,5 +153,6 @@ def _differ(sizes: npt.NDArray[np.int64], buckets: npt.NDArray[np.float64], delt
     harmonic = older * newer / width
     log_term = np.log(2 * np.log(width) / delta)
     least = np.sqrt(2 / harmonic * variance * log_term) + 2 / (3 * harmonic) * log_term
-    far = np.abs(sums / older - (total - sums) / newer) > least
-    return bool(np.any(far & (older >= LEAST_SIDE) & (newer >= LEAST_SIDE)))
+    difference = np.abs(sums / older - (total - sums) / newer)
+    far = (difference > least) & (older >= LEAST_SIDE) & (newer >= LEAST_SIDE)
+    return int(np.argmax(np.where(far, difference * np.sqrt(harmonic), 0))) + 1 if far.any() else 0

@@ -113,6 +113,11 @@ class Scores:
         self._faded = self._faded * self._keep ** spoken.sum(axis=0) + terms
         return right
 
+    def forget(self, count: int) -> None:
+        """Let recent scores weigh as much as ``count`` nodes at most, so that those to come count for more."""
+        weight = (1 - self._keep**count) / (1 - self._keep)
+        self._faded *= weight / np.maximum(self._faded[0], weight)
+
     def accuracy(self) -> Floats:
         """``[P]``, NaN before the first score."""
         return _ratio(self._sums[0], self.scored)

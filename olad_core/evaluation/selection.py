@@ -34,9 +34,14 @@ def choose_best(
     >>> choose_best(scores, np.full(3, 500), losses, 2, margin=0.01, least_scored=50)
     1
     """
-    if np.isnan(accuracy).any() or scored.min() < least_scored:
+    if not enough_scored(accuracy, scored, least_scored):
         return int(np.argmin(training_loss)) if current is None else current
     best = int(np.argmax(accuracy))
     if current is None or accuracy[best] > accuracy[current] + margin:
         return best
     return current
+
+
+def enough_scored(accuracy: npt.NDArray[np.float64], scored: npt.NDArray[np.int64], least_scored: int) -> bool:
+    """Whether recent accuracy ``[G]`` says enough about each student to decide by it."""
+    return bool(np.isfinite(accuracy).all() and scored.min() >= least_scored)

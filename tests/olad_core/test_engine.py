@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,9 @@ import pytest
 import torch
 
 from olad_core.checkpoint import read_checkpoint, write_checkpoint
-from olad_core.distill.trainer import TrainerConfig
+from olad_core.distill.trainer import PATIENCE, TrainerConfig
 from olad_core.engine import Engine, EngineConfig
+from olad_core.evaluation.decisions import Decision
 from olad_core.evaluation.prequential import LEAST_PROBABILITY
 from olad_core.events import Event, GraphSchema, LabelNode, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
 from olad_core.inference import embedding as embedding_module
@@ -394,6 +396,77 @@ class TestScores:
         assert (run.engine.scores.scored == scored).all()
 
 
+class TestDecisions:
+    def test_every_version_says_which_student_and_why(self) -> None:
+        run = learned(Run(PAIR))
+        run.turn([], steps=12)
+        started = run.engine.decisions.newest_first()[::-1]
+        assert [decision.kind for decision in started[:3]] == ["first-version", "student-kept", "student-kept"]
+        assert [decision.version for decision in started] == list(range(1, len(started) + 1))
+        assert {decision.student for decision in started} == {started[0].student}
+        assert "lowest training loss" in started[0].reason
+
+    def test_errors_that_rise_are_a_drift_told_once_after_which_memories_are_short(self) -> None:
+        config = replace(PAIR, score_memory=5000, trainer=replace(PAIR.trainer, recent_labels=300))
+        run = learned(Run(config))
+        names = iter(range(1000, 9999))
+
+        def arrive(count: int, right: bool) -> None:
+            nodes = [str(next(names)) for _ in range(count)]
+            for first in range(0, count, 8):
+                batch = nodes[first : first + 8]
+                run.turn([UpsertNode(node, [3.0 if int(node) % 2 else -3.0, 0.0, 0.0]) for node in batch])
+                run.turn([LabelNode(node, ["even", "odd"][(int(node) + (not right)) % 2]) for node in batch])
+
+        def drifts() -> list[Decision]:
+            return [decision for decision in run.engine.decisions.newest_first() if decision.kind == "drift"]
+
+        arrive(320, right=True)
+        assert drifts() == []
+        before = run.engine.state()[0]["replay/latest"].item()
+        arrive(96, right=False)
+        (drift,) = drifts()
+        assert drift.numbers["before"] < 0.1 < drift.numbers["after"]
+        assert drift.version is None
+        latest = run.engine.state()[0]["replay/latest"].item()
+        assert before == 300
+        assert 96 <= latest < 200
+        # By score_memory alone the 320 before would weigh as much as ever.
+        assert run.engine.scores.recent_accuracy()[-1] < run.engine.scores.accuracy()[-1]
+
+    def test_new_classes_weights_and_groups_are_told(self) -> None:
+        run = learned(Run(PAIR))
+        run.turn([LabelNode("0", "third"), LabelNode("1", "fourth")])
+        assert run.engine.trainer is not None
+        with torch.no_grad():
+            run.engine.trainer.students[1].head.bias.fill_(torch.nan)
+        run.turn([], steps=PATIENCE)
+        run.engine.restart_training()
+        told = {decision.kind: decision for decision in run.engine.decisions.newest_first()}
+        assert "'third', 'fourth'" in told["classes-grown"].reason
+        assert told["student-reset"].student == "sage"
+        assert told["group-restarted"].student is None
+
+    def test_a_version_of_weights_that_are_no_numbers_is_not_begun(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        run = learned(Run(PAIR))
+        assert run.engine.trainer is not None
+        trainer, step = run.engine.trainer, run.engine.trainer.step
+
+        def overflowing(*args: Any) -> Any:
+            terms = step(*args)
+            with torch.no_grad():
+                for student in trainer.students:
+                    student.head.bias.fill_(torch.inf)
+            trainer.steps += 1
+            return terms
+
+        monkeypatch.setattr(trainer, "step", overflowing)
+        run.turn([], steps=8)
+        refused = [decision for decision in run.engine.decisions.newest_first() if decision.kind == "version-refused"]
+        assert refused
+        assert "not finite" in refused[0].reason
+
+
 class TestRejections:
     def test_carry_position_and_index(self) -> None:
         run = Run(PAIR)
@@ -520,6 +593,9 @@ class TestWhatGoesWrong:
             run.turn([UpsertNode("more")], steps=12)
             assert run.engine.versions.refused > 0
             assert run.engine.versions.served is served
+        refusal = next(d for d in run.engine.decisions.newest_first() if d.kind == "version-refused")
+        assert refusal.position == "2-0"
+        assert refusal.version not in (None, served.version.number)
         run.turn([UpsertNode("still more")], steps=12)
         assert run.engine.versions.served is not served
 

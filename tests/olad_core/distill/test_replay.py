@@ -58,6 +58,33 @@ class TestReplay:
         assert np.mean(earlier) == pytest.approx(0.02 * 400, rel=0.1)
         assert min(earlier) > 0
 
+    def test_shortened_it_takes_the_latest_from_fewer_until_as_many_have_come_again(self) -> None:
+        labels = Labels(recent=40)
+        labels.name(*range(200))
+        labels.replay.shorten(8)
+
+        def share_of_last(count: int, total: int) -> float:
+            last = {str(name) for name in range(total - count, total)}
+            drawn = [name for seed in range(100) for name in labels.draw(8, seed)]
+            return sum(name in last for name in drawn) / len(drawn)
+
+        assert share_of_last(8, 200) >= 0.5
+        labels.name(*range(200, 212))
+        assert share_of_last(8, 212) < 0.4
+        assert share_of_last(20, 212) >= 0.5
+        labels.name(*range(212, 300))
+        assert share_of_last(20, 300) < 0.4
+        assert share_of_last(40, 300) >= 0.5
+
+    def test_shortened_it_goes_on_from_its_state(self) -> None:
+        labels, other = Labels(recent=40), Replay(40)
+        labels.name(*range(200))
+        labels.replay.shorten(8)
+        other.restore(labels.replay.state(), labels.graph)
+        for seed in range(5):
+            drawn = other.draw(8, labels.graph, np.random.default_rng(seed))
+            assert labels.graph.ids(drawn) == labels.draw(8, seed)
+
     def test_a_node_labelled_again_is_drawn_once_and_counts_as_recent(self) -> None:
         labels = Labels(recent=2)
         labels.name(*range(20))

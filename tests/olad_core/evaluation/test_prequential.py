@@ -93,6 +93,22 @@ class TestScores:
         assert scores.recent_accuracy()[0] == pytest.approx(math.exp(-3), rel=1e-3)
         assert scores.accuracy()[0] == pytest.approx(400 / 460)
 
+    def test_after_forgetting_the_next_ones_count_as_if_only_so_many_came_before(self) -> None:
+        scores = Scores(2, memory=1000)
+        scores.add(array([[[1.0, 0.0], [1.0, 0.0]]] * 900), np.zeros(900, np.int64))
+        scores.forget(10)
+        assert scores.recent_accuracy().tolist() == pytest.approx([1.0, 1.0])
+        scores.add(array([[[1.0, 0.0], [0.0, 1.0]]] * 10), np.ones(10, np.int64))
+        assert scores.recent_accuracy().tolist() == pytest.approx([0.5, 1.0], abs=0.01)
+
+    @pytest.mark.parametrize("scored", [0, 1, 5])
+    def test_of_fewer_nothing_is_forgotten(self, scored: int) -> None:
+        scores = Scores(1, MEMORY)
+        scores.add(array([[[0.75, 0.25]]] * scored).reshape(scored, 1, 2), np.zeros(scored, np.int64))
+        before = scores.state()["faded"].ravel().tolist()
+        scores.forget(5)
+        assert scores.state()["faded"].ravel().tolist() == pytest.approx(before)
+
     def test_go_on_from_their_state(self) -> None:
         one, other = Scores(2, MEMORY), Scores(2, MEMORY)
         one.add(array([[[0.9, 0.1], [0.2, 0.8]]]), np.array([0]))

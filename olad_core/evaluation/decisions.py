@@ -1,0 +1,148 @@
+"""What the engine decided by itself, when and why: the last decisions, for people to read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.evaluation.selection import enough_scored
+
+Kind = Literal[
+    "first-version",
+    "student-kept",
+    "student-switched",
+    "version-refused",
+    "drift",
+    "student-reset",
+    "group-restarted",
+    "classes-grown",
+]
+KEPT = 100
+"""Decisions that are kept."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision.
+
+    Attributes:
+        number: running number, from 1.
+        position: of the log at that moment.
+        applied_events: number of events up to there.
+        kind: ``first-version``, ``student-kept``, ``student-switched``: a version was started, and why with this
+            student; ``version-refused``: it will not be served; ``drift``: the errors of what is served rose;
+            ``student-reset``, ``group-restarted``: new weights for one member or all; ``classes-grown``.
+        student: whom it is about; None for the group.
+        version: number of the version it is about; None where there is none.
+        reason: one sentence.
+        numbers: what it was decided by.
+    """
+
+    number: int
+    position: str
+    applied_events: int
+    kind: Kind
+    student: str | None
+    version: int | None
+    reason: str
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+class Decisions:
+    """The last :data:`KEPT` decisions.
+
+    Beyond that the oldest of the most frequent kind goes: routine ones, a version every few seconds, must not push
+    out the rare ones that people look for.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        """Decisions ever made."""
+        self._kept: list[Decision] = []
+
+    def add(
+        self,
+        kind: Kind,
+        position: str,
+        applied_events: int,
+        reason: str,
+        *,
+        student: str | None = None,
+        version: int | None = None,
+        numbers: Mapping[str, float] | None = None,
+    ) -> None:
+        """Keep one decision; see :class:`Decision`."""
+        self.total += 1
+        decision = Decision(self.total, position, applied_events, kind, student, version, reason, dict(numbers or {}))
+        self._kept.append(decision)
+        if len(self._kept) > KEPT:
+            ((most, _),) = Counter(decision.kind for decision in self._kept).most_common(1)
+            del self._kept[next(place for place, kept in enumerate(self._kept) if kept.kind == most)]
+
+    def newest_first(self) -> tuple[Decision, ...]:
+        """All that are kept."""
+        return tuple(reversed(self._kept))
+
+    def since(self, number: int) -> tuple[Decision, ...]:
+        """Those after a running number that are still kept, oldest first."""
+        return tuple(decision for decision in self._kept if decision.number > number)
+
+    def state(self) -> dict[str, object]:
+        """Plain values for a checkpoint."""
+        return {"total": self.total, "kept": [asdict(decision) for decision in self._kept]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over the values of :meth:`state`."""
+        self.total = int(state["total"])
+        self._kept = [Decision(**decision) for decision in state["kept"]]
+
+
+def explain_choice(
+    names: Sequence[str],
+    accuracy: npt.NDArray[np.float64],
+    scored: npt.NDArray[np.int64],
+    current: int | None,
+    chosen: int,
+    *,
+    margin: float,
+    least_scored: int,
+) -> tuple[Kind, str, dict[str, float]]:
+    """Kind, reason and numbers of what :func:`~olad_core.evaluation.selection.choose_best` chose.
+
+    Args:
+        names: of the G students.
+        accuracy: ``[G]``, recent accuracy; NaN where unknown.
+        scored: ``[G]``, nodes scored.
+        current: the student being served.
+        chosen: the student of the next version.
+        margin: by how much another one's accuracy must be higher.
+        least_scored: nodes every student must have been scored on before accuracy decides.
+
+    >>> explain_choice(["gcn", "sage"], np.array([0.8, 0.84]), np.full(2, 99), 0, 1, margin=0.005, least_scored=50)[:2]
+    ('student-switched', 'from gcn to sage: recent accuracy 84.0 % against 80.0 %, by more than 0.5 points')
+    """
+    numbers = {f"accuracy_{name}": float(a) for name, a in zip(names, accuracy, strict=True) if np.isfinite(a)}
+    numbers["margin"] = margin
+    name = names[chosen]
+    by_accuracy = enough_scored(accuracy, scored, least_scored)
+    said = f"{100 * accuracy[chosen]:.1f} %"
+    if current is None:
+        why = f"has the highest recent accuracy, {said}" if by_accuracy else "has the lowest training loss"
+        return "first-version", f"{name} {why}", numbers
+    points = f"{100 * margin:.1f} points"
+    if chosen != current:
+        other = f"{100 * accuracy[current]:.1f} %"
+        reason = f"from {names[current]} to {name}: recent accuracy {said} against {other}, by more than {points}"
+        return "student-switched", reason, numbers
+    if not by_accuracy:
+        return "student-kept", f"{name} stays: not every student has {least_scored} scored predictions", numbers
+    best = int(np.argmax(accuracy))
+    if accuracy[best] <= accuracy[chosen]:
+        return "student-kept", f"{name} stays: no recent accuracy is above its {said}", numbers
+    ahead = f"{names[best]} is ahead with {100 * accuracy[best]:.1f} % against {said}"
+    return "student-kept", f"{name} stays: {ahead}, but by no more than {points}", numbers
