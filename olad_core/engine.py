@@ -71,6 +71,9 @@ class Engine:
         device: where it computes.
     """
 
+    trainer_type: type[Trainer] = Trainer
+    """What trains the group; ``benchmarks/learning`` compares others."""
+
     def __init__(self, config: EngineConfig, device: torch.device) -> None:
         self.config = config
         self.device = device
@@ -292,7 +295,8 @@ class Engine:
         engine.versions = Versions.restore(below("versions/"), values["versions"], device, engine.memory)  # type: ignore[arg-type]
         if "trainer" in values:
             trained: Mapping[str, object] = values["trainer"]  # type: ignore[assignment]
-            engine.trainer = Trainer.restore(config.trainer, below("trainer/"), trained, device, engine.memory)
+            weights = below("trainer/")
+            engine.trainer = engine.trainer_type.restore(config.trainer, weights, trained, device, engine.memory)
         return engine
 
     def _reject(self, position: str, index: int, op: str, reason: str, detail: str) -> None:
@@ -322,7 +326,8 @@ class Engine:
             if self.trainer:
                 reason = f"features of width {width} have appeared: all students begin anew with them"
                 self._decide("group-restarted", reason, numbers={"feature_width": width})
-            self.trainer = Trainer(self.config.trainer, width, len(self.graph.classes), self.device, self.memory)
+            classes = len(self.graph.classes)
+            self.trainer = self.trainer_type(self.config.trainer, width, classes, self.device, self.memory)
             self.versions.withdraw()
             self._version_step = 0
             self._forget_scores()

@@ -25,25 +25,38 @@ def supervised_losses(logits: Tensor, labels: Tensor) -> Tensor:
     return each.view(group, nodes).mean(dim=1)
 
 
-def global_losses(logits: Tensor, teaching: Tensor, temperature: float, min_confidence: float = 0.0) -> Tensor:
-    """Global knowledge: ``T^2 * mean over nodes of KL(p_i || s_T(z_i))`` with ``p_i = sum_j w_ij s_T(z_j)``.
+def global_targets(view: Tensor, teaching: Tensor, temperature: float) -> Tensor:
+    """What each student is taught: ``p_i = sum_j w_ij s_T(z_j)``, without gradient.
 
-    No gradient passes through the target ``p_i``. Nodes at which its greatest probability does not exceed
-    ``min_confidence`` count as zero; so do all nodes of a student whom nobody teaches (a row of zeros).
+    Args:
+        view: ``[G, n, C]``, logits of the students as teachers.
+        teaching: ``[G, G]``, how much student ``j`` teaches student ``i``; rows sum to one or are zero.
+        temperature: ``T``.
+
+    Returns:
+        ``[G, n, C]``; zeros for a student whom nobody teaches.
+    """
+    return torch.einsum("ij,jnc->inc", teaching, (view.detach() / temperature).softmax(dim=2))
+
+
+def global_losses(logits: Tensor, targets: Tensor, temperature: float, min_confidence: float = 0.0) -> Tensor:
+    """Global knowledge: ``T^2 * mean over nodes of KL(p_i || s_T(z_i))``.
+
+    Nodes at which the target's greatest probability does not exceed ``min_confidence`` count as zero; so do all
+    nodes of a student whom nobody teaches (targets of zeros).
 
     Args:
         logits: ``[G, n, C]``.
-        teaching: ``[G, G]``, how much student ``j`` teaches student ``i``; rows sum to one or are zero.
+        targets: ``[G, n, C]``, the ``p_i``; see :func:`global_targets`.
         temperature: ``T``.
         min_confidence: in ``[0, 1)``.
 
     Returns:
         ``[G]``.
     """
-    softened = logits / temperature
-    target = torch.einsum("ij,jnc->inc", teaching, softened.detach().softmax(dim=2))
-    divergence = (torch.xlogy(target, target) - target * softened.log_softmax(dim=2)).sum(dim=2)
-    confident = target.amax(dim=2) > min_confidence
+    spoken = (logits / temperature).log_softmax(dim=2)
+    divergence = (torch.xlogy(targets, targets) - targets * spoken).sum(dim=2)
+    confident = targets.amax(dim=2) > min_confidence
     return temperature**2 * (divergence * confident).mean(dim=1)
 
 

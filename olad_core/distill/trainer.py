@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +12,13 @@ from torch import Tensor
 
 from olad_core.distill.discriminators import Discriminators
 from olad_core.distill.dropout import Dropout
-from olad_core.distill.losses import discriminator_losses, global_losses, local_losses, supervised_losses
+from olad_core.distill.losses import (
+    discriminator_losses,
+    global_losses,
+    global_targets,
+    local_losses,
+    supervised_losses,
+)
 from olad_core.distill.replay import Replay, Touched
 from olad_core.distill.sample import Sample, sample
 from olad_core.graph import DynamicGraph
@@ -109,7 +115,7 @@ class Trainer:
         self.begun_anew: list[str] = []
         """Who did in the last step: names of students, or ``discriminators``."""
         self.random = np.random.default_rng([config.seed, 1])
-        self.dropout = Dropout(config.hidden_dropout, config.feature_dropout, config.seed, device)
+        self.dropout = Dropout(config.hidden_dropout, config.feature_dropout, config.label_dropout, config.seed, device)
         # Steps in a row spoilt by each student, and last by the discriminators.
         self._spoilt = np.zeros(len(config.students) + 1, dtype=np.int64)
         self._capacity = head_capacity(classes)
@@ -160,12 +166,13 @@ class Trainer:
         )
         # Labelled seeds come first, in order; a node drawn twice is one seed.
         seeds = np.concatenate([labelled, np.setdiff1d(more, labelled)])
-        drawn = sample(graph, seeds, config.fanouts, self.feature_width, self.random, self.device, config.label_dropout)
+        drawn = sample(graph, seeds, config.fanouts, self.feature_width, self.random, self.device)
         self._observe_scale(drawn.inputs.x)
 
+        encoded = self._encode(drawn)
         results = [
-            student(inputs, drawn.blocks, self.dropout.columns(inputs.x.shape[1]), self.dropout.entries)
-            for student, inputs in zip(self.students, self._inputs(drawn, self.names), strict=True)
+            student.propagate(rows, drawn.blocks, self.dropout.entries)
+            for student, rows in zip(self.students, encoded, strict=True)
         ]
         logits = torch.stack([result[0][:, : len(graph.classes)] for result in results])
         labels = torch.from_numpy(graph.label[labelled].astype(np.int64)).to(self.device)
@@ -173,7 +180,7 @@ class Trainer:
         if with_global:
             weights = torch.from_numpy(teaching).to(self.device)
             terms["global"] = config.global_weight * global_losses(
-                logits, weights, config.temperature, config.min_confidence
+                logits, self.teachers(drawn, logits), weights, config.temperature, config.min_confidence
             )
         if with_local:
             embeddings = torch.stack([result[1] for result in results])
@@ -191,6 +198,20 @@ class Trainer:
             self._blame(~sound.cpu().numpy())
         return {name: term.detach().cpu().numpy() for name, term in terms.items()}
 
+    def teachers(self, drawn: Sample, logits: Tensor) -> Tensor:
+        """Logits ``[J, n, C]`` of those who may teach: the students themselves, as they are.
+
+        Args:
+            drawn: the step's nodes with their neighbourhoods.
+            logits: ``[G, n, C]``, what the students say of them in this step.
+        """
+        del drawn  # Teachers from elsewhere are asked about it.
+        return logits.detach()
+
+    def targets(self, view: Tensor, teaching: npt.NDArray[np.float32]) -> Tensor:
+        """What each student is to say, ``[G, n, C]``, of n nodes on which the group's view is ``[G, n, C]`` logits."""
+        return global_targets(view, torch.from_numpy(teaching).to(self.device), self.config.temperature)
+
     def advance(self, graph: DynamicGraph, rows: Rows) -> None:
         """One step of time for the students that have a memory.
 
@@ -202,10 +223,11 @@ class Trainer:
             student.advance()
             if student.remembers and len(rows):
                 # Nodes must not remember labels, their own least of all: they could be learned by heart from there.
-                drawn = sample(graph, rows, self.config.fanouts[:1], self.feature_width, self.random, self.device, 1.0)
+                drawn = sample(graph, rows, self.config.fanouts[:1], self.feature_width, self.random, self.device)
                 [inputs] = self._inputs(drawn, [name])
+                blind = replace(inputs, label=torch.full_like(inputs.label, -1))
                 with torch.no_grad():
-                    self.memory.remember(name, rows, student.remember(inputs, drawn.blocks[0]))
+                    self.memory.remember(name, rows, student.remember(blind, drawn.blocks[0]))
 
     def probabilities(
         self, graph: DynamicGraph, rows: Rows, students: Mapping[str, Student], classes: int
@@ -276,6 +298,24 @@ class Trainer:
         trainer._spoilt = np.array(values["spoilt"], dtype=np.int64)
         trainer.random.bit_generator.state = values["random"]  # type: ignore[assignment]
         return trainer
+
+    def _encode(self, drawn: Sample) -> list[Tensor]:
+        """Layer 0 of a sample for every student, with some of its features and labels dropped."""
+        told = replace(drawn, inputs=replace(drawn.inputs, label=self.dropout.labels(drawn.inputs.label)))
+        encoded = []
+        for student, inputs in zip(self.students, self._inputs(told, self.names), strict=True):
+            kept = self.dropout.columns(inputs.x.shape[1])
+            encoded.append(student.encode(inputs, student.scale if kept is None else student.scale * kept))
+        return encoded
+
+    def _view(self, encoded: Sequence[Tensor], blocks: Sequence[Block], classes: int) -> Tensor:
+        """The group's logits ``[G, n, C]`` as a teacher: no hidden row is dropped, and no gradient passes."""
+        with torch.no_grad():
+            logits = [
+                student.propagate(rows, blocks)[0][:, :classes]
+                for student, rows in zip(self.students, encoded, strict=True)
+            ]
+        return torch.stack(logits)
 
     def _inputs(self, drawn: Sample, names: Iterable[str]) -> list[Inputs]:
         """The inputs of a sample as each of these students gets them."""
