@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from olad_core.engine import Engine
 from olad_core.versions import HeldVersion
 from service.status import (
     CheckpointStatus,
+    DecisionStatus,
     GraphStatus,
     LearningStatus,
     Score,
@@ -82,6 +83,7 @@ def report(
             )
             for number, (name, student) in enumerate(zip(trainer.names if trainer else (), students, strict=True))
         ),
+        decisions=tuple(DecisionStatus(**asdict(decision)) for decision in engine.decisions.newest_first()),
         checkpoint=checkpoint,
         checkpoint_failures=checkpoint_failures,
         disk_free=disk_free,

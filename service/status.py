@@ -32,6 +32,28 @@ class StudentStatus(BaseModel):
     )
 
 
+class DecisionStatus(BaseModel):
+    """Something the worker decided by itself."""
+
+    number: int = Field(description="Running number, from 1.")
+    position: str = Field(description="Position of the log at that moment.")
+    applied_events: int = Field(description="Events up to there.")
+    kind: str = Field(
+        description=(
+            "`first-version`, `student-kept`, `student-switched`: a version was started, and why with this student; "
+            "`version-refused`: it will not be served; `drift`: the errors of what was served rose, older scores and "
+            "labels count for less; `student-reset`, `group-restarted`: new weights for one student or all; "
+            "`classes-grown`: labels never seen before."
+        )
+    )
+    student: str | None = Field(description="Whom it is about; null for the group.")
+    version: int | None = Field(description="The version it is about; null where there is none.")
+    reason: str = Field(description="Why, in one sentence.")
+    numbers: dict[str, float] = Field(
+        description="What it was decided by: accuracies are shares, and recent; `accuracy_<student>` is that student's."
+    )
+
+
 class GraphStatus(BaseModel):
     """Size of the live graph."""
 
@@ -89,6 +111,9 @@ class WorkerStatus(BaseModel):
     served_score: Score = Field(description="Score of what was served at each arrival, whichever student it came from.")
     candidate: VersionStatus | None
     students: tuple[StudentStatus, ...]
+    decisions: tuple[DecisionStatus, ...] = Field(
+        default=(), description="The last ones, newest first; of frequent kinds fewer, so that rare ones stay longer."
+    )
     checkpoint: CheckpointStatus | None
     checkpoint_failures: int = Field(default=0, description="Checkpoints that could not be written since the start.")
     disk_free: int | None = Field(default=None, description="Bytes that are free where checkpoints are written.")

@@ -90,6 +90,7 @@ class Worker:
         self._settings = settings
         self._metrics = WorkerMetrics()
         self._started_at = time.time()
+        self._decisions_told = engine.decisions.total
         self._unpublished: Publication | None = None
         self._saved: CheckpointStatus | None = None
         now = time.monotonic()
@@ -177,6 +178,7 @@ class Worker:
                 self._keep_trying(functools.partial(self._note_failed, failed))
                 self._checkpointer.wait()
                 self._engine, self._unpublished = self._restore(), None
+                self._decisions_told = self._engine.decisions.total
                 self._log_in_doubt, self._caught_up = True, False
             if self.stopping:
                 return None
@@ -236,6 +238,7 @@ class Worker:
             if not (loaded or resting) or time.monotonic() - self._learned_at > LEARN_AT_LEAST_EVERY_S:
                 self._learn_in_time()
         self._publish(only_news=True)
+        self._tell_decisions()
         self._report()
         self._note_saved(self._checkpointer.finished())
         due = time.monotonic() - self._saved_at > self._settings.checkpoint_interval_s
@@ -318,6 +321,22 @@ class Worker:
         if version != self._served_version and publication.served:
             log.info("serving", version=version, student=publication.served.student, position=publication.position)
         self._served_version = version
+
+    def _tell_decisions(self) -> None:
+        """Log and count what was decided since the last time."""
+        for decision in self._engine.decisions.since(self._decisions_told):
+            self._metrics.decisions.labels(decision.kind).inc()
+            # Every version of the same student says so once more.
+            tell = log.debug if decision.kind == "student-kept" else log.info
+            tell(
+                "decided",
+                kind=decision.kind,
+                student=decision.student,
+                version=decision.version,
+                reason=decision.reason,
+                position=decision.position,
+            )
+        self._decisions_told = self._engine.decisions.total
 
     def _beat(self) -> None:
         self._writer.heartbeat(HEARTBEAT_MS)

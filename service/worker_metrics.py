@@ -30,6 +30,9 @@ class WorkerMetrics:
         self.training_failures = Counter(
             "olad_worker_training_failures", "Times that training failed and began anew.", registry=self.registry
         )
+        self.decisions = Counter(
+            "olad_worker_decisions", "What was decided, listed by GET /students.", ["kind"], registry=self.registry
+        )
         self._stages = Histogram(
             "olad_worker_stage_seconds",
             "Duration of one turn's stages.",

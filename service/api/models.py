@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, StringConstraints
 
 from olad_core.events import MAX_EVENTS, GraphSchema
-from service.status import StudentStatus, WorkerStatus
+from service.status import DecisionStatus, StudentStatus, WorkerStatus
 
 MAX_NODES = MAX_EVENTS
 """Nodes in one POST /predict at most."""
@@ -73,6 +73,12 @@ class Students(BaseModel):
     """The group."""
 
     students: list[StudentStatus] = Field(description="Empty until a worker has reported.")
+    decisions: list[DecisionStatus] = Field(
+        description=(
+            "What the worker decided by itself and why, newest first, 100 at most; of frequent kinds fewer, so that "
+            "rare ones stay longer."
+        )
+    )
 
 
 class LogStatus(BaseModel):

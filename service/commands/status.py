@@ -17,6 +17,9 @@ from service.commands.replay_view import percent
 from service.redaction import printable
 from service.status import StudentStatus
 
+DECISIONS_SHOWN = 5
+"""Of those that are more than one more version of the same student."""
+
 
 def status(
     url: Url = None,
@@ -32,6 +35,9 @@ def status(
     console = Console()
     console.print(_service_table(report))
     console.print(_student_table(group.students))
+    for decision in [decision for decision in group.decisions if decision.kind != "student-kept"][:DECISIONS_SHOWN]:
+        line = f"{decision.position} {decision.kind}: {decision.reason}"
+        console.print(escape(printable(line)), soft_wrap=True, highlight=False)
 
 
 def _service_table(report: ServiceStatus) -> Table:

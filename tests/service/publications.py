@@ -7,7 +7,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from olad_core.publication import Publication, RejectedEvent, TableUpdate, Version
-from service.status import CheckpointStatus, GraphStatus, LearningStatus, Score, StudentStatus, WorkerStatus
+from service.status import (
+    CheckpointStatus,
+    DecisionStatus,
+    GraphStatus,
+    LearningStatus,
+    Score,
+    StudentStatus,
+    WorkerStatus,
+)
 
 
 def publication(
@@ -39,6 +47,16 @@ def worker_status(*, missing: tuple[str, ...] = (), checkpoint_at: float | None 
     student = StudentStatus(
         name="sage", architecture="sage", parameters=1234, score=score, served=True, served_since_version=1
     )
+    decision = DecisionStatus(
+        number=2,
+        position="4-0",
+        applied_events=2,
+        kind="drift",
+        student=None,
+        version=None,
+        reason="errors of what was served rose",
+        numbers={"before": 0.1, "after": 0.3},
+    )
     return WorkerStatus(
         position="5-0",
         applied_events=3,
@@ -54,6 +72,7 @@ def worker_status(*, missing: tuple[str, ...] = (), checkpoint_at: float | None 
         served_score=score,
         candidate=None,
         students=(student,),
+        decisions=(decision,),
         checkpoint=None
         if checkpoint_at is None
         else CheckpointStatus(position="4-0", written_at=checkpoint_at, path="/data/4-0"),

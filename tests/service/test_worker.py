@@ -12,6 +12,7 @@ import redis
 from olad_core.checkpoint import list_checkpoints, read_checkpoint
 from olad_core.events import Event
 from service.keys import Keys
+from service.status import DecisionStatus, WorkerStatus
 from tests.chaos.workers import ForkedWorker, Nursery
 from tests.redis_server import RedisServer
 from tests.service.entries import append, random_entries
@@ -50,6 +51,25 @@ def test_redis_restarted_in_the_middle_loses_nothing_and_needs_no_hand(
         assert int(applied) == sum(map(len, entries))
     finally:
         worker.close()
+
+
+def test_decisions_are_reported_counted_and_logged(
+    worker: ForkedWorker, redis_client: redis.Redis, keys: Keys, entries: list[list[Event]]
+) -> None:
+    worker.start()
+    append(redis_client, keys, entries)
+    worker.wait_until_visible(redis_client, LAST)
+    started: list[DecisionStatus] = []
+    while not started:
+        report: Any = redis_client.get(keys.status)
+        decisions = WorkerStatus.model_validate_json(report).decisions if report else ()
+        started = [decision for decision in decisions if decision.kind == "first-version"]
+    (first,) = started
+    assert first.version == 1
+    metrics: Any = redis_client.get(keys.metrics)
+    assert b'olad_worker_decisions_total{kind="first-version"} 1.0' in metrics
+    worker.terminate()
+    assert first.reason in worker.log.read_text()
 
 
 def test_a_log_that_ends_before_the_checkpoint_is_reported(

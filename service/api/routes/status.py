@@ -11,7 +11,7 @@ from service.api.body import JSON
 from service.api.context import Ctx
 from service.api.errors import REDIS_DOWN, problem_docs
 from service.api.models import LogStatus, ServiceStatus
-from service.api.routes.students import STUDENT_EXAMPLE
+from service.api.routes.students import DECISION_EXAMPLE, STUDENT_EXAMPLE
 from service.status import WorkerStatus
 
 router = APIRouter(tags=["status"])
@@ -50,6 +50,7 @@ _EXAMPLE = {
         "served_score": STUDENT_EXAMPLE["score"],
         "candidate": None,
         "students": [STUDENT_EXAMPLE],
+        "decisions": [DECISION_EXAMPLE],
         "checkpoint": {"position": _POSITION, "written_at": 1763900047.5, "path": "olad-data/checkpoints/1"},
     },
 }

@@ -1,4 +1,4 @@
-"""The members of the group and their scores."""
+"""The members of the group, their scores, and what is decided by them."""
 
 from __future__ import annotations
 
@@ -26,17 +26,34 @@ STUDENT_EXAMPLE = {
     "served_since_version": 3,
 }
 
+DECISION_EXAMPLE = {
+    "number": 31,
+    "position": "1763900000000-0",
+    "applied_events": 40_000,
+    "kind": "student-switched",
+    "student": "sage",
+    "version": 3,
+    "reason": "from gcn to sage: recent accuracy 86.0 % against 84.1 %, by more than 0.5 points",
+    "numbers": {"accuracy_gcn": 0.841, "accuracy_sage": 0.86, "margin": 0.005},
+}
+
 
 @router.get(
     "/students",
-    summary="Every student and its scores",
-    response_description="The group, in its fixed order.",
+    summary="Every student, its scores, and the last decisions",
+    response_description="The group, in its fixed order; the decisions, newest first.",
     responses={
-        200: {"content": {JSON: {"example": {"students": [STUDENT_EXAMPLE]}}}},
+        200: {"content": {JSON: {"example": {"students": [STUDENT_EXAMPLE], "decisions": [DECISION_EXAMPLE]}}}},
         **problem_docs(REDIS_DOWN),
     },
 )
 async def get_students(context: Ctx) -> Students:
-    """Architecture, size and prequential scores of each member, and which one is served since when."""
+    """Architecture, size and prequential scores of each member, and which one is served since when.
+
+    `decisions` tells what the worker decided by itself: which student each version came from and why, drift in the
+    errors of what was served, versions that were refused, students that began anew, new classes.
+    """
     status = await context.worker_status()
-    return Students(students=list(status.students) if status is not None else [])
+    if status is None:
+        return Students(students=[], decisions=[])
+    return Students(students=list(status.students), decisions=list(status.decisions))

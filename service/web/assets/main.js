@@ -6,7 +6,7 @@ import { byId, html } from "./dom.js";
 import { clock, count, percent } from "./format.js";
 import { History } from "./history.js";
 import { ask, listen as listenForKey } from "./key.js";
-import { SERVED_STYLE, showRefused, showState, showStudents, showTiles, showTraining, showUnreachable, studentStyle } from "./view.js";
+import { SERVED_STYLE, showDecisions, showRefused, showState, showStudents, showTiles, showTraining, showUnreachable, studentStyle } from "./view.js";
 
 const EVERY_MS = 2000;
 const TIMEOUT_MS = 8000;
@@ -31,10 +31,10 @@ async function get(path) {
 
 async function turn() {
   try {
-    const [status, { students }] = await Promise.all([get("status"), get("students")]);
+    const [status, { students, decisions }] = await Promise.all([get("status"), get("students")]);
     lastAnswer = Date.now();
     remember(status, students);
-    show(status, students);
+    show(status, students, decisions);
   } catch (error) {
     history.add({ time: Date.now(), served: {}, students: {}, losses: {} });
     document.body.classList.add("old");
@@ -57,12 +57,13 @@ function remember({ worker, log }, students) {
   });
 }
 
-function show(status, students) {
+function show(status, students, decisions) {
   document.body.classList.remove("old");
   document.title = `${percent(status.worker?.served_score.accuracy_recent)} · olad`;
   showState(status);
   showTiles(status);
   showStudents(students);
+  showDecisions(decisions);
   showTraining(status.worker, history);
   byId("lag-now").textContent = `${count(status.log.behind_events)} now`;
   byId("since").textContent = `Seen by this page since ${clock(history.samples[0].time)}.`;

@@ -11,6 +11,8 @@ const LOSS_NAMES = {
   discriminator: "discriminators",
 };
 
+const DECISIONS_SHOWN = 8;
+
 /** Line style of the student at `index` in the group. */
 export const studentStyle = (index) => ({ color: `var(--series-${(index % 8) + 1})`, dash: DASHES[(index + 1) % DASHES.length] });
 export const SERVED_STYLE = { color: "var(--ink)", dash: "", width: 3 };
@@ -85,6 +87,28 @@ export function showStudents(students) {
   });
   const head = html("tr", {}, heads.map((name) => html("th", { scope: "col" }, name)));
   box.replaceChildren(html("table", { class: "data" }, html("thead", {}, head), html("tbody", {}, rows)));
+}
+
+/** The newest decisions that are more than a further version of the same student. */
+export function showDecisions(decisions) {
+  const shown = decisions.filter(({ kind }) => kind !== "student-kept").slice(0, DECISIONS_SHOWN);
+  if (!shown.length) {
+    byId("decisions").replaceChildren(html("p", { class: "quiet" }, "None yet: the first one starts the first version, some training steps after the first labels."));
+    return;
+  }
+  const heads = ["Decision", "Version", "Why", "At event"];
+  const rows = shown.map(({ kind, version, reason, position, applied_events: applied }) =>
+    html(
+      "tr",
+      {},
+      html("th", { scope: "row" }, kind.replace("-", " ")),
+      html("td", {}, version === null ? "–" : count(version)),
+      html("td", { class: "reason" }, reason),
+      html("td", { title: `position ${position}` }, count(applied)),
+    ),
+  );
+  const head = html("tr", {}, heads.map((name) => html("th", { scope: "col" }, name)));
+  byId("decisions").replaceChildren(html("table", { class: "data" }, html("thead", {}, head), html("tbody", {}, rows)));
 }
 
 export function showTraining(worker, history) {

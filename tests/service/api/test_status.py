@@ -24,7 +24,7 @@ def test_status_before_anything(api: httpx.Client, graph: str) -> None:
         "checkpoint_age_s": None,
         "worker": None,
     }
-    assert api.get("/students").json() == {"students": []}
+    assert api.get("/students").json() == {"students": [], "decisions": []}
 
 
 def test_status(api: httpx.Client, writer: PredictionWriter) -> None:
@@ -39,7 +39,9 @@ def test_status(api: httpx.Client, writer: PredictionWriter) -> None:
     assert status["log"] == {"position": last, "entries": 2, "appended_events": 5, "behind_events": 2}
     assert status["checkpoint_age_s"] >= 30
     assert status["worker"] == report.model_dump(mode="json")
-    assert api.get("/students").json() == {"students": [report.model_dump(mode="json")["students"][0]]}
+    told = report.model_dump(mode="json")
+    assert api.get("/students").json() == {"students": told["students"], "decisions": told["decisions"]}
+    assert told["decisions"][0]["kind"] == "drift"
 
 
 class TestHealth:
