@@ -22,6 +22,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "get_predict": ("--seconds=2", "--rounds=2", "--scale=0.2"),
     "publication": (),
     "memory": ("--seconds=15", "--scale=0.1"),
+    "checkpoint_pause": ("--scale=0.2",),
     "start": ("--rounds=1", "--scale=0.2"),
 }
 """Each with its options for a quick look; without them it measures what the targets speak of."""

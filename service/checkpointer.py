@@ -15,6 +15,7 @@ import structlog
 from torch import Tensor
 
 from olad_core.checkpoint import oldest_position, write_checkpoint
+from olad_core.room import Room
 from service.status import CheckpointStatus
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,8 @@ class Checkpointer:
         self._root = root
         self._keep = keep
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
+        self._room = Room()
+        self._making_room: Future[None] | None = None
         self._writing: Future[Saved] | None = None
         self.failures = 0
         """Checkpoints that could not be written."""
@@ -59,17 +62,32 @@ class Checkpointer:
 
     @property
     def busy(self) -> bool:
-        """Whether a checkpoint is being written, or its end has not been asked for."""
-        return self._writing is not None
+        """Whether nothing can be begun: room is being made, or the end of the last one has not been asked for."""
+        making = self._making_room is not None and not self._making_room.done()
+        return making or self._writing is not None
 
     def disk_free(self) -> int:
         """Bytes that are free where the checkpoints are."""
         place = next(path for path in (self._root, *self._root.parents) if path.exists())
         return shutil.disk_usage(place).free
 
-    def begin(self, tensors: Mapping[str, Tensor], values: Mapping[str, object]) -> None:
-        """Start to write a state that nobody changes any more."""
-        self._writing = self._thread.submit(self._write, tensors, values)
+    def begin(self, tensors: Mapping[str, Tensor], values: Mapping[str, object], *, now: bool = False) -> bool:
+        """Copy a state and start to write the copy; the tensors may change afterwards.
+
+        Copying into memory that is there already holds the caller up least. So where there is too little of it, memory
+        is taken in the background instead, unless it must be ``now``.
+
+        Returns:
+            Whether the state was copied; False asks for a later call, with the state of then.
+        """
+        if self._making_room is not None:
+            self._making_room.result()
+            self._making_room = None
+        if not now and not self._room.holds(tensors):
+            self._making_room = self._thread.submit(self._room.make, dict(tensors))
+            return False
+        self._writing = self._thread.submit(self._write, self._room.copy(tensors), values)
+        return True
 
     def finished(self) -> Saved | None:
         """The checkpoint that has been written since the last call; None where there is none."""

@@ -369,11 +369,12 @@ class Worker:
         self._writer.write_status(status, self._metrics.text(status))
 
     def _save(self) -> None:
-        """Hand a copy of the state over to be written; what is not published yet would be missing from it."""
-        self._saved_at = time.monotonic()
+        """Hand the state over to be copied and written; what is not published yet would be missing from it."""
         if self._unpublished is None:
             with self._metrics.stage("checkpoint"):
-                self._checkpointer.begin(*self._engine.state())
+                begun = self._checkpointer.begin(*self._engine.state(), now=self.stopping)
+            if begun:
+                self._saved_at = time.monotonic()
 
     def _note_saved(self, saved: Saved | None) -> None:
         """Trim the log behind the oldest kept checkpoint once a new one is written."""

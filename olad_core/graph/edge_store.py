@@ -16,6 +16,7 @@ from olad_core.graph.kernels import Edges, Graph, Int64s, Log, Operations, Queue
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 _PER_EDGE = ("key", "time", "place_source", "place_target")
+_PER_ROW, _PER_PLACE = ("offset", "length", "capacity"), ("neighbour", "weight")
 FULLEST = 0.6
 """Load of the hash table at most."""
 FEWEST = 1024
@@ -98,17 +99,16 @@ class EdgeStore:
         return arcs
 
     def state(self, rows: int) -> dict[str, npt.NDArray[np.generic]]:
-        """Copies of everything that decides about the future, for the first ``rows`` rows."""
+        """Everything that decides about the future, for the first ``rows`` rows; arrays in use, not copies of them."""
         count = self.count
-        state: dict[str, npt.NDArray[np.generic]] = {"in_weight": self.in_weight[:rows].copy()}
+        state: dict[str, npt.NDArray[np.generic]] = {"in_weight": self.in_weight[:rows]}
         for name in _PER_EDGE:
-            state[f"edge_{name}"] = getattr(self._edges, name)[:count].copy()
+            state[f"edge_{name}"] = getattr(self._edges, name)[:count]
         for side, slabs in (("incoming", self.incoming), ("outgoing", self.outgoing)):
             if side == "incoming" or self.directed:
-                at = slab_places(slabs, np.arange(rows))
-                state[f"{side}_length"] = slabs.length[:rows].copy()
-                state[f"{side}_neighbour"] = slabs.neighbour[at]
-                state[f"{side}_weight"] = slabs.weight[at]
+                state |= {f"{side}_{name}": getattr(slabs, name)[:rows] for name in _PER_ROW}
+                state |= {f"{side}_{name}": getattr(slabs, name)[: slabs.used[0]] for name in _PER_PLACE}
+                state |= {f"{side}_used": slabs.used, f"{side}_places": np.array(slabs.neighbour.size)}
         return state
 
     @classmethod
@@ -179,14 +179,6 @@ def lengthened(array: npt.NDArray[_Scalar], size: int) -> npt.NDArray[_Scalar]:
     return longer
 
 
-def slab_places(slabs: Slabs, rows: Int64s) -> Int64s:
-    """Places of the pool where the rows' neighbours stand, row after row."""
-    lengths = slabs.length[rows].astype(np.int64)
-    ends = np.cumsum(lengths)
-    total = int(ends[-1]) if rows.size else 0
-    return np.repeat(slabs.offset[rows] - ends + lengths, lengths) + np.arange(total)
-
-
 _NO_QUEUE = Queue(np.empty(0), np.empty(0, np.int64), np.zeros(1, np.int64))
 
 
@@ -210,8 +202,9 @@ def _empty_slabs(rows: int, places: int) -> Slabs:
         offset=np.zeros(rows, np.int64),
         length=np.zeros(rows, np.int32),
         capacity=np.zeros(rows, np.int32),
-        neighbour=np.empty(places, np.int32),
-        weight=np.empty(places, np.float32),
+        # Zeros: places that nobody has written yet are part of the state.
+        neighbour=np.zeros(places, np.int32),
+        weight=np.zeros(places, np.float32),
         used=np.zeros(2, np.int64),
     )
 
@@ -251,15 +244,9 @@ def _with_places(slabs: Slabs, source: int, target: int) -> Slabs:
 
 
 def _slabs_from_state(state: Mapping[str, npt.NDArray[np.generic]], side: str, rows: int) -> Slabs:
-    """Slabs as the state has them, in a pool of their own."""
-    length = state[f"{side}_length"].astype(np.int32)
-    ends = np.cumsum(length, dtype=np.int64)
-    packed = _empty_slabs(length.size, 0)._replace(
-        offset=ends - length,
-        length=length,
-        neighbour=state[f"{side}_neighbour"].astype(np.int32),
-        weight=state[f"{side}_weight"].astype(np.float32),
-    )
-    slabs = _empty_slabs(rows, 2 * packed.neighbour.size + kernels.FIRST_CAPACITY * length.size + FEWEST)
-    kernels.move_slabs(packed, slabs, length.size)
+    """Slabs as the state has them, every place the same."""
+    slabs = _empty_slabs(rows, int(state[f"{side}_places"]))
+    for name in (*_PER_ROW, *_PER_PLACE, "used"):
+        values = state[f"{side}_{name}"]
+        getattr(slabs, name)[: values.size] = values
     return slabs

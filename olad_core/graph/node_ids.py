@@ -63,7 +63,7 @@ class NodeIds:
         self._free.extend(rows)
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
-        """Copies of everything; a row that holds no node has an empty id."""
+        """Everything; a row that holds no node has an empty id."""
         ids, id_ends = pack(self._id_of)
         removed, removed_ends = pack(self.removed)
         return {

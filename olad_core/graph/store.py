@@ -243,14 +243,14 @@ class DynamicGraph:
         return found.index, np.repeat(rows, np.diff(found.indptr)), found.weight
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
-        """Copies of everything that the graph's future depends on, as arrays."""
+        """Everything that the graph's future depends on, as arrays. They may be those in use: copy them in time."""
         end = self._nodes.end
         classes, class_ends = pack(self._classes)
         return {
-            "features": self.features[:end].copy(),
-            "has_features": self.has_features[:end].copy(),
-            "label": self.label[:end].copy(),
-            "arrival": self.arrival[:end].copy(),
+            "features": self.features[:end],
+            "has_features": self.has_features[:end],
+            "label": self.label[:end],
+            "arrival": self.arrival[:end],
             "capacity": np.array(self.capacity, np.int64),
             "feature_width": np.array(self._width or 0, np.int64),
             "directed": np.array(self.directed),

@@ -531,9 +531,10 @@ class TestDeterminism:
             assert after == [comparable(publication) for publication in whole.published[2 * done :]]
             assert_same_state(run.engine, whole.engine)
 
-    def test_a_state_is_a_copy(self) -> None:
+    def test_a_restored_engine_shares_nothing_with_the_state_it_is_of(self) -> None:
         run = learned(Run(PAIR))
-        tensors, _ = run.engine.state()
+        restored = Engine.restore(PAIR, *run.engine.state(), CPU)
+        tensors, _ = restored.state()
         before = {name: tensor.numpy().tobytes() for name, tensor in tensors.items()}
         run.turn([UpsertNode("0", [5.0, 5.0, 5.0]), RemoveNode("1")], steps=3)
         assert [name for name in before if tensors[name].numpy().tobytes() != before[name]] == []

@@ -1,0 +1,59 @@
+"""Memory for copies of a state, kept from one copy to the next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+SPARE = 1.25
+"""Room is made for so many times what is to be copied, so that a growing state seldom outgrows it."""
+
+
+class Room:
+    """Holds one copy of a mapping of tensors, in CPU memory.
+
+    Memory that the system has to hand out first makes a copy several times slower. So it is taken, and touched, apart
+    from the copying: :meth:`make` may run in another thread, while the state goes on changing.
+
+    >>> room, state = Room(), {"a": torch.arange(3)}
+    >>> room.holds(state)
+    False
+    >>> room.make(state)
+    >>> room.holds(state)
+    True
+    >>> copy = room.copy(state)
+    >>> state["a"][0] = 7
+    >>> copy["a"].tolist()
+    [0, 1, 2]
+    """
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, Tensor] = {}
+
+    def holds(self, tensors: Mapping[str, Tensor]) -> bool:
+        """Whether these can be copied without taking memory."""
+        return all(self._fits(name, tensor) for name, tensor in tensors.items())
+
+    def make(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take memory for a copy of these and some more; what was copied before is gone. Nothing of them is read."""
+        for name, tensor in tensors.items():
+            if not self._fits(name, tensor):
+                self._buffers.pop(name, None)
+                size = math.ceil(SPARE * tensor.numel())
+                # Writing to it is what takes it: untouched pages are none.
+                self._buffers[name] = torch.empty(size, dtype=tensor.dtype).fill_(0)
+
+    def copy(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A copy, in place of the one before; memory that is missing is taken."""
+        self.make(tensors)
+        copies = {name: self._buffers[name][: tensor.numel()].view(tensor.shape) for name, tensor in tensors.items()}
+        for name, tensor in tensors.items():
+            copies[name].copy_(tensor)
+        return copies
+
+    def _fits(self, name: str, tensor: Tensor) -> bool:
+        buffer = self._buffers.get(name)
+        return buffer is not None and buffer.dtype == tensor.dtype and buffer.numel() >= tensor.numel()
