@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Dropout:
-    """Drops entries of hidden rows, and whole feature columns.
+    """Drops entries of hidden rows, known labels, and whole feature columns.
 
     A step that drops a column drops it for all nodes: one random number a feature instead of one an entry.
     On bag-of-words features dropping single entries costs more than the layer behind it.
@@ -15,13 +15,15 @@ class Dropout:
     Args:
         entries: share of the entries of hidden rows that is dropped.
         columns: share of the features that is dropped.
+        labels: share of the known labels that is hidden.
         seed: of the random numbers.
         device: where the tensors are.
     """
 
-    def __init__(self, entries: float, columns: float, seed: int, device: torch.device) -> None:
+    def __init__(self, entries: float, columns: float, labels: float, seed: int, device: torch.device) -> None:
         self._entries = entries
         self._columns = columns
+        self._labels = labels
         self._device = device
         self._generator = torch.Generator(device).manual_seed(seed)
 
@@ -32,6 +34,11 @@ class Dropout:
     def columns(self, width: int) -> Tensor | None:
         """A factor ``[width]`` of the features: some columns zero, the others scaled up; None where none is dropped."""
         return self._mask((width,), self._columns) if self._columns else None
+
+    def labels(self, label: Tensor) -> Tensor:
+        """Labels ``[n]``, some hidden."""
+        hidden = torch.rand(label.shape, generator=self._generator, device=self._device) < self._labels
+        return label.masked_fill(hidden, -1)
 
     def state(self) -> Tensor:
         """The random state, for a checkpoint."""

@@ -25,38 +25,28 @@ def supervised_losses(logits: Tensor, labels: Tensor) -> Tensor:
     return each.view(group, nodes).mean(dim=1)
 
 
-def global_targets(view: Tensor, teaching: Tensor, temperature: float) -> Tensor:
-    """What each student is taught: ``p_i = sum_j w_ij s_T(z_j)``, without gradient.
+def global_losses(
+    logits: Tensor, teachers: Tensor, teaching: Tensor, temperature: float, min_confidence: float = 0.0
+) -> Tensor:
+    """Global knowledge: ``T^2 * mean over nodes of KL(p_i || s_T(z_i))`` with ``p_i = sum_j w_ij s_T(t_j)``.
+
+    No gradient passes through the target ``p_i``. Nodes at which its greatest probability does not exceed
+    ``min_confidence`` count as zero; so do all nodes of a student whom nobody teaches (a row of zeros).
 
     Args:
-        view: ``[G, n, C]``, logits of the students as teachers.
-        teaching: ``[G, G]``, how much student ``j`` teaches student ``i``; rows sum to one or are zero.
-        temperature: ``T``.
-
-    Returns:
-        ``[G, n, C]``; zeros for a student whom nobody teaches.
-    """
-    return torch.einsum("ij,jnc->inc", teaching, (view.detach() / temperature).softmax(dim=2))
-
-
-def global_losses(logits: Tensor, targets: Tensor, temperature: float, min_confidence: float = 0.0) -> Tensor:
-    """Global knowledge: ``T^2 * mean over nodes of KL(p_i || s_T(z_i))``.
-
-    Nodes at which the target's greatest probability does not exceed ``min_confidence`` count as zero; so do all
-    nodes of a student whom nobody teaches (targets of zeros).
-
-    Args:
-        logits: ``[G, n, C]``.
-        targets: ``[G, n, C]``, the ``p_i``; see :func:`global_targets`.
+        logits: ``[G, n, C]``, ``z``.
+        teachers: ``[J, n, C]``, logits ``t`` of those who teach.
+        teaching: ``[G, J]``, how much teacher ``j`` teaches student ``i``; rows sum to one or are zero.
         temperature: ``T``.
         min_confidence: in ``[0, 1)``.
 
     Returns:
         ``[G]``.
     """
+    target = torch.einsum("ij,jnc->inc", teaching, (teachers.detach() / temperature).softmax(dim=2))
     spoken = (logits / temperature).log_softmax(dim=2)
-    divergence = (torch.xlogy(targets, targets) - targets * spoken).sum(dim=2)
-    confident = targets.amax(dim=2) > min_confidence
+    divergence = (torch.xlogy(target, target) - target * spoken).sum(dim=2)
+    confident = target.amax(dim=2) > min_confidence
     return temperature**2 * (divergence * confident).mean(dim=1)
 
 

@@ -55,7 +55,6 @@ def sample(
     feature_width: int,
     random: np.random.Generator,
     device: torch.device,
-    hidden: float = 0.0,
 ) -> Sample:
     """Sample up to ``fanouts[k]`` in-neighbours of every row that layer ``k + 1`` needs.
 
@@ -66,7 +65,6 @@ def sample(
         feature_width: width of the features the students know of.
         random: source of the sampling seed.
         device: where the tensors go.
-        hidden: share of the other rows' labels that is hidden too.
     """
     rows = seeds
     blocks = []
@@ -77,9 +75,9 @@ def sample(
         scaled = _float32(np.repeat(left_out, counts) * near.weight)
         block, rows = to_block(graph, rows, Neighbours(near.indptr, near.index, scaled), device)
         blocks.append(block)
-    seen = random.random(len(rows)) >= hidden
-    seen[: len(seeds)] = False
-    return Sample(rows, inputs(graph, rows, feature_width, device, seen), tuple(reversed(blocks)))
+    told = inputs(graph, rows, feature_width, device)
+    told.label[: len(seeds)] = -1
+    return Sample(rows, told, tuple(reversed(blocks)))
 
 
 def to_block(graph: DynamicGraph, targets: Rows, near: Neighbours, device: torch.device) -> tuple[Block, Rows]:
@@ -105,14 +103,10 @@ def _float32(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     return np.minimum(values, np.finfo(np.float32).max).astype(np.float32)
 
 
-def inputs(
-    graph: DynamicGraph, rows: Rows, feature_width: int, device: torch.device, seen: npt.NDArray[np.bool_] | None = None
-) -> Inputs:
-    """Features and labels of graph rows; only the labels that are ``seen``, where that is given."""
-    label = graph.label[rows].astype(np.int64)
-    if seen is not None:
-        label[~seen] = -1
-    return Inputs(features(graph, rows, feature_width, device), torch.from_numpy(label).to(device))
+def inputs(graph: DynamicGraph, rows: Rows, feature_width: int, device: torch.device) -> Inputs:
+    """Features and labels of graph rows."""
+    label = torch.from_numpy(graph.label[rows].astype(np.int64)).to(device)
+    return Inputs(features(graph, rows, feature_width, device), label)
 
 
 def features(graph: DynamicGraph, rows: Rows, width: int, device: torch.device) -> Features:

@@ -15,7 +15,6 @@ from olad_core.distill.dropout import Dropout
 from olad_core.distill.losses import (
     discriminator_losses,
     global_losses,
-    global_targets,
     local_losses,
     supervised_losses,
 )
@@ -179,8 +178,9 @@ class Trainer:
         terms = {"supervised": supervised_losses(logits[:, : len(labelled)], labels)}
         if with_global:
             weights = torch.from_numpy(teaching).to(self.device)
+            teachers = self.teachers(drawn, encoded, logits.shape[2])
             terms["global"] = config.global_weight * global_losses(
-                logits, self.teachers(drawn, logits), weights, config.temperature, config.min_confidence
+                logits, teachers, weights, config.temperature, config.min_confidence
             )
         if with_local:
             embeddings = torch.stack([result[1] for result in results])
@@ -198,19 +198,20 @@ class Trainer:
             self._blame(~sound.cpu().numpy())
         return {name: term.detach().cpu().numpy() for name, term in terms.items()}
 
-    def teachers(self, drawn: Sample, logits: Tensor) -> Tensor:
-        """Logits ``[J, n, C]`` of those who may teach: the students themselves, as they are.
+    def teachers(self, drawn: Sample, encoded: Sequence[Tensor], classes: int) -> Tensor:
+        """Logits ``[J, n, C]`` of those who may teach: the students, as they are when no hidden row is dropped.
 
         Args:
             drawn: the step's nodes with their neighbourhoods.
-            logits: ``[G, n, C]``, what the students say of them in this step.
+            encoded: layer 0 of the sample by each student.
+            classes: C.
         """
-        del drawn  # Teachers from elsewhere are asked about it.
-        return logits.detach()
-
-    def targets(self, view: Tensor, teaching: npt.NDArray[np.float32]) -> Tensor:
-        """What each student is to say, ``[G, n, C]``, of n nodes on which the group's view is ``[G, n, C]`` logits."""
-        return global_targets(view, torch.from_numpy(teaching).to(self.device), self.config.temperature)
+        with torch.no_grad():
+            logits = [
+                student.propagate(rows, drawn.blocks)[0][:, :classes]
+                for student, rows in zip(self.students, encoded, strict=True)
+            ]
+        return torch.stack(logits)
 
     def advance(self, graph: DynamicGraph, rows: Rows) -> None:
         """One step of time for the students that have a memory.
@@ -307,15 +308,6 @@ class Trainer:
             kept = self.dropout.columns(inputs.x.shape[1])
             encoded.append(student.encode(inputs, student.scale if kept is None else student.scale * kept))
         return encoded
-
-    def _view(self, encoded: Sequence[Tensor], blocks: Sequence[Block], classes: int) -> Tensor:
-        """The group's logits ``[G, n, C]`` as a teacher: no hidden row is dropped, and no gradient passes."""
-        with torch.no_grad():
-            logits = [
-                student.propagate(rows, blocks)[0][:, :classes]
-                for student, rows in zip(self.students, encoded, strict=True)
-            ]
-        return torch.stack(logits)
 
     def _inputs(self, drawn: Sample, names: Iterable[str]) -> list[Inputs]:
         """The inputs of a sample as each of these students gets them."""

@@ -74,18 +74,23 @@ class Student(nn.Module, ABC):
         logits: Tensor = self.head(embedding)
         return logits
 
-    def forward(
-        self, inputs: Inputs, blocks: Sequence[Block], kept: Tensor | None = None, drop: Drop | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, inputs: Inputs, blocks: Sequence[Block]) -> tuple[Tensor, Tensor]:
         """Logits and embeddings of the last block's targets.
 
         Args:
             inputs: of the first block's sources.
             blocks: one for each layer.
-            kept: in training, a factor ``[F]`` of the features.
+        """
+        return self.propagate(self.encode(inputs, self.scale), blocks)
+
+    def propagate(self, rows: Tensor, blocks: Sequence[Block], drop: Drop | None = None) -> tuple[Tensor, Tensor]:
+        """Logits and embeddings of the last block's targets, from layer 0 of the first block's sources.
+
+        Args:
+            rows: ``[S, layer_widths[0]]``.
+            blocks: one for each layer.
             drop: in training, applied to each layer's input.
         """
-        rows = self.encode(inputs, self.scale if kept is None else self.scale * kept)
         for number, block in enumerate(blocks, start=1):
             rows = self.layer(number, rows if drop is None else drop(rows), block)
         return self.classify(rows), rows

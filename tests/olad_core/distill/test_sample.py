@@ -85,17 +85,6 @@ def test_labels_are_told_but_for_those_of_the_seeds(graph: DynamicGraph) -> None
     assert found.inputs.label[seeds:].tolist() == graph.label[found.rows[seeds:]].tolist()
 
 
-def test_a_share_of_the_labels_is_hidden(graph: DynamicGraph) -> None:
-    kept: list[bool] = []
-    for seed in range(40):
-        random = np.random.default_rng(seed)
-        found = sample(graph, seeds_of(graph)[:2], (1000, 1000), FEATURES, random, CPU, 0.25)
-        known = graph.label[found.rows[2:]] >= 0
-        kept.extend((found.inputs.label[2:].numpy() >= 0)[known])
-    assert len(kept) > 200
-    assert 0.65 < np.mean(kept) < 0.85
-
-
 def test_sums_over_a_sample_are_unbiased(graph: DynamicGraph) -> None:
     seeds = seeds_of(graph)
     random = np.random.default_rng(4)
