@@ -26,6 +26,7 @@ class ReplayState:
         position: of the last batch; None before the first.
         whole, recent, later: accuracy of what was served over all arrivals, the last 500 scored ones, and the
             arrivals from ``score_from`` on.
+        macro_f1, macro_f1_later: mean over classes of the F1 of each, over what ``whole`` and ``later`` count.
         resumed: batches that an earlier run had sent.
         complete: whether the source has ended.
     """
@@ -37,6 +38,8 @@ class ReplayState:
     whole: Accuracy
     recent: Accuracy
     later: Accuracy
+    macro_f1: float | None
+    macro_f1_later: float | None
     score_from: int
     resumed: int
     complete: bool
@@ -54,11 +57,13 @@ class ReplayState:
             "unserved": self.whole.unserved,
             "scored": self.whole.scored,
             "accuracy": self.whole.value,
+            "macro_f1": self.macro_f1,
             "accuracy_recent": self.recent.value,
             "score_from": self.score_from,
             "scored_from": self.later.scored,
             "unserved_from": self.later.unserved,
             "accuracy_from": self.later.value,
+            "macro_f1_from": self.macro_f1_later,
             "events": self.events,
             "seconds": round(self.seconds, 3),
             "events_per_s": round(self.events_per_s, 1),
@@ -111,6 +116,8 @@ def replay(
             whole=score.whole,
             recent=score.recent,
             later=score.later,
+            macro_f1=score.macro_f1,
+            macro_f1_later=score.macro_f1_later,
             score_from=score.score_from,
             resumed=resumed,
             complete=complete,

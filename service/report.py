@@ -107,7 +107,9 @@ def _score(engine: Engine, predictor: int) -> Score:
     return Score(
         scored=int(scores.scored[predictor]),
         accuracy=known(scores.accuracy()[predictor]),
+        macro_f1=known(scores.macro_f1()[predictor]),
         log_loss=known(scores.log_loss()[predictor]),
         accuracy_recent=known(scores.recent_accuracy()[predictor]),
+        macro_f1_recent=known(scores.recent_macro_f1()[predictor]),
         log_loss_recent=known(scores.recent_log_loss()[predictor]),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,6 +44,8 @@ class ServedScore:
         self.arrivals = 0
         self.whole = Accuracy()
         self.later = Accuracy()
+        self._pairs: Counter[tuple[str, str]] = Counter()
+        self._later_pairs: Counter[tuple[str, str]] = Counter()
         self._recent: deque[bool] = deque(maxlen=RECENT)
         self._unscored: dict[str, tuple[bool, str]] = {}
 
@@ -51,6 +53,16 @@ class ServedScore:
     def recent(self) -> Accuracy:
         """Accuracy over the last :data:`RECENT` scored nodes."""
         return Accuracy(sum(self._recent), len(self._recent))
+
+    @property
+    def macro_f1(self) -> float | None:
+        """Mean over classes of the F1 of each, over what :attr:`whole` counts; None before the first."""
+        return _macro_f1(self._pairs)
+
+    @property
+    def macro_f1_later(self) -> float | None:
+        """The same over what :attr:`later` counts."""
+        return _macro_f1(self._later_pairs)
 
     def record(self, batch: Batch, served: Sequence[str | None]) -> None:
         """Take in a batch and the label served for each of its nodes (None: no prediction was there)."""
@@ -67,9 +79,22 @@ class ServedScore:
                 is_late, label = self._unscored.pop(node)
                 right = label == truth
                 self._recent.append(right)
+                self._pairs[label, truth] += 1
                 self.whole = _plus(self.whole, right=int(right), scored=1)
                 if is_late:
+                    self._later_pairs[label, truth] += 1
                     self.later = _plus(self.later, right=int(right), scored=1)
+
+
+def _macro_f1(pairs: Counter[tuple[str, str]]) -> float | None:
+    """Out of how often each label was served for each truth."""
+    hits, support = Counter[str](), Counter[str]()
+    for (label, truth), number in pairs.items():
+        support[label] += number
+        support[truth] += number
+        if label == truth:
+            hits[label] += number
+    return sum(2 * hits[name] / support[name] for name in support) / len(support) if support else None
 
 
 def _plus(score: Accuracy, right: int = 0, scored: int = 0, unserved: int = 0) -> Accuracy:

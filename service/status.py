@@ -12,10 +12,14 @@ class Score(BaseModel):
     accuracy: float | None = Field(
         description="Share of right predictions over all scored nodes; null before the first."
     )
+    macro_f1: float | None = Field(
+        description="Mean over classes of the F1 of each, over all scored nodes: rare classes count as much as others."
+    )
     log_loss: float | None = Field(description="Mean negative log-probability of the true class over all scored nodes.")
     accuracy_recent: float | None = Field(
         description="Accuracy with forgetting: the last hundreds of nodes count most."
     )
+    macro_f1_recent: float | None = Field(description="Macro-F1 with forgetting.")
     log_loss_recent: float | None = Field(description="Log-loss with forgetting.")
 
 

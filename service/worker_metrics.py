@@ -68,6 +68,9 @@ class WorkerMetrics:
         self._accuracy = Gauge(
             "olad_worker_accuracy", "Recent prequential accuracy.", ["student"], registry=self.registry
         )
+        self._macro_f1 = Gauge(
+            "olad_worker_macro_f1", "Recent prequential macro-F1.", ["student"], registry=self.registry
+        )
         self._losses = Gauge("olad_worker_loss", "Mean loss of the last steps.", ["term"], registry=self.registry)
         self._checkpoint = Gauge(
             "olad_worker_checkpoint_timestamp_seconds",
@@ -99,6 +102,8 @@ class WorkerMetrics:
         for name, score in [("served", status.served_score), *((s.name, s.score) for s in status.students)]:
             if score.accuracy_recent is not None:
                 self._accuracy.labels(name).set(score.accuracy_recent)
+            if score.macro_f1_recent is not None:
+                self._macro_f1.labels(name).set(score.macro_f1_recent)
         for term, loss in status.learning.losses.items():
             self._losses.labels(term).set(loss)
         if status.checkpoint:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.evaluation.class_counts import count_classes, macro_f1, with_classes
+
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
@@ -80,7 +82,7 @@ class Arrivals:
 
 
 class Scores:
-    """Accuracy and log-loss of P predictors, over all scored nodes and with forgetting.
+    """Accuracy, macro-F1 and log-loss of P predictors, over all scored nodes and with forgetting.
 
     Args:
         predictors: number of predictors P.
@@ -92,6 +94,8 @@ class Scores:
         self.scored = np.zeros(predictors, dtype=np.int64)
         self._sums = np.zeros((2, predictors))
         self._faded = np.zeros((3, predictors))
+        self._classes = np.zeros((3, predictors, 0))
+        self._faded_classes = np.zeros((3, predictors, 0))
 
     def add(self, probabilities: npt.NDArray[np.float32], labels: Rows) -> npt.NDArray[np.bool_]:
         """Score predictions ``[n, P, C]`` of nodes in the order of their labels; what was right, ``[n, P]``."""
@@ -102,7 +106,8 @@ class Scores:
         clean = np.where(spoken[:, :, None], probabilities, 0)
         known = labels < classes
         of_truth = clean[np.arange(nodes), :, np.where(known, labels, 0)] * known[:, None]
-        right: npt.NDArray[np.bool_] = (clean.argmax(axis=2) == labels[:, None]) & known[:, None] & spoken
+        said = clean.argmax(axis=2) if classes else np.full(spoken.shape, -1)
+        right: npt.NDArray[np.bool_] = (said == labels[:, None]) & spoken
         loss = np.where(spoken, -np.log(np.maximum(of_truth, LEAST_PROBABILITY)), 0.0)
         self.scored += spoken.sum(axis=0)
         self._sums += np.stack([right.sum(axis=0), loss.sum(axis=0)])
@@ -110,13 +115,21 @@ class Scores:
         later = spoken[::-1].cumsum(axis=0)[::-1] - spoken
         weight = np.where(spoken, self._keep**later, 0.0)
         terms = np.stack([weight, weight * right, weight * loss]).sum(axis=1)
-        self._faded = self._faded * self._keep ** spoken.sum(axis=0) + terms
+        faded = self._keep ** spoken.sum(axis=0)
+        self._faded = self._faded * faded + terms
+        classes = max(classes, int(labels.max(initial=-1)) + 1, self._classes.shape[2])
+        self._classes = with_classes(self._classes, classes)
+        self._classes += count_classes(said, labels, spoken.astype(np.float64), classes)
+        self._faded_classes = with_classes(self._faded_classes, classes) * faded[:, None]
+        self._faded_classes += count_classes(said, labels, weight, classes)
         return right
 
     def forget(self, count: int) -> None:
         """Let recent scores weigh as much as ``count`` nodes at most, so that those to come count for more."""
         weight = (1 - self._keep**count) / (1 - self._keep)
-        self._faded *= weight / np.maximum(self._faded[0], weight)
+        share = weight / np.maximum(self._faded[0], weight)
+        self._faded *= share
+        self._faded_classes *= share[:, None]
 
     def accuracy(self) -> Floats:
         """``[P]``, NaN before the first score."""
@@ -134,15 +147,31 @@ class Scores:
         """``[P]``, with forgetting; NaN before the first score."""
         return _ratio(self._faded[2], self._faded[0])
 
+    def macro_f1(self) -> Floats:
+        """``[P]``: mean over classes of the F1 of each, NaN before the first score."""
+        return macro_f1(self._classes)
+
+    def recent_macro_f1(self) -> Floats:
+        """``[P]``, with forgetting; NaN before the first score."""
+        return macro_f1(self._faded_classes)
+
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
         """Arrays for a checkpoint."""
-        return {"scored": self.scored.copy(), "sums": self._sums.copy(), "faded": self._faded.copy()}
+        return {
+            "scored": self.scored.copy(),
+            "sums": self._sums.copy(),
+            "faded": self._faded.copy(),
+            "classes": self._classes.copy(),
+            "faded_classes": self._faded_classes.copy(),
+        }
 
     def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """Take over the arrays of :meth:`state`."""
         self.scored = state["scored"].astype(np.int64)
         self._sums = state["sums"].astype(np.float64)
         self._faded = state["faded"].astype(np.float64)
+        self._classes = state["classes"].astype(np.float64)
+        self._faded_classes = state["faded_classes"].astype(np.float64)
 
 
 def _ratio(part: Floats, whole: Floats | Rows) -> Floats:

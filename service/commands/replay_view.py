@@ -73,11 +73,15 @@ def print_summary(console: Console, name: str, state: ReplayState) -> None:
     table = Table(title=f"{name}: prequential accuracy of what was served", title_justify="left")
     table.add_column("arrivals")
     table.add_column("accuracy", justify="right")
+    table.add_column("macro-F1", justify="right")
     table.add_column("scored", justify="right")
     table.add_column("not served", justify="right")
-    for label, accuracy in (("all", state.whole), (f"{state.score_from:,} onwards", state.later)):
-        table.add_row(label, *_cells(accuracy), f"{accuracy.unserved:,}")
-    table.add_row(f"last {RECENT} scored", *_cells(state.recent), "")
+    for label, accuracy, macro_f1 in (
+        ("all", state.whole, state.macro_f1),
+        (f"{state.score_from:,} onwards", state.later, state.macro_f1_later),
+    ):
+        table.add_row(label, *_cells(accuracy, percent(macro_f1)), f"{accuracy.unserved:,}")
+    table.add_row(f"last {RECENT} scored", *_cells(state.recent, ""), "")
     console.print(table)
     console.print(
         f"{state.arrivals:,} nodes arrived; {state.events:,} events in {state.seconds:.1f} s "
@@ -86,5 +90,5 @@ def print_summary(console: Console, name: str, state: ReplayState) -> None:
     )
 
 
-def _cells(accuracy: Accuracy) -> tuple[str, str]:
-    return percent(accuracy.value), f"{accuracy.scored:,}"
+def _cells(accuracy: Accuracy, macro_f1: str) -> tuple[str, str, str]:
+    return percent(accuracy.value), macro_f1, f"{accuracy.scored:,}"

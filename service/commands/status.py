@@ -63,6 +63,7 @@ def _service_table(report: ServiceStatus) -> Table:
         table.add_row("model", f"version {worker.served.version}, {worker.served.student}")
         score = worker.served_score
         table.add_row("served", f"{percent(score.accuracy)} right, lately {percent(score.accuracy_recent)}")
+        table.add_row("macro-F1", f"{percent(score.macro_f1)}, lately {percent(score.macro_f1_recent)}")
     if worker.candidate is not None:
         table.add_row(
             "next model", f"version {worker.candidate.version}, {percent(worker.candidate.progress)} embedded"
@@ -75,7 +76,7 @@ def _service_table(report: ServiceStatus) -> Table:
 def _student_table(students: list[StudentStatus]) -> Table:
     table = Table(title="students", title_justify="left")
     table.add_column("student")
-    for column in ("parameters", "scored", "accuracy", "recent", "log-loss", "recent"):
+    for column in ("parameters", "scored", "accuracy", "recent", "macro-F1", "recent", "log-loss", "recent"):
         table.add_column(column, justify="right")
     table.add_column("served")
     for student in students:
@@ -86,6 +87,8 @@ def _student_table(students: list[StudentStatus]) -> Table:
             f"{score.scored:,}",
             percent(score.accuracy),
             percent(score.accuracy_recent),
+            percent(score.macro_f1),
+            percent(score.macro_f1_recent),
             _loss(score.log_loss),
             _loss(score.log_loss_recent),
             f"since version {student.served_since_version}" if student.served else "",

@@ -43,7 +43,15 @@ def publication(
 
 def worker_status(*, missing: tuple[str, ...] = (), checkpoint_at: float | None = None) -> WorkerStatus:
     """A worker's report with plausible numbers."""
-    score = Score(scored=10, accuracy=0.5, log_loss=0.7, accuracy_recent=0.6, log_loss_recent=0.6)
+    score = Score(
+        scored=10,
+        accuracy=0.5,
+        macro_f1=0.4,
+        log_loss=0.7,
+        accuracy_recent=0.6,
+        macro_f1_recent=0.5,
+        log_loss_recent=0.6,
+    )
     student = StudentStatus(
         name="sage", architecture="sage", parameters=1234, score=score, served=True, served_since_version=1
     )

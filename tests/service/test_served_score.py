@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +23,17 @@ def test_counts_like_a_plain_recount(nodes: list[tuple[str | None, str | None]],
         unserved = sum(served is None for served, _ in later)
         assert found == Accuracy(sum(scored), len(scored), unserved)
     assert score.arrivals == len(nodes)
+
+
+def test_macro_f1_counts_every_class_alike() -> None:
+    score = ServedScore(score_from=6)
+    assert score.macro_f1 is None
+    truths, served = "aaaabbab", "aaaaaabc"
+    names = tuple(map(str, range(8)))
+    score.record(Batch((), names, tuple(zip(names, truths, strict=True))), list(served))
+    # a: 4 hits of 5 labels and 6 predictions; b: none of 3 and 1; c: none of 0 and 1.
+    assert score.macro_f1 == pytest.approx((8 / 11 + 0 + 0) / 3)
+    assert score.macro_f1_later == 0.0
 
 
 def test_a_class_known_only_later_scores_what_was_served_at_arrival() -> None:

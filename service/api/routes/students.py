@@ -18,8 +18,10 @@ STUDENT_EXAMPLE = {
     "score": {
         "scored": 1800,
         "accuracy": 0.84,
+        "macro_f1": 0.79,
         "log_loss": 0.45,
         "accuracy_recent": 0.86,
+        "macro_f1_recent": 0.8,
         "log_loss_recent": 0.41,
     },
     "served": True,

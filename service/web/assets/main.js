@@ -81,7 +81,7 @@ function showCharts() {
     format: (share) => `${+(100 * share).toFixed(1)} %`,
     exact: percent,
     empty: "No score yet: a node is scored when its label comes after its prediction.",
-    label: `Prequential accuracy over time; now ${latest}`,
+    label: `Prequential ${field.startsWith("macro") ? "macro-F1" : "accuracy"} over time; now ${latest}`,
     smallest: 0.01,
     floor: 0,
     ceiling: 1,

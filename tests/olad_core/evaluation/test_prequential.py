@@ -39,6 +39,17 @@ def plain(predictions: list[Prediction], labels: list[int], predictors: int) -> 
     return results
 
 
+def plain_macro_f1(pairs: list[tuple[int, int, float]]) -> float:
+    """Of labels, predictions and their weights."""
+    classes = {label for label, _, _ in pairs} | {said for _, said, _ in pairs}
+    f1 = []
+    for one in classes:
+        hits = sum(weight for label, said, weight in pairs if label == said == one)
+        support = sum(weight * ((label == one) + (said == one)) for label, said, weight in pairs)
+        f1.append(2 * hits / support)
+    return sum(f1) / len(f1) if f1 else NAN
+
+
 def found(scores: Scores) -> list[tuple[float, ...]]:
     columns = scores.accuracy(), scores.log_loss(), scores.recent_accuracy(), scores.recent_log_loss()
     return [(int(scores.scored[p]), *(float(column[p]) for column in columns)) for p in range(len(scores.scored))]
@@ -60,6 +71,36 @@ class TestScores:
         nodes = [node for batch in batches for node in batch]
         expected = plain([node for node, _ in nodes], [label for _, label in nodes], 2)
         np.testing.assert_allclose(np.array(found(scores)), np.array(expected), rtol=1e-6)
+
+    @given(st.lists(st.lists(_node, max_size=5), max_size=4))
+    @settings(max_examples=60, deadline=None)
+    def test_macro_f1_is_that_of_plain_python(self, batches: list[list[tuple[Prediction, int]]]) -> None:
+        scores = Scores(2, memory=20)
+        for batch in batches:
+            predictions = array([node for node, _ in batch]).reshape(len(batch), 2, 3)
+            scores.add(predictions, np.array([label for _, label in batch], np.int64))
+        for predictor in range(2):
+            told = [(node[predictor], label) for batch in batches for node, label in batch]
+            spoken = [(label, said.index(max(said))) for said, label in told if not math.isnan(said[0])]
+            newest_first = [(*pair, math.exp(-age / 20)) for age, pair in enumerate(spoken[::-1])]
+            whole = plain_macro_f1([(*pair, 1.0) for pair in spoken])
+            assert scores.macro_f1()[predictor] == pytest.approx(whole, nan_ok=True)
+            recent = plain_macro_f1(newest_first)
+            assert scores.recent_macro_f1()[predictor] == pytest.approx(recent, nan_ok=True)
+
+    def test_a_rare_class_never_found_halves_macro_f1_where_accuracy_hardly_sees_it(self) -> None:
+        scores = Scores(1, memory=100)
+        scores.add(array([[[0.9, 0.1]]] * 95), np.zeros(95, np.int64))
+        scores.add(array([[[0.9, 0.1]]] * 5), np.ones(5, np.int64))
+        assert scores.accuracy()[0] == pytest.approx(0.95)
+        assert scores.macro_f1()[0] == pytest.approx(0.5 * 2 * 95 / 195)
+
+    def test_a_class_not_met_for_long_no_longer_counts_as_recent(self) -> None:
+        scores = Scores(1, MEMORY)
+        scores.add(array([[[0.9, 0.1]]]), np.ones(1, np.int64))
+        scores.add(array([[[0.9, 0.1]]] * 40), np.zeros(40, np.int64))
+        assert scores.recent_macro_f1()[0] == pytest.approx(1.0, abs=1e-5)
+        assert scores.macro_f1()[0] < 0.6
 
     def test_before_the_first_node_nothing_is_known(self) -> None:
         scores = Scores(2, MEMORY)
@@ -116,6 +157,8 @@ class TestScores:
         for scores in (one, other):
             scores.add(array([[[0.9, 0.1], [NAN, NAN]]]), np.array([1]))
         assert str(found(one)) == str(found(other))
+        for name, array_of_one in one.state().items():
+            np.testing.assert_array_equal(array_of_one, other.state()[name])
 
 
 def rows(*values: int) -> npt.NDArray[np.int64]:

@@ -1,0 +1,54 @@
+"""Macro-F1 out of counts that are kept for each predictor and class."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+LEAST_SUPPORT = 0.01
+"""A class that weighs less than this, as label and as prediction together, is forgotten."""
+
+
+def count_classes(said: Rows, labels: Rows, weight: Floats, classes: int) -> Floats:
+    """Weights of hits, of predictions and of labels: ``[3, P, classes]``.
+
+    Args:
+        said: predicted classes ``[n, P]``; a predictor that knew no class says -1.
+        labels: ``[n]``.
+        weight: of every prediction ``[n, P]``; 0 where a predictor had nothing to say.
+        classes: more than any of them.
+    """
+    predictors = said.shape[1]
+    offset = classes * np.arange(predictors)
+    truth = np.broadcast_to(labels[:, None], said.shape)
+
+    def total(which: Rows, weights: Floats) -> Floats:
+        flat = np.bincount((which + offset).ravel(), weights.ravel(), minlength=predictors * classes)
+        return np.asarray(flat, dtype=np.float64).reshape(predictors, classes)
+
+    spoke = np.where(said >= 0, weight, 0.0)
+    hits = np.where(said == truth, spoke, 0.0)
+    return np.stack([total(truth, hits), total(np.maximum(said, 0), spoke), total(truth, weight)])
+
+
+def with_classes(counts: Floats, classes: int) -> Floats:
+    """Counts ``[3, P, C]`` with room for at least so many classes."""
+    return np.pad(counts, ((0, 0), (0, 0), (0, max(0, classes - counts.shape[2]))))
+
+
+def macro_f1(counts: Floats) -> Floats:
+    """Mean F1 ``[P]`` over the classes that were labels or predictions; NaN without any.
+
+    >>> macro_f1(np.array([[[2.0, 0.0]], [[3.0, 0.0]], [[2.0, 1.0]]]))
+    array([0.4])
+    """
+    hits, said, truth = counts
+    support = said + truth
+    counted = support >= LEAST_SUPPORT
+    f1 = np.divide(2 * hits, support, out=np.zeros_like(hits), where=counted)
+    number = counted.sum(axis=1)
+    mean: Floats = np.divide(f1.sum(axis=1), number, out=np.full(number.shape, np.nan), where=number > 0)
+    return mean
