@@ -41,7 +41,7 @@ def main() -> None:
     table = _table(found)
     print(f"\n{table}")
     if not given.quick and not given.names:
-        RESULTS.write_text(f"# Results\n\n{_where()}\n\n{table}")
+        RESULTS.write_text(f"# Results\n\n{measured_where('make bench')}\n\n{table}")
     sys.exit(any(line is None for line in found.values()))
 
 
@@ -91,7 +91,8 @@ def _text(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _where() -> str:
+def measured_where(command: str) -> str:
+    """Commit, day and machine, and the command that measured."""
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=12"],
         capture_output=True,
@@ -106,7 +107,7 @@ def _where() -> str:
     cpu = models[0].partition(":")[2].strip() if models else platform.processor()
     return (
         f"Commit {commit.stdout.strip() or 'unknown'}, {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores of {cpu}, "
-        f"{platform.system()}, Python {platform.python_version()}. Made by `make bench`."
+        f"{platform.system()}, Python {platform.python_version()}. Made by `{command}`."
     )
 
 

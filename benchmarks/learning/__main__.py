@@ -4,51 +4,101 @@ from __future__ import annotations
 
 import argparse
 import ast
+from collections.abc import Collection, Sequence
 from itertools import product
 from pathlib import Path
 
-from benchmarks.learning.methods import METHODS
+from benchmarks.learning.methods import METHODS, USUAL_METHODS
+from benchmarks.learning.plots import write_plots
 from benchmarks.learning.results import carry_out
 from benchmarks.learning.run import Run
-from benchmarks.learning.streams import STREAMS
+from benchmarks.learning.streams import STREAMS, USUAL_STREAMS
 from benchmarks.learning.table import table
+from benchmarks.learning.targets import targets_table
+from benchmarks.table import measured_where
 
 HERE = Path(__file__).parent
-SHORT = {"streams": ["sudden"], "methods": ["independent", "ours"], "seeds": 2, "size": 600}
+SHORT = {
+    "streams": ["sudden"],
+    "methods": ["independent", "ours"],
+    "seeds": 2,
+    "size": 600,
+    "jobs": 1,
+    "overrides": ["warmup_steps=4"],
+}
+"""What ``--short`` stands for."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.learning", description=__doc__)
-    parser.add_argument("--streams", nargs="+", default=list(STREAMS), choices=STREAMS, metavar="NAME")
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS, metavar="NAME")
-    parser.add_argument("--seeds", type=int, default=5, help="so many, from 0")
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
-    parser.add_argument("--steps", type=int, help="training steps a turn; by default each stream's own")
-    parser.add_argument("--share", type=float, default=Run.share, help="size of a step")
-    parser.add_argument("--publish-steps", type=int, default=Run.publish_steps)
-    parser.add_argument("--size", type=int, help="nodes of each stream at most; by default all")
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", dest="overrides",
-                        help="another field of EngineConfig or TrainerConfig, for every method")  # fmt: skip
-    parser.add_argument("--results", type=Path, default=HERE / "results" / "runs.jsonl")
-    parser.add_argument("--again", action="store_true", help="carry out runs that the file of results holds already")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--baseline", default="independent", choices=METHODS)
-    parser.add_argument("--short", action="store_true", help="a small stream, two methods, two seeds")
+    parser = _parser()
     given = parser.parse_args(arguments)
     if given.short:
         vars(given).update(SHORT)
+    try:
+        streams = _meant(given.streams, STREAMS, USUAL_STREAMS)
+        methods = _meant(given.methods, METHODS, USUAL_METHODS)
+    except UnknownName as unknown:
+        parser.error(str(unknown))
+    seeds = range(given.first_seed, given.first_seed + given.seeds)
     runs = [
-        Run(stream, method, seed, given.steps or STREAMS[stream].steps, given.share, given.publish_steps, given.size,
-            tuple(_override(text) for text in sorted(given.overrides)))
-        for stream, seed, method in product(
-            given.streams, range(given.first_seed, given.first_seed + given.seeds), given.methods
+        Run(
+            stream=stream,
+            method=method,
+            seed=seed,
+            steps=given.steps or STREAMS[stream].steps,
+            share=given.share,
+            publish_steps=given.publish_steps,
+            size=given.size,
+            overrides=tuple(_override(text) for text in sorted(given.overrides)),
         )
-    ]  # fmt: skip
+        for stream, seed, method in product(streams, seeds, methods)
+    ]
     lines = carry_out(runs, given.results, jobs=given.jobs, device=given.device, again=given.again)
     order = {run.key: number for number, run in enumerate(runs)}
-    print(table(sorted(lines, key=lambda line: order[line["key"]]), given.baseline))
+    lines.sort(key=lambda line: order[line["key"]])
+    text = f"{table(lines, given.baseline)}\n## Targets\n\n{targets_table(lines)}"
+    print(text)
+    if given.write:
+        plots = write_plots(lines, given.write / "plots")
+        shown = "\n".join(f"![{plot.stem}](plots/{plot.name})" for plot in plots)
+        where = measured_where("make bench-learning")
+        (given.write / "RESULTS.md").write_text(f"# Results\n\n{where}\n\n{text}\n## Plots\n\n{shown}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.learning", description=__doc__)
+    add = parser.add_argument
+    add("--streams", nargs="+", default=["usual"], metavar="NAME", help=f"usual, all, or of: {' '.join(STREAMS)}")
+    add("--methods", nargs="+", default=["usual"], metavar="NAME", help=f"usual, all, or of: {' '.join(METHODS)}")
+    add("--seeds", type=int, default=5, help="so many")
+    add("--first-seed", type=int, default=0)
+    add("--jobs", type=int, default=2, help="runs at a time")
+    add("--steps", type=int, help="training steps a turn; by default each stream's own")
+    add("--share", type=float, default=Run.share, help="size of a step")
+    add("--publish-steps", type=int, default=Run.publish_steps, help="training steps between two versions")
+    add("--size", type=int, help="nodes of each stream at most; by default each stream's own")
+    more = "another value of a field of EngineConfig or TrainerConfig, for every method"
+    add("--set", action="append", default=[], metavar="FIELD=VALUE", dest="overrides", help=more)
+    add("--results", type=Path, default=HERE / "results" / "runs.jsonl", help="file of results, added to")
+    add("--again", action="store_true", help="carry out runs that the file of results holds already, too")
+    add("--device", default="cpu")
+    add("--baseline", default="independent", choices=METHODS, metavar="NAME", help="what others are compared with")
+    add("--short", action="store_true", help="a small stream, two methods, two seeds")
+    add("--write", type=Path, metavar="FOLDER", help="write RESULTS.md and the plots there")
+    return parser
+
+
+class UnknownName(ValueError):
+    """A stream or method that there is not."""
+
+
+def _meant(given: Sequence[str], known: Collection[str], usual: Sequence[str]) -> list[str]:
+    """The names that were meant: ``usual`` and ``all`` stand for several."""
+    meant = [name for word in given for name in {"usual": usual, "all": known}.get(word, [word])]
+    if unknown := [name for name in meant if name not in known]:
+        raise UnknownName(f"unknown: {' '.join(unknown)}; there are {' '.join(known)}")
+    return list(dict.fromkeys(meant))
 
 
 def _override(text: str) -> tuple[str, str | float]:

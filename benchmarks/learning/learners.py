@@ -10,6 +10,8 @@ import numpy.typing as npt
 import torch
 
 from benchmarks.learning.stream import Turn
+from benchmarks.learning.trainers import FrozenTeach
+from olad_core.distill.trainer import Trainer
 from olad_core.engine import Engine, EngineConfig
 from olad_core.events import GraphSchema
 from olad_core.graph import DynamicGraph
@@ -37,6 +39,9 @@ class Learner(Protocol):
     def learn(self, steps: int, share: float) -> None:
         """Learn from what is known."""
 
+    def end_first_part(self) -> None:
+        """The first part of the stream is over: a teacher that is trained once is trained now."""
+
     @property
     def steps(self) -> int:
         """Training steps taken."""
@@ -48,10 +53,12 @@ class EngineLearner:
     Args:
         config: how it learns.
         device: where it computes.
+        trainer_type: what trains the group.
     """
 
-    def __init__(self, config: EngineConfig, device: torch.device) -> None:
+    def __init__(self, config: EngineConfig, device: torch.device, trainer_type: type[Trainer] = Trainer) -> None:
         self.engine = Engine(config, device)
+        self.engine.trainer_type = trainer_type
 
     def declare(self, schema: GraphSchema) -> None:
         """Begin."""
@@ -82,6 +89,11 @@ class EngineLearner:
     def learn(self, steps: int, share: float) -> None:
         """Training steps of the whole group."""
         self.engine.learn(steps, share)
+
+    def end_first_part(self) -> None:
+        """Freeze the teacher, where the method has one."""
+        if isinstance(self.engine.trainer, FrozenTeach):
+            self.engine.trainer.freeze()
 
     @property
     def steps(self) -> int:
@@ -117,6 +129,9 @@ class NeighbourVote:
 
     def learn(self, steps: int, share: float) -> None:
         """There is nothing to learn."""
+
+    def end_first_part(self) -> None:
+        """There is no teacher."""
 
     @property
     def steps(self) -> int:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 
+from benchmarks.learning.configuration import Override, configured
 from benchmarks.learning.learners import EngineLearner, Learner, NeighbourVote
-from olad_core.distill.trainer import TrainerConfig
+from benchmarks.learning.trainers import AllTeach, FrozenTeach, OthersTeach, SelfTeach
+from olad_core.distill.trainer import Trainer, TrainerConfig
 from olad_core.engine import EngineConfig
-
-Override = int | float | bool | str | tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -27,34 +27,38 @@ class Method:
     build: Callable[[EngineConfig, torch.device], Learner]
 
 
-def _with(**changes: Override) -> Callable[[EngineConfig, torch.device], Learner]:
-    """The shipped engine with another trainer configuration."""
+def _with(
+    trainer_type: type[Trainer] = Trainer, **changes: Override
+) -> Callable[[EngineConfig, torch.device], Learner]:
+    """The shipped engine with another trainer, or another configuration of it."""
 
     def build(config: EngineConfig, device: torch.device) -> Learner:
-        return EngineLearner(configured(config, changes), device)
+        return EngineLearner(configured(config, changes), device, trainer_type)
 
     return build
 
 
-def configured(config: EngineConfig, changes: Mapping[str, object]) -> EngineConfig:
-    """A configuration with some fields changed, the trainer's or the engine's own.
-
-    Raises:
-        KeyError: no field has that name.
-    """
-    own = {field.name for field in fields(EngineConfig)} - {"trainer"}
-    trainers = {field.name for field in fields(TrainerConfig)}
-    if unknown := changes.keys() - own - trainers:
-        raise KeyError(f"neither EngineConfig nor TrainerConfig has {', '.join(sorted(unknown))}")
-    trainer = replace(config.trainer, **{name: value for name, value in changes.items() if name in trainers})
-    return replace(config, trainer=trainer, **{name: value for name, value in changes.items() if name in own})
-
+PLAIN: dict[str, Override] = {"local_weight": 0.0, "global_weight": 1.0, "temperature": 1.0, "min_confidence": 0.0}
+"""Global knowledge alone, everywhere, as the methods have it that others published."""
 
 METHODS: dict[str, Method] = {
-    "ours": Method("the shipped defaults", _with()),
     "independent": Method("the same group, nobody teaches", _with(global_weight=0.0, local_weight=0.0)),
-    "global": Method("ours with global knowledge only", _with(local_weight=0.0)),
-    "local": Method("ours with local knowledge only", _with(global_weight=0.0)),
+    "ours": Method("the shipped defaults", _with()),
+    "global": Method("ours without local knowledge", _with(local_weight=0.0)),
+    "local": Method("ours without global knowledge", _with(global_weight=0.0)),
+    "unweighted": Method("ours with all others teaching, whatever the evidence says", _with(OthersTeach)),
+    "dml": Method("deep mutual learning: each learns from the mean of the others", _with(OthersTeach, **PLAIN)),
+    "kdcl": Method(
+        "KDCL: each learns from the whole group's mean, T = 2", _with(AllTeach, **{**PLAIN, "temperature": 2.0})
+    ),
+    "self": Method("each learns from itself as it is without dropout", _with(SelfTeach, local_weight=0.0)),
+    "published": Method(
+        "OAD as published: T = 3, all others teach, weights 1/1/1",
+        _with(OthersTeach, temperature=3.0, global_weight=1.0, local_weight=1.0, min_confidence=0.0),
+    ),
+    "frozen": Method(
+        "the group as it was after the first part of the stream teaches from then on", _with(FrozenTeach, **PLAIN)
+    ),
     "vote": Method("majority of the labelled neighbours", lambda _config, _device: NeighbourVote()),
     **{
         f"alone-{name}": Method(f"{name} alone", _with(students=(name,)))
@@ -62,3 +66,5 @@ METHODS: dict[str, Method] = {
     },
 }
 """Every method by its name."""
+USUAL_METHODS = ("independent", "ours", "global", "self", "dml", "published", "frozen", "vote")
+"""Those of the usual table. A student alone learns as it does in the independent group, which is scored per student."""

@@ -10,14 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from benchmarks.learning.configuration import configured
 from benchmarks.learning.learners import Learner
-from benchmarks.learning.methods import METHODS, configured
-from benchmarks.learning.scores import by_disagreement, recovery, scores, windows
+from benchmarks.learning.methods import METHODS
+from benchmarks.learning.scores import by_disagreement, disagreement, recovery, scores, windows
 from benchmarks.learning.stream import Stream
 from benchmarks.learning.streams import STREAMS
 from olad_core.engine import EngineConfig
 
 Line = dict[str, object]
+NOT_STUDENTS = {"served", "ensemble"}
+"""Predictors that are no single student."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,18 @@ def play(run: Run, device: str = "cpu") -> Line:
     torch.set_num_threads(1)
     begun = time.perf_counter()
     stream = STREAMS[run.stream].build(run.seed, run.size)
-    changes = {"publish_steps": run.publish_steps, "seed": run.seed, **dict(run.overrides)}
+    changes = {
+        "publish_steps": run.publish_steps,
+        "seed": run.seed,
+        **dict(STREAMS[run.stream].overrides),
+        **dict(run.overrides),
+    }
     learner = METHODS[run.method].build(configured(EngineConfig(), changes), torch.device(device))
     truth, said = _answers(learner, stream, run)
+    if stream.validation:
+        truth, said = chosen(truth, said, stream)
     right = {name: np.where(np.isnan(p).any(axis=1), np.nan, p.argmax(axis=1) == truth) for name, p in said.items()}
-    disagreement = said.pop("disagreement", None)
+    students = [p for name, p in said.items() if name not in NOT_STUDENTS]
     return {
         "key": run.key,
         **asdict(run),
@@ -71,7 +81,7 @@ def play(run: Run, device: str = "cpu") -> Line:
         "window": stream.window,
         "curves": {name: windows(right[name], stream.window) for name in said},
         "recovery": {name: recovery(right[name], stream.drifts) for name in said} if stream.drifts else {},
-        "disagreement": [] if disagreement is None else by_disagreement(disagreement[:, 0], right["served"]),
+        "disagreement": by_disagreement(disagreement(np.stack(students)), right["served"]) if len(students) > 1 else [],
         "taken": learner.steps,
         "seconds": round(time.perf_counter() - begun, 1),
     }
@@ -92,9 +102,33 @@ def _answers(
                 answers[name].append((len(truth), probabilities))
             truth += [number_of[label] for _, label in turn.asked]
         learner.learn(run.steps * turn.rounds, run.share)
+        if number == stream.first_part:
+            learner.end_first_part()
     said = {}
     for name, parts in answers.items():
         said[name] = np.full((len(truth), parts[0][1].shape[1]), np.nan)
         for start, part in parts:
             said[name][start : start + len(part)] = part
     return np.array(truth[stream.score_from :]), {name: p[stream.score_from :] for name, p in said.items()}
+
+
+def chosen(
+    truth: npt.NDArray[np.int64], said: dict[str, npt.NDArray[np.float64]], stream: Stream
+) -> tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[np.float64]]]:
+    """Answers on test nodes, each predictor's at the time when it was best on the validation nodes.
+
+    What is ``served`` is the student that was best on them at its best time.
+    """
+    best, answers = {}, {}
+    times = truth.reshape(-1, stream.window)
+    validation, test = times[0, : stream.validation], times[0, stream.validation :]
+    for name, probabilities in said.items():
+        by_time = probabilities.reshape(len(times), stream.window, -1)
+        right = by_time[:, : stream.validation].argmax(axis=2) == validation
+        accuracy = np.where(np.isnan(by_time).any(axis=(1, 2)), -1.0, right.mean(axis=1))
+        best[name] = accuracy.max()
+        answers[name] = by_time[accuracy.argmax(), stream.validation :]
+    students = [name for name in said if name not in NOT_STUDENTS]
+    if students:
+        answers["served"] = answers[max(students, key=lambda name: best[name])]
+    return test, answers

@@ -39,6 +39,8 @@ class Stream:
         score_from: questions before this one are not scored.
         window: questions a point of the curve over the stream.
         drifts: numbers of the questions from which on the truth is another one, where that is known.
+        validation: so many questions of each turn that asks are on validation nodes, by which student and turn
+            are chosen; the others are on test nodes. Zero where what is served is scored.
     """
 
     schema: GraphSchema
@@ -47,6 +49,7 @@ class Stream:
     score_from: int = 0
     window: int = 500
     drifts: tuple[int, ...] = ()
+    validation: int = 0
 
 
 @cache

@@ -8,13 +8,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
+from benchmarks.learning.run import NOT_STUDENTS
+from benchmarks.learning.statistics import interval, mean, spread
 from benchmarks.learning.streams import STREAMS
 
 Line = dict[str, Any]
-Scores = dict[str, dict[int, float]]
-"""By method (or predictor of one) and seed."""
 
 
 def table(lines: Iterable[Line], baseline: str = "independent") -> str:
@@ -43,47 +42,17 @@ def _stream_table(lines: Sequence[Line], metric: str, baseline: str) -> str:
             str(len(own)),
             spread([_score(line, "served", metric) for line in own]),
             "" if method == baseline else interval(paired),
-            _mean([line["predictors"]["served"].get("log_loss", math.nan) for line in own], 3),
-            _mean([line["predictors"]["served"].get("ece", math.nan) for line in own], 3),
-            _mean([float(np.mean(found)) for found in students if found], 2),
-            _mean(_best_student(own, metric), 2),
-            _mean([_score(line, "ensemble", metric) for line in own if "ensemble" in line["predictors"]], 2),
+            mean([line["predictors"]["served"].get("log_loss", math.nan) for line in own], 3),
+            mean([line["predictors"]["served"].get("ece", math.nan) for line in own], 3),
+            mean([float(np.mean(found)) for found in students if found], 2),
+            mean(_best_student(own, metric), 2),
+            mean([_score(line, "ensemble", metric) for line in own if "ensemble" in line["predictors"]], 2),
             _recovered(own, "lost"),
             _recovered(own, "arrivals"),
-            _mean([line["seconds"] for line in own], 0),
+            mean([line["seconds"] for line in own], 0),
         ]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
-
-
-def spread(values: Sequence[float]) -> str:
-    """Mean and standard deviation.
-
-    >>> spread([80.0, 81.0, 82.0])
-    '81.00 ± 1.00'
-    """
-    if len(values) < 2:
-        return _mean(values, 2)
-    return f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
-
-
-def half_width(values: Sequence[float]) -> float:
-    """Half of the 95 % confidence interval of a mean, by Student's t."""
-    if len(values) < 2:
-        return math.nan
-    return float(stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
-
-
-def interval(differences: Sequence[float]) -> str:
-    """Mean of paired differences with its 95 % interval.
-
-    >>> interval([0.5, 1.0, 1.5])
-    '+1.00 [-0.24, +2.24]'
-    """
-    if not differences:
-        return ""
-    mean, half = float(np.mean(differences)), half_width(differences)
-    return f"{mean:+.2f}" + ("" if math.isnan(half) else f" [{mean - half:+.2f}, {mean + half:+.2f}]")
 
 
 def _score(line: Line, predictor: str, metric: str) -> float:
@@ -92,24 +61,20 @@ def _score(line: Line, predictor: str, metric: str) -> float:
 
 
 def _students(line: Line, metric: str) -> list[float]:
-    return [_score(line, name, metric) for name in line["predictors"] if name not in {"served", "ensemble"}]
+    return [_score(line, name, metric) for name in line["predictors"] if name not in NOT_STUDENTS]
 
 
 def _best_student(lines: Sequence[Line], metric: str) -> list[float]:
     """Each seed's score of the student that is best over all seeds: the best choice in hindsight."""
-    names = [name for name in lines[0]["predictors"] if name not in {"served", "ensemble"}]
+    names = [name for name in lines[0]["predictors"] if name not in NOT_STUDENTS]
     found = [[_score(line, name, metric) for line in lines] for name in names]
     return max(found, key=lambda values: float(np.mean(values)), default=[])
 
 
 def _recovered(lines: Sequence[Line], what: str) -> str:
-    return _mean(
+    return mean(
         [float(np.mean([drift[what] for drift in line["recovery"]["served"]])) for line in lines if line["recovery"]], 0
     )
-
-
-def _mean(values: Sequence[float], digits: int) -> str:
-    return f"{np.mean(values):.{digits}f}" if len(values) else ""
 
 
 def _by(lines: Iterable[Line], key: str) -> dict[str, list[Line]]:

@@ -1,0 +1,83 @@
+"""Other teachers than ours, each a small change of the shipped trainer."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from olad_core.distill.replay import Replay, Touched
+from olad_core.distill.sample import Sample
+from olad_core.distill.trainer import Trainer
+from olad_core.graph import DynamicGraph
+from olad_core.students import Student
+
+Teaching = npt.NDArray[np.float32]
+
+
+class FixedTeaching(Trainer):
+    """Who teaches whom is fixed, whatever the evidence says."""
+
+    def fixed(self, group: int) -> Teaching:
+        """``[G, J]``, how much teacher ``j`` teaches student ``i``."""
+        raise NotImplementedError
+
+    def step(
+        self, graph: DynamicGraph, replay: Replay, touched: Touched, teaching: Teaching, share: float = 1.0
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        """A step in which the evidence, ``teaching``, is not heeded."""
+        del teaching
+        return super().step(graph, replay, touched, self.fixed(len(self.students)), share)
+
+
+class OthersTeach(FixedTeaching):
+    """Every student learns from the mean of all others."""
+
+    def fixed(self, group: int) -> Teaching:
+        """Equal parts of the others."""
+        return ((1 - np.eye(group)) / max(group - 1, 1)).astype(np.float32)
+
+
+class AllTeach(FixedTeaching):
+    """Every student learns from the whole group's mean, itself included."""
+
+    def fixed(self, group: int) -> Teaching:
+        """Equal parts of all."""
+        return np.full((group, group), 1 / group, dtype=np.float32)
+
+
+class SelfTeach(FixedTeaching):
+    """Every student learns from itself as it is when no hidden row is dropped."""
+
+    def fixed(self, group: int) -> Teaching:
+        """Each its own teacher."""
+        return np.eye(group, dtype=np.float32)
+
+
+class FrozenTeach(AllTeach):
+    """Every student learns from the group as it was at the end of the stream's first part; until then from nobody."""
+
+    frozen: tuple[Student, ...] = ()
+
+    def freeze(self) -> None:
+        """From now on the group as it is teaches."""
+        self.frozen = tuple(copy.deepcopy(student).eval().requires_grad_(False) for student in self.students)
+
+    def fixed(self, group: int) -> Teaching:
+        """Equal parts of the frozen ones, once there are any."""
+        return super().fixed(group) if self.frozen else np.zeros((group, group), dtype=np.float32)
+
+    def teachers(self, drawn: Sample, encoded: Sequence[Tensor], classes: int) -> Tensor:
+        """What the frozen group says of the step's nodes."""
+        del encoded
+        told = (replace(drawn.inputs, memory=self.memory.recall(name, drawn.rows)) for name in self.names)
+        with torch.no_grad():
+            logits = [
+                student(inputs, drawn.blocks)[0][:, :classes] for student, inputs in zip(self.frozen, told, strict=True)
+            ]
+        return torch.stack(logits)
