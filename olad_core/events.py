@@ -152,8 +152,10 @@ class InvalidEvents(ValueError):
 _json = msgspec.json.Decoder(list[Event])
 _raw_json = msgspec.json.Decoder(list[msgspec.Raw])
 _one_json = msgspec.json.Decoder(Event)
+_any_json = msgspec.json.Decoder(msgspec.Raw)
 _log = msgspec.msgpack.Decoder(list[Event])
 _log_encoder = msgspec.msgpack.Encoder()
+_TRUNCATED = "Input data was truncated"
 _PATH = re.compile(r"^(?P<message>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _NAMED_FIELD = re.compile(r"(?:required|unknown) field `(?P<field>[^`]*)`")
 _NAMES: dict[type[Event], tuple[str, ...]] = {
@@ -217,11 +219,27 @@ def json_schema() -> tuple[dict[str, Any], dict[str, Any]]:
     return schema, components
 
 
+def malformed(text: bytes) -> str | None:
+    """Why this is no JSON, and where; None where it is.
+
+    A decoder that expects a type may complain of the type before it has seen that the text is broken.
+
+    >>> malformed(b'{"a": 1}'), malformed(b"[1, 2"), malformed(b"[1; 2]")
+    (None, 'JSON is malformed: it ends too early (byte 5)', "JSON is malformed: expected ',' or ']' (byte 2)")
+    """
+    try:
+        _any_json.decode(text)
+    except _UNDECODABLE as error:
+        _, message = _split(error)
+        return message if message != _TRUNCATED else f"JSON is malformed: it ends too early (byte {len(text)})"
+    return None
+
+
 def _problems(body: bytes, error: Exception) -> list[EventProblem]:
     try:
         items = _raw_json.decode(body)
     except _UNDECODABLE:
-        return [EventProblem(-1, "", _split(error)[1])]
+        return [EventProblem(-1, "", malformed(body) or _split(error)[1])]
     return _problems_of_items([bytes(item) for item in items[: MAX_EVENTS + 1]])
 
 
@@ -231,7 +249,8 @@ def _problems_of_items(items: Sequence[bytes]) -> list[EventProblem]:
         try:
             _one_json.decode(item)
         except _UNDECODABLE as error:
-            problems.append(EventProblem(index, *_split(error)))
+            problem = malformed(item)
+            problems.append(EventProblem(index, *(("", problem) if problem else _split(error))))
     if len(items) > MAX_EVENTS:
         problems.append(EventProblem(-1, "", f"more than {MAX_EVENTS} events"))
     return problems

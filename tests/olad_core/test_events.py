@@ -194,6 +194,25 @@ def test_an_empty_batch_is_refused(decode: Callable[[bytes], list[Event]]) -> No
         decode(b"[]" if decode is decode_json else b"\n\n")
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"{bad", "JSON is malformed: expected '\"' (byte 1)"),
+        (b'{"op": "remove_node" "id": 1}', "JSON is malformed: expected ',' or '}' (byte 21)"),
+        (b"[{bad}]", "JSON is malformed: expected '\"' (byte 2)"),
+        (b"[1, 2", "JSON is malformed: it ends too early (byte 5)"),
+        (b'[{"op": "grow"}] x', "JSON is malformed: trailing characters (byte 18)"),
+        (b"", "JSON is malformed: it ends too early (byte 0)"),
+    ],
+)
+def test_what_is_no_json_is_called_so_whatever_else_is_wrong(text: bytes, says: str) -> None:
+    assert problems_of(text) == [(-1, "", says)]
+
+
+def test_json_that_is_no_array_is_told_so() -> None:
+    assert problems_of(b'{"op": "remove_node", "id": 1}') == [(-1, "", "Expected `array`, got `object`")]
+
+
 def test_everything_that_is_wrong_is_named_in_one_answer() -> None:
     malformed = (NODE | {"id": ""}, EDGE, EDGE | {"weight": 0}, {"op": "label", "id": 1})
     assert places_of(body(*malformed)) == [(0, "id"), (2, "weight"), (3, "label")]

@@ -11,6 +11,7 @@ import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.convertors import StringConvertor, register_url_convertor
 
+from olad_core.events import malformed
 from service.api.body import JSON, media_type, read_body
 from service.api.context import Context, Ctx
 from service.api.errors import REDIS_DOWN, invalid, problem_docs
@@ -177,9 +178,10 @@ async def post_predictions(
     """Up to 10,000 nodes at once. A node that is not in the graph has `"label": null` and `"error": "not-found"`."""
     media_type(request, (JSON,))
     try:
-        asked = _asked.decode(await read_body(request, _MAX_BODY_BYTES)).nodes
+        body = await read_body(request, _MAX_BODY_BYTES)
+        asked = _asked.decode(body).nodes
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        message, _, path = str(error).partition(" - at `$.")
+        message, _, path = (malformed(body) or str(error)).partition(" - at `$.")
         raise invalid(INVALID_REQUEST, [{"field": path.rstrip("`"), "message": message}]) from None
     names = [str(node) for node in asked]
     snapshot = await _read_at(context, lambda: context.predictions.read(names), min_position, timeout_ms)

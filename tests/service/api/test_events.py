@@ -84,6 +84,11 @@ class TestRefusals:
             assert_problem(api.post("/events", content=body, headers=JSON), 422, "invalid-events")
             assert_problem(api.post("/events", content=body, headers=NDJSON), 422, "invalid-events")
 
+    def test_where_json_is_malformed_is_said(self, api: httpx.Client) -> None:
+        body = assert_problem(api.post("/events", content=b"{bad", headers=JSON), 422, "invalid-events")
+        assert "JSON is malformed" in str(body["detail"])
+        assert "(byte 1)" in str(body["detail"])
+
     def test_sparse_features_without_a_width(self, api: httpx.Client) -> None:
         event = {"op": "upsert_node", "id": 1, "x": {"indices": [1], "values": [1.0]}}
         body = assert_problem(api.post("/events", json=[event]), 422, "invalid-events")
