@@ -4,6 +4,7 @@ PYTHON ?= python3
 DATASET ?= digits
 ARGS ?=
 ROUNDS ?= 8
+SECONDS ?= 300
 KILLS ?= 100
 MINUTES ?= 10
 # Where to take torch from, for another build than the index's default: make install TORCH_INDEX=URL
@@ -14,7 +15,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 SOURCES := olad_core service tests
 
-.PHONY: demo test chaos recovery soak lint contract fuzz bench install settings lock clean
+.PHONY: demo test chaos flood recovery soak lint contract fuzz bench install settings lock clean
 
 demo: $(READY)
 	$(VENV)/bin/olad demo $(DATASET) $(ARGS)
@@ -25,6 +26,10 @@ test: $(READY)
 # Every fault ROUNDS times against the whole service, and a table of what was lost: nothing
 chaos: $(READY)
 	timeout --kill-after=10 600 $(VENV)/bin/python -m tests.chaos.chaos $(ROUNDS)
+
+# Clients that send far more than can be applied, for SECONDS, and a table of what became of it
+flood: $(READY)
+	$(VENV)/bin/python -m tests.chaos.flood --seconds $(SECONDS)
 
 # A worker killed at KILLS random points ends with the bytes of one that was not
 recovery: $(READY)

@@ -1,4 +1,4 @@
-"""Short forms of ``make chaos`` and ``make recovery``."""
+"""Short forms of ``make chaos``, ``make flood`` and ``make recovery``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.chaos import strike
+from tests.chaos.flood import flood
 from tests.chaos.recovery import prove
+from tests.chaos.service import running_service
 from tests.chaos.workers import Nursery
 from tests.redis_server import RedisServer
 
@@ -30,3 +32,13 @@ def test_whatever_breaks_nothing_is_lost_and_nothing_applied_twice(nursery: Nurs
         assert row.applied == row.accepted > 0, row
         assert row.injected > 0, row
     assert answers["202"] > 50
+
+
+def test_a_producer_that_is_too_fast_is_refused_and_what_is_accepted_is_applied(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    with running_service(nursery, tmp_path) as service:
+        found = flood(service, seconds=3)
+    assert found.sound, found
+    assert found.refused > 0
+    assert found.unready == 0
