@@ -18,6 +18,7 @@ from torch import Tensor
 from olad_core.distill.replay import Replay, Touched
 from olad_core.distill.teaching import better_teach
 from olad_core.distill.trainer import PATIENCE, Trainer, TrainerConfig
+from olad_core.evaluation.calibration import Temperatures
 from olad_core.evaluation.decisions import Decisions, Kind, explain_choice
 from olad_core.evaluation.drift import DriftWatch
 from olad_core.evaluation.prequential import Arrivals, Scores
@@ -202,6 +203,10 @@ class Engine:
         self.versions.withdraw()
         self._version_step = 0
 
+    def temperatures(self) -> npt.NDArray[np.float64]:
+        """What to divide each student's logits by, so that its confidence is its accuracy: ``[G]``."""
+        return self._temperatures.values()
+
     def missing(self) -> tuple[str, ...]:
         """What must still happen before the first version is served; empty once there is one."""
         if self.versions.served:
@@ -229,6 +234,7 @@ class Engine:
             "arrivals": self._arrivals.state(),
             "scores": self.scores.state(),
             "drift": self._drift.state(),
+            "temperatures": self._temperatures.state(),
             "losses": self.mean_losses,
         }
         arrays = {f"{part}/{name}": array for part, group in parts.items() for name, array in group.items()}
@@ -290,6 +296,7 @@ class Engine:
         engine._arrivals.restore(arrays("arrivals"))
         engine.scores.restore(arrays("scores"))
         engine._drift.restore(arrays("drift"))
+        engine._temperatures.restore(arrays("temperatures"))
         engine.mean_losses = {name: array.astype(np.float64) for name, array in arrays("losses").items()}
         engine.memory.restore(below("memory/"))
         engine.versions = Versions.restore(below("versions/"), values["versions"], device, engine.memory)  # type: ignore[arg-type]
@@ -340,6 +347,7 @@ class Engine:
         """Of every student, in order, and last of what was served."""
         self._arrivals = Arrivals(predictors, self.config.arrivals_remembered)
         self._drift = DriftWatch(self.config.drift_delta)
+        self._temperatures = Temperatures(predictors - 1, self.config.score_memory)
         self.mean_losses: dict[str, npt.NDArray[np.float64]] = {}
 
     def _average_losses(self, terms: Mapping[str, npt.NDArray[np.float32]]) -> None:
@@ -408,13 +416,17 @@ class Engine:
         _, last = np.unique(labelled[::-1], return_index=True)
         labelled = labelled[np.sort(len(labelled) - 1 - last)]
         places, predictions = self._arrivals.take(labelled, self.graph.arrival[labelled])
-        right = self.scores.add(predictions, self.graph.label[labelled[places]].astype(np.int64))
+        labels = self.graph.label[labelled[places]].astype(np.int64)
+        right = self.scores.add(predictions, labels)
+        self._temperatures.add(predictions[:, :-1], labels)
         served = np.logical_not(np.isnan(predictions[:, -1]).any(axis=1))
         drift = self._drift.add(np.logical_not(right[served, -1]))
         self._see_classes(np.unique(self.graph.label[labelled]).tolist())
         self._replay.add(labelled, self.graph)
         if drift:
-            self.scores.forget(max(drift.width, self.config.least_scored))
+            count = max(drift.width, self.config.least_scored)
+            self.scores.forget(count)
+            self._temperatures.forget(count)
             self._replay.shorten(drift.width)
         if drift and drift.is_new:
             rose = f"rose from {100 * drift.before:.1f} % to {100 * drift.after:.1f} %"

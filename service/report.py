@@ -43,6 +43,7 @@ def report(
     graph, trainer = engine.graph, engine.trainer
     served, candidate = engine.versions.served, engine.versions.candidate
     students = trainer.students if trainer else ()
+    temperatures = engine.temperatures()
     return WorkerStatus(
         position=engine.position,
         applied_events=engine.applied_events,
@@ -76,6 +77,7 @@ def report(
                 architecture=student.architecture,
                 parameters=sum(parameter.numel() for parameter in student.parameters()),
                 score=_score(engine, number),
+                temperature=float(temperatures[number]),
                 served=served is not None and served.version.student == name,
                 served_since_version=(
                     engine.versions.served_since if served is not None and served.version.student == name else None
@@ -112,4 +114,5 @@ def _score(engine: Engine, predictor: int) -> Score:
         accuracy_recent=known(scores.recent_accuracy()[predictor]),
         macro_f1_recent=known(scores.recent_macro_f1()[predictor]),
         log_loss_recent=known(scores.recent_log_loss()[predictor]),
+        calibration_error_recent=known(scores.recent_calibration_error()[predictor]),
     )

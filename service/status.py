@@ -21,6 +21,9 @@ class Score(BaseModel):
     )
     macro_f1_recent: float | None = Field(description="Macro-F1 with forgetting.")
     log_loss_recent: float | None = Field(description="Log-loss with forgetting.")
+    calibration_error_recent: float | None = Field(
+        description="Expected calibration error with forgetting: mean distance of confidence and accuracy over 15 bins."
+    )
 
 
 class StudentStatus(BaseModel):
@@ -30,6 +33,7 @@ class StudentStatus(BaseModel):
     architecture: str = Field(description="Kind of network: `gcn`, `sage`, `gat`, `evolvegcn`.")
     parameters: int = Field(description="Number of trained parameters.")
     score: Score
+    temperature: float = Field(description="What to divide its logits by, so that confidence is accuracy; 1 at first.")
     served: bool = Field(description="Whether predictions come from this student now.")
     served_since_version: int | None = Field(
         description="First version of the current run of versions from this student."

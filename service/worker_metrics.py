@@ -71,6 +71,18 @@ class WorkerMetrics:
         self._macro_f1 = Gauge(
             "olad_worker_macro_f1", "Recent prequential macro-F1.", ["student"], registry=self.registry
         )
+        self._calibration = Gauge(
+            "olad_worker_calibration_error",
+            "Recent expected calibration error.",
+            ["student"],
+            registry=self.registry,
+        )
+        self._temperature = Gauge(
+            "olad_worker_calibration_temperature",
+            "What a student's logits are to be divided by.",
+            ["student"],
+            registry=self.registry,
+        )
         self._losses = Gauge("olad_worker_loss", "Mean loss of the last steps.", ["term"], registry=self.registry)
         self._checkpoint = Gauge(
             "olad_worker_checkpoint_timestamp_seconds",
@@ -104,6 +116,10 @@ class WorkerMetrics:
                 self._accuracy.labels(name).set(score.accuracy_recent)
             if score.macro_f1_recent is not None:
                 self._macro_f1.labels(name).set(score.macro_f1_recent)
+            if score.calibration_error_recent is not None:
+                self._calibration.labels(name).set(score.calibration_error_recent)
+        for student in status.students:
+            self._temperature.labels(student.name).set(student.temperature)
         for term, loss in status.learning.losses.items():
             self._losses.labels(term).set(loss)
         if status.checkpoint:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.evaluation.calibration import BINS, bin_confidences, calibration_error
 from olad_core.evaluation.class_counts import count_classes, macro_f1, with_classes
 
 Rows = npt.NDArray[np.int64]
@@ -82,7 +83,7 @@ class Arrivals:
 
 
 class Scores:
-    """Accuracy, macro-F1 and log-loss of P predictors, over all scored nodes and with forgetting.
+    """Accuracy, macro-F1, log-loss and calibration error of P predictors, over all scored nodes and with forgetting.
 
     Args:
         predictors: number of predictors P.
@@ -96,6 +97,7 @@ class Scores:
         self._faded = np.zeros((3, predictors))
         self._classes = np.zeros((3, predictors, 0))
         self._faded_classes = np.zeros((3, predictors, 0))
+        self._faded_bins = np.zeros((3, predictors, BINS))
 
     def add(self, probabilities: npt.NDArray[np.float32], labels: Rows) -> npt.NDArray[np.bool_]:
         """Score predictions ``[n, P, C]`` of nodes in the order of their labels; what was right, ``[n, P]``."""
@@ -122,6 +124,7 @@ class Scores:
         self._classes += count_classes(said, labels, spoken.astype(np.float64), classes)
         self._faded_classes = with_classes(self._faded_classes, classes) * faded[:, None]
         self._faded_classes += count_classes(said, labels, weight, classes)
+        self._faded_bins = self._faded_bins * faded[:, None] + bin_confidences(clean.max(axis=2), right, weight)
         return right
 
     def forget(self, count: int) -> None:
@@ -130,6 +133,7 @@ class Scores:
         share = weight / np.maximum(self._faded[0], weight)
         self._faded *= share
         self._faded_classes *= share[:, None]
+        self._faded_bins *= share[:, None]
 
     def accuracy(self) -> Floats:
         """``[P]``, NaN before the first score."""
@@ -155,6 +159,10 @@ class Scores:
         """``[P]``, with forgetting; NaN before the first score."""
         return macro_f1(self._faded_classes)
 
+    def recent_calibration_error(self) -> Floats:
+        """Expected calibration error ``[P]``, with forgetting; NaN before the first score."""
+        return calibration_error(self._faded_bins)
+
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
         """Arrays for a checkpoint."""
         return {
@@ -163,6 +171,7 @@ class Scores:
             "faded": self._faded.copy(),
             "classes": self._classes.copy(),
             "faded_classes": self._faded_classes.copy(),
+            "faded_bins": self._faded_bins.copy(),
         }
 
     def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
@@ -172,6 +181,7 @@ class Scores:
         self._faded = state["faded"].astype(np.float64)
         self._classes = state["classes"].astype(np.float64)
         self._faded_classes = state["faded_classes"].astype(np.float64)
+        self._faded_bins = state["faded_bins"].astype(np.float64)
 
 
 def _ratio(part: Floats, whole: Floats | Rows) -> Floats:

@@ -74,9 +74,9 @@ def _service_table(report: ServiceStatus) -> Table:
 
 
 def _student_table(students: list[StudentStatus]) -> Table:
-    table = Table(title="students", title_justify="left")
+    table = Table(title="students, with their recent scores", title_justify="left")
     table.add_column("student")
-    for column in ("parameters", "scored", "accuracy", "recent", "macro-F1", "recent", "log-loss", "recent"):
+    for column in ("parameters", "scored", "accuracy", "macro-F1", "log-loss", "calibration"):
         table.add_column(column, justify="right")
     table.add_column("served")
     for student in students:
@@ -85,12 +85,10 @@ def _student_table(students: list[StudentStatus]) -> Table:
             student.name,
             f"{student.parameters:,}",
             f"{score.scored:,}",
-            percent(score.accuracy),
             percent(score.accuracy_recent),
-            percent(score.macro_f1),
             percent(score.macro_f1_recent),
-            _loss(score.log_loss),
             _loss(score.log_loss_recent),
+            percent(score.calibration_error_recent),
             f"since version {student.served_since_version}" if student.served else "",
         )
     return table

@@ -396,6 +396,20 @@ class TestScores:
         assert (run.engine.scores.scored == scored).all()
 
 
+class TestTemperatures:
+    def test_each_student_has_one_from_its_predictions_at_arrival_and_a_checkpoint_knows(self) -> None:
+        run = learned(Run(PAIR))
+        assert run.engine.temperatures().tolist() == [1.0, 1.0]
+        for name in range(1000, 1160, 8):
+            nodes = [str(name + number) for number in range(8)]
+            run.turn([UpsertNode(node, [3.0 if int(node) % 2 else -3.0, 0.0, 0.0]) for node in nodes], steps=5)
+            run.turn([LabelNode(node, ["even", "odd"][int(node) % 2]) for node in nodes])
+        temperatures = run.engine.temperatures()
+        assert np.unique(temperatures[temperatures != 1]).size == 2
+        restored = Engine.restore(PAIR, *run.engine.state(), CPU)
+        assert restored.temperatures().tolist() == temperatures.tolist()
+
+
 class TestDecisions:
     def test_every_version_says_which_student_and_why(self) -> None:
         run = learned(Run(PAIR))

@@ -51,9 +51,16 @@ def worker_status(*, missing: tuple[str, ...] = (), checkpoint_at: float | None 
         accuracy_recent=0.6,
         macro_f1_recent=0.5,
         log_loss_recent=0.6,
+        calibration_error_recent=0.1,
     )
     student = StudentStatus(
-        name="sage", architecture="sage", parameters=1234, score=score, served=True, served_since_version=1
+        name="sage",
+        architecture="sage",
+        parameters=1234,
+        score=score,
+        temperature=1.5,
+        served=True,
+        served_since_version=1,
     )
     decision = DecisionStatus(
         number=2,

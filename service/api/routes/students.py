@@ -23,7 +23,9 @@ STUDENT_EXAMPLE = {
         "accuracy_recent": 0.86,
         "macro_f1_recent": 0.8,
         "log_loss_recent": 0.41,
+        "calibration_error_recent": 0.03,
     },
+    "temperature": 1.2,
     "served": True,
     "served_since_version": 3,
 }

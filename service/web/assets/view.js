@@ -24,7 +24,7 @@ export function showTiles({ worker, log, graph: name, position, checkpoint_age_s
   const { served, candidate, graph, checkpoint, served_score: score } = worker ?? {};
   const waiting = candidate ? `version ${candidate.version} (${candidate.student}) on its way: ${percent(candidate.progress)}` : "";
   byId("tiles").replaceChildren(
-    tile("Served accuracy, recent", percent(score?.accuracy_recent), `whole ${percent(score?.accuracy)} over ${count(score?.scored)} scored; macro-F1 ${percent(score?.macro_f1_recent)}`, { lead: true }),
+    tile("Served accuracy, recent", percent(score?.accuracy_recent), `whole ${percent(score?.accuracy)} over ${count(score?.scored)} scored; macro-F1 ${percent(score?.macro_f1_recent)}, calibration error ${percent(score?.calibration_error_recent)}`, { lead: true }),
     tile("Served version", served ? `${served.version} · ${served.student}` : "none yet", waiting, { lead: true }),
     tile("Lag", `${count(log.behind_events)} ${log.behind_events === 1 ? "event" : "events"}`, `${count(worker?.applied_events)} of ${count(log.appended_events)} applied`),
     tile("Position", position ?? "none yet", log.position ? `log ends at ${log.position}` : "the log is empty", { long: true }),
@@ -70,10 +70,10 @@ export function showStudents(students) {
     box.replaceChildren(html("p", { class: "quiet" }, "No students yet: they appear with the worker's report."));
     return;
   }
-  const heads = ["Student", "Accuracy, recent", "whole", "Macro-F1, recent", "whole", "Log-loss, recent", "whole", "Scored", "Served", "Architecture", "Parameters"];
+  const heads = ["Student", "Accuracy, recent", "whole", "Macro-F1, recent", "whole", "Log-loss, recent", "whole", "Calibration error", "Temperature", "Scored", "Served", "Architecture", "Parameters"];
   const rows = students.map((student, index) => {
     const { score } = student;
-    const numbers = [percent(score.accuracy_recent), percent(score.accuracy), percent(score.macro_f1_recent), percent(score.macro_f1), loss(score.log_loss_recent), loss(score.log_loss), count(score.scored)];
+    const numbers = [percent(score.accuracy_recent), percent(score.accuracy), percent(score.macro_f1_recent), percent(score.macro_f1), loss(score.log_loss_recent), loss(score.log_loss), percent(score.calibration_error_recent), student.temperature.toFixed(2), count(score.scored)];
     const since = student.served ? [html("span", { class: "badge" }, "served"), ` since version ${student.served_since_version ?? "–"}`] : ["–"];
     return html(
       "tr",

@@ -88,6 +88,15 @@ class TestScores:
             recent = plain_macro_f1(newest_first)
             assert scores.recent_macro_f1()[predictor] == pytest.approx(recent, nan_ok=True)
 
+    def test_calibration_error_is_the_distance_of_confidence_and_accuracy_with_forgetting(self) -> None:
+        scores = Scores(2, memory=20)
+        assert np.isnan(scores.recent_calibration_error()).all()
+        scores.add(array([[[1.0, 0.0], [NAN, NAN]]] * 400), np.ones(400, np.int64))
+        scores.add(array([[[0.75, 0.25], [0.5, 0.5]]] * 100), np.zeros(100, np.int64))
+        # Weight of the 400, which were sure and wrong: e^(-100/20).
+        expected = 1.0 * math.exp(-5) + 0.25 * (1 - math.exp(-5))
+        assert scores.recent_calibration_error().tolist() == pytest.approx([expected, 0.5], rel=1e-3)
+
     def test_a_rare_class_never_found_halves_macro_f1_where_accuracy_hardly_sees_it(self) -> None:
         scores = Scores(1, memory=100)
         scores.add(array([[[0.9, 0.1]]] * 95), np.zeros(95, np.int64))
