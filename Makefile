@@ -15,7 +15,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 SOURCES := olad_core service tests
 
-.PHONY: demo test chaos flood recovery soak lint contract fuzz bench install settings lock clean
+.PHONY: demo test chaos flood recovery soak lint contract fuzz bench bench-learning install settings lock clean
 
 demo: $(READY)
 	$(VENV)/bin/olad demo $(DATASET) $(ARGS)
@@ -59,6 +59,10 @@ fuzz: $(READY)
 # Every benchmark, then one table in benchmarks/RESULTS.md; a quick look: make bench ARGS=--quick
 bench: $(READY)
 	$(VENV)/bin/python -m benchmarks.table $(ARGS)
+
+# Ways to learn side by side, then benchmarks/learning/RESULTS.md; less: make bench-learning ARGS='--streams pubmed-5 --seeds 2'
+bench-learning: $(READY)
+	$(VENV)/bin/python -m benchmarks.learning --write benchmarks/learning $(ARGS)
 
 install: $(READY)
 
