@@ -22,6 +22,7 @@ import structlog
 
 from service.data_dir import locked
 from service.embedded_redis import EmbeddedRedis
+from service.exit_codes import REFUSES
 from service.keys import Keys
 from service.settings import Settings
 from service.tether import tethered
@@ -163,9 +164,10 @@ class Stack:
             while not stop.requested:
                 for part in self._parts:
                     if part.process is not None and part.process.poll() is not None:
+                        code = part.process.returncode
                         raise StackFailed(
-                            f"the {part.name} ended while starting (exit code {part.process.returncode})"
-                            + self.output_of(part.name)
+                            f"the {part.name} {'refuses to start' if code == REFUSES else 'ended while starting'} "
+                            f"(exit code {code})" + self.output_of(part.name)
                         )
                 if self._is_live(store, http):
                     return
@@ -185,7 +187,9 @@ class Stack:
             raise StackFailed(f"Redis cannot be used: {error}") from None
 
     def poll(self) -> None:
-        """Start again what has ended, a little later after each crash. Call it a few times a second.
+        """Start again what has ended, a little later after each crash; not what has said that this is of no use.
+
+        Call it a few times a second.
 
         Raises:
             StackFailed: a part crashes again and again.
@@ -193,6 +197,10 @@ class Stack:
         now = time.monotonic()
         for part in self._parts:
             if part.process is not None and part.process.poll() is not None:
+                if part.process.returncode == REFUSES:
+                    _log.error("ended, and starting it again would not help; the rest goes on", part=part.name)
+                    part.process = None
+                    continue
                 while part.crashes and part.crashes[0] < now - 60:
                     part.crashes.popleft()
                 if len(part.crashes) >= _CRASHES_PER_MINUTE:

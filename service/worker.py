@@ -23,6 +23,7 @@ from olad_core.distill.trainer import TrainerConfig
 from olad_core.engine import Engine, EngineConfig
 from olad_core.publication import Publication
 from service.checkpointer import Checkpointer, Saved
+from service.exit_codes import REFUSES
 from service.keys import Keys
 from service.predictions import PredictionWriter, Superseded
 from service.redis_refusals import cannot_write
@@ -53,6 +54,10 @@ REPORT_EVERY_S = 1.0
 HEARTBEAT_MS = 15_000
 RECONNECT_AFTER_S = 0.5
 _TRANSIENT = (RedisConnectionError, RedisTimeoutError, ResponseError)
+
+
+class CannotBegin(RuntimeError):
+    """The worker cannot begin with these settings and these checkpoints, however often it is started."""
 
 
 class ApplyFailed(RuntimeError):
@@ -399,14 +404,26 @@ def engine_config(settings: Settings) -> EngineConfig:
 
 
 def restore_engine(checkpoints: Path, config: EngineConfig, device: torch.device) -> Engine:
-    """The engine of the newest whole checkpoint, or a new one where there is none."""
+    """The engine of the newest whole checkpoint, or a new one where there is none.
+
+    Raises:
+        CannotBegin: the checkpoint is whole, but not one for these settings or this release.
+    """
     checkpoint, broken = newest_checkpoint(checkpoints)
     for problem in broken:
         log.error("skipped a broken checkpoint", problem=str(problem))
     if checkpoint is None:
         log.info("no checkpoint, starting from the beginning of the log", directory=str(checkpoints))
         return Engine(config, device)
-    engine = Engine.restore(config, checkpoint.tensors, checkpoint.values, device)
+    try:
+        engine = Engine.restore(config, checkpoint.tensors, checkpoint.values, device)
+    except ValueError as error:
+        raise CannotBegin(f"{checkpoint.path}: {error}") from error
+    except Exception as error:
+        raise CannotBegin(
+            f"{checkpoint.path} is whole, but this release cannot read it ({type(error).__name__}: {error}): use the "
+            "release that wrote it, or another data directory"
+        ) from error
     log.info("restored", checkpoint=str(checkpoint.path), position=engine.position, nodes=engine.graph.num_nodes)
     return engine
 
@@ -423,10 +440,15 @@ def connect(settings: Settings) -> redis.Redis:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; ``auto`` is a GPU where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    """The device of that name; ``auto`` is a GPU where there is one.
+
+    Raises:
+        CannotBegin: there is no GPU.
+    """
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise CannotBegin("OLAD_DEVICE=cuda, but torch finds no GPU here: set it to auto or cpu")
+    return torch.device("cuda" if name != "cpu" and available else "cpu")
 
 
 def main(settings: Settings) -> None:
@@ -436,13 +458,17 @@ def main(settings: Settings) -> None:
     keys = Keys(settings.graph)
     client = connect(settings)
     checkpoints = settings.data_dir / "checkpoints" / settings.graph
-    restore = functools.partial(restore_engine, checkpoints, engine_config(settings), choose_device(settings.device))
     with Checkpointer(checkpoints, settings.checkpoints_kept) as checkpointer:
         try:
+            device = choose_device(settings.device)
+            restore = functools.partial(restore_engine, checkpoints, engine_config(settings), device)
             worker = Worker(restore, LogReader(client, keys), PredictionWriter(client, keys), checkpointer, settings)
             for name in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(name, worker.stop)
             worker.run()
-        except (LogLost, OtherFormat, Superseded) as error:
+        except (CannotBegin, LogLost, OtherFormat) as error:
+            log.error("the worker cannot go on, and starting it again does not help", reason=str(error))
+            raise SystemExit(REFUSES) from error
+        except Superseded as error:
             log.error("the worker cannot go on", reason=str(error))
             raise SystemExit(1) from error

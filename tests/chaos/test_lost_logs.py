@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import redis
 
-from olad_core.checkpoint import list_checkpoints
+from olad_core.checkpoint import list_checkpoints, read_checkpoint, write_checkpoint
+from service.exit_codes import REFUSES
 from service.keys import Keys
 from service.schema import parse_schema
 from tests.chaos.workers import ForkedWorker, Nursery, until
@@ -51,7 +52,7 @@ def test_a_log_trimmed_before_the_first_entry_it_is_read_from_is_refused(
     shutil.rmtree(tmp_path / "checkpoints")
     append(redis_client, keys, ENTRIES[3:5], first=4)
     worker.start()
-    assert worker.wait() == 1
+    assert worker.wait() == REFUSES
     assert worker.said("the log is trimmed up to 3-0")
     assert worker.said("OLAD_ACCEPT_LOG_LOSS=0-0")
 
@@ -71,13 +72,13 @@ def test_a_redis_that_lost_the_last_entries_is_recognised_though_newer_ones_came
     append(redis_client, keys, ENTRIES[:2])
     append(redis_client, keys, ENTRIES[3:4], first=4)
     worker.start()
-    assert worker.wait() == 1
+    assert worker.wait() == REFUSES
     assert worker.said("Redis has lost entries")
     assert worker.said("OLAD_ACCEPT_LOG_LOSS=3-0")
 
     another = accepting(nursery, redis_server, keys, tmp_path, "2-0")
     another.start()
-    assert another.wait() == 1
+    assert another.wait() == REFUSES
 
     told = accepting(nursery, redis_server, keys, tmp_path, "3-0")
     run_until(told, redis_client, "4-0")
@@ -114,7 +115,7 @@ def test_a_redis_emptied_under_a_running_worker_ends_it(
     worker.start()
     worker.wait_until_visible(redis_client, "3-0")
     forget(redis_client, keys)
-    assert worker.wait() == 1
+    assert worker.wait() == REFUSES
     assert worker.said("the worker cannot go on")
 
 
@@ -126,8 +127,39 @@ def test_a_checkpoint_of_another_release_is_refused(
     (path,) = list_checkpoints(tmp_path / "checkpoints" / keys.graph)
     (path / "manifest.json").write_text('{"format": 999}')
     worker.start()
-    assert worker.wait() == 1
+    assert worker.wait() == REFUSES
     assert worker.said("has format 999")
+
+
+def test_a_checkpoint_made_with_other_settings_is_refused_with_what_to_set(
+    worker: ForkedWorker,
+    nursery: Nursery,
+    redis_server: RedisServer,
+    redis_client: redis.Redis,
+    keys: Keys,
+    tmp_path: Path,
+) -> None:
+    append(redis_client, keys, ENTRIES[:3])
+    run_until(worker, redis_client, "3-0")
+    wider = ForkedWorker(nursery, redis_server.url, keys, tmp_path, width=16)
+    wider.start()
+    assert wider.wait() == REFUSES
+    assert wider.said("width 8, the settings ask for 16: set OLAD_WIDTH to the former")
+    assert not wider.said("Traceback")
+
+
+def test_a_whole_checkpoint_that_cannot_be_read_is_refused(
+    worker: ForkedWorker, redis_client: redis.Redis, keys: Keys, tmp_path: Path
+) -> None:
+    append(redis_client, keys, ENTRIES[:3])
+    run_until(worker, redis_client, "3-0")
+    checkpoints = tmp_path / "checkpoints" / keys.graph
+    found = read_checkpoint(list_checkpoints(checkpoints)[0])
+    del found.tensors["graph/label"]
+    write_checkpoint(checkpoints, found.tensors, found.values, keep=1)
+    worker.start()
+    assert worker.wait() == REFUSES
+    assert worker.said("is whole, but this release cannot read it")
 
 
 def test_a_stop_while_catching_up_is_orderly_and_takes_nothing_back(

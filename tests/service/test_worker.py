@@ -11,6 +11,7 @@ import redis
 
 from olad_core.checkpoint import list_checkpoints, read_checkpoint
 from olad_core.events import Event
+from service.exit_codes import REFUSES
 from service.keys import Keys
 from service.status import DecisionStatus, WorkerStatus
 from tests.chaos.workers import ForkedWorker, Nursery
@@ -81,7 +82,7 @@ def test_a_log_that_ends_before_the_checkpoint_is_reported(
     assert worker.terminate() == 0
     redis_client.delete(keys.log, keys.served)
     worker.start()
-    assert worker.wait() == 1
+    assert worker.wait() == REFUSES
     assert "Redis has lost entries" in worker.log.read_text()
 
 
