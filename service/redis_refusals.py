@@ -19,6 +19,15 @@ def out_of_memory(error: ResponseError) -> bool:
     return isinstance(error, OutOfMemoryError) or _NO_MEMORY in str(error)
 
 
+def disk_full(error: ResponseError) -> bool:
+    """Whether Redis cannot write to its files.
+
+    >>> disk_full(ResponseError("MISCONF Errors writing to the AOF file: No space left on device"))
+    True
+    """
+    return "MISCONF" in str(error)
+
+
 def cannot_write(error: ResponseError) -> bool:
     """Whether the same command may succeed later: memory or disk is full, or a replica took over.
 

@@ -17,7 +17,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from service.api.load import overloaded
+from service.api.load import RETRY_AFTER_S, overloaded
 from service.problems import (
     BAD_REQUEST,
     INTERNAL,
@@ -30,7 +30,7 @@ from service.problems import (
     Kind,
     Problem,
 )
-from service.redis_refusals import cannot_write, out_of_memory
+from service.redis_refusals import cannot_write, disk_full, out_of_memory
 
 MEDIA_TYPE = "application/problem+json"
 _BY_STATUS = {
@@ -125,7 +125,8 @@ def install(app: FastAPI) -> None:
         if out_of_memory(error):
             return problem_response(request, overloaded("Redis has no memory left"))
         if cannot_write(error):
-            return await on_redis(request, error)
+            _log.warning("redis refuses to write", path=request.url.path, error=str(error))
+            return problem_response(request, _redis_refuses(error))
         raise error
 
     app.add_exception_handler(Problem, on_problem)
@@ -142,6 +143,15 @@ def _redis_unavailable(request: Request) -> Problem:
     if request.method != "GET":
         detail += " Whether the request took effect is unknown: send events again with the same Idempotency-Key."
     return Problem(REDIS_UNAVAILABLE, detail, headers={"Retry-After": "1"})
+
+
+def _redis_refuses(error: ResponseError) -> Problem:
+    """Redis answers, so it is known that nothing was written."""
+    why = "Redis does not accept writes now; its log and this service's say why"
+    if disk_full(error):
+        why = "Redis cannot write to its disk, which is full or broken: make room where Redis keeps its files"
+    detail = f"{why}. Nothing was written; send the request again later."
+    return Problem(REDIS_UNAVAILABLE, detail, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
 def _field(location: tuple[int | str, ...]) -> str:

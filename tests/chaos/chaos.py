@@ -23,8 +23,9 @@ from olad_core.checkpoint import list_checkpoints
 from service.stream import parse_position
 from tests.chaos import faults
 from tests.chaos.lossy_proxy import LossyProxy
-from tests.chaos.producer import Producer, is_fresh, lost_and_surplus
+from tests.chaos.producer import Producer, is_fresh, lost_and_surplus, present
 from tests.chaos.service import Service, running_service, stopped
+from tests.chaos.small_disk import why_not
 from tests.chaos.workers import Nursery, nursery, until
 
 LOST_ANSWERS = "lost answers"
@@ -118,7 +119,7 @@ class Chaos:
             **{f"kill -9 worker within a {point}": kill_within(point) for point in ("checkpoint", "publication")},
             "kill -9 worker within a version swap": kill_within("swap"),
             **{f"SIGSTOP, SIGCONT {part}": stop(part) for part in parts},
-            "disk full": self._fill_disk,
+            **self._disk_faults(),
             "torn checkpoint": self._tear_checkpoint,
             LOST_ANSWERS: self._lose_answers,
             "producer too fast": self._flood,
@@ -171,7 +172,45 @@ class Chaos:
     def _checkpoints(self) -> list[Path]:
         return list_checkpoints(self.service.data_dir / "checkpoints" / self.service.keys.graph)
 
-    def _fill_disk(self) -> None:
+    def _disk_faults(self) -> dict[str, Callable[[], None]]:
+        """Real disks that are full where there can be such, else files of the worker that may not grow."""
+        if not self.service.disks:
+            return {"no file of the worker may grow": self._limit_files}
+        return {
+            "disk full under the checkpoints": self._fill_worker_disk,
+            "disk full under Redis": self._fill_redis_disk,
+        }
+
+    def _fill_worker_disk(self) -> None:
+        """Checkpoints fail, events are refused, reading goes on; then there is room again."""
+        service, disk = self.service, self.service.disks["worker"]
+        status = service.status()
+        failures, refused = status.checkpoint_failures if status else 0, self.producer.answers["429"]
+        disk.fill()
+        try:
+            until(lambda: (status := service.status()) is not None and status.checkpoint_failures > failures)
+            until(lambda: self.producer.answers["429"] > refused)
+            assert service.http.get("/health/ready").is_success
+        finally:
+            newest = self._checkpoints()[-1]
+            disk.free()
+        until(lambda: self._checkpoints()[-1] != newest)
+
+    def _fill_redis_disk(self) -> None:
+        """Nothing can be written, what was published can be read; then there is room again."""
+        service, disk = self.service, self.service.disks["redis"]
+        until(lambda: service.http.get("/health/ready").is_success)
+        refused, node = self.producer.answers["503"], self.producer.node(self.producer.batches - 1, 0)
+        until(lambda: present(service.http, [node]))
+        disk.fill()
+        try:
+            until(lambda: self.producer.answers["503"] > refused + 2)
+            assert service.http.get("/health/live").is_success
+            assert present(service.http, [node])
+        finally:
+            disk.free()
+
+    def _limit_files(self) -> None:
         """No file of the worker can grow any more, until a checkpoint has failed; then there is room again."""
         service = self.service
         resource.prlimit(service.worker.pid, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
@@ -222,7 +261,7 @@ class Chaos:
 
 def strike(running: Nursery, folder: Path, rounds: int) -> tuple[list[Row], dict[str, int]]:
     """Start a service, inject every fault so many times, and stop it; the rows, and what the producer was answered."""
-    with running_service(running, folder) as service:
+    with running_service(running, folder, small_disks=True) as service:
         chaos = Chaos(service)
         rows = chaos.run(rounds)
         return rows, dict(chaos.producer.answers)
@@ -233,6 +272,8 @@ def main(rounds: int) -> None:
     started = time.monotonic()
     try:
         with nursery() as running:
+            if why := why_not():
+                print(f"no disks that are really full: {why}")
             rows, answers = strike(running, folder, rounds)
     except BaseException:
         print(f"the logs are in {folder}")

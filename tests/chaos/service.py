@@ -19,6 +19,7 @@ import httpx
 from service.keys import Keys
 from service.status import WorkerStatus
 from tests.chaos.faults import Fault
+from tests.chaos.small_disk import SmallDisk, why_not
 from tests.chaos.workers import ForkedWorker, Nursery, until
 from tests.redis_server import RedisServer
 
@@ -32,6 +33,7 @@ class Service:
     Attributes:
         fault: strikes the next worker that is started.
         held: the supervisor leaves these parts alone: ``worker``, ``api``, ``redis``.
+        disks: file systems of their own for ``worker`` (its checkpoints) and ``redis``; empty where there can be none.
     """
 
     def __init__(self, nursery: Nursery, folder: Path, **settings: object) -> None:
@@ -41,6 +43,7 @@ class Service:
         self.worker = ForkedWorker(nursery, self.redis.url, self.keys, folder, **WORKER_SETTINGS | settings)
         self.fault: Fault | None = None
         self.held: set[str] = set()
+        self.disks: dict[str, SmallDisk] = {}
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port: int = self._listener.getsockname()[1]
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10, trust_env=False)
@@ -53,6 +56,13 @@ class Service:
     def api_pid(self) -> int:
         assert self._api is not None
         return self._api.pid
+
+    def take_disks(self) -> None:
+        """Give worker and Redis small disks; before the start."""
+        checkpoints = self.data_dir / "checkpoints"
+        checkpoints.mkdir()
+        self.disks["worker"] = SmallDisk(checkpoints)
+        self.disks["redis"] = SmallDisk(self.redis.directory)
 
     def start(self) -> None:
         self.redis.start()
@@ -70,6 +80,9 @@ class Service:
             self._api.kill()
             self._api.wait()
         self.worker.close()
+        self.redis.stop()
+        for disk in self.disks.values():
+            disk.close()
         self.redis.close()
         self._listener.close()
 
@@ -121,10 +134,14 @@ class Service:
 
 
 @contextlib.contextmanager
-def running_service(nursery: Nursery, folder: Path, **settings: object) -> Iterator[Service]:
-    """A service that is live, and gone at the end."""
+def running_service(
+    nursery: Nursery, folder: Path, *, small_disks: bool = False, **settings: object
+) -> Iterator[Service]:
+    """A service that is live, and gone at the end; on small disks if asked for and where there can be such."""
     service = Service(nursery, folder, **settings)
     try:
+        if small_disks and why_not() is None:
+            service.take_disks()
         service.start()
         yield service
     finally:

@@ -142,7 +142,7 @@ def plot(samples: Samples, path: Path) -> None:
 
 def main(minutes: float, path: Path) -> None:
     folder = Path(tempfile.mkdtemp(prefix="olad-soak-"))
-    settings = {"width": 32, "checkpoint_interval_s": 10, "publish_steps": 50}
+    settings: dict[str, Any] = {"width": 32, "checkpoint_interval_s": 10, "publish_steps": 50}
     try:
         with nursery() as running, running_service(running, folder, **settings) as service:
             samples, accepted = soak(service, 60 * minutes)

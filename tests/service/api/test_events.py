@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
@@ -13,6 +15,7 @@ from olad_core.publication import RejectedEvent
 from service.keys import Keys
 from service.predictions import PredictionWriter
 from service.stream import LogReader, parse_position
+from tests.chaos.small_disk import small_disk, why_not
 from tests.chaos.workers import until
 from tests.redis_server import RedisServer
 from tests.service.api.serving import assert_problem, serving
@@ -212,8 +215,39 @@ class TestOverload:
         with own_redis_server.client() as client, serving(own_redis_server.url, graph) as api:
             client.config_set("min-replicas-to-write", 1)
             answer = api.post("/events", json=[EDGE])
-            assert_problem(answer, 503, "redis-unavailable")
+            assert "Nothing was written" in str(assert_problem(answer, 503, "redis-unavailable")["detail"])
             assert int(answer.headers["retry-after"]) > 0
+
+    @pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+    def test_a_redis_whose_disk_is_full_says_what_to_do_and_takes_events_again_when_there_is_room(
+        self, graph: str
+    ) -> None:
+        with (
+            contextlib.closing(RedisServer()) as server,
+            small_disk(server.directory) as disk,
+            serving(server.url, graph) as api,
+        ):
+            server.start()
+            accepted = [api.post("/events", json=[EDGE]).json()["position"]]
+            disk.fill()
+            refused = None
+            while refused is None:
+                answer = api.post("/events", json=[EDGE])
+                if answer.status_code == 202:
+                    accepted.append(answer.json()["position"])
+                else:
+                    refused = assert_problem(answer, 503, "redis-unavailable")
+            assert "make room where Redis keeps its files" in str(refused["detail"])
+            assert int(answer.headers["retry-after"]) > 0
+            disk.free()
+            while (answer := api.post("/events", json=[EDGE])).status_code != 202:
+                pass
+            accepted.append(answer.json()["position"])
+            server.kill()
+            server.start()
+            with server.client() as client:
+                stored: Any = client.xrange(Keys(graph).log)
+            assert [position.decode() for position, _ in stored] == accepted
             client.config_set("min-replicas-to-write", 0)
             assert api.post("/events", json=[EDGE]).status_code == 202
 
