@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from olad_core.distill.sample import in_weight, inputs, to_block
-from olad_core.graph import DynamicGraph, Neighbours
-from olad_core.inference.totals import send, send_arcs
+from olad_core.distill.sample import in_weight, inputs
+from olad_core.graph import DynamicGraph
+from olad_core.inference.propagation import Propagation, Recomputing, Renewed, Step, distinct, lengthened
+from olad_core.inference.sums import Sums, operations
 from olad_core.inference.touched import Touch
-from olad_core.students import Block, LinearStudent, Student
-from olad_core.students.aggregate import aggregate
+from olad_core.students import LinearStudent, Student
 
 Rows = npt.NDArray[np.int64]
 
 CHUNK = 8192
-"""Rows computed at once: bounds the memory of one operation and the length of one slice of background work."""
-REFRESH = 1
-"""Incoming edges whose sum is computed afresh for each arc that changed: bounds the rounding errors of differences."""
-FALLEN = 0.25
-"""A sum whose weight has fallen below this share of its greatest since it was computed afresh is computed afresh."""
-
+"""Rows in one slice of background work: bounds its length."""
+PIECE = 2048
+"""Rows computed at once: what lies between two operations on them stays in the cache."""
 
 Recall = Callable[[Rows], Tensor | None]
 
@@ -34,19 +31,9 @@ def without_memory(rows: Rows) -> None:
     """What a student recalls that does not remember."""
 
 
-@dataclass(frozen=True)
-class Renewed:
-    """Rows of one layer that were written.
-
-    Attributes:
-        rows: distinct graph rows, ascending.
-        before: ``[n, d]``, what stood there.
-        changed: bool ``[n]``, whether other bytes stand there now.
-    """
-
-    rows: Rows
-    before: Tensor
-    changed: npt.NDArray[np.bool_]
+def propagation(student: Student, classes: int, device: torch.device) -> Propagation:
+    """How a student's layers are followed."""
+    return Sums(student, classes, device) if isinstance(student, LinearStudent) else Recomputing(student, classes)
 
 
 class Embedding:
@@ -71,14 +58,11 @@ class Embedding:
         self.classes = classes
         self._device = device
         self._recall = recall
-        widths = (*student.layer_widths[:-1], classes)
-        self._layers = [torch.zeros(0, width, device=device) for width in widths]
-        sums = student.message_widths if isinstance(student, LinearStudent) else ()
-        self._totals = [torch.zeros(0, width, device=device) for width in sums]
+        self._propagation = propagation(self.student, classes, device)
+        self._exchange = operations(device).exchange
+        self._layers = [torch.zeros(0, width, device=device) for width in self._propagation.widths]
         self._in_weight = torch.zeros(0, device=device)
-        self._peak = torch.zeros(0, device=device)
         self._frontier = (0, 0)
-        self._refreshed = 0
 
     @property
     def complete(self) -> bool:
@@ -96,40 +80,38 @@ class Embedding:
             return np.empty(0, dtype=np.int64)
         if self._frontier == (0, 0):
             self._in_weight = in_weight(graph, np.arange(graph.capacity), self._device)
-            self._peak = self._in_weight.clone()
+            self._propagation.begin(self._in_weight)
         self._fit(graph)
         layer, row = self._frontier
         end = min(row + max(1, round(share * CHUNK)), graph.capacity)
         rows = np.flatnonzero(graph.alive[row:end]) + row
         with torch.no_grad():
             self._frontier = (layer, end)
-            if layer > 0 and isinstance(self.student, LinearStudent):
-                self._sum_afresh(graph, self.student, layer, rows)
+            if layer > 0:
+                self._propagation.sum_afresh(graph, self._layers, layer, rows)
             self._renew(graph, layer, rows)
         self._frontier = (layer, end) if end < graph.capacity else (layer + 1, 0)
         return rows if layer == len(self._layers) - 1 else rows[:0]
 
     def update(self, graph: DynamicGraph, touch: Touch) -> Rows:
-        """Follow a change of the graph; returns the rows whose probabilities changed, byte for byte."""
+        """Follow a change of the graph; returns the rows whose probabilities changed."""
         self._fit(graph)
         index = self._index(touch.edges)
         weight_before, weight = self._in_weight[index], in_weight(graph, touch.edges, self._device)
         self._in_weight[index] = weight
         reweighted = touch.edges[(weight_before != weight).cpu().numpy()]
-        refresh = np.union1d(self._fallen(touch.edges, weight), self._next_to_refresh(graph, touch))
-        rows = self._told(touch, reweighted)
-        last = len(self._layers) - 1
+        rows, last = self._told(graph, touch, reweighted), len(self._layers) - 1
         with torch.no_grad():
+            step = Step(graph, touch, self._layers, self._in_weight, weight_before, reweighted)
+            receive = self._propagation.follow(step)
             for layer in range(last + 1):
-                if self._limit(layer) == 0:
+                limit = self._limit(layer)
+                if limit == 0:
                     return np.empty(0, dtype=np.int64)
-                renewed = self._renew(graph, layer, rows[rows < self._limit(layer)])
-                if layer < last:
-                    changed = renewed.rows[renewed.changed]
-                    senders = np.union1d(changed, reweighted) if self.student.uses_degree else changed
-                    rows = self._receivers(graph, layer + 1, senders, renewed, touch, weight_before, refresh)
-        # A row that was freed and taken again may by chance hold the same bytes for another node.
-        return np.union1d(renewed.rows[renewed.changed], np.intersect1d(renewed.rows, touch.created))
+                rows = receive(layer, renewed, limit) if layer else rows[rows < limit]
+                renewed = self._renew(graph, layer, rows)
+        # A row that was freed and taken again may by chance hold the same values for another node.
+        return distinct(graph, renewed.rows[renewed.changed], np.intersect1d(renewed.rows, touch.created))
 
     def probabilities(self, rows: Rows) -> npt.NDArray[np.float32]:
         """Class probabilities ``[n, C]`` of computed rows."""
@@ -148,13 +130,8 @@ class Embedding:
         """
         tensors = {f"student/{name}": value for name, value in self.student.state_dict().items()}
         tensors |= {f"layer/{number}": layer[:rows] for number, layer in enumerate(self._layers)}
-        tensors |= {f"totals/{number}": totals[:rows] for number, totals in enumerate(self._totals)}
-        tensors |= {
-            "in_weight": self._in_weight[:rows],
-            "peak": self._peak[:rows],
-            "frontier": torch.tensor(self._frontier),
-            "refreshed": torch.tensor(self._refreshed),
-        }
+        tensors |= self._propagation.state(rows)
+        tensors |= {"in_weight": self._in_weight[:rows], "frontier": torch.tensor(self._frontier)}
         return {name: tensor.detach() for name, tensor in tensors.items()}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
@@ -162,12 +139,10 @@ class Embedding:
         weights = {name.removeprefix("student/"): t for name, t in tensors.items() if name.startswith("student/")}
         self.student.load_state_dict(weights)
         self._layers = [tensors[f"layer/{number}"].to(self._device, copy=True) for number in range(len(self._layers))]
-        self._totals = [tensors[f"totals/{number}"].to(self._device, copy=True) for number in range(len(self._totals))]
         self._in_weight = tensors["in_weight"].to(self._device, copy=True)
-        self._peak = tensors["peak"].to(self._device, copy=True)
+        self._propagation.restore(tensors, self._in_weight)
         layer, row = tensors["frontier"].tolist()
         self._frontier = (layer, row)
-        self._refreshed = int(tensors["refreshed"])
 
     def _limit(self, layer: int) -> int:
         """Rows of a layer below this one are computed."""
@@ -176,141 +151,37 @@ class Embedding:
             return 0
         return row if layer == frontier else self._layers[layer].shape[0]
 
-    def _told(self, touch: Touch, reweighted: Rows) -> Rows:
+    def _told(self, graph: DynamicGraph, touch: Touch, reweighted: Rows) -> Rows:
         """Rows of which the student is told something else."""
-        rows = touch.inputs
+        told = [touch.features, touch.labels]
         if self.student.feature_width == 0:  # The degree is told instead.
-            rows = np.union1d(rows, reweighted)
-        return np.union1d(rows, touch.remembered) if self.student.remembers else rows
-
-    def _receivers(
-        self,
-        graph: DynamicGraph,
-        layer: int,
-        senders: Rows,
-        below: Renewed,
-        touch: Touch,
-        weight_before: Tensor,
-        refresh: Rows,
-    ) -> Rows:
-        """Touched rows of a layer; for a linear student their sums are up to date afterwards."""
-        near = graph.out_neighbours(senders)
-        touched = [near.index, below.rows[below.changed], touch.edges]
-        if isinstance(self.student, LinearStudent):
-            self._send(self.student, layer, senders, near, below, touch, weight_before)
-            self._sum_afresh(graph, self.student, layer, np.union1d(touch.created, refresh))
-            touched.append(refresh)
-        rows = np.sort(graph.distinct(np.concatenate(touched)))
-        return rows[(rows < self._limit(layer)) & graph.alive[rows]]
-
-    def _send(
-        self,
-        student: LinearStudent,
-        layer: int,
-        senders: Rows,
-        near: Neighbours,
-        below: Renewed,
-        touch: Touch,
-        weight_before: Tensor,
-    ) -> None:
-        """Send differences of messages along the edges, and old messages along the changes of weights."""
-
-        def old(rows: Rows) -> Tensor:
-            """What these rows sent before."""
-            values = _replaced(self._layers[layer - 1][self._index(rows)], rows, below.rows, below.before)
-            weights = _replaced(self._in_weight[self._index(rows)], rows, touch.edges, weight_before)
-            return student.message(layer, values, weights)
-
-        index, totals, limit = self._index(senders), self._totals[layer - 1], self._limit(layer)
-        new = student.message(layer, self._layers[layer - 1][index], self._in_weight[index])
-        send(totals, near, new - old(senders), limit)
-        sources, place = np.unique(touch.arc_source, return_inverse=True)
-        send_arcs(totals, touch.arc_target, touch.arc_change, old(sources), place, limit)
-
-    def _sum_afresh(self, graph: DynamicGraph, student: LinearStudent, layer: int, rows: Rows) -> None:
-        """Compute the sums of rows from all their neighbours."""
-        rows = rows[rows < self._limit(layer)]
-        block, sources = to_block(graph, rows, graph.in_neighbours(rows), self._device)
-        index = self._index(sources)
-        messages = student.message(layer, self._layers[layer - 1][index], self._in_weight[index])
-        self._totals[layer - 1][self._index(rows)] = aggregate(messages, block.weight, block)
+            told.append(reweighted)
+        if self.student.remembers:
+            told.append(touch.remembered)
+        return distinct(graph, *told)
 
     def _renew(self, graph: DynamicGraph, layer: int, rows: Rows) -> Renewed:
-        """Compute rows of a layer; the sums of a linear student are up to date."""
-        before = self._layers[layer][self._index(rows)]
-        for start in range(0, len(rows), CHUNK):
-            chunk = rows[start : start + CHUNK]
-            self._layers[layer][self._index(chunk)] = self._rows(graph, layer, chunk)
-        changed = (self._layers[layer][self._index(rows)] != before).any(dim=1)
-        return Renewed(rows, before, changed.cpu().numpy())
+        """Compute rows of a layer; what is kept of them beside the layers is up to date."""
+        before, changed = [self._layers[layer][:0]], [np.empty(0, np.bool_)]
+        for start in range(0, len(rows), PIECE):
+            piece = rows[start : start + PIECE]
+            held = self._exchange(self._layers[layer], piece, self._rows(graph, layer, piece))
+            before.append(held[0])
+            changed.append(held[1])
+        return Renewed(rows, torch.cat(before), np.concatenate(changed))
 
     def _rows(self, graph: DynamicGraph, layer: int, rows: Rows) -> Tensor:
-        student = self.student
-        if layer == 0:
-            told = inputs(graph, rows, student.feature_width, self._device)
-            return student.encode(replace(told, memory=self._recall(rows)), student.scale)
-        if isinstance(student, LinearStudent):
-            index = self._index(rows)
-            own, weights = self._layers[layer - 1][index], self._in_weight[index]
-            computed = student.combine(layer, own, self._totals[layer - 1][index], weights)
-        else:
-            computed = student.layer(layer, *self._neighbourhood(graph, layer - 1, rows))
-        if layer < len(self._layers) - 1:
-            return computed
-        return student.classify(computed)[:, : self.classes].softmax(dim=1)
-
-    def _fallen(self, rows: Rows, weight: Tensor) -> Rows:
-        """Rows that lost most of the weight that was summed up in them: what is left would be mostly rounding error."""
-        index = self._index(rows)
-        peak = torch.maximum(self._peak[index], weight)
-        fallen = weight < FALLEN * peak
-        self._peak[index] = torch.where(fallen, weight, peak)
-        lost: Rows = rows[fallen.cpu().numpy()]
-        return lost
-
-    def _neighbourhood(self, graph: DynamicGraph, layer: int, rows: Rows) -> tuple[Tensor, Block]:
-        """Rows of a layer that hold all neighbours of ``rows``, and the block from the former to the latter."""
-        near = graph.in_neighbours(rows)
-        if self._device.type != "cpu":
-            block, sources = to_block(graph, rows, near, self._device)
-            return self._layers[layer][self._index(sources)], block
-        # Students read what the block names: on a CPU there is no need to gather it first.
-        targets, index, offsets, weight = map(torch.from_numpy, (rows, near.index, near.indptr, near.weight))
-        return self._layers[layer], Block(targets, index, offsets, weight, self._in_weight)
-
-    def _next_to_refresh(self, graph: DynamicGraph, touch: Touch) -> Rows:
-        """The next rows, in turn, whose sums are computed afresh, with about as many edges as the change is worth."""
-        edges = REFRESH * len(touch.arc_source)
-        if self._refreshed >= graph.capacity:
-            self._refreshed = 0
-        rows = np.arange(self._refreshed, min(self._refreshed + edges, graph.capacity))
-        rows = rows[: int(np.searchsorted(np.cumsum(graph.in_degree(rows) + 1), edges)) + 1]
-        self._refreshed += len(rows)
-        living: Rows = rows[graph.alive[rows]]
-        return living
+        if layer > 0:
+            return self._propagation.rows(graph, self._layers, layer, rows, self._in_weight)
+        told = inputs(graph, rows, self.student.feature_width, self._device)
+        encoded = self.student.encode(replace(told, memory=self._recall(rows)), self.student.scale)
+        return self._propagation.raised(0, encoded)
 
     def _index(self, rows: Rows) -> Tensor:
         return torch.from_numpy(rows).to(self._device)
 
     def _fit(self, graph: DynamicGraph) -> None:
         """Room for every row of the graph."""
-        missing = graph.capacity - self._in_weight.shape[0]
-        if missing > 0:
-            self._in_weight = torch.cat([self._in_weight, self._in_weight.new_zeros(missing)])
-            self._peak = torch.cat([self._peak, self._peak.new_zeros(missing)])
-        for tables in (self._layers, self._totals):
-            for number, table in enumerate(tables):
-                missing = graph.capacity - table.shape[0]
-                if missing > 0:
-                    tables[number] = torch.cat([table, table.new_zeros(missing, table.shape[1])])
-
-
-def _replaced(values: Tensor, rows: Rows, known: Rows, before: Tensor) -> Tensor:
-    """``values`` of ``rows``, with what ``known`` (ascending) had ``before`` in the place of what they have."""
-    if not len(known):
-        return values
-    place = np.minimum(np.searchsorted(known, rows), len(known) - 1)
-    found = np.flatnonzero(known[place] == rows)
-    device = values.device
-    values[torch.from_numpy(found).to(device)] = before[torch.from_numpy(place[found]).to(device)]
-    return values
+        self._in_weight = lengthened(self._in_weight, graph.capacity)
+        self._layers = [lengthened(layer, graph.capacity) for layer in self._layers]
+        self._propagation.fit(self._in_weight)

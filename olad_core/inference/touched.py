@@ -59,9 +59,8 @@ def merge(changes: Iterable[Changes], graph: DynamicGraph) -> Touch:
         return np.concatenate([np.empty(0, dtype=np.int64), *parts])
 
     def living(parts: Iterable[Rows]) -> Rows:
-        rows = np.unique(joined(parts))
-        kept: Rows = rows[graph.alive[rows]]
-        return kept
+        rows = graph.distinct(joined(parts))
+        return np.sort(rows[graph.alive[rows]])
 
     created = living(change.created for change in changes)
     target = joined(change.edge_target for change in changes)

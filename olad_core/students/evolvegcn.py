@@ -37,8 +37,8 @@ class EvolveGCN(Convolution):
         return torch.relu(self.encoder(inputs, factor))
 
     @override
-    def combine(self, number: int, own: Tensor, total: Tensor, in_weight: Tensor) -> Tensor:
-        return torch.relu(self.propagated(own, total, in_weight) @ self._weight(number))
+    def finish(self, number: int, mixed: Tensor, below: Tensor, index: Tensor) -> Tensor:
+        return torch.relu(mixed @ self._weight(number))
 
     @override
     def advance(self) -> None:

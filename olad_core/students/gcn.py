@@ -9,7 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from olad_core.students.inputs import Encoder, Inputs
-from olad_core.students.linear import LinearStudent
+from olad_core.students.linear import Factors, LinearStudent
 
 
 class Convolution(LinearStudent):
@@ -32,19 +32,18 @@ class Convolution(LinearStudent):
         return self.layer_widths[:-1]
 
     @override
-    def message(self, number: int, rows: Tensor, in_weight: Tensor) -> Tensor:
-        return rows * (in_weight + 1).rsqrt().unsqueeze(1)
+    def factors(self, in_weight: Tensor) -> Factors:
+        degree = in_weight + 1
+        root = degree.rsqrt()
+        return Factors(own=degree.reciprocal(), total=root, sent=root)
 
-    def propagated(self, own: Tensor, total: Tensor, in_weight: Tensor) -> Tensor:
-        """Rows of ``D^-1/2 (A + I) D^-1/2 H``."""
-        degree = (in_weight + 1).unsqueeze(1)
-        return total * degree.rsqrt() + own / degree
 
 
 class GCN(Convolution):
     """Two propagation steps: ``Z = A relu(A X W1) W2``, with ``A`` the normalised adjacency."""
 
     architecture: ClassVar[str] = "gcn"
+    ends_linearly: ClassVar[bool] = True
 
     @override
     def encode(self, inputs: Inputs, factor: Tensor) -> Tensor:
@@ -52,6 +51,5 @@ class GCN(Convolution):
         return encoded
 
     @override
-    def combine(self, number: int, own: Tensor, total: Tensor, in_weight: Tensor) -> Tensor:
-        rows = self.propagated(own, total, in_weight)
-        return torch.relu(rows) if number == 1 else rows
+    def finish(self, number: int, mixed: Tensor, below: Tensor, index: Tensor) -> Tensor:
+        return torch.relu_(mixed) if number == 1 else mixed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor
 from typing_extensions import override
@@ -12,36 +13,67 @@ from olad_core.students.block import Block
 from olad_core.students.student import Student
 
 
-class LinearStudent(Student):
-    """A student with ``layer_k(i) = combine(own row, sum over in-neighbours j of w_ij message(j))``.
+class Factors(NamedTuple):
+    """What rows are multiplied by where nodes mix their own with their neighbours', each ``[n]``.
 
-    The sum is linear in the messages, so when a node changes it is enough to send the *difference* of its
-    messages along its edges: no other neighbour of the receiver needs to be read again.
+    Attributes:
+        own: of a node's own row.
+        total: of the sum of what it receives.
+        sent: of what it sends.
     """
+
+    own: Tensor
+    total: Tensor
+    sent: Tensor
+
+
+class LinearStudent(Student):
+    """A student with ``layer_k(i) = finish(a_i own_i + b_i sum_j w_ij c_j sent_j)``, j being i's in-neighbours.
+
+    ``own`` and ``sent`` are columns of the prepared rows of the layer below, the first ones and those from
+    ``sent_from``; the factors a, b and c follow from degrees alone. The sum is linear in what is sent, so when a
+    node changes it is enough to send the *difference* along its edges: no other neighbour of the receiver needs to
+    be read again.
+    """
+
+    ends_linearly: ClassVar[bool] = False
+    """Whether the last layer is the mix as it is, so that logits may be mixed instead of what they are made of."""
+    sent_from: int = 0
 
     @property
     @abstractmethod
     def message_widths(self) -> tuple[int, ...]:
         """Widths of the messages into layer 1 to layer ``num_layers``."""
 
+    @property
+    def prepared_widths(self) -> tuple[int, ...]:
+        """Widths of the prepared rows of layer 0 to layer ``num_layers - 1``."""
+        return self.layer_widths[:-1]
+
     @abstractmethod
-    def message(self, number: int, rows: Tensor, in_weight: Tensor) -> Tensor:
-        """What nodes send into layer ``number``.
+    def factors(self, in_weight: Tensor) -> Factors:
+        """The factors of nodes, from ``[n]`` sums of the weights of their incoming edges."""
+
+    def prepare(self, number: int, rows: Tensor) -> Tensor:
+        """Rows of the layer below, ``[n, layer_widths[number - 1]]``, as layer ``number`` mixes them."""
+        return rows
+
+    @abstractmethod
+    def finish(self, number: int, mixed: Tensor, below: Tensor, index: Tensor) -> Tensor:
+        """Rows of layer ``number``; may overwrite ``mixed``.
 
         Args:
             number: 1 to ``num_layers``.
-            rows: ``[n, layer_widths[number - 1]]``, the nodes' rows of the layer below.
-            in_weight: ``[n]``, sums of the weights of their incoming edges.
-
-        Returns:
-            ``[n, message_widths[number - 1]]``.
+            mixed: ``[n, message_widths[number - 1]]``.
+            below: prepared rows of the layer below.
+            index: ``[n]``, which of these are the nodes' own.
         """
-
-    @abstractmethod
-    def combine(self, number: int, own: Tensor, total: Tensor, in_weight: Tensor) -> Tensor:
-        """Rows of layer ``number`` from the nodes' own rows below and the weighted sums of their messages."""
 
     @override
     def layer(self, number: int, source: Tensor, block: Block) -> Tensor:
-        total = aggregate(self.message(number, source, block.in_weight), block.weight, block)
-        return self.combine(number, source[block.targets], total, block.in_weight[block.targets])
+        below, width = self.prepare(number, source), self.message_widths[number - 1]
+        own, total, sent = self.factors(block.in_weight)
+        messages = below[:, self.sent_from : self.sent_from + width] * sent.unsqueeze(1)
+        received = aggregate(messages, block.weight, block) * total[block.targets].unsqueeze(1)
+        mixed = below[:, :width][block.targets] * own[block.targets].unsqueeze(1) + received
+        return self.finish(number, mixed, below, block.targets)

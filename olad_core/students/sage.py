@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from typing_extensions import override
 
 from olad_core.students.inputs import Encoder, Inputs
-from olad_core.students.linear import LinearStudent
+from olad_core.students.linear import Factors, LinearStudent
 from olad_core.students.student import linear
 
 LEAST_WEIGHT = 1e-30
@@ -19,8 +20,8 @@ LEAST_WEIGHT = 1e-30
 class SAGE(LinearStudent):
     """``h_i = relu(W_self h_i + W_neighbour mean_j h_j)``, twice; the mean is weighted by the edges.
 
-    The maps of the first layer are applied before the mean, where the features are wide, so that layer 0
-    is ``[x W_self | x W_neighbour]``; those of the second are applied after it.
+    Both maps of a layer are applied before the mean: in the first layer features may be wide, and in the second a
+    change then reaches more rows than it maps anew. What is mixed is ``[h W_self | h W_neighbour]``.
     """
 
     architecture: ClassVar[str] = "sage"
@@ -30,6 +31,7 @@ class SAGE(LinearStudent):
         super().__init__(feature_width, width, class_capacity)
         self.encoder = Encoder(feature_width, 2 * width, class_capacity)
         self.second = linear(2 * width, width)
+        self.sent_from = width
 
     @property
     @override
@@ -46,13 +48,26 @@ class SAGE(LinearStudent):
         encoded: Tensor = self.encoder(inputs, factor)
         return encoded
 
+    @property
     @override
-    def message(self, number: int, rows: Tensor, in_weight: Tensor) -> Tensor:
-        return rows[:, self.width :].contiguous() if number == 1 else rows
+    def prepared_widths(self) -> tuple[int, ...]:
+        return 2 * self.width, 2 * self.width
 
     @override
-    def combine(self, number: int, own: Tensor, total: Tensor, in_weight: Tensor) -> Tensor:
-        mean = total / in_weight.clamp_min(LEAST_WEIGHT).unsqueeze(1)
+    def factors(self, in_weight: Tensor) -> Factors:
+        return Factors(
+            own=torch.ones_like(in_weight),
+            total=in_weight.clamp_min(LEAST_WEIGHT).reciprocal(),
+            sent=torch.ones_like(in_weight),
+        )
+
+    @override
+    def prepare(self, number: int, rows: Tensor) -> Tensor:
         if number == 1:
-            return torch.relu(own[:, : self.width] + mean)
-        return torch.relu(self.second(torch.cat([own, mean], dim=1)))
+            return rows
+        own, neighbour = self.second.weight.chunk(2, dim=1)
+        return F.linear(rows, torch.cat([own, neighbour]))
+
+    @override
+    def finish(self, number: int, mixed: Tensor, below: Tensor, index: Tensor) -> Tensor:
+        return torch.relu_(mixed if number == 1 else mixed + self.second.bias)

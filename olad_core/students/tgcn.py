@@ -26,6 +26,7 @@ class TGCN(Convolution):
     """
 
     architecture: ClassVar[str] = "tgcn"
+    ends_linearly: ClassVar[bool] = True
     remembers: ClassVar[bool] = True
 
     def __init__(self, feature_width: int, width: int, class_capacity: int) -> None:
@@ -49,13 +50,8 @@ class TGCN(Convolution):
         return torch.cat([encoded, memory], dim=1)
 
     @override
-    def message(self, number: int, rows: Tensor, in_weight: Tensor) -> Tensor:
-        return super().message(number, rows[:, : self.width], in_weight)
-
-    @override
-    def combine(self, number: int, own: Tensor, total: Tensor, in_weight: Tensor) -> Tensor:
-        rows = self.propagated(own[:, : self.width], total, in_weight)
-        return self._recur(rows, own[:, self.width :]) if number == 1 else rows
+    def finish(self, number: int, mixed: Tensor, below: Tensor, index: Tensor) -> Tensor:
+        return self._recur(mixed, below[index, self.width :]) if number == 1 else mixed
 
     @override
     def remember(self, inputs: Inputs, block: Block) -> Tensor:

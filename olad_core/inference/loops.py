@@ -1,0 +1,143 @@
+"""The operations of inference as compiled loops, each one pass over the rows it names and nothing in between."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from olad_core.graph import Neighbours
+from olad_core.graph.compiled import compiled
+from olad_core.graph.kernels import Integer
+from olad_core.inference.operations import Bools, Float32s, Messages, Rows
+
+
+class _Messages(NamedTuple):
+    """:class:`~olad_core.inference.operations.Messages` in a form that compiled loops take."""
+
+    rows: Rows
+    layer: Float32s
+    first: int
+    place: Rows
+    before: Float32s
+    factor: Float32s
+    factor_before: Float32s
+
+
+class _Near(NamedTuple):
+    """:class:`~olad_core.graph.Neighbours` in a form that compiled loops take."""
+
+    indptr: Rows
+    index: Rows
+    weight: Float32s
+
+
+def send(totals: Tensor, near: Neighbours, messages: Messages, limit: int) -> None:
+    """See :class:`~olad_core.inference.operations.Operations`."""
+    change = np.empty(totals.shape[1], np.float32)
+    _send(totals.numpy(), _near(near), _messages(messages), change, limit)
+
+
+def send_arcs(totals: Tensor, target: Rows, weight: Float32s, messages: Messages, limit: int) -> None:
+    """See :class:`~olad_core.inference.operations.Operations`."""
+    _send_arcs(totals.numpy(), target, weight, _messages(messages), limit)
+
+
+def sum_up(totals: Tensor, rows: Rows, near: Neighbours, layer: Tensor, first: int, factor: Tensor) -> None:
+    """See :class:`~olad_core.inference.operations.Operations`."""
+    _sum_up(totals.numpy(), rows, _near(near), layer.numpy(), first, factor.numpy())
+
+
+def mix(below: Tensor, totals: Tensor, rows: Rows, own: Tensor, total: Tensor) -> Tensor:
+    """See :class:`~olad_core.inference.operations.Operations`."""
+    mixed = torch.empty(len(rows), totals.shape[1])
+    _mix(below.numpy(), totals.numpy(), rows, own.numpy(), total.numpy(), mixed.numpy())
+    return mixed
+
+
+def exchange(layer: Tensor, rows: Rows, values: Tensor) -> tuple[Tensor, Bools]:
+    """See :class:`~olad_core.inference.operations.Operations`."""
+    values = values.contiguous()
+    changed = np.empty(len(rows), np.bool_)
+    _exchange(layer.numpy(), rows, values.numpy(), changed)
+    return values, changed
+
+
+def _near(near: Neighbours) -> _Near:
+    return _Near(near.indptr, near.index, near.weight)
+
+
+def _messages(messages: Messages) -> _Messages:
+    rows, layer, first, place, before, factor, factor_before = messages
+    return _Messages(rows, layer.numpy(), first, place, before.numpy(), factor.numpy(), factor_before.numpy())
+
+
+@compiled
+def _send(totals: Float32s, near: _Near, messages: _Messages, change: Float32s, limit: int) -> None:
+    first = messages.first
+    for sender in range(messages.rows.size):
+        row, place = messages.rows[sender], messages.place[sender]
+        factor, factor_before = messages.factor[sender], messages.factor_before[sender]
+        if place < 0:
+            for column in range(change.size):
+                change[column] = (factor - factor_before) * messages.layer[row, first + column]
+        else:
+            for column in range(change.size):
+                change[column] = (
+                    factor * messages.layer[row, first + column] - factor_before * messages.before[place, first + column]
+                )
+        for at in range(near.indptr[sender], near.indptr[sender + 1]):
+            target = near.index[at]
+            if target < limit:
+                weight = near.weight[at]
+                for column in range(change.size):
+                    totals[target, column] += weight * change[column]
+
+
+@compiled
+def _send_arcs(totals: Float32s, target: Rows, weight: Float32s, messages: _Messages, limit: int) -> None:
+    for at in range(target.size):
+        if target[at] < limit:
+            factor = weight[at] * messages.factor_before[at]
+            if messages.place[at] < 0:
+                _add(totals, target[at], factor, messages.layer, messages.rows[at], messages.first)
+            else:
+                _add(totals, target[at], factor, messages.before, messages.place[at], messages.first)
+
+
+@compiled
+def _sum_up(totals: Float32s, rows: Rows, near: _Near, layer: Float32s, first: int, factor: Float32s) -> None:
+    for at in range(rows.size):
+        for column in range(totals.shape[1]):
+            totals[rows[at], column] = 0.0
+        for edge in range(near.indptr[at], near.indptr[at + 1]):
+            source = near.index[edge]
+            _add(totals, rows[at], near.weight[edge] * factor[source], layer, source, first)
+
+
+@compiled
+def _add(totals: Float32s, target: Integer, factor: np.float32, layer: Float32s, row: Integer, first: Integer) -> None:
+    for column in range(totals.shape[1]):
+        totals[target, column] += factor * layer[row, first + column]
+
+
+@compiled
+def _mix(below: Float32s, totals: Float32s, rows: Rows, own: Float32s, total: Float32s, mixed: Float32s) -> None:
+    for at in range(rows.size):
+        row = rows[at]
+        for column in range(mixed.shape[1]):
+            mixed[at, column] = own[row] * below[row, column] + total[row] * totals[row, column]
+
+
+@compiled
+def _exchange(layer: Float32s, rows: Rows, values: Float32s, changed: Bools) -> None:
+    for at in range(rows.size):
+        row, different = rows[at], False
+        for column in range(layer.shape[1]):
+            before = layer[row, column]
+            different |= before != values[at, column]
+            layer[row, column] = values[at, column]
+            values[at, column] = before
+        changed[at] = different

@@ -1,0 +1,162 @@
+"""How changes pass from one layer to the next, and how the rows of a layer follow from those of the layer below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from olad_core.distill.sample import to_block
+from olad_core.graph import DynamicGraph
+from olad_core.inference.touched import Touch
+from olad_core.students import Block, Student
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """Rows of one layer that were written.
+
+    Attributes:
+        rows: distinct graph rows, ascending.
+        before: ``[n, d]``, what stood there.
+        changed: bool ``[n]``, whether other values stand there now.
+    """
+
+    rows: Rows
+    before: Tensor
+    changed: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A change of the graph that an embedding follows.
+
+    Attributes:
+        graph: as it is now.
+        touch: what changed.
+        layers: rows of all layers, being brought up to it from the lowest on.
+        in_weight: sums of the weights of all rows' incoming edges, as they are now.
+        in_weight_before: of ``touch.edges``.
+        reweighted: those of ``touch.edges`` for which it is another.
+    """
+
+    graph: DynamicGraph
+    touch: Touch
+    layers: list[Tensor]
+    in_weight: Tensor
+    in_weight_before: Tensor
+    reweighted: Rows
+
+
+Receive: TypeAlias = Callable[[int, Renewed, int], Rows]
+"""The touched rows of a layer below a limit, ascending, given what was written to the layer below."""
+
+
+class Propagation(Protocol):
+    """Layers above the first of a frozen student; the last one holds probabilities."""
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths of all layers."""
+
+    def raised(self, layer: int, rows: Tensor) -> Tensor:
+        """Rows as they stand in a layer, from those of the student's layer (overwriting them or not)."""
+
+    def fit(self, in_weight: Tensor) -> None:
+        """Make room for as many rows as there are sums of weights."""
+
+    def begin(self, in_weight: Tensor) -> None:
+        """Start with a graph whose sums of weights are these."""
+
+    def sum_afresh(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows) -> None:
+        """Bring what is kept of rows beside the layers up to date, from all their neighbours."""
+
+    def rows(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows, in_weight: Tensor) -> Tensor:
+        """Rows of a layer above the first, from the layer below and what is kept."""
+
+    def follow(self, step: Step) -> Receive:
+        """Begin to follow a change of the graph."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors for a checkpoint: those in use, not copies of them."""
+
+    def restore(self, tensors: Mapping[str, Tensor], in_weight: Tensor) -> None:
+        """Take over the tensors of :meth:`state`."""
+
+
+def distinct(graph: DynamicGraph, *rows: Rows) -> Rows:
+    """The rows in any of these, each once, ascending."""
+    found = graph.distinct(np.concatenate(rows))
+    found.sort()
+    return found
+
+
+def lengthened(table: Tensor, rows: int) -> Tensor:
+    """A table with room for so many rows; new ones are zero."""
+    missing = rows - len(table)
+    return torch.cat([table, table.new_zeros(missing, *table.shape[1:])]) if missing > 0 else table
+
+
+class Recomputing:
+    """Touched rows are computed from all their neighbours: right for any student.
+
+    Args:
+        student: frozen.
+        classes: number of classes it speaks of.
+    """
+
+    def __init__(self, student: Student, classes: int) -> None:
+        self._student = student
+        self.widths = (*student.layer_widths[:-1], classes)
+
+    def raised(self, layer: int, rows: Tensor) -> Tensor:
+        """See :class:`Propagation`."""
+        if layer < len(self.widths) - 1:
+            return rows
+        return self._student.classify(rows)[:, : self.widths[-1]].softmax(dim=1)
+
+    def fit(self, in_weight: Tensor) -> None:
+        """Nothing is kept beside the layers."""
+
+    def begin(self, in_weight: Tensor) -> None:
+        """Nothing is kept beside the layers."""
+
+    def sum_afresh(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows) -> None:
+        """Nothing is kept beside the layers."""
+
+    def rows(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows, in_weight: Tensor) -> Tensor:
+        """See :class:`Propagation`."""
+        near, below = graph.in_neighbours(rows), layers[layer - 1]
+        if below.device.type != "cpu":
+            block, sources = to_block(graph, rows, near, below.device)
+            below = below[torch.from_numpy(sources).to(below.device)]
+        else:
+            # Students read what the block names: on a CPU there is no need to gather it first.
+            targets, index, offsets, weight = map(torch.from_numpy, (rows, near.index, near.indptr, near.weight))
+            block = Block(targets, index, offsets, weight, in_weight)
+        return self.raised(layer, self._student.layer(layer, below, block))
+
+    def follow(self, step: Step) -> Receive:
+        """See :class:`Propagation`."""
+
+        def receive(layer: int, below: Renewed, limit: int) -> Rows:
+            changed, edges = below.rows[below.changed], step.touch.edges
+            senders = distinct(step.graph, changed, step.reweighted) if self._student.uses_degree else changed
+            rows = distinct(step.graph, step.graph.out_neighbours(senders).index, changed, edges)
+            return rows[(rows < limit) & step.graph.alive[rows]]
+
+        return receive
+
+    def state(self) -> dict[str, Tensor]:
+        """Nothing is kept beside the layers."""
+        return {}
+
+    def restore(self, tensors: Mapping[str, Tensor], in_weight: Tensor) -> None:
+        """Nothing is kept beside the layers."""

@@ -1,0 +1,183 @@
+"""Weighted sums of messages for all rows of a linear student's layers, kept up by sending differences.
+
+The idea is that of RIPPLE (Naman & Simmhan, "Ripple: Scalable Incremental GNN Inferencing on Large Streaming
+Graphs"): with ``S = W M``, a change of messages and weights changes the sums by
+``W_new (M_new - M_old) + (W_new - W_old) M_old``, which costs what changed and not what stayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from olad_core.graph import DynamicGraph
+from olad_core.inference import loops, tensors
+from olad_core.inference.operations import Messages, Operations, Rows
+from olad_core.inference.propagation import Receive, Renewed, Step, distinct, lengthened
+from olad_core.students.linear import Factors, LinearStudent
+
+REFRESH = 1
+"""Incoming edges whose sum is computed afresh for each arc that changed: bounds the rounding errors of differences."""
+FALLEN = 0.25
+"""A sum whose weight has fallen below this share of its greatest since it was computed afresh is computed afresh."""
+
+
+def operations(device: torch.device) -> Operations:
+    """What is fast on a device."""
+    return loops if device.type == "cpu" else tensors
+
+
+class Sums:
+    """The propagation of a linear student.
+
+    Where its last layer is linear, the layer before holds logits: there are mostly fewer classes than the embedding
+    is wide, and a change passes fewer rows on than it reaches.
+
+    Args:
+        student: frozen.
+        classes: number of classes it speaks of.
+        device: where everything is.
+    """
+
+    def __init__(self, student: LinearStudent, classes: int, device: torch.device) -> None:
+        self._student = student
+        self._device = device
+        self._operations = operations(device)
+        self._last = student.num_layers
+        self._logits = student.ends_linearly and classes < student.message_widths[-1]
+        below, sums = list(student.prepared_widths), list(student.message_widths)
+        if self._logits:
+            below[-1] = sums[-1] = classes
+        self.widths = (*below, classes)
+        self._totals = [torch.zeros(0, width, device=device) for width in sums]
+        self._factors = student.factors(torch.zeros(0, device=device))
+        self._peak = torch.zeros(0, device=device)
+        self._refreshed = 0
+
+    def raised(self, layer: int, rows: Tensor) -> Tensor:
+        """See :class:`~olad_core.inference.propagation.Propagation`."""
+        head, classes = self._student.head, self.widths[-1]
+        if layer == self._last:
+            logits = rows + head.bias[:classes] if self._logits else self._student.classify(rows)[:, :classes]
+            return logits.softmax(dim=1)
+        rows = self._student.prepare(layer + 1, rows)
+        return F.linear(rows, head.weight[:classes]) if self._logits and layer == self._last - 1 else rows
+
+    def fit(self, in_weight: Tensor) -> None:
+        """See :class:`~olad_core.inference.propagation.Propagation`."""
+        known = len(self._peak)
+        self._peak = lengthened(self._peak, len(in_weight))
+        self._totals = [lengthened(totals, len(in_weight)) for totals in self._totals]
+        more = self._student.factors(in_weight[known:])
+        self._factors = Factors(*map(torch.cat, zip(self._factors, more, strict=True)))
+
+    def begin(self, in_weight: Tensor) -> None:
+        """See :class:`~olad_core.inference.propagation.Propagation`."""
+        self.fit(in_weight)
+        self._factors = self._student.factors(in_weight)
+        self._peak = in_weight.clone()
+
+    def sum_afresh(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows) -> None:
+        """See :class:`~olad_core.inference.propagation.Propagation`."""
+        totals, below, first = self._totals[layer - 1], layers[layer - 1], self._first(layer)
+        self._operations.sum_up(totals, rows, graph.in_neighbours(rows), below, first, self._factors.sent)
+
+    def rows(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows, in_weight: Tensor) -> Tensor:
+        """See :class:`~olad_core.inference.propagation.Propagation`."""
+        own, total, _ = self._factors
+        below = layers[layer - 1]
+        mixed = self._operations.mix(below, self._totals[layer - 1], rows, own, total)
+        if not (self._logits and layer == self._last):
+            mixed = self._student.finish(layer, mixed, below, self._index(rows))
+        return self.raised(layer, mixed)
+
+    def follow(self, step: Step) -> Receive:
+        """See :class:`~olad_core.inference.propagation.Propagation`."""
+        edges = step.touch.edges
+        index = self._index(edges)
+        weight = step.in_weight[index]
+        factor_before = self._factors.sent[index]
+        for table, values in zip(self._factors, self._student.factors(weight), strict=True):
+            table[index] = values
+        refresh = distinct(step.graph, self._fallen(edges, weight), self._next_to_refresh(step))
+        return partial(self._receive, step, factor_before, refresh)
+
+    def state(self) -> dict[str, Tensor]:
+        """See :class:`~olad_core.inference.propagation.Propagation`."""
+        sums = {f"totals/{number}": totals for number, totals in enumerate(self._totals)}
+        return {**sums, "peak": self._peak, "refreshed": torch.tensor(self._refreshed)}
+
+    def restore(self, tensors: Mapping[str, Tensor], in_weight: Tensor) -> None:
+        """See :class:`~olad_core.inference.propagation.Propagation`."""
+        names = [f"totals/{number}" for number in range(len(self._totals))]
+        self._totals = [tensors[name].to(self._device, copy=True) for name in names]
+        self._factors = self._student.factors(in_weight)
+        self._peak = tensors["peak"].to(self._device, copy=True)
+        self._refreshed = int(tensors["refreshed"])
+
+    def _receive(self, step: Step, factor_before: Tensor, refresh: Rows, layer: int, below: Renewed, limit: int) -> Rows:
+        """See :data:`~olad_core.inference.propagation.Receive`; the sums of the layer are up to date afterwards."""
+        graph, touch = step.graph, step.touch
+        changed = below.rows[below.changed]
+        senders = distinct(graph, changed, step.reweighted) if self._student.uses_degree else changed
+        near = graph.out_neighbours(senders)
+        messages = partial(self._messages, step, factor_before, layer, below)
+        totals = self._totals[layer - 1]
+        self._operations.send(totals, near, messages(senders), limit)
+        self._operations.send_arcs(totals, touch.arc_target, touch.arc_change, messages(touch.arc_source), limit)
+        afresh = distinct(graph, touch.created, refresh)
+        self.sum_afresh(graph, step.layers, layer, afresh[afresh < limit])
+        rows = distinct(graph, near.index, changed, touch.edges, refresh)
+        return rows[(rows < limit) & graph.alive[rows]]
+
+    def _messages(self, step: Step, factor_before: Tensor, layer: int, below: Renewed, rows: Rows) -> Messages:
+        """What rows send into a layer."""
+        factor = self._factors.sent[self._index(rows)]
+        before = factor
+        if self._student.uses_degree:
+            place = places(step.touch.edges, rows)
+            found = np.flatnonzero(place >= 0)
+            before = factor.clone()
+            before[self._index(found)] = factor_before[self._index(place[found])]
+        place = places(below.rows, rows)
+        return Messages(rows, step.layers[layer - 1], self._first(layer), place, below.before, factor, before)
+
+    def _first(self, layer: int) -> int:
+        """Column from which on rows of the layer below are sent into a layer."""
+        return 0 if self._logits and layer == self._last else self._student.sent_from
+
+    def _fallen(self, rows: Rows, weight: Tensor) -> Rows:
+        """Rows that lost most of the weight that was summed up in them: what is left would be mostly rounding error."""
+        index = self._index(rows)
+        peak = torch.maximum(self._peak[index], weight)
+        fallen = weight < FALLEN * peak
+        self._peak[index] = torch.where(fallen, weight, peak)
+        lost: Rows = rows[fallen.cpu().numpy()]
+        return lost
+
+    def _next_to_refresh(self, step: Step) -> Rows:
+        """The next rows, in turn, whose sums are computed afresh, with about as many edges as the change is worth."""
+        graph, edges = step.graph, REFRESH * len(step.touch.arc_source)
+        if self._refreshed >= graph.capacity:
+            self._refreshed = 0
+        rows = np.arange(self._refreshed, min(self._refreshed + edges, graph.capacity))
+        rows = rows[: int(np.searchsorted(np.cumsum(graph.in_degree(rows) + 1), edges)) + 1]
+        self._refreshed += len(rows)
+        living: Rows = rows[graph.alive[rows]]
+        return living
+
+    def _index(self, rows: Rows) -> Tensor:
+        return torch.from_numpy(rows).to(self._device)
+
+
+def places(known: Rows, rows: Rows) -> Rows:
+    """Where each of ``rows`` stands among the ``known`` ones, which are ascending; -1 where it does not."""
+    if not len(known):
+        return np.full(len(rows), -1)
+    place = np.minimum(np.searchsorted(known, rows), len(known) - 1)
+    return np.where(known[place] == rows, place, -1)
