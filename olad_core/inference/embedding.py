@@ -12,7 +12,7 @@ from torch import Tensor
 
 from olad_core.distill.sample import in_weight, inputs
 from olad_core.graph import DynamicGraph
-from olad_core.inference.propagation import Propagation, Recomputing, Renewed, Step, distinct, lengthened
+from olad_core.inference.propagation import Propagation, Recomputing, Renewed, Step, distinct, lengthened, places
 from olad_core.inference.sums import Sums, operations
 from olad_core.inference.touched import Touch
 from olad_core.students import LinearStudent, Student
@@ -111,7 +111,7 @@ class Embedding:
                 rows = receive(layer, renewed, limit) if layer else rows[rows < limit]
                 renewed = self._renew(graph, layer, rows)
         # A row that was freed and taken again may by chance hold the same values for another node.
-        return distinct(graph, renewed.rows[renewed.changed], np.intersect1d(renewed.rows, touch.created))
+        return renewed.rows[renewed.changed | (places(touch.created, renewed.rows) >= 0)]
 
     def probabilities(self, rows: Rows) -> npt.NDArray[np.float32]:
         """Class probabilities ``[n, C]`` of computed rows."""
@@ -162,12 +162,11 @@ class Embedding:
 
     def _renew(self, graph: DynamicGraph, layer: int, rows: Rows) -> Renewed:
         """Compute rows of a layer; what is kept of them beside the layers is up to date."""
-        before, changed = [self._layers[layer][:0]], [np.empty(0, np.bool_)]
-        for start in range(0, len(rows), PIECE):
+        held = []
+        for start in range(0, max(len(rows), 1), PIECE):
             piece = rows[start : start + PIECE]
-            held = self._exchange(self._layers[layer], piece, self._rows(graph, layer, piece))
-            before.append(held[0])
-            changed.append(held[1])
+            held.append(self._exchange(self._layers[layer], piece, self._rows(graph, layer, piece)))
+        before, changed = zip(*held, strict=True)
         return Renewed(rows, torch.cat(before), np.concatenate(changed))
 
     def _rows(self, graph: DynamicGraph, layer: int, rows: Rows) -> Tensor:

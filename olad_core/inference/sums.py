@@ -18,7 +18,7 @@ from torch import Tensor
 from olad_core.graph import DynamicGraph
 from olad_core.inference import loops, tensors
 from olad_core.inference.operations import Messages, Operations, Rows
-from olad_core.inference.propagation import Receive, Renewed, Step, distinct, lengthened
+from olad_core.inference.propagation import Receive, Renewed, Step, distinct, lengthened, places
 from olad_core.students.linear import Factors, LinearStudent
 
 REFRESH = 1
@@ -57,7 +57,7 @@ class Sums:
         self._totals = [torch.zeros(0, width, device=device) for width in sums]
         self._factors = student.factors(torch.zeros(0, device=device))
         self._peak = torch.zeros(0, device=device)
-        self._refreshed = 0
+        self._refreshed, self._saved = 0, 0
 
     def raised(self, layer: int, rows: Tensor) -> Tensor:
         """See :class:`~olad_core.inference.propagation.Propagation`."""
@@ -71,6 +71,8 @@ class Sums:
     def fit(self, in_weight: Tensor) -> None:
         """See :class:`~olad_core.inference.propagation.Propagation`."""
         known = len(self._peak)
+        if len(in_weight) == known:
+            return
         self._peak = lengthened(self._peak, len(in_weight))
         self._totals = [lengthened(totals, len(in_weight)) for totals in self._totals]
         more = self._student.factors(in_weight[known:])
@@ -110,7 +112,7 @@ class Sums:
     def state(self) -> dict[str, Tensor]:
         """See :class:`~olad_core.inference.propagation.Propagation`."""
         sums = {f"totals/{number}": totals for number, totals in enumerate(self._totals)}
-        return {**sums, "peak": self._peak, "refreshed": torch.tensor(self._refreshed)}
+        return {**sums, "peak": self._peak, "refreshed": torch.tensor([self._refreshed, self._saved])}
 
     def restore(self, tensors: Mapping[str, Tensor], in_weight: Tensor) -> None:
         """See :class:`~olad_core.inference.propagation.Propagation`."""
@@ -118,7 +120,7 @@ class Sums:
         self._totals = [tensors[name].to(self._device, copy=True) for name in names]
         self._factors = self._student.factors(in_weight)
         self._peak = tensors["peak"].to(self._device, copy=True)
-        self._refreshed = int(tensors["refreshed"])
+        self._refreshed, self._saved = tensors["refreshed"].tolist()
 
     def _receive(self, step: Step, factor_before: Tensor, refresh: Rows, layer: int, below: Renewed, limit: int) -> Rows:
         """See :data:`~olad_core.inference.propagation.Receive`; the sums of the layer are up to date afterwards."""
@@ -161,23 +163,19 @@ class Sums:
         return lost
 
     def _next_to_refresh(self, step: Step) -> Rows:
-        """The next rows, in turn, whose sums are computed afresh, with about as many edges as the change is worth."""
+        """The next rows, in turn, whose sums are computed afresh: as many edges as changes are worth, saved for hubs."""
         graph, edges = step.graph, REFRESH * len(step.touch.arc_source)
-        if self._refreshed >= graph.capacity:
-            self._refreshed = 0
-        rows = np.arange(self._refreshed, min(self._refreshed + edges, graph.capacity))
-        rows = rows[: int(np.searchsorted(np.cumsum(graph.in_degree(rows) + 1), edges)) + 1]
-        self._refreshed += len(rows)
+        begin = 0 if self._refreshed >= graph.capacity else self._refreshed
+        rows = np.arange(begin, min(begin + edges, graph.capacity))
+        cost = np.cumsum(graph.in_degree(rows) + 1)
+        self._saved += edges
+        rows = rows[: int(np.searchsorted(cost, self._saved, side="right"))]
+        self._saved -= int(cost[len(rows) - 1]) if len(rows) else 0
+        self._refreshed = begin + len(rows)
+        if self._refreshed == graph.capacity:
+            self._saved = 0
         living: Rows = rows[graph.alive[rows]]
         return living
 
     def _index(self, rows: Rows) -> Tensor:
         return torch.from_numpy(rows).to(self._device)
-
-
-def places(known: Rows, rows: Rows) -> Rows:
-    """Where each of ``rows`` stands among the ``known`` ones, which are ascending; -1 where it does not."""
-    if not len(known):
-        return np.full(len(rows), -1)
-    place = np.minimum(np.searchsorted(known, rows), len(known) - 1)
-    return np.where(known[place] == rows, place, -1)
