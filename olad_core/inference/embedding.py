@@ -100,16 +100,15 @@ class Embedding:
         weight_before, weight = self._in_weight[index], in_weight(graph, touch.edges, self._device)
         self._in_weight[index] = weight
         reweighted = touch.edges[(weight_before != weight).cpu().numpy()]
-        rows, last = self._told(graph, touch, reweighted), len(self._layers) - 1
+        rows = self._told(graph, touch, reweighted)
         with torch.no_grad():
             step = Step(graph, touch, self._layers, self._in_weight, weight_before, reweighted)
             receive = self._propagation.follow(step)
-            for layer in range(last + 1):
-                limit = self._limit(layer)
-                if limit == 0:
+            renewed = self._renew(graph, 0, rows[rows < self._limit(0)])
+            for layer in range(1, len(self._layers)):
+                if self._limit(layer) == 0:
                     return np.empty(0, dtype=np.int64)
-                rows = receive(layer, renewed, limit) if layer else rows[rows < limit]
-                renewed = self._renew(graph, layer, rows)
+                renewed = self._renew(graph, layer, receive(layer, renewed, self._limit(layer)))
         # A row that was freed and taken again may by chance hold the same values for another node.
         return renewed.rows[renewed.changed | (places(touch.created, renewed.rows) >= 0)]
 

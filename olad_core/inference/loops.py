@@ -11,7 +11,7 @@ from torch import Tensor
 from olad_core.graph import Neighbours
 from olad_core.graph.compiled import compiled
 from olad_core.graph.kernels import Integer
-from olad_core.inference.operations import Bools, Float32s, Messages, Rows
+from olad_core.inference.operations import Bools, Float32s, Float64s, Messages, Rows
 
 
 class _Messages(NamedTuple):
@@ -26,18 +26,10 @@ class _Messages(NamedTuple):
     factor_before: Float32s
 
 
-class _Near(NamedTuple):
-    """:class:`~olad_core.graph.Neighbours` in a form that compiled loops take."""
-
-    indptr: Rows
-    index: Rows
-    weight: Float32s
-
-
 def send(totals: Tensor, near: Neighbours, messages: Messages, limit: int) -> None:
     """See :class:`~olad_core.inference.operations.Operations`."""
     change = np.empty(totals.shape[1], np.float32)
-    _send(totals.numpy(), _near(near), _messages(messages), change, limit)
+    _send(totals.numpy(), near.indptr, near.index, near.weight, _messages(messages), change, limit)
 
 
 def send_arcs(totals: Tensor, target: Rows, weight: Float32s, messages: Messages, limit: int) -> None:
@@ -47,7 +39,8 @@ def send_arcs(totals: Tensor, target: Rows, weight: Float32s, messages: Messages
 
 def sum_up(totals: Tensor, rows: Rows, near: Neighbours, layer: Tensor, first: int, factor: Tensor) -> None:
     """See :class:`~olad_core.inference.operations.Operations`."""
-    _sum_up(totals.numpy(), rows, _near(near), layer.numpy(), first, factor.numpy())
+    exact = np.empty(totals.shape[1])
+    _sum_up(totals.numpy(), rows, near.indptr, near.index, near.weight, layer.numpy(), first, factor.numpy(), exact)
 
 
 def mix(below: Tensor, totals: Tensor, rows: Rows, own: Tensor, total: Tensor) -> Tensor:
@@ -65,17 +58,15 @@ def exchange(layer: Tensor, rows: Rows, values: Tensor) -> tuple[Tensor, Bools]:
     return values, changed
 
 
-def _near(near: Neighbours) -> _Near:
-    return _Near(near.indptr, near.index, near.weight)
-
-
 def _messages(messages: Messages) -> _Messages:
     rows, layer, first, place, before, factor, factor_before = messages
     return _Messages(rows, layer.numpy(), first, place, before.numpy(), factor.numpy(), factor_before.numpy())
 
 
 @compiled
-def _send(totals: Float32s, near: _Near, messages: _Messages, change: Float32s, limit: int) -> None:
+def _send(
+    totals: Float32s, indptr: Rows, index: Rows, weight: Float32s, messages: _Messages, change: Float32s, limit: int
+) -> None:
     first = messages.first
     for sender in range(messages.rows.size):
         row, place = messages.rows[sender], messages.place[sender]
@@ -86,14 +77,15 @@ def _send(totals: Float32s, near: _Near, messages: _Messages, change: Float32s, 
         else:
             for column in range(change.size):
                 change[column] = (
-                    factor * messages.layer[row, first + column] - factor_before * messages.before[place, first + column]
+                    factor * messages.layer[row, first + column]
+                    - factor_before * messages.before[place, first + column]
                 )
-        for at in range(near.indptr[sender], near.indptr[sender + 1]):
-            target = near.index[at]
+        for at in range(indptr[sender], indptr[sender + 1]):
+            target = index[at]
             if target < limit:
-                weight = near.weight[at]
+                times = weight[at]
                 for column in range(change.size):
-                    totals[target, column] += weight * change[column]
+                    totals[target, column] += times * change[column]
 
 
 @compiled
@@ -108,13 +100,27 @@ def _send_arcs(totals: Float32s, target: Rows, weight: Float32s, messages: _Mess
 
 
 @compiled
-def _sum_up(totals: Float32s, rows: Rows, near: _Near, layer: Float32s, first: int, factor: Float32s) -> None:
+def _sum_up(
+    totals: Float32s,
+    rows: Rows,
+    indptr: Rows,
+    index: Rows,
+    weight: Float32s,
+    layer: Float32s,
+    first: int,
+    factor: Float32s,
+    exact: Float64s,
+) -> None:
     for at in range(rows.size):
-        for column in range(totals.shape[1]):
-            totals[rows[at], column] = 0.0
-        for edge in range(near.indptr[at], near.indptr[at + 1]):
-            source = near.index[edge]
-            _add(totals, rows[at], near.weight[edge] * factor[source], layer, source, first)
+        for column in range(exact.size):
+            exact[column] = 0.0
+        for edge in range(indptr[at], indptr[at + 1]):
+            source = index[edge]
+            times = np.float64(weight[edge] * factor[source])
+            for column in range(exact.size):
+                exact[column] += times * layer[source, first + column]
+        for column in range(exact.size):
+            totals[rows[at], column] = exact[column]
 
 
 @compiled

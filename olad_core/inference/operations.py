@@ -12,6 +12,7 @@ from olad_core.graph import Neighbours
 
 Rows = npt.NDArray[np.int64]
 Float32s = npt.NDArray[np.float32]
+Float64s = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 
@@ -54,7 +55,10 @@ class Operations(Protocol):
         """Add ``weight[a]`` times the message before of sender a to the total of ``target[a]``, if below ``limit``."""
 
     def sum_up(self, totals: Tensor, rows: Rows, near: Neighbours, layer: Tensor, first: int, factor: Tensor) -> None:
-        """Compute the totals of rows from the messages of all their neighbours; ``factor`` is of all rows."""
+        """Compute the totals of rows from the messages of all their neighbours, added up in float64.
+
+        ``factor`` is of all rows.
+        """
 
     def mix(self, below: Tensor, totals: Tensor, rows: Rows, own: Tensor, total: Tensor) -> Tensor:
         """``[n, w]``: own rows (their first w columns) and totals, each times a factor; these are of all rows."""

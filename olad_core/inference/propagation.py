@@ -84,8 +84,8 @@ class Propagation(Protocol):
     def follow(self, step: Step) -> Receive:
         """Begin to follow a change of the graph."""
 
-    def state(self) -> dict[str, Tensor]:
-        """Tensors for a checkpoint: those in use, not copies of them."""
+    def state(self, rows: int | None) -> dict[str, Tensor]:
+        """Tensors for a checkpoint, of the first rows: those in use, not copies of them."""
 
     def restore(self, tensors: Mapping[str, Tensor], in_weight: Tensor) -> None:
         """Take over the tensors of :meth:`state`."""
@@ -167,7 +167,7 @@ class Recomputing:
 
         return receive
 
-    def state(self) -> dict[str, Tensor]:
+    def state(self, rows: int | None) -> dict[str, Tensor]:
         """Nothing is kept beside the layers."""
         return {}
 

@@ -22,7 +22,10 @@ from olad_core.inference.propagation import Receive, Renewed, Step, distinct, le
 from olad_core.students.linear import Factors, LinearStudent
 
 REFRESH = 1
-"""Incoming edges whose sum is computed afresh for each arc that changed: bounds the rounding errors of differences."""
+"""Incoming edges, in turn, whose sum is computed afresh for each arc that changed."""
+WORN = 1000, 0.5
+"""A sum is computed afresh when it has received this many differences, and so many for each of its edges: every one
+leaves a rounding error, and hubs receive most."""
 FALLEN = 0.25
 """A sum whose weight has fallen below this share of its greatest since it was computed afresh is computed afresh."""
 
@@ -56,6 +59,7 @@ class Sums:
         self.widths = (*below, classes)
         self._totals = [torch.zeros(0, width, device=device) for width in sums]
         self._factors = student.factors(torch.zeros(0, device=device))
+        self._received = [np.zeros(0, np.int32) for _ in sums]
         self._peak = torch.zeros(0, device=device)
         self._refreshed, self._saved = 0, 0
 
@@ -75,6 +79,7 @@ class Sums:
             return
         self._peak = lengthened(self._peak, len(in_weight))
         self._totals = [lengthened(totals, len(in_weight)) for totals in self._totals]
+        self._received = [np.append(count, np.zeros(len(in_weight) - known, np.int32)) for count in self._received]
         more = self._student.factors(in_weight[known:])
         self._factors = Factors(*map(torch.cat, zip(self._factors, more, strict=True)))
 
@@ -88,6 +93,7 @@ class Sums:
         """See :class:`~olad_core.inference.propagation.Propagation`."""
         totals, below, first = self._totals[layer - 1], layers[layer - 1], self._first(layer)
         self._operations.sum_up(totals, rows, graph.in_neighbours(rows), below, first, self._factors.sent)
+        self._received[layer - 1][rows] = 0
 
     def rows(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows, in_weight: Tensor) -> Tensor:
         """See :class:`~olad_core.inference.propagation.Propagation`."""
@@ -109,20 +115,24 @@ class Sums:
         refresh = distinct(step.graph, self._fallen(edges, weight), self._next_to_refresh(step))
         return partial(self._receive, step, factor_before, refresh)
 
-    def state(self) -> dict[str, Tensor]:
+    def state(self, rows: int | None) -> dict[str, Tensor]:
         """See :class:`~olad_core.inference.propagation.Propagation`."""
-        sums = {f"totals/{number}": totals for number, totals in enumerate(self._totals)}
-        return {**sums, "peak": self._peak, "refreshed": torch.tensor([self._refreshed, self._saved])}
+        sums = {f"totals/{number}": totals[:rows] for number, totals in enumerate(self._totals)}
+        sums |= {f"received/{number}": torch.from_numpy(count[:rows]) for number, count in enumerate(self._received)}
+        return {**sums, "peak": self._peak[:rows], "refreshed": torch.tensor([self._refreshed, self._saved])}
 
     def restore(self, tensors: Mapping[str, Tensor], in_weight: Tensor) -> None:
         """See :class:`~olad_core.inference.propagation.Propagation`."""
         names = [f"totals/{number}" for number in range(len(self._totals))]
         self._totals = [tensors[name].to(self._device, copy=True) for name in names]
+        self._received = [tensors[f"received/{number}"].numpy().copy() for number in range(len(self._totals))]
         self._factors = self._student.factors(in_weight)
         self._peak = tensors["peak"].to(self._device, copy=True)
         self._refreshed, self._saved = tensors["refreshed"].tolist()
 
-    def _receive(self, step: Step, factor_before: Tensor, refresh: Rows, layer: int, below: Renewed, limit: int) -> Rows:
+    def _receive(
+        self, step: Step, factor_before: Tensor, refresh: Rows, layer: int, below: Renewed, limit: int
+    ) -> Rows:
         """See :data:`~olad_core.inference.propagation.Receive`; the sums of the layer are up to date afterwards."""
         graph, touch = step.graph, step.touch
         changed = below.rows[below.changed]
@@ -132,10 +142,19 @@ class Sums:
         totals = self._totals[layer - 1]
         self._operations.send(totals, near, messages(senders), limit)
         self._operations.send_arcs(totals, touch.arc_target, touch.arc_change, messages(touch.arc_source), limit)
-        afresh = distinct(graph, touch.created, refresh)
+        afresh = distinct(graph, touch.created, refresh, self._worn(graph, layer, near.index))
         self.sum_afresh(graph, step.layers, layer, afresh[afresh < limit])
         rows = distinct(graph, near.index, changed, touch.edges, refresh)
         return rows[(rows < limit) & graph.alive[rows]]
+
+    def _worn(self, graph: DynamicGraph, layer: int, receivers: Rows) -> Rows:
+        """Count the differences that rows receive; the rows that have received too many of them."""
+        rows, numbers = graph.localised(receivers[:0], receivers)
+        received = self._received[layer - 1][rows] + np.bincount(numbers, minlength=len(rows)).astype(np.int32)
+        self._received[layer - 1][rows] = received
+        number, share = WORN
+        worn: Rows = rows[received > np.maximum(number, share * graph.in_degree(rows))]
+        return worn
 
     def _messages(self, step: Step, factor_before: Tensor, layer: int, below: Renewed, rows: Rows) -> Messages:
         """What rows send into a layer."""
@@ -163,7 +182,7 @@ class Sums:
         return lost
 
     def _next_to_refresh(self, step: Step) -> Rows:
-        """The next rows, in turn, whose sums are computed afresh: as many edges as changes are worth, saved for hubs."""
+        """The next rows, in turn, whose sums are computed afresh: as many edges as changed, saved up for hubs."""
         graph, edges = step.graph, REFRESH * len(step.touch.arc_source)
         begin = 0 if self._refreshed >= graph.capacity else self._refreshed
         rows = np.arange(begin, min(begin + edges, graph.capacity))

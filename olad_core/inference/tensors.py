@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -25,10 +24,11 @@ def send_arcs(totals: Tensor, target: Rows, weight: Float32s, messages: Messages
 
 def sum_up(totals: Tensor, rows: Rows, near: Neighbours, layer: Tensor, first: int, factor: Tensor) -> None:
     """See :class:`~olad_core.inference.operations.Operations`."""
-    totals[_on(rows, totals)] = 0
-    sent = _columns(layer, near.index, first, totals) * factor[_on(near.index, totals)].unsqueeze(1)
-    target = np.repeat(rows, np.diff(near.indptr))
-    _add(totals, target, near.weight, sent, np.arange(len(target)), len(totals))
+    sent = _columns(layer, near.index, first, totals).double()
+    terms = sent * (factor[_on(near.index, totals)] * _on(near.weight, totals)).unsqueeze(1)
+    target = np.repeat(np.arange(len(rows)), np.diff(near.indptr))
+    exact = terms.new_zeros(len(rows), totals.shape[1]).index_add_(0, _on(target, totals), terms)
+    totals[_on(rows, totals)] = exact.float()
 
 
 def mix(below: Tensor, totals: Tensor, rows: Rows, own: Tensor, total: Tensor) -> Tensor:
@@ -64,5 +64,5 @@ def _add(totals: Tensor, target: Rows, weight: Float32s, message: Tensor, sender
     totals.index_add_(0, _on(target[kept], totals), terms)
 
 
-def _on(values: npt.NDArray[np.int64] | Float32s, like: Tensor) -> Tensor:
+def _on(values: Rows | Float32s, like: Tensor) -> Tensor:
     return torch.from_numpy(values).to(like.device)

@@ -38,7 +38,6 @@ class Convolution(LinearStudent):
         return Factors(own=degree.reciprocal(), total=root, sent=root)
 
 
-
 class GCN(Convolution):
     """Two propagation steps: ``Z = A relu(A X W1) W2``, with ``A`` the normalised adjacency."""
 

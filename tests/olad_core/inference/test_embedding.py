@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,7 @@ from torch import Tensor
 from olad_core.events import MAX_WEIGHT, Event, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph
 from olad_core.inference import embedding as embedding_module
+from olad_core.inference import loops, sums, tensors
 from olad_core.inference.embedding import Embedding
 from olad_core.inference.touched import merge
 from olad_core.students import ARCHITECTURES, Inputs, Memory, Student, build_student
@@ -112,12 +115,17 @@ def test_updates_equal_a_full_computation(architecture: str, directed: bool, see
         np.testing.assert_array_equal(changed, np.union1d(differ, touch.created))
 
 
+@pytest.mark.parametrize("way", [loops, tensors])
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
 @given(seeds, st.integers(3, 40))
-@settings(max_examples=5, deadline=None)
-def test_a_candidate_filled_between_changes_ends_equal(architecture: str, seed: int, chunk: int) -> None:
+@settings(max_examples=4, deadline=None)
+def test_a_candidate_filled_between_changes_ends_equal(
+    architecture: str, way: ModuleType, seed: int, chunk: int
+) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(embedding_module, "CHUNK", chunk)
+        patched.setattr(embedding_module, "PIECE", 1 + chunk // 2)
+        patched.setattr(sums, "loops", way)
         stream, graph = changes(seed), DynamicGraph(feature_width=FEATURES)
         graph.apply(take(stream, 60), 0.0)
         embedding = Embedding(student_of(architecture), CLASSES, CPU)
@@ -142,6 +150,22 @@ def test_a_candidate_filled_between_changes_ends_equal(architecture: str, seed: 
         np.testing.assert_array_equal(np.stack([told[row] for row in alive.tolist()]), embedding.probabilities(alive))
         assert (progress[0], progress[-1]) == (0.0, 1.0)
         assert embedding.advance(graph).size == 0
+
+
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+def test_as_many_classes_as_an_embedding_is_wide(architecture: str) -> None:
+    stream, graph = changes(8), DynamicGraph(feature_width=FEATURES)
+    graph.apply(take(stream, 60), 0.0)
+    student = student_of(architecture)
+    embedding = Embedding(student, student.width, CPU)
+    while not embedding.complete:
+        embedding.advance(graph)
+    embedding.update(graph, merge([graph.apply(take(stream, 30), 0.0)], graph))
+    afresh = Embedding(student, student.width, CPU)
+    while not afresh.complete:
+        afresh.advance(graph)
+    rows = np.flatnonzero(graph.alive)
+    np.testing.assert_allclose(embedding.probabilities(rows), afresh.probabilities(rows), rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
@@ -213,6 +237,62 @@ def test_differences_do_not_drift_away_in_a_hundred_thousand_events(architecture
         ]
         embedding.update(graph, merge([graph.apply(events, 0.0)], graph))
     assert_fresh(embedding, graph)
+
+
+def rewired(draw: np.random.Generator, nodes: int, count: int) -> list[Event]:
+    """Edges come and go, and a hub is in a third of them."""
+    ends = draw.integers(nodes, size=(2, count))
+    ends[1, draw.random(count) < 0.3] = 0
+    kinds = draw.random(count)
+    return [
+        RemoveEdge(str(source), str(target)) if kind < 0.5 else UpsertEdge(str(source), str(target))
+        for source, target, kind in zip(*ends.tolist(), kinds, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("architecture", ["gcn", "sage"])
+def test_errors_of_sums_are_gone_after_as_many_changes_as_there_are_edges(architecture: str) -> None:
+    draw, graph = np.random.default_rng(2), DynamicGraph(directed=True, feature_width=1)
+    graph.apply([UpsertNode(str(node), [float(node % 5)]) for node in range(80)], 0.0)
+    graph.apply(rewired(draw, 80, 900), 0.0)
+    embedding = embedded(graph, student_of(architecture, feature_width=1))
+    for _, totals in totals_of(embedding):
+        totals.add_(0.5)
+    worth, changed = int(graph.in_degree(np.flatnonzero(graph.alive)).sum()) + graph.capacity, 0
+    while changed < 2 * worth:
+        touch = merge([graph.apply(rewired(draw, 80, 7), 0.0)], graph)
+        embedding.update(graph, touch)
+        changed += len(touch.arc_source)
+    assert_fresh(embedding, graph)
+
+
+@pytest.mark.parametrize("architecture", ["gcn", "sage"])
+def test_a_sum_that_received_many_differences_is_computed_afresh(
+    monkeypatch: pytest.MonkeyPatch, architecture: str
+) -> None:
+    monkeypatch.setattr(sums, "REFRESH", 0)
+    monkeypatch.setattr(sums, "WORN", (20, 0.5))
+    graph = DynamicGraph(directed=True, feature_width=1)
+    leaves = [str(leaf) for leaf in range(30)]
+    graph.apply([UpsertNode("hub", [1.0]), *(UpsertEdge(leaf, "hub") for leaf in leaves)], 0.0)
+    embedding = embedded(graph, student_of(architecture, feature_width=1))
+    for _, totals in totals_of(embedding):
+        totals[graph.row("hub")] += 0.5
+    for leaf in leaves[:20]:
+        embedding.update(graph, merge([graph.apply([UpsertNode(leaf, [2.0])], 0.0)], graph))
+    assert all((kept - whole).abs().max() > 0.4 for (_, kept), (_, whole) in both_totals(embedding, graph))
+    embedding.update(graph, merge([graph.apply([UpsertNode(leaves[20], [2.0])], 0.0)], graph))
+    assert_fresh(embedding, graph)
+
+
+def totals_of(embedding: Embedding) -> list[tuple[str, Tensor]]:
+    """The sums of an embedding, those in use."""
+    return [(name, tensor) for name, tensor in embedding.state().items() if name.startswith("totals/")]
+
+
+def both_totals(embedding: Embedding, graph: DynamicGraph) -> Iterator[tuple[tuple[str, Tensor], tuple[str, Tensor]]]:
+    """The sums of an embedding, each with what it would be if computed afresh."""
+    return zip(totals_of(embedding), totals_of(embedded(graph, embedding.student)), strict=True)
 
 
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
