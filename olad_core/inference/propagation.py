@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from olad_core.distill.sample import to_block
 from olad_core.graph import DynamicGraph
@@ -59,35 +61,43 @@ Receive: TypeAlias = Callable[[int, Renewed, int], Rows]
 """The touched rows of a layer below a limit, ascending, given what was written to the layer below."""
 
 
-class Propagation(Protocol):
-    """Layers above the first of a frozen student; the last one holds probabilities."""
+class Propagation(ABC):
+    """The layers of a frozen student above its inputs; the last one holds probabilities.
 
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Widths of all layers."""
+    What is kept beside the layers is kept here; without more said, that is nothing.
 
+    Attributes:
+        widths: of all layers.
+    """
+
+    widths: tuple[int, ...]
+
+    @abstractmethod
     def raised(self, layer: int, rows: Tensor) -> Tensor:
-        """Rows as they stand in a layer, from those of the student's layer (overwriting them or not)."""
+        """Rows as they stand in a layer, from those of the student's layer; these may be overwritten."""
 
-    def fit(self, in_weight: Tensor) -> None:
-        """Make room for as many rows as there are sums of weights."""
-
-    def begin(self, in_weight: Tensor) -> None:
-        """Start with a graph whose sums of weights are these."""
-
-    def sum_afresh(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows) -> None:
-        """Bring what is kept of rows beside the layers up to date, from all their neighbours."""
-
+    @abstractmethod
     def rows(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows, in_weight: Tensor) -> Tensor:
         """Rows of a layer above the first, from the layer below and what is kept."""
 
+    @abstractmethod
     def follow(self, step: Step) -> Receive:
         """Begin to follow a change of the graph."""
 
-    def state(self, rows: int | None) -> dict[str, Tensor]:
-        """Tensors for a checkpoint, of the first rows: those in use, not copies of them."""
+    def fit(self, in_weight: Tensor) -> None:  # noqa: B027
+        """Make room for as many rows as there are sums of weights."""
 
-    def restore(self, tensors: Mapping[str, Tensor], in_weight: Tensor) -> None:
+    def begin(self, in_weight: Tensor) -> None:  # noqa: B027
+        """Start with a graph whose sums of weights are these."""
+
+    def sum_afresh(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows) -> None:  # noqa: B027
+        """Bring what is kept of rows up to date, from all their neighbours."""
+
+    def state(self, rows: int | None) -> dict[str, Tensor]:  # noqa: ARG002
+        """Tensors for a checkpoint, of the first rows: those in use, not copies of them."""
+        return {}
+
+    def restore(self, tensors: Mapping[str, Tensor], in_weight: Tensor) -> None:  # noqa: B027
         """Take over the tensors of :meth:`state`."""
 
 
@@ -117,7 +127,7 @@ def lengthened(table: Tensor, rows: int) -> Tensor:
     return longer
 
 
-class Recomputing:
+class Recomputing(Propagation):
     """Touched rows are computed from all their neighbours: right for any student.
 
     Args:
@@ -129,23 +139,14 @@ class Recomputing:
         self._student = student
         self.widths = (*student.layer_widths[:-1], classes)
 
+    @override
     def raised(self, layer: int, rows: Tensor) -> Tensor:
-        """See :class:`Propagation`."""
         if layer < len(self.widths) - 1:
             return rows
         return self._student.classify(rows)[:, : self.widths[-1]].softmax(dim=1)
 
-    def fit(self, in_weight: Tensor) -> None:
-        """Nothing is kept beside the layers."""
-
-    def begin(self, in_weight: Tensor) -> None:
-        """Nothing is kept beside the layers."""
-
-    def sum_afresh(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows) -> None:
-        """Nothing is kept beside the layers."""
-
+    @override
     def rows(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows, in_weight: Tensor) -> Tensor:
-        """See :class:`Propagation`."""
         near, below = graph.in_neighbours(rows), layers[layer - 1]
         if below.device.type != "cpu":
             block, sources = to_block(graph, rows, near, below.device)
@@ -156,20 +157,12 @@ class Recomputing:
             block = Block(targets, index, offsets, weight, in_weight)
         return self.raised(layer, self._student.layer(layer, below, block))
 
+    @override
     def follow(self, step: Step) -> Receive:
-        """See :class:`Propagation`."""
-
-        def receive(layer: int, below: Renewed, limit: int) -> Rows:
+        def receive(_: int, below: Renewed, limit: int) -> Rows:
             changed, edges = below.rows[below.changed], step.touch.edges
             senders = distinct(step.graph, changed, step.reweighted) if self._student.uses_degree else changed
             rows = distinct(step.graph, step.graph.out_neighbours(senders).index, changed, edges)
             return rows[(rows < limit) & step.graph.alive[rows]]
 
         return receive
-
-    def state(self, rows: int | None) -> dict[str, Tensor]:
-        """Nothing is kept beside the layers."""
-        return {}
-
-    def restore(self, tensors: Mapping[str, Tensor], in_weight: Tensor) -> None:
-        """Nothing is kept beside the layers."""

@@ -14,11 +14,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from typing_extensions import override
 
 from olad_core.graph import DynamicGraph
 from olad_core.inference import loops, tensors
 from olad_core.inference.operations import Messages, Operations, Rows
-from olad_core.inference.propagation import Receive, Renewed, Step, distinct, lengthened, places
+from olad_core.inference.propagation import Propagation, Receive, Renewed, Step, distinct, lengthened, places
 from olad_core.students.linear import Factors, LinearStudent
 
 REFRESH = 1
@@ -35,7 +36,7 @@ def operations(device: torch.device) -> Operations:
     return loops if device.type == "cpu" else tensors
 
 
-class Sums:
+class Sums(Propagation):
     """The propagation of a linear student.
 
     Where its last layer is linear, the layer before holds logits: there are mostly fewer classes than the embedding
@@ -63,8 +64,8 @@ class Sums:
         self._peak = torch.zeros(0, device=device)
         self._refreshed, self._saved = 0, 0
 
+    @override
     def raised(self, layer: int, rows: Tensor) -> Tensor:
-        """See :class:`~olad_core.inference.propagation.Propagation`."""
         head, classes = self._student.head, self.widths[-1]
         if layer == self._last:
             logits = rows + head.bias[:classes] if self._logits else self._student.classify(rows)[:, :classes]
@@ -72,8 +73,8 @@ class Sums:
         rows = self._student.prepare(layer + 1, rows)
         return F.linear(rows, head.weight[:classes]) if self._logits and layer == self._last - 1 else rows
 
+    @override
     def fit(self, in_weight: Tensor) -> None:
-        """See :class:`~olad_core.inference.propagation.Propagation`."""
         known = len(self._peak)
         if len(in_weight) == known:
             return
@@ -83,20 +84,20 @@ class Sums:
         more = self._student.factors(in_weight[known:])
         self._factors = Factors(*map(torch.cat, zip(self._factors, more, strict=True)))
 
+    @override
     def begin(self, in_weight: Tensor) -> None:
-        """See :class:`~olad_core.inference.propagation.Propagation`."""
         self.fit(in_weight)
         self._factors = self._student.factors(in_weight)
         self._peak = in_weight.clone()
 
+    @override
     def sum_afresh(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows) -> None:
-        """See :class:`~olad_core.inference.propagation.Propagation`."""
         totals, below, first = self._totals[layer - 1], layers[layer - 1], self._first(layer)
         self._operations.sum_up(totals, rows, graph.in_neighbours(rows), below, first, self._factors.sent)
         self._received[layer - 1][rows] = 0
 
+    @override
     def rows(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows, in_weight: Tensor) -> Tensor:
-        """See :class:`~olad_core.inference.propagation.Propagation`."""
         own, total, _ = self._factors
         below = layers[layer - 1]
         mixed = self._operations.mix(below, self._totals[layer - 1], rows, own, total)
@@ -104,8 +105,8 @@ class Sums:
             mixed = self._student.finish(layer, mixed, below, self._index(rows))
         return self.raised(layer, mixed)
 
+    @override
     def follow(self, step: Step) -> Receive:
-        """See :class:`~olad_core.inference.propagation.Propagation`."""
         edges = step.touch.edges
         index = self._index(edges)
         weight = step.in_weight[index]
@@ -115,14 +116,14 @@ class Sums:
         refresh = distinct(step.graph, self._fallen(edges, weight), self._next_to_refresh(step))
         return partial(self._receive, step, factor_before, refresh)
 
+    @override
     def state(self, rows: int | None) -> dict[str, Tensor]:
-        """See :class:`~olad_core.inference.propagation.Propagation`."""
         sums = {f"totals/{number}": totals[:rows] for number, totals in enumerate(self._totals)}
         sums |= {f"received/{number}": torch.from_numpy(count[:rows]) for number, count in enumerate(self._received)}
         return {**sums, "peak": self._peak[:rows], "refreshed": torch.tensor([self._refreshed, self._saved])}
 
+    @override
     def restore(self, tensors: Mapping[str, Tensor], in_weight: Tensor) -> None:
-        """See :class:`~olad_core.inference.propagation.Propagation`."""
         names = [f"totals/{number}" for number in range(len(self._totals))]
         self._totals = [tensors[name].to(self._device, copy=True) for name in names]
         self._received = [tensors[f"received/{number}"].numpy().copy() for number in range(len(self._totals))]

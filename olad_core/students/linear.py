@@ -54,7 +54,7 @@ class LinearStudent(Student):
     def factors(self, in_weight: Tensor) -> Factors:
         """The factors of nodes, from ``[n]`` sums of the weights of their incoming edges."""
 
-    def prepare(self, number: int, rows: Tensor) -> Tensor:
+    def prepare(self, number: int, rows: Tensor) -> Tensor:  # noqa: ARG002
         """Rows of the layer below, ``[n, layer_widths[number - 1]]``, as layer ``number`` mixes them."""
         return rows
 
