@@ -34,8 +34,9 @@ class _TryAgain(Exception):
 class Client:
     """Sends events and asks for predictions.
 
-    Connection errors and the answers 429, 503 and 504 are tried again, after the time in ``Retry-After`` where the
-    service names one. Every request may be repeated: those that write carry an Idempotency-Key.
+    Connection errors, waits that ran out and the answers 429, 502, 503 and 504 are tried again, after the time in
+    ``Retry-After`` where the service names one. Every request may be repeated: those that write carry an
+    Idempotency-Key.
 
     Args:
         url: address of the service.
@@ -129,7 +130,8 @@ class Client:
         if problem.get("type") in {problems.UNAUTHENTICATED.uri, problems.FORBIDDEN.uri}:
             raise ServiceError(f"{self.url} refused the key in OLAD_API_KEY: {problem['detail']}")
         message = f"{method} {self.url}{path} answered {answer.status_code}: {_describe(problem, answer)}"
-        if answer.status_code in {429, 503, 504}:
+        waited = problem.get("type") == problems.POSITION_NOT_REACHED.uri
+        if waited or answer.status_code in {429, 502, 503, 504}:
             raise _TryAgain(message, _retry_after(answer))
         raise ServiceError(message)
 
