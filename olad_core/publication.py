@@ -25,12 +25,14 @@ class TableUpdate:
         version: number of the version whose table changes.
         nodes: ids of the changed nodes, N of them.
         probabilities: their class probabilities, float32 ``[N, C]`` in the order of the version's classes.
+        disagreement: how far the members of the group differ about each node, float32 ``[N]`` from 0, not at all, to 1.
         removed: ids of nodes that left the graph.
     """
 
     version: int
     nodes: tuple[str, ...]
     probabilities: npt.NDArray[np.float32]
+    disagreement: npt.NDArray[np.float32]
     removed: tuple[str, ...] = ()
 
 

@@ -112,7 +112,8 @@ class Versions:
             rows = rows[graph.alive[rows]]
             if len(rows) or removed:
                 nodes = tuple(graph.ids(rows))
-                updates.append(TableUpdate(held.version.number, nodes, held.embedding.probabilities(rows), removed))
+                probabilities, disagreement = held.embedding.probabilities(rows), np.zeros(len(rows), dtype=np.float32)
+                updates.append(TableUpdate(held.version.number, nodes, probabilities, disagreement, removed))
         dropped = tuple(self._dropped)
         self._changed, self._dropped = {}, []
         return tuple(updates), dropped

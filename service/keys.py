@@ -61,12 +61,13 @@ class Keys:
         """Hash: what readers see.
 
         ``position``, ``applied`` (events up to there), ``rejected_to`` (position up to which rejections are written);
-        once a model is published also ``version``, ``student``, ``classes`` (JSON array) and ``table``.
+        once a model is published also ``version``, ``student``, ``classes`` (JSON array), ``table`` and
+        ``format`` (of its rows).
         """
         return self._key("served")
 
     def predictions(self, table: str) -> str:
-        """Hash: node id to its float32 class probabilities; one a version and worker start."""
+        """Hash: node id to its float32 class probabilities and disagreement; one a version and worker start."""
         return self._key(f"predictions:{table}")
 
     @property

@@ -1,7 +1,7 @@
 """The store of predictions: the worker writes it, the API reads it, both in atomic steps.
 
-A prediction is a row of float32 probabilities in a hash named after version and worker start; the hash
-``served`` says which one readers see and up to which position it is true.
+A prediction is a row of float32, the probabilities and the disagreement, in a hash named after version and worker
+start; the hash ``served`` says which one readers see and up to which position it is true.
 See ``docs/decisions/0004-redis-layout.md``.
 """
 
@@ -15,6 +15,7 @@ from itertools import chain
 from typing import Any, cast
 
 import msgspec
+import numpy as np
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import WatchError
@@ -29,6 +30,8 @@ from service.transaction import Transaction, transaction
 
 REJECTED_KEPT = 100_000
 """Rejected events that are kept, about."""
+ROW_FORMAT = 2
+"""Layout of the rows; readers see no model in tables of another one, until a worker has written them anew."""
 _READS_PER_CALL = 1_000
 
 
@@ -101,6 +104,7 @@ class PredictionWriter:
                     "student": publication.served.student,
                     "classes": msgspec.json.encode(publication.served.classes),
                     "table": self._table(publication.served.number),
+                    "format": ROW_FORMAT,
                 }
             pending.add("HSET", keys.served, *chain.from_iterable(fields.items()))
             gone = {self._table(version) for version in publication.dropped}
@@ -134,7 +138,8 @@ class PredictionWriter:
         name = self._table(update.version)
         key = self._keys.predictions(name)
         pending.add("SADD", self._keys.tables, name)
-        for command in hset_commands(key, update.nodes, update.probabilities):
+        rows = np.column_stack([update.probabilities, update.disagreement])
+        for command in hset_commands(key, update.nodes, rows):
             pending.add_packed(command)
         for first in range(0, len(update.removed), ROWS_PER_COMMAND):
             pending.add("HDEL", key, *update.removed[first : first + ROWS_PER_COMMAND])
@@ -157,7 +162,7 @@ class Model:
     student: str
     classes: tuple[str, ...]
     row: struct.Struct
-    """Layout of one prediction: a float32 for each class."""
+    """Layout of one prediction: a float32 for each class, then the disagreement."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +201,7 @@ class PredictionReader:
         )
         position, applied, *model = served
         behind = max(0, int(appended or 0) - int(applied or 0))
-        return Snapshot(position.decode() if position else START, behind, self._parse_model(model[:3]), rows)
+        return Snapshot(position.decode() if position else START, behind, self._parse_model(model[:4]), rows)
 
     async def read_one(self, node: str) -> Snapshot:
         """The prediction of one node."""
@@ -222,11 +227,11 @@ class PredictionReader:
                     future.set_result(Snapshot(all_of_them.position, all_of_them.behind, all_of_them.model, (row,)))
 
     def _parse_model(self, fields: Sequence[bytes | None]) -> Model | None:
-        version, student, classes = fields
-        if version is None or student is None or classes is None:
+        version, student, classes, row_format = fields
+        if version is None or student is None or classes is None or row_format != b"%d" % ROW_FORMAT:
             return None
         if (version, student, classes) != self._model_fields:
             names = msgspec.json.decode(classes, type=tuple[str, ...])
-            self._model = Model(int(version), student.decode(), names, struct.Struct(f"<{len(names)}f"))
+            self._model = Model(int(version), student.decode(), names, struct.Struct(f"<{len(names) + 1}f"))
             self._model_fields = (version, student, classes)
         return self._model

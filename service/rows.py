@@ -22,7 +22,7 @@ def hset_commands(key: str, nodes: Sequence[str], rows: npt.NDArray[np.float32])
     Args:
         key: of the hash.
         nodes: ids, any text, each one once.
-        rows: float32 ``[len(nodes), C]``; stored little-endian.
+        rows: float32 ``[len(nodes), any]``; stored little-endian.
 
     >>> next(hset_commands("k", ["a"], np.array([[0.0]], np.float32)))
     b'*4\r\n$4\r\nHSET\r\n$1\r\nk\r\n$1\r\na\r\n$4\r\n\x00\x00\x00\x00\r\n'
@@ -31,7 +31,7 @@ def hset_commands(key: str, nodes: Sequence[str], rows: npt.NDArray[np.float32])
         ValueError: where nodes and rows do not fit each other.
     """
     if rows.shape[:1] != (len(nodes),):
-        raise ValueError(f"{len(nodes)} nodes but probabilities of shape {rows.shape}")
+        raise ValueError(f"{len(nodes)} nodes but rows of shape {rows.shape}")
     values = np.ascontiguousarray(rows, dtype="<f4").view(np.uint8)
     for length, places, ids in _by_length(nodes):
         for first in range(0, len(places), ROWS_PER_COMMAND):

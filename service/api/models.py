@@ -13,6 +13,12 @@ MAX_NODES = MAX_EVENTS
 """Nodes in one POST /predict at most."""
 
 
+DISAGREEMENT = (
+    "How far the members of the group differ about this node: 0 where all say the same, 1 where they could not differ "
+    "more. The higher it is, the more often predictions are wrong."
+)
+
+
 class Accepted(BaseModel):
     """A batch that stands in the log."""
 
@@ -26,6 +32,7 @@ class Prediction(BaseModel):
     node: str = Field(description="The node as it was asked for.")
     label: str = Field(description="The class of greatest probability.")
     probabilities: dict[str, float] = Field(description="Probability of each class.")
+    disagreement: float = Field(description=DISAGREEMENT)
     student: str = Field(description="Member of the group that made the prediction.")
     model_version: int = Field(description="Published version that made it.")
     position: str = Field(description="Position of the log up to which the graph was known.")
@@ -40,6 +47,7 @@ class PredictionAnswer(BaseModel):
     probabilities: dict[str, float] | None = Field(
         default=None, description="Probability of each class; left out for an unknown node."
     )
+    disagreement: float | None = Field(default=None, description=f"{DISAGREEMENT} Left out for an unknown node.")
     error: Literal["not-found"] | None = Field(default=None, description="Only for a node that is not in the graph.")
     student: str
     model_version: int

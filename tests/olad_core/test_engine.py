@@ -92,7 +92,10 @@ def stream(seed: int = 3, turns: int = 14) -> list[list[Event]]:
 
 
 def comparable(publication: Publication) -> tuple[object, ...]:
-    updates = [(u.version, u.nodes, u.probabilities.tobytes(), u.removed) for u in publication.updates]
+    updates = [
+        (u.version, u.nodes, u.probabilities.tobytes(), u.disagreement.tobytes(), u.removed)
+        for u in publication.updates
+    ]
     return replace(publication, updates=()), updates
 
 

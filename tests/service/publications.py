@@ -28,6 +28,7 @@ def publication(
     classes: tuple[str, ...] = ("a", "b"),
     removed: tuple[str, ...] = (),
     dropped: tuple[int, ...] = (),
+    disagreement: float = 0.0,
     rejected: tuple[RejectedEvent, ...] = (),
 ) -> Publication:
     """Serve ``version``, with rows written into the table of version ``into`` (the served one by default)."""
@@ -36,7 +37,8 @@ def publication(
         table = into if into is not None else version
         assert table is not None
         probabilities = np.array([*(rows or {}).values()], dtype=np.float32).reshape(len(rows or {}), len(classes))
-        updates = (TableUpdate(table, tuple(rows or {}), probabilities, removed),)
+        differing = np.full(len(probabilities), disagreement, dtype=np.float32)
+        updates = (TableUpdate(table, tuple(rows or {}), probabilities, differing, removed),)
     served = Version(version, "sage", classes) if version is not None else None
     return Publication(position, applied, updates, served, dropped, rejected)
 

@@ -15,6 +15,8 @@ from service.predictions import PredictionReader, PredictionWriter, Snapshot, Su
 from tests.redis_server import RedisServer
 from tests.service.publications import publication, worker_status
 
+NO_ROWS = np.zeros((0, 3), dtype=np.float32), np.zeros(0, dtype=np.float32)
+
 
 @pytest.fixture
 def writer(redis_client: redis.Redis, keys: Keys) -> PredictionWriter:
@@ -47,7 +49,7 @@ class Read:
     def rows(self, *nodes: str) -> list[tuple[float, ...] | None]:
         found = self.snapshot(*nodes)
         assert found.model is not None
-        return [found.model.row.unpack(row) if row is not None else None for row in found.rows]
+        return [found.model.row.unpack(row)[:-1] if row is not None else None for row in found.rows]
 
 
 def tables(client: redis.Redis, keys: Keys) -> set[str]:
@@ -92,21 +94,44 @@ def test_more_rows_than_one_command_takes(writer: PredictionWriter, read: Read) 
     nodes = tuple(f"n{number}" for number in range(count))
     probabilities = np.random.default_rng(0).random((count, 3), dtype=np.float32)
     version = Version(1, "gat", ("a", "b", "c"))
-    writer.publish(Publication("1-0", count, (TableUpdate(1, nodes, probabilities),), version))
+    writer.publish(Publication("1-0", count, (TableUpdate(1, nodes, probabilities, probabilities[:, 0]),), version))
     assert np.array_equal(np.array(read.rows(*nodes), dtype=np.float32), probabilities)
-    writer.publish(Publication("2-0", count, (TableUpdate(1, (), probabilities[:0], nodes[:-1]),), version))
+    writer.publish(Publication("2-0", count, (TableUpdate(1, (), *NO_ROWS, nodes[:-1]),), version))
     assert read.rows(*nodes) == [*[None] * (count - 1), tuple(probabilities[-1].tolist())]
 
 
 def test_rows_in_any_memory_order(writer: PredictionWriter, read: Read) -> None:
     probabilities = np.asfortranarray(np.array([[0.0, 1.0], [0.25, 0.75]]), dtype=np.float32)
-    writer.publish(Publication("1-0", 2, (TableUpdate(1, ("x", "y"), probabilities),), Version(1, "gcn", ("a", "b"))))
+    update = TableUpdate(1, ("x", "y"), probabilities, probabilities[:, 0])
+    writer.publish(Publication("1-0", 2, (update,), Version(1, "gcn", ("a", "b"))))
     assert read.rows("x", "y") == [(0.0, 1.0), (0.25, 0.75)]
 
 
-def test_rows_that_do_not_fit_their_nodes_are_refused(writer: PredictionWriter) -> None:
-    update = TableUpdate(1, ("x", "y"), np.zeros((1, 2), dtype=np.float32))
-    with pytest.raises(ValueError, match="2 nodes but probabilities of shape"):
+def test_the_disagreement_is_the_last_number_of_a_row(writer: PredictionWriter, read: Read) -> None:
+    disagreement = np.array([0.5, 0.125], dtype=np.float32)
+    update = TableUpdate(1, ("x", "y"), np.array([[1, 0], [0.25, 0.75]], dtype=np.float32), disagreement)
+    writer.publish(Publication("1-0", 2, (update,), Version(1, "gcn", ("a", "b"))))
+    found = read.snapshot("y", "x")
+    assert found.model is not None
+    assert [found.model.row.unpack(row) for row in found.rows if row] == [(0.25, 0.75, 0.125), (1.0, 0.0, 0.5)]
+
+
+def test_tables_of_another_release_are_no_model(
+    writer: PredictionWriter, read: Read, redis_client: redis.Redis, keys: Keys
+) -> None:
+    writer.publish(publication("1-0", {"x": [1.0, 0.0]}))
+    redis_client.hdel(keys.served, "format")
+    found = read.snapshot("x")
+    assert (found.position, found.model) == ("1-0", None)
+    writer.publish(publication("2-0"))
+    assert read.rows("x") == [(1.0, 0.0)]
+
+
+@pytest.mark.parametrize(("rows", "disagreements"), [(1, 1), (2, 1), (1, 2)])
+def test_rows_that_do_not_fit_their_nodes_are_refused(writer: PredictionWriter, rows: int, disagreements: int) -> None:
+    probabilities, disagreement = np.zeros((rows, 2), dtype=np.float32), np.zeros(disagreements, dtype=np.float32)
+    update = TableUpdate(1, ("x", "y"), probabilities, disagreement)
+    with pytest.raises(ValueError, match=r"2 nodes but rows of shape|dimensions"):
         writer.publish(Publication("1-0", 2, (update,), Version(1, "gcn", ("a", "b"))))
     assert writer.visible_position() is None
 
@@ -209,5 +234,5 @@ async def test_reads_at_the_same_time_share_a_call(
     for snapshot, expected in zip(found, rows.values(), strict=False):
         assert snapshot.model is not None
         assert snapshot.rows[0] is not None
-        assert list(snapshot.model.row.unpack(snapshot.rows[0])) == expected
+        assert list(snapshot.model.row.unpack(snapshot.rows[0])) == [*expected, 0.0]
     await client.aclose()

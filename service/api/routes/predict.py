@@ -52,6 +52,7 @@ _ANSWER = {
     "node": "p1",
     "label": "physics",
     "probabilities": {"physics": 0.75, "biology": 0.25},
+    "disagreement": 0.125,
     "student": "sage",
     "model_version": 7,
     "position": _PLAIN_POSITION,
@@ -108,6 +109,7 @@ async def get_prediction(
 ) -> Response:
     """The class probabilities of a node, as the served version of the best student sees the graph.
 
+    `disagreement` says how far the members of the group differ about it, from 0 to 1.
     `position` says up to which log entry the graph was known and `behind` how many events wait after it.
     """
     # Some servers give no raw path; encoded again, the decoded one serves.
@@ -268,11 +270,12 @@ def encoded_prediction(node: str, row: bytes, model: Model, snapshot: Snapshot) 
 
 
 def _prediction(node: str | int, row: bytes, model: Model, snapshot: Snapshot) -> dict[str, Any]:
-    probabilities = model.row.unpack(row)
+    *probabilities, disagreement = model.row.unpack(row)
     return {
         "node": node,
         "label": model.classes[probabilities.index(max(probabilities))],
         "probabilities": dict(zip(model.classes, probabilities, strict=True)),
+        "disagreement": disagreement,
         "student": model.student,
         "model_version": model.version,
         "position": snapshot.position,

@@ -30,7 +30,7 @@ async function ask(node) {
 
 const problem = (text) => html("p", { class: "notice", "data-kind": "warn" }, text);
 
-function prediction({ node, label, probabilities, student, model_version: version, position, behind }) {
+function prediction({ node, label, probabilities, disagreement, student, model_version: version, position, behind }) {
   const ranked = Object.entries(probabilities).sort(([, a], [, b]) => b - a);
   const bars = ranked.slice(0, SHOWN).flatMap(([name, share]) => [
     html("span", { class: "name", title: name }, name),
@@ -41,6 +41,7 @@ function prediction({ node, label, probabilities, student, model_version: versio
   return [
     html("p", { class: "label" }, `${node} → ${label}`),
     html("div", { class: "bars" }, bars),
+    html("p", {}, `The group's members differ by ${percent(disagreement)} about this node: 0 % is not at all, 100 % as far as can be.`),
     html("p", { class: "quiet" }, `${rest}By ${student}, version ${version}, at position ${position}, ${count(behind)} events behind the log.`),
   ];
 }

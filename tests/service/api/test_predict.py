@@ -29,7 +29,7 @@ STRANGE_IDS = (
 def served(writer: PredictionWriter, redis_client: redis.Redis, keys: Keys) -> PredictionWriter:
     redis_client.set(keys.appended, 9)
     rows = {"1": [0.25, 0.75], "b": [1.0, 0.0]} | {node: [0.5, 0.5] for node in STRANGE_IDS}
-    writer.publish(publication("5-0", rows, applied=7, version=3))
+    writer.publish(publication("5-0", rows, applied=7, version=3, disagreement=0.375))
     return writer
 
 
@@ -40,6 +40,7 @@ def test_a_prediction(api: httpx.Client, served: PredictionWriter) -> None:
         "node": "1",
         "label": "b",
         "probabilities": {"a": 0.25, "b": 0.75},
+        "disagreement": 0.375,
         "student": "sage",
         "model_version": 3,
         "position": "5-0",
