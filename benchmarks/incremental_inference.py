@@ -37,7 +37,7 @@ class Recomputed(Student):
     architecture = "recomputed"
 
     def __init__(self, inner: Student) -> None:
-        super().__init__(inner.feature_width, inner.width, inner.head.out_features)
+        super().__init__(inner.feature_width, inner.width, inner.head.out_features - 1)
         self.inner = inner
         self.uses_degree = inner.uses_degree  # type: ignore[misc]
 

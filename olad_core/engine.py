@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 
 from olad_core.distill.replay import Replay, Touched
-from olad_core.distill.teaching import better_teach
+from olad_core.distill.teaching import evidence_teaches
 from olad_core.distill.trainer import PATIENCE, Trainer, TrainerConfig
 from olad_core.evaluation.calibration import Temperatures
 from olad_core.evaluation.decisions import Decisions, Kind, explain_choice
 from olad_core.evaluation.drift import DriftWatch
+from olad_core.evaluation.evidence import Evidence
 from olad_core.evaluation.prequential import Arrivals, Scores
 from olad_core.evaluation.selection import choose_best
 from olad_core.events import Event, GraphSchema
@@ -46,7 +47,7 @@ class EngineConfig:
         publish_steps: training steps between two versions, at least.
         score_memory: scored nodes after which a recent score's weight has fallen to 1/e.
         switch_margin: by how much another student's recent accuracy must be higher to take over.
-        least_scored: scored nodes before accuracy decides which student is served.
+        least_remembered: scored nodes that stay in memory after a drift, at least.
         drift_delta: probability that a look for drift finds one where there is none, at most.
         arrivals_scored: arrivals in one refresh that every student predicts, at most; the rest are not scored.
         arrivals_remembered: predictions that wait for a label, at most.
@@ -57,7 +58,7 @@ class EngineConfig:
     publish_steps: int = 50
     score_memory: float = 500.0
     switch_margin: float = 0.005
-    least_scored: int = 50
+    least_remembered: int = 50
     drift_delta: float = 0.002
     arrivals_scored: int = 256
     arrivals_remembered: int = 65_536
@@ -181,8 +182,7 @@ class Engine:
                 return False
             trainer = self._current_trainer()
             self._advance_version(share)
-            teaching = better_teach(self._student_accuracy())
-            terms = trainer.step(self.graph, self._replay, self._touched, teaching, share)
+            terms = trainer.step(self.graph, self._replay, self._touched, self._teaching(), share)
             if not terms:
                 return False
             self._average_losses(terms)
@@ -234,6 +234,7 @@ class Engine:
             "arrivals": self._arrivals.state(),
             "scores": self.scores.state(),
             "drift": self._drift.state(),
+            "evidence": self._evidence.state(),
             "temperatures": self._temperatures.state(),
             "losses": self.mean_losses,
         }
@@ -296,6 +297,7 @@ class Engine:
         engine._arrivals.restore(arrays("arrivals"))
         engine.scores.restore(arrays("scores"))
         engine._drift.restore(arrays("drift"))
+        engine._evidence.restore(arrays("evidence"))
         engine._temperatures.restore(arrays("temperatures"))
         engine.mean_losses = {name: array.astype(np.float64) for name, array in arrays("losses").items()}
         engine.memory.restore(below("memory/"))
@@ -323,8 +325,12 @@ class Engine:
             kind, self.position, self.applied_events, reason, student=student, version=version, numbers=numbers
         )
 
-    def _student_accuracy(self) -> npt.NDArray[np.float64]:
-        return self.scores.recent_accuracy()[:-1]
+    def quality(self) -> npt.NDArray[np.float64]:
+        """Expected accuracy of each student ``[G]``, NaN where nothing is known: it decides who teaches and serves."""
+        return self._evidence.quality(self.scores.recent_accuracy()[:-1], self.scores.recent_weight()[:-1])
+
+    def _teaching(self) -> npt.NDArray[np.float32]:
+        return evidence_teaches(self.quality(), self._evidence.strength())
 
     def _current_trainer(self) -> Trainer:
         """The trainer; a new one when features appear on a graph that had none."""
@@ -348,6 +354,7 @@ class Engine:
         self._arrivals = Arrivals(predictors, self.config.arrivals_remembered)
         self._drift = DriftWatch(self.config.drift_delta)
         self._temperatures = Temperatures(predictors - 1, self.config.score_memory)
+        self._evidence = Evidence(predictors - 1, self.config.score_memory)
         self.mean_losses: dict[str, npt.NDArray[np.float64]] = {}
 
     def _average_losses(self, terms: Mapping[str, npt.NDArray[np.float32]]) -> None:
@@ -367,21 +374,17 @@ class Engine:
 
     def _start_version(self, trainer: Trainer) -> None:
         served = self.versions.served
-        accuracy, scored = self._student_accuracy(), self.scores.scored[:-1]
+        quality, margin = self.quality(), self.config.switch_margin
         current = trainer.names.index(served.version.student) if served else None
-        margin, least_scored = self.config.switch_margin, self.config.least_scored
-        best = choose_best(
-            accuracy, scored, self.mean_losses["supervised"], current, margin=margin, least_scored=least_scored
-        )
+        best = choose_best(quality, self.mean_losses["supervised"], current, margin=margin)
         self._version_step = trainer.steps
         student, name = copy.deepcopy(trainer.students[best]), trainer.names[best]
         if not all(bool(torch.isfinite(value).all()) for value in student.state_dict().values()):
             self._decide("version-refused", f"the weights of {name} are not finite: no version of them", student=name)
             return
-        kind, reason, numbers = explain_choice(
-            trainer.names, accuracy, scored, current, best, margin=margin, least_scored=least_scored
-        )
+        kind, reason, numbers = explain_choice(trainer.names, quality, current, best, margin=margin)
         self._decide(kind, reason, student=name, version=self.versions.next_number, numbers=numbers)
+        student.temperature.fill_(float(self.temperatures()[best]))
         classes = self.graph.classes[: trainer.num_classes(self.graph)]
         self.versions.start(student, name, classes, self.position)
 
@@ -395,6 +398,7 @@ class Engine:
         group, nodes, classes = predictions.shape
         together = np.full((nodes, group + 1, classes), np.nan, dtype=np.float32)
         together[:, :group] = predictions.transpose(1, 0, 2)
+        self._evidence.hear(together[:, :group])
         if self.versions.served:
             embedding = self.versions.served.embedding
             together[:, group] = 0
@@ -419,12 +423,13 @@ class Engine:
         labels = self.graph.label[labelled[places]].astype(np.int64)
         right = self.scores.add(predictions, labels)
         self._temperatures.add(predictions[:, :-1], labels)
+        self._evidence.compare(predictions[:, :-1], labels, self._teaching())
         served = np.logical_not(np.isnan(predictions[:, -1]).any(axis=1))
         drift = self._drift.add(np.logical_not(right[served, -1]))
         self._see_classes(np.unique(self.graph.label[labelled]).tolist())
         self._replay.add(labelled, self.graph)
         if drift:
-            count = max(drift.width, self.config.least_scored)
+            count = max(drift.width, self.config.least_remembered)
             self.scores.forget(count)
             self._temperatures.forget(count)
             self._replay.shorten(drift.width)

@@ -174,7 +174,7 @@ def _restored(
     if not isinstance(held, dict):
         return None
     own = {name.removeprefix(f"{role}/"): tensor for name, tensor in tensors.items() if name.startswith(f"{role}/")}
-    capacity = own["student/head.bias"].shape[0]
+    capacity = own["student/encoder.labels"].shape[0]
     student = build_student(held["architecture"], held["feature_width"], held["width"], capacity, seed=0).to(device)
     embedding = Embedding(student, len(held["classes"]), device, partial(memory.recall, held["student"]))
     embedding.restore(own)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -28,7 +30,7 @@ def supervised_losses(logits: Tensor, labels: Tensor) -> Tensor:
 def global_losses(
     logits: Tensor, teachers: Tensor, teaching: Tensor, temperature: float, min_confidence: float = 0.0
 ) -> Tensor:
-    """Global knowledge: ``T^2 * mean over nodes of KL(p_i || s_T(z_i))`` with ``p_i = sum_j w_ij s_T(t_j)``.
+    """Global knowledge: ``a_i T^2 * mean over nodes of KL(p_i || s_T(z_i))``, ``p_i = sum_j (w_ij / a_i) s_T(t_j)``.
 
     No gradient passes through the target ``p_i``. Nodes at which its greatest probability does not exceed
     ``min_confidence`` count as zero; so do all nodes of a student whom nobody teaches (a row of zeros).
@@ -36,18 +38,58 @@ def global_losses(
     Args:
         logits: ``[G, n, C]``, ``z``.
         teachers: ``[J, n, C]``, logits ``t`` of those who teach.
-        teaching: ``[G, J]``, how much teacher ``j`` teaches student ``i``; rows sum to one or are zero.
+        teaching: ``[G, J]``, how much teacher ``j`` teaches student ``i``; rows sum to ``a_i``, how
+            much the student is taught at all.
         temperature: ``T``.
         min_confidence: in ``[0, 1)``.
 
     Returns:
         ``[G]``.
     """
-    target = torch.einsum("ij,jnc->inc", teaching, (teachers.detach() / temperature).softmax(dim=2))
+    strength = teaching.sum(dim=1)
+    weights = teaching / strength.clamp_min(1e-12).unsqueeze(1)
+    target = torch.einsum("ij,jnc->inc", weights, (teachers.detach() / temperature).softmax(dim=2))
     spoken = (logits / temperature).log_softmax(dim=2)
     divergence = (torch.xlogy(target, target) - target * spoken).sum(dim=2)
     confident = target.amax(dim=2) > min_confidence
-    return temperature**2 * (divergence * confident).mean(dim=1)
+    return strength * temperature**2 * (divergence * confident).mean(dim=1)
+
+
+def disagreement(logits: Tensor) -> Tensor:
+    """How far the group's members differ about each node, from 0 to 1.
+
+    The Jensen-Shannon divergence of their probabilities, ``H(mean_i s(z_i)) - mean_i H(s(z_i))``, over the greatest
+    that it can be, ``log min(G, C)`` (Lin 1991).
+
+    Args:
+        logits: ``[G, n, C]``.
+
+    Returns:
+        ``[n]``; zeros for a group of one.
+
+    >>> disagreement(torch.tensor([[[50.0, 0.0], [1.0, 0.0]], [[0.0, 50.0], [1.0, 0.0]]]))
+    tensor([1., 0.])
+    """
+    most = math.log(min(logits.shape[0], logits.shape[2]))
+    if most == 0:
+        return torch.zeros_like(logits[0, :, 0])
+    said = logits.softmax(dim=2)
+    mean = said.mean(dim=0)
+    divergence = (torch.xlogy(said, said).sum(dim=2)).mean(dim=0) - torch.xlogy(mean, mean).sum(dim=1)
+    return (divergence / most).clamp(0, 1)
+
+
+def disagreement_losses(doubts: Tensor, found: Tensor) -> Tensor:
+    """Cross entropy of the disagreement that every student expects.
+
+    Args:
+        doubts: ``[G, n]``, logits.
+        found: ``[n]``; see :func:`disagreement`.
+
+    Returns:
+        ``[G]``.
+    """
+    return F.binary_cross_entropy_with_logits(doubts, found.expand_as(doubts), reduction="none").mean(dim=1)
 
 
 def discriminator_losses(real: Tensor, fake: Tensor) -> Tensor:

@@ -39,7 +39,8 @@ class Replay:
         self._latest = min(self._latest, max(1, count))
 
     def draw(self, count: int, graph: DynamicGraph, random: np.random.Generator) -> Rows:
-        """Up to ``count`` distinct labelled rows, half of them from the latest."""
+        """Up to ``count`` distinct labelled rows, half of them from the latest, and at most half of all there are."""
+        count = min(count, (self._count + 1) // 2)
         if self._count == 0:
             return np.empty(0, dtype=np.int64)
         drawn = self._draw_entries(count, random)

@@ -5,24 +5,28 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+SHARPNESS = 20.0
+"""A teacher that is right five percentage points more often has e times the weight."""
 
-def better_teach(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Every student is taught, in equal parts, by those whose prequential score is higher than its own.
 
-    Under drift the opinion of the whole group is yesterday's opinion; evidence of late is what tells who may
-    teach. The best student, and all of them before the first score, are taught by nobody.
+def evidence_teaches(quality: npt.NDArray[np.float64], strength: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Every student is taught by all others, the more by each the better it is.
 
     Args:
-        scores: ``[G]``, recent accuracy; NaN where nothing is scored yet.
+        quality: ``[G]``, expected accuracy; NaN where nothing is known.
+        strength: ``[G]``, how much each student is to be taught, from 0 to 1.
 
     Returns:
-        ``[G, G]``; rows sum to one or are zero.
+        ``[G, G]``, how much student ``j`` teaches student ``i``; rows sum to the strength.
 
-    >>> better_teach(np.array([0.7, 0.9, 0.8]))
-    array([[0. , 0.5, 0.5],
-           [0. , 0. , 0. ],
-           [0. , 1. , 0. ]], dtype=float32)
+    >>> evidence_teaches(np.array([0.7, 0.8, 0.7]), np.array([1.0, 0.5, 1.0])).round(2)
+    array([[0.  , 0.88, 0.12],
+           [0.25, 0.  , 0.25],
+           [0.12, 0.88, 0.  ]], dtype=float32)
     """
-    better = (scores[None, :] > scores[:, None]).astype(np.float32)
-    teaching: npt.NDArray[np.float32] = better / np.maximum(better.sum(axis=1, keepdims=True), 1)
-    return teaching
+    group = len(quality)
+    known = np.where(np.isfinite(quality), quality, np.nanmean(quality) if np.isfinite(quality).any() else 0.0)
+    weight = np.exp(SHARPNESS * (known - known.max()))[None, :] * (1 - np.eye(group))
+    teaching = strength[:, None] * weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
+    result: npt.NDArray[np.float32] = teaching.astype(np.float32)
+    return result

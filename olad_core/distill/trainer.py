@@ -13,6 +13,8 @@ from torch import Tensor
 from olad_core.distill.discriminators import Discriminators
 from olad_core.distill.dropout import Dropout
 from olad_core.distill.losses import (
+    disagreement,
+    disagreement_losses,
     discriminator_losses,
     global_losses,
     local_losses,
@@ -52,7 +54,8 @@ class TrainerConfig:
         label_dropout: share of the known labels around the seeds that a step hides; those of the seeds are hidden
             always.
         warmup_steps: steps with the supervised loss alone.
-        labelled: labelled nodes a step, half of them from the last ``recent_labels``.
+        labelled: labelled nodes a step, half of them from the last ``recent_labels``; at most half of those there
+            are, so that the labels of the others can be told.
         touched: further nodes a step, for the knowledge that needs no labels, half of them from the last
             ``recent_touched`` that changed.
         fanouts: sampled neighbours of a node, first layer first.
@@ -72,7 +75,7 @@ class TrainerConfig:
     hidden_dropout: float = 0.3
     feature_dropout: float = 0.1
     label_dropout: float = 0.5
-    warmup_steps: int = 100
+    warmup_steps: int = 20
     labelled: int = 256
     touched: int = 256
     recent_labels: int = 1400
@@ -182,6 +185,12 @@ class Trainer:
             terms["global"] = config.global_weight * global_losses(
                 logits, teachers, weights, config.temperature, config.min_confidence
             )
+        # Nodes to learn from again agree more than others do.
+        fresh = slice(len(labelled) if len(seeds) > len(labelled) else 0, None)
+        doubts = torch.stack(
+            [student.doubt(rows[fresh].detach()) for student, (_, rows) in zip(self.students, results, strict=True)]
+        )
+        terms["disagreement"] = disagreement_losses(doubts, disagreement(logits[:, fresh].detach()))
         if with_local:
             embeddings = torch.stack([result[1] for result in results])
             among = drawn.among_seeds()
@@ -244,7 +253,9 @@ class Trainer:
         drawn = sample(graph, rows, self.config.fanouts, self.feature_width, self.random, self.device)
         told = zip(students.values(), self._inputs(drawn, students), strict=True)
         with torch.no_grad():
-            logits = torch.stack([student(inputs, drawn.blocks)[0][:, :classes] for student, inputs in told])
+            logits = torch.stack(
+                [student(inputs, drawn.blocks)[0][:, :classes] / student.temperature for student, inputs in told]
+            )
         return logits.softmax(dim=2).cpu().numpy()
 
     @property

@@ -10,8 +10,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from olad_core.evaluation.selection import enough_scored
-
 Kind = Literal[
     "first-version",
     "student-kept",
@@ -104,45 +102,41 @@ class Decisions:
 
 def explain_choice(
     names: Sequence[str],
-    accuracy: npt.NDArray[np.float64],
-    scored: npt.NDArray[np.int64],
+    quality: npt.NDArray[np.float64],
     current: int | None,
     chosen: int,
     *,
     margin: float,
-    least_scored: int,
 ) -> tuple[Kind, str, dict[str, float]]:
     """Kind, reason and numbers of what :func:`~olad_core.evaluation.selection.choose_best` chose.
 
     Args:
         names: of the G students.
-        accuracy: ``[G]``, recent accuracy; NaN where unknown.
-        scored: ``[G]``, nodes scored.
+        quality: ``[G]``, expected accuracy; NaN where unknown.
         current: the student being served.
         chosen: the student of the next version.
-        margin: by how much another one's accuracy must be higher.
-        least_scored: nodes every student must have been scored on before accuracy decides.
+        margin: by how much another one's quality must be higher.
 
-    >>> explain_choice(["gcn", "sage"], np.array([0.8, 0.84]), np.full(2, 99), 0, 1, margin=0.005, least_scored=50)[:2]
-    ('student-switched', 'from gcn to sage: recent accuracy 84.0 % against 80.0 %, by more than 0.5 points')
+    >>> explain_choice(["gcn", "sage"], np.array([0.8, 0.84]), 0, 1, margin=0.005)[:2]
+    ('student-switched', 'from gcn to sage: expected accuracy 84.0 % against 80.0 %, by more than 0.5 points')
     """
-    numbers = {f"accuracy_{name}": float(a) for name, a in zip(names, accuracy, strict=True) if np.isfinite(a)}
+    numbers = {f"quality_{name}": float(q) for name, q in zip(names, quality, strict=True) if np.isfinite(q)}
     numbers["margin"] = margin
     name = names[chosen]
-    by_accuracy = enough_scored(accuracy, scored, least_scored)
-    said = f"{100 * accuracy[chosen]:.1f} %"
+    known = bool(np.isfinite(quality).all())
+    said = f"{100 * quality[chosen]:.1f} %"
     if current is None:
-        why = f"has the highest recent accuracy, {said}" if by_accuracy else "has the lowest training loss"
+        why = f"has the highest expected accuracy, {said}" if known else "has the lowest training loss"
         return "first-version", f"{name} {why}", numbers
     points = f"{100 * margin:.1f} points"
     if chosen != current:
-        other = f"{100 * accuracy[current]:.1f} %"
-        reason = f"from {names[current]} to {name}: recent accuracy {said} against {other}, by more than {points}"
+        other = f"{100 * quality[current]:.1f} %"
+        reason = f"from {names[current]} to {name}: expected accuracy {said} against {other}, by more than {points}"
         return "student-switched", reason, numbers
-    if not by_accuracy:
-        return "student-kept", f"{name} stays: not every student has {least_scored} scored predictions", numbers
-    best = int(np.argmax(accuracy))
-    if accuracy[best] <= accuracy[chosen]:
-        return "student-kept", f"{name} stays: no recent accuracy is above its {said}", numbers
-    ahead = f"{names[best]} is ahead with {100 * accuracy[best]:.1f} % against {said}"
+    if not known:
+        return "student-kept", f"{name} stays: nothing is known of some student", numbers
+    best = int(np.argmax(quality))
+    if quality[best] <= quality[chosen]:
+        return "student-kept", f"{name} stays: no expected accuracy is above its {said}", numbers
+    ahead = f"{names[best]} is ahead with {100 * quality[best]:.1f} % against {said}"
     return "student-kept", f"{name} stays: {ahead}, but by no more than {points}", numbers

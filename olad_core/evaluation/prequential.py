@@ -147,6 +147,11 @@ class Scores:
         """``[P]``, with forgetting; NaN before the first score."""
         return _ratio(self._faded[1], self._faded[0])
 
+    def recent_weight(self) -> Floats:
+        """How many scored nodes stand behind the recent scores, ``[P]``."""
+        weight: Floats = self._faded[0].copy()
+        return weight
+
     def recent_log_loss(self) -> Floats:
         """``[P]``, with forgetting; NaN before the first score."""
         return _ratio(self._faded[2], self._faded[0])

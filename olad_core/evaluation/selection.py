@@ -7,41 +7,28 @@ import numpy.typing as npt
 
 
 def choose_best(
-    accuracy: npt.NDArray[np.float64],
-    scored: npt.NDArray[np.int64],
-    training_loss: npt.NDArray[np.float64],
-    current: int | None,
-    *,
-    margin: float,
-    least_scored: int,
+    quality: npt.NDArray[np.float64], training_loss: npt.NDArray[np.float64], current: int | None, *, margin: float
 ) -> int:
-    """The student with the highest recent accuracy, with hysteresis.
+    """The student with the highest expected accuracy, with hysteresis.
 
-    A challenger takes over only when it is better by ``margin``, so that two equals do not alternate. Until
-    ``least_scored`` nodes are scored, accuracy says little: then the lowest training loss decides.
+    A challenger takes over only when it is better by ``margin``, so that two equals do not alternate. While
+    nothing is known of some student, the lowest training loss decides on the first one.
 
     Args:
-        accuracy: ``[G]``, recent prequential accuracy; NaN where unknown.
-        scored: ``[G]``, nodes scored.
+        quality: ``[G]``, expected accuracy (:class:`~olad_core.evaluation.evidence.Evidence`); NaN where unknown.
         training_loss: ``[G]``, mean supervised loss of the last steps.
         current: the student being served.
-        margin: by how much another one's accuracy must be higher.
-        least_scored: nodes every student must have been scored on before accuracy decides.
+        margin: by how much another one's quality must be higher.
 
-    >>> scores, losses = np.array([0.80, 0.81, 0.79]), np.zeros(3)
-    >>> choose_best(scores, np.full(3, 500), losses, 0, margin=0.02, least_scored=50)
+    >>> quality, losses = np.array([0.80, 0.81, 0.79]), np.zeros(3)
+    >>> choose_best(quality, losses, 0, margin=0.02)
     0
-    >>> choose_best(scores, np.full(3, 500), losses, 2, margin=0.01, least_scored=50)
+    >>> choose_best(quality, losses, 2, margin=0.01)
     1
     """
-    if not enough_scored(accuracy, scored, least_scored):
+    if not np.isfinite(quality).all():
         return int(np.argmin(training_loss)) if current is None else current
-    best = int(np.argmax(accuracy))
-    if current is None or accuracy[best] > accuracy[current] + margin:
+    best = int(np.argmax(quality))
+    if current is None or quality[best] > quality[current] + margin:
         return best
     return current
-
-
-def enough_scored(accuracy: npt.NDArray[np.float64], scored: npt.NDArray[np.int64], least_scored: int) -> bool:
-    """Whether recent accuracy ``[G]`` says enough about each student to decide by it."""
-    return bool(np.isfinite(accuracy).all() and scored.min() >= least_scored)

@@ -114,7 +114,11 @@ class Embedding:
 
     def probabilities(self, rows: Rows) -> npt.NDArray[np.float32]:
         """Class probabilities ``[n, C]`` of computed rows."""
-        return self._layers[-1][self._index(rows)].cpu().numpy()
+        return self._layers[-1][self._index(rows), 1:].cpu().numpy()
+
+    def disagreement(self, rows: Rows) -> npt.NDArray[np.float32]:
+        """Disagreement ``[n]`` to be expected in the student's group about computed rows, from 0 to 1."""
+        return self._layers[-1][self._index(rows), 0].cpu().numpy()
 
     def computed(self, graph: DynamicGraph) -> Rows:
         """The nodes that have their probabilities."""

@@ -137,13 +137,13 @@ class Recomputing(Propagation):
 
     def __init__(self, student: Student, classes: int) -> None:
         self._student = student
-        self.widths = (*student.layer_widths[:-1], classes)
+        self.widths = (*student.layer_widths[:-1], 1 + classes)
 
     @override
     def raised(self, layer: int, rows: Tensor) -> Tensor:
         if layer < len(self.widths) - 1:
             return rows
-        return self._student.classify(rows)[:, : self.widths[-1]].softmax(dim=1)
+        return self._student.answers(self._student.read(rows)[:, : self.widths[-1]])
 
     @override
     def rows(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows, in_weight: Tensor) -> Tensor:

@@ -53,11 +53,12 @@ class Sums(Propagation):
         self._device = device
         self._operations = operations(device)
         self._last = student.num_layers
-        self._logits = student.ends_linearly and classes < student.message_widths[-1]
+        said = 1 + classes
+        self._logits = student.ends_linearly and said < student.message_widths[-1]
         below, sums = list(student.prepared_widths), list(student.message_widths)
         if self._logits:
-            below[-1] = sums[-1] = classes
-        self.widths = (*below, classes)
+            below[-1] = sums[-1] = said
+        self.widths = (*below, said)
         self._totals = [torch.zeros(0, width, device=device) for width in sums]
         self._factors = student.factors(torch.zeros(0, device=device))
         self._received = [np.zeros(0, np.int32) for _ in sums]
@@ -66,12 +67,12 @@ class Sums(Propagation):
 
     @override
     def raised(self, layer: int, rows: Tensor) -> Tensor:
-        head, classes = self._student.head, self.widths[-1]
+        head, width = self._student.head, self.widths[-1]
         if layer == self._last:
-            logits = rows + head.bias[:classes] if self._logits else self._student.classify(rows)[:, :classes]
-            return logits.softmax(dim=1)
+            said = rows + head.bias[:width] if self._logits else self._student.read(rows)[:, :width]
+            return self._student.answers(said)
         rows = self._student.prepare(layer + 1, rows)
-        return F.linear(rows, head.weight[:classes]) if self._logits and layer == self._last - 1 else rows
+        return F.linear(rows, head.weight[:width]) if self._logits and layer == self._last - 1 else rows
 
     @override
     def fit(self, in_weight: Tensor) -> None:

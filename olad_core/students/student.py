@@ -38,13 +38,15 @@ class Student(nn.Module, ABC):
 
     encoder: Encoder
     mean_square: Tensor
+    temperature: Tensor
 
     def __init__(self, feature_width: int, width: int, class_capacity: int) -> None:
         super().__init__()
         self.feature_width = feature_width
         self.width = width
-        self.head = nn.Linear(width, class_capacity)
+        self.head = nn.Linear(width, 1 + class_capacity)
         self.register_buffer("mean_square", torch.ones(()))
+        self.register_buffer("temperature", torch.ones(()))
 
     @abstractmethod
     def encode(self, inputs: Inputs, factor: Tensor) -> Tensor:
@@ -69,10 +71,28 @@ class Student(nn.Module, ABC):
         """What brings features to the scale the weights were initialised for: a mean square of one."""
         return self.mean_square.rsqrt()
 
+    def read(self, embedding: Tensor) -> Tensor:
+        """What a student says of nodes, ``[N, 1 + class_capacity]``, linear in their embeddings.
+
+        The first column is the logit of the disagreement it expects in its group; then come those of the classes.
+        """
+        said: Tensor = self.head(embedding)
+        return said
+
     def classify(self, embedding: Tensor) -> Tensor:
-        """Logits ``[N, class_capacity]``."""
-        logits: Tensor = self.head(embedding)
-        return logits
+        """Logits ``[N, class_capacity]`` of the classes."""
+        return self.read(embedding)[:, 1:]
+
+    def answers(self, said: Tensor) -> Tensor:
+        """What is served of the first ``1 + C`` columns of :meth:`read`: disagreement, then class probabilities.
+
+        The logits of the classes are divided by ``temperature``, which is one while a student trains.
+        """
+        return torch.cat([said[:, :1].sigmoid(), (said[:, 1:] / self.temperature).softmax(dim=1)], dim=1)
+
+    def doubt(self, embedding: Tensor) -> Tensor:
+        """Logits ``[N]`` of the disagreement expected in the group."""
+        return self.read(embedding)[:, 0]
 
     def forward(self, inputs: Inputs, blocks: Sequence[Block]) -> tuple[Tensor, Tensor]:
         """Logits and embeddings of the last block's targets.
@@ -98,14 +118,13 @@ class Student(nn.Module, ABC):
     def grow(self, class_capacity: int) -> list[tuple[nn.Parameter, nn.Parameter]]:
         """Make room for more classes: what was learned stays. Returns the old parameters, each with its new one."""
         replaced = []
+        missing = class_capacity - len(self.encoder.labels)
         for module, name in ((self.head, "weight"), (self.head, "bias"), (self.encoder, "labels")):
             old = getattr(module, name)
-            new = nn.Parameter(
-                nn.functional.pad(old.detach(), (0, 0) * (old.ndim - 1) + (0, class_capacity - len(old)))
-            )
+            new = nn.Parameter(torch.cat([old.detach(), old.new_zeros(missing, *old.shape[1:])]))
             setattr(module, name, new)
             replaced.append((old, new))
-        self.head.out_features = class_capacity
+        self.head.out_features = 1 + class_capacity
         return replaced
 
     def advance(self) -> None:

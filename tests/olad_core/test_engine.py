@@ -27,7 +27,7 @@ CONFIG = EngineConfig(
     trainer=TrainerConfig(width=8, labelled=16, touched=8, fanouts=(3, 3), warmup_steps=4, discriminator_width=8),
     publish_steps=5,
     score_memory=50,
-    least_scored=10,
+    least_remembered=10,
     arrivals_scored=8,
     arrivals_remembered=40,
     advance_events=50,

@@ -1,22 +1,28 @@
 import numpy as np
 import pytest
 
-from olad_core.distill.teaching import better_teach
+from olad_core.distill.teaching import SHARPNESS, evidence_teaches
 
 NAN = float("nan")
 
 
-@pytest.mark.parametrize(
-    ("scores", "teaching"),
-    [
-        ([0.7, 0.9, 0.8], [[0, 0.5, 0.5], [0, 0, 0], [0, 1, 0]]),
-        ([0.5, 0.5], [[0, 0], [0, 0]]),
-        ([NAN, NAN], [[0, 0], [0, 0]]),
-        ([NAN, 0.5, 0.6], [[0, 0, 0], [0, 0, 1], [0, 0, 0]]),
-        ([0.4], [[0]]),
-    ],
-)
-def test_only_those_who_score_higher_teach(scores: list[float], teaching: list[list[float]]) -> None:
-    found = better_teach(np.array(scores))
+def test_all_others_teach_the_better_ones_more() -> None:
+    found = evidence_teaches(np.array([0.7, 0.9, 0.8]), np.ones(3))
     assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, np.array(teaching, np.float32))
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-6)
+    assert not found.diagonal().any()
+    assert found[0, 1] / found[0, 2] == pytest.approx(np.exp(SHARPNESS * 0.1), rel=1e-5)
+
+
+def test_rows_sum_to_the_strength() -> None:
+    found = evidence_teaches(np.array([0.7, 0.9, 0.8]), np.array([1.0, 0.0, 0.25]))
+    np.testing.assert_allclose(found.sum(axis=1), [1, 0, 0.25], rtol=1e-6)
+
+
+@pytest.mark.parametrize("quality", [[NAN] * 3, [0.4] * 3, [NAN, 0.4, NAN]])
+def test_without_evidence_all_others_teach_alike(quality: list[float]) -> None:
+    np.testing.assert_allclose(evidence_teaches(np.array(quality), np.ones(3)), (1 - np.eye(3)) / 2, rtol=1e-6)
+
+
+def test_nobody_teaches_one_who_is_alone() -> None:
+    assert evidence_teaches(np.array([0.5]), np.ones(1)).tolist() == [[0.0]]

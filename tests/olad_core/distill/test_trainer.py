@@ -96,7 +96,7 @@ class TestLearning:
     def test_a_group_of_one_has_no_one_to_learn_from(self) -> None:
         lesson = Lesson(replace(SMALL, students=("gcn",)))
         lesson.teaching = np.ones((1, 1), np.float32)
-        assert set(lesson.step()) == {"supervised"}
+        assert set(lesson.step()) == {"supervised", "disagreement"}
         assert lesson.trainer.names == ("gcn",)
 
     def test_all_terms_together_learn_with_dropout_and_time(self) -> None:
@@ -121,10 +121,10 @@ class TestTerms:
     @pytest.mark.parametrize(
         ("weights", "terms"),
         [
-            ({}, {"supervised", "global", "discriminator", "local"}),
-            ({"global_weight": 0.0}, {"supervised", "discriminator", "local"}),
-            ({"local_weight": 0.0}, {"supervised", "global"}),
-            ({"global_weight": 0.0, "local_weight": 0.0}, {"supervised"}),
+            ({}, {"supervised", "disagreement", "global", "discriminator", "local"}),
+            ({"global_weight": 0.0}, {"supervised", "disagreement", "discriminator", "local"}),
+            ({"local_weight": 0.0}, {"supervised", "disagreement", "global"}),
+            ({"global_weight": 0.0, "local_weight": 0.0}, {"supervised", "disagreement"}),
         ],
     )
     def test_a_weight_of_zero_turns_a_term_off(self, weights: dict[str, float], terms: set[str]) -> None:
@@ -133,15 +133,15 @@ class TestTerms:
         assert set(lesson.step()) == terms
 
     def test_without_a_teacher_there_is_no_global_term(self) -> None:
-        assert set(Lesson(PAIR).step()) == {"supervised", "discriminator", "local"}
+        assert set(Lesson(PAIR).step()) == {"supervised", "disagreement", "discriminator", "local"}
 
     def test_warming_up_is_supervised_alone(self) -> None:
         lesson, plain = Lesson(replace(PAIR, warmup_steps=3)), Lesson(replace(PAIR, global_weight=0, local_weight=0))
         lesson.teaching = plain.teaching = EACH_OTHER
-        assert [set(lesson.step()) for _ in range(3)] == [{"supervised"}] * 3
+        assert [set(lesson.step()) for _ in range(3)] == [{"supervised", "disagreement"}] * 3
         plain.steps(3)
         assert equal(lesson.learned(), plain.learned())
-        assert set(lesson.step()) == {"supervised", "global", "discriminator", "local"}
+        assert set(lesson.step()) == {"supervised", "disagreement", "global", "discriminator", "local"}
 
     @pytest.mark.parametrize(("term", "weight"), [("global", "global_weight"), ("local", "local_weight")])
     def test_a_term_grows_with_its_weight(self, term: str, weight: str) -> None:
@@ -211,13 +211,13 @@ class TestWhatIsNotFinite:
         lesson.steps(2)
         head = lesson.trainer.students[0].head.bias
         with torch.no_grad():
-            head[0] = torch.inf
+            head[1] = torch.inf
         before = lesson.learned()
         lesson.steps(2)
         assert equal(before, lesson.learned())
         assert (lesson.trainer.steps, lesson.trainer.skipped_steps) == (2, 2)
         with torch.no_grad():
-            head[0] = 0
+            head[1] = 0
         lesson.steps(1)
         assert (lesson.trainer.steps, lesson.trainer.skipped_steps) == (3, 2)
         assert not equal(before, lesson.learned())
@@ -302,16 +302,16 @@ class TestNewClasses:
         weights = [student.head.weight.detach().clone() for student in lesson.trainer.students]
         biases = [student.head.bias.detach().clone() for student in lesson.trainer.students]
         moments = lesson.learned()
-        capacity = len(biases[0])
+        capacity = len(biases[0]) - 1
         lesson.apply([LabelNode("0", f"class-{number}") for number in range(capacity)])
         assert lesson.trainer.num_classes(lesson.graph) == capacity
         lesson.replay = Replay(1)  # a step with nothing to learn from grows the heads alone
         assert lesson.step() == {}
         assert lesson.trainer.num_classes(lesson.graph) == capacity + 2
         for student, weight, bias in zip(lesson.trainer.students, weights, biases, strict=True):
-            assert torch.equal(student.head.weight[:capacity], weight)
-            assert torch.equal(student.head.bias[:capacity], bias)
-            assert not student.head.weight[capacity:].any()
+            assert torch.equal(student.head.weight[: capacity + 1], weight)
+            assert torch.equal(student.head.bias[: capacity + 1], bias)
+            assert not student.head.weight[capacity + 1 :].any()
         grown = lesson.learned()
         assert grown.keys() == moments.keys()
         assert all(torch.equal(grown[name][: len(old)], old) for name, old in moments.items() if old.dim())

@@ -13,44 +13,39 @@ NAN = math.nan
 NAMES = ["gcn", "sage", "gat"]
 
 
-def explain(accuracy: list[float], current: int | None, scored: int = 100) -> tuple[str, str, dict[str, float]]:
-    arrays = np.array(accuracy), np.full(3, scored)
-    chosen = choose_best(*arrays, np.array([3.0, 1.0, 2.0]), current, margin=0.01, least_scored=50)
-    return explain_choice(NAMES, *arrays, current, chosen, margin=0.01, least_scored=50)
+def explain(quality: list[float], current: int | None) -> tuple[str, str, dict[str, float]]:
+    chosen = choose_best(np.array(quality), np.array([3.0, 1.0, 2.0]), current, margin=0.01)
+    return explain_choice(NAMES, np.array(quality), current, chosen, margin=0.01)
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "current", "scored", "kind", "reason"),
+    ("quality", "current", "kind", "reason"),
     [
-        ([NAN] * 3, None, 0, "first-version", "sage has the lowest training loss"),
-        ([0.7, 0.6, 0.8], None, 100, "first-version", "gat has the highest recent accuracy, 80.0 %"),
-        ([0.7, 0.6, 0.8], 0, 49, "student-kept", "gcn stays: not every student has 50 scored predictions"),
-        ([0.8, 0.6, 0.7], 0, 100, "student-kept", "gcn stays: no recent accuracy is above its 80.0 %"),
+        ([NAN] * 3, None, "first-version", "sage has the lowest training loss"),
+        ([0.7, 0.6, 0.8], None, "first-version", "gat has the highest expected accuracy, 80.0 %"),
+        ([0.7, NAN, 0.8], 0, "student-kept", "gcn stays: nothing is known of some student"),
+        ([0.8, 0.6, 0.7], 0, "student-kept", "gcn stays: no expected accuracy is above its 80.0 %"),
         (
             [0.795, 0.6, 0.8],
             0,
-            100,
             "student-kept",
             "gcn stays: gat is ahead with 80.0 % against 79.5 %, but by no more than 1.0 points",
         ),
         (
             [0.7, 0.6, 0.8],
             0,
-            100,
             "student-switched",
-            "from gcn to gat: recent accuracy 80.0 % against 70.0 %, by more than 1.0 points",
+            "from gcn to gat: expected accuracy 80.0 % against 70.0 %, by more than 1.0 points",
         ),
     ],
 )
-def test_each_choice_has_its_reason(
-    accuracy: list[float], current: int | None, scored: int, kind: str, reason: str
-) -> None:
-    assert explain(accuracy, current, scored)[:2] == (kind, reason)
+def test_each_choice_has_its_reason(quality: list[float], current: int | None, kind: str, reason: str) -> None:
+    assert explain(quality, current)[:2] == (kind, reason)
 
 
 def test_numbers_are_those_it_was_decided_by() -> None:
     numbers = explain([0.7, NAN, 0.8], 0)[2]
-    assert numbers == {"accuracy_gcn": 0.7, "accuracy_gat": 0.8, "margin": 0.01}
+    assert numbers == {"quality_gcn": 0.7, "quality_gat": 0.8, "margin": 0.01}
 
 
 class TestDecisions:

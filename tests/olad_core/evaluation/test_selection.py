@@ -6,18 +6,11 @@ from olad_core.evaluation.selection import choose_best
 NAN = float("nan")
 
 
-def choose(accuracy: list[float], current: int | None, scored: int = 100, losses: list[float] | None = None) -> int:
-    return choose_best(
-        np.array(accuracy),
-        np.full(len(accuracy), scored),
-        np.array(losses or [3.0, 1.0, 2.0]),
-        current,
-        margin=0.01,
-        least_scored=50,
-    )
+def choose(quality: list[float], current: int | None) -> int:
+    return choose_best(np.array(quality), np.array([3.0, 1.0, 2.0]), current, margin=0.01)
 
 
-def test_the_most_accurate_is_chosen_at_first() -> None:
+def test_the_best_is_chosen_at_first() -> None:
     assert choose([0.7, 0.6, 0.8], None) == 2
 
 
@@ -34,7 +27,7 @@ def test_two_equals_do_not_alternate() -> None:
     assert set(served) == {0}
 
 
-@pytest.mark.parametrize(("accuracy", "scored"), [([0.9, 0.1, 0.5], 49), ([NAN, NAN, NAN], 0), ([0.9, NAN, 0.5], 100)])
-def test_until_enough_is_scored_the_training_loss_decides_and_then_stands(accuracy: list[float], scored: int) -> None:
-    assert choose(accuracy, None, scored) == 1
-    assert choose(accuracy, 2, scored) == 2
+@pytest.mark.parametrize("quality", [[NAN, NAN, NAN], [0.9, NAN, 0.5]])
+def test_while_nothing_is_known_the_training_loss_decides_and_then_stands(quality: list[float]) -> None:
+    assert choose(quality, None) == 1
+    assert choose(quality, 2) == 2

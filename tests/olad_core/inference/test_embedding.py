@@ -52,7 +52,7 @@ def remember(memory: Memory, student: Student, rows: Rows, seed: int) -> None:
 
 
 def full(graph: DynamicGraph, student: Student, memory: Memory) -> tuple[Rows, Tensor]:
-    """Living rows and their probabilities, from the whole graph as a dense matrix."""
+    """Living rows and what is said of them, from the whole graph as a dense matrix."""
     rows = np.flatnonzero(graph.alive)
     place = np.full(graph.capacity, -1)
     place[rows] = np.arange(len(rows))
@@ -63,18 +63,24 @@ def full(graph: DynamicGraph, student: Student, memory: Memory) -> tuple[Rows, T
     x = torch.from_numpy(graph.features[rows]) if student.feature_width else degree
     recalled = memory.recall(student.architecture, rows)
     with torch.no_grad():
-        logits, _ = student(
+        _, embedded = student(
             Inputs(x, torch.from_numpy(graph.label[rows].astype(np.int64)), recalled),
             [block_of(adjacency)] * student.num_layers,
         )
-    return rows, logits[:, :CLASSES].softmax(dim=1)
+        answers = student.answers(student.read(embedded)[:, : 1 + CLASSES])
+    return rows, answers
+
+
+def said(embedding: Embedding, rows: Rows) -> npt.NDArray[np.float32]:
+    """Disagreement and class probabilities."""
+    return np.column_stack([embedding.disagreement(rows), embedding.probabilities(rows)])
 
 
 def assert_fresh(embedding: Embedding, graph: DynamicGraph, memory: Memory | None = None) -> None:
     rows, expected = full(graph, embedding.student, memory or remembering(embedding.student))
     assert embedding.complete
     np.testing.assert_array_equal(embedding.computed(graph), rows)
-    np.testing.assert_allclose(embedding.probabilities(rows), expected, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(said(embedding, rows), expected, rtol=1e-5, atol=1e-7)
 
 
 def embedded(graph: DynamicGraph, student: Student, memory: Memory | None = None) -> Embedding:
@@ -105,13 +111,13 @@ def test_updates_equal_a_full_computation(architecture: str, directed: bool, see
         advanced = touch.rows[::2]
         remember(memory, student, advanced, seed + size)
         touch = replace(touch, remembered=advanced)
-        held = embedding.probabilities(np.arange(len(embedding._layers[-1])))
-        before = np.full((graph.capacity, CLASSES), -1, np.float32)
+        held = said(embedding, np.arange(len(embedding._layers[-1])))
+        before = np.full((graph.capacity, 1 + CLASSES), -1, np.float32)
         before[: len(held)] = held
         changed = embedding.update(graph, touch)
         assert_fresh(embedding, graph, memory)
         alive = np.flatnonzero(graph.alive)
-        differ = alive[(embedding.probabilities(alive) != before[alive]).any(axis=1)]
+        differ = alive[(said(embedding, alive) != before[alive]).any(axis=1)]
         np.testing.assert_array_equal(changed, np.union1d(differ, touch.created))
 
 

@@ -238,7 +238,7 @@ def test_gcn_is_the_dense_formula(adjacency: Tensor) -> None:
     assert isinstance(student, GCN)
     matrix = symmetric(adjacency)
     with torch.no_grad():
-        expected = student.head(matrix @ torch.relu(matrix @ student.encoder(told(features()), student.scale)))
+        expected = student.classify(matrix @ torch.relu(matrix @ student.encoder(told(features()), student.scale)))
     torch.testing.assert_close(embed(student, told(features()), block_of(adjacency))[0], expected)
 
 
@@ -251,7 +251,7 @@ def test_sage_is_the_dense_formula(adjacency: Tensor) -> None:
         bias, neighbour_bias = student.encoder.bias.chunk(2)
         x = scaled(student)
         hidden = torch.relu(x @ own + bias + mean @ (x @ neighbour + neighbour_bias))
-        expected = student.head(torch.relu(student.second(torch.cat([hidden, mean @ hidden], dim=1))))
+        expected = student.classify(torch.relu(student.second(torch.cat([hidden, mean @ hidden], dim=1))))
     torch.testing.assert_close(embed(student, told(features()), block_of(adjacency))[0], expected)
 
 
@@ -273,7 +273,7 @@ def test_gat_is_dense_attention_with_self_loops(adjacency: Tensor) -> None:
     with torch.no_grad():
         rows = student.encoder(told(features()), student.scale)
         rows = student.between(F.elu(dense_attention(rows, first.source, first.target, adjacency)))
-        expected = student.head(F.elu(dense_attention(rows, second.source, second.target, adjacency)))
+        expected = student.classify(F.elu(dense_attention(rows, second.source, second.target, adjacency)))
     torch.testing.assert_close(embed(student, told(features()), block_of(adjacency))[0], expected)
 
 
@@ -297,7 +297,7 @@ def test_tgcn_is_the_cell_of_torch_geometric_temporal(adjacency: Tensor) -> None
     rows = torch.relu(student.encoder(inputs(), student.scale))
     hidden = student.cell(rows, torch.stack([source, target]), undirected[target, source], inputs().memory)
     with torch.no_grad():
-        expected = student.head(symmetric(undirected) @ hidden)
+        expected = student.classify(symmetric(undirected) @ hidden)
         torch.testing.assert_close(embed(student, inputs(), block_of(undirected))[0], expected)
         torch.testing.assert_close(student.remember(inputs(), block_of(undirected)), hidden)
 
@@ -318,7 +318,7 @@ class TestEvolveGCN:
         matrix, (first, second) = symmetric(adjacency), self.weights(student)
         with torch.no_grad():
             rows = torch.relu(student.encoder(told(features()), student.scale))
-            expected = student.head(torch.relu(matrix @ torch.relu(matrix @ rows @ first) @ second))
+            expected = student.classify(torch.relu(matrix @ torch.relu(matrix @ rows @ first) @ second))
         torch.testing.assert_close(embed(student, told(features()), block_of(adjacency))[0], expected)
 
     def test_a_step_of_time_passes_the_weights_through_the_recurrent_network(self) -> None:

@@ -1,0 +1,96 @@
+"""How good every student is, by its labels where there are enough and by its group where there are few."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+PRIOR = 100.0
+"""A student's agreement with its group counts like so many scored nodes."""
+TOLERANCE = 0.02
+"""A student whose teachers are less often right than itself, by this share of the nodes, is not taught."""
+DOUBTED = 50.0
+"""Scored nodes, imagined, on which teachers and student are equally often right."""
+
+
+class Evidence:
+    """What is known of G students beside their own scores: whether the group agrees, and how good their teachers are.
+
+    Labels are late and often rare; what a group says together is mostly better than what any member says. So where few
+    predictions are scored, the member that mostly says what the group says is the likely best.
+
+    Args:
+        group: number of students G.
+        memory: nodes after which a prediction's weight has fallen to 1/e.
+    """
+
+    def __init__(self, group: int, memory: float) -> None:
+        self._keep = float(np.exp(-1 / memory))
+        self._agreed = np.zeros((2, group))
+        self._taught = np.zeros((3, group))
+
+    def hear(self, probabilities: npt.NDArray[np.float32]) -> None:
+        """Take in what students say of new nodes, ``[n, G, C]``."""
+        if not probabilities.size:
+            return
+        group = probabilities.mean(axis=1).argmax(axis=1)
+        agreed = probabilities.argmax(axis=2) == group[:, None]
+        weight = self._weight(len(agreed))
+        self._agreed *= self._keep ** len(agreed)
+        self._agreed += np.stack([np.full(agreed.shape[1], weight.sum()), (weight[:, None] * agreed).sum(axis=0)])
+
+    def compare(self, probabilities: npt.NDArray[np.float32], labels: Rows, teaching: npt.NDArray[np.float32]) -> None:
+        """Compare students with their teachers on nodes whose labels have come.
+
+        Args:
+            probabilities: ``[n, G, C]``, of the students at the nodes' arrival.
+            labels: ``[n]``.
+            teaching: ``[G, G]``, how much student ``j`` teaches student ``i``.
+        """
+        if not probabilities.size:
+            return
+        taught = np.einsum("ij,njc->nic", teaching, probabilities)
+        right = [said.argmax(axis=2) == labels[:, None] for said in (taught, probabilities)]
+        weight = self._weight(len(labels))[:, None] * (teaching.sum(axis=1) > 0)
+        self._taught *= self._keep ** len(labels)
+        self._taught += np.stack([weight.sum(axis=0), *((weight * said).sum(axis=0) for said in right)])
+
+    def quality(self, accuracy: Floats, weight: Floats) -> Floats:
+        """Expected accuracy ``[G]``, NaN where nothing is known: recent accuracy, with the agreement as its prior.
+
+        Args:
+            accuracy: recent accuracy ``[G]``; NaN before the first score.
+            weight: how many scored nodes stand behind it ``[G]``.
+        """
+        heard, agreed = self._agreed
+        prior = PRIOR * (heard > 0)
+        right = np.nan_to_num(accuracy) * weight + prior * agreed / np.maximum(heard, 1e-12)
+        whole = weight + prior
+        quality: Floats = np.divide(right, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+        return quality
+
+    def strength(self) -> Floats:
+        """How much each student is to be taught ``[G]``: 1, and down to 0 where its teachers are less often right."""
+        weight, taught, own = self._taught
+        ahead = (taught - own) / (weight + DOUBTED)
+        strength: Floats = np.clip(1 + ahead / TOLERANCE, 0, 1)
+        return strength
+
+    def state(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Arrays for a checkpoint."""
+        return {"agreed": self._agreed.copy(), "taught": self._taught.copy()}
+
+    def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        """Take over the arrays of :meth:`state`."""
+        self._agreed = state["agreed"].astype(np.float64)
+        self._taught = state["taught"].astype(np.float64)
+
+    def _weight(self, nodes: int) -> Floats:
+        """Of nodes in order, the last one being 1."""
+        weight: Floats = self._keep ** np.arange(nodes - 1, -1, -1, dtype=np.float64)
+        return weight

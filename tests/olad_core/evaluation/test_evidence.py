@@ -1,0 +1,81 @@
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.evaluation.evidence import PRIOR, TOLERANCE, Evidence
+
+MEMORY = 200.0
+
+
+def saying(classes: list[list[int]]) -> npt.NDArray[np.float32]:
+    """Probabilities ``[n, G, 3]`` of students that are quite sure of these classes ``[n, G]``."""
+    said: npt.NDArray[np.float32] = (0.8 * np.eye(3)[np.array(classes)] + 0.2 / 3).astype(np.float32)
+    return said
+
+
+class TestQuality:
+    def test_is_not_known_before_anything_was_heard_or_scored(self) -> None:
+        assert np.isnan(Evidence(2, MEMORY).quality(np.full(2, np.nan), np.zeros(2))).all()
+
+    def test_is_the_agreement_with_the_group_where_nothing_is_scored(self) -> None:
+        evidence = Evidence(3, MEMORY)
+        evidence.hear(saying([[0, 0, 1]] * 6 + [[1, 2, 2]] * 2))
+        quality = evidence.quality(np.full(3, np.nan), np.zeros(3))
+        assert quality[1] == 1.0
+        assert quality[1] > quality[0] > quality[2]
+
+    def test_is_the_accuracy_where_much_is_scored(self) -> None:
+        evidence = Evidence(3, MEMORY)
+        evidence.hear(saying([[0, 0, 1]] * 50))
+        accuracy = np.array([0.5, 0.6, 0.9])
+        np.testing.assert_allclose(evidence.quality(accuracy, np.full(3, 1e9)), accuracy, rtol=1e-6)
+
+    def test_weighs_agreement_like_so_many_scored_nodes(self) -> None:
+        evidence = Evidence(2, MEMORY)
+        evidence.hear(saying([[0, 0]] * 50))
+        np.testing.assert_allclose(evidence.quality(np.array([0.5, 0.6]), np.full(2, PRIOR)), [0.75, 0.8])
+
+    def test_forgets_what_was_said_long_ago(self) -> None:
+        evidence = Evidence(3, MEMORY)
+        evidence.hear(saying([[0, 0, 1]] * 300))
+        evidence.hear(saying([[1, 0, 1]] * 3000))
+        quality = evidence.quality(np.full(3, np.nan), np.zeros(3))
+        assert quality[1] < 0.01
+        assert quality[2] > 0.99
+
+
+class TestStrength:
+    teaching = np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0, 0, 0]], np.float32)
+
+    def compared(self, classes: list[list[int]]) -> npt.NDArray[np.float64]:
+        """After predictions of nodes that are all of class 0."""
+        evidence = Evidence(3, MEMORY)
+        evidence.compare(saying(classes), np.zeros(len(classes), np.int64), self.teaching)
+        return evidence.strength()
+
+    def test_is_whole_without_evidence(self) -> None:
+        assert Evidence(3, MEMORY).strength().tolist() == [1, 1, 1]
+
+    def test_falls_to_nothing_where_the_teachers_are_wrong_more_often(self) -> None:
+        # The first is right, the two that teach it are not.
+        assert self.compared([[0, 1, 1]] * 300).tolist() == [0, 1, 1]
+
+    def test_is_whole_where_the_teachers_are_right_as_often_or_more(self) -> None:
+        assert self.compared([[1, 0, 0]] * 300).tolist() == [1, 1, 1]
+
+    def test_falls_gradually(self) -> None:
+        one_in = round(2 / TOLERANCE)
+        strength = self.compared([[0, 1, 1]] + [[0, 0, 0]] * one_in)[0]
+        assert 0 < strength < 1
+
+
+def test_goes_on_from_its_state() -> None:
+    one, other = Evidence(2, MEMORY), Evidence(2, MEMORY)
+    both = np.array([[0, 1], [1, 0]], np.float32)
+    one.hear(saying([[0, 1], [1, 1]]))
+    one.compare(saying([[0, 1], [1, 1]]), np.array([0, 1]), both)
+    other.restore(one.state())
+    for evidence in (one, other):
+        evidence.hear(saying([[2, 1]]))
+        evidence.compare(saying([[2, 1]]), np.array([1]), both)
+    for name, array in one.state().items():
+        assert array.tobytes() == other.state()[name].tobytes()
