@@ -70,10 +70,10 @@ export function showStudents(students) {
     box.replaceChildren(html("p", { class: "quiet" }, "No students yet: they appear with the worker's report."));
     return;
   }
-  const heads = ["Student", "Accuracy, recent", "whole", "Macro-F1, recent", "whole", "Log-loss, recent", "whole", "Calibration error", "Temperature", "Scored", "Served", "Architecture", "Parameters"];
+  const heads = ["Student", "Accuracy, recent", "whole", "Macro-F1, recent", "Log-loss, recent", "Calibration error", "Temperature", "Scored", "Served", "Architecture", "Parameters"];
   const rows = students.map((student, index) => {
     const { score } = student;
-    const numbers = [percent(score.accuracy_recent), percent(score.accuracy), percent(score.macro_f1_recent), percent(score.macro_f1), loss(score.log_loss_recent), loss(score.log_loss), percent(score.calibration_error_recent), student.temperature.toFixed(2), count(score.scored)];
+    const numbers = [percent(score.accuracy_recent), percent(score.accuracy), percent(score.macro_f1_recent), loss(score.log_loss_recent), percent(score.calibration_error_recent), student.temperature.toFixed(2), count(score.scored)];
     const since = student.served ? [html("span", { class: "badge" }, "served"), ` since version ${student.served_since_version ?? "–"}`] : ["–"];
     return html(
       "tr",
@@ -96,7 +96,7 @@ export function showDecisions(decisions) {
     byId("decisions").replaceChildren(html("p", { class: "quiet" }, "None yet: the first one starts the first version, some training steps after the first labels."));
     return;
   }
-  const heads = ["Decision", "Version", "Why", "At event"];
+  const heads = [["Decision"], ["Version"], ["Why", "reason"], ["At event"]];
   const rows = shown.map(({ kind, version, reason, position, applied_events: applied }) =>
     html(
       "tr",
@@ -107,7 +107,7 @@ export function showDecisions(decisions) {
       html("td", { title: `position ${position}` }, count(applied)),
     ),
   );
-  const head = html("tr", {}, heads.map((name) => html("th", { scope: "col" }, name)));
+  const head = html("tr", {}, heads.map(([name, look]) => html("th", { scope: "col", class: look }, name)));
   byId("decisions").replaceChildren(html("table", { class: "data" }, html("thead", {}, head), html("tbody", {}, rows)));
 }
 
