@@ -58,7 +58,7 @@ class DecisionStatus(BaseModel):
     version: int | None = Field(description="The version it is about; null where there is none.")
     reason: str = Field(description="Why, in one sentence.")
     numbers: dict[str, float] = Field(
-        description="What it was decided by; accuracies and errors are shares, `quality_<student>` an expected accuracy."
+        description="What it was decided by. Accuracies and errors: shares; `quality_<student>` an expected accuracy."
     )
 
 
