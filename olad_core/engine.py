@@ -44,7 +44,7 @@ class EngineConfig:
 
     Attributes:
         trainer: how the group learns.
-        publish_steps: training steps between two versions, at least.
+        publish_steps: training steps between two versions, at least; and twice as many as it took to embed the last.
         score_memory: scored nodes after which a recent score's weight has fallen to 1/e.
         switch_margin: by how much another student's recent accuracy must be higher to take over.
         least_remembered: scored nodes that stay in memory after a drift, at least.
@@ -55,7 +55,7 @@ class EngineConfig:
     """
 
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    publish_steps: int = 50
+    publish_steps: int = 16
     score_memory: float = 500.0
     switch_margin: float = 0.005
     least_remembered: int = 50
@@ -91,6 +91,7 @@ class Engine:
         self._touched = Touched(config.trainer.recent_touched)
         self._classes_seen: set[int] = set()
         self._version_step = 0
+        self._version_took = 0
         self._advance_event = 0
         self._unfollowed: list[Changes] = []
         self._removed: list[str] = []
@@ -190,7 +191,9 @@ class Engine:
                 reason = f"{name} began anew: its losses or gradients were not finite for {PATIENCE} steps in a row"
                 student = name if name in trainer.names else None
                 self._decide("student-reset", reason, student=student, numbers={"resets": trainer.resets})
-            if self.versions.candidate is None and trainer.steps - self._version_step >= self.config.publish_steps:
+            # At most half of the time is spent on following two versions.
+            due = self._version_step + max(self.config.publish_steps, 2 * self._version_took)
+            if self.versions.candidate is None and trainer.steps >= due:
                 self._start_version(trainer)
         return True
 
@@ -248,6 +251,7 @@ class Engine:
             "rejected_events": self.rejected_events,
             "classes_seen": sorted(self._classes_seen),
             "version_step": self._version_step,
+            "version_took": self._version_took,
             "advance_event": self._advance_event,
             "decisions": self.decisions.state(),
             "students": list(self.config.trainer.students),
@@ -290,6 +294,7 @@ class Engine:
         engine.rejected_events = int(str(values["rejected_events"]))
         engine._classes_seen = set(values["classes_seen"])  # type: ignore[call-overload]
         engine._version_step = int(str(values["version_step"]))
+        engine._version_took = int(str(values["version_took"]))
         engine._advance_event = int(str(values["advance_event"]))
         engine.decisions.restore(values["decisions"])  # type: ignore[arg-type]
         engine._replay.restore(arrays("replay"), engine.graph)
@@ -367,6 +372,8 @@ class Engine:
     def _advance_version(self, share: float) -> None:
         candidate, refused = self.versions.candidate, self.versions.refused
         self.versions.advance(self.graph, share)
+        if candidate and self.versions.candidate is None and self.trainer:
+            self._version_took = self.trainer.steps - self._version_step
         if candidate and self.versions.refused > refused:
             version = candidate.version
             reason = f"version {version.number} has more predictions that are no numbers than what is served"

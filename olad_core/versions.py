@@ -112,7 +112,7 @@ class Versions:
             rows = rows[graph.alive[rows]]
             if len(rows) or removed:
                 nodes = tuple(graph.ids(rows))
-                probabilities, disagreement = held.embedding.probabilities(rows), np.zeros(len(rows), dtype=np.float32)
+                probabilities, disagreement = held.embedding.probabilities(rows), held.embedding.disagreement(rows)
                 updates.append(TableUpdate(held.version.number, nodes, probabilities, disagreement, removed))
         dropped = tuple(self._dropped)
         self._changed, self._dropped = {}, []

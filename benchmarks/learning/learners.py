@@ -20,6 +20,9 @@ Probabilities = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
 
+DISAGREEMENT = "disagreement"
+
+
 class LeakedLabel(ValueError):
     """A stream asks for a class that it has told already."""
 
@@ -34,7 +37,10 @@ class Learner(Protocol):
         """Take in the events of a turn."""
 
     def predict(self, nodes: Sequence[str]) -> dict[str, Probabilities]:
-        """Class probabilities ``[n, C]`` by each predictor, ``served`` among them; NaN where one says nothing."""
+        """Class probabilities ``[n, C]`` by each predictor, ``served`` among them; NaN where one says nothing.
+
+        Under :data:`DISAGREEMENT` there may be what is served of it, ``[n, 1]``.
+        """
 
     def learn(self, steps: int, share: float) -> None:
         """Learn from what is known."""
@@ -76,7 +82,10 @@ class EngineLearner:
         rows = unlabelled_rows(engine.graph, nodes)
         nothing = np.full((len(nodes), len(engine.graph.classes)), np.nan)
         served = engine.versions.served
-        found = {"served": _widened(served.embedding.probabilities(rows), nothing) if served else nothing}
+        found = {"served": nothing, DISAGREEMENT: nothing[:, :1]}
+        if served:
+            found["served"] = _widened(served.embedding.probabilities(rows), nothing)
+            found[DISAGREEMENT] = served.embedding.disagreement(rows)[:, None].astype(np.float64)
         if trainer is None:
             return found
         # Looking must not change what comes: the trainer's sampling goes on as if nobody had asked.

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import torch
 
 from benchmarks.learning.configuration import configured
-from benchmarks.learning.learners import Learner
+from benchmarks.learning.learners import DISAGREEMENT, Learner
 from benchmarks.learning.methods import METHODS
-from benchmarks.learning.scores import by_disagreement, disagreement, recovery, scores, windows
+from benchmarks.learning.scores import by_disagreement, recovery, scores, windows
 from benchmarks.learning.stream import Stream
 from benchmarks.learning.streams import STREAMS
 from olad_core.engine import EngineConfig
@@ -70,10 +70,11 @@ def play(run: Run, device: str = "cpu") -> Line:
     }
     learner = METHODS[run.method].build(configured(EngineConfig(), changes), torch.device(device))
     truth, said = _answers(learner, stream, run)
+    disputed = said.pop(DISAGREEMENT, None)
     if stream.validation:
+        disputed = None
         truth, said = chosen(truth, said, stream)
     right = {name: np.where(np.isnan(p).any(axis=1), np.nan, p.argmax(axis=1) == truth) for name, p in said.items()}
-    students = [p for name, p in said.items() if name not in NOT_STUDENTS]
     return {
         "key": run.key,
         **asdict(run),
@@ -81,7 +82,7 @@ def play(run: Run, device: str = "cpu") -> Line:
         "window": stream.window,
         "curves": {name: windows(right[name], stream.window) for name in said},
         "recovery": {name: recovery(right[name], stream.drifts) for name in said} if stream.drifts else {},
-        "disagreement": by_disagreement(disagreement(np.stack(students)), right["served"]) if len(students) > 1 else [],
+        "disagreement": [] if disputed is None else by_disagreement(disputed[:, 0], right["served"]),
         "taken": learner.steps,
         "seconds": round(time.perf_counter() - begun, 1),
     }

@@ -96,17 +96,6 @@ def recovery(right: Floats, drifts: Sequence[int]) -> list[dict[str, float]]:
     return found
 
 
-def disagreement(students: Floats) -> Floats:
-    """How far a group's predictions ``[G, n, C]`` are apart: the mean of KL(student || group's mean), ``[n]``, in nats.
-
-    >>> disagreement(np.array([[[1.0, 0.0], [0.5, 0.5]], [[0.0, 1.0], [0.5, 0.5]]])).round(3).tolist()
-    [0.693, 0.0]
-    """
-    mean = students.mean(axis=0)
-    apart = students * (np.log(np.maximum(students, LEAST_PROBABILITY)) - np.log(np.maximum(mean, LEAST_PROBABILITY)))
-    return np.asarray(apart.sum(axis=2).mean(axis=0))
-
-
 def by_disagreement(disputed: Floats, right: Floats, parts: int = 10) -> list[tuple[float, float]]:
     """Mean disagreement and accuracy of equal parts of the questions, from the least disputed to the most."""
     known = ~(np.isnan(disputed) | np.isnan(right))

@@ -13,7 +13,7 @@ import torch
 from benchmarks.learning.__main__ import main
 from benchmarks.learning.configuration import configured
 from benchmarks.learning.generated import generated
-from benchmarks.learning.learners import EngineLearner, LeakedLabel, NeighbourVote
+from benchmarks.learning.learners import DISAGREEMENT, EngineLearner, LeakedLabel, NeighbourVote
 from benchmarks.learning.measured import Measured
 from benchmarks.learning.methods import METHODS
 from benchmarks.learning.run import Run, chosen, play
@@ -146,6 +146,8 @@ class TestMethods:
         learner.learn(8, 1.0)
         said = learner.predict(["new"])
         assert said["served"].shape == (1, 3)
+        if DISAGREEMENT in said:
+            assert 0 <= said.pop(DISAGREEMENT).item() <= 1
         for probabilities in said.values():
             assert probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)
 
