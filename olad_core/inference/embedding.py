@@ -12,10 +12,11 @@ from torch import Tensor
 
 from olad_core.distill.sample import in_weight, inputs
 from olad_core.graph import DynamicGraph
+from olad_core.inference.attention import AttentionSums
 from olad_core.inference.propagation import Propagation, Recomputing, Renewed, Step, distinct, lengthened, places
 from olad_core.inference.sums import Sums, operations
 from olad_core.inference.touched import Touch
-from olad_core.students import LinearStudent, Student
+from olad_core.students import GAT, LinearStudent, Student
 
 Rows = npt.NDArray[np.int64]
 
@@ -33,7 +34,11 @@ def without_memory(rows: Rows) -> None:
 
 def propagation(student: Student, classes: int, device: torch.device) -> Propagation:
     """How a student's layers are followed."""
-    return Sums(student, classes, device) if isinstance(student, LinearStudent) else Recomputing(student, classes)
+    if isinstance(student, LinearStudent):
+        return Sums(student, classes, device)
+    if isinstance(student, GAT) and device.type == "cpu":
+        return AttentionSums(student, classes)
+    return Recomputing(student, classes)
 
 
 class Embedding:

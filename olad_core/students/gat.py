@@ -101,7 +101,16 @@ class GAT(Student):
 
     @override
     def layer(self, number: int, source: Tensor, block: Block) -> Tensor:
-        if number == 1:
-            rows: Tensor = self.second.prepare(self.between(F.elu(self.first(source, block))))
-            return rows
-        return F.elu(self.second(source, block))
+        return self.finish(number, self._attention(number)(source, block))
+
+    def finish(self, number: int, attended: Tensor) -> Tensor:
+        """Rows of layer ``number`` from attention-weighted means ``[n, width]`` over the layer below."""
+        rows = F.elu(attended)
+        return self.second.prepare(self.between(rows)) if number == 1 else rows
+
+    def heads_of(self, number: int) -> int:
+        """Heads of the attention of layer ``number``."""
+        return self._attention(number).heads
+
+    def _attention(self, number: int) -> Attention:
+        return self.first if number == 1 else self.second

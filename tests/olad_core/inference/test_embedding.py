@@ -18,7 +18,7 @@ from torch import Tensor
 from olad_core.events import MAX_WEIGHT, Event, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph
 from olad_core.inference import embedding as embedding_module
-from olad_core.inference import loops, sums, tensors
+from olad_core.inference import loops, sums, tensors, wear
 from olad_core.inference.embedding import Embedding
 from olad_core.inference.touched import merge
 from olad_core.students import ARCHITECTURES, Inputs, Memory, Student, build_student
@@ -202,15 +202,16 @@ def test_a_student_that_is_embedded_cannot_be_trained() -> None:
     assert not any(parameter.requires_grad for parameter in embedding.student.parameters())
 
 
+@pytest.mark.parametrize("architecture", ["evolvegcn", "gat"])
 @pytest.mark.parametrize("slices", range(0, 16, 3))
-def test_goes_on_from_its_state(monkeypatch: pytest.MonkeyPatch, slices: int) -> None:
+def test_goes_on_from_its_state(monkeypatch: pytest.MonkeyPatch, slices: int, architecture: str) -> None:
     monkeypatch.setattr(embedding_module, "CHUNK", 16)
     stream, graph = changes(5), DynamicGraph(feature_width=FEATURES)
     graph.apply(take(stream, 100), 0.0)
-    one = Embedding(student_of("evolvegcn"), CLASSES, CPU)
+    one = Embedding(student_of(architecture), CLASSES, CPU)
     for _ in range(slices):
         one.advance(graph)
-    other = Embedding(build_student("evolvegcn", FEATURES, 8, 8, seed=0), CLASSES, CPU)
+    other = Embedding(build_student(architecture, FEATURES, 8, 8, seed=0), CLASSES, CPU)
     other.restore(one.state())
     for _ in range(16):
         change = graph.apply(take(stream, 9), 0.0)
@@ -223,7 +224,7 @@ def test_goes_on_from_its_state(monkeypatch: pytest.MonkeyPatch, slices: int) ->
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-@pytest.mark.parametrize("architecture", ["gcn", "sage", "evolvegcn"])
+@pytest.mark.parametrize("architecture", ["gcn", "sage", "evolvegcn", "gat"])
 def test_differences_do_not_drift_away_in_a_hundred_thousand_events(architecture: str) -> None:
     draw = np.random.default_rng(6)
     graph = DynamicGraph(directed=True, feature_width=FEATURES)
@@ -256,6 +257,26 @@ def rewired(draw: np.random.Generator, nodes: int, count: int) -> list[Event]:
     ]
 
 
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+def test_neighbours_a_thousand_times_as_great_come_and_go(architecture: str) -> None:
+    graph = DynamicGraph(directed=True, feature_width=1)
+    graph.apply([UpsertNode(str(node), [node / 10]) for node in range(12)], 0.0)
+    graph.apply([UpsertEdge(str(node), "0") for node in range(1, 9)], 0.0)
+    embedding = embedded(graph, student_of(architecture, feature_width=1))
+    for events in (
+        [UpsertNode("9", [1000.0]), UpsertNode("10", [-1000.0])],
+        [UpsertEdge("9", "0"), UpsertEdge("10", "0")],
+        [UpsertNode("9", [1.0])],
+        [UpsertNode("9", [2000.0]), RemoveEdge("10", "0")],
+        [RemoveEdge("9", "0")],
+        [UpsertNode("3", [-1500.0]), UpsertNode("4", [1500.0]), UpsertEdge("5", "4")],
+        [UpsertNode("4", [0.0])],
+        [RemoveNode("3")],
+    ):
+        embedding.update(graph, merge([graph.apply(events, 0.0)], graph))
+        assert_fresh(embedding, graph)
+
+
 @pytest.mark.parametrize("architecture", ["gcn", "sage"])
 def test_errors_of_sums_are_gone_after_as_many_changes_as_there_are_edges(architecture: str) -> None:
     draw, graph = np.random.default_rng(2), DynamicGraph(directed=True, feature_width=1)
@@ -276,8 +297,8 @@ def test_errors_of_sums_are_gone_after_as_many_changes_as_there_are_edges(archit
 def test_a_sum_that_received_many_differences_is_computed_afresh(
     monkeypatch: pytest.MonkeyPatch, architecture: str
 ) -> None:
-    monkeypatch.setattr(sums, "REFRESH", 0)
-    monkeypatch.setattr(sums, "WORN", (20, 0.5))
+    monkeypatch.setattr(wear, "REFRESH", 0)
+    monkeypatch.setattr(wear, "WORN", (20, 0.5))
     graph = DynamicGraph(directed=True, feature_width=1)
     leaves = [str(leaf) for leaf in range(30)]
     graph.apply([UpsertNode("hub", [1.0]), *(UpsertEdge(leaf, "hub") for leaf in leaves)], 0.0)
