@@ -32,22 +32,24 @@ TARGETS = {"updates_per_s_at_1000": 56_000, "times_touched_at_1000": 10, "times_
 
 
 class Recomputed(Student):
-    """A linear student of which inference does not know it: touched rows are computed from all their neighbours.
+    """A student whose kind inference does not know: touched rows are computed from all their neighbours.
 
-    It uses the same compiled loops, and applies maps to a layer's rows once, not to all that are gathered.
+    It uses the same compiled loops, and maps a layer's rows once, not all that are gathered.
     """
 
     architecture = "recomputed"
 
-    def __init__(self, inner: LinearStudent) -> None:
-        super().__init__(inner.feature_width, inner.width, inner.head.out_features)
+    def __init__(self, inner: Student) -> None:
+        super().__init__(inner.feature_width, inner.width, len(inner.encoder.labels))
         self.inner = inner
+        self.head = inner.head
         self.uses_degree = inner.uses_degree  # type: ignore[misc]
 
     @property
     @override
     def layer_widths(self) -> tuple[int, ...]:
-        return *self.inner.prepared_widths, self.inner.width
+        inner = self.inner
+        return (*inner.prepared_widths, inner.width) if isinstance(inner, LinearStudent) else inner.layer_widths
 
     @override
     def encode(self, inputs: Inputs, factor: Tensor) -> Tensor:
@@ -56,6 +58,8 @@ class Recomputed(Student):
     @override
     def layer(self, number: int, source: Tensor, block: Block) -> Tensor:
         inner, targets = self.inner, block.targets
+        if not isinstance(inner, LinearStudent):
+            return inner.layer(number, source, block)
         total = torch.zeros(block.num_targets, inner.message_widths[number - 1])
         near = Neighbours(block.offsets.numpy(), block.sources.numpy(), block.weight.numpy())
         factors = inner.factors(block.in_weight)
@@ -65,10 +69,6 @@ class Recomputed(Student):
         mixed = total.addcmul_(own, factors.own[targets].unsqueeze(1))
         rows = inner.finish(number, mixed, source, targets)
         return rows if number == inner.num_layers else inner.prepare(number + 1, rows)
-
-    @override
-    def classify(self, embedding: Tensor) -> Tensor:
-        return self.inner.classify(embedding)
 
 
 def load(arrays: GraphArrays, *, directed: bool) -> DynamicGraph:
@@ -116,7 +116,7 @@ def measure(arrays: GraphArrays, architecture: str, *, directed: bool, rounds: i
     student = build_student(architecture, arrays.x.shape[1], WIDTH, arrays.classes, seed=0)
     ways = {
         "incremental": embed(graph, student, arrays.classes),
-        "touched": embed(graph, Recomputed(student) if isinstance(student, LinearStudent) else student, arrays.classes),
+        "touched": embed(graph, Recomputed(student), arrays.classes),
     }
     random = np.random.default_rng(1)
     results: dict[str, float] = {}

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from olad_core.graph import Neighbours
 from olad_core.graph.compiled import compiled
-from olad_core.graph.kernels import Integer
+from olad_core.graph.kernels import Integer, Number
 from olad_core.inference.operations import Float32s, Float64s, Rows
 from olad_core.inference.wear import FALLEN
 
@@ -100,7 +100,7 @@ def _factor(receivers: Receivers, target: Integer, head: int, layer: Float32s, s
 
 
 @compiled
-def _weigh(receivers: Receivers, target: Integer, head: int, change: float, width: int) -> None:
+def _weigh(receivers: Receivers, target: Integer, head: int, change: Number, width: int) -> None:
     """Change a denominator."""
     sums, heads = receivers.sums, receivers.heads
     total = np.float32(sums[target, width + head] + change)

@@ -264,7 +264,7 @@ def test_neighbours_a_thousand_times_as_great_come_and_go(monkeypatch: pytest.Mo
     graph.apply([UpsertNode(str(node), [node / 10]) for node in range(12)], 0.0)
     graph.apply([UpsertEdge(str(node), "0") for node in range(1, 9)], 0.0)
     embedding = embedded(graph, student_of(architecture, feature_width=1))
-    for events in (
+    turns: list[list[Event]] = [
         [UpsertNode("9", [1000.0]), UpsertNode("10", [-1000.0])],
         [UpsertEdge("9", "0"), UpsertEdge("10", "0")],
         [UpsertNode("9", [1.0])],
@@ -273,7 +273,8 @@ def test_neighbours_a_thousand_times_as_great_come_and_go(monkeypatch: pytest.Mo
         [UpsertNode("3", [-1500.0]), UpsertNode("4", [1500.0]), UpsertEdge("5", "4")],
         [UpsertNode("4", [0.0])],
         [RemoveNode("3")],
-    ):
+    ]
+    for events in turns:
         embedding.update(graph, merge([graph.apply(events, 0.0)], graph))
         assert_fresh(embedding, graph)
 
