@@ -439,6 +439,7 @@ class Engine:
             count = max(drift.width, self.config.least_remembered)
             self.scores.forget(count)
             self._temperatures.forget(count)
+            self._evidence.forget(count)
             self._replay.shorten(drift.width)
         if drift and drift.is_new:
             rose = f"rose from {100 * drift.before:.1f} % to {100 * drift.after:.1f} %"

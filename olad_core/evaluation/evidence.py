@@ -81,6 +81,12 @@ class Evidence:
         strength: Floats = np.clip(1 + ahead / TOLERANCE, 0, 1)
         return strength
 
+    def forget(self, count: int) -> None:
+        """Let what is known weigh as much as ``count`` nodes at most, so that those to come count for more."""
+        weight = (1 - self._keep**count) / (1 - self._keep)
+        for table in (self._agreed, self._taught):
+            table *= weight / np.maximum(table[0], weight)
+
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
         """Arrays for a checkpoint."""
         return {"agreed": self._agreed.copy(), "taught": self._taught.copy()}

@@ -43,6 +43,18 @@ class TestQuality:
         assert quality[2] > 0.99
 
 
+    def test_told_to_forget_it_follows_what_comes_sooner(self) -> None:
+        one, other = Evidence(3, MEMORY), Evidence(3, MEMORY)
+        for evidence in (one, other):
+            evidence.hear(saying([[0, 0, 1]] * 300))
+        other.forget(10)
+        for evidence in (one, other):
+            evidence.hear(saying([[1, 0, 1]] * 30))
+        nothing = np.full(3, np.nan), np.zeros(3)
+        assert other.quality(*nothing)[2] > 0.7
+        assert one.quality(*nothing)[2] < 0.3
+
+
 class TestStrength:
     teaching = np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0, 0, 0]], np.float32)
 
