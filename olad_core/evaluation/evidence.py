@@ -84,8 +84,8 @@ class Evidence:
     def forget(self, count: int) -> None:
         """Let what is known weigh as much as ``count`` nodes at most, so that those to come count for more."""
         weight = (1 - self._keep**count) / (1 - self._keep)
-        for table in (self._agreed, self._taught):
-            table *= weight / np.maximum(table[0], weight)
+        self._agreed *= weight / np.maximum(self._agreed[0], weight)
+        self._taught *= weight / np.maximum(self._taught[0], weight)
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
         """Arrays for a checkpoint."""

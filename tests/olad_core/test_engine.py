@@ -85,7 +85,7 @@ class Run:
         return int(self.engine.position.split("-")[0])
 
 
-def stream(seed: int = 3, turns: int = 14) -> list[list[Event]]:
+def stream(seed: int = 3, turns: int = 24) -> list[list[Event]]:
     """Batches of random changes, after enough labelled nodes to learn from."""
     events = changes(seed, nodes=40)
     return [two_communities(16), *(take(events, 12) for _ in range(turns - 1))]
@@ -533,7 +533,7 @@ class TestDeterminism:
         cuts: list[tuple[int, Path, bool]] = []
         for number, batch in enumerate(batches):
             whole.turn(batch, steps=2)
-            if number in {0, 2, 3, 6, 9, 10}:
+            if number in {0, 2, 3, 6, 13, 19}:
                 path = write_checkpoint(tmp_path, *whole.engine.state(), keep=10)
                 held = whole.engine.versions
                 cuts.append((number + 1, path, held.candidate is not None and held.served is not None))

@@ -42,7 +42,6 @@ class TestQuality:
         assert quality[1] < 0.01
         assert quality[2] > 0.99
 
-
     def test_told_to_forget_it_follows_what_comes_sooner(self) -> None:
         one, other = Evidence(3, MEMORY), Evidence(3, MEMORY)
         for evidence in (one, other):
