@@ -32,7 +32,6 @@ UNKNOWN_NODE = Kind("unknown-node", 404, "The node is not in the graph")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "This address does not answer to this method")
 TOO_SLOW = Kind("too-slow", 408, "The request did not arrive in time")
 SCHEMA_CONFLICT = Kind("schema-conflict", 409, "The schema contradicts what the graph already holds")
-POSITION_NOT_REACHED = Kind("position-not-reached", 412, "The position was not reached in time")
 TOO_LARGE = Kind("too-large", 413, "The request is too large")
 UNSUPPORTED_MEDIA_TYPE = Kind("unsupported-media-type", 415, "The body's format is not supported")
 INVALID_EVENTS = Kind("invalid-events", 422, "The batch holds invalid events; nothing was written")
@@ -47,6 +46,7 @@ NO_MODEL = Kind("no-model", 503, "No model has been published yet")
 NOT_READY = Kind("not-ready", 503, "The service is not ready")
 TOO_MANY_CONNECTIONS = Kind("too-many-connections", 503, "The service has no free connection")
 TOO_MANY_WAITING = Kind("too-many-waiting", 503, "Too many requests wait for a position")
+POSITION_NOT_REACHED = Kind("position-not-reached", 504, "The position was not reached in time")
 
 
 class Problem(Exception):

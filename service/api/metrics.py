@@ -36,7 +36,7 @@ class ApiMetrics:
         self.bytes = Counter("olad_api_event_bytes", "Bytes of event batches received.", registry=registry)
         self.predictions = Counter("olad_api_predictions", "Predictions read.", registry=registry)
         self.waits = Counter("olad_api_waits", "Requests that had to wait for min_position.", registry=registry)
-        self.timeouts = Counter("olad_api_wait_timeouts", "Waits for a position that ran out.", registry=registry)
+        self.timeouts = Counter("olad_api_wait_timeouts", "Waits that ended with 504.", registry=registry)
         self.waiting = Gauge("olad_api_waiting", "Requests that wait for min_position now.", registry=registry)
         self.redis_up = Gauge("olad_api_redis_up", "Whether Redis answered when metrics were read.", registry=registry)
         self.log_entries = Gauge("olad_api_log_entries", "Entries kept in the log.", registry=registry)

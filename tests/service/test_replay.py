@@ -167,7 +167,7 @@ def test_progress_of_another_source_is_refused(client: Client, tmp_path: Path) -
 def test_without_a_worker_it_gives_up_with_the_reason(client: Client) -> None:
     with (
         Client(client.url, patience_s=0.0) as impatient,
-        pytest.raises(ServiceError, match=r"answered 412: .*position"),
+        pytest.raises(ServiceError, match=r"answered 504: .*position"),
     ):
         impatient.served(["0"], client.append([UpsertNode(id=0)], "key"))
 

@@ -83,7 +83,7 @@ MinPosition = Annotated[
         examples=[_PLAIN_POSITION],
     ),
 ]
-TimeoutMs = Annotated[int, Query(ge=0, le=60_000, description="How long to wait for `min_position` before a 412.")]
+TimeoutMs = Annotated[int, Query(ge=0, le=60_000, description="How long to wait for `min_position` before a 504.")]
 
 
 @router.get(

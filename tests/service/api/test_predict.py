@@ -176,7 +176,7 @@ class TestMinPosition:
     def test_one_that_does_not_come_in_time(self, api: httpx.Client, served: PredictionWriter) -> None:
         for query in ("min_position=5-1&timeout_ms=0", "min_position=6&timeout_ms=30"):
             for answer in (api.get(f"/predict/1?{query}"), api.post(f"/predict?{query}", json={"nodes": [1]})):
-                body = assert_problem(answer, 412, "position-not-reached")
+                body = assert_problem(answer, 504, "position-not-reached")
                 assert body["position"] == "5-0"
         assert "olad_api_wait_timeouts_total 4.0" in api.get("/metrics").text
         assert "olad_api_waiting 0.0" in api.get("/metrics").text

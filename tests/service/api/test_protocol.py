@@ -91,7 +91,7 @@ class TestSlowClients:
     ) -> None:
         writer.publish(publication("1-0", {"a": [0.25, 0.75]}))
         answer = impatient.get("/predict/a", params={"min_position": "9999999999999-0", "timeout_ms": 900})
-        assert_problem(answer, 412, "position-not-reached")
+        assert_problem(answer, 504, "position-not-reached")
 
 
 class TestTalkativeClients:
@@ -180,7 +180,7 @@ class TestManyClients:
             assert refused.headers["retry-after"] == "1"
             assert client.get("/predict/a").status_code == 200
         with serving(redis_server.url, graph, max_waiting=1) as client:
-            assert_problem(client.get("/predict/a", params=question), 412, "position-not-reached")
+            assert_problem(client.get("/predict/a", params=question), 504, "position-not-reached")
 
     def test_there_are_no_more_connections_than_files(self) -> None:
         assert connections_possible(10) == 10
