@@ -75,5 +75,5 @@ class LinearStudent(Student):
         own, total, sent = self.factors(block.in_weight)
         messages = below[:, self.sent_from : self.sent_from + width] * sent.unsqueeze(1)
         received = aggregate(messages, block.weight, block) * total[block.targets].unsqueeze(1)
-        mixed = below[:, :width][block.targets] * own[block.targets].unsqueeze(1) + received
+        mixed = below[:, :width].index_select(0, block.targets) * own[block.targets].unsqueeze(1) + received
         return self.finish(number, mixed, below, block.targets)
