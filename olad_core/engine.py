@@ -335,7 +335,9 @@ class Engine:
         return self._evidence.quality(self.scores.recent_accuracy()[:-1], self.scores.recent_weight()[:-1])
 
     def _teaching(self) -> npt.NDArray[np.float32]:
-        return evidence_teaches(self.quality(), self._evidence.strength())
+        untaught = np.zeros(len(self.config.trainer.students))
+        training_loss = self.mean_losses.get("supervised", untaught)
+        return evidence_teaches(self.quality(), training_loss, self._evidence.strength())
 
     def _current_trainer(self) -> Trainer:
         """The trainer; a new one when features appear on a graph that had none."""

@@ -12,6 +12,9 @@ from olad_core.students.gcn import Convolution
 from olad_core.students.inputs import Inputs
 from olad_core.students.temporal import EvolveGCNO
 
+KEEPING = 4.0
+"""Bias of the update gates at first: a step of time leaves 98 % of a matrix, and what was learned, as it was."""
+
 
 class EvolveGCN(Convolution):
     """A GCN whose weight matrices are the states of recurrent networks that advance with the graph.
@@ -29,6 +32,10 @@ class EvolveGCN(Convolution):
     def __init__(self, feature_width: int, width: int, class_capacity: int) -> None:
         super().__init__(feature_width, width, class_capacity)
         self.cells = nn.ModuleList(EvolveGCNO(width) for _ in range(self.num_layers))
+        for cell in self.cells:
+            assert isinstance(cell, EvolveGCNO)
+            with torch.no_grad():
+                cell.recurrent_layer.bias_ih_l0[width : 2 * width] += KEEPING
         self.register_buffer("past", torch.zeros(self.num_layers, width, width))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
