@@ -56,8 +56,8 @@ class TrainerConfig:
         warmup_steps: steps with the supervised loss alone.
         labelled: labelled nodes a step, half of them from the last ``recent_labels``; at most half of those there
             are, so that the labels of the others can be told.
-        touched: further nodes a step, for the knowledge that needs no labels, half of them from the last
-            ``recent_touched`` that changed.
+        touched: further nodes that a step draws, for the knowledge that needs no labels, half of them from the last
+            ``recent_touched`` that changed; those without a label are used.
         fanouts: sampled neighbours of a node, first layer first.
         discriminator_width: hidden width of the discriminators.
         max_gradient_norm: gradients of a student are scaled down to this norm.
@@ -166,8 +166,8 @@ class Trainer:
             if with_global or with_local
             else labelled[:0]
         )
-        # Labelled seeds come first, in order; a node drawn twice is one seed.
-        seeds = np.concatenate([labelled, np.setdiff1d(more, labelled)])
+        # Labelled seeds come first. The others have no label: that of a seed is hidden, and its neighbours need it.
+        seeds = np.concatenate([labelled, more[graph.label[more] < 0]])
         drawn = sample(graph, seeds, config.fanouts, self.feature_width, self.random, self.device)
         self._observe_scale(drawn.inputs.x)
 

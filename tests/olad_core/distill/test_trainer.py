@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from olad_core.distill import trainer as trainer_module
 from olad_core.distill.replay import Replay, Touched
+from olad_core.distill.sample import Sample, sample
 from olad_core.distill.trainer import PATIENCE, Trainer, TrainerConfig
 from olad_core.events import Event, LabelNode, RemoveNode, UpsertNode
 from olad_core.graph import DynamicGraph
@@ -131,6 +134,22 @@ class TestTerms:
         lesson = Lesson(replace(PAIR, **weights))  # type: ignore[arg-type]
         lesson.teaching = EACH_OTHER
         assert set(lesson.step()) == terms
+
+    def test_labels_are_hidden_only_of_nodes_that_are_learned_from(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        drawn: list[npt.NDArray[np.int64]] = []
+
+        def spied(graph: DynamicGraph, seeds: npt.NDArray[np.int64], *rest: Any) -> Sample:
+            drawn.append(seeds)
+            return sample(graph, seeds, *rest)
+
+        monkeypatch.setattr(trainer_module, "sample", spied)
+        lesson = Lesson(replace(PAIR, warmup_steps=0, labelled=4, touched=1000))
+        lesson.apply(two_communities(90, labelled=False)[-60:])
+        lesson.teaching = EACH_OTHER
+        lesson.steps(10)
+        known = [lesson.graph.label[seeds] >= 0 for seeds in drawn]
+        assert all(labelled.sum() <= 4 for labelled in known)
+        assert all((~labelled).any() for labelled in known)
 
     def test_without_a_teacher_there_is_no_global_term(self) -> None:
         assert set(Lesson(PAIR).step()) == {"supervised", "disagreement", "discriminator", "local"}
