@@ -41,11 +41,6 @@ class Touch:
     remembered: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     @property
-    def inputs(self) -> Rows:
-        """Every living row of which students are told something else."""
-        return np.union1d(self.features, self.labels)
-
-    @property
     def rows(self) -> Rows:
         """Every living row whose features or incoming edges changed."""
         return np.union1d(self.features, self.edges)

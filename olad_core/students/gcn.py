@@ -26,11 +26,6 @@ class Convolution(LinearStudent):
     def layer_widths(self) -> tuple[int, ...]:
         return (self.width,) * 3
 
-    @property
-    @override
-    def message_widths(self) -> tuple[int, ...]:
-        return self.layer_widths[:-1]
-
     @override
     def factors(self, in_weight: Tensor) -> Factors:
         degree = in_weight + 1

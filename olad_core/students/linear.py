@@ -41,9 +41,9 @@ class LinearStudent(Student):
     sent_from: int = 0
 
     @property
-    @abstractmethod
     def message_widths(self) -> tuple[int, ...]:
         """Widths of the messages into layer 1 to layer ``num_layers``."""
+        return (self.width,) * self.num_layers
 
     @property
     def prepared_widths(self) -> tuple[int, ...]:

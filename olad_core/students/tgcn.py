@@ -38,11 +38,6 @@ class TGCN(Convolution):
     def layer_widths(self) -> tuple[int, ...]:
         return 2 * self.width, self.width, self.width
 
-    @property
-    @override
-    def message_widths(self) -> tuple[int, ...]:
-        return self.width, self.width
-
     @override
     def encode(self, inputs: Inputs, factor: Tensor) -> Tensor:
         encoded = torch.relu(self.encoder(inputs, factor))
