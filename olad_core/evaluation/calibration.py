@@ -11,6 +11,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.evaluation.fading import Fading
+
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
@@ -95,7 +97,7 @@ class Temperatures:
     """
 
     def __init__(self, students: int, memory: float) -> None:
-        self._keep = float(np.exp(-1 / memory))
+        self._fading = Fading(memory)
         self._log = np.zeros(students)
         # Faded number of nodes and faded information about log T.
         self._faded = np.zeros((2, students))
@@ -114,9 +116,8 @@ class Temperatures:
         of_label = np.take_along_axis(probabilities, labels[:, :, None], axis=2)[:, :, 0]
         usable = known & (of_label > 0) & np.isfinite(probabilities).all(axis=2)
         clean = np.where(usable[:, :, None], probabilities, np.float32(1 / classes))
-        later = usable[::-1].cumsum(axis=0)[::-1] - usable
-        weight = np.where(usable, self._keep**later, 0.0)
-        before = self._faded * self._keep ** usable.sum(axis=0)
+        weight = self._fading.weights(usable)
+        before = self._faded * self._fading.kept(usable)
         held, started = before[1] + DAMPING, self._log
         for _ in range(ITERATIONS):
             slope, information = (weight * log_loss_slopes(clean, labels, self._log)).sum(axis=1)
@@ -126,8 +127,7 @@ class Temperatures:
 
     def forget(self, count: int) -> None:
         """Let what was learned weigh as much as ``count`` nodes at most."""
-        weight = (1 - self._keep**count) / (1 - self._keep)
-        self._faded *= weight / np.maximum(self._faded[0], weight)
+        self._faded *= self._fading.shortened(self._faded[0], count)
 
     def values(self) -> Floats:
         """``[G]``; 1 before the first label."""

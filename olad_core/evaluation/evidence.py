@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.evaluation.fading import Fading
+
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
@@ -30,7 +32,7 @@ class Evidence:
     """
 
     def __init__(self, group: int, memory: float) -> None:
-        self._keep = float(np.exp(-1 / memory))
+        self._fading = Fading(memory)
         self._agreed = np.zeros((2, group))
         self._taught = np.zeros((3, group))
 
@@ -40,9 +42,10 @@ class Evidence:
             return
         group = probabilities.mean(axis=1).argmax(axis=1)
         agreed = probabilities.argmax(axis=2) == group[:, None]
-        weight = self._weight(len(agreed))
-        self._agreed *= self._keep ** len(agreed)
-        self._agreed += np.stack([np.full(agreed.shape[1], weight.sum()), (weight[:, None] * agreed).sum(axis=0)])
+        every = np.ones_like(agreed)
+        weight = self._fading.weights(every)
+        self._agreed *= self._fading.kept(every)
+        self._agreed += np.stack([weight.sum(axis=0), (weight * agreed).sum(axis=0)])
 
     def compare(self, probabilities: npt.NDArray[np.float32], labels: Rows, teaching: npt.NDArray[np.float32]) -> None:
         """Compare students with their teachers on nodes whose labels have come.
@@ -56,8 +59,9 @@ class Evidence:
             return
         taught = np.einsum("ij,njc->nic", teaching, probabilities)
         right = [said.argmax(axis=2) == labels[:, None] for said in (taught, probabilities)]
-        weight = self._weight(len(labels))[:, None] * (teaching.sum(axis=1) > 0)
-        self._taught *= self._keep ** len(labels)
+        every = np.ones_like(right[0])
+        weight = self._fading.weights(every) * (teaching.sum(axis=1) > 0)
+        self._taught *= self._fading.kept(every)
         self._taught += np.stack([weight.sum(axis=0), *((weight * said).sum(axis=0) for said in right)])
 
     def quality(self, accuracy: Floats, weight: Floats) -> Floats:
@@ -83,9 +87,8 @@ class Evidence:
 
     def forget(self, count: int) -> None:
         """Let what is known weigh as much as ``count`` nodes at most, so that those to come count for more."""
-        weight = (1 - self._keep**count) / (1 - self._keep)
-        self._agreed *= weight / np.maximum(self._agreed[0], weight)
-        self._taught *= weight / np.maximum(self._taught[0], weight)
+        self._agreed *= self._fading.shortened(self._agreed[0], count)
+        self._taught *= self._fading.shortened(self._taught[0], count)
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
         """Arrays for a checkpoint."""
@@ -95,8 +98,3 @@ class Evidence:
         """Take over the arrays of :meth:`state`."""
         self._agreed = state["agreed"].astype(np.float64)
         self._taught = state["taught"].astype(np.float64)
-
-    def _weight(self, nodes: int) -> Floats:
-        """Of nodes in order, the last one being 1."""
-        weight: Floats = self._keep ** np.arange(nodes - 1, -1, -1, dtype=np.float64)
-        return weight

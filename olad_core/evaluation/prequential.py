@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from olad_core.evaluation.calibration import BINS, bin_confidences, calibration_error
 from olad_core.evaluation.class_counts import count_classes, macro_f1, with_classes
+from olad_core.evaluation.fading import Fading
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -91,7 +92,7 @@ class Scores:
     """
 
     def __init__(self, predictors: int, memory: float) -> None:
-        self._keep = float(np.exp(-1 / memory))
+        self._fading = Fading(memory)
         self.scored = np.zeros(predictors, dtype=np.int64)
         self._sums = np.zeros((2, predictors))
         self._faded = np.zeros((3, predictors))
@@ -114,10 +115,9 @@ class Scores:
         self.scored += spoken.sum(axis=0)
         self._sums += np.stack([right.sum(axis=0), loss.sum(axis=0)])
         # Each predictor forgets at the pace of its own scored nodes.
-        later = spoken[::-1].cumsum(axis=0)[::-1] - spoken
-        weight = np.where(spoken, self._keep**later, 0.0)
+        weight = self._fading.weights(spoken)
         terms = np.stack([weight, weight * right, weight * loss]).sum(axis=1)
-        faded = self._keep ** spoken.sum(axis=0)
+        faded = self._fading.kept(spoken)
         self._faded = self._faded * faded + terms
         classes = max(classes, int(labels.max(initial=-1)) + 1, self._classes.shape[2])
         self._classes = with_classes(self._classes, classes)
@@ -129,8 +129,7 @@ class Scores:
 
     def forget(self, count: int) -> None:
         """Let recent scores weigh as much as ``count`` nodes at most, so that those to come count for more."""
-        weight = (1 - self._keep**count) / (1 - self._keep)
-        share = weight / np.maximum(self._faded[0], weight)
+        share = self._fading.shortened(self._faded[0], count)
         self._faded *= share
         self._faded_classes *= share[:, None]
         self._faded_bins *= share[:, None]
