@@ -5,9 +5,8 @@ The engine is deterministic: the same calls with the same arguments from the sam
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,54 +14,25 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from olad_core.assessment import Assessment
+from olad_core.config import EngineConfig
 from olad_core.distill.replay import Replay, Touched
-from olad_core.distill.teaching import evidence_teaches
 from olad_core.distill.trainer import PATIENCE, Trainer, TrainerConfig
-from olad_core.evaluation.calibration import Temperatures
-from olad_core.evaluation.decisions import Decisions, Kind, explain_choice
-from olad_core.evaluation.drift import DriftWatch
-from olad_core.evaluation.evidence import Evidence
-from olad_core.evaluation.prequential import Arrivals, Scores
-from olad_core.evaluation.selection import choose_best
+from olad_core.evaluation.decisions import Decisions, Kind
 from olad_core.events import Event, GraphSchema
 from olad_core.graph import Changes, DynamicGraph, SchemaConflict
 from olad_core.inference.touched import merge
+from olad_core.parts import join_parts, take_part
 from olad_core.publication import Publication, RejectedEvent
+from olad_core.schedule import Schedule
 from olad_core.students import Memory, recurrent
 from olad_core.versions import Versions
 
 Rows = npt.NDArray[np.int64]
 Values = dict[str, object]
 
-LOSS_MEMORY = 0.95
-"""Share of a mean loss that stays from one step to the next."""
-
-
-@dataclass(frozen=True)
-class EngineConfig:
-    """How the engine learns, scores and publishes.
-
-    Attributes:
-        trainer: how the group learns.
-        publish_steps: training steps between two versions, at least; and twice as many as it took to embed the last.
-        score_memory: scored nodes after which a recent score's weight has fallen to 1/e.
-        switch_margin: by how much another student's recent accuracy must be higher to take over.
-        least_remembered: scored nodes that stay in memory after a drift, at least.
-        drift_delta: probability that a look for drift finds one where there is none, at most.
-        arrivals_scored: arrivals in one refresh that every student predicts, at most; the rest are not scored.
-        arrivals_remembered: predictions that wait for a label, at most.
-        advance_events: events between two steps of time for students with a memory.
-    """
-
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    publish_steps: int = 16
-    score_memory: float = 500.0
-    switch_margin: float = 0.005
-    least_remembered: int = 50
-    drift_delta: float = 0.002
-    arrivals_scored: int = 256
-    arrivals_remembered: int = 65_536
-    advance_events: int = 1000
+_ON_DEVICE = ("versions/", "trainer/", "memory/")
+"""Parts of the state whose tensors are used on the device; those of the others are numpy's arrays."""
 
 
 class Engine:
@@ -86,17 +56,16 @@ class Engine:
         self.trainer: Trainer | None = None
         self.memory = Memory(recurrent(config.trainer.students), config.trainer.width, device)
         self.versions = Versions(device, self.memory)
+        self.assessment = Assessment(config)
         self.decisions = Decisions()
         self._replay = Replay(config.trainer.recent_labels)
         self._touched = Touched(config.trainer.recent_touched)
         self._classes_seen: set[int] = set()
-        self._version_step = 0
-        self._version_took = 0
+        self._schedule = Schedule(config, self.versions, self._decide)
         self._advance_event = 0
         self._unfollowed: list[Changes] = []
         self._removed: list[str] = []
         self._rejected: list[RejectedEvent] = []
-        self._forget_scores()
 
     def apply(self, position: str, events: Sequence[Event], time: float) -> None:
         """Apply one log entry to the graph; predictions follow at the next :meth:`refresh`.
@@ -150,7 +119,9 @@ class Engine:
             touch = replace(touch, remembered=lately)
             self._advance_event = self.applied_events
         self.versions.follow(self.graph, touch)
-        self._predict_arrivals(touch.created)
+        if self.trainer and len(touch.created):
+            arrivals = touch.created[: self.config.arrivals_scored]
+            self.assessment.remember(self.graph, arrivals, self.trainer, self.versions.served)
         self._score_labels(changes)
 
     def publication(self) -> Publication:
@@ -182,19 +153,16 @@ class Engine:
             if len(self._classes_seen) < 2:
                 return False
             trainer = self._current_trainer()
-            self._advance_version(share)
-            terms = trainer.step(self.graph, self._replay, self._touched, self._teaching(), share)
+            self._schedule.advance(self.graph, trainer.steps, share)
+            terms = trainer.step(self.graph, self._replay, self._touched, self.assessment.teaching(), share)
             if not terms:
                 return False
-            self._average_losses(terms)
+            self.assessment.add_losses(terms)
             for name in trainer.begun_anew:
                 reason = f"{name} began anew: its losses or gradients were not finite for {PATIENCE} steps in a row"
                 student = name if name in trainer.names else None
                 self._decide("student-reset", reason, student=student, numbers={"resets": trainer.resets})
-            # At most half of the time is spent on following two versions.
-            due = self._version_step + max(self.config.publish_steps, 2 * self._version_took)
-            if self.versions.candidate is None and trainer.steps >= due:
-                self._start_version(trainer)
+            self._schedule.start_if_due(self.graph, trainer, self.assessment, self.position)
         return True
 
     def restart_training(self) -> None:
@@ -203,12 +171,7 @@ class Engine:
             steps = self.trainer.steps
             self._decide("group-restarted", f"training failed after {steps} steps: all students begin anew")
         self.trainer = None
-        self.versions.withdraw()
-        self._version_step = 0
-
-    def temperatures(self) -> npt.NDArray[np.float64]:
-        """What to divide each student's logits by, so that its confidence is its accuracy: ``[G]``."""
-        return self._temperatures.values()
+        self._schedule.begin_anew()
 
     def missing(self) -> tuple[str, ...]:
         """What must still happen before the first version is served; empty once there is one."""
@@ -230,87 +193,59 @@ class Engine:
         """
         waiting = [*self._unfollowed, *self._removed, *self._rejected]
         assert not waiting, "refresh and publish first"
-        parts: dict[str, Mapping[str, npt.NDArray[Any]]] = {
-            "graph": self.graph.state(),
-            "replay": self._replay.state(),
-            "touched": self._touched.state(),
-            "arrivals": self._arrivals.state(),
-            "scores": self.scores.state(),
-            "drift": self._drift.state(),
-            "evidence": self._evidence.state(),
-            "temperatures": self._temperatures.state(),
-            "losses": self.mean_losses,
-        }
-        arrays = {f"{part}/{name}": array for part, group in parts.items() for name, array in group.items()}
-        tensors = {name: torch.from_numpy(np.asarray(array)) for name, array in arrays.items()}
-        held, versions = self.versions.state(rows=len(parts["graph"]["label"]))
-        tensors |= {f"versions/{name}": tensor for name, tensor in held.items()}
+        graph = self.graph.state()
+        held, versions = self.versions.state(rows=len(graph["label"]))
         values: Values = {
             "position": self.position,
             "applied_events": self.applied_events,
             "rejected_events": self.rejected_events,
             "classes_seen": sorted(self._classes_seen),
-            "version_step": self._version_step,
-            "version_took": self._version_took,
             "advance_event": self._advance_event,
             "decisions": self.decisions.state(),
             "students": list(self.config.trainer.students),
             "width": self.config.trainer.width,
             "versions": versions,
+            **self._schedule.state(),
         }
+        trained: dict[str, Tensor] = {}
         if self.trainer:
             trained, values["trainer"] = self.trainer.state()
-            tensors |= {f"trainer/{name}": tensor for name, tensor in trained.items()}
-        tensors |= {f"memory/{name}": tensor for name, tensor in self.memory.state().items()}
+        arrays = join_parts({"graph": graph, "replay": self._replay.state(), "touched": self._touched.state()})
+        arrays |= self.assessment.state()
+        tensors = {name: torch.from_numpy(np.asarray(array)) for name, array in arrays.items()}
+        tensors |= join_parts({"versions": held, "trainer": trained, "memory": self.memory.state()})
         return tensors, values
 
     @classmethod
     def restore(
-        cls, config: EngineConfig, tensors: Mapping[str, Tensor], values: Mapping[str, object], device: torch.device
+        cls, config: EngineConfig, tensors: Mapping[str, Tensor], values: Mapping[str, Any], device: torch.device
     ) -> Engine:
         """The engine whose :meth:`state` this was.
 
         Raises:
             ValueError: the checkpoint was made with other students, or with students of another width.
         """
-        asked: Values = {"students": list(config.trainer.students), "width": config.trainer.width}
-        for name, value in asked.items():
-            if values[name] != value:
-                raise ValueError(
-                    f"the checkpoint was made with {name} {values[name]}, the settings ask for {value}: "
-                    f"set OLAD_{name.upper()} to the former or take an empty data directory"
-                )
-
-        def below(prefix: str) -> dict[str, Tensor]:
-            return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-        def arrays(part: str) -> dict[str, npt.NDArray[np.generic]]:
-            return {name: tensor.numpy() for name, tensor in below(f"{part}/").items()}
-
+        _refuse_other_students(config.trainer, values)
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items() if not name.startswith(_ON_DEVICE)}
         engine = cls(config, device)
-        engine.graph = DynamicGraph.from_state(arrays("graph"))
-        engine.position = str(values["position"])
-        engine.applied_events = int(str(values["applied_events"]))
-        engine.rejected_events = int(str(values["rejected_events"]))
-        engine._classes_seen = set(values["classes_seen"])  # type: ignore[call-overload]
-        engine._version_step = int(str(values["version_step"]))
-        engine._version_took = int(str(values["version_took"]))
-        engine._advance_event = int(str(values["advance_event"]))
-        engine.decisions.restore(values["decisions"])  # type: ignore[arg-type]
-        engine._replay.restore(arrays("replay"), engine.graph)
-        engine._touched.restore(arrays("touched"))
-        engine._arrivals.restore(arrays("arrivals"))
-        engine.scores.restore(arrays("scores"))
-        engine._drift.restore(arrays("drift"))
-        engine._evidence.restore(arrays("evidence"))
-        engine._temperatures.restore(arrays("temperatures"))
-        engine.mean_losses = {name: array.astype(np.float64) for name, array in arrays("losses").items()}
-        engine.memory.restore(below("memory/"))
-        engine.versions = Versions.restore(below("versions/"), values["versions"], device, engine.memory)  # type: ignore[arg-type]
+        engine.position = values["position"]
+        engine.applied_events = values["applied_events"]
+        engine.rejected_events = values["rejected_events"]
+        engine.graph = DynamicGraph.from_state(take_part(arrays, "graph"))
+        engine.memory.restore(take_part(tensors, "memory"))
+        engine.versions.restore(take_part(tensors, "versions"), values["versions"])
+        engine.assessment.restore(arrays)
+        engine.decisions.restore(values["decisions"])
+        engine._replay.restore(take_part(arrays, "replay"), engine.graph)
+        engine._touched.restore(take_part(arrays, "touched"))
+        engine._classes_seen = set(values["classes_seen"])
+        engine._schedule.restore(values)
+        engine._advance_event = values["advance_event"]
         if "trainer" in values:
-            trained: Mapping[str, object] = values["trainer"]  # type: ignore[assignment]
-            weights = below("trainer/")
-            engine.trainer = engine.trainer_type.restore(config.trainer, weights, trained, device, engine.memory)
+            trained = take_part(tensors, "trainer")
+            engine.trainer = engine.trainer_type.restore(
+                config.trainer, trained, values["trainer"], device, engine.memory
+            )
         return engine
 
     def _reject(self, position: str, index: int, op: str, reason: str, detail: str) -> None:
@@ -330,15 +265,6 @@ class Engine:
             kind, self.position, self.applied_events, reason, student=student, version=version, numbers=numbers
         )
 
-    def quality(self) -> npt.NDArray[np.float64]:
-        """Expected accuracy of each student ``[G]``, NaN where nothing is known: it decides who teaches and serves."""
-        return self._evidence.quality(self.scores.recent_accuracy()[:-1], self.scores.recent_weight()[:-1])
-
-    def _teaching(self) -> npt.NDArray[np.float32]:
-        untaught = np.zeros(len(self.config.trainer.students))
-        training_loss = self.mean_losses.get("supervised", untaught)
-        return evidence_teaches(self.quality(), training_loss, self._evidence.strength())
-
     def _current_trainer(self) -> Trainer:
         """The trainer; a new one when features appear on a graph that had none."""
         width = self.graph.num_features or 0
@@ -348,100 +274,20 @@ class Engine:
                 self._decide("group-restarted", reason, numbers={"feature_width": width})
             classes = len(self.graph.classes)
             self.trainer = self.trainer_type(self.config.trainer, width, classes, self.device, self.memory)
-            self.versions.withdraw()
-            self._version_step = 0
-            self._forget_scores()
+            self._schedule.begin_anew()
+            self.assessment = Assessment(self.config)
         return self.trainer
-
-    def _forget_scores(self) -> None:
-        """Begin to score: a new group has the scores of no other."""
-        predictors = len(self.config.trainer.students) + 1
-        self.scores = Scores(predictors, self.config.score_memory)
-        """Of every student, in order, and last of what was served."""
-        self._arrivals = Arrivals(predictors, self.config.arrivals_remembered)
-        self._drift = DriftWatch(self.config.drift_delta)
-        self._temperatures = Temperatures(predictors - 1, self.config.score_memory)
-        self._evidence = Evidence(predictors - 1, self.config.score_memory)
-        self.mean_losses: dict[str, npt.NDArray[np.float64]] = {}
-
-    def _average_losses(self, terms: Mapping[str, npt.NDArray[np.float32]]) -> None:
-        for name, term in terms.items():
-            if not np.isfinite(term).all():
-                continue
-            before = self.mean_losses.get(name, term)
-            self.mean_losses[name] = np.asarray(LOSS_MEMORY * before + (1 - LOSS_MEMORY) * term, dtype=np.float64)
-
-    def _advance_version(self, share: float) -> None:
-        candidate, refused = self.versions.candidate, self.versions.refused
-        self.versions.advance(self.graph, share)
-        if candidate and self.versions.candidate is None and self.trainer:
-            self._version_took = self.trainer.steps - self._version_step
-        if candidate and self.versions.refused > refused:
-            version = candidate.version
-            reason = f"version {version.number} has more predictions that are no numbers than what is served"
-            self._decide("version-refused", reason, student=version.student, version=version.number)
-
-    def _start_version(self, trainer: Trainer) -> None:
-        served = self.versions.served
-        quality, margin = self.quality(), self.config.switch_margin
-        current = trainer.names.index(served.version.student) if served else None
-        best = choose_best(quality, self.mean_losses["supervised"], current, margin=margin)
-        self._version_step = trainer.steps
-        student, name = copy.deepcopy(trainer.students[best]), trainer.names[best]
-        if not all(bool(torch.isfinite(value).all()) for value in student.state_dict().values()):
-            self._decide("version-refused", f"the weights of {name} are not finite: no version of them", student=name)
-            return
-        kind, reason, numbers = explain_choice(trainer.names, quality, current, best, margin=margin)
-        self._decide(kind, reason, student=name, version=self.versions.next_number, numbers=numbers)
-        student.temperature.fill_(float(self.temperatures()[best]))
-        classes = self.graph.classes[: trainer.num_classes(self.graph)]
-        self.versions.start(student, name, classes, self.position)
-
-    def _predict_arrivals(self, created: Rows) -> None:
-        """Remember what every student, and what is served, says of nodes that have just arrived."""
-        trainer = self.trainer
-        if trainer is None or not len(created):
-            return
-        rows = created[: self.config.arrivals_scored]
-        predictions = trainer.probabilities(self.graph, rows, trainer.group, trainer.num_classes(self.graph))
-        group, nodes, classes = predictions.shape
-        together = np.full((nodes, group + 1, classes), np.nan, dtype=np.float32)
-        together[:, :group] = predictions.transpose(1, 0, 2)
-        self._evidence.hear(together[:, :group])
-        if self.versions.served:
-            embedding = self.versions.served.embedding
-            together[:, group] = 0
-            together[:, group, : embedding.classes] = embedding.probabilities(rows)
-            # Where the label came with the node, what is served has been told it.
-            told = self.graph.label[rows] >= 0
-            if told.any():
-                served = {self.versions.served.version.student: embedding.student}
-                unaware = trainer.probabilities(self.graph, rows[told], served, embedding.classes)
-                together[told, group, : embedding.classes] = unaware[0]
-        self._arrivals.add(rows, self.graph.arrival[rows], together)
 
     def _score_labels(self, changes: Sequence[Changes]) -> None:
         """Score the predictions that waited for these labels; only then may the labels be learned from."""
-        labelled = np.concatenate([change.labelled for change in changes])
-        labelled = labelled[self.graph.alive[labelled] & (self.graph.label[labelled] >= 0)]
+        labelled = _newly_labelled(changes, self.graph)
         if not len(labelled):
             return
-        _, last = np.unique(labelled[::-1], return_index=True)
-        labelled = labelled[np.sort(len(labelled) - 1 - last)]
-        places, predictions = self._arrivals.take(labelled, self.graph.arrival[labelled])
-        labels = self.graph.label[labelled[places]].astype(np.int64)
-        right = self.scores.add(predictions, labels)
-        self._temperatures.add(predictions[:, :-1], labels)
-        self._evidence.compare(predictions[:, :-1], labels, self._teaching())
-        served = np.logical_not(np.isnan(predictions[:, -1]).any(axis=1))
-        drift = self._drift.add(np.logical_not(right[served, -1]))
+        drift = self.assessment.score(self.graph, labelled)
         self._see_classes(np.unique(self.graph.label[labelled]).tolist())
         self._replay.add(labelled, self.graph)
         if drift:
-            count = max(drift.width, self.config.least_remembered)
-            self.scores.forget(count)
-            self._temperatures.forget(count)
-            self._evidence.forget(count)
+            self.assessment.forget(max(drift.width, self.config.least_remembered))
             self._replay.shorten(drift.width)
         if drift and drift.is_new:
             rose = f"rose from {100 * drift.before:.1f} % to {100 * drift.after:.1f} %"
@@ -456,3 +302,23 @@ class Engine:
             names = ", ".join(repr(self.graph.classes[number]) for number in new[:5]) + (", ..." if new[5:] else "")
             reason = f"labels {names} were seen for the first time: versions from now on can predict them"
             self._decide("classes-grown", reason, numbers={"new": len(new), "classes": len(self._classes_seen)})
+
+
+def _newly_labelled(changes: Sequence[Changes], graph: DynamicGraph) -> Rows:
+    """Living rows that were labelled, each once, in the order of their last labels."""
+    rows: Rows = np.concatenate([change.labelled for change in changes])
+    rows = rows[graph.alive[rows] & (graph.label[rows] >= 0)]
+    _, last = np.unique(rows[::-1], return_index=True)
+    in_order: Rows = rows[np.sort(len(rows) - 1 - last)]
+    return in_order
+
+
+def _refuse_other_students(config: TrainerConfig, values: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint whose students are not those of the configuration."""
+    asked: Values = {"students": list(config.students), "width": config.width}
+    for name, value in asked.items():
+        if values[name] != value:
+            raise ValueError(
+                f"the checkpoint was made with {name} {values[name]}, the settings ask for {value}: "
+                f"set OLAD_{name.upper()} to the former or take an empty data directory"
+            )

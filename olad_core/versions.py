@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from torch import Tensor
 from olad_core.graph import DynamicGraph
 from olad_core.inference.embedding import Embedding
 from olad_core.inference.touched import Touch
+from olad_core.parts import join_parts, take_part
 from olad_core.publication import TableUpdate, Version
 from olad_core.students import Memory, Student, build_student
 
@@ -61,12 +63,8 @@ class Versions:
 
     def start(self, student: Student, name: str, classes: Sequence[str], position: str) -> None:
         """Begin to embed the graph with a student whose weights will not change any more."""
-        self.candidate = HeldVersion(
-            Version(self.next_number, name, tuple(classes)),
-            student.architecture,
-            position,
-            Embedding(student, len(classes), self._device, partial(self._memory.recall, name)),
-        )
+        version = Version(self.next_number, name, tuple(classes))
+        self.candidate = HeldVersion(version, student.architecture, position, self._embedding(student, version))
         self.next_number += 1
 
     def advance(self, graph: DynamicGraph, share: float) -> None:
@@ -120,12 +118,12 @@ class Versions:
 
     def state(self, rows: int) -> tuple[dict[str, Tensor], Values]:
         """Tensors and plain values for a checkpoint, of the first rows; call after :meth:`updates`."""
-        tensors: dict[str, Tensor] = {}
+        tensors: dict[str, dict[str, Tensor]] = {}
         values: Values = {"next_number": self.next_number, "served_since": self.served_since, "refused": self.refused}
         for role, held in (("served", self.served), ("candidate", self.candidate)):
             if held is None:
                 continue
-            tensors |= {f"{role}/{name}": tensor for name, tensor in held.embedding.state(rows).items()}
+            tensors[role] = held.embedding.state(rows)
             values[role] = {
                 "number": held.version.number,
                 "student": held.version.student,
@@ -135,23 +133,33 @@ class Versions:
                 "feature_width": held.embedding.student.feature_width,
                 "width": held.embedding.student.width,
             }
-        return tensors, values
+        return join_parts(tensors), values
 
-    @classmethod
-    def restore(
-        cls, tensors: Mapping[str, Tensor], values: Mapping[str, object], device: torch.device, memory: Memory
-    ) -> Versions:
-        """The versions whose :meth:`state` this was."""
-        versions = cls(device, memory)
-        versions.next_number = int(str(values["next_number"]))
-        versions.served_since = int(str(values["served_since"]))
-        versions.refused = int(str(values["refused"]))
-        versions.served = _restored("served", tensors, values, device, memory)
-        versions.candidate = _restored("candidate", tensors, values, device, memory)
-        return versions
+    def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        """Take over the tensors and values of :meth:`state`."""
+        self.next_number = values["next_number"]
+        self.served_since = values["served_since"]
+        self.refused = values["refused"]
+        self.served = self._restored("served", tensors, values)
+        self.candidate = self._restored("candidate", tensors, values)
 
     def _held(self) -> list[HeldVersion]:
         return [held for held in (self.served, self.candidate) if held]
+
+    def _restored(self, role: str, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> HeldVersion | None:
+        if role not in values:
+            return None
+        held, own = values[role], take_part(tensors, role)
+        capacity = own["student/encoder.labels"].shape[0]
+        student = build_student(held["architecture"], held["feature_width"], held["width"], capacity, seed=0)
+        version = Version(held["number"], held["student"], tuple(held["classes"]))
+        embedding = self._embedding(student.to(self._device), version)
+        embedding.restore(own)
+        return HeldVersion(version, held["architecture"], held["position"], embedding)
+
+    def _embedding(self, student: Student, version: Version) -> Embedding:
+        recall = partial(self._memory.recall, version.student)
+        return Embedding(student, len(version.classes), self._device, recall)
 
     def _note(self, held: HeldVersion, rows: Rows) -> None:
         if len(rows):
@@ -165,18 +173,3 @@ class Versions:
 def _broken(held: HeldVersion, graph: DynamicGraph) -> int:
     """How many nodes have probabilities that are no numbers."""
     return int(np.count_nonzero(~np.isfinite(held.embedding.probabilities(held.embedding.computed(graph))).all(axis=1)))
-
-
-def _restored(
-    role: str, tensors: Mapping[str, Tensor], values: Mapping[str, object], device: torch.device, memory: Memory
-) -> HeldVersion | None:
-    held = values.get(role)
-    if not isinstance(held, dict):
-        return None
-    own = {name.removeprefix(f"{role}/"): tensor for name, tensor in tensors.items() if name.startswith(f"{role}/")}
-    capacity = own["student/encoder.labels"].shape[0]
-    student = build_student(held["architecture"], held["feature_width"], held["width"], capacity, seed=0).to(device)
-    embedding = Embedding(student, len(held["classes"]), device, partial(memory.recall, held["student"]))
-    embedding.restore(own)
-    version = Version(held["number"], held["student"], tuple(held["classes"]))
-    return HeldVersion(version, held["architecture"], held["position"], embedding)

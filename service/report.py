@@ -43,7 +43,7 @@ def report(
     graph, trainer = engine.graph, engine.trainer
     served, candidate = engine.versions.served, engine.versions.candidate
     students = trainer.students if trainer else ()
-    temperatures = engine.temperatures()
+    temperatures = engine.assessment.temperatures()
     return WorkerStatus(
         position=engine.position,
         applied_events=engine.applied_events,
@@ -66,7 +66,7 @@ def report(
             resets=trainer.resets if trainer else 0,
             refused_versions=engine.versions.refused,
             missing=engine.missing(),
-            losses={term: float(losses.mean()) for term, losses in engine.mean_losses.items()},
+            losses={term: float(losses.mean()) for term, losses in engine.assessment.mean_losses.items()},
         ),
         served=_version(served, 1.0) if served else None,
         served_score=_score(engine, -1),
@@ -105,7 +105,7 @@ def _score(engine: Engine, predictor: int) -> Score:
     def known(value: float) -> float | None:
         return None if math.isnan(value) else float(value)
 
-    scores = engine.scores
+    scores = engine.assessment.scores
     return Score(
         scored=int(scores.scored[predictor]),
         accuracy=known(scores.accuracy()[predictor]),

@@ -19,8 +19,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from olad_core.checkpoint import OtherFormat, newest_checkpoint
+from olad_core.config import EngineConfig
 from olad_core.distill.trainer import TrainerConfig
-from olad_core.engine import Engine, EngineConfig
+from olad_core.engine import Engine
 from olad_core.publication import Publication
 from service.checkpointer import Checkpointer, Saved
 from service.exit_codes import REFUSES

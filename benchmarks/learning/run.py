@@ -16,7 +16,7 @@ from benchmarks.learning.methods import METHODS
 from benchmarks.learning.scores import by_disagreement, recovery, scores, windows
 from benchmarks.learning.stream import Stream
 from benchmarks.learning.streams import STREAMS
-from olad_core.engine import EngineConfig
+from olad_core.config import EngineConfig
 
 Line = dict[str, object]
 NOT_STUDENTS = {"served", "ensemble"}

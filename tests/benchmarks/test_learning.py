@@ -22,7 +22,7 @@ from benchmarks.learning.stream import Stream, Turn
 from benchmarks.learning.streams import STREAMS
 from benchmarks.learning.targets import outcomes
 from benchmarks.learning.trainers import AllTeach, FrozenTeach, OthersTeach, SelfTeach
-from olad_core.engine import EngineConfig
+from olad_core.config import EngineConfig
 from olad_core.events import GraphSchema, LabelNode, UpsertEdge, UpsertNode
 from tests.olad_core.streams import two_communities
 
@@ -173,7 +173,7 @@ class TestMethods:
         after = [value for student in trainer.frozen for value in student.state_dict().values()]
         assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
         assert trainer.fixed(4).all()
-        assert "global" in learner.engine.mean_losses
+        assert "global" in learner.engine.assessment.mean_losses
 
 
 def test_student_and_time_are_chosen_by_the_validation_nodes_alone() -> None:

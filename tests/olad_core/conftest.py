@@ -1,5 +1,14 @@
 """Tests of the core compute on one thread: the tensors are tiny, and threads only wait for each other."""
 
+import pytest
 import torch
 
+from olad_core.inference import embedding
+
 torch.set_num_threads(1)
+
+
+@pytest.fixture
+def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the embedding of a new version take many steps."""
+    monkeypatch.setattr(embedding, "CHUNK", 16)

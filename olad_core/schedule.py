@@ -1,0 +1,110 @@
+"""When a version begins, from which student, and why."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+
+from olad_core.assessment import Assessment
+from olad_core.config import EngineConfig
+from olad_core.distill.trainer import Trainer
+from olad_core.evaluation.decisions import Kind, explain_choice
+from olad_core.evaluation.selection import choose_best
+from olad_core.graph import DynamicGraph
+from olad_core.versions import Versions
+
+
+class Decide(Protocol):
+    """Keeps a decision that is made now."""
+
+    def __call__(
+        self,
+        kind: Kind,
+        reason: str,
+        *,
+        student: str | None = None,
+        version: int | None = None,
+        numbers: Mapping[str, float] | None = None,
+    ) -> None:
+        """See :class:`~olad_core.evaluation.decisions.Decision`."""
+
+
+class Schedule:
+    """Begins versions, some training steps apart, each from the student that is the best at that moment.
+
+    Args:
+        config: of the engine.
+        versions: served and on their way.
+        decide: is told of every version that begins or is refused.
+    """
+
+    def __init__(self, config: EngineConfig, versions: Versions, decide: Decide) -> None:
+        self._config = config
+        self._versions = versions
+        self._decide = decide
+        # The training step at which the last version began, and the steps that embedding the last one took.
+        self._step = 0
+        self._took = 0
+
+    def advance(self, graph: DynamicGraph, steps: int, share: float) -> None:
+        """Embed one slice of the version on its way.
+
+        Args:
+            graph: the live graph.
+            steps: training steps that have been taken.
+            share: size of the slice, 1 being the usual one.
+        """
+        versions = self._versions
+        candidate, refused = versions.candidate, versions.refused
+        versions.advance(graph, share)
+        if candidate is None or versions.candidate:
+            return
+        self._took = steps - self._step
+        if versions.refused > refused:
+            version = candidate.version
+            reason = f"version {version.number} has more predictions that are no numbers than what is served"
+            self._decide("version-refused", reason, student=version.student, version=version.number)
+
+    def start_if_due(self, graph: DynamicGraph, trainer: Trainer, assessment: Assessment, position: str) -> None:
+        """Begin a version if none is on its way and the last began long enough ago.
+
+        Args:
+            graph: the live graph.
+            trainer: of the students.
+            assessment: of the students.
+            position: of the log.
+        """
+        # At most half of the time is spent on following two versions.
+        due = self._step + max(self._config.publish_steps, 2 * self._took)
+        if self._versions.candidate or trainer.steps < due:
+            return
+        served, margin = self._versions.served, self._config.switch_margin
+        quality = assessment.quality()
+        current = trainer.names.index(served.version.student) if served else None
+        best = choose_best(quality, assessment.mean_losses["supervised"], current, margin=margin)
+        self._step = trainer.steps
+        student, name = copy.deepcopy(trainer.students[best]), trainer.names[best]
+        if not all(bool(torch.isfinite(value).all()) for value in student.state_dict().values()):
+            self._decide("version-refused", f"the weights of {name} are not finite: no version of them", student=name)
+            return
+        kind, reason, numbers = explain_choice(trainer.names, quality, current, best, margin=margin)
+        self._decide(kind, reason, student=name, version=self._versions.next_number, numbers=numbers)
+        student.temperature.fill_(float(assessment.temperatures()[best]))
+        classes = graph.classes[: trainer.num_classes(graph)]
+        self._versions.start(student, name, classes, position)
+
+    def begin_anew(self) -> None:
+        """The training begins anew: the version on its way is given up."""
+        self._versions.withdraw()
+        self._step = 0
+
+    def state(self) -> dict[str, object]:
+        """Plain values for a checkpoint."""
+        return {"version_step": self._step, "version_took": self._took}
+
+    def restore(self, values: Mapping[str, Any]) -> None:
+        """Take over the values of :meth:`state`."""
+        self._step, self._took = values["version_step"], values["version_took"]

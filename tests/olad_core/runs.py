@@ -1,0 +1,106 @@
+"""An engine driven as the worker drives it, and what readers have of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from olad_core.config import EngineConfig
+from olad_core.distill.trainer import TrainerConfig
+from olad_core.engine import Engine
+from olad_core.events import Event
+from olad_core.publication import Publication
+from tests.olad_core.streams import changes, take, two_communities
+
+CPU = torch.device("cpu")
+CONFIG = EngineConfig(
+    trainer=TrainerConfig(width=8, labelled=16, touched=8, fanouts=(3, 3), warmup_steps=4, discriminator_width=8),
+    publish_steps=5,
+    score_memory=50,
+    least_remembered=10,
+    arrivals_scored=8,
+    arrivals_remembered=40,
+    advance_events=50,
+)
+PAIR = replace(CONFIG, trainer=replace(CONFIG.trainer, students=("gcn", "sage")))
+
+
+@dataclass
+class Reader:
+    """What readers of the publications have: a table of predictions a version, and which one is served."""
+
+    tables: dict[int, dict[str, npt.NDArray[np.float32]]] = field(default_factory=dict)
+    served: int | None = None
+    served_in_turn: list[int] = field(default_factory=list)
+
+    def read(self, publication: Publication) -> None:
+        for update in publication.updates:
+            table = self.tables.setdefault(update.version, {})
+            for node in update.removed:
+                table.pop(node, None)
+            table.update(zip(update.nodes, update.probabilities, strict=True))
+        for version in publication.dropped:
+            self.tables.pop(version, None)
+        if publication.served:
+            self.served = publication.served.number
+            if self.served_in_turn[-1:] != [self.served]:
+                self.served_in_turn.append(self.served)
+
+
+class Run:
+    """An engine as the worker drives it: apply, refresh, publish, learn, publish."""
+
+    def __init__(self, config: EngineConfig = CONFIG, engine: Engine | None = None) -> None:
+        self.engine = engine or Engine(config, CPU)
+        self.reader = Reader()
+        self.published: list[Publication] = []
+
+    def publish(self) -> Publication:
+        publication = self.engine.publication()
+        self.published.append(publication)
+        self.reader.read(publication)
+        return publication
+
+    def turn(self, events: Sequence[Event], steps: int = 0) -> Publication:
+        """Apply one entry and publish; then learn."""
+        self.engine.apply(f"{self.turns + 1}-0", events, float(self.turns))
+        self.engine.refresh()
+        publication = self.publish()
+        self.engine.learn(steps)
+        self.publish()
+        return publication
+
+    @property
+    def turns(self) -> int:
+        return int(self.engine.position.split("-")[0])
+
+
+def stream(seed: int = 3, turns: int = 24) -> list[list[Event]]:
+    """Batches of random changes, after enough labelled nodes to learn from."""
+    events = changes(seed, nodes=40)
+    return [two_communities(16), *(take(events, 12) for _ in range(turns - 1))]
+
+
+def learned(run: Run) -> Run:
+    """A run with two communities learned and a version served."""
+    run.turn(two_communities(40))
+    while run.reader.served is None:
+        run.turn([], steps=5)
+    return run
+
+
+def assert_readers_are_fresh(run: Run) -> None:
+    """Every living node, and no other, has the prediction that a full computation gives."""
+    held = run.engine.versions.served
+    assert held is not None
+    assert run.reader.served == held.version.number
+    table = run.reader.tables[held.version.number]
+    rows = np.flatnonzero(run.engine.graph.alive)
+    nodes = run.engine.graph.ids(rows)
+    assert table.keys() == set(nodes)
+    if rows.size:
+        np.testing.assert_array_equal(np.stack([table[node] for node in nodes]), held.embedding.probabilities(rows))

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from olad_core.engine import Engine
+from olad_core.evaluation.prequential import LEAST_PROBABILITY
+from olad_core.events import LabelNode, RemoveNode, UpsertEdge, UpsertNode
+from tests.olad_core.runs import CONFIG, CPU, PAIR, Run, learned
+from tests.olad_core.streams import two_communities
+
+
+class TestScores:
+    def test_a_node_is_scored_by_what_readers_were_told_at_its_arrival(self) -> None:
+        run = learned(Run(PAIR))
+        assert run.engine.assessment.scores.scored[-1] == 0  # these nodes came before there was a version
+        told: dict[str, npt.NDArray[np.float32]] = {}
+        for event in two_communities(48, labelled=False):
+            if isinstance(event, UpsertNode) and int(event.id) >= 40:
+                run.turn([event])
+                assert run.reader.served is not None
+                told[str(event.id)] = run.reader.tables[run.reader.served][str(event.id)]
+                run.turn([UpsertEdge(event.id, int(event.id) - 2)], steps=10)
+        assert run.reader.served is not None
+        now = run.reader.tables[run.reader.served]
+        assert all((now[node] != row).all() for node, row in told.items())  # what is served has moved on
+        for node in told:
+            run.turn([LabelNode(node, ["even", "odd"][int(node) % 2])], steps=2)
+        losses = [-math.log(max(row[int(node) % 2], LEAST_PROBABILITY)) for node, row in told.items()]
+        right = [row.argmax() == int(node) % 2 for node, row in told.items()]
+        assert run.engine.assessment.scores.scored.tolist() == [8, 8, 8]
+        assert run.engine.assessment.scores.log_loss()[-1] == pytest.approx(np.mean(losses))
+        assert run.engine.assessment.scores.accuracy()[-1] == pytest.approx(np.mean(right))
+
+    def test_a_label_that_comes_with_its_node_does_not_help_to_predict_it(self) -> None:
+        def right(names: tuple[str, str]) -> npt.NDArray[np.float64]:
+            run = learned(Run(PAIR))
+            run.turn([], steps=10)
+            before = run.engine.assessment.scores.accuracy() * run.engine.assessment.scores.scored
+            scored = run.engine.assessment.scores.scored.copy()
+            new = [UpsertNode(f"new-{node}", [2.0 * node - 7, 0.5, 0.0], names[node % 2]) for node in range(8)]
+            run.turn(new, steps=1)
+            assert (run.engine.assessment.scores.scored - scored == 8).all()
+            found: npt.NDArray[np.float64] = (
+                run.engine.assessment.scores.accuracy() * run.engine.assessment.scores.scored - np.nan_to_num(before)
+            )
+            return found
+
+        # The same nodes with the other class each: who is right once is wrong the other time.
+        np.testing.assert_allclose(right(("even", "odd")) + right(("odd", "even")), 8)
+
+    def test_a_label_reaches_its_neighbours_predictions_in_the_same_publication(self) -> None:
+        def told(name: str) -> npt.NDArray[np.float32]:
+            run = learned(Run(PAIR))
+            run.turn([UpsertNode("new"), UpsertEdge("new", "friend"), UpsertNode("alone")])
+            assert run.reader.served is not None
+            alone = run.reader.tables[run.reader.served]["alone"]
+            run.turn([LabelNode("friend", name)])
+            assert (run.reader.tables[run.reader.served]["alone"] == alone).all()
+            return run.reader.tables[run.reader.served]["new"]
+
+        assert told("even")[0] > told("odd")[0]
+
+    def test_of_many_arrivals_at_once_no_more_than_the_limit_are_scored(self) -> None:
+        run = learned(Run(PAIR))
+        scored = run.engine.assessment.scores.scored.copy()
+        new = [UpsertNode(f"new-{node}", [1.0, 0.0, 0.0], "even") for node in range(30)]
+        run.turn(new)
+        assert (run.engine.assessment.scores.scored - scored).tolist() == [CONFIG.arrivals_scored] * 3
+
+    def test_the_second_label_of_a_node_is_not_scored(self) -> None:
+        run = learned(Run(PAIR))
+        run.turn([UpsertNode("new", [1.0, 0.0, 0.0])])
+        scored = run.engine.assessment.scores.scored.copy()
+        run.turn([LabelNode("new", "even"), LabelNode("new", "odd")])
+        run.turn([LabelNode("new", "even")])
+        assert (run.engine.assessment.scores.scored - scored).tolist() == [1, 1, 1]
+
+    def test_a_removed_nodes_prediction_is_not_scored_for_the_one_that_took_its_row(self) -> None:
+        run = learned(Run(PAIR))
+        run.turn([UpsertNode("old", [1.0, 0.0, 0.0])])
+        row = run.engine.graph.row("old")
+        scored = run.engine.assessment.scores.scored.copy()
+        run.turn([RemoveNode("old")])
+        # Nothing is remembered of the young one's own arrival.
+        run.engine.config = replace(run.engine.config, arrivals_scored=0)
+        run.turn([UpsertNode("young", [1.0, 0.0, 0.0])])
+        assert run.engine.graph.row("young") == row
+        run.turn([LabelNode("young", "even")])
+        assert (run.engine.assessment.scores.scored == scored).all()
+
+
+class TestTemperatures:
+    def test_each_student_has_one_from_its_predictions_at_arrival_and_a_checkpoint_knows(self) -> None:
+        run = learned(Run(PAIR))
+        assert run.engine.assessment.temperatures().tolist() == [1.0, 1.0]
+        for name in range(1000, 1160, 8):
+            nodes = [str(name + number) for number in range(8)]
+            run.turn([UpsertNode(node, [3.0 if int(node) % 2 else -3.0, 0.0, 0.0]) for node in nodes], steps=5)
+            run.turn([LabelNode(node, ["even", "odd"][int(node) % 2]) for node in nodes])
+        temperatures = run.engine.assessment.temperatures()
+        assert np.unique(temperatures[temperatures != 1]).size == 2
+        restored = Engine.restore(PAIR, *run.engine.state(), CPU)
+        assert restored.assessment.temperatures().tolist() == temperatures.tolist()
