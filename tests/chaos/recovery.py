@@ -87,18 +87,14 @@ def prove(server: RedisServer, nursery: Nursery, folder: Path, kills: int, seed:
             worker = ForkedWorker(nursery, server.url, keys, data_dir, **SETTINGS)
             if name == "interrupted":
                 _kill_again_and_again(worker, client, keys, last, kills, done, seed)
-            worker.start()
-            worker.wait_until_visible(client, last)
-            assert worker.terminate() == 0, worker.log.read_text()
+            worker.run_until(client, last)
             runs[name] = outcome(client, keys, data_dir)
         _compare("interrupted", runs["interrupted"], runs["uninterrupted"], done)
         for path in list_checkpoints(data_dir / "checkpoints" / keys.graph)[:-1]:
             copy = folder / f"replay-{path.name}"
             shutil.copytree(path, copy / "checkpoints" / keys.graph / path.name)
             worker = ForkedWorker(nursery, server.url, keys, copy, **SETTINGS)
-            worker.start()
-            worker.wait_until_visible(client, last)
-            assert worker.terminate() == 0, worker.log.read_text()
+            worker.run_until(client, last)
             again = outcome(client, keys, copy)
             _compare(f"replayed from {read_checkpoint(path).values['position']}", again, runs["uninterrupted"], done)
             done.replays += 1

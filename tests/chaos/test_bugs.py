@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from olad_core.checkpoint import list_checkpoints, newest_checkpoint
 from olad_core.events import Event, UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph
+from olad_core.parts import take_part
 from service.cli import app
 from service.keys import Keys
 from tests.chaos.faults import Fault
@@ -33,8 +34,8 @@ def graph_of(data_dir: Path, keys: Keys) -> DynamicGraph:
     checkpoint, broken = newest_checkpoint(data_dir / "checkpoints" / keys.graph)
     assert checkpoint is not None
     assert not broken
-    arrays = {name.removeprefix("graph/"): t.numpy() for name, t in checkpoint.tensors.items() if "graph/" in name[:6]}
-    return DynamicGraph.from_state(arrays)
+    tensors = take_part(checkpoint.tensors, "graph")
+    return DynamicGraph.from_state({name: tensor.numpy() for name, tensor in tensors.items()})
 
 
 def test_a_batch_that_cannot_be_applied_is_set_aside_and_the_rest_goes_on(
@@ -122,9 +123,7 @@ def test_verify_tells_whole_checkpoints_from_broken_ones(
 ) -> None:
     append(redis_client, keys, random_entries(3, seed=2))
     worker = ForkedWorker(nursery, redis_server.url, keys, tmp_path)
-    worker.start()
-    worker.wait_until_visible(redis_client, "3-0")
-    assert worker.terminate() == 0
+    worker.run_until(redis_client, "3-0")
     run = CliRunner().invoke
     assert run(app, ["verify", str(tmp_path / "checkpoints" / keys.graph / "none")]).exit_code == 2
     whole = run(app, ["verify", str(tmp_path), "--json"])

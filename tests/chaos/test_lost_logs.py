@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,162 +21,151 @@ from tests.service.entries import append, random_entries
 ENTRIES = random_entries(12, seed=3)
 
 
+class Site:
+    """One graph, and the workers that serve it one after the other from the same data directory."""
+
+    def __init__(self, nursery: Nursery, server: RedisServer, client: redis.Redis, keys: Keys, data_dir: Path) -> None:
+        self.client = client
+        self.keys = keys
+        self.checkpoints = data_dir / "checkpoints" / keys.graph
+        self._nursery = nursery
+        self._url = server.url
+        self._data_dir = data_dir
+        self._workers: list[ForkedWorker] = []
+
+    def worker(self, **settings: object) -> ForkedWorker:
+        kept = {"checkpoints_kept": 1} | settings
+        self._workers.append(ForkedWorker(self._nursery, self._url, self.keys, self._data_dir, **kept))
+        return self._workers[-1]
+
+    def append(self, first: int, last: int) -> None:
+        """Append some of the entries, each under its own number."""
+        append(self.client, self.keys, ENTRIES[first - 1 : last], first)
+
+    def lose_redis(self) -> None:
+        """What is left of the graph in a Redis that lost its files: nothing."""
+        stored: Any = self.client.keys(self.keys.log.removesuffix("log") + "*")
+        self.client.delete(*stored)
+
+    def close(self) -> None:
+        for worker in self._workers:
+            worker.close()
+
+
 @pytest.fixture
-def worker(redis_server: RedisServer, nursery: Nursery, keys: Keys, tmp_path: Path) -> Iterator[ForkedWorker]:
-    process = ForkedWorker(nursery, redis_server.url, keys, tmp_path, checkpoints_kept=1)
-    yield process
-    process.close()
+def site(
+    nursery: Nursery, redis_server: RedisServer, redis_client: redis.Redis, keys: Keys, tmp_path: Path
+) -> Iterator[Site]:
+    site = Site(nursery, redis_server, redis_client, keys, tmp_path)
+    yield site
+    site.close()
 
 
-def accepting(nursery: Nursery, server: RedisServer, keys: Keys, data_dir: Path, position: str) -> ForkedWorker:
-    return ForkedWorker(nursery, server.url, keys, data_dir, checkpoints_kept=1, accept_log_loss=position)
+@pytest.fixture
+def stopped_at_3(site: Site) -> Site:
+    """Three entries are applied, and no worker runs."""
+    site.append(1, 3)
+    site.worker().run_until(site.client, "3-0")
+    return site
 
 
-def run_until(worker: ForkedWorker, client: redis.Redis, position: str) -> None:
-    worker.start()
-    worker.wait_until_visible(client, position)
-    assert worker.terminate() == 0, worker.log.read_text()
+def lose_checkpoints(site: Site) -> None:
+    shutil.rmtree(site.checkpoints)
+    site.append(4, 5)
 
 
-def forget(client: redis.Redis, keys: Keys) -> None:
-    """What is left of a graph in a Redis that lost its files: nothing."""
-    stored: Any = client.keys(keys.log.removesuffix("log") + "*")
-    client.delete(*stored)
+def lose_the_end(site: Site) -> None:
+    site.client.delete(site.keys.log, site.keys.served)
 
 
-def test_a_log_trimmed_before_the_first_entry_it_is_read_from_is_refused(
-    worker: ForkedWorker, redis_client: redis.Redis, keys: Keys, tmp_path: Path
+def lose_entry_3(site: Site) -> None:
+    """The file of a Redis that went down before it was written to the end: entry 3 never was, 4 came after."""
+    site.lose_redis()
+    site.append(1, 2)
+    site.append(4, 4)
+
+
+def write_another_format(site: Site) -> None:
+    (path,) = list_checkpoints(site.checkpoints)
+    (path / "manifest.json").write_text('{"format": 999}')
+
+
+def leave_out_labels(site: Site) -> None:
+    found = read_checkpoint(list_checkpoints(site.checkpoints)[0])
+    del found.tensors["graph/label"]
+    write_checkpoint(site.checkpoints, found.tensors, found.values, keep=1)
+
+
+def change_nothing(site: Site) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("happens", "settings", "says"),
+    [
+        (lose_checkpoints, {}, ["the log is trimmed up to 3-0", "OLAD_ACCEPT_LOG_LOSS=0-0"]),
+        (lose_the_end, {}, ["Redis has lost entries", "OLAD_ACCEPT_LOG_LOSS=3-0"]),
+        (lose_entry_3, {}, ["Redis has lost entries", "OLAD_ACCEPT_LOG_LOSS=3-0"]),
+        (lose_entry_3, {"accept_log_loss": "2-0"}, ["Redis has lost entries", "OLAD_ACCEPT_LOG_LOSS=3-0"]),
+        (write_another_format, {}, ["has format 999"]),
+        (leave_out_labels, {}, ["is whole, but this release cannot read it"]),
+        (change_nothing, {"width": 16}, ["width 8, the settings ask for 16: set OLAD_WIDTH to the former"]),
+    ],
+)
+def test_what_cannot_be_gone_on_from_is_refused_with_what_to_do(
+    stopped_at_3: Site, happens: Callable[[Site], None], settings: dict[str, object], says: list[str]
 ) -> None:
-    append(redis_client, keys, ENTRIES[:3])
-    run_until(worker, redis_client, "3-0")
-    shutil.rmtree(tmp_path / "checkpoints")
-    append(redis_client, keys, ENTRIES[3:5], first=4)
+    happens(stopped_at_3)
+    worker = stopped_at_3.worker(**settings)
     worker.start()
     assert worker.wait() == REFUSES
-    assert worker.said("the log is trimmed up to 3-0")
-    assert worker.said("OLAD_ACCEPT_LOG_LOSS=0-0")
+    assert [text for text in says if not worker.said(text)] == []
+    assert not worker.said("Traceback")
 
 
-def test_a_redis_that_lost_the_last_entries_is_recognised_though_newer_ones_came(
-    worker: ForkedWorker,
-    nursery: Nursery,
-    redis_server: RedisServer,
-    redis_client: redis.Redis,
-    keys: Keys,
-    tmp_path: Path,
-) -> None:
-    append(redis_client, keys, ENTRIES[:3])
-    run_until(worker, redis_client, "3-0")
-    # The file of a Redis that went down before it was written to the end: entry 3 never was, 4 came after.
-    forget(redis_client, keys)
-    append(redis_client, keys, ENTRIES[:2])
-    append(redis_client, keys, ENTRIES[3:4], first=4)
+def test_a_redis_emptied_under_a_running_worker_ends_it(stopped_at_3: Site) -> None:
+    worker = stopped_at_3.worker()
     worker.start()
-    assert worker.wait() == REFUSES
-    assert worker.said("Redis has lost entries")
-    assert worker.said("OLAD_ACCEPT_LOG_LOSS=3-0")
-
-    another = accepting(nursery, redis_server, keys, tmp_path, "2-0")
-    another.start()
-    assert another.wait() == REFUSES
-
-    told = accepting(nursery, redis_server, keys, tmp_path, "3-0")
-    run_until(told, redis_client, "4-0")
-    assert told.said("going on without entries that are lost")
-    applied, appended = redis_client.hget(keys.served, "applied"), redis_client.get(keys.appended)
-    assert applied == appended == str(sum(map(len, ENTRIES[:4]))).encode()
-
-
-def test_an_empty_redis_goes_on_from_the_checkpoint_when_asked(
-    worker: ForkedWorker,
-    nursery: Nursery,
-    redis_server: RedisServer,
-    redis_client: redis.Redis,
-    keys: Keys,
-    tmp_path: Path,
-) -> None:
-    append(redis_client, keys, ENTRIES[:3])
-    run_until(worker, redis_client, "3-0")
-    forget(redis_client, keys)
-    run_until(accepting(nursery, redis_server, keys, tmp_path, "3-0"), redis_client, "3-0")
-    held = parse_schema(redis_client.get(keys.schema) or b"")  # type: ignore[arg-type]
-    assert held.feature_width_held
-    assert set(held.classes) == {"class 0", "class 1", "class 2"}
-    with pytest.raises(redis.ResponseError, match="equal or smaller"):
-        append(redis_client, keys, ENTRIES[3:4], first=3)
-    append(redis_client, keys, ENTRIES[3:4], first=4)
-    run_until(worker, redis_client, "4-0")
-
-
-def test_a_redis_emptied_under_a_running_worker_ends_it(
-    worker: ForkedWorker, redis_client: redis.Redis, keys: Keys
-) -> None:
-    append(redis_client, keys, ENTRIES[:3])
-    worker.start()
-    worker.wait_until_visible(redis_client, "3-0")
-    forget(redis_client, keys)
+    worker.wait_until_visible(stopped_at_3.client, "3-0")
+    stopped_at_3.lose_redis()
     assert worker.wait() == REFUSES
     assert worker.said("the worker cannot go on")
 
 
-def test_a_checkpoint_of_another_release_is_refused(
-    worker: ForkedWorker, redis_client: redis.Redis, keys: Keys, tmp_path: Path
-) -> None:
-    append(redis_client, keys, ENTRIES[:3])
-    run_until(worker, redis_client, "3-0")
-    (path,) = list_checkpoints(tmp_path / "checkpoints" / keys.graph)
-    (path / "manifest.json").write_text('{"format": 999}')
+def test_a_lost_entry_is_left_behind_when_asked(stopped_at_3: Site) -> None:
+    client, keys = stopped_at_3.client, stopped_at_3.keys
+    lose_entry_3(stopped_at_3)
+    worker = stopped_at_3.worker(accept_log_loss="3-0")
+    worker.run_until(client, "4-0")
+    assert worker.said("going on without entries that are lost")
+    applied, appended = client.hget(keys.served, "applied"), client.get(keys.appended)
+    assert applied == appended == str(sum(map(len, ENTRIES[:4]))).encode()
+
+
+def test_an_empty_redis_goes_on_from_the_checkpoint_when_asked(stopped_at_3: Site) -> None:
+    stopped_at_3.lose_redis()
+    stopped_at_3.worker(accept_log_loss="3-0").run_until(stopped_at_3.client, "3-0")
+    schema: Any = stopped_at_3.client.get(stopped_at_3.keys.schema)
+    held = parse_schema(schema)
+    assert held.feature_width_held
+    assert set(held.classes) == {"class 0", "class 1", "class 2"}
+    with pytest.raises(redis.ResponseError, match="equal or smaller"):
+        stopped_at_3.append(3, 3)
+    stopped_at_3.append(4, 4)
+    stopped_at_3.worker().run_until(stopped_at_3.client, "4-0")
+
+
+def test_a_stop_while_catching_up_is_orderly_and_takes_nothing_back(site: Site) -> None:
+    client, keys = site.client, site.keys
+    worker = site.worker(steps_per_entry=30, checkpoint_interval_s=3600)
+    site.append(1, 12)
     worker.start()
-    assert worker.wait() == REFUSES
-    assert worker.said("has format 999")
-
-
-def test_a_checkpoint_made_with_other_settings_is_refused_with_what_to_set(
-    worker: ForkedWorker,
-    nursery: Nursery,
-    redis_server: RedisServer,
-    redis_client: redis.Redis,
-    keys: Keys,
-    tmp_path: Path,
-) -> None:
-    append(redis_client, keys, ENTRIES[:3])
-    run_until(worker, redis_client, "3-0")
-    wider = ForkedWorker(nursery, redis_server.url, keys, tmp_path, width=16)
-    wider.start()
-    assert wider.wait() == REFUSES
-    assert wider.said("width 8, the settings ask for 16: set OLAD_WIDTH to the former")
-    assert not wider.said("Traceback")
-
-
-def test_a_whole_checkpoint_that_cannot_be_read_is_refused(
-    worker: ForkedWorker, redis_client: redis.Redis, keys: Keys, tmp_path: Path
-) -> None:
-    append(redis_client, keys, ENTRIES[:3])
-    run_until(worker, redis_client, "3-0")
-    checkpoints = tmp_path / "checkpoints" / keys.graph
-    found = read_checkpoint(list_checkpoints(checkpoints)[0])
-    del found.tensors["graph/label"]
-    write_checkpoint(checkpoints, found.tensors, found.values, keep=1)
+    worker.wait_until_visible(client, "12-0")
+    worker.kill()
+    client.delete(keys.heartbeat)
     worker.start()
-    assert worker.wait() == REFUSES
-    assert worker.said("is whole, but this release cannot read it")
-
-
-def test_a_stop_while_catching_up_is_orderly_and_takes_nothing_back(
-    redis_server: RedisServer, nursery: Nursery, redis_client: redis.Redis, keys: Keys, tmp_path: Path
-) -> None:
-    worker = ForkedWorker(nursery, redis_server.url, keys, tmp_path, steps_per_entry=30, checkpoint_interval_s=3600)
-    append(redis_client, keys, ENTRIES)
-    try:
-        worker.start()
-        worker.wait_until_visible(redis_client, "12-0")
-        worker.kill()
-        redis_client.delete(keys.heartbeat)
-        worker.start()
-        until(lambda: redis_client.exists(keys.heartbeat))
-        assert worker.terminate() == 0, worker.log.read_text()
-    finally:
-        worker.close()
+    until(lambda: client.exists(keys.heartbeat))
+    assert worker.terminate() == 0, worker.log.read_text()
     assert not worker.said("caught up")
-    assert redis_client.hget(keys.served, "position") == b"12-0"
-    assert list_checkpoints(tmp_path / "checkpoints" / keys.graph) == []
+    assert client.hget(keys.served, "position") == b"12-0"
+    assert list_checkpoints(site.checkpoints) == []

@@ -118,6 +118,12 @@ class ForkedWorker:
         if self.running():
             self.kill()
 
+    def run_until(self, client: redis.Redis, position: str) -> None:
+        """Start it, wait until readers see a position, and end it in order."""
+        self.start()
+        self.wait_until_visible(client, position)
+        assert self.terminate() == 0, self.log.read_text()
+
     def said(self, text: str) -> bool:
         """Whether it has logged that since its start."""
         return text in self.log.read_bytes()[self._log_begins :].decode(errors="replace")

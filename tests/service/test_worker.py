@@ -11,7 +11,6 @@ import redis
 
 from olad_core.checkpoint import list_checkpoints, read_checkpoint
 from olad_core.events import Event
-from service.exit_codes import REFUSES
 from service.keys import Keys
 from service.status import DecisionStatus, WorkerStatus
 from tests.chaos.workers import ForkedWorker, Nursery
@@ -71,19 +70,6 @@ def test_decisions_are_reported_counted_and_logged(
     assert b'olad_worker_decisions_total{kind="first-version"} 1.0' in metrics
     worker.terminate()
     assert first.reason in worker.log.read_text()
-
-
-def test_a_log_that_ends_before_the_checkpoint_is_reported(
-    worker: ForkedWorker, redis_client: redis.Redis, keys: Keys, entries: list[list[Event]]
-) -> None:
-    worker.start()
-    append(redis_client, keys, entries[:2])
-    worker.wait_until_visible(redis_client, "2-0")
-    assert worker.terminate() == 0
-    redis_client.delete(keys.log, keys.served)
-    worker.start()
-    assert worker.wait() == REFUSES
-    assert "Redis has lost entries" in worker.log.read_text()
 
 
 def test_the_log_is_trimmed_only_behind_the_oldest_kept_checkpoint(
