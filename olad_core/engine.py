@@ -18,7 +18,7 @@ from olad_core.assessment import Assessment
 from olad_core.config import EngineConfig
 from olad_core.distill.replay import Replay, Touched
 from olad_core.distill.trainer import PATIENCE, Trainer, TrainerConfig
-from olad_core.evaluation.decisions import Decisions, Kind
+from olad_core.evaluation.decisions import Decisions
 from olad_core.events import Event, GraphSchema
 from olad_core.graph import Changes, DynamicGraph, SchemaConflict
 from olad_core.inference.touched import merge
@@ -61,7 +61,7 @@ class Engine:
         self._replay = Replay(config.trainer.recent_labels)
         self._touched = Touched(config.trainer.recent_touched)
         self._classes_seen: set[int] = set()
-        self._schedule = Schedule(config, self.versions, self._decide)
+        self._schedule = Schedule(config, self.versions, self.decisions)
         self._advance_event = 0
         self._unfollowed: list[Changes] = []
         self._removed: list[str] = []
@@ -80,8 +80,7 @@ class Engine:
         self._removed.extend(changes.removed_ids)
         for rejection in changes.rejected:
             self._reject(position, rejection.index, rejection.op, rejection.reason, rejection.detail)
-        self.position = position
-        self.applied_events += len(events)
+        self._reach(position, len(events))
 
     def declare(self, position: str, schema: GraphSchema) -> None:
         """Apply a log entry that declares the schema."""
@@ -89,7 +88,7 @@ class Engine:
             self.graph.declare(schema)
         except SchemaConflict as conflict:
             self._reject(position, 0, "schema", "schema-conflict", str(conflict))
-        self.position = position
+        self._reach(position, 0)
 
     def skip(self, position: str, count: int, detail: str, content: str) -> None:
         """Go past a log entry that cannot be applied; it is rejected as a whole.
@@ -102,8 +101,7 @@ class Engine:
         """
         self._rejected.append(RejectedEvent(position, -1, "batch", "apply-failed", detail, content))
         self.rejected_events += count
-        self.position = position
-        self.applied_events += count
+        self._reach(position, count)
 
     def refresh(self) -> None:
         """Bring predictions up to the applied events, score the new labels, remember both for training."""
@@ -161,7 +159,7 @@ class Engine:
             for name in trainer.begun_anew:
                 reason = f"{name} began anew: its losses or gradients were not finite for {PATIENCE} steps in a row"
                 student = name if name in trainer.names else None
-                self._decide("student-reset", reason, student=student, numbers={"resets": trainer.resets})
+                self.decisions.add("student-reset", reason, student=student, numbers={"resets": trainer.resets})
             self._schedule.start_if_due(self.graph, trainer, self.assessment, self.position)
         return True
 
@@ -169,7 +167,7 @@ class Engine:
         """Give up the students and the version on its way; the next step begins with new ones."""
         if self.trainer:
             steps = self.trainer.steps
-            self._decide("group-restarted", f"training failed after {steps} steps: all students begin anew")
+            self.decisions.add("group-restarted", f"training failed after {steps} steps: all students begin anew")
         self.trainer = None
         self._schedule.begin_anew()
 
@@ -228,8 +226,7 @@ class Engine:
         _refuse_other_students(config.trainer, values)
         arrays = {name: tensor.numpy() for name, tensor in tensors.items() if not name.startswith(_ON_DEVICE)}
         engine = cls(config, device)
-        engine.position = values["position"]
-        engine.applied_events = values["applied_events"]
+        engine._reach(values["position"], values["applied_events"])
         engine.rejected_events = values["rejected_events"]
         engine.graph = DynamicGraph.from_state(take_part(arrays, "graph"))
         engine.memory.restore(take_part(tensors, "memory"))
@@ -252,18 +249,11 @@ class Engine:
         self._rejected.append(RejectedEvent(position, index, op, reason, detail))
         self.rejected_events += 1
 
-    def _decide(
-        self,
-        kind: Kind,
-        reason: str,
-        *,
-        student: str | None = None,
-        version: int | None = None,
-        numbers: Mapping[str, float] | None = None,
-    ) -> None:
-        self.decisions.add(
-            kind, self.position, self.applied_events, reason, student=student, version=version, numbers=numbers
-        )
+    def _reach(self, position: str, events: int) -> None:
+        """So many events further, the log is applied up to this position."""
+        self.position = position
+        self.applied_events += events
+        self.decisions.follow(position, self.applied_events)
 
     def _current_trainer(self) -> Trainer:
         """The trainer; a new one when features appear on a graph that had none."""
@@ -271,7 +261,7 @@ class Engine:
         if self.trainer is None or self.trainer.feature_width != width:
             if self.trainer:
                 reason = f"features of width {width} have appeared: all students begin anew with them"
-                self._decide("group-restarted", reason, numbers={"feature_width": width})
+                self.decisions.add("group-restarted", reason, numbers={"feature_width": width})
             classes = len(self.graph.classes)
             self.trainer = self.trainer_type(self.config.trainer, width, classes, self.device, self.memory)
             self._schedule.begin_anew()
@@ -293,7 +283,7 @@ class Engine:
             rose = f"rose from {100 * drift.before:.1f} % to {100 * drift.after:.1f} %"
             reason = f"errors of what was served {rose}: scores and labels before the last {drift.width} count for less"
             numbers = {"before": drift.before, "after": drift.after, "width": drift.width}
-            self._decide("drift", reason, numbers=numbers)
+            self.decisions.add("drift", reason, numbers=numbers)
 
     def _see_classes(self, seen: list[int]) -> None:
         new = sorted(set(seen) - self._classes_seen)
@@ -301,7 +291,7 @@ class Engine:
         if new and self.trainer:
             names = ", ".join(repr(self.graph.classes[number]) for number in new[:5]) + (", ..." if new[5:] else "")
             reason = f"labels {names} were seen for the first time: versions from now on can predict them"
-            self._decide("classes-grown", reason, numbers={"new": len(new), "classes": len(self._classes_seen)})
+            self.decisions.add("classes-grown", reason, numbers={"new": len(new), "classes": len(self._classes_seen)})
 
 
 def _newly_labelled(changes: Sequence[Changes], graph: DynamicGraph) -> Rows:

@@ -4,32 +4,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
 from olad_core.assessment import Assessment
 from olad_core.config import EngineConfig
 from olad_core.distill.trainer import Trainer
-from olad_core.evaluation.decisions import Kind, explain_choice
+from olad_core.evaluation.decisions import Decisions, explain_choice
 from olad_core.evaluation.selection import choose_best
 from olad_core.graph import DynamicGraph
 from olad_core.versions import Versions
-
-
-class Decide(Protocol):
-    """Keeps a decision that is made now."""
-
-    def __call__(
-        self,
-        kind: Kind,
-        reason: str,
-        *,
-        student: str | None = None,
-        version: int | None = None,
-        numbers: Mapping[str, float] | None = None,
-    ) -> None:
-        """See :class:`~olad_core.evaluation.decisions.Decision`."""
 
 
 class Schedule:
@@ -38,13 +23,13 @@ class Schedule:
     Args:
         config: of the engine.
         versions: served and on their way.
-        decide: is told of every version that begins or is refused.
+        decisions: takes in every version that begins or is refused.
     """
 
-    def __init__(self, config: EngineConfig, versions: Versions, decide: Decide) -> None:
+    def __init__(self, config: EngineConfig, versions: Versions, decisions: Decisions) -> None:
         self._config = config
         self._versions = versions
-        self._decide = decide
+        self._decisions = decisions
         # The training step at which the last version began, and the steps that embedding the last one took.
         self._step = 0
         self._took = 0
@@ -66,7 +51,7 @@ class Schedule:
         if versions.refused > refused:
             version = candidate.version
             reason = f"version {version.number} has more predictions that are no numbers than what is served"
-            self._decide("version-refused", reason, student=version.student, version=version.number)
+            self._decisions.add("version-refused", reason, student=version.student, version=version.number)
 
     def start_if_due(self, graph: DynamicGraph, trainer: Trainer, assessment: Assessment, position: str) -> None:
         """Begin a version if none is on its way and the last began long enough ago.
@@ -88,10 +73,12 @@ class Schedule:
         self._step = trainer.steps
         student, name = copy.deepcopy(trainer.students[best]), trainer.names[best]
         if not all(bool(torch.isfinite(value).all()) for value in student.state_dict().values()):
-            self._decide("version-refused", f"the weights of {name} are not finite: no version of them", student=name)
+            self._decisions.add(
+                "version-refused", f"the weights of {name} are not finite: no version of them", student=name
+            )
             return
         kind, reason, numbers = explain_choice(trainer.names, quality, current, best, margin=margin)
-        self._decide(kind, reason, student=name, version=self._versions.next_number, numbers=numbers)
+        self._decisions.add(kind, reason, student=name, version=self._versions.next_number, numbers=numbers)
         student.temperature.fill_(float(assessment.temperatures()[best]))
         classes = graph.classes[: trainer.num_classes(graph)]
         self._versions.start(student, name, classes, position)

@@ -62,12 +62,16 @@ class Decisions:
         self.total = 0
         """Decisions ever made."""
         self._kept: list[Decision] = []
+        self._position = "0-0"
+        self._applied_events = 0
+
+    def follow(self, position: str, applied_events: int) -> None:
+        """Say where in the log the decisions are made that come now; no part of the state."""
+        self._position, self._applied_events = position, applied_events
 
     def add(
         self,
         kind: Kind,
-        position: str,
-        applied_events: int,
         reason: str,
         *,
         student: str | None = None,
@@ -76,8 +80,8 @@ class Decisions:
     ) -> None:
         """Keep one decision; see :class:`Decision`."""
         self.total += 1
-        decision = Decision(self.total, position, applied_events, kind, student, version, reason, dict(numbers or {}))
-        self._kept.append(decision)
+        at = self._position, self._applied_events
+        self._kept.append(Decision(self.total, *at, kind, student, version, reason, dict(numbers or {})))
         if len(self._kept) > KEPT:
             ((most, _),) = Counter(decision.kind for decision in self._kept).most_common(1)
             del self._kept[next(place for place, kept in enumerate(self._kept) if kept.kind == most)]

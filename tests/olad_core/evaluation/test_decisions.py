@@ -51,19 +51,22 @@ def test_numbers_are_those_it_was_decided_by() -> None:
 class TestDecisions:
     def test_are_told_newest_first_and_numbered(self) -> None:
         decisions = Decisions()
-        decisions.add("first-version", "1-0", 5, "why", student="gcn", version=1)
-        decisions.add("drift", "2-0", 9, "errors rose", numbers={"before": 0.1})
+        decisions.follow("1-0", 5)
+        decisions.add("first-version", "why", student="gcn", version=1)
+        decisions.follow("2-0", 9)
+        decisions.add("drift", "errors rose", numbers={"before": 0.1})
         newest, oldest = decisions.newest_first()
         assert (newest.number, newest.kind, newest.student, newest.numbers) == (2, "drift", None, {"before": 0.1})
+        assert (newest.position, newest.applied_events) == ("2-0", 9)
         assert (oldest.number, oldest.position, oldest.applied_events, oldest.version) == (1, "1-0", 5, 1)
         assert decisions.since(1) == (newest,)
         assert decisions.since(2) == ()
 
     def test_routine_ones_do_not_push_out_rare_ones(self) -> None:
         decisions = Decisions()
-        decisions.add("drift", "1-0", 1, "rare")
+        decisions.add("drift", "rare")
         for version in range(3 * KEPT):
-            decisions.add("student-kept", "2-0", 2, "routine", version=version)
+            decisions.add("student-kept", "routine", version=version)
         kept = decisions.newest_first()
         assert len(kept) == KEPT
         assert kept[-1].kind == "drift"
@@ -73,9 +76,11 @@ class TestDecisions:
     def test_go_on_from_their_state_written_as_json(self) -> None:
         one, other = Decisions(), Decisions()
         for number in range(KEPT + 5):
-            one.add("student-kept", "1-0", number, "why", student="gcn", version=number, numbers={"margin": 0.1})
+            one.follow("1-0", number)
+            one.add("student-kept", "why", student="gcn", version=number, numbers={"margin": 0.1})
         other.restore(json.loads(json.dumps(one.state())))
         for decisions in (one, other):
-            decisions.add("drift", "2-0", 7, "errors rose")
+            decisions.follow("2-0", 7)
+            decisions.add("drift", "errors rose")
         assert other.newest_first() == one.newest_first()
         assert other.total == one.total
