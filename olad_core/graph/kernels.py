@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from olad_core.graph.compiled import compiled
+from olad_core.graph.compiled import AHEAD, compiled, prefetch
 
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
@@ -375,6 +375,35 @@ def _strip(graph: Graph, slabs: Slabs, row: Integer, as_source: bool) -> bool:
 
 
 @compiled
+def _call_ends(graph: Graph, source: Integer, target: Integer) -> None:
+    """Have the cache fetch where an edge's place in the hash table is, and what says where its ends' slabs are."""
+    prefetch(graph.edges.table, _home(_key(graph, source, target), graph.edges.table.size - 1))
+    prefetch(graph.outgoing.offset, source)
+    prefetch(graph.outgoing.length, source)
+    prefetch(graph.outgoing.capacity, source)
+    prefetch(graph.incoming.offset, target)
+    prefetch(graph.incoming.length, target)
+    prefetch(graph.incoming.capacity, target)
+    prefetch(graph.in_weight, target)
+
+
+@compiled
+def _call_slabs(graph: Graph, source: Integer, target: Integer) -> None:
+    """Have the cache fetch an edge's slot, most probably its own, and its ends' slabs."""
+    edges, outgoing, incoming = graph.edges, graph.outgoing, graph.incoming
+    slot = edges.table[_home(_key(graph, source, target), edges.table.size - 1)]
+    if slot >= 0:
+        prefetch(edges.key, slot)
+        prefetch(edges.time, slot)
+        prefetch(edges.place_source, slot)
+        prefetch(edges.place_target, slot)
+    prefetch(outgoing.neighbour, outgoing.offset[source])
+    prefetch(outgoing.weight, outgoing.offset[source])
+    prefetch(incoming.neighbour, incoming.offset[target])
+    prefetch(incoming.weight, incoming.offset[target])
+
+
+@compiled
 def run_operations(graph: Graph, operations: Operations, start: Integer, absent: UInt8s) -> int:
     """Carry out the operations from ``start`` on, one after the other.
 
@@ -382,7 +411,11 @@ def run_operations(graph: Graph, operations: Operations, start: Integer, absent:
         The operation to go on with once there is more room; the number of operations when all are done. ``absent``
         is set to 1 for every removal of an edge that was not there.
     """
+    last = operations.kind.size - 1
     for at in range(start, operations.kind.size):
+        later, soon = min(at + 2 * AHEAD, last), min(at + AHEAD, last)
+        _call_ends(graph, np.int64(operations.source[later]), np.int64(operations.target[later]))
+        _call_slabs(graph, np.int64(operations.source[soon]), np.int64(operations.target[soon]))
         if graph.log.size[0] == graph.log.key.size:
             return at
         kind = operations.kind[at]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from olad_core.graph.compiled import compiled
+from olad_core.graph.compiled import AHEAD, compiled, prefetch
 
+Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 
 
@@ -14,7 +15,7 @@ class Localiser:
     """Numbers rows in the order in which they are met; costs what is met, not what there is."""
 
     def __init__(self) -> None:
-        self._place = np.empty(0, np.int64)
+        self._place = np.empty(0, np.int32)
 
     def __call__(self, targets: Int64s, index: Int64s, capacity: int) -> tuple[Int64s, Int64s]:
         """Number distinct ``targets`` first, then every other row in ``index``.
@@ -22,8 +23,7 @@ class Localiser:
         Returns:
             The rows in the order of their numbers, and the numbers of ``index``.
         """
-        if self._place.size < capacity:
-            self._place = np.full(capacity, -1, np.int64)
+        self._fit(capacity)
         rows = np.empty(targets.size + index.size, np.int64)
         numbers = np.empty(index.size, np.int64)
         count = _localise(self._place, targets, index, rows, numbers)
@@ -33,17 +33,56 @@ class Localiser:
         """The rows in ``index``, each once, in the order in which they stand there."""
         return self(index[:0], index, capacity)[0]
 
+    def counted(self, index: Int64s, others: Int64s, capacity: int) -> tuple[Int64s, Int32s]:
+        """The rows in ``index``, then the other rows in ``others``, each once; how often the former stand there."""
+        self._fit(capacity)
+        rows = np.empty(index.size + others.size, np.int64)
+        times = np.zeros(index.size, np.int32)
+        counted, count = _count(self._place, index, others, rows, times)
+        return rows[:count], times[:counted]
+
+    def _fit(self, capacity: int) -> None:
+        if self._place.size < capacity:
+            self._place = np.full(capacity, -1, np.int32)
+
 
 @compiled
-def _localise(place: Int64s, targets: Int64s, index: Int64s, rows: Int64s, numbers: Int64s) -> int:
+def _count(place: Int32s, index: Int64s, others: Int64s, rows: Int64s, times: Int32s) -> tuple[int, int]:
+    """Fill ``rows`` and ``times``; how many are in use of ``times``, and of ``rows``."""
+    count, last = 0, index.size - 1
+    for at in range(index.size):
+        row = index[at]
+        prefetch(place, index[min(at + 2 * AHEAD, last)])
+        if place[row] < 0:
+            place[row] = count
+            rows[count] = row
+            count += 1
+        times[place[row]] += 1
+    counted, last = count, others.size - 1
+    for at in range(others.size):
+        row = others[at]
+        prefetch(place, others[min(at + 2 * AHEAD, last)])
+        if place[row] < 0:
+            place[row] = count
+            rows[count] = row
+            count += 1
+    for at in range(count):
+        place[rows[at]] = -1
+    return counted, count
+
+
+@compiled
+def _localise(place: Int32s, targets: Int64s, index: Int64s, rows: Int64s, numbers: Int64s) -> int:
     """Fill ``rows`` and ``numbers``; how many rows there are. ``place`` holds -1 before and after."""
     count = 0
     for at in range(targets.size):
         place[targets[at]] = count
         rows[count] = targets[at]
         count += 1
+    last = index.size - 1
     for at in range(index.size):
         row = index[at]
+        prefetch(place, index[min(at + 2 * AHEAD, last)])
         if place[row] < 0:
             place[row] = count
             rows[count] = row

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from olad_core.graph.compiled import compiled
+from olad_core.graph.compiled import AHEAD, compiled, prefetch
 from olad_core.graph.kernels import Float32s, Int64s, Integer, Slabs
 
 
@@ -67,7 +67,12 @@ class _Found(NamedTuple):
 
 @compiled
 def _copy(slabs: Slabs, rows: Int64s, found: _Found) -> None:
+    last = rows.size - 1
     for at in range(rows.size):
+        prefetch(slabs.offset, rows[min(at + 2 * AHEAD, last)])
+        soon = slabs.offset[rows[min(at + AHEAD, last)]]
+        prefetch(slabs.neighbour, soon)
+        prefetch(slabs.weight, soon)
         first = found.indptr[at]
         offset = slabs.offset[rows[at]]
         for place in range(found.indptr[at + 1] - first):

@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from olad_core.graph import DynamicGraph
 from olad_core.inference.attention_loops import Receivers, Senders, read, send, send_arcs, sum_up
-from olad_core.inference.propagation import Receive, Recomputing, Renewed, Rows, Step, distinct, lengthened, places
+from olad_core.inference.propagation import Receive, Recomputing, Renewed, Rows, Step, copied, lengthened, places
 from olad_core.inference.wear import Wear
 from olad_core.students.gat import GAT, SLOPE
 
@@ -67,7 +67,7 @@ class AttentionSums(Recomputing):
 
     @override
     def restore(self, tensors: Mapping[str, Tensor], in_weight: Tensor) -> None:
-        self._sums = [tensors[f"sums/{number}"].clone() for number in range(len(self._sums))]
+        self._sums = [copied(tensors[f"sums/{number}"], torch.device("cpu")) for number in range(len(self._sums))]
         self._wear.restore(tensors)
 
     def _receive(self, step: Step, refresh: Rows, layer: int, below: Renewed, limit: int) -> Rows:
@@ -76,11 +76,13 @@ class AttentionSums(Recomputing):
         changed = below.rows[below.changed]
         near = graph.out_neighbours(changed)
         receivers, stale = self._receivers(layer, limit), self._stale
-        for rows in (changed, touch.created, refresh, self._wear.receive(graph, layer, near.index)):
-            stale[rows] = 1
+        others = np.concatenate([changed, touch.created, touch.arc_target, refresh])
+        rows, times = graph.counted(near.index, others)
+        for due in (changed, touch.created, refresh, self._wear.receive(graph, layer, rows[: len(times)], times)):
+            stale[due] = 1
         send(receivers, near, _senders(step, layer, below, changed))
         send_arcs(receivers, touch.arc_target, touch.arc_change, _senders(step, layer, below, touch.arc_source))
-        rows = distinct(graph, near.index, changed, touch.created, touch.arc_target, refresh)
+        rows.sort()
         afresh, rows = rows[stale[rows] > 0], rows[(rows < limit) & graph.alive[rows]]
         stale[afresh] = 0
         self.sum_afresh(graph, step.layers, layer, afresh[(afresh < limit) & graph.alive[afresh]])

@@ -13,7 +13,16 @@ from torch import Tensor
 from olad_core.distill.sample import in_weight, inputs
 from olad_core.graph import DynamicGraph
 from olad_core.inference.attention import AttentionSums
-from olad_core.inference.propagation import Propagation, Recomputing, Renewed, Step, distinct, lengthened, places
+from olad_core.inference.propagation import (
+    Propagation,
+    Recomputing,
+    Renewed,
+    Step,
+    copied,
+    distinct,
+    lengthened,
+    places,
+)
 from olad_core.inference.sums import Sums, operations
 from olad_core.inference.touched import Touch
 from olad_core.students import GAT, LinearStudent, Student
@@ -146,7 +155,7 @@ class Embedding:
         """Take over the tensors of :meth:`state`."""
         weights = {name.removeprefix("student/"): t for name, t in tensors.items() if name.startswith("student/")}
         self.student.load_state_dict(weights)
-        self._layers = [tensors[f"layer/{number}"].to(self._device, copy=True) for number in range(len(self._layers))]
+        self._layers = [copied(tensors[f"layer/{number}"], self._device) for number in range(len(self._layers))]
         self._in_weight = tensors["in_weight"].to(self._device, copy=True)
         self._propagation.restore(tensors, self._in_weight)
         layer, row = tensors["frontier"].tolist()
@@ -170,8 +179,10 @@ class Embedding:
 
     def _renew(self, graph: DynamicGraph, layer: int, rows: Rows) -> Renewed:
         """Compute rows of a layer; what is kept of them beside the layers is up to date."""
+        if not len(rows):
+            return Renewed(rows, self._layers[layer][:0], np.empty(0, np.bool_))
         held = []
-        for start in range(0, max(len(rows), 1), PIECE):
+        for start in range(0, len(rows), PIECE):
             piece = rows[start : start + PIECE]
             held.append(self._exchange(self._layers[layer], piece, self._rows(graph, layer, piece)))
         before, changed = zip(*held, strict=True)

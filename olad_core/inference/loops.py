@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from olad_core.graph import Neighbours
-from olad_core.graph.compiled import compiled
+from olad_core.graph.compiled import AHEAD, compiled, prefetch, prefetch_row
 from olad_core.graph.kernels import Integer
 from olad_core.inference.operations import Bools, Float32s, Float64s, Messages, Rows
 
@@ -67,9 +67,10 @@ def _messages(messages: Messages) -> _Messages:
 def _send(
     totals: Float32s, indptr: Rows, index: Rows, weight: Float32s, messages: _Messages, change: Float32s, limit: int
 ) -> None:
-    first = messages.first
+    first, last_sender, last = messages.first, messages.rows.size - 1, index.size - 1
     for sender in range(messages.rows.size):
         row, place = messages.rows[sender], messages.place[sender]
+        prefetch_row(messages.layer, messages.rows[min(sender + 2, last_sender)], first, change.size)
         factor, factor_before = messages.factor[sender], messages.factor_before[sender]
         if place < 0:
             for column in range(change.size):
@@ -82,6 +83,7 @@ def _send(
                 )
         for at in range(indptr[sender], indptr[sender + 1]):
             target = index[at]
+            prefetch_row(totals, index[min(at + AHEAD, last)], 0, change.size)
             if target < limit:
                 times = weight[at]
                 for column in range(change.size):
@@ -90,7 +92,11 @@ def _send(
 
 @compiled
 def _send_arcs(totals: Float32s, target: Rows, weight: Float32s, messages: _Messages, limit: int) -> None:
+    last, width = target.size - 1, totals.shape[1]
     for at in range(target.size):
+        soon = min(at + AHEAD, last)
+        prefetch_row(totals, target[soon], 0, width)
+        prefetch_row(messages.layer, messages.rows[soon], messages.first, width)
         if target[at] < limit:
             factor = weight[at] * messages.factor_before[at]
             if messages.place[at] < 0:
@@ -111,11 +117,14 @@ def _sum_up(
     factor: Float32s,
     exact: Float64s,
 ) -> None:
+    last = index.size - 1
     for at in range(rows.size):
         for column in range(exact.size):
             exact[column] = 0.0
         for edge in range(indptr[at], indptr[at + 1]):
-            source = index[edge]
+            source, soon = index[edge], index[min(edge + AHEAD, last)]
+            prefetch_row(layer, soon, first, exact.size)
+            prefetch(factor, soon)
             times = np.float64(weight[edge] * factor[source])
             for column in range(exact.size):
                 exact[column] += times * layer[source, first + column]
@@ -131,17 +140,24 @@ def _add(totals: Float32s, target: Integer, factor: np.float32, layer: Float32s,
 
 @compiled
 def _mix(below: Float32s, totals: Float32s, rows: Rows, own: Float32s, total: Float32s, mixed: Float32s) -> None:
+    last, width = rows.size - 1, mixed.shape[1]
     for at in range(rows.size):
-        row = rows[at]
-        for column in range(mixed.shape[1]):
+        row, soon = rows[at], rows[min(at + AHEAD, last)]
+        prefetch_row(below, soon, 0, width)
+        prefetch_row(totals, soon, 0, width)
+        prefetch(own, soon)
+        prefetch(total, soon)
+        for column in range(width):
             mixed[at, column] = own[row] * below[row, column] + total[row] * totals[row, column]
 
 
 @compiled
 def _exchange(layer: Float32s, rows: Rows, values: Float32s, changed: Bools) -> None:
+    last, width = rows.size - 1, layer.shape[1]
     for at in range(rows.size):
         row, different = rows[at], False
-        for column in range(layer.shape[1]):
+        prefetch_row(layer, rows[min(at + AHEAD, last)], 0, width)
+        for column in range(width):
             before = layer[row, column]
             different |= before != values[at, column]
             layer[row, column] = values[at, column]

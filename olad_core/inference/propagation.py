@@ -127,6 +127,12 @@ def lengthened(table: Tensor, rows: int) -> Tensor:
     return longer
 
 
+def copied(table: Tensor, device: torch.device) -> Tensor:
+    """A copy in memory that rows all over it are found in fast."""
+    room = lengthened(table[:0].to(device), len(table))
+    return room.copy_(table) if len(table) else room
+
+
 class Recomputing(Propagation):
     """Touched rows are computed from all their neighbours: right for any student.
 

@@ -19,7 +19,7 @@ from typing_extensions import override
 from olad_core.graph import DynamicGraph
 from olad_core.inference import loops, tensors
 from olad_core.inference.operations import Messages, Operations, Rows
-from olad_core.inference.propagation import Propagation, Receive, Renewed, Step, distinct, lengthened, places
+from olad_core.inference.propagation import Propagation, Receive, Renewed, Step, copied, distinct, lengthened, places
 from olad_core.inference.wear import FALLEN, Wear
 from olad_core.students.linear import Factors, LinearStudent
 
@@ -119,7 +119,7 @@ class Sums(Propagation):
     @override
     def restore(self, tensors: Mapping[str, Tensor], in_weight: Tensor) -> None:
         names = [f"totals/{number}" for number in range(len(self._totals))]
-        self._totals = [tensors[name].to(self._device, copy=True) for name in names]
+        self._totals = [copied(tensors[name], self._device) for name in names]
         self._factors = self._student.factors(in_weight)
         self._peak = tensors["peak"].to(self._device, copy=True)
         self._wear.restore(tensors)
@@ -136,9 +136,11 @@ class Sums(Propagation):
         totals = self._totals[layer - 1]
         self._operations.send(totals, near, messages(senders), limit)
         self._operations.send_arcs(totals, touch.arc_target, touch.arc_change, messages(touch.arc_source), limit)
-        afresh = distinct(graph, touch.created, refresh, self._wear.receive(graph, layer, near.index))
+        rows, times = graph.counted(near.index, np.concatenate([changed, touch.edges, refresh]))
+        worn = self._wear.receive(graph, layer, rows[: len(times)], times)
+        afresh = distinct(graph, touch.created, refresh, worn)
         self.sum_afresh(graph, step.layers, layer, afresh[afresh < limit])
-        rows = distinct(graph, near.index, changed, touch.edges, refresh)
+        rows.sort()
         return rows[(rows < limit) & graph.alive[rows]]
 
     def _messages(self, step: Step, factor_before: Tensor, layer: int, below: Renewed, rows: Rows) -> Messages:

@@ -52,13 +52,13 @@ class Wear:
         living: Rows = rows[graph.alive[rows]]
         return living
 
-    def receive(self, graph: DynamicGraph, layer: int, receivers: Rows) -> Rows:
-        """Count one difference for each of the receivers; the rows that have received too many."""
-        rows, numbers = graph.localised(receivers[:0], receivers)
-        received = self._received[layer - 1][rows] + np.bincount(numbers, minlength=len(rows)).astype(np.int32)
+    def receive(self, graph: DynamicGraph, layer: int, rows: Rows, times: npt.NDArray[np.int32]) -> Rows:
+        """Count so many differences for each of the rows; those that have received too many."""
+        received = self._received[layer - 1][rows] + times
         self._received[layer - 1][rows] = received
         number, share = WORN
-        worn: Rows = rows[received > np.maximum(number, share * graph.in_degree(rows))]
+        many = np.flatnonzero(received > number)
+        worn: Rows = rows[many][received[many] > share * graph.in_degree(rows[many])]
         return worn
 
     def renew(self, layer: int, rows: Rows) -> None:
