@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from olad_core.graph import Neighbours
-from olad_core.graph.compiled import compiled
+from olad_core.graph.compiled import AHEAD, compiled, prefetch, prefetch_row
 from olad_core.graph.kernels import Integer, Number
 from olad_core.inference.operations import Float32s, Float64s, Rows
 from olad_core.inference.wear import FALLEN
@@ -115,10 +115,14 @@ def _weigh(receivers: Receivers, target: Integer, head: int, change: Number, wid
 def _send(receivers: Receivers, indptr: Rows, index: Rows, weight: Float32s, senders: Senders) -> None:
     sums, heads, layer, before = receivers.sums, receivers.heads, senders.layer, senders.before
     width = layer.shape[1] - 2 * heads
+    last = index.size - 1
     for sender in range(senders.rows.size):
         row, place = senders.rows[sender], senders.place[sender]
         for at in range(indptr[sender], indptr[sender + 1]):
-            target = index[at]
+            target, soon = index[at], index[min(at + AHEAD, last)]
+            prefetch(receivers.stale, soon)
+            prefetch_row(sums, soon, 0, sums.shape[1])
+            prefetch_row(layer, soon, width + heads, heads)
             for head in range(heads):
                 if target >= receivers.limit or receivers.stale[target]:
                     break
@@ -171,13 +175,14 @@ def _sum_up(
 ) -> None:
     sums, heads, slope = receivers.sums, receivers.heads, receivers.slope
     width = layer.shape[1] - 2 * heads
-    each = width // heads
+    each, last = width // heads, index.size - 1
     for at in range(rows.size):
         row = rows[at]
         for head in range(heads):
             score = layer[row, width + head] + layer[row, width + heads + head]
             sums[row, width + heads + head] = max(score, slope * score)
         for edge in range(indptr[at], indptr[at + 1]):
+            prefetch_row(layer, index[min(edge + AHEAD, last)], 0, width + heads)
             for head in range(heads):
                 score = layer[index[edge], width + head] + layer[row, width + heads + head]
                 sums[row, width + heads + head] = max(sums[row, width + heads + head], score, slope * score)
@@ -201,9 +206,10 @@ def _sum_up(
 @compiled
 def _read(sums: Float32s, rows: Rows, heads: int, found: Float32s) -> None:
     width = found.shape[1]
-    each = width // heads
+    each, last = width // heads, rows.size - 1
     for at in range(rows.size):
         row = rows[at]
+        prefetch_row(sums, rows[min(at + AHEAD, last)], 0, width + heads)
         for head in range(heads):
             scale = np.float32(1.0) / sums[row, width + head]
             for column in range(head * each, (head + 1) * each):
