@@ -72,12 +72,13 @@ class FrozenTeach(AllTeach):
         """Equal parts of the frozen ones, once there are any."""
         return super().fixed(group) if self.frozen else np.zeros((group, group), dtype=np.float32)
 
-    def teachers(self, drawn: Sample, encoded: Sequence[Tensor], classes: int) -> Tensor:
+    def teachers(self, drawn: Sample, encoded: Sequence[Tensor], logits: Tensor) -> Tensor:
         """What the frozen group says of the step's nodes."""
         del encoded
+        classes = logits.shape[2]
         told = (replace(drawn.inputs, memory=self.memory.recall(name, drawn.rows)) for name in self.names)
         with torch.no_grad():
-            logits = [
+            said = [
                 student(inputs, drawn.blocks)[0][:, :classes] for student, inputs in zip(self.frozen, told, strict=True)
             ]
-        return torch.stack(logits)
+        return torch.stack(said)

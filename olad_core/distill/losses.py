@@ -12,6 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def log_probabilities(logits: Tensor) -> Tensor:
+    """``log s(z)`` of logits ``[G, n, C]``, laid out class by class: along rows of a few it takes 20 times as long."""
+    return logits.mT.contiguous().log_softmax(dim=1).mT
+
+
 def supervised_losses(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross entropy of every student on labelled nodes.
 
@@ -22,9 +27,8 @@ def supervised_losses(logits: Tensor, labels: Tensor) -> Tensor:
     Returns:
         ``[G]``.
     """
-    group, nodes, classes = logits.shape
-    each = F.cross_entropy(logits.reshape(-1, classes), labels.repeat(group), reduction="none")
-    return each.view(group, nodes).mean(dim=1)
+    truth = labels.expand(len(logits), -1).unsqueeze(2)
+    return -log_probabilities(logits).gather(2, truth).squeeze(2).mean(dim=1)
 
 
 def global_losses(
@@ -48,9 +52,9 @@ def global_losses(
     """
     strength = teaching.sum(dim=1)
     weights = teaching / strength.clamp_min(1e-12).unsqueeze(1)
-    target = torch.einsum("ij,jnc->inc", weights, (teachers.detach() / temperature).softmax(dim=2))
-    spoken = (logits / temperature).log_softmax(dim=2)
-    divergence = (torch.xlogy(target, target) - target * spoken).sum(dim=2)
+    said = log_probabilities(teachers.detach() / temperature).exp()
+    target = torch.einsum("ij,jcn->icn", weights, said.mT).mT
+    divergence = (target * (_log(target) - log_probabilities(logits / temperature))).sum(dim=2)
     confident = target.amax(dim=2) > min_confidence
     return strength * temperature**2 * (divergence * confident).mean(dim=1)
 
@@ -73,9 +77,10 @@ def disagreement(logits: Tensor) -> Tensor:
     most = math.log(min(logits.shape[0], logits.shape[2]))
     if most == 0:
         return torch.zeros_like(logits[0, :, 0])
-    said = logits.softmax(dim=2)
+    log_said = log_probabilities(logits)
+    said = log_said.exp()
     mean = said.mean(dim=0)
-    divergence = (torch.xlogy(said, said).sum(dim=2)).mean(dim=0) - torch.xlogy(mean, mean).sum(dim=1)
+    divergence = (said * log_said).sum(dim=2).mean(dim=0) - (mean * _log(mean)).sum(dim=1)
     return (divergence / most).clamp(0, 1)
 
 
@@ -97,21 +102,26 @@ def discriminator_losses(real: Tensor, fake: Tensor) -> Tensor:
 
     Args:
         real: ``[G, n]``, scores of ``h_i`` by discriminator ``i``, before the sigmoid.
-        fake: ``[G, n]``, scores of ``h_{i-1}`` by discriminator ``i``.
+        fake: ``[G, n]``, scores of ``h_i`` by discriminator ``i + 1``.
 
     Returns:
         ``[G]``, one loss a discriminator.
     """
-    return F.softplus(-real).mean(dim=1) + F.softplus(fake).mean(dim=1)
+    return F.softplus(-real).mean(dim=1) + F.softplus(fake).mean(dim=1).roll(1)
 
 
 def local_losses(fake: Tensor) -> Tensor:
     """Local knowledge: ``BCE(D_{i+1}(A, h_i), 1)``, what student ``i`` pays for being told from its successor.
 
     Args:
-        fake: ``[G, n]``, scores of ``h_{i-1}`` by discriminator ``i``.
+        fake: ``[G, n]``, scores of ``h_i`` by discriminator ``i + 1``.
 
     Returns:
-        ``[G]``, one loss a student: entry ``i`` comes from discriminator ``i + 1``.
+        ``[G]``, one loss a student.
     """
-    return F.softplus(-fake).mean(dim=1).roll(-1)
+    return F.softplus(-fake).mean(dim=1)
+
+
+def _log(probabilities: Tensor) -> Tensor:
+    """Their logarithm; of zero a finite one, since what it is multiplied by is zero too."""
+    return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()

@@ -45,6 +45,7 @@ class Sample:
             offsets=torch.cat([counts.new_zeros(1), counts.cumsum(0)]),
             weight=counts.to(block.weight.dtype).reciprocal()[target],
             in_weight=block.in_weight[: block.num_targets],
+            leading=True,
         )
 
 
@@ -89,6 +90,7 @@ def to_block(graph: DynamicGraph, targets: Rows, near: Neighbours, device: torch
         offsets=torch.from_numpy(near.indptr).to(device),
         weight=torch.from_numpy(near.weight).to(device),
         in_weight=in_weight(graph, rows, device),
+        leading=True,
     )
     return block, rows
 

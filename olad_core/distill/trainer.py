@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from olad_core.distill.discriminators import Discriminators
+from olad_core.distill.adam import Adam
+from olad_core.distill.discriminators import Discriminators, seen
 from olad_core.distill.dropout import Dropout
 from olad_core.distill.losses import (
     disagreement,
@@ -23,8 +24,9 @@ from olad_core.distill.losses import (
 from olad_core.distill.replay import Replay, Touched
 from olad_core.distill.sample import Sample, sample
 from olad_core.graph import DynamicGraph
-from olad_core.students import Block, Inputs, Memory, Student, build_student, recurrent, student_names
+from olad_core.students import Block, Inputs, Memory, Student, build_student, recurrent, stacks, student_names
 from olad_core.students.sparse import Features, mean_squares
+from olad_core.students.student import Drop
 
 Rows = npt.NDArray[np.int64]
 
@@ -125,11 +127,13 @@ class Trainer:
             build_student(architecture, feature_width, config.width, self._capacity, seed=1000 * config.seed + number)
             for number, architecture in enumerate(config.students)
         ]
+        self._stacks = stacks(self.students)
         self.discriminators = self._new_discriminators()
         for module in (*self.students, self.discriminators):
             module.to(device)
-        self.student_optimizer = self._adam([p for s in self.students for p in s.parameters()], config.weight_decay)
-        self.discriminator_optimizer = self._adam(list(self.discriminators.parameters()), 0.0)
+        weights = [parameter for student in self.students for parameter in student.parameters()]
+        self.student_optimizer = Adam(weights, config.learning_rate, config.weight_decay)
+        self.discriminator_optimizer = Adam(self.discriminators.parameters(), config.learning_rate)
 
     def step(
         self,
@@ -172,30 +176,25 @@ class Trainer:
         self._observe_scale(drawn.inputs.x)
 
         encoded = self._encode(drawn)
-        results = [
-            student.propagate(rows, drawn.blocks, self.dropout.entries)
-            for student, rows in zip(self.students, encoded, strict=True)
-        ]
-        logits = torch.stack([result[0][:, : len(graph.classes)] for result in results])
+        logits, embeddings = self._propagate(encoded, drawn.blocks, len(graph.classes), self.dropout.entries)
         labels = torch.from_numpy(graph.label[labelled].astype(np.int64)).to(self.device)
         terms = {"supervised": supervised_losses(logits[:, : len(labelled)], labels)}
         if with_global:
             weights = torch.from_numpy(teaching).to(self.device)
-            teachers = self.teachers(drawn, encoded, logits.shape[2])
+            teachers = self.teachers(drawn, encoded, logits)
             terms["global"] = config.global_weight * global_losses(
                 logits, teachers, weights, config.temperature, config.min_confidence
             )
         # Nodes to learn from again agree more than others do.
         fresh = slice(len(labelled) if len(seeds) > len(labelled) else 0, None)
         doubts = torch.stack(
-            [student.doubt(rows[fresh].detach()) for student, (_, rows) in zip(self.students, results, strict=True)]
+            [student.doubt(rows[fresh]) for student, rows in zip(self.students, embeddings.detach(), strict=True)]
         )
         terms["disagreement"] = disagreement_losses(doubts, disagreement(logits[:, fresh].detach()))
         if with_local:
-            embeddings = torch.stack([result[1] for result in results])
-            among = drawn.among_seeds()
-            terms["discriminator"] = self._discriminate(embeddings.detach(), among)
-            fake = self.discriminators(embeddings.roll(1, dims=0), among)
+            told = seen(embeddings, drawn.among_seeds())
+            terms["discriminator"] = self._discriminate(told.detach())
+            fake = self.discriminators(told, next_in_cycle=True)
             terms["local"] = config.local_weight * local_losses(fake)
         total = sum((term.sum() for name, term in terms.items() if name != "discriminator"), torch.zeros(()))
         sound = self._descend(total) if torch.isfinite(total) else torch.isfinite(terms["supervised"].detach())
@@ -207,20 +206,18 @@ class Trainer:
             self._blame(~sound.cpu().numpy())
         return {name: term.detach().cpu().numpy() for name, term in terms.items()}
 
-    def teachers(self, drawn: Sample, encoded: Sequence[Tensor], classes: int) -> Tensor:
+    def teachers(self, drawn: Sample, encoded: Sequence[Tensor], logits: Tensor) -> Tensor:
         """Logits ``[J, n, C]`` of those who may teach: the students, as they are when no hidden row is dropped.
 
         Args:
             drawn: the step's nodes with their neighbourhoods.
-            encoded: layer 0 of the sample by each student.
-            classes: C.
+            encoded: layer 0 of the sample by each stack.
+            logits: ``[G, n, C]``, of the students, some of whose hidden rows may have been dropped.
         """
+        if not self.config.hidden_dropout:
+            return logits.detach()
         with torch.no_grad():
-            logits = [
-                student.propagate(rows, drawn.blocks)[0][:, :classes]
-                for student, rows in zip(self.students, encoded, strict=True)
-            ]
-        return torch.stack(logits)
+            return self._propagate(encoded, drawn.blocks, logits.shape[2])[0]
 
     def advance(self, graph: DynamicGraph, rows: Rows) -> None:
         """One step of time for the students that have a memory.
@@ -273,8 +270,9 @@ class Trainer:
         for number, student in enumerate(self.students):
             tensors |= {f"student/{number}/{name}": value for name, value in student.state_dict().items()}
         tensors |= {f"discriminators/{name}": value for name, value in self.discriminators.state_dict().items()}
-        tensors |= _optimizer_tensors("student_optimizer", self.student_optimizer)
-        tensors |= _optimizer_tensors("discriminator_optimizer", self.discriminator_optimizer)
+        tensors |= {f"student_optimizer/{name}": value for name, value in self.student_optimizer.tensors().items()}
+        moments = self.discriminator_optimizer.tensors()
+        tensors |= {f"discriminator_optimizer/{name}": value for name, value in moments.items()}
         tensors["dropout"] = self.dropout.state()
         values = {
             "steps": self.steps,
@@ -301,8 +299,8 @@ class Trainer:
         for number, student in enumerate(trainer.students):
             student.load_state_dict(_below(tensors, f"student/{number}/"))
         trainer.discriminators.load_state_dict(_below(tensors, "discriminators/"))
-        _restore_optimizer(trainer.student_optimizer, _below(tensors, "student_optimizer/"))
-        _restore_optimizer(trainer.discriminator_optimizer, _below(tensors, "discriminator_optimizer/"))
+        trainer.student_optimizer.restore(_below(tensors, "student_optimizer/"))
+        trainer.discriminator_optimizer.restore(_below(tensors, "discriminator_optimizer/"))
         trainer.dropout.restore(tensors["dropout"])
         trainer.steps = int(str(values["steps"]))
         trainer.skipped_steps = int(str(values["skipped_steps"]))
@@ -312,25 +310,31 @@ class Trainer:
         return trainer
 
     def _encode(self, drawn: Sample) -> list[Tensor]:
-        """Layer 0 of a sample for every student, with some of its features and labels dropped."""
+        """Layer 0 of a sample for every stack, with some of its features and labels dropped."""
         told = replace(drawn, inputs=replace(drawn.inputs, label=self.dropout.labels(drawn.inputs.label)))
-        encoded = []
-        for student, inputs in zip(self.students, self._inputs(told, self.names), strict=True):
-            kept = self.dropout.columns(inputs.x.shape[1])
-            encoded.append(student.encode(inputs, student.scale if kept is None else student.scale * kept))
-        return encoded
+        inputs, factors = self._inputs(told, self.names), []
+        for student in self.students:
+            kept = self.dropout.columns(drawn.inputs.x.shape[1])
+            factors.append(student.scale if kept is None else student.scale * kept)
+        return [stack.encode(inputs[stack.place], factors[stack.place]) for stack in self._stacks]
+
+    def _propagate(
+        self, encoded: Sequence[Tensor], blocks: Sequence[Block], classes: int, drop: Drop | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Logits ``[G, n, classes]`` and embeddings ``[G, n, width]`` from layer 0 by each stack."""
+        results = [stack.propagate(rows, blocks, drop) for stack, rows in zip(self._stacks, encoded, strict=True)]
+        logits = torch.cat([logits[..., :classes].mT for logits, _ in results]).mT
+        embeddings = torch.cat([rows.transpose(0, 1) for _, rows in results], dim=1).transpose(0, 1)
+        return logits, embeddings
 
     def _inputs(self, drawn: Sample, names: Iterable[str]) -> list[Inputs]:
         """The inputs of a sample as each of these students gets them."""
         return [replace(drawn.inputs, memory=self.memory.recall(name, drawn.rows)) for name in names]
 
-    def _adam(self, parameters: list[torch.nn.Parameter], weight_decay: float) -> torch.optim.Adam:
-        return torch.optim.Adam(parameters, lr=self.config.learning_rate, weight_decay=weight_decay, foreach=True)
-
-    def _discriminate(self, embeddings: Tensor, graph: Block) -> Tensor:
+    def _discriminate(self, told: Tensor) -> Tensor:
         """One step of the discriminators; their losses ``[G]``."""
-        real = self.discriminators(embeddings, graph)
-        fake = self.discriminators(embeddings.roll(1, dims=0), graph)
+        real = self.discriminators(told, next_in_cycle=False)
+        fake = self.discriminators(told, next_in_cycle=True)
         losses = discriminator_losses(real, fake)
         if torch.isfinite(losses).all():
             self.discriminator_optimizer.zero_grad()
@@ -341,7 +345,8 @@ class Trainer:
     def _descend(self, total: Tensor) -> Tensor:
         """One step of the students, if the gradients of all are finite; bool ``[G]``, whose are."""
         self.student_optimizer.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
+        # What the discriminators would learn from being fooled is not wanted.
+        total.backward(inputs=self.student_optimizer.parameters)  # type: ignore[no-untyped-call]
         limit = self.config.max_gradient_norm
         norms = [torch.nn.utils.clip_grad_norm_(student.parameters(), limit) for student in self.students]
         sound = torch.isfinite(torch.stack(norms))
@@ -363,14 +368,16 @@ class Trainer:
         self.resets += 1
         self.begun_anew.append([*self.names, "discriminators"][number])
         if number == len(self.students):
-            _take_weights(self.discriminators, self._new_discriminators(), self.discriminator_optimizer)
+            self.discriminators.load_state_dict(self._new_discriminators().state_dict())
+            self.discriminator_optimizer.forget(self.discriminators)
             return
         student = self.students[number]
         seed = 1000 * config.seed + number + 1_000_003 * self.resets
         new = build_student(config.students[number], self.feature_width, config.width, self._capacity, seed=seed)
         if bool(torch.isfinite(student.mean_square).all()):
             new.mean_square.copy_(student.mean_square)
-        _take_weights(student, new, self.student_optimizer)
+        student.load_state_dict(new.state_dict())
+        self.student_optimizer.forget(student)
 
     def _new_discriminators(self) -> Discriminators:
         with torch.random.fork_rng(devices=[]):
@@ -398,7 +405,7 @@ class Trainer:
         self._capacity = head_capacity(classes)
         for student in self.students:
             for old, new in student.grow(self._capacity):
-                _replace_parameter(self.student_optimizer, old, new)
+                self.student_optimizer.exchange(old, new)
 
 
 def head_capacity(classes: int) -> int:
@@ -408,42 +415,6 @@ def head_capacity(classes: int) -> int:
     [8, 8, 16, 128]
     """
     return max(8, 1 << (classes - 1).bit_length())
-
-
-def _take_weights(module: torch.nn.Module, new: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Put new weights in the place of old ones, whose moments are forgotten."""
-    module.load_state_dict(new.state_dict())
-    for parameter in module.parameters():
-        optimizer.state.pop(parameter, None)
-
-
-def _padded(tensor: Tensor, rows: int) -> Tensor:
-    return torch.cat([tensor, tensor.new_zeros(rows - tensor.shape[0], *tensor.shape[1:])])
-
-
-def _replace_parameter(optimizer: torch.optim.Optimizer, old: torch.nn.Parameter, new: torch.nn.Parameter) -> None:
-    parameters = optimizer.param_groups[0]["params"]
-    place = next(number for number, parameter in enumerate(parameters) if parameter is old)
-    parameters[place] = new
-    state = optimizer.state.pop(old, None)
-    if state is not None:
-        moments = {name: _padded(state[name], new.shape[0]) for name in ("exp_avg", "exp_avg_sq")}
-        optimizer.state[new] = {"step": state["step"], **moments}
-
-
-def _optimizer_tensors(prefix: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    return {
-        f"{prefix}/{number}/{name}": value
-        for number, parameter in enumerate(optimizer.param_groups[0]["params"])
-        for name, value in optimizer.state.get(parameter, {}).items()
-    }
-
-
-def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    for name, value in tensors.items():
-        number, field = name.split("/")
-        parameter = optimizer.param_groups[0]["params"][int(number)]
-        optimizer.state[parameter][field] = value.clone() if field == "step" else value.clone().to(parameter.device)
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from olad_core.students.inputs import Inputs
 from olad_core.students.linear import LinearStudent
 from olad_core.students.memory import Memory
 from olad_core.students.sage import SAGE
+from olad_core.students.stack import Stack, stacks
 from olad_core.students.student import Student
 from olad_core.students.tgcn import TGCN
 
@@ -34,9 +35,11 @@ __all__ = [
     "Inputs",
     "LinearStudent",
     "Memory",
+    "Stack",
     "Student",
     "build_student",
     "recurrent",
+    "stacks",
     "student_names",
 ]
 

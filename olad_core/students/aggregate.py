@@ -40,6 +40,7 @@ class _Aggregate(Function):
     def forward(ctx: Any, source: Tensor, weight: Tensor, block: Block) -> Tensor:
         ctx.save_for_backward(source, weight)
         ctx.block = block
+        ctx.usual = weight is block.weight
         return _gather_sum(source, block.sources, block.offsets, weight)
 
     @staticmethod
@@ -50,8 +51,9 @@ class _Aggregate(Function):
         block: Block = ctx.block
         grad_source = grad_weight = None
         if ctx.needs_input_grad[0]:
-            edges, offsets = block.transposed(source.shape[0])
-            grad_source = _gather_sum(grad, block.target_of_edge[edges], offsets, weight[edges])
+            edges = block.transposed(source.shape[0])
+            sent = edges.weight if ctx.usual else weight[edges.order]
+            grad_source = _gather_sum(grad, edges.targets, edges.offsets, sent)
         if ctx.needs_input_grad[1]:
             grad_weight = (grad[block.target_of_edge] * source[block.sources]).sum(dim=1)
         return grad_source, grad_weight, None

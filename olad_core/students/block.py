@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from olad_core.students.sort import by_source
+
+
+class BySource(NamedTuple):
+    """The edges of a block sorted by their source, which is how gradients travel.
+
+    Attributes:
+        order: int64 ``[E]``, which edges they are.
+        targets: int64 ``[E]``, target of each.
+        offsets: int64 ``[S + 1]``, where the edges of each source begin.
+        weight: float32 ``[E]``, their weights.
+    """
+
+    order: Tensor
+    targets: Tensor
+    offsets: Tensor
+    weight: Tensor
 
 
 @dataclass(frozen=True)
@@ -25,6 +42,7 @@ class Block:
         offsets: int64 ``[N + 1]``, where the edges of each target begin.
         weight: float32 ``[E]``, edge weights.
         in_weight: float32 ``[S]``, sum of the weights of a source row's incoming edges in the whole graph.
+        leading: whether the targets are the first N sources, one after the other.
     """
 
     targets: Tensor
@@ -32,11 +50,16 @@ class Block:
     offsets: Tensor
     weight: Tensor
     in_weight: Tensor
+    leading: bool = False
 
     @property
     def num_targets(self) -> int:
         """N."""
         return self.targets.shape[0]
+
+    def own(self, rows: Tensor) -> Tensor:
+        """The targets' own rows among those of the sources: ``[N, ...]`` of ``[S, ...]``."""
+        return rows[: self.num_targets] if self.leading else rows.index_select(0, self.targets)
 
     @cached_property
     def target_of_edge(self) -> Tensor:
@@ -44,12 +67,14 @@ class Block:
         positions = torch.arange(self.num_targets, device=self.offsets.device)
         return torch.repeat_interleave(positions, self.offsets.diff(), output_size=self.sources.shape[0])
 
-    def transposed(self, num_sources: int) -> tuple[Tensor, Tensor]:
-        """The edges sorted by source: their order ``[E]`` and where each source's begin ``[S + 1]``."""
+    def transposed(self, num_sources: int) -> BySource:
+        """The edges sorted by source, S being ``num_sources``."""
         if num_sources not in self._transposed:
-            self._transposed[num_sources] = by_source(self.sources, num_sources)
+            order, offsets = by_source(self.sources, num_sources)
+            found = BySource(order, self.target_of_edge[order], offsets, self.weight[order])
+            self._transposed[num_sources] = found
         return self._transposed[num_sources]
 
     @cached_property
-    def _transposed(self) -> dict[int, tuple[Tensor, Tensor]]:
+    def _transposed(self) -> dict[int, BySource]:
         return {}

@@ -49,10 +49,10 @@ class Attention(nn.Module):
         width = prepared.shape[1] - 2 * self.heads
         sent, wanted = prepared[:, width : width + self.heads], prepared[:, width + self.heads :]
         by_head = prepared[:, :width].reshape(len(prepared), self.heads, width // self.heads)
-        own, wanted = by_head[block.targets], wanted[block.targets]
+        own, wanted = block.own(by_head), block.own(wanted)
         score = F.leaky_relu(sent[block.sources] + wanted[block.target_of_edge], SLOPE)
         score = score + block.weight.log().unsqueeze(1)
-        own_score = F.leaky_relu(sent[block.targets] + wanted, SLOPE)
+        own_score = F.leaky_relu(block.own(sent) + wanted, SLOPE)
         # The self-loop is not an edge of the block: its share is split off with a sigmoid, which is the same softmax.
         total = _segment_logsumexp(score, block)
         share = torch.sigmoid(own_score - total)

@@ -38,6 +38,7 @@ class GCN(Convolution):
 
     architecture: ClassVar[str] = "gcn"
     ends_linearly: ClassVar[bool] = True
+    columnwise: ClassVar[bool] = True
 
     @override
     def encode(self, inputs: Inputs, factor: Tensor) -> Tensor:

@@ -58,12 +58,28 @@ class Encoder(nn.Module):
             inputs: of n nodes; ``E[-1]`` is zero.
             factor: ``[F]``, or a single number.
         """
-        x, weight = inputs.x, self.weight * (factor.unsqueeze(1) if factor.ndim else factor)
-        if isinstance(x, SparseRows):
-            encoded = aggregate(weight, x.entries.weight, x.entries) + self.bias
-        else:
-            encoded = torch.addmm(self.bias, x, weight)
-        known = torch.nonzero((inputs.label >= 0) & (inputs.label < len(self.labels))).squeeze(1)
-        encoded = encoded.index_add(0, known, nn.functional.embedding(inputs.label[known], self.labels))
-        # One node with features near the end of float32 must not turn those around it into no numbers.
-        return encoded.nan_to_num(0.0, MOST_ENCODED, -MOST_ENCODED).clamp(-MOST_ENCODED, MOST_ENCODED)
+        return encode(inputs, self.scaled(factor), self.bias, self.labels)
+
+    def scaled(self, factor: Tensor) -> Tensor:
+        """``diag(factor) W``."""
+        return self.weight * (factor.unsqueeze(1) if factor.ndim else factor)
+
+
+def encode(inputs: Inputs, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
+    """``x W + b + E[label]``: ``[n, width]``.
+
+    Args:
+        inputs: of n nodes; ``E[-1]`` is zero.
+        weight: ``[F, width]``.
+        bias: ``[width]``.
+        labels: ``E``, ``[class_capacity, width]``; labels from there on count as not known.
+    """
+    x = inputs.x
+    if isinstance(x, SparseRows):
+        encoded = aggregate(weight, x.entries.weight, x.entries) + bias
+    else:
+        encoded = torch.addmm(bias, x, weight)
+    known = torch.nonzero((inputs.label >= 0) & (inputs.label < len(labels))).squeeze(1)
+    encoded = encoded.index_add(0, known, nn.functional.embedding(inputs.label[known], labels))
+    # One node with features near the end of float32 must not turn those around it into no numbers.
+    return encoded.nan_to_num(0.0, MOST_ENCODED, -MOST_ENCODED).clamp(-MOST_ENCODED, MOST_ENCODED)

@@ -38,6 +38,8 @@ class LinearStudent(Student):
 
     ends_linearly: ClassVar[bool] = False
     """Whether the last layer is the mix as it is, so that logits may be mixed instead of what they are made of."""
+    columnwise: ClassVar[bool] = False
+    """Whether the layers treat every column alike, so that students can stand side by side as one wider student."""
     sent_from: int = 0
 
     @property
@@ -71,9 +73,10 @@ class LinearStudent(Student):
 
     @override
     def layer(self, number: int, source: Tensor, block: Block) -> Tensor:
-        below, width = self.prepare(number, source), self.message_widths[number - 1]
+        below = self.prepare(number, source)
+        width = below.shape[1] if self.columnwise else self.message_widths[number - 1]
         own, total, sent = self.factors(block.in_weight)
         messages = below[:, self.sent_from : self.sent_from + width] * sent.unsqueeze(1)
-        received = aggregate(messages, block.weight, block) * total[block.targets].unsqueeze(1)
-        mixed = below[:, :width].index_select(0, block.targets) * own[block.targets].unsqueeze(1) + received
+        received = aggregate(messages, block.weight, block) * block.own(total).unsqueeze(1)
+        mixed = block.own(below[:, :width]) * block.own(own).unsqueeze(1) + received
         return self.finish(number, mixed, below, block.targets)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from olad_core.distill.discriminators import Discriminators
+from olad_core.distill.discriminators import Discriminators, seen
 from olad_core.distill.losses import discriminator_losses, global_losses, local_losses, supervised_losses
 from tests.olad_core.blocks import block_of, random_adjacency, row_mean
 
@@ -90,14 +90,14 @@ class TestAdversary:
     def test_discriminators_pay_for_both_mistakes(self) -> None:
         # BCE(s, 1) = ln(1 + e^-s), BCE(s, 0) = ln(1 + e^s).
         real = torch.tensor([[0.0, LN3], [LN3, LN3]])
-        fake = torch.tensor([[0.0, 0.0], [-LN3, LN3]])
+        # Row i holds the scores of h_i by its successor's discriminator: row 1 is what discriminator 0 is asked.
+        fake = torch.tensor([[-LN3, LN3], [0.0, 0.0]])
         first = (log(2) + log(4 / 3)) / 2 + log(2)
         second = log(4 / 3) + (log(4 / 3) + log(4)) / 2
         torch.testing.assert_close(discriminator_losses(real, fake), torch.tensor([first, second]))
 
     def test_a_student_pays_for_being_told_by_its_successors_discriminator(self) -> None:
-        # Row i holds the scores of h_{i-1}: row 0 those of the last student, row 1 of student 0, row 2 of student 1.
-        fake = torch.tensor([[0.0, 0.0], [LN3, LN3], [-LN3, 0.0]])
+        fake = torch.tensor([[LN3, LN3], [-LN3, 0.0], [0.0, 0.0]])
         expected = [log(4 / 3), (log(4) + log(2)) / 2, log(2)]
         torch.testing.assert_close(local_losses(fake), torch.tensor(expected))
 
@@ -134,22 +134,37 @@ class TestDiscriminators:
     def test_are_small_graph_networks_over_unit_embeddings(
         self, discriminators: Discriminators, embeddings: Tensor
     ) -> None:
-        scores = discriminators(embeddings, block_of(row_mean(self.adjacency)))
-        assert scores.shape == (GROUP, NODES)
-        for i in range(GROUP):
-            unit = F.normalize(embeddings[i], dim=1)
-            mean = row_mean(self.adjacency) @ unit
-            hidden = torch.relu(
-                unit @ discriminators.own[i] + mean @ discriminators.neighbour[i] + discriminators.bias[i]
-            )
-            torch.testing.assert_close(scores[i], (hidden @ discriminators.score[i])[:, 0])
+        with torch.no_grad():
+            discriminators.bias.uniform_(-1, 1)
+            discriminators.prior.uniform_(-1, 1)
+        told = seen(embeddings, block_of(row_mean(self.adjacency)))
+        for next_in_cycle in (False, True):
+            scores = discriminators(told, next_in_cycle)
+            assert scores.shape == (GROUP, NODES)
+            for i in range(GROUP):
+                judge = (i + next_in_cycle) % GROUP
+                unit = F.normalize(embeddings[i], dim=1)
+                mean = row_mean(self.adjacency) @ unit
+                mapped = unit @ discriminators.own[judge] + mean @ discriminators.neighbour[judge]
+                hidden = torch.relu(mapped + discriminators.bias[judge])
+                expected = (hidden @ discriminators.score[judge])[:, 0] + discriminators.prior[judge]
+                torch.testing.assert_close(scores[i], expected)
 
-    def test_cannot_tell_students_by_scale(self, discriminators: Discriminators, embeddings: Tensor) -> None:
+    def test_cannot_tell_students_by_scale(self, embeddings: Tensor) -> None:
         block = block_of(self.adjacency)
-        torch.testing.assert_close(discriminators(100 * embeddings, block), discriminators(embeddings, block))
+        torch.testing.assert_close(seen(100 * embeddings, block), seen(embeddings, block))
+
+    def test_see_nothing_in_an_embedding_of_zeros(self, embeddings: Tensor) -> None:
+        zero = embeddings.clone()
+        zero[1] = 0
+        told = seen(zero.requires_grad_(), block_of(self.adjacency))
+        assert not told[1].any()
+        told.sum().backward()  # type: ignore[no-untyped-call]
+        assert zero.grad is not None
+        assert zero.grad.isfinite().all()
 
     def test_may_say_fake_with_confidence(self, discriminators: Discriminators, embeddings: Tensor) -> None:
-        scores = discriminators(embeddings, block_of(self.adjacency))
+        scores = discriminators(seen(embeddings, block_of(self.adjacency)), next_in_cycle=False)
         assert (scores < 0).any()
         assert (scores > 0).any()
 
@@ -158,7 +173,7 @@ class TestDiscriminators:
         self, discriminators: Discriminators, embeddings: Tensor, student: int
     ) -> None:
         embeddings.requires_grad_()
-        fake = discriminators(embeddings.roll(1, dims=0), block_of(self.adjacency))
+        fake = discriminators(seen(embeddings, block_of(self.adjacency)), next_in_cycle=True)
         local_losses(fake)[student].backward()  # type: ignore[no-untyped-call]
         assert reached(embeddings) == [student]
         assert reached(discriminators.own) == [(student + 1) % GROUP]
@@ -168,8 +183,8 @@ class TestDiscriminators:
         self, discriminators: Discriminators, embeddings: Tensor, judge: int
     ) -> None:
         real, fake = embeddings.clone().requires_grad_(), embeddings.clone().requires_grad_()
-        block = block_of(self.adjacency)
-        losses = discriminator_losses(discriminators(real, block), discriminators(fake.roll(1, dims=0), block))
+        told_real, told_fake = (seen(each, block_of(self.adjacency)) for each in (real, fake))
+        losses = discriminator_losses(discriminators(told_real, False), discriminators(told_fake, True))
         losses[judge].backward()  # type: ignore[no-untyped-call]
         assert (reached(real), reached(fake)) == ([judge], [(judge - 1) % GROUP])
         assert reached(discriminators.own) == [judge]
@@ -177,11 +192,10 @@ class TestDiscriminators:
     def test_learn_to_tell_neighbouring_students_apart(
         self, discriminators: Discriminators, embeddings: Tensor
     ) -> None:
-        block = block_of(self.adjacency)
-        apart = embeddings + 3 * torch.eye(GROUP, WIDTH)[:, None, :]
+        apart = seen(embeddings + 3 * torch.eye(GROUP, WIDTH)[:, None, :], block_of(self.adjacency))
         optimizer = torch.optim.Adam(discriminators.parameters(), lr=0.05)
         for _ in range(100):
-            losses = discriminator_losses(discriminators(apart, block), discriminators(apart.roll(1, dims=0), block))
+            losses = discriminator_losses(discriminators(apart, False), discriminators(apart, True))
             optimizer.zero_grad()
             losses.sum().backward()  # type: ignore[no-untyped-call]
             optimizer.step()

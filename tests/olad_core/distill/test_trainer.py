@@ -187,14 +187,26 @@ class TestTerms:
 
     def test_discriminators_are_asked_in_a_cycle(self) -> None:
         lesson = Lesson(replace(SMALL, students=("gcn", "sage", "gat"), learning_rate=0.0))
-        asked: list[Tensor] = []
-        lesson.trainer.discriminators.register_forward_pre_hook(lambda _, inputs: asked.append(inputs[0].detach()))
+        asked: list[tuple[Tensor, bool]] = []
+        lesson.trainer.discriminators.register_forward_pre_hook(
+            lambda _, told, named: asked.append((told[0].detach(), named["next_in_cycle"])), with_kwargs=True
+        )
         lesson.step()
-        real, *fakes = asked
-        assert len(fakes) == 2  # once to learn to tell them, once to be fooled
-        for fake in fakes:
-            for number in range(3):
-                assert torch.equal(fake[number], real[(number - 1) % 3])
+        # About their own students, about their predecessors' to tell them, and once more to be fooled.
+        assert [next_in_cycle for _, next_in_cycle in asked] == [False, True, True]
+        assert all(torch.equal(told, asked[0][0]) for told, _ in asked)
+
+    def test_discriminators_learn_nothing_from_being_fooled(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        lesson, plain = Lesson(PAIR), Lesson(PAIR)
+        monkeypatch.setattr(plain.trainer, "_descend", lambda _: torch.ones(2, dtype=torch.bool))
+        for each in (lesson, plain):
+            each.step()
+        taught, alone = (
+            {name: value for name, value in each.trainer.state()[0].items() if name.startswith("discriminator")}
+            for each in (lesson, plain)
+        )
+        assert equal(taught, alone)
+        assert all(parameter.grad is not None for parameter in lesson.trainer.discriminators.parameters())
 
     def test_a_student_follows_its_teacher(self) -> None:
         # One label a step teaches little; a teacher that has learned before says more.

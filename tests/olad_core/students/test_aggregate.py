@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -101,7 +103,13 @@ class TestBlock:
 
     def test_transposed_lists_the_edges_by_source(self) -> None:
         block = block_of(torch.tensor([[0.0, 1.0, 1.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]))
-        order, offsets = block.transposed(4)
-        assert block.sources[order].tolist() == [1, 2, 2]
-        assert block.target_of_edge[order].tolist() == [0, 0, 1]
-        assert offsets.tolist() == [0, 0, 1, 3, 3]
+        edges = block.transposed(4)
+        assert block.sources[edges.order].tolist() == [1, 2, 2]
+        assert edges.targets.tolist() == [0, 0, 1]
+        assert edges.offsets.tolist() == [0, 0, 1, 3, 3]
+        assert torch.equal(edges.weight, block.weight[edges.order])
+
+    @pytest.mark.parametrize("leading", [True, False])
+    def test_finds_the_targets_own_rows(self, leading: bool) -> None:
+        block = replace(block_of(torch.zeros(5, 5), [0, 1, 2] if leading else [3, 0, 0]), leading=leading)
+        assert torch.equal(block.own(rows()[:5]), rows()[block.targets])

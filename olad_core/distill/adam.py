@@ -1,0 +1,60 @@
+"""Adam over the parameters of several modules, whose moments are kept, grown and forgotten with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+
+class Adam(torch.optim.Adam):
+    """Adam as one fused operation over all parameters.
+
+    Args:
+        parameters: of all modules it moves.
+        learning_rate: of all of them.
+        weight_decay: added to the gradients, as a share of the weights.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float = 0.0) -> None:
+        super().__init__(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """What it moves, in the order of its state."""
+        parameters: list[nn.Parameter] = self.param_groups[0]["params"]
+        return parameters
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The moments by number of the parameter and name: those in use, not copies of them."""
+        return {
+            f"{number}/{name}": value
+            for number, parameter in enumerate(self.parameters)
+            for name, value in self.state.get(parameter, {}).items()
+        }
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over :meth:`tensors`."""
+        for name, value in tensors.items():
+            number, field = name.split("/")
+            parameter = self.parameters[int(number)]
+            self.state[parameter][field] = value.clone().to(parameter.device)
+
+    def forget(self, module: nn.Module) -> None:
+        """The module's parameters have no past any more."""
+        for parameter in module.parameters():
+            self.state.pop(parameter, None)
+
+    def exchange(self, old: nn.Parameter, new: nn.Parameter) -> None:
+        """Let a parameter with more rows take another's place; the moments of the rows that it had stay."""
+        place = next(number for number, parameter in enumerate(self.parameters) if parameter is old)
+        self.parameters[place] = new
+        state = self.state.pop(old, None)
+        if state is not None:
+            moments = {name: _padded(state[name], new.shape[0]) for name in ("exp_avg", "exp_avg_sq")}
+            self.state[new] = {"step": state["step"], **moments}
+
+
+def _padded(tensor: Tensor, rows: int) -> Tensor:
+    return torch.cat([tensor, tensor.new_zeros(rows - tensor.shape[0], *tensor.shape[1:])])
