@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from olad_core.students import Inputs, Student, build_student, stacks
+from olad_core.students import Block, Inputs, Student, build_student, stacks
 from olad_core.students.sparse import Features, SparseRows
 from olad_core.students.stack import Stack
 from tests.olad_core.blocks import block_of, random_adjacency
@@ -28,10 +28,8 @@ def features(sparse: bool) -> Features:
         return x
     row, column = x.nonzero(as_tuple=True)
     offsets = torch.cat([torch.zeros(1, dtype=torch.int64), torch.bincount(row, minlength=NODES).cumsum(0)])
-    adjacency = torch.zeros(NODES, FEATURES)
-    adjacency[row, column] = x[row, column]
-    entries = block_of(torch.zeros(NODES, NODES))
-    return SparseRows(FEATURES, type(entries)(entries.targets, column, offsets, x[row, column], torch.zeros(FEATURES)))
+    entries = Block(torch.arange(NODES), column, offsets, x[row, column], torch.zeros(FEATURES))
+    return SparseRows(FEATURES, entries)
 
 
 def said(students: list[Student], together: list[Stack], inputs: Inputs) -> tuple[Tensor, Tensor, list[Tensor]]:
