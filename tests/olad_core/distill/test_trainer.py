@@ -364,9 +364,10 @@ class TestNewClasses:
 
 
 class TestState:
+    @pytest.mark.parametrize("students", [TrainerConfig.students, ("gcn", "gcn", "sage", "gcn")])
     @pytest.mark.parametrize("steps", [0, 1, 12])
-    def test_goes_on_in_the_same_bytes(self, steps: int) -> None:
-        config = replace(TrainerConfig(), width=8, fanouts=(3, 3), labelled=16, touched=8, warmup_steps=5)
+    def test_goes_on_in_the_same_bytes(self, steps: int, students: tuple[str, ...]) -> None:
+        config = TrainerConfig(students, width=8, fanouts=(3, 3), labelled=16, touched=8, warmup_steps=5)
         one, other = Lesson(config), Lesson(config)
         teaching = np.full((4, 4), 1 / 3, np.float32) * (1 - np.eye(4, dtype=np.float32))
         one.teaching = other.teaching = teaching
