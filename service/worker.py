@@ -98,6 +98,7 @@ class Worker:
         self._started_at = time.time()
         self._decisions_told = engine.decisions.total
         self._unpublished: Publication | None = None
+        self._steps_owed = 0
         self._saved: CheckpointStatus | None = None
         now = time.monotonic()
         self._learned_at = self._saved_at = self._reported_at = now
@@ -124,6 +125,7 @@ class Worker:
                 self._begin_until_it_works(failed)
         self._checkpointer.wait()
         if self._caught_up:
+            self._keep_trying(self._settle)
             self._keep_trying(self._publish)
             self._save()
             self._keep_trying(lambda: self._note_saved(self._checkpointer.wait()))
@@ -183,7 +185,7 @@ class Worker:
             if failed is not None:
                 self._keep_trying(functools.partial(self._note_failed, failed))
                 self._checkpointer.wait()
-                self._engine, self._unpublished = self._restore(), None
+                self._engine, self._unpublished, self._steps_owed = self._restore(), None, 0
                 self._decisions_told = self._engine.decisions.total
                 self._log_in_doubt, self._caught_up = True, False
             if self.stopping:
@@ -232,8 +234,7 @@ class Worker:
 
     def _turn(self) -> None:
         engine = self._engine
-        if self._unpublished is not None:
-            self._publish()
+        self._settle()
         entries = self._reader.read(engine.position, max_events=self._most_events, block_ms=self._pause_ms())
         if entries:
             self._apply(entries, publish=True)
@@ -267,10 +268,10 @@ class Worker:
                 self._apply_turn(turn)
             except Exception as error:
                 raise ApplyFailed(turn, error) from error
+            self._steps_owed = steps or 0
             if publish:
                 self._publish()
-            if steps is not None:
-                self._learn(steps)
+            self._settle()
 
     def _apply_turn(self, entries: list[Entry]) -> None:
         with self._metrics.stage("apply"):
@@ -285,6 +286,14 @@ class Worker:
                     self._metrics.events.inc(len(entry.events))
         with self._metrics.stage("refresh"):
             self._engine.refresh()
+
+    def _settle(self) -> None:
+        """What the last entry is still owed: a publication that did not get through, then its fixed steps."""
+        if self._unpublished is not None:
+            self._send(self._unpublished)
+        if self._steps_owed:
+            self._learn(self._steps_owed)
+            self._steps_owed = 0
 
     def _learn(self, steps: int, share: float = 1.0) -> None:
         """Learn; a failure costs the students, never what is served."""
@@ -311,19 +320,20 @@ class Worker:
     def _publish(self, *, only_news: bool = False) -> None:
         """Make what has changed visible; a publication that did not get through goes first."""
         if self._unpublished is not None:
-            self._writer.publish(self._unpublished)
-            self._unpublished = None
+            self._send(self._unpublished)
         publication = self._engine.publication()
         version = publication.served.number if publication.served else None
-        news = publication.updates or publication.dropped or version != self._served_version
-        if only_news and not news:
-            return
+        if publication.updates or publication.dropped or version != self._served_version or not only_news:
+            self._send(publication)
+
+    def _send(self, publication: Publication) -> None:
+        self._unpublished = publication
         with self._metrics.stage("publish"):
-            self._unpublished = publication
             self._writer.publish(publication)
-            self._unpublished = None
+        self._unpublished = None
         self._metrics.published.inc(sum(len(update.nodes) for update in publication.updates))
         self._metrics.rejected.inc(len(publication.rejected))
+        version = publication.served.number if publication.served else None
         if version != self._served_version and publication.served:
             log.info("serving", version=version, student=publication.served.student, position=publication.position)
         self._served_version = version
@@ -375,8 +385,8 @@ class Worker:
         self._writer.write_status(status, self._metrics.text(status))
 
     def _save(self) -> None:
-        """Hand the state over to be copied and written; what is not published yet would be missing from it."""
-        if self._unpublished is None:
+        """Hand the state over to be copied and written; what is not settled yet would be missing from it."""
+        if self._unpublished is None and not self._steps_owed:
             with self._metrics.stage("checkpoint"):
                 begun = self._checkpointer.begin(*self._engine.state(), now=self.stopping)
             if begun:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any, TypedDict
 
@@ -34,7 +35,7 @@ def draw(random: np.random.Generator, points: Sequence[str] = KILL_POINTS) -> Fa
 
 
 def install(fault: Fault | None) -> None:
-    """Prepare this process to die of a fault, or to have a bug."""
+    """Prepare this process to die of a fault, to lose its connection, or to have a bug."""
     if fault is None:
         return
     if fault["point"] in {"anywhere", "restart"}:
@@ -42,9 +43,8 @@ def install(fault: Fault | None) -> None:
         longest = 0.4 if fault["point"] == "anywhere" else 0.15
         signal.setitimer(signal.ITIMER_REAL, 0.001 + longest * fault["part"])
     else:
-        {"checkpoint": _in_checkpoint, "publication": _in_publication, "swap": _in_swap, "bug": _bug}[fault["point"]](
-            fault
-        )
+        points = {"checkpoint": _in_checkpoint, "publication": _in_publication, "swap": _in_swap}
+        (points | {"bug": _bug, "connection": _lose_connection})[fault["point"]](fault)
 
 
 def _die() -> None:
@@ -97,6 +97,18 @@ def _send_a_part(transaction: Transaction, part: float) -> None:
     content = b"".join([*begin, *transaction._packed, *end])
     connection.send_packed_command([content[: int(len(content) * min(1.0, 1.5 * part))]])
     _die()
+
+
+def _lose_connection(fault: Fault) -> None:
+    """The connection is gone when the n-th publication is to be sent."""
+    is_now, run = _countdown(fault["number"]), Transaction.run
+
+    def failing(transaction: Transaction) -> None:
+        if is_now():
+            transaction._connection._sock.shutdown(socket.SHUT_RDWR)
+        run(transaction)
+
+    setattr(Transaction, "run", failing)  # noqa: B010  # mypy holds a method to be final
 
 
 def _in_swap(fault: Fault) -> None:
