@@ -274,18 +274,21 @@ class Worker:
             self._settle()
 
     def _apply_turn(self, entries: list[Entry]) -> None:
+        engine = self._engine
         with self._metrics.stage("apply"):
             for entry in entries:
+                applied, rejected = engine.applied_events, engine.rejected_events
                 why_not = entry.problem or self._skipped.get(entry.position)
                 if why_not:
-                    self._engine.skip(entry.position, entry.count, why_not, entry.text())
+                    engine.skip(entry.position, entry.count, why_not, entry.text())
                 elif entry.schema is not None:
-                    self._engine.declare(entry.position, entry.schema)
+                    engine.declare(entry.position, entry.schema)
                 else:
-                    self._engine.apply(entry.position, entry.events, parse_position(entry.position)[0] / 1000)
-                    self._metrics.events.inc(len(entry.events))
+                    engine.apply(entry.position, entry.events, parse_position(entry.position)[0] / 1000)
+                self._metrics.events.inc(engine.applied_events - applied)
+                self._metrics.rejected.inc(engine.rejected_events - rejected)
         with self._metrics.stage("refresh"):
-            self._engine.refresh()
+            engine.refresh()
 
     def _settle(self) -> None:
         """What the last entry is still owed: a publication that did not get through, then its fixed steps."""
@@ -332,7 +335,6 @@ class Worker:
             self._writer.publish(publication)
         self._unpublished = None
         self._metrics.published.inc(sum(len(update.nodes) for update in publication.updates))
-        self._metrics.rejected.inc(len(publication.rejected))
         version = publication.served.number if publication.served else None
         if version != self._served_version and publication.served:
             log.info("serving", version=version, student=publication.served.student, position=publication.position)

@@ -18,8 +18,16 @@ class WorkerMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.events = Counter("olad_worker_events", "Events read from the log.", registry=self.registry)
-        self.rejected = Counter("olad_worker_rejected", "Events that could not be applied.", registry=self.registry)
+        self.events = Counter(
+            "olad_worker_events",
+            "Events read from the log, applied or not; those that are read again after a failure count again.",
+            registry=self.registry,
+        )
+        self.rejected = Counter(
+            "olad_worker_rejected",
+            "Of these the ones that could not be applied; all events of a batch that is set aside.",
+            registry=self.registry,
+        )
         self.published = Counter("olad_worker_published_rows", "Predictions written.", registry=self.registry)
         self.reconnects = Counter("olad_worker_reconnects", "Times Redis was out of reach.", registry=self.registry)
         self.apply_failures = Counter(

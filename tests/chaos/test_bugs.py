@@ -17,7 +17,7 @@ from olad_core.parts import take_part
 from service.cli import app
 from service.keys import Keys
 from tests.chaos.faults import Fault
-from tests.chaos.workers import ForkedWorker, Nursery
+from tests.chaos.workers import ForkedWorker, Nursery, metric, reported, until
 from tests.redis_server import RedisServer
 from tests.service.entries import append, random_entries
 
@@ -67,6 +67,23 @@ def test_a_batch_that_cannot_be_applied_is_set_aside_and_the_rest_goes_on(
     assert whole[b"detail"] == b"RuntimeError: a bug"
     assert [event["id"] for event in json.loads(whole[b"content"]) if "id" in event] == ["before", "boom", "z"]
     assert redis_client.hget(keys.served, "applied") == redis_client.get(keys.appended)
+
+
+def test_a_batch_that_cannot_be_read_counts_with_all_its_events(
+    redis_server: RedisServer, redis_client: redis.Redis, nursery: Nursery, keys: Keys, tmp_path: Path
+) -> None:
+    worker = ForkedWorker(nursery, redis_server.url, keys, tmp_path)
+    worker.start()
+    try:
+        append(redis_client, keys, [[UpsertNode(id="a"), UpsertNode(id="b")]])
+        redis_client.xadd(keys.log, {"events": b"\xc1", "n": 3}, id="2-0")
+        worker.wait_until_visible(redis_client, "2-0")
+        until(lambda: reported(redis_client, keys).applied_events == 5)
+        assert reported(redis_client, keys).rejected_events == 3
+        assert metric(redis_client, keys, "olad_worker_events_total") == 5
+        assert metric(redis_client, keys, "olad_worker_rejected_total") == 3
+    finally:
+        worker.close()
 
 
 def test_a_replay_skips_the_same_entry_though_the_bug_is_gone(

@@ -11,7 +11,7 @@ import redis
 from olad_core.checkpoint import newest_checkpoint
 from service.keys import Keys
 from tests.chaos.faults import Fault
-from tests.chaos.workers import ForkedWorker, Nursery
+from tests.chaos.workers import ForkedWorker, Nursery, metric, reported
 from tests.redis_server import RedisServer
 from tests.service.entries import append, random_entries
 
@@ -38,6 +38,29 @@ def test_steps_owed_to_an_entry_survive_a_publication_that_fails(
         assert checkpoint.values["position"] == "8-0"
         states.append((checkpoint.values, {name: t.numpy().tobytes() for name, t in checkpoint.tensors.items()}))
     assert states[0] == states[1]
+
+
+def test_a_publication_that_gets_through_at_the_second_attempt_counts(
+    redis_server: RedisServer, redis_client: redis.Redis, nursery: Nursery, keys: Keys, tmp_path: Path
+) -> None:
+    append(redis_client, keys, random_entries(12, seed=4))
+    worker = ForkedWorker(nursery, redis_server.url, keys, tmp_path, steps_per_entry=3)
+    worker.run_until(redis_client, "12-0")
+    assert redis_client.hexists(keys.served, "version")
+    rows = []
+    for fault in (None, Fault(point="connection", number=1, part=0.0)):
+        redis_client.delete(keys.status)
+        worker.start(fault)
+        try:
+            worker.wait_until_visible(redis_client, "12-0")
+            assert reported(redis_client, keys).position == "12-0"
+            rows.append(metric(redis_client, keys, "olad_worker_published_rows_total"))
+            assert worker.terminate() == 0
+        finally:
+            worker.close()
+    # A start publishes everything; begun again, it does so once more after what did not get through.
+    assert rows[0] > 0
+    assert rows[1] == 2 * rows[0]
 
 
 def _all_keys(client: redis.Redis, keys: Keys) -> list[bytes]:

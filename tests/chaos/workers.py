@@ -17,6 +17,7 @@ from typing import Any
 import redis
 
 from service.keys import Keys
+from service.status import WorkerStatus
 from service.stream import parse_position
 from tests.chaos.faults import Fault
 
@@ -143,6 +144,20 @@ def is_visible(client: redis.Redis, keys: Keys, position: str) -> bool:
     """Whether readers see a position."""
     seen = client.hget(keys.served, "position")
     return isinstance(seen, bytes) and parse_position(seen.decode()) >= parse_position(position)
+
+
+def reported(client: redis.Redis, keys: Keys) -> WorkerStatus:
+    """What the worker has reported last; waits for a first report."""
+    until(lambda: client.exists(keys.status))
+    report: Any = client.get(keys.status)
+    return WorkerStatus.model_validate_json(report)
+
+
+def metric(client: redis.Redis, keys: Keys, name: str) -> float:
+    """The last reported value of a metric without labels."""
+    text: Any = client.get(keys.metrics)
+    values = [line.split()[1] for line in text.decode().splitlines() if line.split()[0] == name]
+    return float(*values)
 
 
 def until(condition: Callable[[], object], timeout_s: float = 60) -> None:
