@@ -115,6 +115,15 @@ def test_half_a_gzip_file_is_refused(tmp_path: Path) -> None:
         list(open_source(str(path)).batches)
 
 
+def test_a_damaged_gzip_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson.gz"
+    damaged = bytearray(gzip.compress(LINES * 100))
+    damaged[10] ^= 0xFF  # The first byte after the head: the kind of the first block.
+    path.write_bytes(damaged)
+    with pytest.raises(UnreadableDataset, match=r"events\.ndjson\.gz: not a whole gzip file"):
+        list(open_source(str(path)).batches)
+
+
 def test_an_unknown_source_is_told_the_names() -> None:
     with pytest.raises(SourceNotFound, match=r"nowhere\.npz: no such file.*digits, pubmed"):
         open_source("nowhere.npz")
