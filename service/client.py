@@ -10,6 +10,7 @@ from typing import Any, Self
 import httpx
 import msgspec
 import tenacity
+from pydantic import HttpUrl, TypeAdapter, ValidationError
 
 from olad_core.events import Event, GraphSchema
 from service import problems
@@ -17,6 +18,7 @@ from service.api.models import ServiceStatus, Students
 
 _JSON = {"content-type": "application/json"}
 _WAIT_FOR_POSITION_MS = 5_000
+_HTTP_URL = TypeAdapter(HttpUrl)
 
 
 class ServiceError(RuntimeError):
@@ -41,14 +43,17 @@ class Client:
     Args:
         url: address of the service.
         key: API key, where the service needs one.
-        patience_s: how long one request is tried in all.
+        patience_s: how long one request is tried anew; no attempt begins later, and none that would is waited for.
         stop: ends the waiting early.
+
+    Raises:
+        ServiceError: the URL cannot be that of a service.
     """
 
     def __init__(
         self, url: str, *, key: str | None = None, patience_s: float = 60.0, stop: threading.Event | None = None
     ) -> None:
-        self.url = url.rstrip("/")
+        self.url = _address(url)
         stop = stop or threading.Event()
         self._wait_ms = min(_WAIT_FOR_POSITION_MS, int(1000 * patience_s))
         self._http = httpx.Client(
@@ -60,7 +65,7 @@ class Client:
         )
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_TryAgain),
-            stop=tenacity.stop_after_delay(patience_s) | tenacity.stop_when_event_set(stop),
+            stop=tenacity.stop_before_delay(patience_s) | tenacity.stop_when_event_set(stop),
             wait=_wait,
             sleep=tenacity.sleep_using_event(stop),
             reraise=True,
@@ -122,8 +127,6 @@ class Client:
             raise _TryAgain(
                 f"no answer from {self.url} ({error}): is the service running? Start it with `olad up`"
             ) from None
-        except httpx.InvalidURL as error:
-            raise ServiceError(f"{self.url} is no address of a service: {error}") from None
         problem = _problem(answer)
         if answer.is_success or (expected is not None and problem.get("type") == expected.uri):
             return answer
@@ -134,6 +137,17 @@ class Client:
         if waited or answer.status_code in {429, 502, 503, 504}:
             raise _TryAgain(message, _retry_after(answer))
         raise ServiceError(message)
+
+
+def _address(url: str) -> str:
+    try:
+        _HTTP_URL.validate_python(url)
+    except ValidationError as error:
+        (problem,) = error.errors()
+        raise ServiceError(
+            f"{url} is no address of a service ({problem['msg']}): give one like http://127.0.0.1:8000"
+        ) from None
+    return url.rstrip("/")
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
