@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 
 class Score(BaseModel):
@@ -125,3 +125,15 @@ class WorkerStatus(BaseModel):
     checkpoint: CheckpointStatus | None
     checkpoint_failures: int = Field(default=0, description="Checkpoints that could not be written since the start.")
     disk_free: int | None = Field(default=None, description="Bytes that are free where checkpoints are written.")
+
+
+def read_report(stored: bytes | None) -> WorkerStatus | None:
+    """The report as it stands in Redis; None before the first one, and where another release wrote it too differently.
+
+    >>> read_report(b'{"position": "1-0"}') is None
+    True
+    """
+    try:
+        return WorkerStatus.model_validate_json(stored) if stored is not None else None
+    except ValidationError:
+        return None

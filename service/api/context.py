@@ -14,7 +14,7 @@ from service.api.metrics import ApiMetrics
 from service.keys import Keys
 from service.predictions import PredictionReader
 from service.settings import Settings
-from service.status import WorkerStatus
+from service.status import WorkerStatus, read_report
 from service.stream import EventLog
 from service.watermark import Watermark
 
@@ -36,7 +36,7 @@ class Context:
     async def worker_status(self) -> WorkerStatus | None:
         """The worker's last report; None while none has ever reported."""
         report = await self.redis.get(self.keys.status)
-        return WorkerStatus.model_validate_json(report) if report is not None else None
+        return read_report(report)
 
     async def missing_for_model(self) -> list[str]:
         """What is still missing before a first model is published."""

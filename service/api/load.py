@@ -6,17 +6,24 @@ import math
 import time
 from typing import Any, cast
 
+from pydantic import BaseModel, ValidationError
 from redis.asyncio import Redis
 
 from service.keys import Keys
 from service.problems import OVERLOADED, Problem
 from service.settings import Settings
-from service.status import WorkerStatus
 
 _FULL = 0.9
 _EVERY_S = 0.25
 RETRY_AFTER_S = 5
 _LONGEST_RETRY_S = 60
+
+
+class _WorkerLoad(BaseModel):
+    """What counts here of the worker's report: no more, for it may be of another release than this process."""
+
+    events_per_s: float = 0.0
+    disk_free: int | None = None
 
 
 class LoadGuard:
@@ -55,21 +62,27 @@ class LoadGuard:
             pipe.hget(keys.served, "applied")
             pipe.get(keys.status)
             memory, appended, applied, status = cast("tuple[dict[str, Any], Any, Any, Any]", await pipe.execute())
-        worker = WorkerStatus.model_validate_json(status) if status is not None else None
+        worker = _read(status)
         behind = int(appended or 0) - int(applied or 0)
         if behind > self._settings.max_behind:
-            pace = worker.events_per_s if worker is not None else 0.0
             why = f"{behind:,} events wait to be applied, {self._settings.max_behind:,} may"
-            return why, _seconds_until(behind - self._settings.max_behind, pace)
+            return why, _seconds_until(behind - self._settings.max_behind, worker.events_per_s)
         limit = int(memory.get("maxmemory") or memory.get("total_system_memory") or 0)
         used = int(memory["used_memory"])
         if limit and used > _FULL * limit:
             return f"Redis uses {used:,} of {limit:,} bytes; give it more memory", RETRY_AFTER_S
         least = self._settings.min_disk_free_mb * 10**6
-        if worker is not None and worker.disk_free is not None and worker.disk_free < least:
+        if worker.disk_free is not None and worker.disk_free < least:
             why = f"{worker.disk_free:,} bytes are free where the worker writes checkpoints, {least:,} must be"
             return why, RETRY_AFTER_S
         return None
+
+
+def _read(status: bytes | None) -> _WorkerLoad:
+    try:
+        return _WorkerLoad.model_validate_json(status or b"{}")
+    except ValidationError:
+        return _WorkerLoad()
 
 
 def _seconds_until(surplus: int, pace: float) -> int:

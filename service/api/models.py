@@ -106,7 +106,9 @@ class ServiceStatus(BaseModel):
     position: str | None = Field(description="Position that predictions show; null before the first publication.")
     log: LogStatus
     checkpoint_age_s: float | None = Field(description="Seconds since the newest checkpoint; null without one.")
-    worker: WorkerStatus | None = Field(description="The worker's last report; null until it has started once.")
+    worker: WorkerStatus | None = Field(
+        description="The worker's last report; null before the first, and where it is of a release too different."
+    )
 
 
 class Rejected(BaseModel):

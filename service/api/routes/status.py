@@ -12,7 +12,7 @@ from service.api.context import Ctx
 from service.api.errors import REDIS_DOWN, problem_docs
 from service.api.models import LogStatus, ServiceStatus
 from service.api.routes.students import DECISION_EXAMPLE, STUDENT_EXAMPLE
-from service.status import WorkerStatus
+from service.status import read_report
 
 router = APIRouter(tags=["status"])
 
@@ -75,7 +75,7 @@ async def get_status(context: Ctx) -> ServiceStatus:
     if isinstance(info, ResponseError):
         # The log's key comes with its first entry.
         info = {"last-generated-id": None, "length": 0}
-    worker = WorkerStatus.model_validate_json(report) if report is not None else None
+    worker = read_report(report)
     checkpoint = worker.checkpoint if worker is not None else None
     last = info["last-generated-id"]
     return ServiceStatus(

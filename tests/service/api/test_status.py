@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 import time
 
 import httpx
+import pytest
 import redis
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -79,6 +81,28 @@ class TestHealth:
             assert api.post("/events", json=[EDGE]).status_code == 202
             assert api.get("/health/ready").status_code == 200
             assert "olad_api_redis_up 1.0" in api.get("/metrics").text
+
+
+def test_the_report_of_a_worker_of_another_release_stops_nothing(
+    api: httpx.Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    of_another = worker_status().model_dump(mode="json") | {"disk_free": 99_999_999}
+    del of_another["served_score"], of_another["learning"]["losses"]
+    redis_client.set(keys.status, json.dumps(of_another))
+    assert api.get("/status").json()["worker"] is None
+    assert api.get("/students").json() == {"students": [], "decisions": []}
+    assert_problem(api.get("/predict/1"), 503, "no-model")
+    # What it says of its disk is understood all the same.
+    assert_problem(api.post("/events", json=[EDGE]), 429, "overloaded")
+
+
+@pytest.mark.parametrize("report", [b"{}", b"null", b'{"disk_free": "much"}', b"\xff"])
+def test_a_report_that_says_nothing_stops_no_events(
+    api: httpx.Client, redis_client: redis.Redis, keys: Keys, report: bytes
+) -> None:
+    redis_client.set(keys.status, report)
+    assert api.post("/events", json=[EDGE]).status_code == 202
+    assert api.get("/status").json()["worker"] is None
 
 
 def test_metrics(api: httpx.Client, writer: PredictionWriter, redis_client: redis.Redis, keys: Keys) -> None:
