@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from pydantic import BaseModel, Field, ValidationError
+
+from service.settings import StudentName
+
+_ARCHITECTURES = ", ".join(f"`{name}`" for name in get_args(StudentName))
 
 
 class Score(BaseModel):
@@ -30,7 +36,7 @@ class StudentStatus(BaseModel):
     """One member of the group."""
 
     name: str = Field(description="Name within the group, `sage` or `sage-2`.")
-    architecture: str = Field(description="Kind of network: `gcn`, `sage`, `gat`, `evolvegcn`.")
+    architecture: str = Field(description=f"Kind of network: {_ARCHITECTURES}.")
     parameters: int = Field(description="Number of trained parameters.")
     score: Score
     temperature: float = Field(description="What to divide its logits by, so that confidence is accuracy; 1 at first.")
@@ -50,8 +56,8 @@ class DecisionStatus(BaseModel):
         description=(
             "`first-version`, `student-kept`, `student-switched`: a version was started, and why with this student; "
             "`version-refused`: it will not be served; `drift`: the errors of what was served rose, older scores and "
-            "labels count for less; `student-reset`, `group-restarted`: new weights for one student or all; "
-            "`classes-grown`: labels never seen before."
+            "labels count for less; `student-reset`: new weights for one student, or for the discriminators (`student` "
+            "is null then); `group-restarted`: for all; `classes-grown`: labels never seen before."
         )
     )
     student: str | None = Field(description="Whom it is about; null for the group.")
@@ -77,7 +83,7 @@ class VersionStatus(BaseModel):
 
     version: int
     student: str
-    progress: float = Field(description="Share of its embedding and publication that is done; 1 for the served one.")
+    progress: float = Field(description="Share of its embedding that is done; 1 for the served one.")
     created_position: str = Field(description="Position of the log at which its weights were taken.")
 
 
@@ -85,8 +91,11 @@ class LearningStatus(BaseModel):
     """What training is at."""
 
     steps: int
-    skipped_steps: int = Field(description="Steps without effect because the loss was not finite.")
-    resets: int = Field(default=0, description="Times a student began anew because its losses stayed not finite.")
+    skipped_steps: int = Field(description="Steps without effect on the students: a loss or gradient was not finite.")
+    resets: int = Field(
+        default=0,
+        description="Times a student, or the discriminators, began anew: losses or gradients stayed not finite.",
+    )
     refused_versions: int = Field(
         default=0, description="Versions that were not served: their predictions were broken."
     )

@@ -29,7 +29,9 @@ class WorkerMetrics:
             registry=self.registry,
         )
         self.published = Counter("olad_worker_published_rows", "Predictions written.", registry=self.registry)
-        self.reconnects = Counter("olad_worker_reconnects", "Times Redis was out of reach.", registry=self.registry)
+        self.reconnects = Counter(
+            "olad_worker_reconnects", "Times Redis was out of reach or could not write.", registry=self.registry
+        )
         self.apply_failures = Counter(
             "olad_worker_apply_failures",
             "Times that applying failed and the worker went back to a checkpoint.",
@@ -53,12 +55,12 @@ class WorkerMetrics:
         self._steps = Gauge("olad_worker_steps", "Training steps taken.", registry=self.registry)
         self._skipped = Gauge(
             "olad_worker_skipped_steps",
-            "Training steps without effect: the loss was not finite.",
+            "Training steps without effect on the students: a loss or gradient was not finite.",
             registry=self.registry,
         )
         self._resets = Gauge(
             "olad_worker_student_resets",
-            "Times a student began anew because its losses stayed not finite.",
+            "Times a student, or the discriminators, began anew: losses or gradients stayed not finite.",
             registry=self.registry,
         )
         self._refused = Gauge(

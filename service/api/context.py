@@ -35,8 +35,7 @@ class Context:
 
     async def worker_status(self) -> WorkerStatus | None:
         """The worker's last report; None while none has ever reported."""
-        report = await self.redis.get(self.keys.status)
-        return read_report(report)
+        return read_report(cast("bytes | None", await self.redis.get(self.keys.status)))
 
     async def missing_for_model(self) -> list[str]:
         """What is still missing before a first model is published."""
