@@ -29,6 +29,12 @@ def operations(device: torch.device) -> Operations:
     return loops if device.type == "cpu" else tensors
 
 
+def together(factors: Factors) -> Factors:
+    """The same in one table: those of one node then mostly stand in one line of the cache."""
+    table = torch.stack(factors, dim=1)
+    return Factors(*copied(table, table.device).unbind(1))
+
+
 class Sums(Propagation):
     """The propagation of a linear student.
 
@@ -53,7 +59,7 @@ class Sums(Propagation):
             below[-1] = sums[-1] = said
         self.widths = (*below, said)
         self._totals = [torch.zeros(0, width, device=device) for width in sums]
-        self._factors = student.factors(torch.zeros(0, device=device))
+        self._factors = together(student.factors(torch.zeros(0, device=device)))
         self._peak = torch.zeros(0, device=device)
         self._wear = Wear(len(sums))
 
@@ -75,12 +81,12 @@ class Sums(Propagation):
         self._totals = [lengthened(totals, len(in_weight)) for totals in self._totals]
         self._wear.fit(len(in_weight))
         more = self._student.factors(in_weight[known:])
-        self._factors = Factors(*map(torch.cat, zip(self._factors, more, strict=True)))
+        self._factors = together(Factors(*map(torch.cat, zip(self._factors, more, strict=True))))
 
     @override
     def begin(self, in_weight: Tensor) -> None:
         self.fit(in_weight)
-        self._factors = self._student.factors(in_weight)
+        self._factors = together(self._student.factors(in_weight))
         self._peak = in_weight.clone()
 
     @override
@@ -120,7 +126,7 @@ class Sums(Propagation):
     def restore(self, tensors: Mapping[str, Tensor], in_weight: Tensor) -> None:
         names = [f"totals/{number}" for number in range(len(self._totals))]
         self._totals = [copied(tensors[name], self._device) for name in names]
-        self._factors = self._student.factors(in_weight)
+        self._factors = together(self._student.factors(in_weight))
         self._peak = tensors["peak"].to(self._device, copy=True)
         self._wear.restore(tensors)
 
