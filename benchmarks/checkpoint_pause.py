@@ -23,7 +23,7 @@ from olad_core.events import Event, UpsertEdge
 from olad_core.room import Room
 from service.checkpointer import Checkpointer
 from service.settings import Settings
-from service.worker import engine_config, restore_engine
+from service.worker_assembly import engine_config, restore_engine
 
 TARGET_MS = 20.0
 LONGEST_WAIT_S = 120.0

@@ -21,7 +21,7 @@ from olad_core.events import Event, GraphSchema, UpsertEdge, UpsertNode, encode_
 from service.keys import Keys
 from service.schema import HeldSchema, dump_schema
 from service.settings import Settings, StudentName
-from service.worker import engine_config
+from service.worker_assembly import engine_config
 
 GROUP: tuple[StudentName, ...] = ("gcn", "sage", "gat", "evolvegcn")
 _POSITION = "1000-0"

@@ -22,7 +22,7 @@ from service.status import (
 
 
 @dataclass(frozen=True)
-class Pace:
+class Rates:
     """How fast the worker goes."""
 
     events_per_s: float
@@ -31,7 +31,7 @@ class Pace:
 
 def report(
     engine: Engine,
-    pace: Pace,
+    rates: Rates,
     *,
     started_at: float,
     now: float,
@@ -51,8 +51,8 @@ def report(
         started_at=started_at,
         updated_at=now,
         device=str(engine.device),
-        events_per_s=pace.events_per_s,
-        steps_per_s=pace.steps_per_s,
+        events_per_s=rates.events_per_s,
+        steps_per_s=rates.steps_per_s,
         graph=GraphStatus(
             nodes=graph.num_nodes,
             edges=graph.num_edges,

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import functools
-import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 
-import redis
 import structlog
-import torch
-from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.retry import Retry
 
-from olad_core.checkpoint import OtherFormat, newest_checkpoint
-from olad_core.config import EngineConfig
-from olad_core.distill.trainer import TrainerConfig
 from olad_core.engine import Engine
 from olad_core.publication import Publication
 from service.checkpointer import Checkpointer, Saved
-from service.exit_codes import REFUSES
-from service.keys import Keys
-from service.predictions import PredictionWriter, Superseded
+from service.learning_pace import LearningPace
+from service.predictions import PredictionWriter
 from service.redis_refusals import cannot_write
-from service.report import Pace, report
+from service.report import Rates, report
 from service.schema import HeldSchema
 from service.settings import Settings
 from service.status import CheckpointStatus
@@ -37,28 +27,14 @@ from service.worker_metrics import WorkerMetrics
 
 log = structlog.get_logger(__name__)
 
-DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 MAX_EVENTS_PER_TURN = 10_000
 """Events applied in one turn at most, but for a last entry that is larger."""
 IDLE_BLOCK_MS = 100
 """How long an idle worker sleeps in Redis while there is nothing to learn."""
-STEP_SHARE = 0.4
-"""Share of the freshness target that one training step may take."""
-LEAST_STEP = 0.05
-"""Size of a step at least, 1 being the configured one."""
-REST = 1.0
-"""While events come, the worker waits for them that many times as long as the last step took before the next one:
-then most events find it waiting, and half of its time is for learning."""
-LEARN_AT_LEAST_EVERY_S = 1.0
-"""Under load, too, a training step is taken this often."""
 REPORT_EVERY_S = 1.0
 HEARTBEAT_MS = 15_000
 RECONNECT_AFTER_S = 0.5
 _TRANSIENT = (RedisConnectionError, RedisTimeoutError, ResponseError)
-
-
-class CannotBegin(RuntimeError):
-    """The worker cannot begin with these settings and these checkpoints, however often it is started."""
 
 
 class ApplyFailed(RuntimeError):
@@ -101,12 +77,10 @@ class Worker:
         self._steps_owed = 0
         self._saved: CheckpointStatus | None = None
         now = time.monotonic()
-        self._learned_at = self._saved_at = self._reported_at = now
+        self._saved_at = self._reported_at = now
         self._reported_events, self._reported_steps = engine.applied_events, 0
         self._served_version: int | None = None
-        self._share = LEAST_STEP
-        self._rest_until = now
-        self._events_since_step = False
+        self._pace = LearningPace(settings.freshness_target_ms, now)
         self._log_in_doubt = True
         self._caught_up = False
         self._skipped: dict[str, str] = {}
@@ -219,7 +193,7 @@ class Worker:
             # What is trained now is not what was served under these numbers before.
             versions = self._engine.versions
             versions.next_number = max(versions.next_number, served + 1)
-        visible = parse_position(self._writer.visible_position() or "0-0")
+        visible = parse_position(self._writer.visible_position() or START)
         while parse_position(self._engine.position) < visible and not self.stopping:
             entries = self._reader.read(self._engine.position, max_events=self._most_events)
             if not entries:
@@ -238,11 +212,10 @@ class Worker:
         entries = self._reader.read(engine.position, max_events=self._most_events, block_ms=self._pause_ms())
         if entries:
             self._apply(entries, publish=True)
-            self._events_since_step = True
+            self._pace.saw_events()
         if self._settings.steps_per_entry is None:
             loaded = sum(len(entry.events) for entry in entries) >= MAX_EVENTS_PER_TURN
-            resting = time.monotonic() < self._rest_until
-            if not (loaded or resting) or time.monotonic() - self._learned_at > LEARN_AT_LEAST_EVERY_S:
+            if self._pace.is_due(time.monotonic(), loaded=loaded):
                 self._learn_in_time()
         self._publish(only_news=True)
         self._tell_decisions()
@@ -256,7 +229,7 @@ class Worker:
         """How long to wait for events: not at all where there is something to learn meanwhile."""
         if self._engine.trainer is None or self._settings.steps_per_entry is not None:
             return IDLE_BLOCK_MS
-        left = self._rest_until - time.monotonic()
+        left = self._pace.rest_left(time.monotonic())
         return max(1, int(1000 * left)) if left > 0 else None
 
     def _apply(self, entries: list[Entry], *, publish: bool = False) -> None:
@@ -311,14 +284,8 @@ class Worker:
     def _learn_in_time(self) -> None:
         """One step, of a size that keeps events waiting no longer than is allowed."""
         started = time.monotonic()
-        self._learn(1, self._share)
-        self._learned_at = time.monotonic()
-        took = self._learned_at - started
-        self._rest_until = self._learned_at + REST * took if self._events_since_step else self._learned_at
-        self._events_since_step = False
-        allowed = STEP_SHARE * self._settings.freshness_target_ms / 1000
-        pace = allowed / max(took, 1e-6)
-        self._share = min(1.0, max(LEAST_STEP, self._share * min(1.1, max(0.8, pace))))
+        self._learn(1, self._pace.share)
+        self._pace.follow(started, time.monotonic())
 
     def _publish(self, *, only_news: bool = False) -> None:
         """Make what has changed visible; a publication that did not get through goes first."""
@@ -370,14 +337,14 @@ class Worker:
             return
         self._check_log()
         steps = self._engine.trainer.steps if self._engine.trainer else 0
-        pace = Pace(
+        rates = Rates(
             events_per_s=(self._engine.applied_events - self._reported_events) / elapsed,
             steps_per_s=max(0, steps - self._reported_steps) / elapsed,
         )
         self._reported_at, self._reported_events, self._reported_steps = now, self._engine.applied_events, steps
         status = report(
             self._engine,
-            pace,
+            rates,
             started_at=self._started_at,
             now=time.time(),
             checkpoint=self._saved,
@@ -399,89 +366,3 @@ class Worker:
         if saved is not None:
             self._saved = saved.status
             self._reader.trim_before(saved.oldest_position)
-
-
-def engine_config(settings: Settings) -> EngineConfig:
-    """The engine's configuration as the settings ask for it."""
-    trainer = TrainerConfig(
-        students=settings.students,
-        width=settings.width,
-        learning_rate=settings.learning_rate,
-        global_weight=settings.global_weight,
-        local_weight=settings.local_weight,
-        temperature=settings.temperature,
-        warmup_steps=settings.warmup_steps,
-        seed=settings.seed,
-    )
-    return EngineConfig(trainer=trainer, publish_steps=settings.publish_steps)
-
-
-def restore_engine(checkpoints: Path, config: EngineConfig, device: torch.device) -> Engine:
-    """The engine of the newest whole checkpoint, or a new one where there is none.
-
-    Raises:
-        CannotBegin: the checkpoint is whole, but not one for these settings or this release.
-    """
-    checkpoint, broken = newest_checkpoint(checkpoints)
-    for problem in broken:
-        log.error("skipped a broken checkpoint", problem=str(problem))
-    if checkpoint is None:
-        log.info("no checkpoint, starting from the beginning of the log", directory=str(checkpoints))
-        return Engine(config, device)
-    try:
-        engine = Engine.restore(config, checkpoint.tensors, checkpoint.values, device)
-    except ValueError as error:
-        raise CannotBegin(f"{checkpoint.path}: {error}") from error
-    except Exception as error:
-        raise CannotBegin(
-            f"{checkpoint.path} is whole, but this release cannot read it ({type(error).__name__}: {error}): use the "
-            "release that wrote it, or another data directory"
-        ) from error
-    log.info("restored", checkpoint=str(checkpoint.path), position=engine.position, nodes=engine.graph.num_nodes)
-    return engine
-
-
-def connect(settings: Settings) -> redis.Redis:
-    """A client whose commands are never sent twice on their own: the worker decides what to do again."""
-    client: redis.Redis = redis.Redis.from_url(
-        settings.redis_url or DEFAULT_REDIS_URL,
-        socket_timeout=30,
-        socket_connect_timeout=5,
-        retry=Retry(NoBackoff(), 0),
-    )
-    return client
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of that name; ``auto`` is a GPU where there is one.
-
-    Raises:
-        CannotBegin: there is no GPU.
-    """
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise CannotBegin("OLAD_DEVICE=cuda, but torch finds no GPU here: set it to auto or cpu")
-    return torch.device("cuda" if name != "cpu" and available else "cpu")
-
-
-def main(settings: Settings) -> None:
-    """Put the worker together and run it until SIGTERM or SIGINT."""
-    torch.set_num_threads(settings.torch_threads)
-    torch.use_deterministic_algorithms(settings.steps_per_entry is not None)
-    keys = Keys(settings.graph)
-    client = connect(settings)
-    checkpoints = settings.data_dir / "checkpoints" / settings.graph
-    with Checkpointer(checkpoints, settings.checkpoints_kept) as checkpointer:
-        try:
-            device = choose_device(settings.device)
-            restore = functools.partial(restore_engine, checkpoints, engine_config(settings), device)
-            worker = Worker(restore, LogReader(client, keys), PredictionWriter(client, keys), checkpointer, settings)
-            for name in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(name, worker.stop)
-            worker.run()
-        except (CannotBegin, LogLost, OtherFormat) as error:
-            log.error("the worker cannot go on, and starting it again does not help", reason=str(error))
-            raise SystemExit(REFUSES) from error
-        except Superseded as error:
-            log.error("the worker cannot go on", reason=str(error))
-            raise SystemExit(1) from error

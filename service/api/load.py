@@ -85,13 +85,13 @@ def _read(status: bytes | None) -> _WorkerLoad:
         return _WorkerLoad()
 
 
-def _seconds_until(surplus: int, pace: float) -> int:
+def _seconds_until(surplus: int, rate: float) -> int:
     """When the worker will have caught up, in whole seconds.
 
-    >>> _seconds_until(9_500, pace=1_000.0), _seconds_until(10, pace=0.0), _seconds_until(10**9, pace=1.0)
+    >>> _seconds_until(9_500, rate=1_000.0), _seconds_until(10, rate=0.0), _seconds_until(10**9, rate=1.0)
     (10, 5, 60)
     """
-    return min(_LONGEST_RETRY_S, math.ceil(surplus / pace)) if pace > 0 else RETRY_AFTER_S
+    return min(_LONGEST_RETRY_S, math.ceil(surplus / rate)) if rate > 0 else RETRY_AFTER_S
 
 
 def overloaded(why: str, retry_after_s: int = RETRY_AFTER_S) -> Problem:

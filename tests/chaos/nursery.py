@@ -20,7 +20,7 @@ import torch
 
 from olad_core.events import LabelNode, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph
-from service import worker as _worker  # noqa: F401
+from service import worker_assembly as _worker_assembly  # noqa: F401
 from service.commands import serve
 from tests.chaos import faults
 

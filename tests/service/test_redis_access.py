@@ -22,7 +22,7 @@ from service.predictions import PredictionWriter
 from service.processes import environment
 from service.settings import Settings
 from service.stream import LogReader
-from service.worker import connect as connect_worker
+from service.worker_assembly import connect as connect_worker
 from tests.redis_server import RedisServer
 from tests.service.api.serving import assert_problem, serving
 from tests.service.publications import publication

@@ -1,0 +1,56 @@
+"""When the worker takes its next training step beside the events, and how large a step."""
+
+from __future__ import annotations
+
+STEP_SHARE = 0.4
+"""Share of the freshness target that one training step may take."""
+LEAST_STEP = 0.05
+"""Size of a step at least, 1 being the configured one."""
+REST = 1.0
+"""While events come, the worker waits for them that many times as long as the last step took before the next one:
+then most events find it waiting, and half of its time is for learning."""
+LEARN_AT_LEAST_EVERY_S = 1.0
+"""Under load, too, a training step is taken this often."""
+
+
+class LearningPace:
+    """Follows how long steps take. Times are seconds of one clock that never goes back.
+
+    >>> pace = LearningPace(freshness_target_ms=100, now=0.0)
+    >>> pace.saw_events()
+    >>> pace.follow(started=0.0, ended=0.03)
+    >>> pace.is_due(0.05, loaded=False), pace.is_due(0.07, loaded=False)
+    (False, True)
+
+    Args:
+        freshness_target_ms: how long an event may wait to be visible.
+        now: the present time.
+    """
+
+    def __init__(self, freshness_target_ms: int, now: float) -> None:
+        self._allowed_s = STEP_SHARE * freshness_target_ms / 1000
+        self._learned_at = self._rest_until = now
+        self._events_since_step = False
+        self.share = LEAST_STEP
+        """Size of the next step, 1 being the configured one."""
+
+    def saw_events(self) -> None:
+        """Events have come since the last step."""
+        self._events_since_step = True
+
+    def rest_left(self, now: float) -> float:
+        """Seconds in which events are waited for before the next step; 0 where it may begin."""
+        return max(0.0, self._rest_until - now)
+
+    def is_due(self, now: float, *, loaded: bool) -> bool:
+        """Whether to take a step now; ``loaded`` says that more events wait than one turn applies."""
+        return not (loaded or self.rest_left(now) > 0) or now - self._learned_at > LEARN_AT_LEAST_EVERY_S
+
+    def follow(self, started: float, ended: float) -> None:
+        """Fit rest and size of the next step to one that has been taken."""
+        took = ended - started
+        self._learned_at = ended
+        self._rest_until = ended + REST * took if self._events_since_step else ended
+        self._events_since_step = False
+        fitting = min(1.1, max(0.8, self._allowed_s / max(took, 1e-6)))
+        self.share = min(1.0, max(LEAST_STEP, self.share * fitting))

@@ -1,0 +1,119 @@
+"""Puts the worker together out of the settings, runs it, and says why it cannot go on where it cannot."""
+
+from __future__ import annotations
+
+import functools
+import signal
+from pathlib import Path
+
+import redis
+import structlog
+import torch
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from olad_core.checkpoint import OtherFormat, newest_checkpoint
+from olad_core.config import EngineConfig
+from olad_core.distill.trainer import TrainerConfig
+from olad_core.engine import Engine
+from service.checkpointer import Checkpointer
+from service.exit_codes import REFUSES
+from service.keys import Keys
+from service.predictions import PredictionWriter, Superseded
+from service.settings import Settings
+from service.stream import LogLost, LogReader
+from service.worker import Worker
+
+log = structlog.get_logger(__name__)
+
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+
+
+class CannotBegin(RuntimeError):
+    """The worker cannot begin with these settings and these checkpoints, however often it is started."""
+
+
+def engine_config(settings: Settings) -> EngineConfig:
+    """The engine's configuration as the settings ask for it."""
+    trainer = TrainerConfig(
+        students=settings.students,
+        width=settings.width,
+        learning_rate=settings.learning_rate,
+        global_weight=settings.global_weight,
+        local_weight=settings.local_weight,
+        temperature=settings.temperature,
+        warmup_steps=settings.warmup_steps,
+        seed=settings.seed,
+    )
+    return EngineConfig(trainer=trainer, publish_steps=settings.publish_steps)
+
+
+def restore_engine(checkpoints: Path, config: EngineConfig, device: torch.device) -> Engine:
+    """The engine of the newest whole checkpoint, or a new one where there is none.
+
+    Raises:
+        CannotBegin: the checkpoint is whole, but not one for these settings or this release.
+    """
+    checkpoint, broken = newest_checkpoint(checkpoints)
+    for problem in broken:
+        log.error("skipped a broken checkpoint", problem=str(problem))
+    if checkpoint is None:
+        log.info("no checkpoint, starting from the beginning of the log", directory=str(checkpoints))
+        return Engine(config, device)
+    try:
+        engine = Engine.restore(config, checkpoint.tensors, checkpoint.values, device)
+    except ValueError as error:
+        raise CannotBegin(f"{checkpoint.path}: {error}") from error
+    except Exception as error:
+        raise CannotBegin(
+            f"{checkpoint.path} is whole, but this release cannot read it ({type(error).__name__}: {error}): use the "
+            "release that wrote it, or another data directory"
+        ) from error
+    log.info("restored", checkpoint=str(checkpoint.path), position=engine.position, nodes=engine.graph.num_nodes)
+    return engine
+
+
+def connect(settings: Settings) -> redis.Redis:
+    """A client whose commands are never sent twice on their own: the worker decides what to do again."""
+    client: redis.Redis = redis.Redis.from_url(
+        settings.redis_url or DEFAULT_REDIS_URL,
+        socket_timeout=30,
+        socket_connect_timeout=5,
+        retry=Retry(NoBackoff(), 0),
+    )
+    return client
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; ``auto`` is a GPU where there is one.
+
+    Raises:
+        CannotBegin: there is no GPU.
+    """
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise CannotBegin("OLAD_DEVICE=cuda, but torch finds no GPU here: set it to auto or cpu")
+    return torch.device("cuda" if name != "cpu" and available else "cpu")
+
+
+def main(settings: Settings) -> None:
+    """Put the worker together and run it until SIGTERM or SIGINT."""
+    torch.set_num_threads(settings.torch_threads)
+    torch.use_deterministic_algorithms(settings.steps_per_entry is not None)
+    keys = Keys(settings.graph)
+    client = connect(settings)
+    checkpoints = settings.data_dir / "checkpoints" / settings.graph
+    with Checkpointer(checkpoints, settings.checkpoints_kept) as checkpointer:
+        try:
+            device = choose_device(settings.device)
+            restore = functools.partial(restore_engine, checkpoints, engine_config(settings), device)
+            worker = Worker(restore, LogReader(client, keys), PredictionWriter(client, keys), checkpointer, settings)
+            for name in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(name, worker.stop)
+            worker.run()
+        except (CannotBegin, LogLost, OtherFormat) as error:
+            log.error("the worker cannot go on, and starting it again does not help", reason=str(error))
+            raise SystemExit(REFUSES) from error
+        except Superseded as error:
+            log.error("the worker cannot go on", reason=str(error))
+            raise SystemExit(1) from error
