@@ -122,7 +122,7 @@ def revoke_key(path: Path, name_or_id: str) -> ApiKey:
         kept = read_keys(path)
         found = [key for key in kept if name_or_id in {key.name, key.id}]
         if not found:
-            raise KeysUnusable(f"there is no key named {name_or_id} in {path}")
+            raise KeysUnusable(f"there is no key with the name or id {name_or_id} in {path}")
         _write(path, tuple(key for key in kept if key is not found[0]))
     return found[0]
 

@@ -16,8 +16,11 @@ from types import TracebackType
 from typing import Self
 
 import redis
+import structlog
 
 from service.tether import tethered
+
+_log = structlog.get_logger(__name__)
 
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 30.0
@@ -99,6 +102,7 @@ class EmbeddedRedis:
         try:
             self.process.wait(_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
+            _log.warning("killed: it did not stop in time", part="redis", waited_s=_STOP_TIMEOUT_S)
             self.process.kill()
             self.process.wait()
         self.process = None

@@ -186,8 +186,7 @@ class PredictionReader:
     """The API's side. Single reads that come at the same time share one call to Redis."""
 
     def __init__(self, redis: AsyncRedis, keys: Keys) -> None:
-        self._keys = [keys.served, keys.appended]
-        self._tables = keys.predictions("")
+        self._keys = keys
         self._script = redis.register_script(script("read_predictions"))
         self._model_fields: tuple[bytes, ...] = ()
         self._model: Model | None = None
@@ -196,8 +195,10 @@ class PredictionReader:
 
     async def read(self, nodes: Sequence[str]) -> Snapshot:
         """The predictions of nodes, all of one moment."""
+        keys = self._keys
         served, appended, rows = await cast(
-            "Awaitable[list[Any]]", self._script(keys=self._keys, args=[self._tables, *nodes])
+            "Awaitable[list[Any]]",
+            self._script(keys=[keys.served, keys.appended], args=[keys.predictions(""), *nodes]),
         )
         position, applied, *model = served
         behind = max(0, int(appended or 0) - int(applied or 0))

@@ -27,6 +27,7 @@ class ReplayState:
         whole, recent, later: accuracy of what was served over all arrivals, the last 500 scored ones, and the
             arrivals from ``score_from`` on.
         macro_f1, macro_f1_later: mean over classes of the F1 of each, over what ``whole`` and ``later`` count.
+        score_from: the first arrival that ``later`` counts.
         resumed: batches that an earlier run had sent.
         complete: whether the source has ended.
     """
@@ -60,10 +61,10 @@ class ReplayState:
             "macro_f1": self.macro_f1,
             "accuracy_recent": self.recent.value,
             "score_from": self.score_from,
-            "scored_from": self.later.scored,
-            "unserved_from": self.later.unserved,
-            "accuracy_from": self.later.value,
-            "macro_f1_from": self.macro_f1_later,
+            "scored_later": self.later.scored,
+            "unserved_later": self.later.unserved,
+            "accuracy_later": self.later.value,
+            "macro_f1_later": self.macro_f1_later,
             "events": self.events,
             "seconds": round(self.seconds, 3),
             "events_per_s": round(self.events_per_s, 1),

@@ -104,6 +104,16 @@ def test_names_that_would_confuse_a_log_are_refused(file: Path, name: str) -> No
     assert not file.exists()
 
 
+def test_a_key_is_revoked_by_its_name_or_id(file: Path) -> None:
+    for name in ("first", "second"):
+        create_key(file, name, ["read"])
+    first, second = read_keys(file)
+    assert revoke_key(file, "first") == first
+    assert revoke_key(file, second.id) == second
+    with pytest.raises(KeysUnusable, match="no key with the name or id first in"):
+        revoke_key(file, "first")
+
+
 def test_a_name_is_given_once(file: Path) -> None:
     create_key(file, "a", ["read"])
     with pytest.raises(KeysUnusable, match="already"):

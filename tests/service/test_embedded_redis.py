@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 import redis
+import structlog
 
 from service import embedded_redis
 from service.embedded_redis import EmbeddedRedis, RedisFailed, RedisNotFound, find_redis_server
@@ -46,6 +47,17 @@ def test_ends_with_its_context(tmp_path: Path) -> None:
         assert server.process is not None
         pid = server.process.pid
     assert not psutil.pid_exists(pid)
+
+
+def test_a_server_that_does_not_stop_is_killed_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_redis, "_STOP_TIMEOUT_S", 0.1)
+    with structlog.testing.capture_logs() as lines, EmbeddedRedis(tmp_path) as server:
+        assert server.process is not None
+        server.process.send_signal(signal.SIGSTOP)
+    (line,) = lines
+    assert (line["event"], line["part"], line["log_level"]) == ("killed: it did not stop in time", "redis", "warning")
 
 
 def test_needs_its_password(tmp_path: Path) -> None:
