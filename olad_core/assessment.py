@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.config import EngineConfig
-from olad_core.distill.teaching import evidence_teaches
+from olad_core.distill.teaching import evidence_teaches, worth_teaching
 from olad_core.distill.trainer import Trainer
 from olad_core.evaluation.calibration import Temperatures
 from olad_core.evaluation.drift import Drift, DriftWatch
@@ -53,7 +53,9 @@ class Assessment:
     def teaching(self) -> npt.NDArray[np.float32]:
         """How much student ``j`` is to teach student ``i``: ``[G, G]``."""
         training_loss = self.mean_losses.get("supervised", self._untaught)
-        return evidence_teaches(self.quality(), training_loss, self._evidence.strength())
+        log_loss, weight = self.scores.recent_log_loss()[:-1], self.scores.recent_weight()[:-1]
+        strength = self._evidence.strength() * worth_teaching(training_loss, log_loss, weight)
+        return evidence_teaches(self.quality(), training_loss, strength)
 
     def temperatures(self) -> npt.NDArray[np.float64]:
         """What to divide each student's logits by, so that its confidence is its accuracy: ``[G]``."""

@@ -118,7 +118,7 @@ class Settings(BaseSettings):
         multiple_of=4,
         description="Width of the students' hidden embeddings, a multiple of 4.",
     )
-    learning_rate: float = Field(default=0.005, gt=0, description="Adam's learning rate of the students.")
+    learning_rate: float = Field(default=0.01, gt=0, description="Adam's learning rate of the students.")
     global_weight: float = Field(
         default=1.0, ge=0, description="Weight alpha of the global knowledge (KL to the group); 0 turns it off."
     )
@@ -127,7 +127,7 @@ class Settings(BaseSettings):
     )
     temperature: float = Field(default=1.0, gt=0, description="Temperature T of the global knowledge.")
     warmup_steps: int = Field(default=20, ge=0, description="Steps with the supervised loss alone.")
-    publish_steps: int = Field(default=16, ge=1, description="Training steps between two published versions, at least.")
+    publish_steps: int = Field(default=4, ge=1, description="Training steps between two published versions, at least.")
     steps_per_entry: int | None = Field(
         default=None,
         ge=0,

@@ -5,13 +5,39 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+Floats = npt.NDArray[np.float64]
+
 SHARPNESS = 20.0
 """A teacher that is right five percentage points more often has e times the weight."""
+BY_HEART, LEARNING = 0.1, 0.5
+"""Training loss over loss at arrival, of a student that knows its labels by heart and of one that still learns."""
+DOUBTED = 20.0
+"""Scored nodes, imagined, on which teaching helped as much as it can."""
 
 
-def evidence_teaches(
-    quality: npt.NDArray[np.float64], training_loss: npt.NDArray[np.float64], strength: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float32]:
+def worth_teaching(training_loss: Floats, log_loss: Floats, weight: Floats) -> Floats:
+    """How much teaching can help each student ``[G]``, from 0 to 1.
+
+    Teaching keeps a student from learning its few labels by heart. One whose loss on the labels that it learns from
+    is not much below its loss at arrival has not learned them by heart: what it needs is its labels, and the group's
+    opinion would only slow it down. So it counts for nothing from :data:`LEARNING` of the loss at arrival on, and
+    in full below :data:`BY_HEART`.
+
+    Args:
+        training_loss: ``[G]``, mean supervised loss of the last steps.
+        log_loss: ``[G]``, recent log-loss at arrival; NaN where nothing is scored.
+        weight: ``[G]``, how many scored nodes stand behind it; where there are few, it is taken that teaching helps.
+
+    >>> worth_teaching(np.array([0.1, 0.3, 0.6, 0.9]), np.full(4, 1.0), np.full(4, 1e6)).round(2)
+    array([1. , 0.5, 0. , 0. ])
+    """
+    share = np.divide(training_loss, log_loss, out=np.zeros_like(log_loss), where=log_loss > 0)
+    helps = np.clip((LEARNING - share) / (LEARNING - BY_HEART), 0, 1)
+    worth: Floats = (weight * helps + DOUBTED) / (weight + DOUBTED)
+    return worth
+
+
+def evidence_teaches(quality: Floats, training_loss: Floats, strength: Floats) -> npt.NDArray[np.float32]:
     """Every student is taught by all others, the more by each the better it is and the more it has learned itself.
 
     Args:

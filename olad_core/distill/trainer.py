@@ -68,7 +68,7 @@ class TrainerConfig:
 
     students: tuple[str, ...] = ("gcn", "sage", "gat", "evolvegcn")
     width: int = 64
-    learning_rate: float = 0.005
+    learning_rate: float = 0.01
     weight_decay: float = 5e-4
     global_weight: float = 1.0
     local_weight: float = 0.01
@@ -162,8 +162,8 @@ class Trainer:
         labelled = replay.draw(max(1, round(share * config.labelled)), graph, self.random)
         if not len(labelled):
             return {}
-        sharing = self.steps >= config.warmup_steps and len(self.students) > 1
-        with_global = sharing and config.global_weight > 0 and bool(teaching.any())
+        sharing = self.steps >= config.warmup_steps and len(self.students) > 1 and bool(teaching.any())
+        with_global = sharing and config.global_weight > 0
         with_local = sharing and config.local_weight > 0
         more = (
             touched.draw(round(share * config.touched), graph, self.random)
@@ -179,8 +179,8 @@ class Trainer:
         logits, embeddings = self._propagate(encoded, drawn.blocks, len(graph.classes), self.dropout.entries)
         labels = torch.from_numpy(graph.label[labelled].astype(np.int64)).to(self.device)
         terms = {"supervised": supervised_losses(logits[:, : len(labelled)], labels)}
+        weights = torch.from_numpy(teaching).to(self.device)
         if with_global:
-            weights = torch.from_numpy(teaching).to(self.device)
             teachers = self.teachers(drawn, encoded, logits)
             terms["global"] = config.global_weight * global_losses(
                 logits, teachers, weights, config.temperature, config.min_confidence
@@ -195,7 +195,7 @@ class Trainer:
             told = seen(embeddings, drawn.among_seeds())
             terms["discriminator"] = self._discriminate(told.detach())
             fake = self.discriminators(told, next_in_cycle=True)
-            terms["local"] = config.local_weight * local_losses(fake)
+            terms["local"] = config.local_weight * weights.sum(dim=1) * local_losses(fake)
         total = sum((term.sum() for name, term in terms.items() if name != "discriminator"), torch.zeros(()))
         sound = self._descend(total) if torch.isfinite(total) else torch.isfinite(terms["supervised"].detach())
         if torch.isfinite(total) and bool(sound.all()):

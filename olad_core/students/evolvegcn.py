@@ -11,6 +11,7 @@ from typing_extensions import override
 from olad_core.students.gcn import Convolution
 from olad_core.students.inputs import Inputs
 from olad_core.students.temporal import EvolveGCNO
+from olad_core.students.vote import add_diagonal
 
 KEEPING = 4.0
 """Bias of the update gates at first: a step of time leaves 98 % of a matrix, and what was learned, as it was."""
@@ -34,6 +35,7 @@ class EvolveGCN(Convolution):
         self.cells = nn.ModuleList(EvolveGCNO(width) for _ in range(self.num_layers))
         for cell in self.cells:
             assert isinstance(cell, EvolveGCNO)
+            add_diagonal(cell.initial_weight[0], 1.0)
             with torch.no_grad():
                 cell.recurrent_layer.bias_ih_l0[width : 2 * width] += KEEPING
         self.register_buffer("past", torch.zeros(self.num_layers, width, width))

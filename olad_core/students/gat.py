@@ -14,6 +14,7 @@ from olad_core.students.attend import attend
 from olad_core.students.block import Block
 from olad_core.students.inputs import Encoder, Inputs
 from olad_core.students.student import Student, linear
+from olad_core.students.vote import add_diagonal
 
 SLOPE = 0.2
 """Of the leaky ReLU, below zero."""
@@ -87,6 +88,7 @@ class GAT(Student):
         self.encoder = Encoder(feature_width, width, class_capacity)
         self.first = Attention(width, self.heads)
         self.between = linear(width, width)
+        add_diagonal(self.between.weight, 1.0)
         self.second = Attention(width, 1)
 
     @property

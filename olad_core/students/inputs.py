@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from olad_core.students.aggregate import aggregate
 from olad_core.students.sparse import Features, SparseRows
+from olad_core.students.vote import TOLD, add_diagonal
 
 MOST_ENCODED = 1e6
 """Encoded features are cut off here; usual ones, being scaled, are around one."""
@@ -41,15 +42,18 @@ class Encoder(nn.Module):
         feature_width: F; 0 for a graph without features, whose nodes have their degree instead.
         width: of the result.
         class_capacity: labels from here on count as not known.
+        label_column: labels are told in the columns from here on at first.
     """
 
-    def __init__(self, feature_width: int, width: int, class_capacity: int) -> None:
+    def __init__(self, feature_width: int, width: int, class_capacity: int, label_column: int = 0) -> None:
         super().__init__()
+        self.label_column = label_column
         self.weight = nn.Parameter(torch.empty(max(feature_width, 1), width))
         self.bias = nn.Parameter(torch.zeros(width))
         self.labels = nn.Parameter(torch.empty(class_capacity, width))
         nn.init.xavier_uniform_(self.weight)
         nn.init.xavier_uniform_(self.labels)
+        add_diagonal(self.labels, TOLD, column=label_column)
 
     def forward(self, inputs: Inputs, factor: Tensor) -> Tensor:
         """``x diag(factor) W + b + E[label]``: ``[n, width]``.

@@ -12,6 +12,7 @@ from typing_extensions import override
 from olad_core.students.inputs import Encoder, Inputs
 from olad_core.students.linear import Factors, LinearStudent
 from olad_core.students.student import linear
+from olad_core.students.vote import add_diagonal
 
 LEAST_WEIGHT = 1e-30
 """The mean of no neighbours is zero: their sum is divided by this."""
@@ -29,8 +30,10 @@ class SAGE(LinearStudent):
 
     def __init__(self, feature_width: int, width: int, class_capacity: int) -> None:
         super().__init__(feature_width, width, class_capacity)
-        self.encoder = Encoder(feature_width, 2 * width, class_capacity)
+        self.encoder = Encoder(feature_width, 2 * width, class_capacity, label_column=width)
         self.second = linear(2 * width, width)
+        add_diagonal(self.second.weight, 1.0)
+        add_diagonal(self.second.weight, 0.5, column=width)
         self.sent_from = width
 
     @property

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from olad_core.students.block import Block
 from olad_core.students.inputs import Encoder, Inputs
+from olad_core.students.vote import READ, TOLD, add_diagonal
 
 Drop: TypeAlias = Callable[[Tensor], Tensor]
 """Sets some entries of a tensor to zero and scales up the others."""
@@ -49,6 +50,7 @@ class Student(nn.Module, ABC):
         self.feature_width = feature_width
         self.width = width
         self.head = nn.Linear(width, 1 + class_capacity)
+        add_diagonal(self.head.weight, READ, row=1)
         self.register_buffer("mean_square", torch.ones(()))
         self.register_buffer("temperature", torch.ones(()))
 
@@ -125,13 +127,15 @@ class Student(nn.Module, ABC):
     def grow(self, class_capacity: int) -> list[tuple[nn.Parameter, nn.Parameter]]:
         """Make room for more classes: what was learned stays. Returns the old parameters, each with its new one."""
         replaced = []
-        missing = class_capacity - len(self.encoder.labels)
+        before = len(self.encoder.labels)
         for module, name in ((self.head, "weight"), (self.head, "bias"), (self.encoder, "labels")):
             old = getattr(module, name)
-            new = nn.Parameter(torch.cat([old.detach(), old.new_zeros(missing, *old.shape[1:])]))
+            new = nn.Parameter(torch.cat([old.detach(), old.new_zeros(class_capacity - before, *old.shape[1:])]))
             setattr(module, name, new)
             replaced.append((old, new))
         self.head.out_features = 1 + class_capacity
+        add_diagonal(self.head.weight, READ, row=1 + before, column=before)
+        add_diagonal(self.encoder.labels, TOLD, row=before, column=self.encoder.label_column + before)
         return replaced
 
     def advance(self) -> None:

@@ -12,6 +12,7 @@ from olad_core.students import temporal
 from olad_core.students.block import Block
 from olad_core.students.gcn import Convolution
 from olad_core.students.inputs import Inputs
+from olad_core.students.vote import add_diagonal
 
 
 class TGCN(Convolution):
@@ -32,6 +33,8 @@ class TGCN(Convolution):
     def __init__(self, feature_width: int, width: int, class_capacity: int) -> None:
         super().__init__(feature_width, width, class_capacity)
         self.cell = temporal.TGCN(width, width)
+        add_diagonal(self.cell.conv_h.lin.weight, 1.0)
+        add_diagonal(self.cell.linear_h.weight, 1.0)
 
     @property
     @override

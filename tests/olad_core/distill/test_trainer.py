@@ -151,8 +151,15 @@ class TestTerms:
         assert all(labelled.sum() <= 4 for labelled in known)
         assert all((~labelled).any() for labelled in known)
 
-    def test_without_a_teacher_there_is_no_global_term(self) -> None:
-        assert set(Lesson(PAIR).step()) == {"supervised", "disagreement", "discriminator", "local"}
+    def test_where_teaching_does_not_help_there_are_labels_alone(self) -> None:
+        assert set(Lesson(PAIR).step()) == {"supervised", "disagreement"}
+
+    def test_both_kinds_of_knowledge_are_weighed_by_how_much_a_student_is_taught(self) -> None:
+        lesson, half = Lesson(PAIR), Lesson(PAIR)
+        lesson.teaching, half.teaching = EACH_OTHER, np.array([[0, 0.5], [0, 0]], np.float32)
+        whole, less = lesson.step(), half.step()
+        for term in ("global", "local"):
+            np.testing.assert_allclose(less[term], whole[term] * [0.5, 0.0], rtol=1e-5)
 
     def test_warming_up_is_supervised_alone(self) -> None:
         lesson, plain = Lesson(replace(PAIR, warmup_steps=3)), Lesson(replace(PAIR, global_weight=0, local_weight=0))
@@ -191,6 +198,7 @@ class TestTerms:
         lesson.trainer.discriminators.register_forward_pre_hook(
             lambda _, told, named: asked.append((told[0].detach(), named["next_in_cycle"])), with_kwargs=True
         )
+        lesson.teaching = np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]], np.float32) / np.float32(2)
         lesson.step()
         # About their own students, about their predecessors' to tell them, and once more to be fooled.
         assert [next_in_cycle for _, next_in_cycle in asked] == [False, True, True]
@@ -200,6 +208,7 @@ class TestTerms:
         lesson, plain = Lesson(PAIR), Lesson(PAIR)
         monkeypatch.setattr(plain.trainer, "_descend", lambda _: torch.ones(2, dtype=torch.bool))
         for each in (lesson, plain):
+            each.teaching = EACH_OTHER
             each.step()
         taught, alone = (
             {name: value for name, value in each.trainer.state()[0].items() if name.startswith("discriminator")}
@@ -272,6 +281,7 @@ class TestWhatIsNotFinite:
 
     def test_discriminators_that_spoil_every_step_begin_anew(self) -> None:
         lesson = Lesson(PAIR)
+        lesson.teaching = EACH_OTHER
         with torch.no_grad():
             lesson.trainer.discriminators.bias.fill_(torch.nan)
         lesson.steps(PATIENCE + 1)

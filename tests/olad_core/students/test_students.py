@@ -116,6 +116,29 @@ class TestContract:
         torch.testing.assert_close(alone[3], logits[3])
         assert not torch.allclose(alone[0], alone[1])
 
+    def test_begins_with_the_vote_of_the_labelled_neighbours(self, student: Student) -> None:
+        """Nodes of which nothing is known but the labels around them: three of one class, and one of another."""
+        adjacency, label = torch.zeros(100, 100), torch.full((100,), -1)
+        wanted = torch.arange(20) % CLASSES
+        for node in range(20):
+            near = 20 + 4 * node + torch.arange(4)
+            adjacency[node, near], label[near] = 1.0, wanted[node]
+            label[near[3]] = (wanted[node] + 1) % CLASSES
+        right = []
+        for seed in range(10):
+            new = build_student(student.architecture, 0, 64, CLASSES, seed)
+            logits, _ = embed(new, Inputs(torch.zeros(100, 1), label), block_of(adjacency))
+            right.append(logits[:20].argmax(dim=1) == wanted)
+        assert torch.cat(right).float().mean() > 0.8
+
+    def test_a_class_that_appears_begins_with_the_vote_too(self, student: Student) -> None:
+        adjacency = torch.zeros(5, 5)
+        adjacency[0, 1:] = 1.0
+        grown = build_student(student.architecture, FEATURES, 64, CLASSES, 4)
+        grown.grow(CLASSES + 2)
+        told_labels = Inputs(torch.zeros(5, FEATURES), torch.tensor([-1, *[CLASSES + 1] * 4]))
+        assert embed(grown, told_labels, block_of(adjacency))[0][0].argmax() == CLASSES + 1
+
     def test_a_graph_without_features_is_fine(self, student: Student, adjacency: Tensor) -> None:
         bare = built(student.architecture, feature_width=0)
         logits, _ = embed(bare, replace(inputs(), x=torch.ones(NODES, 1)), block_of(adjacency))
