@@ -7,11 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from hypothesis import settings
 
 from service.keys import Keys
 from tests.chaos.workers import Nursery
 from tests.chaos.workers import nursery as running_nursery
 from tests.redis_server import RedisServer
+
+# Timings are not for tests: the first example may compile loops.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-TOLD = 1.0
+TOLD = 2.0
 """What a label puts into its column; features, being scaled, put less than this into each."""
-READ = 2.0
+READ = 1.0
 """The logit that a class has for each one in its column."""
 
 

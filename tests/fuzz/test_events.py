@@ -31,7 +31,7 @@ def mutated(draw: st.DrawFn) -> bytes:
 
 
 @given(mutated())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_mutated_seeds(data: bytes) -> None:
     check(data)
 
@@ -48,7 +48,7 @@ _events = st.dictionaries(
 
 
 @given(st.lists(_events, max_size=4) | _values)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_made_up_json(value: object) -> None:
     check(json.dumps(value).encode())
 

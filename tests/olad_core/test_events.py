@@ -322,7 +322,7 @@ _sent = st.one_of(
 
 
 @given(st.lists(_sent, min_size=1, max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_sent_is_what_the_worker_reads(sent: list[dict[str, object]]) -> None:
     batch = decode_json(body(*sent), 4)
     read = decode_log(encode_log(batch))

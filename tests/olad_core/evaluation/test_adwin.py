@@ -32,7 +32,7 @@ def test_a_constant_mean_gives_no_more_alarms_than_promised(probability: float) 
 
 
 @given(st.floats(0, 1), st.integers(2, 3000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_constant_never_alarms_and_is_kept_whole(value: float, count: int) -> None:
     window = Adwin(DELTA)
     assert fed(window, np.full(count, value)) == []
@@ -67,7 +67,7 @@ def test_a_larger_jump_is_found_sooner() -> None:
 
 
 @given(st.lists(_values, max_size=400))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_window_holds_the_last_values_it_says_it_holds(values: list[float]) -> None:
     window = Adwin(DELTA)
     dropped = sum(cut.dropped for _, cut in fed(window, np.array(values)))
@@ -95,7 +95,7 @@ def test_memory_grows_with_the_logarithm_of_the_width() -> None:
 
 
 @given(st.integers(0, 700), st.integers(0, 700), st.integers(0, 5))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_goes_on_from_its_state(before: int, after: int, seed: int) -> None:
     values = np.concatenate([bernoulli(0.1, before, seed), bernoulli(0.7, 200 + after, seed + 1)])
     one, other = Adwin(DELTA), Adwin(DELTA)

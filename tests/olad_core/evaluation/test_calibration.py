@@ -51,7 +51,7 @@ def fitted(*parts: tuple[npt.NDArray[np.float32], Rows], batch: int = 20, memory
 
 class TestTempered:
     @given(st.lists(st.floats(-20, 20), min_size=2, max_size=5), st.floats(LEAST_TEMPERATURE, MOST_TEMPERATURE))
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     def test_is_the_softmax_of_divided_logits(self, logits: list[float], temperature: float) -> None:
         found = tempered(softmax(np.array(logits)), np.array(temperature))
         np.testing.assert_allclose(found, softmax(np.array(logits) / temperature), rtol=1e-6, atol=1e-12)
@@ -59,7 +59,7 @@ class TestTempered:
 
 class TestLogLossSlopes:
     @given(st.integers(0, 1000), st.floats(np.log(LEAST_TEMPERATURE), np.log(MOST_TEMPERATURE)))
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     def test_first_is_the_derivative_and_second_its_expectation(self, seed: int, log_temperature: float) -> None:
         probabilities, label = stream(1.0, 1, seed)
         labels = label[:, None]
@@ -149,7 +149,7 @@ class TestTemperatures:
 
 class TestCalibrationError:
     @given(st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.floats(0.1, 1)), min_size=1, max_size=40))
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     def test_is_that_of_plain_python(self, predictions: list[tuple[float, bool, float]]) -> None:
         confidence, right, weight = (np.array(column)[:, None] for column in zip(*predictions, strict=True))
         found = calibration_error(bin_confidences(confidence, right, weight))

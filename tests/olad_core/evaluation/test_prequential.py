@@ -62,7 +62,7 @@ _node = st.tuples(st.lists(_said, min_size=2, max_size=2), st.integers(0, 4))
 
 class TestScores:
     @given(st.lists(st.lists(_node, max_size=5), max_size=4))
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     def test_are_those_of_plain_python(self, batches: list[list[tuple[Prediction, int]]]) -> None:
         scores = Scores(2, MEMORY)
         for batch in batches:
@@ -73,7 +73,7 @@ class TestScores:
         np.testing.assert_allclose(np.array(found(scores)), np.array(expected), rtol=1e-6)
 
     @given(st.lists(st.lists(_node, max_size=5), max_size=4))
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     def test_macro_f1_is_that_of_plain_python(self, batches: list[list[tuple[Prediction, int]]]) -> None:
         scores = Scores(2, memory=20)
         for batch in batches:

@@ -101,7 +101,7 @@ def assert_says_what_changed(
     assert set(graph.ids(changes.labelled)) <= named & model.nodes.keys()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.booleans(), st.sampled_from([None, 5.0]), st.sampled_from([None, 2]), batches)
 def test_every_batch_does_what_its_events_do_one_by_one(
     directed: bool, lifetime: float | None, width: int | None, batches: Batches
@@ -119,7 +119,7 @@ def test_every_batch_does_what_its_events_do_one_by_one(
         assert_says_what_changed(changes, before, graph, model, batch)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.booleans(), st.lists(events, max_size=60), st.integers(1, 60))
 def test_where_a_stream_is_cut_into_batches_makes_no_difference(directed: bool, stream: list[Event], size: int) -> None:
     whole, cut = DynamicGraph(directed=directed), DynamicGraph(directed=directed)
@@ -135,7 +135,7 @@ def test_where_a_stream_is_cut_into_batches_makes_no_difference(directed: bool, 
     assert_same(cut, model)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.booleans(), st.sampled_from([None, 5.0]), batches, st.integers(0, 8))
 def test_a_restored_graph_goes_on_bit_for_bit(
     directed: bool, lifetime: float | None, batches: Batches, cut: int

@@ -94,7 +94,7 @@ def embedded(graph: DynamicGraph, student: Student, memory: Memory | None = None
 @pytest.mark.parametrize("directed", [False, True])
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
 @given(seeds)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 def test_updates_equal_a_full_computation(architecture: str, directed: bool, seed: int) -> None:
     stream, graph = changes(seed), DynamicGraph(directed=directed, feature_width=FEATURES)
     graph.apply(take(stream, 60), 0.0)
@@ -124,7 +124,7 @@ def test_updates_equal_a_full_computation(architecture: str, directed: bool, see
 @pytest.mark.parametrize("way", [loops, tensors])
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
 @given(seeds, st.integers(3, 40))
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 def test_a_candidate_filled_between_changes_ends_equal(
     architecture: str, way: ModuleType, seed: int, chunk: int
 ) -> None:
