@@ -43,7 +43,7 @@ class Run:
     seed: int
     steps: int
     share: float = 1.0
-    publish_steps: int = 8
+    publish_steps: int = EngineConfig.publish_steps
     size: int | None = None
     overrides: tuple[tuple[str, str | float], ...] = ()
 
