@@ -33,9 +33,11 @@ def main() -> None:
             time.sleep(0.1)
         with alongside("benchmarks.load", "post", url, f"--seconds={given.seconds}", *graph.shape) as load:
             wait_for(load, "ready")
-            while load.poll() is None:
+            ends = time.monotonic() + given.seconds
+            while time.monotonic() < ends:
                 largest = max(largest, process.memory_info().rss)
                 time.sleep(0.1)
+            wait_for(load, "[")
         now = process.memory_info().rss
         redis_bytes = int(stack.redis.info("memory")["used_memory_peak"])
     results = {

@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+IDLE_S = 2.0
+"""A connection that was not used for so long is opened anew: servers close those that idle for some seconds."""
+
 
 class Refused(RuntimeError):
     """An answer that is an error."""
@@ -27,8 +30,9 @@ class Connection:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self.host = parts.netloc
-        self.socket = socket.create_connection((parts.hostname, parts.port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._address = parts.hostname, parts.port
+        self.socket = self._open()
+        self._used = time.monotonic()
         self._buffer = b""
 
     def get(self, path: str) -> bytes:
@@ -41,9 +45,13 @@ class Connection:
 
     def exchange(self, request: bytes) -> bytes:
         """Send a request as it stands and wait for its answer."""
+        if time.monotonic() - self._used > IDLE_S:
+            self.socket.close()
+            self.socket = self._open()
         self.socket.sendall(request)
         while (answer := self.receive()) is None:
             pass
+        self._used = time.monotonic()
         return answer
 
     def receive(self) -> bytes | None:
@@ -66,6 +74,11 @@ class Connection:
         if head[9:10] != b"2":
             raise Refused(head, body)
         return body
+
+    def _open(self) -> socket.socket:
+        connection = socket.create_connection(self._address)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
 
 
 def get_request(host: str, path: str) -> bytes:

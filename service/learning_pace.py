@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-STEP_SHARE = 0.4
+STEP_SHARE = 0.2
 """Share of the freshness target that one training step may take."""
 LEAST_STEP = 0.05
 """Size of a step at least, 1 being the configured one."""

@@ -5,7 +5,7 @@ import pytest
 from service.learning_pace import LEARN_AT_LEAST_EVERY_S, LEAST_STEP, LearningPace
 
 TARGET_MS = 100
-FITTING_S = 0.04
+FITTING_S = 0.02
 
 
 def settled(took_per_share: float) -> float:
