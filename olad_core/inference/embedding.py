@@ -29,7 +29,7 @@ from olad_core.students import GAT, LinearStudent, Student
 
 Rows = npt.NDArray[np.int64]
 
-CHUNK = 8192
+CHUNK = 32_768
 """Rows in one slice of background work: bounds its length."""
 PIECE = 2048
 """Rows computed at once: what lies between two operations on them stays in the cache."""
