@@ -80,6 +80,7 @@ class Worker:
         self._saved_at = self._reported_at = now
         self._reported_events, self._reported_steps = engine.applied_events, 0
         self._served_version: int | None = None
+        self._served_student: str | None = None
         self._pace = LearningPace(settings.freshness_target_ms, now)
         self._log_in_doubt = True
         self._caught_up = False
@@ -304,7 +305,11 @@ class Worker:
         self._metrics.published.inc(sum(len(update.nodes) for update in publication.updates))
         version = publication.served.number if publication.served else None
         if version != self._served_version and publication.served:
-            log.info("serving", version=version, student=publication.served.student, position=publication.position)
+            student = publication.served.student
+            # On small graphs versions of the same student follow each other many times a second.
+            tell = log.debug if student == self._served_student else log.info
+            tell("serving", version=version, student=student, position=publication.position)
+            self._served_student = student
         self._served_version = version
 
     def _tell_decisions(self) -> None:
