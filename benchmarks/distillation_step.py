@@ -77,6 +77,7 @@ def main() -> None:
         students=("gcn",) * 4,
         width=16,
         warmup_steps=0,
+        local_weight=0.01,
         labelled=args.labels,
         touched=2 * len(dataset),
         fanouts=(10**6, 10**6),

@@ -123,7 +123,9 @@ class Settings(BaseSettings):
         default=1.0, ge=0, description="Weight alpha of the global knowledge (KL to the group); 0 turns it off."
     )
     local_weight: float = Field(
-        default=0.01, ge=0, description="Weight beta of the local knowledge (adversarial cycle); 0 turns it off."
+        default=0.0,
+        ge=0,
+        description="Weight beta of the local knowledge (adversarial cycle); 0 turns it off, 0.01 is usual.",
     )
     temperature: float = Field(default=1.0, gt=0, description="Temperature T of the global knowledge.")
     warmup_steps: int = Field(default=20, ge=0, description="Steps with the supervised loss alone.")

@@ -38,20 +38,22 @@ def _with(
     return build
 
 
-PLAIN: dict[str, Override] = {"local_weight": 0.0, "global_weight": 1.0, "temperature": 1.0, "min_confidence": 0.0}
+LOCAL = 0.01
+"""Weight of local knowledge where there is any."""
+PLAIN: dict[str, Override] = {"global_weight": 1.0, "temperature": 1.0, "min_confidence": 0.0}
 """Global knowledge alone, everywhere, as the methods have it that others published."""
 
 METHODS: dict[str, Method] = {
-    "independent": Method("the same group, nobody teaches", _with(global_weight=0.0, local_weight=0.0)),
+    "independent": Method("the same group, nobody teaches", _with(global_weight=0.0)),
     "ours": Method("the shipped defaults", _with()),
-    "global": Method("ours without local knowledge", _with(local_weight=0.0)),
-    "local": Method("ours without global knowledge", _with(global_weight=0.0)),
+    "full": Method("ours with local knowledge, too", _with(local_weight=LOCAL)),
+    "local": Method("local knowledge instead of global", _with(global_weight=0.0, local_weight=LOCAL)),
     "unweighted": Method("ours with all others teaching, whatever the evidence says", _with(OthersTeach)),
     "dml": Method("deep mutual learning: each learns from the mean of the others", _with(OthersTeach, **PLAIN)),
     "kdcl": Method(
         "KDCL: each learns from the whole group's mean, T = 2", _with(AllTeach, **{**PLAIN, "temperature": 2.0})
     ),
-    "self": Method("each learns from itself as it is without dropout", _with(SelfTeach, local_weight=0.0)),
+    "self": Method("each learns from itself as it is without dropout", _with(SelfTeach)),
     "published": Method(
         "OAD as published: T = 3, all others teach, weights 1/1/1",
         _with(OthersTeach, temperature=3.0, global_weight=1.0, local_weight=1.0, min_confidence=0.0),
@@ -66,5 +68,5 @@ METHODS: dict[str, Method] = {
     },
 }
 """Every method by its name."""
-USUAL_METHODS = ("independent", "ours", "global", "self", "dml", "published", "frozen", "vote")
+USUAL_METHODS = ("independent", "ours", "full", "local", "unweighted", "self", "dml", "published", "frozen", "vote")
 """Those of the usual table. A student alone learns as it does in the independent group, which is scored per student."""

@@ -103,7 +103,7 @@ STREAMS: dict[str, StreamSpec] = {
 """Every stream by its name."""
 USUAL_STREAMS = (
     *(f"pubmed-{percent}" for percent in (100, 20, 5, 2)),
-    *("elliptic", "highschool", "sudden", "gradual"),
+    *("elliptic", "highschool", "sudden", "gradual", "featureless"),
     *("cora-removed", "citeseer-rewired", "cora-split", "citeseer-split"),
 )
 """Those of the usual table."""

@@ -81,8 +81,8 @@ def outcomes(measured: Measured, stream: str) -> Iterator[Outcome]:
         yield from _every_level(measured, stream)
     if stream == "sudden":
         yield from _back(measured, stream)
-    without = measured.scores(stream, "global")
-    yield from _above(stream, ours, without, "local knowledge adds to global (on any stream)", MORE, clear=True)
+    full = measured.scores(stream, "full")
+    yield from _above(stream, full, ours, "local knowledge adds to global (on any stream)", MORE, clear=True)
 
 
 def _at_least(stream: str, ours: Values, wanted: str, bound: float) -> Outcome:

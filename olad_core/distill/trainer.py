@@ -71,7 +71,7 @@ class TrainerConfig:
     learning_rate: float = 0.01
     weight_decay: float = 5e-4
     global_weight: float = 1.0
-    local_weight: float = 0.01
+    local_weight: float = 0.0
     temperature: float = 1.0
     min_confidence: float = 0.7
     hidden_dropout: float = 0.3

@@ -22,6 +22,7 @@ from tests.olad_core.streams import FEATURES, two_communities
 CPU = torch.device("cpu")
 SMALL = TrainerConfig(
     width=8,
+    local_weight=0.01,
     labelled=32,
     touched=16,
     fanouts=(4, 4),
