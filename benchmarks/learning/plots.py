@@ -35,8 +35,9 @@ def _over_stream(lines: list[Line], path: Path) -> Path:
     axes = figure.add_subplot()
     for method in dict.fromkeys(line["method"] for line in lines):
         curves = [line["curves"]["served"] for line in lines if line["method"] == method]
-        at = (np.arange(len(curves[0])) + 0.5) * lines[0]["window"]
-        axes.plot(at, 100 * _mean(curves), label=method, lw=2 if method == "ours" else 1)
+        mean = _mean(curves)
+        at = (np.arange(len(mean)) + 0.5) * lines[0]["window"]
+        axes.plot(at, 100 * mean, label=method, lw=2 if method == "ours" else 1)
     axes.set(title=lines[0]["stream"], xlabel="question", ylabel="accuracy of what was served, %")
     axes.legend(fontsize="small", ncols=2)
     figure.savefig(path)
@@ -62,5 +63,7 @@ def _figure() -> Figure:
 
 def _mean(curves: list[list[float | None]]) -> npt.NDArray[np.float64]:
     """Over seeds; NaN where any had no answer."""
-    points = np.array([[np.nan if point is None else point for point in curve] for curve in curves])
+    # Streams of different seeds may ask some questions more or less.
+    shortest = min(map(len, curves))
+    points = np.array([[np.nan if point is None else point for point in curve[:shortest]] for curve in curves])
     return np.asarray(points.mean(axis=0))
