@@ -155,7 +155,7 @@ def wait_for(process: subprocess.Popen[str], beginning: str) -> str:
     for line in process.stdout:
         if line.startswith(beginning):
             return line
-    raise RuntimeError(f"a process has ended early: {process.args}")
+    raise RuntimeError(f"a process has ended early: {process.args!r}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -24,7 +24,7 @@ class EngineConfig:
     """
 
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    publish_steps: int = 4
+    publish_steps: int = 2
     score_memory: float = 500.0
     switch_margin: float = 0.005
     least_remembered: int = 50

@@ -151,7 +151,6 @@ class Engine:
             if len(self._classes_seen) < 2:
                 return False
             trainer = self._current_trainer()
-            self._schedule.advance(self.graph, trainer.steps, share)
             terms = trainer.step(self.graph, self._replay, self._touched, self.assessment.teaching(), share)
             if not terms:
                 return False
@@ -161,6 +160,7 @@ class Engine:
                 student = name if name in trainer.names else None
                 self.decisions.add("student-reset", reason, student=student, numbers={"resets": trainer.resets})
             self._schedule.start_if_due(self.graph, trainer, self.assessment, self.position)
+            self._schedule.advance(self.graph, trainer.steps, share)
         return True
 
     def restart_training(self) -> None:

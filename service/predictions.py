@@ -8,8 +8,9 @@ See ``docs/decisions/0004-redis-layout.md``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import struct
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, cast
@@ -35,8 +36,27 @@ ROW_FORMAT = 2
 _READS_PER_CALL = 1_000
 
 
+ROWS_PER_PIECE = 2_000
+"""Rows that readers do not see yet are written so many at once: Redis needs a millisecond or two for them."""
+
+
 class Superseded(RuntimeError):
     """Another worker has started on this graph: this one must write no more."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What stood in Redis before a transaction.
+
+    Attributes:
+        rejected_to: position up to which rejected events are written.
+        table: that readers see; None before the first publication.
+        tables: all there are.
+    """
+
+    rejected_to: str
+    table: str | None
+    tables: tuple[str, ...]
 
 
 class PredictionWriter:
@@ -46,6 +66,8 @@ class PredictionWriter:
         self._redis = redis
         self._keys = keys
         self._start = 0
+        self._seen: int | None = None
+        """The version that readers see since this start; None before its first one."""
 
     def start(self) -> int:
         """Begin with fresh tables; those of earlier starts stay readable until this one serves a version.
@@ -54,6 +76,7 @@ class PredictionWriter:
             The number of this start. A writer with a lower number is refused from now on.
         """
         self._start = int(self._redis.incr(self._keys.starts))
+        self._seen = None
         return self._start
 
     def visible_position(self) -> str | None:
@@ -69,7 +92,8 @@ class PredictionWriter:
     def publish(self, publication: Publication) -> None:
         """Make a publication visible in one atomic step.
 
-        As long as readers still see a table of an earlier start, a publication without a served version fills
+        Rows of tables that readers do not see yet go ahead of it in pieces, between which Redis answers readers. As
+        long as readers still see a table of an earlier start, a publication without a served version fills
         tables and moves nothing: that table does not hold what the new position would promise.
 
         Raises:
@@ -77,48 +101,20 @@ class PredictionWriter:
             Superseded: where another worker has started.
             LogLost: where Redis has lost what was written.
         """
-        keys = self._keys
-        reads = (
-            ("GET", keys.starts),
-            ("HMGET", keys.served, "position", "rejected_to", "table"),
-            ("SMEMBERS", keys.tables),
-        )
-        with transaction(self._redis, (keys.starts, keys.served), reads) as ((start, served, tables), pending):
-            if int(start or 0) < self._start:
-                raise LogLost(f"Redis knows of {int(start or 0)} worker starts, this is number {self._start}")
-            if int(start or 0) != self._start:
-                raise Superseded(f"worker start {self._start} is no longer the newest on graph {keys.graph!r}")
-            visible, rejected_to, table = (value.decode() if value is not None else None for value in served)
-            if visible is not None and parse_position(publication.position) < parse_position(visible):
-                raise ValueError(f"readers see position {visible}: {publication.position} would go back")
-            for update in publication.updates:
+        last: list[TableUpdate] = []
+        for update in publication.updates:
+            *ahead, rest = [update] if update.version == self._seen else _pieces(update)
+            for piece in ahead:
+                with self._guarded(publication.position) as (_, pending):
+                    self._write_rows(pending, piece)
+            last.append(rest)
+        with self._guarded(publication.position) as (seen, pending):
+            for update in last:
                 self._write_rows(pending, update)
-            self._write_rejected(pending, publication.rejected, after=rejected_to or START)
-            fields: dict[str, str | bytes | int] = {"rejected_to": publication.position}
-            moves = publication.served is not None or table is None or self._is_own(table)
-            if moves:
-                fields |= {"position": publication.position, "applied": publication.applied_events}
-            if publication.served is not None:
-                fields |= {
-                    "version": publication.served.number,
-                    "student": publication.served.student,
-                    "classes": msgspec.json.encode(publication.served.classes),
-                    "table": self._table(publication.served.number),
-                    "format": ROW_FORMAT,
-                }
-            pending.add("HSET", keys.served, *chain.from_iterable(fields.items()))
-            gone = {self._table(version) for version in publication.dropped}
-            if publication.served is not None:
-                gone.update(name for name in (stored.decode() for stored in tables) if not self._is_own(name))
-            if gone:
-                pending.add("UNLINK", *(keys.predictions(name) for name in gone))
-                pending.add("SREM", keys.tables, *gone)
-            if moves:
-                pending.add("PUBLISH", keys.watermark, publication.position)
-            try:
-                pending.run()
-            except WatchError:
-                raise Superseded(f"another worker published on graph {keys.graph!r} at the same time") from None
+            self._write_rejected(pending, publication.rejected, after=seen.rejected_to)
+            self._move(pending, publication, seen)
+        if publication.served is not None:
+            self._seen = publication.served.number
 
     def write_status(self, status: WorkerStatus, metrics: bytes) -> None:
         """Replace the worker's report and its metrics in Prometheus' text format."""
@@ -133,6 +129,54 @@ class PredictionWriter:
 
     def _is_own(self, table: str) -> bool:
         return table.endswith(f".{self._start}")
+
+    @contextlib.contextmanager
+    def _guarded(self, position: str) -> Iterator[tuple[_Seen, Transaction]]:
+        """What readers see, and a transaction that is run at the end, if this is still the newest worker."""
+        keys = self._keys
+        reads = (
+            ("GET", keys.starts),
+            ("HMGET", keys.served, "position", "rejected_to", "table"),
+            ("SMEMBERS", keys.tables),
+        )
+        with transaction(self._redis, (keys.starts, keys.served), reads) as ((start, served, tables), pending):
+            if int(start or 0) < self._start:
+                raise LogLost(f"Redis knows of {int(start or 0)} worker starts, this is number {self._start}")
+            if int(start or 0) != self._start:
+                raise Superseded(f"worker start {self._start} is no longer the newest on graph {keys.graph!r}")
+            visible, rejected_to, table = (value.decode() if value is not None else None for value in served)
+            if visible is not None and parse_position(position) < parse_position(visible):
+                raise ValueError(f"readers see position {visible}: {position} would go back")
+            yield _Seen(rejected_to or START, table, tuple(name.decode() for name in tables)), pending
+            try:
+                pending.run()
+            except WatchError:
+                raise Superseded(f"another worker published on graph {keys.graph!r} at the same time") from None
+
+    def _move(self, pending: Transaction, publication: Publication, seen: _Seen) -> None:
+        """Let readers go on to the publication's position and version, and remove tables that nobody reads then."""
+        keys, served = self._keys, publication.served
+        fields: dict[str, str | bytes | int] = {"rejected_to": publication.position}
+        moves = served is not None or seen.table is None or self._is_own(seen.table)
+        if moves:
+            fields |= {"position": publication.position, "applied": publication.applied_events}
+        if served is not None:
+            fields |= {
+                "version": served.number,
+                "student": served.student,
+                "classes": msgspec.json.encode(served.classes),
+                "table": self._table(served.number),
+                "format": ROW_FORMAT,
+            }
+        pending.add("HSET", keys.served, *chain.from_iterable(fields.items()))
+        gone = {self._table(version) for version in publication.dropped}
+        if served is not None:
+            gone.update(name for name in seen.tables if not self._is_own(name))
+        if gone:
+            pending.add("UNLINK", *(keys.predictions(name) for name in gone))
+            pending.add("SREM", keys.tables, *gone)
+        if moves:
+            pending.add("PUBLISH", keys.watermark, publication.position)
 
     def _write_rows(self, pending: Transaction, update: TableUpdate) -> None:
         name = self._table(update.version)
@@ -152,6 +196,19 @@ class PredictionWriter:
                 why = ("reason", event.reason, "detail", event.detail)
                 whole = ("content", event.content) if event.content else ()
                 pending.add("XADD", self._keys.rejected, "MAXLEN", "~", REJECTED_KEPT, "*", *fields, *why, *whole)
+
+
+def _pieces(update: TableUpdate) -> Iterator[TableUpdate]:
+    """The update in pieces of so many rows, one at least; removed nodes leave with the first."""
+    for first in range(0, max(1, len(update.nodes)), ROWS_PER_PIECE):
+        part = slice(first, first + ROWS_PER_PIECE)
+        yield TableUpdate(
+            update.version,
+            update.nodes[part],
+            update.probabilities[part],
+            update.disagreement[part],
+            () if first else update.removed,
+        )
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ class Settings(BaseSettings):
     )
     temperature: float = Field(default=1.0, gt=0, description="Temperature T of the global knowledge.")
     warmup_steps: int = Field(default=20, ge=0, description="Steps with the supervised loss alone.")
-    publish_steps: int = Field(default=4, ge=1, description="Training steps between two published versions, at least.")
+    publish_steps: int = Field(default=2, ge=1, description="Training steps between two published versions, at least.")
     steps_per_entry: int | None = Field(
         default=None,
         ge=0,

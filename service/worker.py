@@ -283,9 +283,10 @@ class Worker:
                 self._engine.restart_training()
 
     def _learn_in_time(self) -> None:
-        """One step, of a size that keeps events waiting no longer than is allowed."""
+        """One step and what it makes visible, of a size that keeps events waiting no longer than is allowed."""
         started = time.monotonic()
         self._learn(1, self._pace.share)
+        self._publish(only_news=True)
         self._pace.follow(started, time.monotonic())
 
     def _publish(self, *, only_news: bool = False) -> None:

@@ -29,8 +29,8 @@ from olad_core.students import GAT, LinearStudent, Student
 
 Rows = npt.NDArray[np.int64]
 
-CHUNK = 32_768
-"""Rows in one slice of background work: bounds its length."""
+CHUNK = 65_536
+"""Rows of layers in one slice of background work: bounds its length."""
 PIECE = 2048
 """Rows computed at once: what lies between two operations on them stays in the cache."""
 
@@ -90,22 +90,19 @@ class Embedding:
 
     def advance(self, graph: DynamicGraph, share: float = 1.0) -> Rows:
         """Compute one slice more, or a share of one; returns the rows whose probabilities it filled."""
-        if self.complete:
-            return np.empty(0, dtype=np.int64)
         if self._frontier == (0, 0):
             self._in_weight = in_weight(graph, np.arange(graph.capacity), self._device)
             self._propagation.begin(self._in_weight)
         self._fit(graph)
-        layer, row = self._frontier
-        end = min(row + max(1, round(share * CHUNK)), graph.capacity)
-        rows = np.flatnonzero(graph.alive[row:end]) + row
-        with torch.no_grad():
-            self._frontier = (layer, end)
-            if layer > 0:
-                self._propagation.sum_afresh(graph, self._layers, layer, rows)
-            self._renew(graph, layer, rows)
-        self._frontier = (layer, end) if end < graph.capacity else (layer + 1, 0)
-        return rows if layer == len(self._layers) - 1 else rows[:0]
+        filled: list[Rows] = []
+        left = max(1, round(share * CHUNK))
+        while left > 0 and not self.complete:
+            layer = self._frontier[0]
+            rows = self._fill(graph, left)
+            left -= len(rows)
+            if layer == len(self._layers) - 1:
+                filled.append(rows)
+        return np.concatenate([np.empty(0, dtype=np.int64), *filled])
 
     def update(self, graph: DynamicGraph, touch: Touch) -> Rows:
         """Follow a change of the graph; returns the rows whose probabilities changed."""
@@ -160,6 +157,19 @@ class Embedding:
         self._propagation.restore(tensors, self._in_weight)
         layer, row = tensors["frontier"].tolist()
         self._frontier = (layer, row)
+
+    def _fill(self, graph: DynamicGraph, most: int) -> Rows:
+        """Compute the next rows of the frontier's layer, so many at most; returns them."""
+        layer, row = self._frontier
+        end = min(row + most, graph.capacity)
+        rows: Rows = np.flatnonzero(graph.alive[row:end]) + row
+        with torch.no_grad():
+            self._frontier = (layer, end)
+            if layer > 0:
+                self._propagation.sum_afresh(graph, self._layers, layer, rows)
+            self._renew(graph, layer, rows)
+        self._frontier = (layer, end) if end < graph.capacity else (layer + 1, 0)
+        return rows
 
     def _limit(self, layer: int) -> int:
         """Rows of a layer below this one are computed."""

@@ -44,8 +44,8 @@ class TestServing:
             said.append(run.engine.missing())
         assert said[0] == ("training steps before the first version (0 of 5)",)
         assert said[4] == ("training steps before the first version (4 of 5)",)
-        assert said[5] == ("embedding the graph for the first version (0% done)",)
-        assert said[11] == ("embedding the graph for the first version (50% done)",)
+        assert said[5] == ("embedding the graph for the first version (8% done)",)
+        assert said[6] == ("embedding the graph for the first version (42% done)",)
         assert said[-1] == ()
 
     @pytest.mark.usefixtures("small_slices")

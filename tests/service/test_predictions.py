@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -9,6 +11,7 @@ import pytest
 import redis
 
 from olad_core.publication import Publication, RejectedEvent, TableUpdate, Version
+from service import predictions
 from service.api.connection import connect
 from service.keys import Keys
 from service.predictions import PredictionReader, PredictionWriter, Snapshot, Superseded
@@ -55,6 +58,18 @@ class Read:
 def tables(client: redis.Redis, keys: Keys) -> set[str]:
     pattern = keys.predictions("*").replace("{", "[{]").replace("}", "[}]")
     return {key.decode().rsplit(":", 1)[1] for key in client.scan_iter(pattern)}
+
+
+def transactions(client: redis.Redis, work: Callable[[], None]) -> int:
+    """How many transactions Redis carries out meanwhile."""
+
+    def so_far() -> int:
+        stats: Any = client.info("commandstats")
+        return int(stats.get("cmdstat_exec", {"calls": 0})["calls"])
+
+    before = so_far()
+    work()
+    return so_far() - before
 
 
 def test_nothing_is_served_at_first(writer: PredictionWriter, read: Read) -> None:
@@ -146,6 +161,41 @@ def test_a_version_is_filled_in_the_background_and_then_swapped_in(
     assert read.rows("x") == [(0.0, 1.0)]
     assert tables(redis_client, keys) == {"2.1"}
     assert redis_client.smembers(keys.tables) == {b"2.1"}
+
+
+class TestPieces:
+    """Rows that readers do not see yet are written piece by piece, so that no reader waits for all of them."""
+
+    @pytest.fixture(autouse=True)
+    def small(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(predictions, "ROWS_PER_PIECE", 2)
+
+    def test_hidden_rows_come_in_pieces_and_are_all_there(
+        self, writer: PredictionWriter, read: Read, redis_client: redis.Redis
+    ) -> None:
+        rows = {node: [number / 8, 1 - number / 8] for number, node in enumerate("abcde")}
+        writer.publish(publication("1-0", {"a": [1.0, 0.0]}))
+        assert transactions(redis_client, lambda: writer.publish(publication("1-0", rows, into=2))) == 3
+        assert read.rows(*"abcde") == [(1.0, 0.0), None, None, None, None]
+        writer.publish(publication("2-0", version=2, dropped=(1,)))
+        assert read.rows(*"abcde") == [tuple(row) for row in rows.values()]
+
+    def test_visible_rows_change_at_once(self, writer: PredictionWriter, redis_client: redis.Redis) -> None:
+        writer.publish(publication("1-0", {"a": [1.0, 0.0]}))
+        change = publication("2-0", {node: [0.0, 1.0] for node in "abcde"})
+        assert transactions(redis_client, lambda: writer.publish(change)) == 1
+
+    def test_what_stands_between_two_pieces_is_not_seen(
+        self, writer: PredictionWriter, read: Read, redis_client: redis.Redis, keys: Keys
+    ) -> None:
+        writer.publish(publication("1-0", {"a": [1.0, 0.0]}))
+        whole = publication("2-0", {node: [0.0, 1.0] for node in "abc"}, version=2)
+        broken = replace(whole.updates[0], probabilities=whole.updates[0].probabilities[:2])
+        with pytest.raises(ValueError, match="dimensions"):
+            writer.publish(replace(whole, updates=(broken,)))
+        assert redis_client.hlen(keys.predictions("2.1")) == 2
+        assert read.rows("a", "b") == [(1.0, 0.0), None]
+        assert writer.visible_position() == "1-0"
 
 
 def test_going_back_is_refused(writer: PredictionWriter, read: Read) -> None:
