@@ -137,7 +137,7 @@ class Engine:
         self.versions.note_all(self.graph)
 
     def learn(self, steps: int, share: float = 1.0) -> bool:
-        """Take training steps, each with one slice of embedding a new version.
+        """Take training steps, and embed one slice of the version on its way after each.
 
         Args:
             steps: how many.
@@ -148,20 +148,31 @@ class Engine:
             node has left the graph.
         """
         for _ in range(steps):
-            if len(self._classes_seen) < 2:
+            if not self.train(share):
                 return False
-            trainer = self._current_trainer()
-            terms = trainer.step(self.graph, self._replay, self._touched, self.assessment.teaching(), share)
-            if not terms:
-                return False
-            self.assessment.add_losses(terms)
-            for name in trainer.begun_anew:
-                reason = f"{name} began anew: its losses or gradients were not finite for {PATIENCE} steps in a row"
-                student = name if name in trainer.names else None
-                self.decisions.add("student-reset", reason, student=student, numbers={"resets": trainer.resets})
-            self._schedule.start_if_due(self.graph, trainer, self.assessment, self.position)
-            self._schedule.advance(self.graph, trainer.steps, share)
+            self.embed(share)
         return True
+
+    def train(self, share: float = 1.0) -> bool:
+        """Take one training step, and begin a version where one is due; arguments and result are :meth:`learn`'s."""
+        if len(self._classes_seen) < 2:
+            return False
+        trainer = self._current_trainer()
+        terms = trainer.step(self.graph, self._replay, self._touched, self.assessment.teaching(), share)
+        if not terms:
+            return False
+        self.assessment.add_losses(terms)
+        for name in trainer.begun_anew:
+            reason = f"{name} began anew: its losses or gradients were not finite for {PATIENCE} steps in a row"
+            student = name if name in trainer.names else None
+            self.decisions.add("student-reset", reason, student=student, numbers={"resets": trainer.resets})
+        self._schedule.start_if_due(self.graph, trainer, self.assessment, self.position)
+        return True
+
+    def embed(self, share: float = 1.0) -> None:
+        """Embed one slice of the version on its way, if there is one; with the last one it is served."""
+        if self.trainer:
+            self._schedule.advance(self.graph, self.trainer.steps, share)
 
     def restart_training(self) -> None:
         """Give up the students and the version on its way; the next step begins with new ones."""

@@ -1,24 +1,29 @@
-"""When the worker takes its next training step beside the events, and how large a step."""
+"""When the worker learns beside the events, and how much at a time."""
 
 from __future__ import annotations
 
+from typing import Literal
+
+Part = Literal["step", "slice"]
+"""What learning is made of: training steps, and slices of embedding a new version. Each has a size of its own."""
+
 STEP_SHARE = 0.2
-"""Share of the freshness target that one training step may take."""
+"""Share of the freshness target that one training step, or one slice, may take."""
 LEAST_STEP = 0.05
-"""Size of a step at least, 1 being the configured one."""
+"""Size of a step or slice at least, 1 being the configured one."""
 REST = 1.0
-"""While events come, the worker waits for them that many times as long as the last step took before the next one:
+"""While events come, the worker waits for them that many times as long as the last part took before the next one:
 then most events find it waiting, and half of its time is for learning."""
 LEARN_AT_LEAST_EVERY_S = 1.0
-"""Under load, too, a training step is taken this often."""
+"""Under load, too, the worker learns this often."""
 
 
 class LearningPace:
-    """Follows how long steps take. Times are seconds of one clock that never goes back.
+    """Follows how long steps and slices take. Times are seconds of one clock that never goes back.
 
     >>> pace = LearningPace(freshness_target_ms=100, now=0.0)
     >>> pace.saw_events()
-    >>> pace.follow(started=0.0, ended=0.03)
+    >>> pace.follow("step", started=0.0, ended=0.03)
     >>> pace.is_due(0.05, loaded=False), pace.is_due(0.07, loaded=False)
     (False, True)
 
@@ -30,27 +35,27 @@ class LearningPace:
     def __init__(self, freshness_target_ms: int, now: float) -> None:
         self._allowed_s = STEP_SHARE * freshness_target_ms / 1000
         self._learned_at = self._rest_until = now
-        self._events_since_step = False
-        self.share = LEAST_STEP
-        """Size of the next step, 1 being the configured one."""
+        self._events_since = False
+        self.shares: dict[Part, float] = {"step": LEAST_STEP, "slice": LEAST_STEP}
+        """Size of the next one of each, 1 being the configured one."""
 
     def saw_events(self) -> None:
-        """Events have come since the last step."""
-        self._events_since_step = True
+        """Events have come since the last part."""
+        self._events_since = True
 
     def rest_left(self, now: float) -> float:
-        """Seconds in which events are waited for before the next step; 0 where it may begin."""
+        """Seconds in which events are waited for before the next part; 0 where it may begin."""
         return max(0.0, self._rest_until - now)
 
     def is_due(self, now: float, *, loaded: bool) -> bool:
-        """Whether to take a step now; ``loaded`` says that more events wait than one turn applies."""
+        """Whether to learn now; ``loaded`` says that more events wait than one turn applies."""
         return not (loaded or self.rest_left(now) > 0) or now - self._learned_at > LEARN_AT_LEAST_EVERY_S
 
-    def follow(self, started: float, ended: float) -> None:
-        """Fit rest and size of the next step to one that has been taken."""
+    def follow(self, part: Part, started: float, ended: float) -> None:
+        """Fit the rest, and the size of the next such part, to one that is done."""
         took = ended - started
         self._learned_at = ended
-        self._rest_until = ended + REST * took if self._events_since_step else ended
-        self._events_since_step = False
+        self._rest_until = ended + REST * took if self._events_since else ended
+        self._events_since = False
         fitting = min(1.1, max(0.8, self._allowed_s / max(took, 1e-6)))
-        self.share = min(1.0, max(LEAST_STEP, self.share * fitting))
+        self.shares[part] = min(1.0, max(LEAST_STEP, self.shares[part] * fitting))

@@ -15,7 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from olad_core.engine import Engine
 from olad_core.publication import Publication
 from service.checkpointer import Checkpointer, Saved
-from service.learning_pace import LearningPace
+from service.learning_pace import LearningPace, Part
 from service.predictions import PredictionWriter
 from service.redis_refusals import cannot_write
 from service.report import Rates, report
@@ -82,6 +82,7 @@ class Worker:
         self._served_version: int | None = None
         self._served_student: str | None = None
         self._pace = LearningPace(settings.freshness_target_ms, now)
+        self._slice_is_next = False
         self._log_in_doubt = True
         self._caught_up = False
         self._skipped: dict[str, str] = {}
@@ -217,7 +218,7 @@ class Worker:
         if self._settings.steps_per_entry is None:
             loaded = sum(len(entry.events) for entry in entries) >= MAX_EVENTS_PER_TURN
             if self._pace.is_due(time.monotonic(), loaded=loaded):
-                self._learn_in_time()
+                self._learn_in_time(loaded=loaded)
         self._publish(only_news=True)
         self._tell_decisions()
         self._report()
@@ -269,25 +270,34 @@ class Worker:
         if self._unpublished is not None:
             self._send(self._unpublished)
         if self._steps_owed:
-            self._learn(self._steps_owed)
+            self._learn(functools.partial(self._engine.learn, self._steps_owed))
             self._steps_owed = 0
 
-    def _learn(self, steps: int, share: float = 1.0) -> None:
+    def _learn(self, work: Callable[[], object]) -> None:
         """Learn; a failure costs the students, never what is served."""
         with self._metrics.stage("learn"):
             try:
-                self._engine.learn(steps, share)
+                work()
             except Exception as error:
                 self._metrics.training_failures.inc()
                 log.exception("training failed, beginning with new students", error=str(error))
                 self._engine.restart_training()
 
-    def _learn_in_time(self) -> None:
-        """One step and what it makes visible, of a size that keeps events waiting no longer than is allowed."""
+    def _learn_in_time(self, *, loaded: bool) -> None:
+        """A training step, and a turn later a slice of the version on its way; under load both, being rare."""
+        slice_is_next, self._slice_is_next = self._slice_is_next, False
+        if not slice_is_next:
+            self._learn_part("step", self._engine.train)
+            self._slice_is_next = self._engine.versions.candidate is not None and not loaded
+        if slice_is_next or loaded:
+            self._learn_part("slice", self._engine.embed)
+
+    def _learn_part(self, part: Part, work: Callable[[float], object]) -> None:
+        """One part and what it makes visible, of a size that keeps events waiting no longer than is allowed."""
         started = time.monotonic()
-        self._learn(1, self._pace.share)
+        self._learn(functools.partial(work, self._pace.shares[part]))
         self._publish(only_news=True)
-        self._pace.follow(started, time.monotonic())
+        self._pace.follow(part, started, time.monotonic())
 
     def _publish(self, *, only_news: bool = False) -> None:
         """Make what has changed visible; a publication that did not get through goes first."""

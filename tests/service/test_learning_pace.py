@@ -2,18 +2,18 @@ from __future__ import annotations
 
 import pytest
 
-from service.learning_pace import LEARN_AT_LEAST_EVERY_S, LEAST_STEP, LearningPace
+from service.learning_pace import LEARN_AT_LEAST_EVERY_S, LEAST_STEP, LearningPace, Part
 
 TARGET_MS = 100
 FITTING_S = 0.02
 
 
-def settled(took_per_share: float) -> float:
-    """Size of the steps after many, where a step of the configured size takes so long."""
+def settled(took_per_share: float, part: Part = "step") -> float:
+    """Size of the steps or slices after many, where one of the configured size takes so long."""
     pace = LearningPace(TARGET_MS, 0.0)
     for number in range(200):
-        pace.follow(float(number), number + took_per_share * pace.share)
-    return pace.share
+        pace.follow(part, float(number), number + took_per_share * pace.shares[part])
+    return pace.shares[part]
 
 
 def test_steps_grow_to_what_the_target_allows_and_no_further() -> None:
@@ -22,10 +22,19 @@ def test_steps_grow_to_what_the_target_allows_and_no_further() -> None:
     assert settled(1000 * FITTING_S) == LEAST_STEP
 
 
+def test_slices_have_a_size_of_their_own() -> None:
+    pace = LearningPace(TARGET_MS, 0.0)
+    for number in range(200):
+        pace.follow("step", float(number), number + 0.001)
+        pace.follow("slice", number + 0.5, number + 0.5 + 2 * FITTING_S * pace.shares["slice"])
+    assert pace.shares["step"] == 1.0
+    assert pace.shares["slice"] == pytest.approx(0.5)
+
+
 def test_events_are_waited_for_as_long_as_the_step_took() -> None:
     pace = LearningPace(TARGET_MS, 0.0)
     pace.saw_events()
-    pace.follow(1.0, 1.25)
+    pace.follow("step", 1.0, 1.25)
     assert pace.rest_left(1.25) == 0.25
     assert not pace.is_due(1.375, loaded=False)
     assert pace.is_due(1.5, loaded=False)
@@ -34,14 +43,14 @@ def test_events_are_waited_for_as_long_as_the_step_took() -> None:
 def test_without_events_nothing_is_waited_for() -> None:
     pace = LearningPace(TARGET_MS, 0.0)
     pace.saw_events()
-    pace.follow(1.0, 1.25)
-    pace.follow(1.5, 1.75)
+    pace.follow("step", 1.0, 1.25)
+    pace.follow("step", 1.5, 1.75)
     assert pace.rest_left(1.75) == 0
     assert pace.is_due(1.75, loaded=False)
 
 
 def test_under_load_a_step_is_taken_now_and_then() -> None:
     pace = LearningPace(TARGET_MS, 0.0)
-    pace.follow(1.0, 1.25)
+    pace.follow("step", 1.0, 1.25)
     assert not pace.is_due(1.25 + LEARN_AT_LEAST_EVERY_S, loaded=True)
     assert pace.is_due(1.5 + LEARN_AT_LEAST_EVERY_S, loaded=True)
