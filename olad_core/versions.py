@@ -75,7 +75,8 @@ class Versions:
         self._note(held, held.embedding.advance(graph, share))
         if not held.embedding.complete:
             return
-        if _broken(held, graph) > (_broken(self.served, graph) if self.served else 0):
+        broken = held.embedding.broken(graph)
+        if broken and broken > (self.served.embedding.broken(graph) if self.served else 0):
             self.refused += 1
             self.withdraw()
             return
@@ -168,8 +169,3 @@ class Versions:
     def _forget(self, held: HeldVersion) -> None:
         self._changed.pop(held.version.number, None)
         self._dropped.append(held.version.number)
-
-
-def _broken(held: HeldVersion, graph: DynamicGraph) -> int:
-    """How many nodes have probabilities that are no numbers."""
-    return int(np.count_nonzero(~np.isfinite(held.embedding.probabilities(held.embedding.computed(graph))).all(axis=1)))

@@ -29,8 +29,10 @@ from olad_core.students import GAT, LinearStudent, Student
 
 Rows = npt.NDArray[np.int64]
 
-CHUNK = 65_536
-"""Rows of layers in one slice of background work: bounds its length."""
+CHUNK = 131_072
+"""Work in one slice of background work, in rows of layers: bounds its length."""
+EDGES_PER_ROW = 4
+"""Incoming edges that are as much work as a row itself."""
 PIECE = 2048
 """Rows computed at once: what lies between two operations on them stays in the cache."""
 
@@ -98,8 +100,8 @@ class Embedding:
         left = max(1, round(share * CHUNK))
         while left > 0 and not self.complete:
             layer = self._frontier[0]
-            rows = self._fill(graph, left)
-            left -= len(rows)
+            rows, work = self._fill(graph, left)
+            left -= work
             if layer == len(self._layers) - 1:
                 filled.append(rows)
         return np.concatenate([np.empty(0, dtype=np.int64), *filled])
@@ -136,6 +138,12 @@ class Embedding:
         alive = np.flatnonzero(graph.alive)
         return alive[alive < self._limit(len(self._layers) - 1)]
 
+    def broken(self, graph: DynamicGraph) -> int:
+        """How many nodes have probabilities that are no numbers."""
+        if bool(torch.isfinite(self._layers[-1].sum())):
+            return 0
+        return int(np.count_nonzero(~np.isfinite(self.probabilities(self.computed(graph))).all(axis=1)))
+
     def state(self, rows: int | None = None) -> dict[str, Tensor]:
         """Tensors for a checkpoint: weights, layers, sums and frontier. Those in use, not copies of them.
 
@@ -158,18 +166,22 @@ class Embedding:
         layer, row = tensors["frontier"].tolist()
         self._frontier = (layer, row)
 
-    def _fill(self, graph: DynamicGraph, most: int) -> Rows:
-        """Compute the next rows of the frontier's layer, so many at most; returns them."""
+    def _fill(self, graph: DynamicGraph, most: int) -> tuple[Rows, int]:
+        """Compute the next rows of the frontier's layer, as many as that much work is; returns them and their work."""
         layer, row = self._frontier
         end = min(row + most, graph.capacity)
         rows: Rows = np.flatnonzero(graph.alive[row:end]) + row
+        work = np.cumsum(1 + graph.in_degree(rows) // EDGES_PER_ROW) if layer > 0 else np.arange(1, len(rows) + 1)
+        count = max(1, int(np.searchsorted(work, most, side="right")))
+        if count < len(rows):
+            rows, end = rows[:count], int(rows[count])
         with torch.no_grad():
             self._frontier = (layer, end)
             if layer > 0:
                 self._propagation.sum_afresh(graph, self._layers, layer, rows)
             self._renew(graph, layer, rows)
         self._frontier = (layer, end) if end < graph.capacity else (layer + 1, 0)
-        return rows
+        return rows, int(work[len(rows) - 1]) if len(rows) else 0
 
     def _limit(self, layer: int) -> int:
         """Rows of a layer below this one are computed."""

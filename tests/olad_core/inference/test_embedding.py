@@ -314,6 +314,35 @@ def test_a_sum_that_received_many_differences_is_computed_afresh(
     assert_fresh(embedding, graph)
 
 
+def test_a_slice_is_bounded_by_its_edges_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedding_module, "CHUNK", 20)
+    graph = DynamicGraph(directed=True, feature_width=1)
+    graph.apply([UpsertNode("hub", [1.0]), *(UpsertEdge(str(leaf), "hub") for leaf in range(100))], 0.0)
+    embedding = Embedding(student_of("gcn", feature_width=1), CLASSES, CPU)
+    filled = [embedding.advance(graph)]
+    while not embedding.complete:
+        filled.append(embedding.advance(graph))
+    last_layer = [rows for rows in filled if len(rows)]
+    assert last_layer[0].tolist() == [graph.row("hub")]
+    assert max(map(len, last_layer)) <= 20
+    assert sum(map(len, last_layer)) == 101
+    assert_fresh(embedding, graph)
+
+
+def test_broken_predictions_are_counted() -> None:
+    graph = DynamicGraph(feature_width=1)
+    graph.apply([UpsertEdge(a, b) for a, b in zip("abcdef", "bcdefg", strict=True)], 0.0)
+    embedding = embedded(graph, student_of("gcn", feature_width=1))
+    assert embedding.broken(graph) == 0
+    last = embedding.state()["layer/2"]
+    last[graph.rows(["b", "e"])] = torch.nan
+    assert embedding.broken(graph) == 2
+    change = graph.apply([RemoveNode("e")], 0.0)
+    last[graph.row("b")] = 0.5
+    assert len(change.removed_ids) == 1
+    assert embedding.broken(graph) == 0
+
+
 def totals_of(embedding: Embedding) -> list[tuple[str, Tensor]]:
     """The sums of an embedding, those in use."""
     return [(name, tensor) for name, tensor in embedding.state().items() if name.startswith(("totals/", "sums/"))]
