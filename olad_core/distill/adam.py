@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -9,22 +10,29 @@ from torch import Tensor, nn
 
 
 class Adam(torch.optim.Adam):
-    """Adam as one fused operation over all parameters.
+    """Adam as one fused operation over all parameters of one decay.
 
     Args:
         parameters: of all modules it moves.
         learning_rate: of all of them.
         weight_decay: added to the gradients, as a share of the weights.
+        other_decays: of the parameters that have another one.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float = 0.0) -> None:
-        super().__init__(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
-
-    @property
-    def parameters(self) -> list[nn.Parameter]:
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        learning_rate: float,
+        weight_decay: float = 0.0,
+        other_decays: Mapping[nn.Parameter, float] | None = None,
+    ) -> None:
+        self.parameters = list(parameters)
         """What it moves, in the order of its state."""
-        parameters: list[nn.Parameter] = self.param_groups[0]["params"]
-        return parameters
+        by_decay: defaultdict[float, list[nn.Parameter]] = defaultdict(list)
+        for parameter in self.parameters:
+            by_decay[(other_decays or {}).get(parameter, weight_decay)].append(parameter)
+        groups = [{"params": alike, "weight_decay": decay} for decay, alike in by_decay.items()]
+        super().__init__(groups, lr=learning_rate, fused=True)
 
     def tensors(self) -> dict[str, Tensor]:
         """The moments by number of the parameter and name: those in use, not copies of them."""
@@ -48,8 +56,10 @@ class Adam(torch.optim.Adam):
 
     def exchange(self, old: nn.Parameter, new: nn.Parameter) -> None:
         """Let a parameter with more rows take another's place; the moments of the rows that it had stay."""
-        place = next(number for number, parameter in enumerate(self.parameters) if parameter is old)
-        self.parameters[place] = new
+        for parameters in (self.parameters, *(group["params"] for group in self.param_groups)):
+            for place, parameter in enumerate(parameters):
+                if parameter is old:
+                    parameters[place] = new
         state = self.state.pop(old, None)
         if state is not None:
             moments = {name: _padded(state[name], new.shape[0]) for name in ("exp_avg", "exp_avg_sq")}

@@ -47,6 +47,7 @@ class TrainerConfig:
         width: width of their embeddings.
         learning_rate: of Adam, for students and discriminators.
         weight_decay: of the students.
+        feature_decay: weight decay of what students make of features, the first map alone.
         global_weight: alpha; 0 turns the global knowledge off.
         local_weight: beta; 0 turns the local knowledge off.
         temperature: T of the global knowledge.
@@ -70,6 +71,7 @@ class TrainerConfig:
     width: int = 64
     learning_rate: float = 0.01
     weight_decay: float = 5e-4
+    feature_decay: float = 0.01
     global_weight: float = 1.0
     local_weight: float = 0.0
     temperature: float = 1.0
@@ -132,7 +134,8 @@ class Trainer:
         for module in (*self.students, self.discriminators):
             module.to(device)
         weights = [parameter for student in self.students for parameter in student.parameters()]
-        self.student_optimizer = Adam(weights, config.learning_rate, config.weight_decay)
+        decays = {student.encoder.weight: config.feature_decay for student in self.students}
+        self.student_optimizer = Adam(weights, config.learning_rate, config.weight_decay, decays)
         self.discriminator_optimizer = Adam(self.discriminators.parameters(), config.learning_rate)
 
     def step(

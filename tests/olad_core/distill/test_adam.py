@@ -29,6 +29,16 @@ def test_is_the_adam_of_torch() -> None:
     torch.testing.assert_close(descend(module, optimizer, 5), descend(other, plain, 5))  # type: ignore[arg-type]
 
 
+def test_parameters_of_another_decay_are_moved_as_by_an_adam_of_their_own() -> None:
+    module, _ = learner()
+    alike, _ = learner()
+    optimizer = Adam(module.parameters(), 0.1, 0.01, {next(module.parameters()): 0.5})
+    weight, bias = alike.parameters()
+    groups = [{"params": [weight], "weight_decay": 0.5}, {"params": [bias], "weight_decay": 0.01}]
+    plain = torch.optim.Adam(groups, lr=0.1, foreach=False)
+    torch.testing.assert_close(descend(module, optimizer, 5), descend(alike, plain, 5))  # type: ignore[arg-type]
+
+
 def test_goes_on_in_the_same_bytes() -> None:
     module, optimizer = learner()
     descend(module, optimizer, 3)
@@ -51,7 +61,8 @@ def test_forgets_the_past_of_one_module_alone() -> None:
 
 
 def test_a_parameter_with_more_rows_keeps_the_moments_of_those_it_had() -> None:
-    module, optimizer = learner()
+    module, _ = learner()
+    optimizer = Adam(module.parameters(), 0.1, 0.01, {next(module.parameters()): 0.5})
     descend(module, optimizer, 2)
     before = {name: value.clone() for name, value in optimizer.tensors().items()}
     old, _ = module.parameters()

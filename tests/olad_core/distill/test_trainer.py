@@ -31,6 +31,7 @@ SMALL = TrainerConfig(
     min_confidence=0.0,
     hidden_dropout=0.0,
     feature_dropout=0.0,
+    feature_decay=5e-4,
 )
 PAIR = replace(SMALL, students=("gcn", "sage"))
 EACH_OTHER = np.array([[0, 1], [1, 0]], np.float32)
@@ -234,6 +235,14 @@ class TestTerms:
         rows = np.flatnonzero(followers.graph.alive)
         student, tutor = followers.probabilities(rows).argmax(axis=2)
         assert (student == tutor).mean() > 0.9
+
+    def test_what_is_made_of_features_decays_faster_than_other_weights(self) -> None:
+        lessons = [Lesson(replace(PAIR, feature_decay=decay)) for decay in (5e-4, 0.5)]
+        for lesson in lessons:
+            lesson.steps(60)
+        for slow, fast in zip(*(lesson.trainer.students for lesson in lessons), strict=True):
+            assert fast.encoder.weight.norm() < 0.5 * slow.encoder.weight.norm()
+            assert fast.encoder.labels.norm() > 0.5 * slow.encoder.labels.norm()
 
 
 class TestWhatIsNotFinite:
