@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.learning.methods import METHODS, USUAL_METHODS
 from benchmarks.learning.plots import write_plots
-from benchmarks.learning.results import carry_out
+from benchmarks.learning.results import carry_out, read
 from benchmarks.learning.run import Run
 from benchmarks.learning.streams import STREAMS, USUAL_STREAMS
 from benchmarks.learning.table import table
@@ -46,15 +46,20 @@ def main(arguments: list[str] | None = None) -> None:
             stream=stream,
             method=method,
             seed=seed,
-            steps=given.steps or STREAMS[stream].steps,
+            steps=(steps := given.steps or STREAMS[stream].steps),
             share=given.share,
-            publish_steps=given.publish_steps,
+            # Only the version that is there when the questions come is asked: one a turn is enough.
+            publish_steps=given.publish_steps or steps,
             size=given.size,
             overrides=tuple(_override(text) for text in sorted(given.overrides)),
         )
         for stream, seed, method in product(streams, seeds, methods)
     ]
-    lines = carry_out(runs, given.results, jobs=given.jobs, device=given.device, again=given.again)
+    if given.held:
+        wanted = {run.key for run in runs}
+        lines = [line for line in read(given.results) if line["key"] in wanted]
+    else:
+        lines = carry_out(runs, given.results, jobs=given.jobs, device=given.device, again=given.again)
     order = {run.key: number for number, run in enumerate(runs)}
     lines.sort(key=lambda line: order[line["key"]])
     text = f"{table(lines, given.baseline)}\n## Targets\n\n{targets_table(lines)}"
@@ -76,12 +81,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--jobs", type=int, default=2, help="runs at a time")
     add("--steps", type=int, help="training steps a turn; by default each stream's own")
     add("--share", type=float, default=Run.share, help="size of a step")
-    add("--publish-steps", type=int, default=Run.publish_steps, help="training steps between two versions")
+    add("--publish-steps", type=int, help="training steps between two versions; by default those of a turn")
     add("--size", type=int, help="nodes of each stream at most; by default each stream's own")
     more = "another value of a field of EngineConfig or TrainerConfig, for every method"
     add("--set", action="append", default=[], metavar="FIELD=VALUE", dest="overrides", help=more)
     add("--results", type=Path, default=HERE / "results" / "runs.jsonl", help="file of results, added to")
     add("--again", action="store_true", help="carry out runs that the file of results holds already, too")
+    add("--held", action="store_true", help="carry out nothing: the table of those that the file of results holds")
     add("--device", default="cpu")
     add("--baseline", default="independent", choices=METHODS, metavar="NAME", help="what others are compared with")
     add("--short", action="store_true", help="a small stream, two methods, two seeds")

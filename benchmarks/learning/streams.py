@@ -60,13 +60,16 @@ PAPER_GROUP: tuple[tuple[str, Override], ...] = (
 STREAMS: dict[str, StreamSpec] = {
     **{
         f"pubmed-{percent}": StreamSpec(
-            partial(pubmed, share=percent / 100), f"PubMed by year, {percent} % ever labelled"
+            partial(pubmed, share=percent / 100), f"PubMed by year, {percent} % ever labelled", steps=8, seconds=60
         )
         for percent in (100, 20, 5, 2)
     },
     **{
         f"pubmed-1990-{percent}": StreamSpec(
-            partial(pubmed, share=percent / 100, until_year=1990), f"papers up to 1990, {percent} %", seconds=10
+            partial(pubmed, share=percent / 100, until_year=1990),
+            f"papers up to 1990, {percent} %",
+            steps=8,
+            seconds=10,
         )
         for percent in (100, 20, 5, 2)
     },
