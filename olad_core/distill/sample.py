@@ -15,6 +15,7 @@ from olad_core.graph.features import Entries, gather
 from olad_core.students.block import Block
 from olad_core.students.inputs import Inputs
 from olad_core.students.sparse import Features, SparseRows
+from olad_core.transfer import to_device
 
 Rows = npt.NDArray[np.int64]
 
@@ -86,9 +87,9 @@ def to_block(graph: DynamicGraph, targets: Rows, near: Neighbours, device: torch
     rows, sources = graph.localised(targets, near.index)
     block = Block(
         targets=torch.arange(len(targets), device=device),
-        sources=torch.from_numpy(sources).to(device),
-        offsets=torch.from_numpy(near.indptr).to(device),
-        weight=torch.from_numpy(near.weight).to(device),
+        sources=to_device(sources, device),
+        offsets=to_device(near.indptr, device),
+        weight=to_device(near.weight, device),
         in_weight=in_weight(graph, rows, device),
         leading=True,
     )
@@ -97,7 +98,7 @@ def to_block(graph: DynamicGraph, targets: Rows, near: Neighbours, device: torch
 
 def in_weight(graph: DynamicGraph, rows: Rows, device: torch.device) -> Tensor:
     """float32 ``[n]``: sums of the weights of the rows' incoming edges."""
-    return torch.from_numpy(_float32(graph.in_weight[rows])).to(device)
+    return to_device(_float32(graph.in_weight[rows]), device)
 
 
 def _float32(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
@@ -107,7 +108,7 @@ def _float32(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
 
 def inputs(graph: DynamicGraph, rows: Rows, feature_width: int, device: torch.device) -> Inputs:
     """Features and labels of graph rows."""
-    label = torch.from_numpy(graph.label[rows].astype(np.int64)).to(device)
+    label = to_device(graph.label[rows].astype(np.int64), device)
     return Inputs(features(graph, rows, feature_width, device), label)
 
 
@@ -117,12 +118,12 @@ def features(graph: DynamicGraph, rows: Rows, width: int, device: torch.device) 
         return in_weight(graph, rows, device).log1p().unsqueeze(1)
     found = gather(graph.features, rows)
     if not isinstance(found, Entries):
-        return torch.from_numpy(found).to(device)
+        return to_device(found, device)
     entries = Block(
         targets=torch.arange(len(rows), device=device),
-        sources=torch.from_numpy(found.column).to(device),
-        offsets=torch.from_numpy(found.indptr).to(device),
-        weight=torch.from_numpy(found.value).to(device),
+        sources=to_device(found.column, device),
+        offsets=to_device(found.indptr, device),
+        weight=to_device(found.value, device),
         in_weight=torch.zeros(width, device=device),
     )
     return SparseRows(width, entries)

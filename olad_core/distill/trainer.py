@@ -27,6 +27,7 @@ from olad_core.graph import DynamicGraph
 from olad_core.students import Block, Inputs, Memory, Student, build_student, recurrent, stacks, student_names
 from olad_core.students.sparse import Features, mean_squares
 from olad_core.students.student import Drop
+from olad_core.transfer import to_device
 
 Rows = npt.NDArray[np.int64]
 
@@ -180,9 +181,9 @@ class Trainer:
 
         encoded = self._encode(drawn)
         logits, embeddings = self._propagate(encoded, drawn.blocks, len(graph.classes), self.dropout.entries)
-        labels = torch.from_numpy(graph.label[labelled].astype(np.int64)).to(self.device)
+        labels = to_device(graph.label[labelled].astype(np.int64), self.device)
         terms = {"supervised": supervised_losses(logits[:, : len(labelled)], labels)}
-        weights = torch.from_numpy(teaching).to(self.device)
+        weights = to_device(teaching, self.device)
         if with_global:
             teachers = self.teachers(drawn, encoded, logits)
             terms["global"] = config.global_weight * global_losses(

@@ -26,6 +26,7 @@ from olad_core.inference.propagation import (
 from olad_core.inference.sums import Sums, operations
 from olad_core.inference.touched import Touch
 from olad_core.students import GAT, LinearStudent, Student
+from olad_core.transfer import to_device
 
 Rows = npt.NDArray[np.int64]
 
@@ -218,7 +219,7 @@ class Embedding:
         return self._propagation.raised(0, encoded)
 
     def _index(self, rows: Rows) -> Tensor:
-        return torch.from_numpy(rows).to(self._device)
+        return to_device(rows, self._device)
 
     def _fit(self, graph: DynamicGraph) -> None:
         """Room for every row of the graph."""

@@ -17,6 +17,7 @@ from olad_core.distill.sample import to_block
 from olad_core.graph import DynamicGraph
 from olad_core.inference.touched import Touch
 from olad_core.students import Block, Student
+from olad_core.transfer import to_device
 
 Rows = npt.NDArray[np.int64]
 
@@ -156,7 +157,7 @@ class Recomputing(Propagation):
         near, below = graph.in_neighbours(rows), layers[layer - 1]
         if below.device.type != "cpu":
             block, sources = to_block(graph, rows, near, below.device)
-            below = below[torch.from_numpy(sources).to(below.device)]
+            below = below[to_device(sources, below.device)]
         else:
             # Students read what the block names: on a CPU there is no need to gather it first.
             targets, index, offsets, weight = map(torch.from_numpy, (rows, near.index, near.indptr, near.weight))

@@ -22,6 +22,7 @@ from olad_core.inference.operations import Messages, Operations, Rows
 from olad_core.inference.propagation import Propagation, Receive, Renewed, Step, copied, distinct, lengthened, places
 from olad_core.inference.wear import FALLEN, Wear
 from olad_core.students.linear import Factors, LinearStudent
+from olad_core.transfer import to_device
 
 
 def operations(device: torch.device) -> Operations:
@@ -175,4 +176,4 @@ class Sums(Propagation):
         return lost
 
     def _index(self, rows: Rows) -> Tensor:
-        return torch.from_numpy(rows).to(self._device)
+        return to_device(rows, self._device)

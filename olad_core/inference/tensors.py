@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from olad_core.graph import Neighbours
 from olad_core.inference.operations import Bools, Float32s, Messages, Rows
+from olad_core.transfer import to_device
 
 
 def send(totals: Tensor, near: Neighbours, messages: Messages, limit: int) -> None:
@@ -65,4 +65,4 @@ def _add(totals: Tensor, target: Rows, weight: Float32s, message: Tensor, sender
 
 
 def _on(values: Rows | Float32s, like: Tensor) -> Tensor:
-    return torch.from_numpy(values).to(like.device)
+    return to_device(values, like.device)

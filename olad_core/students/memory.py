@@ -9,6 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from olad_core.transfer import to_device
+
 Rows = npt.NDArray[np.int64]
 
 
@@ -32,19 +34,19 @@ class Memory:
         if student not in self._tables:
             return None
         self._fit(int(rows.max(initial=-1)) + 1)
-        return self._tables[student][torch.from_numpy(rows).to(self._device)]
+        return self._tables[student][to_device(rows, self._device)]
 
     def remember(self, student: str, rows: Rows, states: Tensor) -> None:
         """Put ``[n, width]`` in the place of what was there; what is not finite is not taken over."""
         self._fit(int(rows.max(initial=-1)) + 1)
-        index = torch.from_numpy(rows).to(self._device)
+        index = to_device(rows, self._device)
         sound = torch.isfinite(states).all(dim=1, keepdim=True)
         self._tables[student][index] = torch.where(sound, states, self._tables[student][index])
 
     def forget(self, rows: Rows) -> None:
         """New nodes have no past."""
         for table in self._tables.values():
-            table[torch.from_numpy(rows[rows < len(table)]).to(self._device)] = 0
+            table[to_device(rows[rows < len(table)], self._device)] = 0
 
     def state(self) -> dict[str, Tensor]:
         """Tensors for a checkpoint: those in use, not copies of them."""
