@@ -34,6 +34,11 @@ class Adam(torch.optim.Adam):
         groups = [{"params": alike, "weight_decay": decay} for decay, alike in by_decay.items()]
         super().__init__(groups, lr=learning_rate, fused=True)
 
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """The learning rate of the steps to come."""
+        for group in self.param_groups:
+            group["lr"] = learning_rate
+
     def tensors(self) -> dict[str, Tensor]:
         """The moments by number of the parameter and name: those in use, not copies of them."""
         return {

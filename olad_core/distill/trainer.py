@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -46,7 +47,9 @@ class TrainerConfig:
     Attributes:
         students: architectures of the members.
         width: width of their embeddings.
-        learning_rate: of Adam, for students and discriminators.
+        learning_rate: of Adam, for students and discriminators, in a step of the configured size; in others it goes
+            with the root of the size (Malladi et al. 2022, "On the SDEs and Scaling Rules for Adaptive Gradient
+            Algorithms").
         weight_decay: of the students.
         feature_decay: weight decay of what students make of features, the first map alone.
         global_weight: alpha; 0 turns the global knowledge off.
@@ -162,6 +165,9 @@ class Trainer:
         """
         config = self.config
         self.begun_anew = []
+        # The gradients of a smaller step are noisier by the root of its share.
+        for optimizer in (self.student_optimizer, self.discriminator_optimizer):
+            optimizer.set_learning_rate(config.learning_rate * math.sqrt(share))
         self._fit_classes(len(graph.classes))
         labelled = replay.draw(max(1, round(share * config.labelled)), graph, self.random)
         if not len(labelled):

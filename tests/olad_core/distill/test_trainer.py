@@ -236,6 +236,17 @@ class TestTerms:
         student, tutor = followers.probabilities(rows).argmax(axis=2)
         assert (student == tutor).mean() > 0.9
 
+    def test_a_step_of_a_quarter_of_the_size_goes_half_as_far(self) -> None:
+        # Adam's first step moves a weight by the learning rate, whatever its gradient.
+        moved = []
+        for share in (1.0, 0.25):
+            lesson = Lesson(PAIR)
+            before = lesson.trainer.students[0].head.weight.detach().clone()
+            lesson.trainer.step(lesson.graph, lesson.replay, lesson.touched, lesson.teaching, share)
+            moved.append(float((lesson.trainer.students[0].head.weight.detach() - before).abs().max()))
+        assert moved[0] == pytest.approx(PAIR.learning_rate, rel=1e-3)
+        assert moved[1] == pytest.approx(PAIR.learning_rate / 2, rel=1e-3)
+
     def test_what_is_made_of_features_decays_faster_than_other_weights(self) -> None:
         lessons = [Lesson(replace(PAIR, feature_decay=decay)) for decay in (5e-4, 0.5)]
         for lesson in lessons:
