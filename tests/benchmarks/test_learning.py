@@ -24,9 +24,9 @@ from benchmarks.learning.targets import outcomes
 from benchmarks.learning.trainers import AllTeach, FrozenTeach, OthersTeach, SelfTeach
 from olad_core.config import EngineConfig
 from olad_core.events import GraphSchema, LabelNode, UpsertEdge, UpsertNode
+from tests.device import DEVICE
 from tests.olad_core.streams import two_communities
 
-CPU = torch.device("cpu")
 SMALL = configured(
     EngineConfig(),
     {"width": 8, "labelled": 16, "touched": 8, "fanouts": (3, 3), "warmup_steps": 0, "publish_steps": 4},
@@ -104,7 +104,7 @@ class TestStreams:
 
     def test_a_stream_that_tells_what_it_asks_is_refused(self) -> None:
         turn = Turn((UpsertNode("a", [1.0], "red"),), (("a", "red"),))
-        for learner in (EngineLearner(EngineConfig(), CPU), NeighbourVote()):
+        for learner in (EngineLearner(EngineConfig(), DEVICE), NeighbourVote()):
             learner.declare(GraphSchema(feature_width=1, classes=("red", "blue")))
             learner.apply(1, turn)
             with pytest.raises(LeakedLabel, match="class of a"):
@@ -124,7 +124,7 @@ class TestMethods:
     def test_asking_changes_nothing(self) -> None:
         weights = []
         for asks in (False, True):
-            learner = EngineLearner(SMALL, CPU)
+            learner = EngineLearner(SMALL, DEVICE)
             learner.apply(1, Turn((*two_communities(40), UpsertNode("new", [1.0, 0.0, 0.0]))))
             for _ in range(6):
                 learner.learn(2, 1.0)
@@ -138,7 +138,7 @@ class TestMethods:
 
     @pytest.mark.parametrize("name", sorted(METHODS))
     def test_answers_with_probabilities(self, name: str) -> None:
-        learner = METHODS[name].build(SMALL, CPU)
+        learner = METHODS[name].build(SMALL, DEVICE)
         learner.declare(GraphSchema(feature_width=3, classes=("even", "odd", "never")))
         learner.apply(1, Turn((*two_communities(40), UpsertNode("new", [1.0, 0.0, 0.0]))))
         learner.learn(4, 1.0)
@@ -154,13 +154,13 @@ class TestMethods:
     def test_who_teaches_whom(self) -> None:
         group = SMALL.trainer.students[:3]
         config = replace(SMALL.trainer, students=group)
-        others, everyone, itself = (kind(config, 3, 2, CPU) for kind in (OthersTeach, AllTeach, SelfTeach))
+        others, everyone, itself = (kind(config, 3, 2, DEVICE) for kind in (OthersTeach, AllTeach, SelfTeach))
         assert others.fixed(3).tolist() == [[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]
         assert everyone.fixed(2).tolist() == [[0.5, 0.5], [0.5, 0.5]]
         assert itself.fixed(2).tolist() == [[1, 0], [0, 1]]
 
     def test_a_frozen_teacher_does_not_learn(self) -> None:
-        learner = METHODS["frozen"].build(SMALL, CPU)
+        learner = METHODS["frozen"].build(SMALL, DEVICE)
         assert isinstance(learner, EngineLearner)
         learner.apply(1, Turn(tuple(two_communities(40))))
         learner.learn(4, 1.0)

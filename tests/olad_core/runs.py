@@ -7,16 +7,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from olad_core.config import EngineConfig
 from olad_core.distill.trainer import TrainerConfig
 from olad_core.engine import Engine
 from olad_core.events import Event
 from olad_core.publication import Publication
+from tests.device import DEVICE
 from tests.olad_core.streams import changes, take, two_communities
 
-CPU = torch.device("cpu")
 CONFIG = EngineConfig(
     trainer=TrainerConfig(width=8, labelled=16, touched=8, fanouts=(3, 3), warmup_steps=4, discriminator_width=8),
     publish_steps=5,
@@ -55,7 +54,7 @@ class Run:
     """An engine as the worker drives it: apply, refresh, publish, learn, publish."""
 
     def __init__(self, config: EngineConfig = CONFIG, engine: Engine | None = None) -> None:
-        self.engine = engine or Engine(config, CPU)
+        self.engine = engine or Engine(config, DEVICE)
         self.reader = Reader()
         self.published: list[Publication] = []
 

@@ -10,7 +10,8 @@ import pytest
 from olad_core.engine import Engine
 from olad_core.evaluation.prequential import LEAST_PROBABILITY
 from olad_core.events import LabelNode, RemoveNode, UpsertEdge, UpsertNode
-from tests.olad_core.runs import CONFIG, CPU, PAIR, Run, learned
+from tests.device import DEVICE
+from tests.olad_core.runs import CONFIG, PAIR, Run, learned
 from tests.olad_core.streams import two_communities
 
 
@@ -104,5 +105,5 @@ class TestTemperatures:
             run.turn([LabelNode(node, ["even", "odd"][int(node) % 2]) for node in nodes])
         temperatures = run.engine.assessment.temperatures()
         assert np.unique(temperatures[temperatures != 1]).size == 2
-        restored = Engine.restore(PAIR, *run.engine.state(), CPU)
+        restored = Engine.restore(PAIR, *run.engine.state(), DEVICE)
         assert restored.assessment.temperatures().tolist() == temperatures.tolist()

@@ -13,7 +13,8 @@ from olad_core.events import GraphSchema, LabelNode, RemoveEdge, RemoveNode, Ups
 from olad_core.graph import DynamicGraph
 from olad_core.inference import embedding as embedding_module
 from olad_core.publication import Publication
-from tests.olad_core.runs import CONFIG, CPU, PAIR, Reader, Run, assert_readers_are_fresh, learned, stream
+from tests.device import DEVICE
+from tests.olad_core.runs import CONFIG, PAIR, Reader, Run, assert_readers_are_fresh, learned, stream
 from tests.olad_core.streams import two_communities
 
 
@@ -61,7 +62,7 @@ class TestServing:
         assert held.version.number > 2
         rows = np.flatnonzero(run.engine.graph.alive)
         embedding = held.embedding
-        expected = embedding_module.Embedding(embedding.student, embedding.classes, CPU)
+        expected = embedding_module.Embedding(embedding.student, embedding.classes, DEVICE)
         while not expected.complete:
             expected.advance(run.engine.graph)
         np.testing.assert_allclose(embedding.probabilities(rows), expected.probabilities(rows), rtol=1e-5, atol=1e-7)
@@ -179,7 +180,7 @@ class TestDeterminism:
         assert whole.engine.rejected_events > 0
         for done, path, _ in cuts:
             checkpoint = read_checkpoint(path)
-            run = Run(engine=Engine.restore(CONFIG, checkpoint.tensors, checkpoint.values, CPU))
+            run = Run(engine=Engine.restore(CONFIG, checkpoint.tensors, checkpoint.values, DEVICE))
             for batch in batches[done:]:
                 run.turn(batch, steps=2)
             after = [comparable(publication) for publication in run.published]
@@ -188,7 +189,7 @@ class TestDeterminism:
 
     def test_a_restored_engine_shares_nothing_with_the_state_it_is_of(self) -> None:
         run = learned(Run(PAIR))
-        restored = Engine.restore(PAIR, *run.engine.state(), CPU)
+        restored = Engine.restore(PAIR, *run.engine.state(), DEVICE)
         tensors, _ = restored.state()
         before = {name: tensor.numpy().tobytes() for name, tensor in tensors.items()}
         run.turn([UpsertNode("0", [5.0, 5.0, 5.0]), RemoveNode("1")], steps=3)
@@ -201,8 +202,8 @@ class TestDeterminism:
             run.engine.state()
 
     def test_a_new_engine_has_a_state(self) -> None:
-        restored = Engine.restore(PAIR, *Engine(PAIR, CPU).state(), CPU)
-        assert_same_state(restored, Engine(PAIR, CPU))
+        restored = Engine.restore(PAIR, *Engine(PAIR, DEVICE).state(), DEVICE)
+        assert_same_state(restored, Engine(PAIR, DEVICE))
 
     @pytest.mark.parametrize(
         ("trainer", "says"),
@@ -214,7 +215,7 @@ class TestDeterminism:
     def test_other_students_are_refused(self, trainer: TrainerConfig, says: str) -> None:
         run = learned(Run(PAIR))
         with pytest.raises(ValueError, match=says):
-            Engine.restore(replace(PAIR, trainer=trainer), *run.engine.state(), CPU)
+            Engine.restore(replace(PAIR, trainer=trainer), *run.engine.state(), DEVICE)
 
 
 def assert_same_state(one: Engine, other: Engine) -> None:

@@ -17,9 +17,9 @@ from olad_core.distill.trainer import PATIENCE, Trainer, TrainerConfig
 from olad_core.events import Event, LabelNode, RemoveNode, UpsertNode
 from olad_core.graph import DynamicGraph
 from olad_core.students import ARCHITECTURES, Memory, recurrent
+from tests.device import DEVICE
 from tests.olad_core.streams import FEATURES, two_communities
 
-CPU = torch.device("cpu")
 SMALL = TrainerConfig(
     width=8,
     local_weight=0.01,
@@ -45,7 +45,7 @@ class Lesson:
         self.replay = Replay(config.recent_labels)
         self.touched = Touched(config.recent_touched)
         self.apply(two_communities() if events is None else events)
-        self.trainer = Trainer(config, self.graph.num_features or 0, len(self.graph.classes), CPU)
+        self.trainer = Trainer(config, self.graph.num_features or 0, len(self.graph.classes), DEVICE)
         self.teaching = np.zeros((len(config.students),) * 2, np.float32)
 
     def apply(self, events: Sequence[Event]) -> None:
@@ -74,9 +74,9 @@ class Lesson:
 
     def restored(self, config: TrainerConfig) -> Trainer:
         """The trainer from its checkpoint."""
-        memory = Memory(recurrent(config.students), config.width, CPU)
+        memory = Memory(recurrent(config.students), config.width, DEVICE)
         memory.restore(self.trainer.memory.state())
-        return Trainer.restore(config, *self.trainer.state(), CPU, memory)
+        return Trainer.restore(config, *self.trainer.state(), DEVICE, memory)
 
     def accuracy(self) -> npt.NDArray[np.float64]:
         """Of every student on every labelled node."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -22,10 +23,10 @@ from olad_core.inference import loops, sums, tensors, wear
 from olad_core.inference.embedding import Embedding
 from olad_core.inference.touched import merge
 from olad_core.students import ARCHITECTURES, Inputs, Memory, Student, build_student
+from tests.device import DEVICE
 from tests.olad_core.blocks import block_of
 from tests.olad_core.streams import FEATURES, changes, take
 
-CPU = torch.device("cpu")
 CLASSES = 2
 Rows = npt.NDArray[np.int64]
 
@@ -36,19 +37,19 @@ def student_of(architecture: str, feature_width: int = FEATURES) -> Student:
     student = build_student(architecture, feature_width, 8, 8, seed=3)
     student.mean_square.fill_(2.0)
     student.advance()
-    return student
+    return student.to(DEVICE)
 
 
 def remembering(student: Student) -> Memory:
     """An empty memory of a student that remembers."""
-    return Memory([student.architecture] if student.remembers else [], student.width, CPU)
+    return Memory([student.architecture] if student.remembers else [], student.width, DEVICE)
 
 
 def remember(memory: Memory, student: Student, rows: Rows, seed: int) -> None:
     """Let rows remember something else."""
     if student.remembers:
         states = torch.randn(len(rows), student.width, generator=torch.Generator().manual_seed(seed)).tanh()
-        memory.remember(student.architecture, rows, states)
+        memory.remember(student.architecture, rows, states.to(DEVICE))
 
 
 def full(graph: DynamicGraph, student: Student, memory: Memory) -> tuple[Rows, Tensor]:
@@ -62,9 +63,12 @@ def full(graph: DynamicGraph, student: Student, memory: Memory) -> tuple[Rows, T
     degree = torch.log1p(adjacency.sum(dim=1, keepdim=True))
     x = torch.from_numpy(graph.features[rows]) if student.feature_width else degree
     recalled = memory.recall(student.architecture, rows)
+    student = copy.deepcopy(student).cpu()
     with torch.no_grad():
         _, embedded = student(
-            Inputs(x, torch.from_numpy(graph.label[rows].astype(np.int64)), recalled),
+            Inputs(
+                x, torch.from_numpy(graph.label[rows].astype(np.int64)), None if recalled is None else recalled.cpu()
+            ),
             [block_of(adjacency)] * student.num_layers,
         )
         answers = student.answers(student.read(embedded)[:, : 1 + CLASSES])
@@ -85,7 +89,7 @@ def assert_fresh(embedding: Embedding, graph: DynamicGraph, memory: Memory | Non
 
 def embedded(graph: DynamicGraph, student: Student, memory: Memory | None = None) -> Embedding:
     recall = partial((memory or remembering(student)).recall, student.architecture)
-    embedding = Embedding(student, CLASSES, CPU, recall)
+    embedding = Embedding(student, CLASSES, DEVICE, recall)
     while not embedding.complete:
         embedding.advance(graph)
     return embedding
@@ -134,7 +138,7 @@ def test_a_candidate_filled_between_changes_ends_equal(
         patched.setattr(sums, "loops", way)
         stream, graph = changes(seed), DynamicGraph(feature_width=FEATURES)
         graph.apply(take(stream, 60), 0.0)
-        embedding = Embedding(student_of(architecture), CLASSES, CPU)
+        embedding = Embedding(student_of(architecture), CLASSES, DEVICE)
         told: dict[int, npt.NDArray[np.float32]] = {}
 
         def tell(rows: Rows) -> None:
@@ -163,11 +167,11 @@ def test_as_many_classes_as_an_embedding_is_wide(architecture: str) -> None:
     stream, graph = changes(8), DynamicGraph(feature_width=FEATURES)
     graph.apply(take(stream, 60), 0.0)
     student = student_of(architecture)
-    embedding = Embedding(student, student.width, CPU)
+    embedding = Embedding(student, student.width, DEVICE)
     while not embedding.complete:
         embedding.advance(graph)
     embedding.update(graph, merge([graph.apply(take(stream, 30), 0.0)], graph))
-    afresh = Embedding(student, student.width, CPU)
+    afresh = Embedding(student, student.width, DEVICE)
     while not afresh.complete:
         afresh.advance(graph)
     rows = np.flatnonzero(graph.alive)
@@ -197,7 +201,7 @@ def test_enormous_weights_stay_finite(architecture: str) -> None:
 
 
 def test_a_student_that_is_embedded_cannot_be_trained() -> None:
-    embedding = Embedding(student_of("gcn"), CLASSES, CPU)
+    embedding = Embedding(student_of("gcn"), CLASSES, DEVICE)
     assert not embedding.student.training
     assert not any(parameter.requires_grad for parameter in embedding.student.parameters())
 
@@ -208,10 +212,10 @@ def test_goes_on_from_its_state(monkeypatch: pytest.MonkeyPatch, slices: int, ar
     monkeypatch.setattr(embedding_module, "CHUNK", 16)
     stream, graph = changes(5), DynamicGraph(feature_width=FEATURES)
     graph.apply(take(stream, 100), 0.0)
-    one = Embedding(student_of(architecture), CLASSES, CPU)
+    one = Embedding(student_of(architecture), CLASSES, DEVICE)
     for _ in range(slices):
         one.advance(graph)
-    other = Embedding(build_student(architecture, FEATURES, 8, 8, seed=0), CLASSES, CPU)
+    other = Embedding(build_student(architecture, FEATURES, 8, 8, seed=0).to(DEVICE), CLASSES, DEVICE)
     other.restore(one.state())
     for _ in range(16):
         change = graph.apply(take(stream, 9), 0.0)
@@ -318,7 +322,7 @@ def test_a_slice_is_bounded_by_its_edges_too(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(embedding_module, "CHUNK", 20)
     graph = DynamicGraph(directed=True, feature_width=1)
     graph.apply([UpsertNode("hub", [1.0]), *(UpsertEdge(str(leaf), "hub") for leaf in range(100))], 0.0)
-    embedding = Embedding(student_of("gcn", feature_width=1), CLASSES, CPU)
+    embedding = Embedding(student_of("gcn", feature_width=1), CLASSES, DEVICE)
     filled = [embedding.advance(graph)]
     while not embedding.complete:
         filled.append(embedding.advance(graph))
