@@ -14,6 +14,7 @@ from redis.retry import Retry
 
 from olad_core.checkpoint import OtherFormat, newest_checkpoint
 from olad_core.config import EngineConfig
+from olad_core.determinism import compute_repeatably
 from olad_core.distill.trainer import TrainerConfig
 from olad_core.engine import Engine
 from service.checkpointer import Checkpointer
@@ -99,7 +100,7 @@ def choose_device(name: str) -> torch.device:
 def main(settings: Settings) -> None:
     """Put the worker together and run it until SIGTERM or SIGINT."""
     torch.set_num_threads(settings.torch_threads)
-    torch.use_deterministic_algorithms(settings.steps_per_entry is not None)
+    compute_repeatably(settings.steps_per_entry is not None)
     keys = Keys(settings.graph)
     client = connect(settings)
     checkpoints = settings.data_dir / "checkpoints" / settings.graph

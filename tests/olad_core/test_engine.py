@@ -160,7 +160,7 @@ class TestDeterminism:
             for batch in stream():
                 run.turn(batch, steps=2)
             tensors, _ = run.engine.state()
-            return [comparable(p) for p in run.published], {n: t.numpy().tobytes() for n, t in tensors.items()}
+            return [comparable(p) for p in run.published], {n: t.cpu().numpy().tobytes() for n, t in tensors.items()}
 
         assert whole() == whole()
 
@@ -191,9 +191,9 @@ class TestDeterminism:
         run = learned(Run(PAIR))
         restored = Engine.restore(PAIR, *run.engine.state(), DEVICE)
         tensors, _ = restored.state()
-        before = {name: tensor.numpy().tobytes() for name, tensor in tensors.items()}
+        before = {name: tensor.cpu().numpy().tobytes() for name, tensor in tensors.items()}
         run.turn([UpsertNode("0", [5.0, 5.0, 5.0]), RemoveNode("1")], steps=3)
-        assert [name for name in before if tensors[name].numpy().tobytes() != before[name]] == []
+        assert [name for name in before if tensors[name].cpu().numpy().tobytes() != before[name]] == []
 
     def test_a_state_is_taken_when_everything_is_published(self) -> None:
         run = Run(PAIR)
@@ -226,7 +226,7 @@ def assert_same_state(one: Engine, other: Engine) -> None:
         name
         for name, tensor in tensors.items()
         if tensor.dtype != expected_tensors[name].dtype
-        or tensor.numpy().tobytes() != expected_tensors[name].numpy().tobytes()
+        or tensor.cpu().numpy().tobytes() != expected_tensors[name].cpu().numpy().tobytes()
     ]
     assert differing == []
 

@@ -31,6 +31,8 @@ CLASSES = 2
 Rows = npt.NDArray[np.int64]
 
 seeds = st.integers(0, 10**6)
+# What is expected is computed on the CPU; a GPU's exponentials and orders of summing are others.
+RTOL, ATOL = (1e-4, 1e-6) if DEVICE.type == "cuda" else (1e-5, 1e-7)
 
 
 def student_of(architecture: str, feature_width: int = FEATURES) -> Student:
@@ -84,7 +86,7 @@ def assert_fresh(embedding: Embedding, graph: DynamicGraph, memory: Memory | Non
     rows, expected = full(graph, embedding.student, memory or remembering(embedding.student))
     assert embedding.complete
     np.testing.assert_array_equal(embedding.computed(graph), rows)
-    np.testing.assert_allclose(said(embedding, rows), expected, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(said(embedding, rows), expected, rtol=RTOL, atol=ATOL)
 
 
 def embedded(graph: DynamicGraph, student: Student, memory: Memory | None = None) -> Embedding:
