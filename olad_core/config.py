@@ -28,7 +28,7 @@ class EngineConfig:
     score_memory: float = 500.0
     switch_margin: float = 0.005
     least_remembered: int = 50
-    drift_delta: float = 0.002
+    drift_delta: float = 0.02
     arrivals_scored: int = 256
     arrivals_remembered: int = 65_536
     advance_events: int = 1000

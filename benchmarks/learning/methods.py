@@ -68,5 +68,5 @@ METHODS: dict[str, Method] = {
     },
 }
 """Every method by its name."""
-USUAL_METHODS = ("independent", "ours", "full", "local", "unweighted", "self", "dml", "published", "frozen", "vote")
+USUAL_METHODS = tuple(name for name in METHODS if not name.startswith("alone-"))
 """Those of the usual table. A student alone learns as it does in the independent group, which is scored per student."""

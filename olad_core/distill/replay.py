@@ -14,7 +14,8 @@ class Replay:
     """Labelled nodes in the order of their labels; draws halve between the last ones and all of them.
 
     A graph that drifts wants its newest labels, a stable one wants all of them: every draw takes both. After a
-    drift, the newest ones are those since then (:meth:`shorten`), until there are as many as configured.
+    drift, the newest ones are those since then (:meth:`shorten`), until there are as many as configured; and draws
+    take the more of them the fewer they are, since the others are of what was.
     Appending costs the same however many nodes are known. A node labelled again gets a new entry, and its
     old one, like the entries of removed nodes, stands on until enough such entries are met to sweep them out.
     """
@@ -39,7 +40,7 @@ class Replay:
         self._latest = min(self._latest, max(1, count))
 
     def draw(self, count: int, graph: DynamicGraph, random: np.random.Generator) -> Rows:
-        """Up to ``count`` distinct labelled rows, half of them from the latest, and at most half of all there are."""
+        """Up to ``count`` distinct labelled rows, but half of all at most; half of them or more are from the latest."""
         count = min(count, (self._count + 1) // 2)
         if self._count == 0:
             return np.empty(0, dtype=np.int64)
@@ -83,7 +84,8 @@ class Replay:
         if self._count <= count:
             return np.arange(self._count)
         recent = min(self._latest, self._count)
-        lately = self._count - 1 - random.choice(recent, min(count // 2, recent), replace=False)
+        wanted = int(count * (1 - 0.5 * self._latest / self._recent))
+        lately = self._count - 1 - random.choice(recent, min(wanted, recent), replace=False)
         return np.concatenate([lately, random.choice(self._count, count - len(lately), replace=False)])
 
     def _current(self, entries: Rows, graph: DynamicGraph) -> npt.NDArray[np.bool_]:

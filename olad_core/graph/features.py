@@ -12,8 +12,8 @@ from olad_core.graph.compiled import compiled
 Int64s = npt.NDArray[np.int64]
 Float32s = npt.NDArray[np.float32]
 
-SPARSEST = 0.05
-"""Rows with a smaller share of non-zero entries are taken as sparse; above it a dense product is faster."""
+SPARSEST = 0.2
+"""Rows with a smaller share of non-zero entries are taken as sparse: reading each is dearer than multiplying it."""
 
 
 class Entries(NamedTuple):
