@@ -14,10 +14,8 @@ Floats = npt.NDArray[np.float64]
 
 PRIOR = 100.0
 """A student's agreement with its group counts like so many scored nodes."""
-TOLERANCE = 0.02
-"""A student whose teachers are less often right than itself, by this share of the nodes, is not taught."""
-DOUBTED = 50.0
-"""Scored nodes, imagined, on which teachers and student are equally often right."""
+TOLERATED, REFUSED = 1.0, 3.0
+"""Standard errors by which teachers may be behind their student, and from which on they do not teach it."""
 
 
 class Evidence:
@@ -34,6 +32,7 @@ class Evidence:
     def __init__(self, group: int, memory: float) -> None:
         self._fading = Fading(memory)
         self._agreed = np.zeros((2, group))
+        # Faded numbers of nodes: compared, on which the teachers alone were right, and the student alone.
         self._taught = np.zeros((3, group))
 
     def hear(self, probabilities: npt.NDArray[np.float32]) -> None:
@@ -58,11 +57,12 @@ class Evidence:
         if not probabilities.size:
             return
         taught = np.einsum("ij,njc->nic", teaching, probabilities)
-        right = [said.argmax(axis=2) == labels[:, None] for said in (taught, probabilities)]
-        every = np.ones_like(right[0])
+        teachers, own = (said.argmax(axis=2) == labels[:, None] for said in (taught, probabilities))
+        every = np.ones_like(own)
         weight = self._fading.weights(every) * (teaching.sum(axis=1) > 0)
         self._taught *= self._fading.kept(every)
-        self._taught += np.stack([weight.sum(axis=0), *((weight * said).sum(axis=0) for said in right)])
+        counted = (every, teachers & ~own, own & ~teachers)
+        self._taught += np.stack([(weight * nodes).sum(axis=0) for nodes in counted])
 
     def quality(self, accuracy: Floats, weight: Floats) -> Floats:
         """Expected accuracy ``[G]``, NaN where nothing is known: recent accuracy, with the agreement as its prior.
@@ -79,10 +79,15 @@ class Evidence:
         return quality
 
     def strength(self) -> Floats:
-        """How much each student is to be taught ``[G]``: 1, and down to 0 where its teachers are less often right."""
-        weight, taught, own = self._taught
-        ahead = (taught - own) / (weight + DOUBTED)
-        strength: Floats = np.clip(1 + ahead / TOLERANCE, 0, 1)
+        """How much each student is to be taught ``[G]``: 1, and down to 0 where its teachers are less often right.
+
+        Only nodes on which one of the two is right tell them apart, and the difference must be more than chance
+        (McNemar, "Note on the Sampling Error of the Difference Between Correlated Proportions or Percentages", 1947):
+        a group that is as good as its members can seldom be told from one that is a little worse, and still teaches.
+        """
+        _, better, worse = self._taught
+        behind = (worse - better) / np.sqrt(worse + better + 1)
+        strength: Floats = np.clip((REFUSED - behind) / (REFUSED - TOLERATED), 0, 1)
         return strength
 
     def forget(self, count: int) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from olad_core.evaluation.evidence import PRIOR, TOLERANCE, Evidence
+from olad_core.evaluation.evidence import PRIOR, Evidence
 
 MEMORY = 200.0
 
@@ -74,9 +74,19 @@ class TestStrength:
         assert self.compared([[1, 0, 0]] * 300).tolist() == [1, 1, 1]
 
     def test_falls_gradually(self) -> None:
-        one_in = round(2 / TOLERANCE)
-        strength = self.compared([[0, 1, 1]] + [[0, 0, 0]] * one_in)[0]
-        assert 0 < strength < 1
+        strengths = [self.compared([[0, 1, 1]] * times)[0] for times in (1, 4, 9, 16)]
+        assert strengths[0] == 1
+        assert strengths == sorted(strengths, reverse=True)
+        assert 0 < strengths[1] < 1
+        assert strengths[3] == 0
+
+    def test_does_not_fall_by_chance(self) -> None:
+        # Of those on which they differ, the student is right alone a few times more.
+        assert self.compared([[0, 1, 1]] * 52 + [[1, 0, 0]] * 48)[0] == 1
+
+    def test_nodes_on_which_both_are_right_or_wrong_tell_nothing(self) -> None:
+        few = self.compared([[0, 1, 1]] * 5)
+        np.testing.assert_allclose(self.compared([[0, 0, 0], [1, 1, 1]] * 3 + [[0, 1, 1]] * 5), few)
 
 
 def test_goes_on_from_its_state() -> None:
