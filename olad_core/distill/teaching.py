@@ -9,7 +9,7 @@ Floats = npt.NDArray[np.float64]
 
 SHARPNESS = 20.0
 """A teacher that is right five percentage points more often has e times the weight."""
-BY_HEART, LEARNING = 0.1, 0.5
+BY_HEART, LEARNING = 0.4, 0.7
 """Training loss over loss at arrival, of a student that knows its labels by heart and of one that still learns."""
 DOUBTED = 20.0
 """Scored nodes, imagined, on which teaching helped as much as it can."""
@@ -29,7 +29,7 @@ def worth_teaching(training_loss: Floats, log_loss: Floats, weight: Floats) -> F
         weight: ``[G]``, how many scored nodes stand behind it; where there are few, it is taken that teaching helps.
 
     >>> worth_teaching(np.array([0.1, 0.3, 0.6, 0.9]), np.full(4, 1.0), np.full(4, 1e6)).round(2)
-    array([1. , 0.5, 0. , 0. ])
+    array([1.  , 1.  , 0.33, 0.  ])
     """
     share = np.divide(training_loss, log_loss, out=np.zeros_like(log_loss), where=log_loss > 0)
     helps = np.clip((LEARNING - share) / (LEARNING - BY_HEART), 0, 1)
