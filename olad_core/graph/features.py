@@ -13,7 +13,7 @@ Int64s = npt.NDArray[np.int64]
 Float32s = npt.NDArray[np.float32]
 
 SPARSEST = 0.2
-"""Rows with a smaller share of non-zero entries are taken as sparse: reading each is dearer than multiplying it."""
+"""Rows with a smaller share of non-zero entries are taken as sparse: to multiply the zeros would cost more."""
 
 
 class Entries(NamedTuple):

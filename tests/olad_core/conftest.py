@@ -3,11 +3,9 @@
 import pytest
 import torch
 
-from olad_core.determinism import compute_repeatably
 from olad_core.inference import embedding
 
 torch.set_num_threads(1)
-compute_repeatably(torch.cuda.is_available())
 
 
 @pytest.fixture
