@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from olad_core.distill.adam import Adam
 from olad_core.distill.discriminators import Discriminators, seen
@@ -358,9 +359,14 @@ class Trainer:
         # What the discriminators would learn from being fooled is not wanted.
         total.backward(inputs=self.student_optimizer.parameters)  # type: ignore[no-untyped-call]
         limit = self.config.max_gradient_norm
-        norms = [torch.nn.utils.clip_grad_norm_(student.parameters(), limit) for student in self.students]
-        sound = torch.isfinite(torch.stack(norms))
+        weights = [list(student.parameters()) for student in self.students]
+        norms = torch.stack(
+            [get_total_norm(weight.grad for weight in own if weight.grad is not None) for own in weights]
+        )
+        sound = torch.isfinite(norms)
         if sound.all():
+            for number in torch.nonzero(norms > limit).flatten().tolist():
+                clip_grads_with_norm_(weights[number], limit, norms[number])
             self.student_optimizer.step()
         return sound
 

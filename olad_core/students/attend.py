@@ -1,19 +1,20 @@
-"""Attention over neighbours as one compiled loop, for inference on a CPU."""
+"""Attention over neighbours as compiled loops, for a CPU."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
 from olad_core.graph.compiled import compiled
 from olad_core.students.block import Block
 
-Float32s = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating[Any]]
 Int64s = npt.NDArray[np.int64]
 
 
@@ -23,56 +24,129 @@ def attend(prepared: Tensor, heads: int, block: Block, slope: float) -> Tensor:
     Only rows that the block names are read, however many sources there are.
 
     Args:
-        prepared: float32 ``[S, width + 2 heads]``: rows, then what they add to scores as senders and as receivers.
+        prepared: ``[S, width + 2 heads]``: rows, then what they add to scores as senders and as receivers.
         heads: number of heads.
         block: edges from S sources to N targets.
         slope: of the leaky ReLU below zero.
 
     Returns:
-        ``[N, width]``; no gradient passes through it.
+        ``[N, width]``.
     """
-    found = torch.empty(block.num_targets, prepared.shape[1] - 2 * heads)
-    edges = _Edges(block.targets.numpy(), block.sources.numpy(), block.offsets.numpy(), block.weight.numpy())
-    _attend(prepared.numpy(), heads, edges, np.float32(slope), found.numpy())
-    return found
+    result: Tensor = _Attend.apply(prepared, heads, block, slope)  # type: ignore[no-untyped-call]
+    return result
 
 
-class _Edges(NamedTuple):
-    """The arrays of a block, in a form that compiled loops take."""
+class _Attend(Function):
+    @staticmethod
+    def forward(ctx: Any, prepared: Tensor, heads: int, block: Block, slope: float) -> Tensor:
+        ctx.save_for_backward(prepared)
+        most = int(block.offsets.diff().max()) if block.num_targets else 0
+        ctx.attention = _Attention(
+            block.targets.numpy(),
+            block.sources.numpy(),
+            block.offsets.numpy(),
+            block.weight.numpy(),
+            heads,
+            np.float32(slope),
+            prepared.new_empty(most + 1).numpy(),
+        )
+        found = prepared.new_empty(block.num_targets, prepared.shape[1] - 2 * heads)
+        _attend(prepared.numpy(), ctx.attention, found.numpy())
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+        (grad,) = grads
+        (prepared,) = ctx.saved_tensors
+        found = torch.zeros_like(prepared)
+        pull = np.empty_like(ctx.attention.share)
+        _attend_backward(prepared.numpy(), ctx.attention, grad.contiguous().numpy(), pull, found.numpy())
+        return found, None, None, None
+
+
+class _Attention(NamedTuple):
+    """The arrays of a block and how it is attended to, in a form that compiled loops take.
+
+    ``share`` is room for one more number than a target has edges: their shares, and last its own.
+    """
 
     targets: Int64s
     sources: Int64s
     offsets: Int64s
-    weight: Float32s
+    weight: Floats
+    heads: int
+    slope: np.float32
+    share: Floats
 
 
 @compiled
-def _attend(prepared: Float32s, heads: int, edges: _Edges, slope: np.float32, found: Float32s) -> None:
-    width = found.shape[1] // heads
-    sent, wanted = found.shape[1], found.shape[1] + heads
-    for target in range(edges.targets.size):
-        own = edges.targets[target]
-        begin, end = edges.offsets[target], edges.offsets[target + 1]
-        for head in range(heads):
-            wants = prepared[own, wanted + head]
-            score = prepared[own, sent + head] + wants
-            own_score = max(score, slope * score)
-            peak = own_score
-            for edge in range(begin, end):
-                score = prepared[edges.sources[edge], sent + head] + wants
-                peak = max(peak, score, slope * score)
+def _share(prepared: Floats, attention: _Attention, target: int, head: int) -> None:
+    """What each neighbour of a target, and last itself, counts for: the softmax of their scores."""
+    sent = prepared.shape[1] - 2 * attention.heads + head
+    own, begin = attention.targets[target], attention.offsets[target]
+    count = attention.offsets[target + 1] - begin
+    wants = prepared[own, sent + attention.heads]
+    share, slope = attention.share, attention.slope
+    for at in range(count):
+        score = prepared[attention.sources[begin + at], sent] + wants
+        share[at] = max(score, slope * score)
+    score = prepared[own, sent] + wants
+    share[count] = peak = max(score, slope * score)
+    for at in range(count):
+        peak = max(peak, share[at])
+    total = 0.0
+    for at in range(count):
+        share[at] = attention.weight[begin + at] * math.exp(share[at] - peak)
+        total += share[at]
+    share[count] = math.exp(share[count] - peak)
+    total += share[count]
+    for at in range(count + 1):
+        share[at] /= total
+
+
+@compiled
+def _attend(prepared: Floats, attention: _Attention, found: Floats) -> None:
+    width = found.shape[1] // attention.heads
+    share = attention.share
+    for target in range(attention.targets.size):
+        own, begin = attention.targets[target], attention.offsets[target]
+        count = attention.offsets[target + 1] - begin
+        for head in range(attention.heads):
+            _share(prepared, attention, target, head)
             first = head * width
-            factor = np.float32(math.exp(own_score - peak))
-            total = np.float64(factor)
             for column in range(first, first + width):
-                found[target, column] = factor * prepared[own, column]
-            for edge in range(begin, end):
-                source = edges.sources[edge]
-                score = prepared[source, sent + head] + wants
-                factor = np.float32(edges.weight[edge] * math.exp(max(score, slope * score) - peak))
-                total += factor
+                found[target, column] = share[count] * prepared[own, column]
+            for at in range(count):
+                source = attention.sources[begin + at]
                 for column in range(first, first + width):
-                    found[target, column] += factor * prepared[source, column]
-            scale = np.float32(1.0 / total)
-            for column in range(first, first + width):
-                found[target, column] *= scale
+                    found[target, column] += share[at] * prepared[source, column]
+
+
+@compiled
+def _attend_backward(prepared: Floats, attention: _Attention, grad: Floats, pull: Floats, found: Floats) -> None:
+    width = grad.shape[1] // attention.heads
+    share, slope = attention.share, attention.slope
+    for target in range(attention.targets.size):
+        own, begin = attention.targets[target], attention.offsets[target]
+        count = attention.offsets[target + 1] - begin
+        for head in range(attention.heads):
+            _share(prepared, attention, target, head)
+            first = head * width
+            sent, wanted = grad.shape[1] + head, grad.shape[1] + attention.heads + head
+            mean = 0.0
+            for at in range(count + 1):
+                source = attention.sources[begin + at] if at < count else own
+                like = 0.0
+                for column in range(first, first + width):
+                    like += grad[target, column] * prepared[source, column]
+                pull[at] = like
+                mean += share[at] * like
+            for at in range(count + 1):
+                source = attention.sources[begin + at] if at < count else own
+                for column in range(first, first + width):
+                    found[source, column] += share[at] * grad[target, column]
+                pulled = share[at] * (pull[at] - mean)
+                if prepared[source, sent] + prepared[own, wanted] <= 0:
+                    pulled *= slope
+                found[source, sent] += pulled
+                found[own, wanted] += pulled

@@ -4,28 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from olad_core.students.sort import by_source
-
-
-class BySource(NamedTuple):
-    """The edges of a block sorted by their source, which is how gradients travel.
-
-    Attributes:
-        order: int64 ``[E]``, which edges they are.
-        targets: int64 ``[E]``, target of each.
-        offsets: int64 ``[S + 1]``, where the edges of each source begin.
-        weight: float32 ``[E]``, their weights.
-    """
-
-    order: Tensor
-    targets: Tensor
-    offsets: Tensor
-    weight: Tensor
+from olad_core.students.sort import BySource, by_source
 
 
 @dataclass(frozen=True)
@@ -70,9 +53,7 @@ class Block:
     def transposed(self, num_sources: int) -> BySource:
         """The edges sorted by source, S being ``num_sources``."""
         if num_sources not in self._transposed:
-            order, offsets = by_source(self.sources, num_sources)
-            found = BySource(order, self.target_of_edge[order], offsets, self.weight[order])
-            self._transposed[num_sources] = found
+            self._transposed[num_sources] = by_source(self.sources, self.offsets, self.weight, num_sources)
         return self._transposed[num_sources]
 
     @cached_property

@@ -45,8 +45,12 @@ class Attention(nn.Module):
 
     def forward(self, prepared: Tensor, block: Block) -> Tensor:
         """Attention-weighted means of prepared rows: ``[N, width]``."""
-        if prepared.device.type == "cpu" and not torch.is_grad_enabled():
+        if prepared.device.type == "cpu":
             return attend(prepared, self.heads, block, SLOPE)
+        return self.by_operations(prepared, block)
+
+    def by_operations(self, prepared: Tensor, block: Block) -> Tensor:
+        """The same as operations on tensors, for a GPU."""
         width = prepared.shape[1] - 2 * self.heads
         sent, wanted = prepared[:, width : width + self.heads], prepared[:, width + self.heads :]
         by_head = prepared[:, :width].reshape(len(prepared), self.heads, width // self.heads)

@@ -85,5 +85,15 @@ def encode(inputs: Inputs, weight: Tensor, bias: Tensor, labels: Tensor) -> Tens
         encoded = torch.addmm(bias, x, weight)
     known = torch.nonzero((inputs.label >= 0) & (inputs.label < len(labels))).squeeze(1)
     encoded = encoded.index_add(0, known, nn.functional.embedding(inputs.label[known], labels))
-    # One node with features near the end of float32 must not turn those around it into no numbers.
+    return _bounded(encoded)
+
+
+def _bounded(encoded: Tensor) -> Tensor:
+    """One node with features near the end of float32 must not turn those around it into no numbers."""
+    if not encoded.numel():
+        return encoded
+    least, most = encoded.detach().aminmax()
+    # A comparison with NaN, which either is if any entry is, is false. To look costs less than gradients of no change.
+    if least >= -MOST_ENCODED and most <= MOST_ENCODED:
+        return encoded
     return encoded.nan_to_num(0.0, MOST_ENCODED, -MOST_ENCODED).clamp(-MOST_ENCODED, MOST_ENCODED)

@@ -76,7 +76,8 @@ class LinearStudent(Student):
         below = self.prepare(number, source)
         width = below.shape[1] if self.columnwise else self.message_widths[number - 1]
         own, total, sent = self.factors(block.in_weight)
-        messages = below[:, self.sent_from : self.sent_from + width] * sent.unsqueeze(1)
-        received = aggregate(messages, block.weight, block) * block.own(total).unsqueeze(1)
+        # Factors of edges instead of rows: an edge has one number where a row has its whole width.
+        weight = block.weight * sent[block.sources] * block.own(total)[block.target_of_edge]
+        received = aggregate(below[:, self.sent_from : self.sent_from + width], weight, block)
         mixed = block.own(below[:, :width]) * block.own(own).unsqueeze(1) + received
         return self.finish(number, mixed, below, block.targets)
