@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.learning.methods import METHODS, USUAL_METHODS
 from benchmarks.learning.plots import write_plots
-from benchmarks.learning.results import carry_out, read
+from benchmarks.learning.results import carry_out, read, write
 from benchmarks.learning.run import Run
 from benchmarks.learning.streams import STREAMS, USUAL_STREAMS
 from benchmarks.learning.table import table
@@ -65,6 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
     text = f"{table(lines, given.baseline)}\n## Targets\n\n{targets_table(lines)}"
     print(text)
     if given.write:
+        write(lines, given.write / "RESULTS.jsonl")
         plots = write_plots(lines, given.write / "plots")
         shown = "\n".join(f"![{plot.stem}](plots/{plot.name})" for plot in plots)
         where = measured_where("make bench-learning")
@@ -91,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--device", default="cpu")
     add("--baseline", default="independent", choices=METHODS, metavar="NAME", help="what others are compared with")
     add("--short", action="store_true", help="a small stream, two methods, two seeds")
-    add("--write", type=Path, metavar="FOLDER", help="write RESULTS.md and the plots there")
+    add("--write", type=Path, metavar="FOLDER", help="write RESULTS.md, its runs and the plots there")
     return parser
 
 

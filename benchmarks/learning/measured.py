@@ -38,7 +38,7 @@ class Measured:
 
     def after_phase(self, stream: str, method: str, phase: int) -> Values:
         """Accuracy in points at one point of the curve."""
-        return self._each(stream, method, lambda line: 100 * (line["curves"]["served"][phase] or math.nan))
+        return self._each(stream, method, lambda line: 100 * (line["curve"][phase] or math.nan))
 
     def arrivals_until_back(self, stream: str, method: str, predictor: str) -> Values:
         """Arrivals until accuracy is back, a mean over the drifts."""

@@ -34,7 +34,7 @@ def _over_stream(lines: list[Line], path: Path) -> Path:
     figure = _figure()
     axes = figure.add_subplot()
     for method in dict.fromkeys(line["method"] for line in lines):
-        curves = [line["curves"]["served"] for line in lines if line["method"] == method]
+        curves = [line["curve"] for line in lines if line["method"] == method]
         mean = _mean(curves)
         at = (np.arange(len(mean)) + 0.5) * lines[0]["window"]
         axes.plot(at, 100 * mean, label=method, lw=2 if method == "ours" else 1)

@@ -30,6 +30,11 @@ def read(path: Path) -> list[Line]:
     return list({line["key"]: line for line in lines}.values())
 
 
+def write(lines: Iterable[Line], path: Path) -> None:
+    """Make a file of these lines."""
+    path.write_text("".join(map(_text, lines)))
+
+
 def carry_out(
     runs: Sequence[Run], path: Path, *, jobs: int = 1, device: str = "cpu", again: bool = False
 ) -> list[Line]:
@@ -48,10 +53,23 @@ def carry_out(
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         for line in _played(missing, jobs, device):
-            file.write(json.dumps(line) + "\n")
+            file.write(_text(line))
             file.flush()
     wanted = {run.key for run in runs}
     return [line for line in read(path) if line["key"] in wanted]
+
+
+def _text(line: Line) -> str:
+    return json.dumps(_rounded(line), separators=(",", ":")) + "\n"
+
+
+def _rounded(value: Any) -> Any:
+    """Its floats, however deep, with the digits that mean anything."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {name: _rounded(part) for name, part in value.items()}
+    return list(map(_rounded, value)) if isinstance(value, (list, tuple)) else value
 
 
 def estimate(runs: Iterable[Run], known: Iterable[Line], jobs: int) -> str:

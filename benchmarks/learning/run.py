@@ -80,7 +80,7 @@ def play(run: Run, device: str = "cpu") -> Line:
         **asdict(run),
         "predictors": {name: scores(probabilities, truth) for name, probabilities in said.items()},
         "window": stream.window,
-        "curves": {name: windows(right[name], stream.window) for name in said},
+        "curve": windows(right["served"], stream.window),
         "recovery": {name: recovery(right[name], stream.drifts) for name in said} if stream.drifts else {},
         "disagreement": [] if disputed is None else by_disagreement(disputed[:, 0], right["served"]),
         "taken": learner.steps,

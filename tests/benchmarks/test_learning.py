@@ -221,6 +221,7 @@ def test_the_short_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
     main(["--short", "--results", str(results)])
     assert "4 runs, 4 there already" in capsys.readouterr().out
+    assert sorted((tmp_path / "RESULTS.jsonl").read_text().splitlines()) == sorted(results.read_text().splitlines())
     main(["--short", "--results", str(results), "--held", "--methods", "all"])
     assert "| independent | 2 |" in capsys.readouterr().out
     assert len(results.read_text().splitlines()) == 4
