@@ -13,7 +13,7 @@ from benchmarks.learning.plots import write_plots
 from benchmarks.learning.results import carry_out, read, write
 from benchmarks.learning.run import Run
 from benchmarks.learning.streams import STREAMS, USUAL_STREAMS
-from benchmarks.learning.table import table
+from benchmarks.learning.table import overview, table
 from benchmarks.learning.targets import targets_table
 from benchmarks.table import measured_where
 
@@ -62,7 +62,8 @@ def main(arguments: list[str] | None = None) -> None:
         lines = carry_out(runs, given.results, jobs=given.jobs, device=given.device, again=given.again)
     order = {run.key: number for number, run in enumerate(runs)}
     lines.sort(key=lambda line: order[line["key"]])
-    text = f"{table(lines, given.baseline)}\n## Targets\n\n{targets_table(lines)}"
+    parts = {"Served, in points": overview(lines, given.baseline), "Targets": targets_table(lines)}
+    text = "\n".join(f"## {head}\n\n{part}" for head, part in parts.items()) + "\n" + table(lines, given.baseline)
     print(text)
     if given.write:
         write(lines, given.write / "RESULTS.jsonl")

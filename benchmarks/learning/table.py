@@ -26,6 +26,23 @@ def table(lines: Iterable[Line], baseline: str = "independent") -> str:
     return "\n".join(parts)
 
 
+def overview(lines: Iterable[Line], baseline: str = "independent") -> str:
+    """What each method served on each stream, a mean over seeds, the baseline's ensemble beside it."""
+    lines = list(lines)
+    methods = list(_by(lines, "method"))
+    heads = ["stream", *methods, *([f"{baseline}'s ensemble"] if baseline in methods else [])]
+    rows = [f"| {' | '.join(heads)} |", f"|---|{(len(heads) - 1) * '---:|'}"]
+    for stream, own in _by(lines, "stream").items():
+        metric, by_method = STREAMS[stream].metric, _by(own, "method")
+        wanted = [(method, "served") for method in methods] + [(baseline, "ensemble")] * (baseline in methods)
+        cells = [
+            mean([_score(line, predictor, metric) for line in by_method.get(method, [])], 1)
+            for method, predictor in wanted
+        ]
+        rows.append(f"| {' | '.join([stream, *cells])} |")
+    return "\n".join(rows) + "\n"
+
+
 def _stream_table(lines: Sequence[Line], metric: str, baseline: str) -> str:
     heads = (
         *("method", "seeds", "served", f"less {baseline}", "log-loss", "calibration error", "mean student"),

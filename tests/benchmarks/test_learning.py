@@ -20,6 +20,7 @@ from benchmarks.learning.run import Run, chosen, play
 from benchmarks.learning.scores import calibration_error, macro_f1, recovery, scores, windows
 from benchmarks.learning.stream import Stream, Turn
 from benchmarks.learning.streams import STREAMS
+from benchmarks.learning.table import overview
 from benchmarks.learning.targets import outcomes
 from benchmarks.learning.trainers import AllTeach, FrozenTeach, OthersTeach, SelfTeach
 from olad_core.config import EngineConfig
@@ -187,6 +188,18 @@ def test_student_and_time_are_chosen_by_the_validation_nodes_alone() -> None:
     assert test.tolist() == [0, 1]
     assert said["served"].tolist() == early[2:4].tolist()
     assert said["ensemble"].argmax(axis=1).tolist() == [0, 1]
+
+
+def test_the_overview_has_a_row_for_each_stream_with_the_mean_of_each_method() -> None:
+    def line(stream: str, method: str, seed: int, served: float) -> dict[str, object]:
+        predictors = {"served": {"accuracy": served}, "ensemble": {"accuracy": served + 0.05}}
+        return {"stream": stream, "method": method, "seed": seed, "predictors": predictors}
+
+    lines = [line("sudden", "independent", seed, 0.5 + seed / 10) for seed in (0, 1)]
+    lines += [line("sudden", "ours", 0, 0.61), line("gradual", "ours", 0, 0.7)]
+    *_, sudden, gradual = overview(lines).splitlines()
+    assert sudden == "| sudden | 55.0 | 61.0 | 60.0 |"
+    assert gradual == "| gradual |  | 70.0 |  |"
 
 
 def test_targets_say_what_is_reached() -> None:
