@@ -89,7 +89,7 @@ def encode(inputs: Inputs, weight: Tensor, bias: Tensor, labels: Tensor) -> Tens
 
 
 def _bounded(encoded: Tensor) -> Tensor:
-    """One node with features near the end of float32 must not turn those around it into no numbers."""
+    """Zero for NaN, and the rest cut off: features near the end of float32 must not make NaN of a node's neighbours."""
     if not encoded.numel():
         return encoded
     least, most = encoded.detach().aminmax()
