@@ -62,8 +62,8 @@ def main(arguments: list[str] | None = None) -> None:
         lines = carry_out(runs, given.results, jobs=given.jobs, device=given.device, again=given.again)
     order = {run.key: number for number, run in enumerate(runs)}
     lines.sort(key=lambda line: order[line["key"]])
-    parts = {"Served, in points": overview(lines, given.baseline), "Targets": targets_table(lines)}
-    text = "\n".join(f"## {head}\n\n{part}" for head, part in parts.items()) + "\n" + table(lines, given.baseline)
+    served = f"## Served, in points\n\n{overview(lines, given.baseline)}"
+    text = f"{served}\n## Targets\n\n{targets_table(lines)}\n{table(lines, given.baseline)}"
     print(text)
     if given.write:
         write(lines, given.write / "RESULTS.jsonl")

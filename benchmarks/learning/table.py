@@ -29,18 +29,18 @@ def table(lines: Iterable[Line], baseline: str = "independent") -> str:
 def overview(lines: Iterable[Line], baseline: str = "independent") -> str:
     """What each method served on each stream, a mean over seeds, the baseline's ensemble beside it."""
     lines = list(lines)
-    methods = list(_by(lines, "method"))
-    heads = ["stream", *methods, *([f"{baseline}'s ensemble"] if baseline in methods else [])]
-    rows = [f"| {' | '.join(heads)} |", f"|---|{(len(heads) - 1) * '---:|'}"]
+    columns = [(method, method, "served") for method in _by(lines, "method")]
+    if any(line["method"] == baseline and "ensemble" in line["predictors"] for line in lines):
+        columns.append((f"{baseline}'s ensemble", baseline, "ensemble"))
+    rows = []
     for stream, own in _by(lines, "stream").items():
         metric, by_method = STREAMS[stream].metric, _by(own, "method")
-        wanted = [(method, "served") for method in methods] + [(baseline, "ensemble")] * (baseline in methods)
         cells = [
             mean([_score(line, predictor, metric) for line in by_method.get(method, [])], 1)
-            for method, predictor in wanted
+            for _, method, predictor in columns
         ]
-        rows.append(f"| {' | '.join([stream, *cells])} |")
-    return "\n".join(rows) + "\n"
+        rows.append([stream, *cells])
+    return _markdown(["stream", *(head for head, _, _ in columns)], rows)
 
 
 def _stream_table(lines: Sequence[Line], metric: str, baseline: str) -> str:
@@ -48,7 +48,7 @@ def _stream_table(lines: Sequence[Line], metric: str, baseline: str) -> str:
         *("method", "seeds", "served", f"less {baseline}", "log-loss", "calibration error", "mean student"),
         *("best student", "ensemble", "lost to drifts", "arrivals until back", "seconds"),
     )
-    rows = [f"| {' | '.join(heads)} |", f"|---|{(len(heads) - 1) * '---:|'}"]
+    rows = []
     methods = _by(lines, "method")
     against = {line["seed"]: _score(line, "served", metric) for line in methods.get(baseline, [])}
     for method, own in methods.items():
@@ -68,8 +68,15 @@ def _stream_table(lines: Sequence[Line], metric: str, baseline: str) -> str:
             _recovered(own, "arrivals"),
             mean([line["seconds"] for line in own], 0),
         ]
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows) + "\n"
+        rows.append(cells)
+    return _markdown(heads, rows)
+
+
+def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table whose first column is text, the others numbers."""
+    lines = [f"| {' | '.join(cells)} |" for cells in (heads, *rows)]
+    lines.insert(1, f"|---|{(len(heads) - 1) * '---:|'}")
+    return "\n".join(lines) + "\n"
 
 
 def _score(line: Line, predictor: str, metric: str) -> float:

@@ -202,6 +202,11 @@ def test_the_overview_has_a_row_for_each_stream_with_the_mean_of_each_method() -
     assert gradual == "| gradual |  | 70.0 |  |"
 
 
+def test_the_overview_has_no_ensemble_of_a_baseline_that_is_no_group() -> None:
+    line = {"stream": "sudden", "method": "vote", "seed": 0, "predictors": {"served": {"accuracy": 0.5}}}
+    assert overview([line], "vote").splitlines() == ["| stream | vote |", "|---|---:|", "| sudden | 50.0 |"]
+
+
 def test_targets_say_what_is_reached() -> None:
     def line(method: str, seed: int, accuracy: float) -> dict[str, object]:
         predictors = {name: {"accuracy": accuracy} for name in ("served", "gcn", "ensemble")}
