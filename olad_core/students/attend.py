@@ -48,6 +48,7 @@ class _Attend(Function):
             block.weight.numpy(),
             heads,
             np.float32(slope),
+            np.empty(most + 1, np.int64),
             prepared.new_empty(most + 1).numpy(),
         )
         found = prepared.new_empty(block.num_targets, prepared.shape[1] - 2 * heads)
@@ -67,7 +68,8 @@ class _Attend(Function):
 class _Attention(NamedTuple):
     """The arrays of a block and how it is attended to, in a form that compiled loops take.
 
-    ``share`` is room for one more number than a target has edges: their shares, and last its own.
+    ``near`` and ``share`` are room for what one target reads: the rows of its neighbours, and last its own, and what
+    each of them counts for.
     """
 
     targets: Int64s
@@ -76,30 +78,40 @@ class _Attention(NamedTuple):
     weight: Floats
     heads: int
     slope: np.float32
+    near: Int64s
     share: Floats
 
 
 @compiled
-def _share(prepared: Floats, attention: _Attention, target: int, head: int) -> None:
-    """What each neighbour of a target, and last itself, counts for: the softmax of their scores."""
-    sent = prepared.shape[1] - 2 * attention.heads + head
-    own, begin = attention.targets[target], attention.offsets[target]
-    count = attention.offsets[target + 1] - begin
-    wants = prepared[own, sent + attention.heads]
-    share, slope = attention.share, attention.slope
+def _look(attention: _Attention, target: int) -> int:
+    """Fill in ``near`` for a target; returns how many neighbours it has, which is the place of its own row."""
+    begin = attention.offsets[target]
+    count = int(attention.offsets[target + 1] - begin)
     for at in range(count):
-        score = prepared[attention.sources[begin + at], sent] + wants
+        attention.near[at] = attention.sources[begin + at]
+    attention.near[count] = attention.targets[target]
+    return count
+
+
+@compiled
+def _weigh(prepared: Floats, attention: _Attention, target: int, count: int, head: int) -> None:
+    """Fill in ``share`` for a target that was looked at: the softmax of the scores."""
+    sent = prepared.shape[1] - 2 * attention.heads + head
+    near, share, slope = attention.near, attention.share, attention.slope
+    wants = prepared[near[count], sent + attention.heads]
+    for at in range(count + 1):
+        score = prepared[near[at], sent] + wants
         share[at] = max(score, slope * score)
-    score = prepared[own, sent] + wants
-    share[count] = peak = max(score, slope * score)
+    peak = share[count]
     for at in range(count):
         peak = max(peak, share[at])
+    begin = attention.offsets[target]
     total = 0.0
-    for at in range(count):
-        share[at] = attention.weight[begin + at] * math.exp(share[at] - peak)
+    for at in range(count + 1):
+        share[at] = math.exp(share[at] - peak)
+        if at < count:
+            share[at] *= attention.weight[begin + at]
         total += share[at]
-    share[count] = math.exp(share[count] - peak)
-    total += share[count]
     for at in range(count + 1):
         share[at] /= total
 
@@ -107,42 +119,39 @@ def _share(prepared: Floats, attention: _Attention, target: int, head: int) -> N
 @compiled
 def _attend(prepared: Floats, attention: _Attention, found: Floats) -> None:
     width = found.shape[1] // attention.heads
-    share = attention.share
+    near, share = attention.near, attention.share
     for target in range(attention.targets.size):
-        own, begin = attention.targets[target], attention.offsets[target]
-        count = attention.offsets[target + 1] - begin
+        count = _look(attention, target)
         for head in range(attention.heads):
-            _share(prepared, attention, target, head)
+            _weigh(prepared, attention, target, count, head)
             first = head * width
             for column in range(first, first + width):
-                found[target, column] = share[count] * prepared[own, column]
+                found[target, column] = share[count] * prepared[near[count], column]
             for at in range(count):
-                source = attention.sources[begin + at]
                 for column in range(first, first + width):
-                    found[target, column] += share[at] * prepared[source, column]
+                    found[target, column] += share[at] * prepared[near[at], column]
 
 
 @compiled
 def _attend_backward(prepared: Floats, attention: _Attention, grad: Floats, pull: Floats, found: Floats) -> None:
     width = grad.shape[1] // attention.heads
-    share, slope = attention.share, attention.slope
+    near, share, slope = attention.near, attention.share, attention.slope
     for target in range(attention.targets.size):
-        own, begin = attention.targets[target], attention.offsets[target]
-        count = attention.offsets[target + 1] - begin
+        count = _look(attention, target)
+        own = near[count]
         for head in range(attention.heads):
-            _share(prepared, attention, target, head)
+            _weigh(prepared, attention, target, count, head)
             first = head * width
             sent, wanted = grad.shape[1] + head, grad.shape[1] + attention.heads + head
             mean = 0.0
             for at in range(count + 1):
-                source = attention.sources[begin + at] if at < count else own
                 like = 0.0
                 for column in range(first, first + width):
-                    like += grad[target, column] * prepared[source, column]
+                    like += grad[target, column] * prepared[near[at], column]
                 pull[at] = like
                 mean += share[at] * like
             for at in range(count + 1):
-                source = attention.sources[begin + at] if at < count else own
+                source = near[at]
                 for column in range(first, first + width):
                     found[source, column] += share[at] * grad[target, column]
                 pulled = share[at] * (pull[at] - mean)

@@ -53,7 +53,7 @@ class Block:
     def transposed(self, num_sources: int) -> BySource:
         """The edges sorted by source, S being ``num_sources``."""
         if num_sources not in self._transposed:
-            self._transposed[num_sources] = by_source(self.sources, self.offsets, self.weight, num_sources)
+            self._transposed[num_sources] = by_source(self, num_sources)
         return self._transposed[num_sources]
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 
 from olad_core.graph.compiled import compiled
+
+if TYPE_CHECKING:
+    from olad_core.students.block import Block
 
 Int64s = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating[Any]]
@@ -31,33 +34,23 @@ class BySource(NamedTuple):
     weight: Tensor
 
 
-def by_source(sources: Tensor, offsets: Tensor, weight: Tensor, num_sources: int) -> BySource:
-    """Sort the edges of a block.
-
-    Args:
-        sources: int64 ``[E]``, source of each edge, the edges being sorted by target.
-        offsets: int64 ``[N + 1]``, where the edges of each target begin.
-        weight: ``[E]``.
-        num_sources: S.
-    """
+def by_source(block: Block, num_sources: int) -> BySource:
+    """Sort the edges of a block, S being ``num_sources``."""
+    sources, weight = block.sources, block.weight
     if sources.device.type != "cpu":
         order = torch.argsort(sources, stable=True)
-        targets = torch.repeat_interleave(offsets.diff(), output_size=len(sources))[order]
         counts = torch.bincount(sources, minlength=num_sources)
-        return BySource(order, targets, torch.cat([counts.new_zeros(1), counts.cumsum(0)]), weight[order])
-    found = BySource(
-        torch.empty_like(sources),
-        torch.empty_like(sources),
-        offsets.new_zeros(num_sources + 1),
-        torch.empty_like(weight),
-    )
-    edges = sources.numpy(), offsets.numpy(), weight.detach().numpy()
+        offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        return BySource(order, block.target_of_edge[order], offsets, weight[order])
+    order, targets = torch.empty_like(sources), torch.empty_like(sources)
+    found = BySource(order, targets, sources.new_zeros(num_sources + 1), torch.empty_like(weight))
+    edges = sources.numpy(), block.offsets.numpy(), weight.detach().numpy()
     _counting_sort(*edges, np.zeros(num_sources, np.int64), _Sorted(*(each.numpy() for each in found)))
     return found
 
 
 class _Sorted(NamedTuple):
-    """The arrays of :class:`BySource`."""
+    """The arrays of :class:`BySource`, in a form that compiled loops take."""
 
     order: Int64s
     targets: Int64s
