@@ -19,6 +19,14 @@ def random_adjacency(nodes: int, seed: int, share: float = 0.4) -> Tensor:
     return (weight * there).fill_diagonal_(0)
 
 
+def with_lonely_targets(nodes: int) -> Tensor:
+    """A random adjacency in which a node, and the last, have no neighbours."""
+    weights = random_adjacency(nodes, seed=3)
+    weights[2] = 0
+    weights[nodes - 1] = 0
+    return weights
+
+
 def block_of(adjacency: Tensor, targets: Sequence[int] | None = None) -> Block:
     """The edges into ``targets`` (all nodes), every node being a source."""
     rows = torch.arange(len(adjacency)) if targets is None else torch.tensor(targets, dtype=torch.int64)

@@ -6,17 +6,14 @@ from torch import Tensor
 
 from olad_core.students import Block
 from olad_core.students.aggregate import aggregate, segment_softmax
-from tests.olad_core.blocks import block_of, random_adjacency
+from tests.olad_core.blocks import block_of, with_lonely_targets
 
 NODES = 7
 
 
 @pytest.fixture
 def adjacency() -> Tensor:
-    weights = random_adjacency(NODES, seed=3).double()
-    weights[2] = 0  # a target without neighbours, and one at the end
-    weights[NODES - 1] = 0
-    return weights
+    return with_lonely_targets(NODES).double()
 
 
 def rows(width: int = 3) -> Tensor:

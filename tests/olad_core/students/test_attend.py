@@ -7,17 +7,14 @@ from torch import Tensor
 from olad_core.students import Block
 from olad_core.students.attend import attend
 from olad_core.students.gat import SLOPE, Attention
-from tests.olad_core.blocks import block_of, random_adjacency
+from tests.olad_core.blocks import block_of, with_lonely_targets
 
 NODES, HEADS, WIDTH = 9, 2, 6
 
 
 @pytest.fixture
 def adjacency() -> Tensor:
-    weights = random_adjacency(NODES, seed=3)
-    weights[2] = 0  # a target without neighbours, and one at the end
-    weights[NODES - 1] = 0
-    return weights
+    return with_lonely_targets(NODES)
 
 
 def prepared(dtype: torch.dtype = torch.float32) -> Tensor:
