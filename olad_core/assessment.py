@@ -15,6 +15,7 @@ from olad_core.evaluation.calibration import Temperatures
 from olad_core.evaluation.drift import Drift, DriftWatch
 from olad_core.evaluation.evidence import Evidence
 from olad_core.evaluation.prequential import Arrivals, Scores
+from olad_core.evaluation.standing import Standing
 from olad_core.graph import DynamicGraph
 from olad_core.parts import join_parts, take_part
 from olad_core.versions import HeldVersion
@@ -23,6 +24,8 @@ Rows = npt.NDArray[np.int64]
 
 LOSS_MEMORY = 0.95
 """Share of a mean loss that stays from one step to the next."""
+LOOKED_AT = 200
+"""Nodes about which students are asked again before one of them is chosen, in steps of the configured size."""
 
 
 class Assessment:
@@ -45,10 +48,15 @@ class Assessment:
         self._drift = DriftWatch(config.drift_delta)
         self._temperatures = Temperatures(students, config.score_memory)
         self._evidence = Evidence(students, config.score_memory)
+        self._standing = Standing(students, config.score_memory)
 
     def quality(self) -> npt.NDArray[np.float64]:
         """Expected accuracy of each student ``[G]``, NaN where nothing is known."""
         return self._evidence.quality(self.scores.recent_accuracy()[:-1], self.scores.recent_weight()[:-1])
+
+    def standing(self) -> npt.NDArray[np.float64]:
+        """Expected accuracy of each student, as it is now, less the group's ``[G]``, NaN where nothing is known."""
+        return self._standing.expected()
 
     def teaching(self) -> npt.NDArray[np.float32]:
         """How much student ``j`` is to teach student ``i``: ``[G, G]``."""
@@ -83,6 +91,7 @@ class Assessment:
         together = np.full((nodes, group + 1, classes), np.nan, dtype=np.float32)
         together[:, :group] = predictions.transpose(1, 0, 2)
         self._evidence.hear(together[:, :group])
+        self._standing.hear(together[:, :group])
         if served:
             embedding = served.embedding
             together[:, group] = 0
@@ -94,6 +103,21 @@ class Assessment:
                 unaware = trainer.probabilities(graph, rows[told], student, embedding.classes)
                 together[told, group, : embedding.classes] = unaware[0]
         self._arrivals.add(rows, graph.arrival[rows], together)
+
+    def look(self, graph: DynamicGraph, trainer: Trainer, share: float) -> None:
+        """Ask every student, as it is now, about the last nodes that wait for their label.
+
+        Args:
+            graph: the live graph.
+            trainer: of the students.
+            share: of :data:`LOOKED_AT` nodes.
+        """
+        rows, arrival = self._arrivals.waiting()
+        waits = graph.alive[rows] & (graph.arrival[rows] == arrival) & (graph.label[rows] < 0)
+        rows = rows[waits][: max(1, round(share * LOOKED_AT))]
+        if len(rows):
+            said = trainer.probabilities(graph, rows, trainer.group, trainer.num_classes(graph))
+            self._standing.hear(said.transpose(1, 0, 2))
 
     def score(self, graph: DynamicGraph, rows: Rows) -> Drift | None:
         """Score what was remembered of nodes whose labels have come; the drift that this shows, if there is one.
@@ -107,6 +131,7 @@ class Assessment:
         right = self.scores.add(predictions, labels)
         self._temperatures.add(predictions[:, :-1], labels)
         self._evidence.compare(predictions[:, :-1], labels, self.teaching())
+        self._standing.compare(predictions[:, :-1], labels)
         served = np.logical_not(np.isnan(predictions[:, -1]).any(axis=1))
         return self._drift.add(np.logical_not(right[served, -1]))
 
@@ -115,6 +140,7 @@ class Assessment:
         self.scores.forget(count)
         self._temperatures.forget(count)
         self._evidence.forget(count)
+        self._standing.forget(count)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Arrays for a checkpoint."""
@@ -124,6 +150,7 @@ class Assessment:
                 "scores": self.scores.state(),
                 "drift": self._drift.state(),
                 "evidence": self._evidence.state(),
+                "standing": self._standing.state(),
                 "temperatures": self._temperatures.state(),
                 "losses": self.mean_losses,
             }
@@ -135,5 +162,6 @@ class Assessment:
         self.scores.restore(take_part(state, "scores"))
         self._drift.restore(take_part(state, "drift"))
         self._evidence.restore(take_part(state, "evidence"))
+        self._standing.restore(take_part(state, "standing"))
         self._temperatures.restore(take_part(state, "temperatures"))
         self.mean_losses = {name: array.astype(np.float64) for name, array in take_part(state, "losses").items()}

@@ -166,7 +166,7 @@ class Engine:
             reason = f"{name} began anew: its losses or gradients were not finite for {PATIENCE} steps in a row"
             student = name if name in trainer.names else None
             self.decisions.add("student-reset", reason, student=student, numbers={"resets": trainer.resets})
-        self._schedule.start_if_due(self.graph, trainer, self.assessment, self.position)
+        self._schedule.start_if_due(self.graph, trainer, self.assessment, self.position, share)
         return True
 
     def embed(self, share: float = 1.0) -> None:

@@ -53,7 +53,9 @@ class Schedule:
             reason = f"version {version.number} has more predictions that are no numbers than what is served"
             self._decisions.add("version-refused", reason, student=version.student, version=version.number)
 
-    def start_if_due(self, graph: DynamicGraph, trainer: Trainer, assessment: Assessment, position: str) -> None:
+    def start_if_due(
+        self, graph: DynamicGraph, trainer: Trainer, assessment: Assessment, position: str, share: float
+    ) -> None:
         """Begin a version if none is on its way and the last began long enough ago.
 
         Args:
@@ -61,15 +63,17 @@ class Schedule:
             trainer: of the students.
             assessment: of the students.
             position: of the log.
+            share: size of the training steps, 1 being the configured one.
         """
         # At most half of the time is spent on following two versions.
         due = self._step + max(self._config.publish_steps, 2 * self._took)
         if self._versions.candidate or trainer.steps < due:
             return
         served, margin = self._versions.served, self._config.switch_margin
-        quality = assessment.quality()
+        assessment.look(graph, trainer, share)
+        standing = assessment.standing()
         current = trainer.names.index(served.version.student) if served else None
-        best = choose_best(quality, assessment.mean_losses["supervised"], current, margin=margin)
+        best = choose_best(standing, assessment.mean_losses["supervised"], current, margin=margin)
         self._step = trainer.steps
         student, name = copy.deepcopy(trainer.students[best]), trainer.names[best]
         if not all(bool(torch.isfinite(value).all()) for value in student.state_dict().values()):
@@ -77,7 +81,7 @@ class Schedule:
                 "version-refused", f"the weights of {name} are not finite: no version of them", student=name
             )
             return
-        kind, reason, numbers = explain_choice(trainer.names, quality, current, best, margin=margin)
+        kind, reason, numbers = explain_choice(trainer.names, standing, current, best, margin=margin)
         self._decisions.add(kind, reason, student=name, version=self._versions.next_number, numbers=numbers)
         student.temperature.fill_(float(assessment.temperatures()[best]))
         classes = graph.classes[: trainer.num_classes(graph)]

@@ -64,7 +64,10 @@ class DecisionStatus(BaseModel):
     version: int | None = Field(description="The version it is about; null where there is none.")
     reason: str = Field(description="Why, in one sentence.")
     numbers: dict[str, float] = Field(
-        description="What it was decided by. Accuracies and errors: shares; `quality_<student>` an expected accuracy."
+        description=(
+            "What it was decided by. Accuracies and errors: shares; `standing_<student>` the accuracy expected of a "
+            "student less that of its group."
+        )
     )
 
 

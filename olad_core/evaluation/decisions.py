@@ -106,7 +106,7 @@ class Decisions:
 
 def explain_choice(
     names: Sequence[str],
-    quality: npt.NDArray[np.float64],
+    standing: npt.NDArray[np.float64],
     current: int | None,
     chosen: int,
     *,
@@ -116,31 +116,31 @@ def explain_choice(
 
     Args:
         names: of the G students.
-        quality: ``[G]``, expected accuracy; NaN where unknown.
+        standing: ``[G]``, expected accuracy less the group's; NaN where unknown.
         current: the student being served.
         chosen: the student of the next version.
-        margin: by how much another one's quality must be higher.
+        margin: by how much another one must stand higher.
 
-    >>> explain_choice(["gcn", "sage"], np.array([0.8, 0.84]), 0, 1, margin=0.005)[:2]
-    ('student-switched', 'from gcn to sage: expected accuracy 84.0 % against 80.0 %, by more than 0.5 points')
+    >>> explain_choice(["gcn", "sage"], np.array([-0.024, 0.001]), 0, 1, margin=0.005)[:2]
+    ('student-switched', 'from gcn to sage: expected +0.1 points from the group against -2.4, by more than 0.5 points')
     """
-    numbers = {f"quality_{name}": float(q) for name, q in zip(names, quality, strict=True) if np.isfinite(q)}
+    numbers = {f"standing_{name}": float(s) for name, s in zip(names, standing, strict=True) if np.isfinite(s)}
     numbers["margin"] = margin
     name = names[chosen]
-    known = bool(np.isfinite(quality).all())
-    said = f"{100 * quality[chosen]:.1f} %"
+    known = bool(np.isfinite(standing).all())
+    said = f"{100 * standing[chosen]:+.1f} points from the group"
     if current is None:
-        why = f"has the highest expected accuracy, {said}" if known else "has the lowest training loss"
+        why = f"stands highest, expected {said}" if known else "has the lowest training loss"
         return "first-version", f"{name} {why}", numbers
     points = f"{100 * margin:.1f} points"
     if chosen != current:
-        other = f"{100 * quality[current]:.1f} %"
-        reason = f"from {names[current]} to {name}: expected accuracy {said} against {other}, by more than {points}"
+        other = f"{100 * standing[current]:+.1f}"
+        reason = f"from {names[current]} to {name}: expected {said} against {other}, by more than {points}"
         return "student-switched", reason, numbers
     if not known:
         return "student-kept", f"{name} stays: nothing is known of some student", numbers
-    best = int(np.argmax(quality))
-    if quality[best] <= quality[chosen]:
-        return "student-kept", f"{name} stays: no expected accuracy is above its {said}", numbers
-    ahead = f"{names[best]} is ahead with {100 * quality[best]:.1f} % against {said}"
+    best = int(np.argmax(standing))
+    if standing[best] <= standing[chosen]:
+        return "student-kept", f"{name} stays: none is expected above its {said}", numbers
+    ahead = f"{names[best]} is ahead with {100 * standing[best]:+.1f} points against {100 * standing[chosen]:+.1f}"
     return "student-kept", f"{name} stays: {ahead}, but by no more than {points}", numbers

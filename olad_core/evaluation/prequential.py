@@ -55,6 +55,12 @@ class Arrivals:
         self._rows[slots[known]] = -1
         return places[known], self._probabilities[slots[known]]
 
+    def waiting(self) -> tuple[Rows, Rows]:
+        """Rows of nodes whose label has not come, and their arrivals, the last first; some may have left."""
+        newest_first = (self._next - 1 - np.arange(self._limit)) % self._limit
+        slots = newest_first[self._rows[newest_first] >= 0]
+        return self._rows[slots], self._arrival[slots]
+
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
         """Arrays for a checkpoint."""
         return {

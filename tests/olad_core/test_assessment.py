@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
 from olad_core.engine import Engine
 from olad_core.evaluation.prequential import LEAST_PROBABILITY
@@ -93,6 +94,50 @@ class TestScores:
         assert run.engine.graph.row("young") == row
         run.turn([LabelNode("young", "even")])
         assert (run.engine.assessment.scores.scored == scored).all()
+
+
+class TestStanding:
+    def test_a_student_that_has_just_got_worse_is_not_chosen_whatever_it_was_worth_before(self) -> None:
+        run = learned(Run(replace(CONFIG, trainer=replace(CONFIG.trainer, students=("gcn", "sage", "gat")))))
+        names = iter(range(1000, 9999))
+        for _ in range(8):
+            nodes = [str(next(names)) for _ in range(8)]
+            run.turn([UpsertNode(node, [3.0 if int(node) % 2 else -3.0, 0.0, 0.0]) for node in nodes], steps=5)
+            run.turn([LabelNode(node, ["even", "odd"][int(node) % 2]) for node in nodes])
+        run.turn([UpsertNode(str(next(names)), [3.0 if node % 2 else -3.0, 0.0, 0.0]) for node in range(8)])
+        trainer, served = run.engine.trainer, run.engine.versions.served
+        assert trainer is not None
+        assert served is not None
+        spoilt = served.version.student
+        with torch.no_grad():
+            trainer.group[spoilt].head.weight.neg_()
+            trainer.group[spoilt].head.bias.neg_()
+        for _ in range(4):
+            run.turn([], steps=PAIR.publish_steps)
+            chosen = run.engine.decisions.newest_first()[0]
+            if chosen.kind == "student-switched":
+                break
+        assert chosen.numbers[f"standing_{spoilt}"] < chosen.numbers[f"standing_{chosen.student}"] - PAIR.switch_margin
+
+    def test_a_look_is_at_nodes_that_wait_for_their_label(self) -> None:
+        run = learned(Run(PAIR))
+        assert run.engine.trainer is not None
+        run.turn([UpsertNode(f"new-{node}", [node - 4.0, 0.0, 0.0]) for node in range(8)])
+
+        def moves() -> bool:
+            """Whether a look tells anything."""
+            assert run.engine.trainer is not None
+            before = run.engine.assessment.state()["standing/heard"]
+            run.engine.assessment.look(run.engine.graph, run.engine.trainer, 1.0)
+            return bool((run.engine.assessment.state()["standing/heard"] != before).any())
+
+        assert moves()
+        run.turn([LabelNode(f"new-{node}", "even") for node in range(4)])
+        assert moves()
+        run.turn([RemoveNode(f"new-{node}") for node in range(4, 8)])
+        assert not moves()
+        run.turn([UpsertNode("young"), *(RemoveNode(str(node)) for node in range(5))])
+        assert moves()
 
 
 class TestTemperatures:

@@ -37,8 +37,8 @@ DECISION_EXAMPLE = {
     "kind": "student-switched",
     "student": "sage",
     "version": 3,
-    "reason": "from gcn to sage: expected accuracy 86.0 % against 84.1 %, by more than 0.5 points",
-    "numbers": {"quality_gcn": 0.841, "quality_sage": 0.86, "margin": 0.005},
+    "reason": "from gcn to sage: expected +0.1 points from the group against -1.9, by more than 0.5 points",
+    "numbers": {"standing_gcn": -0.019, "standing_sage": 0.001, "margin": 0.005},
 }
 
 

@@ -13,39 +13,44 @@ NAN = math.nan
 NAMES = ["gcn", "sage", "gat"]
 
 
-def explain(quality: list[float], current: int | None) -> tuple[str, str, dict[str, float]]:
-    chosen = choose_best(np.array(quality), np.array([3.0, 1.0, 2.0]), current, margin=0.01)
-    return explain_choice(NAMES, np.array(quality), current, chosen, margin=0.01)
+def explain(standing: list[float], current: int | None) -> tuple[str, str, dict[str, float]]:
+    chosen = choose_best(np.array(standing), np.array([3.0, 1.0, 2.0]), current, margin=0.01)
+    return explain_choice(NAMES, np.array(standing), current, chosen, margin=0.01)
 
 
 @pytest.mark.parametrize(
-    ("quality", "current", "kind", "reason"),
+    ("standing", "current", "kind", "reason"),
     [
         ([NAN] * 3, None, "first-version", "sage has the lowest training loss"),
-        ([0.7, 0.6, 0.8], None, "first-version", "gat has the highest expected accuracy, 80.0 %"),
-        ([0.7, NAN, 0.8], 0, "student-kept", "gcn stays: nothing is known of some student"),
-        ([0.8, 0.6, 0.7], 0, "student-kept", "gcn stays: no expected accuracy is above its 80.0 %"),
+        ([-0.1, -0.2, 0.02], None, "first-version", "gat stands highest, expected +2.0 points from the group"),
+        ([-0.1, NAN, 0.0], 0, "student-kept", "gcn stays: nothing is known of some student"),
         (
-            [0.795, 0.6, 0.8],
+            [-0.01, -0.2, -0.1],
             0,
             "student-kept",
-            "gcn stays: gat is ahead with 80.0 % against 79.5 %, but by no more than 1.0 points",
+            "gcn stays: none is expected above its -1.0 points from the group",
         ),
         (
-            [0.7, 0.6, 0.8],
+            [-0.005, -0.2, 0.0],
+            0,
+            "student-kept",
+            "gcn stays: gat is ahead with +0.0 points against -0.5, but by no more than 1.0 points",
+        ),
+        (
+            [-0.1, -0.2, 0.0],
             0,
             "student-switched",
-            "from gcn to gat: expected accuracy 80.0 % against 70.0 %, by more than 1.0 points",
+            "from gcn to gat: expected +0.0 points from the group against -10.0, by more than 1.0 points",
         ),
     ],
 )
-def test_each_choice_has_its_reason(quality: list[float], current: int | None, kind: str, reason: str) -> None:
-    assert explain(quality, current)[:2] == (kind, reason)
+def test_each_choice_has_its_reason(standing: list[float], current: int | None, kind: str, reason: str) -> None:
+    assert explain(standing, current)[:2] == (kind, reason)
 
 
 def test_numbers_are_those_it_was_decided_by() -> None:
-    numbers = explain([0.7, NAN, 0.8], 0)[2]
-    assert numbers == {"quality_gcn": 0.7, "quality_gat": 0.8, "margin": 0.01}
+    numbers = explain([-0.1, NAN, 0.0], 0)[2]
+    assert numbers == {"standing_gcn": -0.1, "standing_gat": 0.0, "margin": 0.01}
 
 
 class TestDecisions:

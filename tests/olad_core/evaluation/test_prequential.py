@@ -210,6 +210,14 @@ class TestArrivals:
         assert taken(arrivals, rows(0), rows(0)) == {}
         assert taken(arrivals, rows(0), rows(1)) == {0: 0.5}
 
+    def test_those_that_wait_are_told_the_last_first(self) -> None:
+        arrivals = Arrivals(1, 4)
+        arrivals.add(rows(0, 1, 2), rows(0, 1, 2), said(0.0, 0.25, 0.5))
+        arrivals.take(rows(1), rows(1))
+        arrivals.add(rows(7, 2), rows(3, 4), said(0.5, 0.75))
+        waiting, arrival = arrivals.waiting()
+        assert (waiting.tolist(), arrival.tolist()) == ([2, 7, 2], [4, 3, 2])
+
     def test_classes_that_came_later_had_no_probability(self) -> None:
         arrivals = Arrivals(2, 4)
         arrivals.add(rows(0), rows(0), array([[[1.0], [NAN]]]))

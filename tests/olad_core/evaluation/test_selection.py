@@ -6,8 +6,8 @@ from olad_core.evaluation.selection import choose_best
 NAN = float("nan")
 
 
-def choose(quality: list[float], current: int | None) -> int:
-    return choose_best(np.array(quality), np.array([3.0, 1.0, 2.0]), current, margin=0.01)
+def choose(standing: list[float], current: int | None) -> int:
+    return choose_best(np.array(standing), np.array([3.0, 1.0, 2.0]), current, margin=0.01)
 
 
 def test_the_best_is_chosen_at_first() -> None:
@@ -27,7 +27,7 @@ def test_two_equals_do_not_alternate() -> None:
     assert set(served) == {0}
 
 
-@pytest.mark.parametrize("quality", [[NAN, NAN, NAN], [0.9, NAN, 0.5]])
-def test_while_nothing_is_known_the_training_loss_decides_and_then_stands(quality: list[float]) -> None:
-    assert choose(quality, None) == 1
-    assert choose(quality, 2) == 2
+@pytest.mark.parametrize("standing", [[NAN, NAN, NAN], [0.9, NAN, 0.5]])
+def test_while_nothing_is_known_the_training_loss_decides_and_then_stands(standing: list[float]) -> None:
+    assert choose(standing, None) == 1
+    assert choose(standing, 2) == 2
