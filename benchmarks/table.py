@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -91,23 +92,35 @@ def _text(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def measured_where(command: str) -> str:
-    """Commit, day and machine, and the command that measured."""
-    commit = subprocess.run(
+def commit() -> str:
+    """Of the code that measures; ``-dirty`` where it has been changed since, ``unknown`` without git."""
+    if not shutil.which("git"):
+        return "unknown"
+    described = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=12"],
         capture_output=True,
         text=True,
         check=False,
         cwd=RESULTS.parent,
     )
+    return described.stdout.strip() or "unknown"
+
+
+def measured_where(command: str) -> str:
+    """Commit, day and machine, and the command that measured."""
+    return f"Commit {commit()}, {machine()}. Made by `{command}`."
+
+
+def machine() -> str:
+    """Day and machine."""
     cpuinfo = Path("/proc/cpuinfo")
     models = (
         [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")] if cpuinfo.exists() else []
     )
     cpu = models[0].partition(":")[2].strip() if models else platform.processor()
     return (
-        f"Commit {commit.stdout.strip() or 'unknown'}, {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores of {cpu}, "
-        f"{platform.system()}, Python {platform.python_version()}. Made by `{command}`."
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores of {cpu}, "
+        f"{platform.system()}, Python {platform.python_version()}"
     )
 
 

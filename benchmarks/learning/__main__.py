@@ -10,12 +10,12 @@ from pathlib import Path
 
 from benchmarks.learning.methods import METHODS, USUAL_METHODS
 from benchmarks.learning.plots import write_plots
-from benchmarks.learning.results import carry_out, read, write
+from benchmarks.learning.results import carry_out, learned_on, read, write
 from benchmarks.learning.run import Run
 from benchmarks.learning.streams import STREAMS, USUAL_STREAMS
 from benchmarks.learning.table import overview, table
 from benchmarks.learning.targets import targets_table
-from benchmarks.table import measured_where
+from benchmarks.table import machine
 
 HERE = Path(__file__).parent
 SHORT = {
@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
         write(lines, given.write / "RESULTS.jsonl")
         plots = write_plots(lines, given.write / "plots")
         shown = "\n".join(f"![{plot.stem}](plots/{plot.name})" for plot in plots)
-        where = measured_where("make bench-learning")
+        where = f"{learned_on(lines)} Written on {machine()}, by `make bench-learning`."
         (given.write / "RESULTS.md").write_text(f"# Results\n\n{where}\n\n{text}\n## Plots\n\n{shown}\n")
 
 

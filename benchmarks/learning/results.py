@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.learning.run import Run, play
 from benchmarks.learning.streams import STREAMS
+from benchmarks.table import commit
 
 Line = dict[str, Any]
 
@@ -40,6 +41,8 @@ def carry_out(
 ) -> list[Line]:
     """Carry out the runs that the file does not hold, appending each as it ends; returns the lines of all ``runs``.
 
+    Each line says which ``commit`` it was learned on.
+
     Args:
         runs: what is wanted.
         path: the file.
@@ -51,12 +54,39 @@ def carry_out(
     missing = [run for run in runs if again or run.key not in held]
     print(f"{len(runs)} runs, {len(runs) - len(missing)} there already: {estimate(missing, read(path), jobs)}")
     path.parent.mkdir(parents=True, exist_ok=True)
+    code = commit()
     with path.open("a") as file:
         for line in _played(missing, jobs, device):
-            file.write(_text(line))
+            file.write(_text(line | {"commit": code}))
             file.flush()
     wanted = {run.key for run in runs}
     return [line for line in read(path) if line["key"] in wanted]
+
+
+def learned_on(lines: Iterable[Line]) -> str:
+    """Which commit the runs were learned on; where there are several, what each but the usual one learned.
+
+    >>> runs = [("a", "ours", "1"), ("a", "dml", "1"), ("b", "ours", "1"), ("b", "dml", "2"), ("c", "dml", "2")]
+    >>> learned_on([dict(zip(("stream", "method", "commit"), run)) for run in runs])
+    'Learned on commit 1; on 2: b (dml), c.'
+    """
+    methods: defaultdict[str, set[str]] = defaultdict(set)
+    by_commit: defaultdict[str, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    count: Counter[str] = Counter()
+    for line in lines:
+        stream, method, code = line["stream"], line["method"], line.get("commit", "unknown")
+        methods[stream].add(method)
+        by_commit[code][stream].add(method)
+        count[code] += 1
+    usual, *others = [code for code, _ in count.most_common()]
+    told = [f"Learned on commit {usual}"]
+    for code in others:
+        streams = (
+            stream if learned == methods[stream] else f"{stream} ({', '.join(sorted(learned))})"
+            for stream, learned in by_commit[code].items()
+        )
+        told.append(f"on {code}: {', '.join(streams)}")
+    return "; ".join(told) + "."
 
 
 def _text(line: Line) -> str:

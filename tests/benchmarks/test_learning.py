@@ -234,7 +234,9 @@ def test_the_short_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert {line["taken"] for line in lines} == {lines[0]["taken"]}
     printed = capsys.readouterr().out
     assert "| independent | 2 |" in printed
-    assert "never more than 0.3 below independent" in (tmp_path / "RESULTS.md").read_text()
+    written = (tmp_path / "RESULTS.md").read_text()
+    assert "never more than 0.3 below independent" in written
+    assert f"Learned on commit {lines[0]['commit']}." in written
     assert (tmp_path / "plots" / "sudden.png").stat().st_size > 0
 
     main(["--short", "--results", str(results)])
