@@ -41,10 +41,7 @@ class Evidence:
             return
         group = probabilities.mean(axis=1).argmax(axis=1)
         agreed = probabilities.argmax(axis=2) == group[:, None]
-        every = np.ones_like(agreed)
-        weight = self._fading.weights(every)
-        self._agreed *= self._fading.kept(every)
-        self._agreed += np.stack([weight.sum(axis=0), (weight * agreed).sum(axis=0)])
+        self._agreed = self._fading.added(self._agreed, np.ones_like(agreed), agreed)
 
     def compare(self, probabilities: npt.NDArray[np.float32], labels: Rows, teaching: npt.NDArray[np.float32]) -> None:
         """Compare students with their teachers on nodes whose labels have come.
@@ -58,11 +55,9 @@ class Evidence:
             return
         taught = np.einsum("ij,njc->nic", teaching, probabilities)
         teachers, own = (said.argmax(axis=2) == labels[:, None] for said in (taught, probabilities))
-        every = np.ones_like(own)
-        weight = self._fading.weights(every) * (teaching.sum(axis=1) > 0)
-        self._taught *= self._fading.kept(every)
-        counted = (every, teachers & ~own, own & ~teachers)
-        self._taught += np.stack([(weight * nodes).sum(axis=0) for nodes in counted])
+        is_taught = np.ones_like(own) & (teaching.sum(axis=1) > 0)
+        counted = is_taught, is_taught & teachers & ~own, is_taught & own & ~teachers
+        self._taught = self._fading.added(self._taught, *counted)
 
     def quality(self, accuracy: Floats, weight: Floats) -> Floats:
         """Expected accuracy ``[G]``, NaN where nothing is known: recent accuracy, with the agreement as its prior.

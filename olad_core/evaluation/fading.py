@@ -28,6 +28,18 @@ class Fading:
         share: Floats = self._keep ** counted.sum(axis=0)
         return share
 
+    def added(self, sums: Floats, *counted: npt.NDArray[np.bool_]) -> Floats:
+        """Faded numbers of nodes ``[k, P]`` after more of them.
+
+        Args:
+            sums: before them.
+            counted: k times ``[n, P]``, which of the nodes count; all of them make what came before fade.
+        """
+        every = np.ones_like(counted[0])
+        weight = self.weights(every)
+        more: Floats = np.stack([(weight * nodes).sum(axis=0) for nodes in counted])
+        return sums * self.kept(every) + more
+
     def shortened(self, weight: Floats, count: int) -> Floats:
         """What to multiply sums of this ``weight`` by, so that they weigh as much as ``count`` nodes at most."""
         most = (1 - self._keep**count) / (1 - self._keep)

@@ -57,8 +57,7 @@ class Arrivals:
 
     def waiting(self) -> tuple[Rows, Rows]:
         """Rows of nodes whose label has not come, and their arrivals, the last first; some may have left."""
-        newest_first = (self._next - 1 - np.arange(self._limit)) % self._limit
-        slots = newest_first[self._rows[newest_first] >= 0]
+        slots = self._oldest_first()[::-1]
         return self._rows[slots], self._arrival[slots]
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
@@ -76,10 +75,14 @@ class Arrivals:
         self._arrival = state["arrival"].astype(np.int64)
         self._probabilities = state["probabilities"].astype(np.float32)
         self._next = int(state["next"][0])
-        oldest_first = (self._next + np.arange(self._limit)) % self._limit
-        slots = oldest_first[self._rows[oldest_first] >= 0]
+        slots = self._oldest_first()
         self._slot_of_row = np.empty(0, dtype=np.int64)
         self._index(self._rows[slots], slots)
+
+    def _oldest_first(self) -> Rows:
+        """Slots of predictions that wait for their label."""
+        slots = (self._next + np.arange(self._limit)) % self._limit
+        return slots[self._rows[slots] >= 0]
 
     def _index(self, rows: Rows, slots: Rows) -> None:
         beyond = int(rows.max(initial=-1)) + 1 - len(self._slot_of_row)

@@ -43,10 +43,8 @@ class Standing:
         if not probabilities.size:
             return
         own, group = _said(probabilities)
-        every = np.ones_like(own, dtype=np.bool_)
-        weight = self._lately.weights(every)
-        self._heard *= self._lately.kept(every)
-        self._heard += np.stack([weight.sum(axis=0), (weight * (own != group)).sum(axis=0)])
+        differ = own != group
+        self._heard = self._lately.added(self._heard, np.ones_like(differ), differ)
 
     def compare(self, probabilities: npt.NDArray[np.float32], labels: Rows) -> None:
         """Compare each student with its group on nodes whose labels have come.
@@ -59,11 +57,8 @@ class Standing:
             return
         own, group = _said(probabilities)
         differ, truth = own != group, labels[:, None]
-        every = np.ones_like(differ)
-        weight = self._scored.weights(every)
-        self._differed *= self._scored.kept(every)
-        counted = (every, differ, differ & (group == truth), differ & (own == truth))
-        self._differed += np.stack([(weight * nodes).sum(axis=0) for nodes in counted])
+        counted = np.ones_like(differ), differ, differ & (group == truth), differ & (own == truth)
+        self._differed = self._scored.added(self._differed, *counted)
 
     def expected(self) -> Floats:
         """Accuracy of each student less its group's ``[G]``, from -1 to 1; NaN before anything was heard."""

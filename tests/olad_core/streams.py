@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -72,3 +72,13 @@ def graph_of(events: list[Event], *, directed: bool = False) -> DynamicGraph:
     graph = DynamicGraph(directed=directed)
     graph.apply(events, 0.0)
     return graph
+
+
+def arriving(nodes: Iterable[int]) -> list[Event]:
+    """Nodes with features that tell clearly whether their names are even or odd."""
+    return [UpsertNode(str(node), [3.0 if node % 2 else -3.0, 0.0, 0.0]) for node in nodes]
+
+
+def labels_of(nodes: Iterable[int], *, right: bool = True) -> list[Event]:
+    """The class that each node's features tell, or else the other one."""
+    return [LabelNode(str(node), ["even", "odd"][(node + (not right)) % 2]) for node in nodes]

@@ -13,7 +13,7 @@ from olad_core.evaluation.prequential import LEAST_PROBABILITY
 from olad_core.events import LabelNode, RemoveNode, UpsertEdge, UpsertNode
 from tests.device import DEVICE
 from tests.olad_core.runs import CONFIG, PAIR, Run, learned
-from tests.olad_core.streams import two_communities
+from tests.olad_core.streams import arriving, labels_of, two_communities
 
 
 class TestScores:
@@ -99,12 +99,10 @@ class TestScores:
 class TestStanding:
     def test_a_student_that_has_just_got_worse_is_not_chosen_whatever_it_was_worth_before(self) -> None:
         run = learned(Run(replace(CONFIG, trainer=replace(CONFIG.trainer, students=("gcn", "sage", "gat")))))
-        names = iter(range(1000, 9999))
-        for _ in range(8):
-            nodes = [str(next(names)) for _ in range(8)]
-            run.turn([UpsertNode(node, [3.0 if int(node) % 2 else -3.0, 0.0, 0.0]) for node in nodes], steps=5)
-            run.turn([LabelNode(node, ["even", "odd"][int(node) % 2]) for node in nodes])
-        run.turn([UpsertNode(str(next(names)), [3.0 if node % 2 else -3.0, 0.0, 0.0]) for node in range(8)])
+        for first in range(1000, 1064, 8):
+            run.turn(arriving(range(first, first + 8)), steps=5)
+            run.turn(labels_of(range(first, first + 8)))
+        run.turn(arriving(range(1064, 1072)))
         trainer, served = run.engine.trainer, run.engine.versions.served
         assert trainer is not None
         assert served is not None
@@ -144,10 +142,9 @@ class TestTemperatures:
     def test_each_student_has_one_from_its_predictions_at_arrival_and_a_checkpoint_knows(self) -> None:
         run = learned(Run(PAIR))
         assert run.engine.assessment.temperatures().tolist() == [1.0, 1.0]
-        for name in range(1000, 1160, 8):
-            nodes = [str(name + number) for number in range(8)]
-            run.turn([UpsertNode(node, [3.0 if int(node) % 2 else -3.0, 0.0, 0.0]) for node in nodes], steps=5)
-            run.turn([LabelNode(node, ["even", "odd"][int(node) % 2]) for node in nodes])
+        for first in range(1000, 1160, 8):
+            run.turn(arriving(range(first, first + 8)), steps=5)
+            run.turn(labels_of(range(first, first + 8)))
         temperatures = run.engine.assessment.temperatures()
         assert np.unique(temperatures[temperatures != 1]).size == 2
         restored = Engine.restore(PAIR, *run.engine.state(), DEVICE)

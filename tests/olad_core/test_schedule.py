@@ -12,7 +12,7 @@ from olad_core.distill.trainer import PATIENCE
 from olad_core.evaluation.decisions import Decision
 from olad_core.events import LabelNode, RemoveNode, UpsertNode
 from tests.olad_core.runs import PAIR, Run, assert_readers_are_fresh, learned, stream
-from tests.olad_core.streams import two_communities
+from tests.olad_core.streams import arriving, labels_of, two_communities
 
 
 class TestVersions:
@@ -127,11 +127,10 @@ class TestDecisions:
         names = iter(range(1000, 9999))
 
         def arrive(count: int, right: bool) -> None:
-            nodes = [str(next(names)) for _ in range(count)]
-            for first in range(0, count, 8):
-                batch = nodes[first : first + 8]
-                run.turn([UpsertNode(node, [3.0 if int(node) % 2 else -3.0, 0.0, 0.0]) for node in batch])
-                run.turn([LabelNode(node, ["even", "odd"][(int(node) + (not right)) % 2]) for node in batch])
+            for _ in range(0, count, 8):
+                batch = [next(names) for _ in range(8)]
+                run.turn(arriving(batch))
+                run.turn(labels_of(batch, right=right))
 
         def drifts() -> list[Decision]:
             return [decision for decision in run.engine.decisions.newest_first() if decision.kind == "drift"]

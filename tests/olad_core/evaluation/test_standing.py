@@ -3,21 +3,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from olad_core.evaluation.standing import IMAGINED, LATELY, LOST, Standing
+from tests.olad_core.evaluation.predictions import saying
 
 MEMORY = 200.0
 NAN = math.nan
-
-
-def saying(classes: list[list[int]]) -> npt.NDArray[np.float32]:
-    """Probabilities ``[n, G, 3]`` of students that are quite sure of these classes ``[n, G]``."""
-    said: npt.NDArray[np.float32] = (0.8 * np.eye(3)[np.array(classes)] + 0.2 / 3).astype(np.float32)
-    return said
 
 
 def most(classes: list[int]) -> int:
