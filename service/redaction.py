@@ -6,12 +6,12 @@ import re
 
 _SECRETS = (
     # The password of any URL, and the user name with it where there is one.
-    (re.compile(r"(?P<kept>\b[a-z][a-z0-9+.-]*://)[^\s/@'\"]*@", re.IGNORECASE), r"\g<kept>***@"),
+    (re.compile(r"(?P<kept>\b[a-z][a-z0-9+.-]{0,19}://)[^\s/@'\"]*@", re.IGNORECASE), r"\g<kept>***@"),
     # An API key keeps its public half.
     (re.compile(r"(?P<kept>\bolad_[0-9a-f]{12}_)[A-Za-z0-9_-]+"), r"\g<kept>***"),
     (re.compile(r"(?P<kept>\bBearer +)(?!olad_[0-9a-f]{12}_)[^\s'\",]+", re.IGNORECASE), r"\g<kept>***"),
 )
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_LONGEST_SECRET = 1_000
 
 
 def redacted(text: str) -> str:
@@ -27,10 +27,34 @@ def redacted(text: str) -> str:
     return text
 
 
-def printable(text: str) -> str:
-    r"""The text with control characters written out: node ids and class names may hold any.
+def printable(text: str, *, keep: str = "") -> str:
+    r"""The text with every character written out that could move a cursor, hide, or change the order of others.
 
-    >>> printable("a\x1b[2Jb")
-    'a\\x1b[2Jb'
+    Those are the ones that Unicode does not count as printable: C0 and C1 controls, DEL, bidirectional controls, zero
+    width and line-separating characters, lone surrogates, unassigned ones, and spaces other than the ordinary one.
+
+    Args:
+        text: what came from outside.
+        keep: characters that stay as they are nevertheless.
+
+    >>> printable("a\x1b[2Jb\u202ec")
+    'a\\x1b[2Jb\\u202ec'
     """
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() or letter in keep else letter.encode("unicode_escape").decode("ascii")
+        for letter in text
+    )
+
+
+def shortened(text: str, most: int) -> str:
+    """The text without secrets, or so much of its beginning and the number of characters after it.
+
+    >>> shortened("abcdefghij" * 3, 10)
+    'abcdefghij ... 20 characters left out'
+    """
+    if len(text) <= most:
+        return redacted(text)
+    # A secret that the cut goes through must still be recognised.
+    return f"{redacted(text[: most + _LONGEST_SECRET])[:most]} ... {len(text) - most:,} characters left out"

@@ -27,9 +27,11 @@ from service.data_dir import locked
 from service.logs import configure_logging
 from service.processes import Stack, StackFailed, StopRequest, listen, stop_on_signals
 from service.progress import Progress
+from service.redaction import printable
 from service.replay import ReplayState, replay
 from service.settings import Settings
 from service.sources import Source, StreamOptions, open_source
+from service.terminal import Terminal
 
 _PORTS_TRIED = 50
 
@@ -51,7 +53,7 @@ def demo(
     if settings.redis_url is not None:  # Nothing of an earlier demo, or of anybody else, in a shared Redis.
         settings = settings.model_copy(update={"graph": f"demo-{secrets.token_hex(4)}"})
     configure_logging(settings.log_level, settings.log_format)
-    console = Console()
+    console = Terminal()
     with told(), stop_on_signals() as stop:
         key_ring(settings)
         source = open_source(dataset, StreamOptions(limit=limit), data_home=settings.data_home)
@@ -137,7 +139,7 @@ def _note(outcome: _Outcome, state: ReplayState) -> None:
 
 
 def _print_commands(console: Console, url: str, nodes: tuple[str, ...]) -> None:
-    one, two = nodes[0], nodes[-1]
+    one, two = printable(nodes[0]), printable(nodes[-1])
     json_body = "-H 'content-type: application/json' -d"
     console.print(
         "Try, once the first model is published:\n"

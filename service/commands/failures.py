@@ -8,7 +8,6 @@ from typing import Any
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 
 from olad_core.datasets.stream import UnreadableDataset
 from service.api_keys import KeysUnusable
@@ -20,6 +19,7 @@ from service.progress import ProgressBusy
 from service.redaction import printable, redacted
 from service.settings import Settings
 from service.sources import SourceNotFound
+from service.terminal import Terminal
 
 _EXPECTED = (
     DataDirInUse,
@@ -40,7 +40,7 @@ def told() -> Iterator[None]:
     try:
         yield
     except _EXPECTED as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {_escaped(error)}", soft_wrap=True)
+        Terminal(stderr=True).print(f"[bold red]error:[/] {_escaped(error)}", soft_wrap=True)
         raise typer.Exit(1) from None
 
 
@@ -49,7 +49,7 @@ def read_settings(**given: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
-        console = Console(stderr=True)
+        console = Terminal(stderr=True)
         for problem in error.errors():
             name = "OLAD_" + "_".join(str(part) for part in problem["loc"][:1]).upper()
             console.print(f"[bold red]error:[/] {name}: {_escaped(problem['msg'])}", soft_wrap=True)
@@ -57,5 +57,5 @@ def read_settings(**given: Any) -> Settings:
 
 
 def _escaped(message: object) -> str:
-    safe = "\n".join(printable(line) for line in redacted(str(message)).splitlines())
+    safe = "\n".join(printable(line) for line in redacted(str(message)).split("\n"))
     return safe.replace("[", r"\[")

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from service.api_keys import SCOPES, KeysUnusable, create_key, read_keys, revoke_key
 from service.commands.failures import read_settings, told
+from service.terminal import Terminal
 
 keys = typer.Typer(name="keys", help="Make, list and revoke API keys (docs/security.md).", no_args_is_help=True)
 
@@ -42,7 +42,7 @@ def list_keys(file: File = None) -> None:
     table = Table("name", "scopes", "id", "created")
     for key in kept:
         table.add_row(key.name, ", ".join(key.scopes), key.id, f"{key.created_at:%Y-%m-%d %H:%M} UTC")
-    Console().print(table if kept else "No keys.")
+    Terminal().print(table if kept else "No keys.")
 
 
 @keys.command()
@@ -53,7 +53,7 @@ def revoke(
     """Refuse a key from now on; a running API notices within a second."""
     with told():
         gone = revoke_key(_file(file), name)
-    Console().print(f"Revoked {gone.name} ({gone.id}).")
+    Terminal().print(f"Revoked {gone.name} ({gone.id}).")
 
 
 def _file(given: Path | None) -> Path:

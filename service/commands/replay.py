@@ -21,6 +21,7 @@ from service.progress import Progress
 from service.replay import ReplayState, forget_if_lost, replay
 from service.settings import Settings
 from service.sources import Source, StreamOptions, open_source
+from service.terminal import Terminal, shown
 
 _NAMES = ", ".join(DATASETS)
 
@@ -45,7 +46,7 @@ def replay_source(
     """Send a dataset to a running service; report the accuracy of what it served at each arrival."""
     settings = read_settings()
     url = url or f"http://{settings.host}:{settings.port}"
-    console = Console(stderr=as_json)
+    console = Terminal(stderr=as_json)
     with told():
         opened = open_source(
             source,
@@ -55,17 +56,17 @@ def replay_source(
         with Client(url, key=settings.api_key) as client, contextlib.ExitStack() as files:
             progress = _open_progress(files, opened, client.url, settings, fresh=fresh)
             if opened.notice:
-                console.print(opened.notice, soft_wrap=True)
+                console.print(shown(opened.notice), soft_wrap=True)
             if forget_if_lost(client, progress):
                 console.print("The service has lost what was sent to it before: starting over.")
-            view = files.enter_context(ReplayView(console, opened.name, opened.nodes))
+            view = files.enter_context(ReplayView(console, shown(opened.name), opened.nodes))
             try:
                 state = replay(opened, client, progress, rate=rate, score_from=score_from, on_batch=view.update)
             except KeyboardInterrupt:
                 files.close()
                 console.print("Stopped; the same command goes on from here.")
                 raise typer.Exit(130) from None
-        _report(console, opened.name, state, as_json=as_json)
+        _report(console, shown(opened.name), state, as_json=as_json)
 
 
 def _open_progress(

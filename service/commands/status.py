@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from service.api.models import ServiceStatus
@@ -14,8 +12,8 @@ from service.client import Client
 from service.commands.failures import read_settings, told
 from service.commands.options import AsJson, Url
 from service.commands.replay_view import percent
-from service.redaction import printable
 from service.status import StudentStatus
+from service.terminal import Terminal, shown_report
 
 DECISIONS_SHOWN = 5
 """Of those that are more than one more version of the same student."""
@@ -32,12 +30,13 @@ def status(
     if as_json:
         typer.echo(json.dumps({"status": report.model_dump(mode="json"), **group.model_dump(mode="json")}))
         return
-    console = Console()
+    report, group = shown_report(report), shown_report(group)
+    console = Terminal()
     console.print(_service_table(report))
     console.print(_student_table(group.students))
     for decision in [decision for decision in group.decisions if decision.kind != "student-kept"][:DECISIONS_SHOWN]:
         line = f"{decision.position} {decision.kind}: {decision.reason}"
-        console.print(escape(printable(line)), soft_wrap=True, highlight=False)
+        console.print(line, soft_wrap=True, highlight=False)
 
 
 def _service_table(report: ServiceStatus) -> Table:
@@ -56,7 +55,7 @@ def _service_table(report: ServiceStatus) -> Table:
     table.add_row("rejected events", f"{worker.rejected_events:,}")
     graph = worker.graph
     table.add_row("graph", f"{graph.nodes:,} nodes ({graph.labelled:,} labelled), {graph.edges:,} edges")
-    table.add_row("classes", escape(printable(", ".join(graph.classes))) or "none yet")
+    table.add_row("classes", ", ".join(graph.classes) or "none yet")
     if worker.served is None:
         table.add_row("model", "missing: " + ("; ".join(worker.learning.missing) or "the first version is being made"))
     else:

@@ -14,6 +14,7 @@ from service.commands.failures import read_settings, told
 from service.commands.options import Device, Port, RedisUrl
 from service.logs import configure_logging
 from service.processes import Stack, stop_on_signals
+from service.terminal import Terminal
 
 
 def up(
@@ -27,7 +28,7 @@ def up(
     """Run Redis, worker and API here until Ctrl-C; data is kept and found again at the next start."""
     settings = read_settings(port=port, data_dir=data_dir, redis_url=redis_url, device=device)
     configure_logging(settings.log_level, settings.log_format)
-    console = Console()
+    console = Terminal()
     with told(), stop_on_signals() as stop:
         key_ring(settings)  # Rather here, in words, than by an API that ends again and again.
         console.print("Starting ...")

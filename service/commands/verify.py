@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
+
+from service.terminal import Terminal, shown
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,11 @@ def verify(
     elif found:
         table = Table("checkpoint", "position", "bytes", "whole")
         for finding in found:
-            whole = "yes" if finding.whole else f"no: {finding.problem}"
-            table.add_row(finding.path, finding.position or "?", f"{finding.bytes:,}", whole)
-        Console().print(table)
+            whole = "yes" if finding.whole else f"no: {shown(finding.problem)}"
+            table.add_row(shown(finding.path), shown(finding.position or "?"), f"{finding.bytes:,}", whole)
+        Terminal().print(table)
     else:
-        Console(stderr=True).print(f"there is no checkpoint in {directory}", soft_wrap=True)
+        Terminal(stderr=True).print(f"there is no checkpoint in {shown(str(directory))}", soft_wrap=True)
     raise typer.Exit(0 if found and all(finding.whole for finding in found) else 1)
 
 

@@ -6,7 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
@@ -19,6 +21,7 @@ from service.cli import app
 from service.data_dir import locked
 from service.keys import Keys
 from service.predictions import PredictionWriter
+from service.status import WorkerStatus
 from tests.redis_server import RedisServer
 from tests.service.api.serving import serving
 from tests.service.publications import publication, worker_status
@@ -163,3 +166,54 @@ def test_the_api_process_serves_an_inherited_socket_and_ends_on_sigterm(
         _, log = process.communicate(timeout=60)
     assert process.returncode in {0, -signal.SIGTERM}
     assert "Application shutdown complete" in [json.loads(line)["event"].rstrip(".") for line in log.splitlines()]
+
+
+BAD = "[red]\x1b[2J\x00\x7f\x9b\x85\u200b\u200f\u2028\u202e\u2066\ufeff\n[/] forged"
+
+
+def _hostile(value: object) -> object:
+    if isinstance(value, str):
+        return BAD
+    if isinstance(value, dict):
+        return {name: _hostile(item) for name, item in value.items()}
+    return [_hostile(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def test_status_shows_nothing_that_acts_on_a_terminal(
+    runner: CliRunner, url: str, writer: PredictionWriter, redis_client: redis.Redis, keys: Keys
+) -> None:
+    hostile = _hostile(worker_status(missing=("x",)).model_dump())
+    writer.write_status(WorkerStatus.model_validate(hostile), b"")
+    result = runner.invoke(app, ["status", "--url", url])
+    assert result.exit_code == 0, result.output
+    assert all(letter.isprintable() for letter in result.output.replace("\n", ""))
+    assert "\\u202e" in result.output
+
+
+class _Refuses(BaseHTTPRequestHandler):
+    """A service whose every error holds what acts on a terminal."""
+
+    def do_GET(self) -> None:
+        body = json.dumps({"type": BAD, "title": BAD, "detail": BAD, "status": 400}).encode()
+        self.send_response(400)
+        self.send_header("content-type", "application/problem+json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_PUT = do_GET  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize("command", [["status"], ["replay", "\u202e[bold].ndjson"]])
+def test_errors_of_a_service_do_not_act_on_a_terminal(runner: CliRunner, tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "\u202e[bold].ndjson").write_text(EVENTS)
+    with HTTPServer(("127.0.0.1", 0), _Refuses) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        result = runner.invoke(app, [*command, "--url", f"http://127.0.0.1:{server.server_port}"])
+        server.shutdown()
+    assert result.exit_code == 1, result.output
+    assert "answered 400" in result.stderr
+    assert all(letter.isprintable() for letter in result.output.replace("\n", ""))
