@@ -163,7 +163,7 @@ class Engine:
             return False
         self.assessment.add_losses(terms)
         for name in trainer.begun_anew:
-            reason = f"{name} began anew: its losses or gradients were not finite for {PATIENCE} steps in a row"
+            reason = f"{name} got new weights: its losses or gradients were not finite for {PATIENCE} steps in a row"
             student = name if name in trainer.names else None
             self.decisions.add("student-reset", reason, student=student, numbers={"resets": trainer.resets})
         self._schedule.start_if_due(self.graph, trainer, self.assessment, self.position, share)
@@ -178,7 +178,7 @@ class Engine:
         """Give up the students and the version on its way; the next step begins with new ones."""
         if self.trainer:
             steps = self.trainer.steps
-            self.decisions.add("group-restarted", f"training failed after {steps} steps: all students begin anew")
+            self.decisions.add("group-restarted", f"training failed after {steps} steps: all students get new weights")
         self.trainer = None
         self._schedule.begin_anew()
 
@@ -271,7 +271,7 @@ class Engine:
         width = self.graph.num_features or 0
         if self.trainer is None or self.trainer.feature_width != width:
             if self.trainer:
-                reason = f"features of width {width} have appeared: all students begin anew with them"
+                reason = f"features of width {width} have appeared: all students get new weights"
                 self.decisions.add("group-restarted", reason, numbers={"feature_width": width})
             classes = len(self.graph.classes)
             self.trainer = self.trainer_type(self.config.trainer, width, classes, self.device, self.memory)
@@ -292,7 +292,7 @@ class Engine:
             self._replay.shorten(drift.width)
         if drift and drift.is_new:
             rose = f"rose from {100 * drift.before:.1f} % to {100 * drift.after:.1f} %"
-            reason = f"errors of what was served {rose}: scores and labels before the last {drift.width} count for less"
+            reason = f"errors of served predictions {rose}: scores and labels before the last {drift.width} weigh less"
             numbers = {"before": drift.before, "after": drift.after, "width": drift.width}
             self.decisions.add("drift", reason, numbers=numbers)
 

@@ -50,7 +50,7 @@ class Schedule:
         self._took = steps - self._step
         if versions.refused > refused:
             version = candidate.version
-            reason = f"version {version.number} has more predictions that are no numbers than what is served"
+            reason = f"version {version.number} has more predictions that are not finite than the served version"
             self._decisions.add("version-refused", reason, student=version.student, version=version.number)
 
     def start_if_due(
@@ -77,9 +77,7 @@ class Schedule:
         self._step = trainer.steps
         student, name = copy.deepcopy(trainer.students[best]), trainer.names[best]
         if not all(bool(torch.isfinite(value).all()) for value in student.state_dict().values()):
-            self._decisions.add(
-                "version-refused", f"the weights of {name} are not finite: no version of them", student=name
-            )
+            self._decisions.add("version-refused", f"no version of {name}: its weights are not finite", student=name)
             return
         kind, reason, numbers = explain_choice(trainer.names, standing, current, best, margin=margin)
         self._decisions.add(kind, reason, student=name, version=self._versions.next_number, numbers=numbers)

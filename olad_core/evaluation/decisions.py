@@ -122,25 +122,24 @@ def explain_choice(
         margin: by how much another one must stand higher.
 
     >>> explain_choice(["gcn", "sage"], np.array([-0.024, 0.001]), 0, 1, margin=0.005)[:2]
-    ('student-switched', 'from gcn to sage: expected +0.1 points from the group against -2.4, by more than 0.5 points')
+    ('student-switched', 'switched from gcn to sage: expected accuracy 2.5 points higher')
     """
     numbers = {f"standing_{name}": float(s) for name, s in zip(names, standing, strict=True) if np.isfinite(s)}
     numbers["margin"] = margin
     name = names[chosen]
     known = bool(np.isfinite(standing).all())
-    said = f"{100 * standing[chosen]:+.1f} points from the group"
     if current is None:
-        why = f"stands highest, expected {said}" if known else "has the lowest training loss"
-        return "first-version", f"{name} {why}", numbers
-    points = f"{100 * margin:.1f} points"
+        why = "highest expected accuracy" if known else "lowest training loss"
+        return "first-version", f"started with {name}: {why}", numbers
     if chosen != current:
-        other = f"{100 * standing[current]:+.1f}"
-        reason = f"from {names[current]} to {name}: expected {said} against {other}, by more than {points}"
+        points = f"{100 * (standing[chosen] - standing[current]):.1f} points"
+        reason = f"switched from {names[current]} to {name}: expected accuracy {points} higher"
         return "student-switched", reason, numbers
     if not known:
-        return "student-kept", f"{name} stays: nothing is known of some student", numbers
+        return "student-kept", f"kept {name}: some student has no expected accuracy yet", numbers
     best = int(np.argmax(standing))
     if standing[best] <= standing[chosen]:
-        return "student-kept", f"{name} stays: none is expected above its {said}", numbers
-    ahead = f"{names[best]} is ahead with {100 * standing[best]:+.1f} points against {100 * standing[chosen]:+.1f}"
-    return "student-kept", f"{name} stays: {ahead}, but by no more than {points}", numbers
+        return "student-kept", f"kept {name}: highest expected accuracy", numbers
+    points = f"{100 * (standing[best] - standing[chosen]):.1f} points"
+    reason = f"kept {name}: {names[best]} is only {points} higher, and the margin is {100 * margin:.1f} points"
+    return "student-kept", reason, numbers

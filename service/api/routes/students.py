@@ -37,7 +37,7 @@ DECISION_EXAMPLE = {
     "kind": "student-switched",
     "student": "sage",
     "version": 3,
-    "reason": "from gcn to sage: expected +0.1 points from the group against -1.9, by more than 0.5 points",
+    "reason": "switched from gcn to sage: expected accuracy 2.0 points higher",
     "numbers": {"standing_gcn": -0.019, "standing_sage": 0.001, "margin": 0.005},
 }
 

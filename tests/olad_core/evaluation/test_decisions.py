@@ -21,26 +21,26 @@ def explain(standing: list[float], current: int | None) -> tuple[str, str, dict[
 @pytest.mark.parametrize(
     ("standing", "current", "kind", "reason"),
     [
-        ([NAN] * 3, None, "first-version", "sage has the lowest training loss"),
-        ([-0.1, -0.2, 0.02], None, "first-version", "gat stands highest, expected +2.0 points from the group"),
-        ([-0.1, NAN, 0.0], 0, "student-kept", "gcn stays: nothing is known of some student"),
+        ([NAN] * 3, None, "first-version", "started with sage: lowest training loss"),
+        ([-0.1, -0.2, 0.02], None, "first-version", "started with gat: highest expected accuracy"),
+        ([-0.1, NAN, 0.0], 0, "student-kept", "kept gcn: some student has no expected accuracy yet"),
         (
             [-0.01, -0.2, -0.1],
             0,
             "student-kept",
-            "gcn stays: none is expected above its -1.0 points from the group",
+            "kept gcn: highest expected accuracy",
         ),
         (
             [-0.005, -0.2, 0.0],
             0,
             "student-kept",
-            "gcn stays: gat is ahead with +0.0 points against -0.5, but by no more than 1.0 points",
+            "kept gcn: gat is only 0.5 points higher, and the margin is 1.0 points",
         ),
         (
             [-0.1, -0.2, 0.0],
             0,
             "student-switched",
-            "from gcn to gat: expected +0.0 points from the group against -10.0, by more than 1.0 points",
+            "switched from gcn to gat: expected accuracy 10.0 points higher",
         ),
     ],
 )
