@@ -21,6 +21,7 @@ from benchmarks.prepared import prepared
 from benchmarks.report import emit
 from olad_core.events import Event, UpsertEdge
 from olad_core.room import Room
+from olad_core.step_size import StepSize
 from service.checkpointer import Checkpointer
 from service.settings import Settings
 from service.worker_assembly import engine_config, restore_engine
@@ -51,7 +52,7 @@ def main() -> None:
         engine.apply(f"{1000 + number}-0", events, float(number))
         engine.refresh()
         engine.publication()
-        engine.learn(1, 0.2)
+        engine.learn(1, StepSize(0.2))
         engine.publication()
 
     with tempfile.TemporaryDirectory() as folder, Checkpointer(Path(folder), keep=1) as checkpointer:

@@ -22,12 +22,14 @@ from typing_extensions import override
 
 from benchmarks.graphs import cora_shaped
 from benchmarks.report import emit
+from olad_core.config import TrainerConfig
 from olad_core.datasets.graph import GraphDataset
 from olad_core.datasets.npz import read_npz
 from olad_core.distill.replay import Replay, Rows, Touched
-from olad_core.distill.trainer import Trainer, TrainerConfig
+from olad_core.distill.trainer import Trainer
 from olad_core.events import LabelNode
 from olad_core.graph import DynamicGraph
+from olad_core.step_size import StepSize
 
 TARGETS = {"all_ms": 35, "times_same_nodes": 1.5}
 
@@ -109,7 +111,7 @@ def main() -> None:
         for name, trainer in trainers.items():
             lesson, share = lessons.get(name, few), 0.25 if name == "quarter" else 1.0
             started = perf_counter()
-            trainer.step(lesson.graph, lesson.replay, lesson.touched, teaching, share)
+            trainer.step(lesson.graph, lesson.replay, lesson.touched, teaching, StepSize(share))
             spent[name].append(1000 * (perf_counter() - started))
     results = {f"{name}_ms": round(median(values[3:]), 1) for name, values in spent.items()}
     results["times_same_nodes"] = round(results["all_ms"] / results["same_nodes_ms"], 2)

@@ -18,6 +18,7 @@ from olad_core.evaluation.prequential import Arrivals, Scores
 from olad_core.evaluation.standing import Standing
 from olad_core.graph import DynamicGraph
 from olad_core.parts import join_parts, take_part
+from olad_core.step_size import StepSize
 from olad_core.versions import HeldVersion
 
 Rows = npt.NDArray[np.int64]
@@ -86,7 +87,7 @@ class Assessment:
             trainer: of the students.
             served: the version that is served; None while there is none.
         """
-        predictions = trainer.probabilities(graph, rows, trainer.group, trainer.num_classes(graph))
+        predictions = trainer.group.probabilities(graph, rows, trainer.group.by_name, trainer.group.num_classes(graph))
         group, nodes, classes = predictions.shape
         together = np.full((nodes, group + 1, classes), np.nan, dtype=np.float32)
         together[:, :group] = predictions.transpose(1, 0, 2)
@@ -100,23 +101,23 @@ class Assessment:
             told = graph.label[rows] >= 0
             if told.any():
                 student = {served.version.student: embedding.student}
-                unaware = trainer.probabilities(graph, rows[told], student, embedding.classes)
+                unaware = trainer.group.probabilities(graph, rows[told], student, embedding.classes)
                 together[told, group, : embedding.classes] = unaware[0]
         self._arrivals.add(rows, graph.arrival[rows], together)
 
-    def look(self, graph: DynamicGraph, trainer: Trainer, share: float) -> None:
+    def look(self, graph: DynamicGraph, trainer: Trainer, size: StepSize) -> None:
         """Ask every student, as it is now, about the last nodes that wait for their label.
 
         Args:
             graph: the live graph.
             trainer: of the students.
-            share: of :data:`LOOKED_AT` nodes.
+            size: of the step; the full size asks about :data:`LOOKED_AT` nodes.
         """
         rows, arrival = self._arrivals.waiting()
         waits = graph.alive[rows] & (graph.arrival[rows] == arrival) & (graph.label[rows] < 0)
-        rows = rows[waits][: max(1, round(share * LOOKED_AT))]
+        rows = rows[waits][: max(1, size.of(LOOKED_AT))]
         if len(rows):
-            said = trainer.probabilities(graph, rows, trainer.group, trainer.num_classes(graph))
+            said = trainer.group.probabilities(graph, rows, trainer.group.by_name, trainer.group.num_classes(graph))
             self._standing.hear(said.transpose(1, 0, 2))
 
     def score(self, graph: DynamicGraph, rows: Rows) -> Drift | None:

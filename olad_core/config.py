@@ -1,10 +1,61 @@
-"""The configuration of an engine."""
+"""Every default of the core, once. The service's settings are built from it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from olad_core.distill.trainer import TrainerConfig
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """How the group learns; the symbols are those of ``docs/method.md``.
+
+    Attributes:
+        students: architectures of the members.
+        width: width of their embeddings.
+        learning_rate: of Adam, for students and discriminators, in a step of the configured size; see
+            :func:`olad_core.step_size.learning_rate_of`.
+        weight_decay: of the students.
+        feature_decay: weight decay of what students make of features, the first map alone.
+        global_weight: alpha; 0 turns the global knowledge off.
+        local_weight: beta; 0 turns the local knowledge off.
+        temperature: T of the global knowledge.
+        min_confidence: the group teaches only where it is at least this sure.
+        hidden_dropout: share of the entries of hidden rows that a step drops.
+        feature_dropout: share of the features that a step drops.
+        label_dropout: share of the known labels around the seeds that a step hides; those of the seeds are hidden
+            always.
+        warmup_steps: steps with the supervised loss alone.
+        labelled: labelled nodes a step, half of them from the last ``recent_labels``; at most half of those there
+            are, so that the labels of the others can be told.
+        touched: further nodes that a step draws, for the knowledge that needs no labels, half of them from the last
+            ``recent_touched`` that changed; those without a label are used.
+        fanouts: sampled neighbours of a node, first layer first.
+        discriminator_width: hidden width of the discriminators.
+        max_gradient_norm: gradients of a student are scaled down to this norm.
+        seed: of every random choice.
+    """
+
+    students: tuple[str, ...] = ("gcn", "sage", "gat", "evolvegcn")
+    width: int = 64
+    learning_rate: float = 0.01
+    weight_decay: float = 5e-4
+    feature_decay: float = 0.01
+    global_weight: float = 1.0
+    local_weight: float = 0.0
+    temperature: float = 1.0
+    min_confidence: float = 0.7
+    hidden_dropout: float = 0.3
+    feature_dropout: float = 0.1
+    label_dropout: float = 0.5
+    warmup_steps: int = 20
+    labelled: int = 256
+    touched: int = 256
+    recent_labels: int = 1400
+    recent_touched: int = 1400
+    fanouts: tuple[int, ...] = (10, 10)
+    discriminator_width: int = 16
+    max_gradient_norm: float = 5.0
+    seed: int = 0
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from olad_core.assessment import Assessment
-from olad_core.config import EngineConfig
+from olad_core.config import EngineConfig, TrainerConfig
+from olad_core.distill.health import PATIENCE
 from olad_core.distill.replay import Replay, Touched
-from olad_core.distill.trainer import PATIENCE, Trainer, TrainerConfig
+from olad_core.distill.trainer import Trainer
 from olad_core.evaluation.decisions import Decisions
 from olad_core.events import Event, GraphSchema
 from olad_core.graph import Changes, DynamicGraph, SchemaConflict
@@ -25,6 +26,7 @@ from olad_core.inference.touched import merge
 from olad_core.parts import join_parts, take_part
 from olad_core.publication import Publication, RejectedEvent
 from olad_core.schedule import Schedule
+from olad_core.step_size import FULL_SIZE, StepSize
 from olad_core.students import Memory, recurrent
 from olad_core.versions import Versions
 
@@ -113,7 +115,7 @@ class Engine:
         self.memory.forget(touch.created)
         if self.trainer and self.applied_events - self._advance_event >= self.config.advance_events:
             lately = self._touched.lately(self.graph)
-            self.trainer.advance(self.graph, lately)
+            self.trainer.group.advance(self.graph, lately)
             touch = replace(touch, remembered=lately)
             self._advance_event = self.applied_events
         self.versions.follow(self.graph, touch)
@@ -136,43 +138,43 @@ class Engine:
         """Let the next publication hold every prediction there is."""
         self.versions.note_all(self.graph)
 
-    def learn(self, steps: int, share: float = 1.0) -> bool:
+    def learn(self, steps: int, size: StepSize = FULL_SIZE) -> bool:
         """Take training steps, and embed one slice of the version on its way after each.
 
         Args:
             steps: how many.
-            share: size of the steps and slices, 1 being the configured one: what bounds the time of each.
+            size: of the steps and slices: what bounds the time of each.
 
         Returns:
             False while there is nothing to learn: until labels of two classes are known, and where every labelled
             node has left the graph.
         """
         for _ in range(steps):
-            if not self.train(share):
+            if not self.train(size):
                 return False
-            self.embed(share)
+            self.embed(size)
         return True
 
-    def train(self, share: float = 1.0) -> bool:
+    def train(self, size: StepSize = FULL_SIZE) -> bool:
         """Take one training step, and begin a version where one is due; arguments and result are :meth:`learn`'s."""
         if len(self._classes_seen) < 2:
             return False
         trainer = self._current_trainer()
-        terms = trainer.step(self.graph, self._replay, self._touched, self.assessment.teaching(), share)
-        if not terms:
+        outcome = trainer.step(self.graph, self._replay, self._touched, self.assessment.teaching(), size)
+        if not outcome.taken:
             return False
-        self.assessment.add_losses(terms)
-        for name in trainer.begun_anew:
+        self.assessment.add_losses(outcome.losses)
+        for name in outcome.renewed:
             reason = f"{name} got new weights: its losses or gradients were not finite for {PATIENCE} steps in a row"
-            student = name if name in trainer.names else None
-            self.decisions.add("student-reset", reason, student=student, numbers={"resets": trainer.resets})
-        self._schedule.start_if_due(self.graph, trainer, self.assessment, self.position, share)
+            student = name if name in trainer.group.names else None
+            self.decisions.add("student-reset", reason, student=student, numbers={"resets": trainer.health.resets})
+        self._schedule.start_if_due(self.graph, trainer, self.assessment, self.position, size)
         return True
 
-    def embed(self, share: float = 1.0) -> None:
+    def embed(self, size: StepSize = FULL_SIZE) -> None:
         """Embed one slice of the version on its way, if there is one; with the last one it is served."""
         if self.trainer:
-            self._schedule.advance(self.graph, self.trainer.steps, share)
+            self._schedule.advance(self.graph, self.trainer.steps, size)
 
     def restart_training(self) -> None:
         """Give up the students and the version on its way; the next step begins with new ones."""
@@ -269,7 +271,7 @@ class Engine:
     def _current_trainer(self) -> Trainer:
         """The trainer; a new one when features appear on a graph that had none."""
         width = self.graph.num_features or 0
-        if self.trainer is None or self.trainer.feature_width != width:
+        if self.trainer is None or self.trainer.group.feature_width != width:
             if self.trainer:
                 reason = f"features of width {width} have appeared: all students get new weights"
                 self.decisions.add("group-restarted", reason, numbers={"feature_width": width})

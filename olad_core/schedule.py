@@ -14,6 +14,7 @@ from olad_core.distill.trainer import Trainer
 from olad_core.evaluation.decisions import Decisions, explain_choice
 from olad_core.evaluation.selection import choose_best
 from olad_core.graph import DynamicGraph
+from olad_core.step_size import StepSize
 from olad_core.versions import Versions
 
 
@@ -34,27 +35,25 @@ class Schedule:
         self._step = 0
         self._took = 0
 
-    def advance(self, graph: DynamicGraph, steps: int, share: float) -> None:
+    def advance(self, graph: DynamicGraph, steps: int, size: StepSize) -> None:
         """Embed one slice of the version on its way.
 
         Args:
             graph: the live graph.
             steps: training steps that have been taken.
-            share: size of the slice, 1 being the usual one.
+            size: of the slice.
         """
-        versions = self._versions
-        candidate, refused = versions.candidate, versions.refused
-        versions.advance(graph, share)
-        if candidate is None or versions.candidate:
+        outcome = self._versions.advance(graph, size)
+        version = outcome.finished
+        if version is None:
             return
         self._took = steps - self._step
-        if versions.refused > refused:
-            version = candidate.version
+        if outcome.refused:
             reason = f"version {version.number} has more predictions that are not finite than the served version"
             self._decisions.add("version-refused", reason, student=version.student, version=version.number)
 
     def start_if_due(
-        self, graph: DynamicGraph, trainer: Trainer, assessment: Assessment, position: str, share: float
+        self, graph: DynamicGraph, trainer: Trainer, assessment: Assessment, position: str, size: StepSize
     ) -> None:
         """Begin a version if none is on its way and the last began long enough ago.
 
@@ -63,26 +62,26 @@ class Schedule:
             trainer: of the students.
             assessment: of the students.
             position: of the log.
-            share: size of the training steps, 1 being the configured one.
+            size: of the training steps.
         """
         # At most half of the time is spent on following two versions.
         due = self._step + max(self._config.publish_steps, 2 * self._took)
         if self._versions.candidate or trainer.steps < due:
             return
         served, margin = self._versions.served, self._config.switch_margin
-        assessment.look(graph, trainer, share)
+        assessment.look(graph, trainer, size)
         standing = assessment.standing()
-        current = trainer.names.index(served.version.student) if served else None
+        current = trainer.group.names.index(served.version.student) if served else None
         best = choose_best(standing, assessment.mean_losses["supervised"], current, margin=margin)
         self._step = trainer.steps
-        student, name = copy.deepcopy(trainer.students[best]), trainer.names[best]
+        student, name = copy.deepcopy(trainer.group.students[best]), trainer.group.names[best]
         if not all(bool(torch.isfinite(value).all()) for value in student.state_dict().values()):
             self._decisions.add("version-refused", f"no version of {name}: its weights are not finite", student=name)
             return
-        kind, reason, numbers = explain_choice(trainer.names, standing, current, best, margin=margin)
+        kind, reason, numbers = explain_choice(trainer.group.names, standing, current, best, margin=margin)
         self._decisions.add(kind, reason, student=name, version=self._versions.next_number, numbers=numbers)
         student.temperature.fill_(float(assessment.temperatures()[best]))
-        classes = graph.classes[: trainer.num_classes(graph)]
+        classes = graph.classes[: trainer.group.num_classes(graph)]
         self._versions.start(student, name, classes, position)
 
     def begin_anew(self) -> None:

@@ -17,6 +17,7 @@ from olad_core.inference.embedding import Embedding
 from olad_core.inference.touched import Touch
 from olad_core.parts import join_parts, take_part
 from olad_core.publication import TableUpdate, Version
+from olad_core.step_size import StepSize
 from olad_core.students import Memory, Student, build_student
 
 Rows = npt.NDArray[np.int64]
@@ -38,6 +39,20 @@ class HeldVersion:
     architecture: str
     position: str
     embedding: Embedding
+
+
+@dataclass(frozen=True)
+class AdvanceOutcome:
+    """What embedding one slice did.
+
+    Attributes:
+        finished: the version whose last slice it was; None where slices are left, or none was on its way.
+        refused: whether that version was given up instead of being served, because more of its predictions are not
+            finite than of the served version's.
+    """
+
+    finished: Version | None = None
+    refused: bool = False
 
 
 class Versions:
@@ -67,24 +82,25 @@ class Versions:
         self.candidate = HeldVersion(version, student.architecture, position, self._embedding(student, version))
         self.next_number += 1
 
-    def advance(self, graph: DynamicGraph, share: float) -> None:
-        """Embed one slice, or a share of one, of the candidate; with the last one it becomes the served version."""
+    def advance(self, graph: DynamicGraph, size: StepSize) -> AdvanceOutcome:
+        """Embed one slice of the candidate; with the last one it becomes the served version."""
         held = self.candidate
         if held is None:
-            return
-        self._note(held, held.embedding.advance(graph, share))
+            return AdvanceOutcome()
+        self._note(held, held.embedding.advance(graph, size))
         if not held.embedding.complete:
-            return
+            return AdvanceOutcome()
         broken = held.embedding.broken(graph)
         if broken and broken > (self.served.embedding.broken(graph) if self.served else 0):
             self.refused += 1
             self.withdraw()
-            return
+            return AdvanceOutcome(held.version, refused=True)
         if self.served is None or self.served.version.student != held.version.student:
             self.served_since = held.version.number
         if self.served:
             self._forget(self.served)
         self.served, self.candidate = held, None
+        return AdvanceOutcome(held.version)
 
     def withdraw(self) -> None:
         """Give up the candidate."""

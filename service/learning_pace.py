@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from olad_core.step_size import StepSize
+
 Part = Literal["step", "slice"]
 """What learning is made of: training steps, and slices of embedding a new version. Each has a size of its own."""
 
@@ -36,8 +38,8 @@ class LearningPace:
         self._allowed_s = STEP_SHARE * freshness_target_ms / 1000
         self._learned_at = self._rest_until = now
         self._events_since = False
-        self.shares: dict[Part, float] = {"step": LEAST_STEP, "slice": LEAST_STEP}
-        """Size of the next one of each, 1 being the configured one."""
+        self.sizes: dict[Part, StepSize] = {"step": StepSize(LEAST_STEP), "slice": StepSize(LEAST_STEP)}
+        """Size of the next one of each."""
 
     def saw_events(self) -> None:
         """Events have come since the last part."""
@@ -58,4 +60,4 @@ class LearningPace:
         self._rest_until = ended + REST * took if self._events_since else ended
         self._events_since = False
         fitting = min(1.1, max(0.8, self._allowed_s / max(took, 1e-6)))
-        self.shares[part] = min(1.0, max(LEAST_STEP, self.shares[part] * fitting))
+        self.sizes[part] = StepSize(min(1.0, max(LEAST_STEP, self.sizes[part].fraction * fitting)))

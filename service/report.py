@@ -42,7 +42,7 @@ def report(
     """The engine's state as the worker reports it."""
     graph, trainer = engine.graph, engine.trainer
     served, candidate = engine.versions.served, engine.versions.candidate
-    students = trainer.students if trainer else ()
+    students = trainer.group.students if trainer else ()
     temperatures = engine.assessment.temperatures()
     return WorkerStatus(
         position=engine.position,
@@ -63,7 +63,7 @@ def report(
         learning=LearningStatus(
             steps=trainer.steps if trainer else 0,
             skipped_steps=trainer.skipped_steps if trainer else 0,
-            resets=trainer.resets if trainer else 0,
+            resets=trainer.health.resets if trainer else 0,
             refused_versions=engine.versions.refused,
             missing=engine.missing(),
             losses={term: float(losses.mean()) for term, losses in engine.assessment.mean_losses.items()},
@@ -83,7 +83,7 @@ def report(
                     engine.versions.served_since if served is not None and served.version.student == name else None
                 ),
             )
-            for number, (name, student) in enumerate(zip(trainer.names if trainer else (), students, strict=True))
+            for number, (name, student) in enumerate(zip(trainer.group.names if trainer else (), students, strict=True))
         ),
         decisions=tuple(DecisionStatus(**asdict(decision)) for decision in engine.decisions.newest_first()),
         checkpoint=checkpoint,

@@ -14,6 +14,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from olad_core.engine import Engine
 from olad_core.publication import Publication
+from olad_core.step_size import StepSize
 from service.checkpointer import Checkpointer, Saved
 from service.learning_pace import LearningPace, Part
 from service.predictions import PredictionWriter
@@ -292,10 +293,10 @@ class Worker:
         if slice_is_next or loaded:
             self._learn_part("slice", self._engine.embed)
 
-    def _learn_part(self, part: Part, work: Callable[[float], object]) -> None:
+    def _learn_part(self, part: Part, work: Callable[[StepSize], object]) -> None:
         """One part and what it makes visible, of a size that keeps events waiting no longer than is allowed."""
         started = time.monotonic()
-        self._learn(functools.partial(work, self._pace.shares[part]))
+        self._learn(functools.partial(work, self._pace.sizes[part]))
         self._publish(only_news=True)
         self._pace.follow(part, started, time.monotonic())
 

@@ -13,9 +13,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from olad_core.checkpoint import OtherFormat, newest_checkpoint
-from olad_core.config import EngineConfig
+from olad_core.config import EngineConfig, TrainerConfig
 from olad_core.determinism import compute_repeatably
-from olad_core.distill.trainer import TrainerConfig
 from olad_core.engine import Engine
 from service.checkpointer import Checkpointer
 from service.exit_codes import REFUSES

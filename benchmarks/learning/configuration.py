@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from olad_core.config import EngineConfig
-from olad_core.distill.trainer import TrainerConfig
+from olad_core.config import EngineConfig, TrainerConfig
 
 Override = int | float | bool | str | tuple[str, ...] | tuple[int, ...]
 """A value of a field."""

@@ -16,6 +16,7 @@ from olad_core.distill.trainer import Trainer
 from olad_core.engine import Engine
 from olad_core.events import GraphSchema
 from olad_core.graph import DynamicGraph
+from olad_core.step_size import StepSize
 
 Probabilities = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -90,15 +91,17 @@ class EngineLearner:
         if trainer is None:
             return found
         # Looking must not change what comes: the trainer's sampling goes on as if nobody had asked.
-        random = trainer.random.bit_generator.state
-        students = trainer.probabilities(engine.graph, rows, trainer.group, trainer.num_classes(engine.graph))
-        trainer.random.bit_generator.state = random
-        found |= {name: _widened(said, nothing) for name, said in zip(trainer.names, students, strict=True)}
+        random = trainer.group.random.bit_generator.state
+        students = trainer.group.probabilities(
+            engine.graph, rows, trainer.group.by_name, trainer.group.num_classes(engine.graph)
+        )
+        trainer.group.random.bit_generator.state = random
+        found |= {name: _widened(said, nothing) for name, said in zip(trainer.group.names, students, strict=True)}
         return found | {"ensemble": _widened(students.mean(axis=0), nothing)}
 
     def learn(self, steps: int, share: float) -> None:
         """Training steps of the whole group."""
-        self.engine.learn(steps, share)
+        self.engine.learn(steps, StepSize(share))
 
     def end_first_part(self) -> None:
         """Freeze the teacher, where the method has one."""

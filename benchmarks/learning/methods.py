@@ -10,8 +10,8 @@ import torch
 from benchmarks.learning.configuration import Override, configured
 from benchmarks.learning.learners import EngineLearner, Learner, NeighbourVote
 from benchmarks.learning.trainers import AllTeach, FrozenTeach, OthersTeach, SelfTeach
-from olad_core.config import EngineConfig
-from olad_core.distill.trainer import Trainer, TrainerConfig
+from olad_core.config import EngineConfig, TrainerConfig
+from olad_core.distill.trainer import Trainer
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +11,10 @@ from torch import Tensor
 
 from olad_core.distill.replay import Replay, Touched
 from olad_core.distill.sample import Sample
-from olad_core.distill.trainer import Trainer
+from olad_core.distill.step import Computed
+from olad_core.distill.trainer import StepOutcome, Trainer
 from olad_core.graph import DynamicGraph
+from olad_core.step_size import FULL_SIZE, StepSize
 from olad_core.students import Student
 
 Teaching = npt.NDArray[np.float32]
@@ -28,11 +28,16 @@ class FixedTeaching(Trainer):
         raise NotImplementedError
 
     def step(
-        self, graph: DynamicGraph, replay: Replay, touched: Touched, teaching: Teaching, share: float = 1.0
-    ) -> dict[str, npt.NDArray[np.float32]]:
-        """A step in which the evidence, ``teaching``, is not heeded."""
+        self,
+        graph: DynamicGraph,
+        history: Replay,
+        touched: Touched,
+        teaching: Teaching,
+        size: StepSize = FULL_SIZE,
+    ) -> StepOutcome:
+        """A step that ignores the evidence, ``teaching``."""
         del teaching
-        return super().step(graph, replay, touched, self.fixed(len(self.students)), share)
+        return super().step(graph, history, touched, self.fixed(len(self.group.students)), size)
 
 
 class OthersTeach(FixedTeaching):
@@ -66,19 +71,16 @@ class FrozenTeach(AllTeach):
 
     def freeze(self) -> None:
         """From now on the group as it is teaches."""
-        self.frozen = tuple(copy.deepcopy(student).eval().requires_grad_(False) for student in self.students)
+        self.frozen = tuple(copy.deepcopy(student).eval().requires_grad_(False) for student in self.group.students)
 
     def fixed(self, group: int) -> Teaching:
         """Equal parts of the frozen ones, once there are any."""
         return super().fixed(group) if self.frozen else np.zeros((group, group), dtype=np.float32)
 
-    def teachers(self, drawn: Sample, encoded: Sequence[Tensor], logits: Tensor) -> Tensor:
-        """What the frozen group says of the step's nodes."""
-        del encoded
-        classes = logits.shape[2]
-        told = (replace(drawn.inputs, memory=self.memory.recall(name, drawn.rows)) for name in self.names)
+    def teachers(self, drawn: Sample, computed: Computed) -> Tensor:
+        """Logits of the frozen group on the step's nodes."""
+        classes = computed.logits.shape[2]
+        pairs = zip(self.frozen, self.group.inputs(drawn, self.group.names), strict=True)
         with torch.no_grad():
-            said = [
-                student(inputs, drawn.blocks)[0][:, :classes] for student, inputs in zip(self.frozen, told, strict=True)
-            ]
-        return torch.stack(said)
+            logits = [student(inputs, drawn.blocks)[0][:, :classes] for student, inputs in pairs]
+        return torch.stack(logits)

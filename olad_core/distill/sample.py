@@ -34,6 +34,11 @@ class Sample:
     inputs: Inputs
     blocks: tuple[Block, ...]
 
+    @property
+    def num_seeds(self) -> int:
+        """How many seeds there are."""
+        return self.blocks[-1].num_targets
+
     def among_seeds(self) -> Block:
         """The sampled edges among the seeds, seeds being sources and targets; weights of a seed sum to one."""
         block = self.blocks[-1]

@@ -25,6 +25,7 @@ from olad_core.inference.propagation import (
 )
 from olad_core.inference.sums import Sums, operations
 from olad_core.inference.touched import Touch
+from olad_core.step_size import FULL_SIZE, StepSize
 from olad_core.students import GAT, LinearStudent, Student
 from olad_core.transfer import to_device
 
@@ -91,14 +92,14 @@ class Embedding:
         layer, row = self._frontier
         return min(1.0, (layer + row / max(graph.capacity, 1)) / len(self._layers))
 
-    def advance(self, graph: DynamicGraph, share: float = 1.0) -> Rows:
-        """Compute one slice more, or a share of one; returns the rows whose probabilities it filled."""
+    def advance(self, graph: DynamicGraph, size: StepSize = FULL_SIZE) -> Rows:
+        """Compute one more slice; returns the rows whose probabilities it filled."""
         if self._frontier == (0, 0):
             self._in_weight = in_weight(graph, np.arange(graph.capacity), self._device)
             self._propagation.begin(self._in_weight)
         self._fit(graph)
         filled: list[Rows] = []
-        left = max(1, round(share * CHUNK))
+        left = max(1, size.of(CHUNK))
         while left > 0 and not self.complete:
             layer = self._frontier[0]
             rows, work = self._fill(graph, left)

@@ -133,7 +133,7 @@ class TestMethods:
                     learner.predict(["new"])
             assert learner.engine.trainer is not None
             weights.append(
-                [value.clone() for s in learner.engine.trainer.students for value in s.state_dict().values()]
+                [value.clone() for s in learner.engine.trainer.group.students for value in s.state_dict().values()]
             )
         assert all(torch.equal(one, other) for one, other in zip(*weights, strict=True))
 

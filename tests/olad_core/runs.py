@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from olad_core.config import EngineConfig
-from olad_core.distill.trainer import TrainerConfig
+from olad_core.config import EngineConfig, TrainerConfig
 from olad_core.engine import Engine
 from olad_core.events import Event
 from olad_core.publication import Publication

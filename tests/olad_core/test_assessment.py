@@ -11,6 +11,7 @@ import torch
 from olad_core.engine import Engine
 from olad_core.evaluation.prequential import LEAST_PROBABILITY
 from olad_core.events import LabelNode, RemoveNode, UpsertEdge, UpsertNode
+from olad_core.step_size import FULL_SIZE
 from tests.device import DEVICE
 from tests.olad_core.runs import CONFIG, PAIR, Run, learned
 from tests.olad_core.streams import arriving, labels_of, two_communities
@@ -108,8 +109,8 @@ class TestStanding:
         assert served is not None
         spoilt = served.version.student
         with torch.no_grad():
-            trainer.group[spoilt].head.weight.neg_()
-            trainer.group[spoilt].head.bias.neg_()
+            trainer.group.by_name[spoilt].head.weight.neg_()
+            trainer.group.by_name[spoilt].head.bias.neg_()
         for _ in range(4):
             run.turn([], steps=PAIR.publish_steps)
             chosen = run.engine.decisions.newest_first()[0]
@@ -126,7 +127,7 @@ class TestStanding:
             """Whether a look tells anything."""
             assert run.engine.trainer is not None
             before = run.engine.assessment.state()["standing/heard"]
-            run.engine.assessment.look(run.engine.graph, run.engine.trainer, 1.0)
+            run.engine.assessment.look(run.engine.graph, run.engine.trainer, FULL_SIZE)
             return bool((run.engine.assessment.state()["standing/heard"] != before).any())
 
         assert moves()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from olad_core.checkpoint import read_checkpoint, write_checkpoint
-from olad_core.distill.trainer import TrainerConfig
+from olad_core.config import TrainerConfig
 from olad_core.engine import Engine
 from olad_core.events import GraphSchema, LabelNode, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from olad_core.distill.trainer import PATIENCE
+from olad_core.distill.health import PATIENCE
 from olad_core.evaluation.decisions import Decision
 from olad_core.events import LabelNode, RemoveNode, UpsertNode
 from tests.olad_core.runs import PAIR, Run, assert_readers_are_fresh, learned, stream
@@ -35,11 +35,11 @@ class TestVersions:
         assert run.engine.trainer is not None
         before = {name: value.clone() for name, value in held.embedding.student.state_dict().items()}
         steps = run.engine.trainer.steps
-        trained = {name: value.clone() for name, value in run.engine.trainer.students[0].state_dict().items()}
+        trained = {name: value.clone() for name, value in run.engine.trainer.group.students[0].state_dict().items()}
         run.engine.learn(4)
         assert run.engine.trainer.steps == steps + 4
         assert any(
-            not torch.equal(run.engine.trainer.students[0].state_dict()[name], trained[name]) for name in trained
+            not torch.equal(run.engine.trainer.group.students[0].state_dict()[name], trained[name]) for name in trained
         )
         assert all(torch.equal(held.embedding.student.state_dict()[name], before[name]) for name in before)
 
@@ -84,7 +84,7 @@ class TestVersions:
         assert_readers_are_fresh(run)
         run.engine.learn(1)
         assert run.engine.trainer is not None
-        assert (run.engine.trainer.feature_width, run.engine.trainer.steps) == (3, 1)
+        assert (run.engine.trainer.group.feature_width, run.engine.trainer.steps) == (3, 1)
         assert withdrawn in run.publish().dropped
         assert run.reader.served == served
         while run.reader.served == served:
@@ -153,7 +153,7 @@ class TestDecisions:
         run.turn([LabelNode("0", "third"), LabelNode("1", "fourth")])
         assert run.engine.trainer is not None
         with torch.no_grad():
-            run.engine.trainer.students[1].head.bias.fill_(torch.nan)
+            run.engine.trainer.group.students[1].head.bias.fill_(torch.nan)
         run.turn([], steps=PATIENCE)
         run.engine.restart_training()
         told = {decision.kind: decision for decision in run.engine.decisions.newest_first()}
@@ -169,7 +169,7 @@ class TestDecisions:
         def overflowing(*args: Any) -> Any:
             terms = step(*args)
             with torch.no_grad():
-                for student in trainer.students:
+                for student in trainer.group.students:
                     student.head.bias.fill_(torch.inf)
             trainer.steps += 1
             return terms

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from olad_core.step_size import StepSize
 from service.learning_pace import LEARN_AT_LEAST_EVERY_S, LEAST_STEP, LearningPace, Part
 
 TARGET_MS = 100
@@ -12,8 +13,8 @@ def settled(took_per_share: float, part: Part = "step") -> float:
     """Size of the steps or slices after many, where one of the configured size takes so long."""
     pace = LearningPace(TARGET_MS, 0.0)
     for number in range(200):
-        pace.follow(part, float(number), number + took_per_share * pace.shares[part])
-    return pace.shares[part]
+        pace.follow(part, float(number), number + took_per_share * pace.sizes[part].fraction)
+    return pace.sizes[part].fraction
 
 
 def test_steps_grow_to_what_the_target_allows_and_no_further() -> None:
@@ -26,9 +27,9 @@ def test_slices_have_a_size_of_their_own() -> None:
     pace = LearningPace(TARGET_MS, 0.0)
     for number in range(200):
         pace.follow("step", float(number), number + 0.001)
-        pace.follow("slice", number + 0.5, number + 0.5 + 2 * FITTING_S * pace.shares["slice"])
-    assert pace.shares["step"] == 1.0
-    assert pace.shares["slice"] == pytest.approx(0.5)
+        pace.follow("slice", number + 0.5, number + 0.5 + 2 * FITTING_S * pace.sizes["slice"].fraction)
+    assert pace.sizes["step"] == StepSize()
+    assert pace.sizes["slice"].fraction == pytest.approx(0.5)
 
 
 def test_events_are_waited_for_as_long_as_the_step_took() -> None:

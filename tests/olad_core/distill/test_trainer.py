@@ -10,12 +10,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from olad_core.config import TrainerConfig
+from olad_core.distill import step as step_module
 from olad_core.distill import trainer as trainer_module
+from olad_core.distill.group import Group
+from olad_core.distill.health import PATIENCE
 from olad_core.distill.replay import Replay, Touched
 from olad_core.distill.sample import Sample, sample
-from olad_core.distill.trainer import PATIENCE, Trainer, TrainerConfig
+from olad_core.distill.step import descend
+from olad_core.distill.trainer import Trainer
 from olad_core.events import Event, LabelNode, RemoveNode, UpsertNode
 from olad_core.graph import DynamicGraph
+from olad_core.step_size import StepSize
 from olad_core.students import ARCHITECTURES, Memory, recurrent
 from tests.device import DEVICE
 from tests.olad_core.streams import FEATURES, two_communities
@@ -54,7 +60,7 @@ class Lesson:
         self.touched.add(change.created)
 
     def step(self) -> dict[str, npt.NDArray[np.float32]]:
-        return self.trainer.step(self.graph, self.replay, self.touched, self.teaching)
+        return self.trainer.step(self.graph, self.replay, self.touched, self.teaching).losses
 
     def steps(self, count: int) -> list[npt.NDArray[np.float32]]:
         return [self.step()["supervised"] for _ in range(count)]
@@ -70,12 +76,14 @@ class Lesson:
     def probabilities(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Of every student."""
         trainer = self.trainer
-        return trainer.probabilities(self.graph, rows, trainer.group, trainer.num_classes(self.graph))
+        return trainer.group.probabilities(
+            self.graph, rows, trainer.group.by_name, trainer.group.num_classes(self.graph)
+        )
 
     def restored(self, config: TrainerConfig) -> Trainer:
         """The trainer from its checkpoint."""
         memory = Memory(recurrent(config.students), config.width, DEVICE)
-        memory.restore(self.trainer.memory.state())
+        memory.restore(self.trainer.group.memory.state())
         return Trainer.restore(config, *self.trainer.state(), DEVICE, memory)
 
     def accuracy(self) -> npt.NDArray[np.float64]:
@@ -102,7 +110,7 @@ class TestLearning:
         lesson = Lesson(replace(SMALL, students=("gcn",)))
         lesson.teaching = np.ones((1, 1), np.float32)
         assert set(lesson.step()) == {"supervised", "disagreement"}
-        assert lesson.trainer.names == ("gcn",)
+        assert lesson.trainer.group.names == ("gcn",)
 
     def test_all_terms_together_learn_with_dropout_and_time(self) -> None:
         lesson = Lesson(replace(TrainerConfig(), width=8, learning_rate=0.01, fanouts=(4, 4), warmup_steps=20))
@@ -110,7 +118,7 @@ class TestLearning:
         for number in range(100):
             lesson.step()
             if number % 20 == 19:
-                lesson.trainer.advance(lesson.graph, lesson.touched.lately(lesson.graph))
+                lesson.trainer.group.advance(lesson.graph, lesson.touched.lately(lesson.graph))
         assert lesson.trainer.steps == 100
         assert (lesson.accuracy() > 0.85).all()
 
@@ -144,7 +152,7 @@ class TestTerms:
             drawn.append(seeds)
             return sample(graph, seeds, *rest)
 
-        monkeypatch.setattr(trainer_module, "sample", spied)
+        monkeypatch.setattr(step_module, "sample", spied)
         lesson = Lesson(replace(PAIR, warmup_steps=0, labelled=4, touched=1000))
         lesson.apply(two_communities(90, labelled=False)[-60:])
         lesson.teaching = EACH_OTHER
@@ -197,7 +205,7 @@ class TestTerms:
     def test_discriminators_are_asked_in_a_cycle(self) -> None:
         lesson = Lesson(replace(SMALL, students=("gcn", "sage", "gat"), learning_rate=0.0))
         asked: list[tuple[Tensor, bool]] = []
-        lesson.trainer.discriminators.register_forward_pre_hook(
+        lesson.trainer.group.discriminators.register_forward_pre_hook(
             lambda _, told, named: asked.append((told[0].detach(), named["next_in_cycle"])), with_kwargs=True
         )
         lesson.teaching = np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]], np.float32) / np.float32(2)
@@ -208,7 +216,11 @@ class TestTerms:
 
     def test_discriminators_learn_nothing_from_being_fooled(self, monkeypatch: pytest.MonkeyPatch) -> None:
         lesson, plain = Lesson(PAIR), Lesson(PAIR)
-        monkeypatch.setattr(plain.trainer, "_descend", lambda _: torch.ones(2, dtype=torch.bool))
+
+        def not_the_students_of_plain(group: Group, total: Tensor) -> Tensor:
+            return torch.ones(2, dtype=torch.bool) if group is plain.trainer.group else descend(group, total)
+
+        monkeypatch.setattr(trainer_module, "descend", not_the_students_of_plain)
         for each in (lesson, plain):
             each.teaching = EACH_OTHER
             each.step()
@@ -217,7 +229,7 @@ class TestTerms:
             for each in (lesson, plain)
         )
         assert equal(taught, alone)
-        assert all(parameter.grad is not None for parameter in lesson.trainer.discriminators.parameters())
+        assert all(parameter.grad is not None for parameter in lesson.trainer.group.discriminators.parameters())
 
     def test_a_student_follows_its_teacher(self) -> None:
         # One label a step teaches little; a teacher that has learned before says more.
@@ -225,11 +237,11 @@ class TestTerms:
         lesson.steps(40)
         followers = Lesson(replace(PAIR, local_weight=0.0, global_weight=0.0))
         teacher = {name: value for name, value in lesson.learned().items() if name.startswith("student/1/")}
-        for name, value in followers.trainer.students[1].state_dict().items():
+        for name, value in followers.trainer.group.students[1].state_dict().items():
             if f"student/1/{name}" in teacher:
                 value.copy_(teacher[f"student/1/{name}"])
         taught = replace(PAIR, local_weight=0.0, global_weight=50.0, labelled=1)
-        followers.trainer.config = taught
+        followers.trainer.group.config = taught
         followers.teaching = np.array([[0, 1], [0, 0]], np.float32)
         followers.steps(60)
         rows = np.flatnonzero(followers.graph.alive)
@@ -241,9 +253,9 @@ class TestTerms:
         moved = []
         for share in (1.0, 0.25):
             lesson = Lesson(PAIR)
-            before = lesson.trainer.students[0].head.weight.detach().clone()
-            lesson.trainer.step(lesson.graph, lesson.replay, lesson.touched, lesson.teaching, share)
-            moved.append(float((lesson.trainer.students[0].head.weight.detach() - before).abs().max()))
+            before = lesson.trainer.group.students[0].head.weight.detach().clone()
+            lesson.trainer.step(lesson.graph, lesson.replay, lesson.touched, lesson.teaching, StepSize(share))
+            moved.append(float((lesson.trainer.group.students[0].head.weight.detach() - before).abs().max()))
         assert moved[0] == pytest.approx(PAIR.learning_rate, rel=1e-3)
         assert moved[1] == pytest.approx(PAIR.learning_rate / 2, rel=1e-3)
 
@@ -251,7 +263,7 @@ class TestTerms:
         lessons = [Lesson(replace(PAIR, feature_decay=decay)) for decay in (5e-4, 0.5)]
         for lesson in lessons:
             lesson.steps(60)
-        for slow, fast in zip(*(lesson.trainer.students for lesson in lessons), strict=True):
+        for slow, fast in zip(*(lesson.trainer.group.students for lesson in lessons), strict=True):
             assert fast.encoder.weight.norm() < 0.5 * slow.encoder.weight.norm()
             assert fast.encoder.labels.norm() > 0.5 * slow.encoder.labels.norm()
 
@@ -270,7 +282,7 @@ class TestWhatIsNotFinite:
     def test_a_step_without_a_finite_loss_is_skipped(self) -> None:
         lesson = Lesson(PAIR)
         lesson.steps(2)
-        head = lesson.trainer.students[0].head.bias
+        head = lesson.trainer.group.students[0].head.bias
         with torch.no_grad():
             head[1] = torch.inf
         before = lesson.learned()
@@ -286,15 +298,15 @@ class TestWhatIsNotFinite:
     def test_who_spoils_one_step_after_the_other_begins_anew_and_nobody_else(self) -> None:
         lesson = Lesson(PAIR)
         lesson.steps(2)
-        spoiler, other = (student.state_dict() for student in lesson.trainer.students)
+        spoiler, other = (student.state_dict() for student in lesson.trainer.group.students)
         with torch.no_grad():
             spoiler["head.bias"].fill_(torch.nan)
         kept = {name: value.clone() for name, value in other.items() if name != "mean_square"}
         lesson.steps(PATIENCE - 1)
-        assert lesson.trainer.resets == 0
+        assert lesson.trainer.health.resets == 0
         lesson.steps(1)
-        assert lesson.trainer.resets == 1
-        assert all(value.isfinite().all() for value in lesson.trainer.students[0].state_dict().values())
+        assert lesson.trainer.health.resets == 1
+        assert all(value.isfinite().all() for value in lesson.trainer.group.students[0].state_dict().values())
         assert all(torch.equal(other[name], value) for name, value in kept.items())
         lesson.steps(60)
         assert lesson.trainer.skipped_steps == PATIENCE
@@ -304,33 +316,33 @@ class TestWhatIsNotFinite:
         lesson = Lesson(PAIR)
         lesson.teaching = EACH_OTHER
         with torch.no_grad():
-            lesson.trainer.discriminators.bias.fill_(torch.nan)
+            lesson.trainer.group.discriminators.bias.fill_(torch.nan)
         lesson.steps(PATIENCE + 1)
-        assert (lesson.trainer.resets, lesson.trainer.steps) == (1, 1)
-        assert all(value.isfinite().all() for value in lesson.trainer.discriminators.state_dict().values())
+        assert (lesson.trainer.health.resets, lesson.trainer.steps) == (1, 1)
+        assert all(value.isfinite().all() for value in lesson.trainer.group.discriminators.state_dict().values())
 
     def test_a_checkpoint_counts_spoilt_steps_on(self) -> None:
         lesson = Lesson(PAIR)
         with torch.no_grad():
-            lesson.trainer.students[1].head.bias.fill_(torch.nan)
+            lesson.trainer.group.students[1].head.bias.fill_(torch.nan)
         lesson.steps(PATIENCE - 1)
         lesson.trainer = lesson.restored(PAIR)
         lesson.steps(1)
-        assert lesson.trainer.resets == 1
+        assert lesson.trainer.health.resets == 1
 
     def test_one_enormous_node_does_not_shrink_the_features_of_all_others(self) -> None:
         lesson = Lesson(PAIR)
         lesson.steps(30)
-        usual = lesson.trainer.students[0].mean_square.item()
+        usual = lesson.trainer.group.students[0].mean_square.item()
         lesson.apply([UpsertNode("huge", [1e30, 0.0, 0.0], "odd")])
         lesson.steps(3)
-        assert lesson.trainer.students[0].mean_square.item() < 2 * usual
+        assert lesson.trainer.group.students[0].mean_square.item() < 2 * usual
 
     def test_features_of_zeros_have_no_scale(self) -> None:
         zeros = [UpsertNode(str(node), [0.0] * FEATURES, str(node % 2)) for node in range(4)]
         lesson = Lesson(PAIR, zeros)
         lesson.steps(1)
-        assert lesson.trainer.students[0].mean_square.item() == 1.0
+        assert lesson.trainer.group.students[0].mean_square.item() == 1.0
 
     def test_without_labelled_nodes_there_is_no_step(self) -> None:
         lesson = Lesson(PAIR)
@@ -341,6 +353,12 @@ class TestWhatIsNotFinite:
         after, _ = lesson.trainer.state()
         assert equal(before, after)
         assert (lesson.trainer.steps, lesson.trainer.skipped_steps) == (1, 0)
+
+
+class TestDepth:
+    def test_students_of_another_depth_than_the_samples_are_refused(self) -> None:
+        with pytest.raises(ValueError, match=r"gcn has 2 layers, but fanouts has 3 numbers"):
+            Lesson(replace(PAIR, fanouts=(4, 4, 4)))
 
 
 class TestScale:
@@ -361,16 +379,16 @@ class TestNewClasses:
         lesson = Lesson(PAIR)
         lesson.steps(20)
         rows = np.flatnonzero(lesson.graph.alive)
-        weights = [student.head.weight.detach().clone() for student in lesson.trainer.students]
-        biases = [student.head.bias.detach().clone() for student in lesson.trainer.students]
+        weights = [student.head.weight.detach().clone() for student in lesson.trainer.group.students]
+        biases = [student.head.bias.detach().clone() for student in lesson.trainer.group.students]
         moments = lesson.learned()
         capacity = len(biases[0]) - 1
         lesson.apply([LabelNode("0", f"class-{number}") for number in range(capacity)])
-        assert lesson.trainer.num_classes(lesson.graph) == capacity
+        assert lesson.trainer.group.num_classes(lesson.graph) == capacity
         lesson.replay = Replay(1)  # a step with nothing to learn from grows the heads alone
         assert lesson.step() == {}
-        assert lesson.trainer.num_classes(lesson.graph) == capacity + 2
-        for student, weight, bias in zip(lesson.trainer.students, weights, biases, strict=True):
+        assert lesson.trainer.group.num_classes(lesson.graph) == capacity + 2
+        for student, weight, bias in zip(lesson.trainer.group.students, weights, biases, strict=True):
             assert torch.equal(student.head.weight[: capacity + 1], weight)
             assert torch.equal(student.head.bias[: capacity + 1], bias)
             assert not student.head.weight[capacity + 1 :].any()
@@ -403,7 +421,7 @@ class TestState:
         teaching = np.full((4, 4), 1 / 3, np.float32) * (1 - np.eye(4, dtype=np.float32))
         one.teaching = other.teaching = teaching
         one.steps(steps)
-        one.trainer.advance(one.graph, one.touched.lately(one.graph))
+        one.trainer.group.advance(one.graph, one.touched.lately(one.graph))
         if steps == 12:
             one.apply([LabelNode("1", f"class-{number}") for number in range(12)])
             other.apply([LabelNode("1", f"class-{number}") for number in range(12)])
