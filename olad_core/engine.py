@@ -20,7 +20,7 @@ from olad_core.distill.health import PATIENCE
 from olad_core.distill.replay import Replay, Touched
 from olad_core.distill.trainer import Trainer
 from olad_core.evaluation.decisions import Decisions
-from olad_core.events import Event, GraphSchema
+from olad_core.events import ClockSetting, Event, GraphSchema
 from olad_core.graph import Changes, DynamicGraph, SchemaConflict
 from olad_core.inference.touched import merge
 from olad_core.parts import join_parts, take_part
@@ -75,7 +75,7 @@ class Engine:
         Args:
             position: the entry's id.
             events: its events.
-            time: the entry's time in seconds, for events without one.
+            time: seconds at which the entry arrived, for events without a time.
         """
         changes = self.graph.apply(events, time)
         self._unfollowed.append(changes)
@@ -90,6 +90,11 @@ class Engine:
             self.graph.declare(schema)
         except SchemaConflict as conflict:
             self._reject(position, 0, "schema", "schema-conflict", str(conflict))
+        self._reach(position, 0)
+
+    def set_clock(self, position: str, setting: ClockSetting, time: float) -> None:
+        """Apply a log entry that sets the graph's clock, and arrived at ``time`` in seconds."""
+        self.graph.set_clock(setting.time, time)
         self._reach(position, 0)
 
     def skip(self, position: str, count: int, detail: str, content: str) -> None:
@@ -241,7 +246,8 @@ class Engine:
         engine = cls(config, device)
         engine._reach(values["position"], values["applied_events"])
         engine.rejected_events = values["rejected_events"]
-        engine.graph = DynamicGraph.from_state(take_part(arrays, "graph"))
+        arrival = int(engine.position.partition("-")[0]) / 1000
+        engine.graph = DynamicGraph.from_state(take_part(arrays, "graph"), arrival)
         engine.memory.restore(take_part(tensors, "memory"))
         engine.versions.restore(take_part(tensors, "versions"), values["versions"])
         engine.assessment.restore(arrays)

@@ -119,6 +119,13 @@ class GraphSchema(BaseModel):
         allow_inf_nan=False,
         description="Edges leave this long after their last `ts`, in event time. Null: they stay.",
     )
+    ts_ahead_max: float | None = Field(
+        default=None,
+        gt=0,
+        le=MAX_TIME,
+        description="How far a `ts` may lie ahead of the graph's latest time, in the unit of `ts`; events beyond are "
+        "rejected. Null: where edges have a lifetime, a million of them or as far as from 0, whichever is more.",
+    )
 
     @field_validator("classes")
     @classmethod
@@ -129,6 +136,19 @@ class GraphSchema(BaseModel):
             if not 1 <= len(name.encode()) <= MAX_LABEL_BYTES:
                 raise ValueError(f"a class name must have 1 to {MAX_LABEL_BYTES} bytes")
         return classes
+
+
+class ClockSetting(BaseModel):
+    """What to set a graph's clock to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    time: float | None = Field(
+        ge=-MAX_TIME,
+        le=MAX_TIME,
+        description="The graph's latest time from now on, in the unit of `ts`; it may be an earlier one. Null: the time "
+        "of arrival in seconds, until an event with a `ts` comes.",
+    )
 
 
 class EventProblem(Struct, frozen=True):

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from olad_core.events import Event, LabelNode, RemoveEdge, RemoveNode, SparseFeatures, UpsertEdge, UpsertNode
 from olad_core.graph.changes import Rejection
+from olad_core.graph.clock import Belief, Clock
 from olad_core.graph.kernels import REMOVE_EDGE, REMOVE_NODE, UPSERT_EDGE, Operations
 from olad_core.graph.node_ids import NodeIds
 
@@ -31,12 +33,18 @@ class Batch:
         removed: those of them that were there before the batch, with their ids.
         features: last features of living rows.
         labels: last class of living rows, in order of their last label event.
-        latest: greatest event time; minus infinity where no event has one.
+        first_ts: the first event time of the graph; None where it had one before, or has none yet.
         rejected: events that could not be applied.
     """
 
     def __init__(
-        self, events: Sequence[Event], time: float, nodes: NodeIds, classes: dict[str, int], width: int | None
+        self,
+        events: Sequence[Event],
+        clock: Clock,
+        belief: Belief,
+        nodes: NodeIds,
+        classes: dict[str, int],
+        width: int | None,
     ) -> None:
         self.width = width
         self.created: list[int] = []
@@ -44,9 +52,16 @@ class Batch:
         self.removed: dict[int, str] = {}
         self.features: dict[int, list[float] | SparseFeatures] = {}
         self.labels: dict[int, int] = {}
-        self.latest = -math.inf
+        self.first_ts: float | None = None
         self.rejected: list[Rejection] = []
-        self._nodes, self._classes, self._time = nodes, classes, time
+        self._nodes, self._classes = nodes, classes
+        self._clock, self._belief = clock, belief
+        self._from_ts = clock.from_ts
+        # What an event without `ts` happens at: the latest event time as it is at that event, or the time of arrival.
+        self._now = clock.latest if clock.from_ts else max(clock.latest, clock.arrived)
+        self._has_untimed = False
+        # Times up to this are believed without asking; greater ones are looked at.
+        self._believed = -math.inf
         self._fresh: set[int] = set()
         self._events = events
         self._kind, self._weight, self._ts = array("B"), array("d"), array("d")
@@ -64,6 +79,12 @@ class Batch:
             weight=weight.astype(np.float32),
             time=np.frombuffer(self._ts),
         )
+
+    def clock(self) -> Clock:
+        """The graph's clock after the batch."""
+        if self._from_ts or self._has_untimed:
+            return replace(self._clock, latest=self._now, from_ts=self._from_ts)
+        return self._clock
 
     def reject_absent(self, operations: Sequence[int]) -> None:
         """Reject the removals of edges that were not there, given by their places among the operations."""
@@ -84,9 +105,6 @@ class Batch:
         }
         for index, event in enumerate(self._events):
             handlers[type(event)](index, event)  # type: ignore[operator]
-        if self._ts:
-            # Removals stand in this column with no time, that is minus infinity.
-            self.latest = max(self.latest, float(np.frombuffer(self._ts).max()))
 
     def _removal(self, kind: int, source: int, target: int) -> None:
         self._kind.append(kind)
@@ -96,6 +114,9 @@ class Batch:
         self._ts.append(-math.inf)
 
     def _upsert_edge(self, index: int, event: UpsertEdge) -> None:
+        weight, ts = event.weight, event.ts
+        if ts is not None and ts > self._believed and self._is_ahead(ts):
+            return self._reject_ahead(index, event, ts)
         row_of = self._nodes.row_of
         source, target = row_of.get(event.src), row_of.get(event.dst)  # type: ignore[arg-type]
         if source is None or target is None:
@@ -105,12 +126,15 @@ class Batch:
                     return self._reject_removed(index, event, node)
             source, target = self._row_or_new(ends[0]), self._row_or_new(ends[1])
         # Most events of a stream come this way, so one call less counts.
-        weight, ts = event.weight, event.ts
+        if ts is None or not self._from_ts:
+            self._see(ts)
+        elif ts > self._now:
+            self._now = ts
         self._kind.append(UPSERT_EDGE)
         self._source.append(source)
         self._target.append(target)
         self._weight.append(math.nan if weight is None else weight)
-        self._ts.append(self._time if ts is None else ts)
+        self._ts.append(self._now if ts is None else ts)
         return None
 
     def _remove_edge(self, index: int, event: RemoveEdge) -> None:
@@ -125,6 +149,8 @@ class Batch:
         return self._reject_unknown_edge(index, event)
 
     def _upsert_node(self, index: int, event: UpsertNode) -> None:
+        if event.ts is not None and self._is_ahead(event.ts):
+            return self._reject_ahead(index, event, event.ts)
         problem = None if event.x is None else self._feature_problem(event.x)
         if problem is not None:
             return self._reject(index, event, "feature-width", problem)
@@ -154,6 +180,8 @@ class Batch:
         row = self._nodes.row_of.get(node)
         if row is None:
             return self._reject_missing(index, event, node)
+        if event.ts is not None and self._is_ahead(event.ts):
+            return self._reject_ahead(index, event, event.ts)
         self._set_label(row, str(event.label))
         return self._see(event.ts)
 
@@ -170,7 +198,38 @@ class Batch:
         self.labels[row] = self._classes.setdefault(label, len(self._classes))
 
     def _see(self, ts: float | None) -> None:
-        self.latest = max(self.latest, self._time if ts is None else ts)
+        """Follow an event that is applied."""
+        if ts is None:
+            self._has_untimed = True
+        elif self._from_ts:
+            self._now = max(self._now, ts)
+        else:
+            self._begin_event_time(ts)
+
+    def _begin_event_time(self, ts: float) -> None:
+        """The first event time: what has come before it happened then, for times of arrival do not compare with it."""
+        self._from_ts, self._now, self.first_ts = True, ts, ts
+        for place, time in enumerate(self._ts):
+            # Removals stand in this column with no time, that is minus infinity.
+            if time > -math.inf:
+                self._ts[place] = ts
+
+    def _is_ahead(self, ts: float) -> bool:
+        """Whether a time is further ahead than what is believed."""
+        furthest = self._belief.furthest(self._now if self._from_ts else None)
+        if self._from_ts and self._now > 0:
+            # From here on it only grows.
+            self._believed = furthest
+        return ts > furthest
+
+    def _reject_ahead(self, index: int, event: Event, ts: float) -> None:
+        if not self._from_ts:
+            detail = f"ts {ts:g} is no time in any unit"
+        else:
+            most = self._belief.furthest(self._now) - self._now
+            detail = f"ts {ts:g} is {ts - self._now:g} ahead of the graph's latest time {self._now:g}, {most:g} at most"
+        hint = "PUT /schema with ts_ahead_max allows more, PUT /clock sets the latest time"
+        self._reject(index, event, "ts-ahead", f"{detail}: {hint}")
 
     def _feature_problem(self, x: list[float] | SparseFeatures) -> str | None:
         if isinstance(x, list):

@@ -83,6 +83,16 @@ class EdgeStore:
             self._reserve_log()
         return removed
 
+    def set_times(self, time: float, *, only_later: bool = False) -> None:
+        """Give every edge this time, or those of a later one."""
+        times = self._edges.time[: self.count]
+        if only_later:
+            np.minimum(times, time, out=times)
+        else:
+            times[:] = time
+        # The queue is made of the times.
+        self.track_ages(self._queue is not None)
+
     def track_ages(self, wanted: bool) -> None:
         """Keep the queue that :meth:`expire` needs, or give it up."""
         self._queue = None

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from olad_core.events import Event, GraphSchema, SparseFeatures
 from olad_core.graph.batch import Batch
 from olad_core.graph.changes import Changes
+from olad_core.graph.clock import Belief, Clock
 from olad_core.graph.edge_store import EdgeStore, lengthened
 from olad_core.graph.localise import Localiser
 from olad_core.graph.neighbours import Neighbours, all_neighbours, sampled_neighbours
@@ -45,7 +46,7 @@ class DynamicGraph:
         alive: bool ``[capacity]``, whether the row holds a node.
         arrival: int64 ``[capacity]``, how many nodes were created before this one, over the graph's whole life.
         edge_lifetime: edges leave that long after their last time; None where they stay.
-        clock: greatest time of any event applied; minus infinity before the first. Removals have no time.
+        ts_ahead_max: how far a ``ts`` may lie ahead of the latest one; None where that is not declared.
     """
 
     def __init__(
@@ -61,8 +62,9 @@ class DynamicGraph:
         self.label = np.full(FEWEST_ROWS, -1, np.int32)
         self.alive = np.zeros(FEWEST_ROWS, np.bool_)
         self.arrival = np.zeros(FEWEST_ROWS, np.int64)
-        self.clock = -math.inf
         self.edge_lifetime = edge_lifetime
+        self.ts_ahead_max: float | None = None
+        self._clock = Clock()
         self._width = feature_width
         self._classes = {name: number for number, name in enumerate(dict.fromkeys(classes))}
         self._nodes = NodeIds()
@@ -84,6 +86,19 @@ class DynamicGraph:
     def num_edges(self) -> int:
         """Number of edges, an undirected one counted once."""
         return self._edges.count
+
+    @property
+    def clock(self) -> float:
+        """The latest time: the greatest of any event applied, unless it was set; minus infinity before the first.
+
+        Removals have no time.
+        """
+        return self._clock.latest
+
+    @property
+    def clock_from_ts(self) -> bool:
+        """Whether the clock is event time; it is the time of arrival until an event with a ``ts`` is applied."""
+        return self._clock.from_ts
 
     @property
     def capacity(self) -> int:
@@ -109,13 +124,15 @@ class DynamicGraph:
         """Apply a batch: every event in order, then the leaving of edges that are too old.
 
         An event that is impossible changes nothing, and moves no clock. An edge event sets the edge's time to its own,
-        even to an earlier one.
+        even to an earlier one. An event without ``ts`` happens at the graph's latest time; while no event has had
+        one, at the time of its arrival. What happened before the first ``ts`` happened at it.
 
         Args:
             events: checked events.
-            time: seconds; the time of events that have none.
+            time: seconds at which they arrived; may go back, which the graph's clock does not.
         """
-        batch = Batch(events, time, self._nodes, self._classes, self._width)
+        belief = Belief(self.edge_lifetime, self.ts_ahead_max)
+        batch = Batch(events, self._clock.at(time), belief, self._nodes, self._classes, self._width)
         self._reserve(self._nodes.end, batch.width)
         self.arrival[batch.created] = np.arange(self._nodes.arrivals - len(batch.created), self._nodes.arrivals)
         self.alive[batch.created] = True
@@ -126,8 +143,10 @@ class DynamicGraph:
         relabelled = (self.label[labelled] >= 0) & (self.label[labelled] != classes)
         self.label[labelled] = classes
 
+        if batch.first_ts is not None:
+            self._edges.set_times(batch.first_ts)
         batch.reject_absent(self._edges.run(batch.operations()).tolist())
-        self.clock = max(self.clock, batch.latest)
+        self._clock = batch.clock()
         expired = 0
         if self.edge_lifetime is not None:
             expired = self._edges.expire(self.clock - self.edge_lifetime)
@@ -176,7 +195,20 @@ class DynamicGraph:
         if schema.directed != self.directed:
             self._edges = EdgeStore(directed=schema.directed, rows=self.capacity)
         self.edge_lifetime = schema.edge_lifetime
+        self.ts_ahead_max = schema.ts_ahead_max
         self._edges.track_ages(self.edge_lifetime is not None)
+
+    def set_clock(self, time: float | None, arrival: float) -> None:
+        """Set the latest time, also to an earlier one. Edges that are too old then leave with the next batch.
+
+        No edge keeps a time after it, for an edge of the future would stay.
+
+        Args:
+            time: the latest time; None makes the time of arrival the clock, until the next ``ts``.
+            arrival: seconds at which this was asked for.
+        """
+        self._clock = self._clock.at(arrival).set_to(time)
+        self._edges.set_times(self._clock.latest, only_later=time is not None)
 
     def row(self, node: str) -> int:
         """Row of a node; KeyError where there is no such node."""
@@ -265,7 +297,8 @@ class DynamicGraph:
             "feature_width": np.array(self._width or 0, np.int64),
             "directed": np.array(self.directed),
             "edge_lifetime": np.array(math.nan if self.edge_lifetime is None else self.edge_lifetime),
-            "clock": np.array(self.clock),
+            "ts_ahead_max": np.array(math.nan if self.ts_ahead_max is None else self.ts_ahead_max),
+            **self._clock.state(),
             "classes": classes,
             "class_offsets": class_ends,
             **self._nodes.state(),
@@ -273,9 +306,14 @@ class DynamicGraph:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, npt.NDArray[np.generic]]) -> DynamicGraph:
-        """The graph that :meth:`state` was taken of; it goes on in exactly the same way."""
-        lifetime = float(state["edge_lifetime"])
+    def from_state(cls, state: Mapping[str, npt.NDArray[np.generic]], arrival: float = -math.inf) -> DynamicGraph:
+        """The graph that :meth:`state` was taken of; it goes on in exactly the same way.
+
+        Args:
+            state: the arrays.
+            arrival: seconds at which the last entry arrived, for a state of a release that did not keep that.
+        """
+        lifetime, ahead_max = float(state["edge_lifetime"]), float(state.get("ts_ahead_max", np.array(math.nan)))
         graph = cls(
             feature_width=int(state["feature_width"]) or None,
             classes=unpack(state["classes"], state["class_offsets"]),
@@ -286,7 +324,8 @@ class DynamicGraph:
         for name in ("features", "has_features", "label", "arrival"):
             getattr(graph, name)[:end] = state[name]
         graph.alive[list(graph._nodes.row_of.values())] = True
-        graph.clock = float(state["clock"])
+        graph._clock = Clock.from_state(state, arrival)
+        graph.ts_ahead_max = None if math.isnan(ahead_max) else ahead_max
         graph.edge_lifetime = None if math.isnan(lifetime) else lifetime
         graph._edges = EdgeStore.from_state(state, directed=bool(state["directed"]), rows=capacity)
         graph._edges.track_ages(graph.edge_lifetime is not None)

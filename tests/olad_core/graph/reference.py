@@ -34,16 +34,31 @@ class Reference:
     removed: set[str] = field(default_factory=set)
     classes: list[str] = field(default_factory=list)
     clock: float = -math.inf
+    ahead_max: float | None = None
+    from_ts: bool = False
+    arrival: float = -math.inf
+    waited: float = 0.0
 
     def apply(self, events: Sequence[Event], time: float) -> tuple[list[tuple[int, str]], int]:
         """Rejections (index, reason), and how many edges left by age."""
         rejected = []
+        # The arrivals' own clock: the first arrival, and what has passed since, backward steps being nothing.
+        self.waited += max(0.0, time - self.arrival) if self.arrival > -math.inf else time
+        self.arrival = time
         for index, event in enumerate(events):
-            reason = self._one(event, time)
+            reason = self._one(event, self.clock if self.from_ts else self.waited)
             if reason:
                 rejected.append((index, reason))
-            elif not isinstance(event, RemoveNode | RemoveEdge):
-                self.clock = max(self.clock, time if event.ts is None else event.ts)
+            elif isinstance(event, RemoveNode | RemoveEdge):
+                pass
+            elif event.ts is None:
+                self.clock = self.clock if self.from_ts else self.waited
+            elif self.from_ts:
+                self.clock = max(self.clock, event.ts)
+            else:
+                self.clock, self.from_ts = event.ts, True
+                for edge in self.edges.values():
+                    edge.ts = event.ts
         old = [
             key
             for key, edge in self.edges.items()
@@ -59,7 +74,29 @@ class Reference:
             arcs |= {(target, source): weight for (source, target), weight in arcs.items()}
         return arcs
 
+    def set_clock(self, time: float | None, arrival: float) -> None:
+        self.waited += max(0.0, arrival - self.arrival) if self.arrival > -math.inf else arrival
+        self.arrival = arrival
+        if time is None:
+            self.clock, self.from_ts = self.waited, False
+        else:
+            self.clock = time
+            self.waited = self.waited if self.from_ts else time
+        for edge in self.edges.values():
+            edge.ts = self.clock if time is None else min(edge.ts, self.clock)
+
+    def _ahead(self, ts: float) -> bool:
+        if self.ahead_max is None and self.lifetime is None:
+            return False
+        most = self.ahead_max or max(1e6 * (self.lifetime or 0), self.clock)
+        if not self.from_ts or (self.ahead_max is None and self.clock <= 0):
+            return ts > max(most, 2.0**63)
+        return ts - self.clock > most
+
     def _one(self, event: Event, time: float) -> str | None:
+        ts = getattr(event, "ts", None)
+        if ts is not None and self._ahead(ts) and not (isinstance(event, LabelNode) and event.id not in self.nodes):
+            return "ts-ahead"
         if isinstance(event, UpsertEdge | RemoveEdge):
             return self._edge(event, str(event.src), str(event.dst), time)
         node = str(event.id)
@@ -114,7 +151,8 @@ class Reference:
 
 
 _ids = st.sampled_from("abcdef")
-_times = st.none() | st.integers(0, 20).map(float)
+_times = st.none() | st.integers(-2, 20).map(float) | st.sampled_from([4.9e6, 5.1e6, 9.9e6, 1e12, 1e20, 1e30])
+"""Some lie on either side of what is believed, from 0 or from one another."""
 _labels = st.sampled_from("xyz")
 _values = st.sampled_from([0.0, 1.0, -2.5])
 _dense = st.lists(_values, min_size=2, max_size=2) | st.just([1.0, 2.0, 3.0])
@@ -138,3 +176,6 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(LabelNode, _ids, _labels, _times),
 )
 batches = st.lists(st.tuples(st.lists(events, max_size=25), st.integers(0, 20).map(float)), max_size=8)
+ahead_maxes = st.sampled_from([None, None, 6.0])
+clock_settings = st.dictionaries(st.integers(0, 7), st.none() | st.integers(-2, 20).map(float), max_size=2)
+"""Number of a batch, to what the clock is set to before it."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from olad_core.events import Event
 from olad_core.graph import Changes, DynamicGraph
-from tests.olad_core.graph.reference import Reference, batches, events
+from tests.olad_core.graph.reference import Reference, ahead_maxes, batches, clock_settings, events
 
 Batches = list[tuple[list[Event], float]]
 
@@ -32,6 +32,7 @@ def assert_same(graph: DynamicGraph, model: Reference) -> None:
     assert arcs_by_id(graph) == model.arcs()
     assert (graph.num_nodes, graph.num_edges) == (len(model.nodes), len(model.edges))
     assert (graph.num_features, graph.classes, graph.clock) == (model.width, model.classes, model.clock)
+    assert graph.clock_from_ts == model.from_ts
     rows = graph.rows(model.nodes)
     assert graph.alive.sum() == len(model.nodes)
     assert graph.alive[rows].all()
@@ -102,13 +103,22 @@ def assert_says_what_changed(
 
 
 @settings(max_examples=150)
-@given(st.booleans(), st.sampled_from([None, 5.0]), st.sampled_from([None, 2]), batches)
+@given(st.booleans(), st.sampled_from([None, 5.0]), st.sampled_from([None, 2]), ahead_maxes, batches, clock_settings)
 def test_every_batch_does_what_its_events_do_one_by_one(
-    directed: bool, lifetime: float | None, width: int | None, batches: Batches
+    directed: bool,
+    lifetime: float | None,
+    width: int | None,
+    ahead_max: float | None,
+    batches: Batches,
+    settings: dict[int, float | None],
 ) -> None:
-    model = Reference(directed, lifetime, width)
+    model = Reference(directed, lifetime, width, ahead_max=ahead_max)
     graph = DynamicGraph(directed=directed, edge_lifetime=lifetime, feature_width=width)
-    for batch, time in batches:
+    graph.ts_ahead_max = ahead_max
+    for number, (batch, time) in enumerate(batches):
+        if number in settings:
+            graph.set_clock(settings[number], time)
+            model.set_clock(settings[number], time)
         before = DynamicGraph.from_state(graph.state())
         rejected, expired = model.apply(batch, time)
         changes = graph.apply(batch, time)
@@ -120,10 +130,13 @@ def test_every_batch_does_what_its_events_do_one_by_one(
 
 
 @settings(max_examples=50)
-@given(st.booleans(), st.lists(events, max_size=60), st.integers(1, 60))
-def test_where_a_stream_is_cut_into_batches_makes_no_difference(directed: bool, stream: list[Event], size: int) -> None:
+@given(st.booleans(), ahead_maxes, st.lists(events, max_size=60), st.integers(1, 60))
+def test_where_a_stream_is_cut_into_batches_makes_no_difference(
+    directed: bool, ahead_max: float | None, stream: list[Event], size: int
+) -> None:
     whole, cut = DynamicGraph(directed=directed), DynamicGraph(directed=directed)
-    model = Reference(directed, None, None)
+    whole.ts_ahead_max = cut.ts_ahead_max = ahead_max
+    model = Reference(directed, None, None, ahead_max=ahead_max)
     model.apply(stream, 3.0)
     at_once = whole.apply(stream, 3.0)
     rejected = []
@@ -136,11 +149,12 @@ def test_where_a_stream_is_cut_into_batches_makes_no_difference(directed: bool, 
 
 
 @settings(max_examples=50)
-@given(st.booleans(), st.sampled_from([None, 5.0]), batches, st.integers(0, 8))
+@given(st.booleans(), st.sampled_from([None, 5.0]), ahead_maxes, batches, st.integers(0, 8))
 def test_a_restored_graph_goes_on_bit_for_bit(
-    directed: bool, lifetime: float | None, batches: Batches, cut: int
+    directed: bool, lifetime: float | None, ahead_max: float | None, batches: Batches, cut: int
 ) -> None:
     graph = DynamicGraph(directed=directed, edge_lifetime=lifetime)
+    graph.ts_ahead_max = ahead_max
     for batch, time in batches[:cut]:
         graph.apply(batch, time)
     stored = safetensors.numpy.save({name: np.asarray(array) for name, array in graph.state().items()})
