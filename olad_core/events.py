@@ -146,8 +146,9 @@ class ClockSetting(BaseModel):
     time: float | None = Field(
         ge=-MAX_TIME,
         le=MAX_TIME,
-        description="The graph's latest time from now on, in the unit of `ts`; it may be an earlier one. Null: the time "
-        "of arrival in seconds, until an event with a `ts` comes.",
+        allow_inf_nan=False,
+        description="The graph's latest time from now on, in the unit of `ts`; it may be an earlier one. Null: the "
+        "time of arrival in seconds, until an event with a `ts` comes.",
     )
 
 

@@ -24,8 +24,17 @@ class Keys:
 
     @property
     def log(self) -> str:
-        """Stream: one entry a batch, fields ``events`` (MessagePack) and ``n``, or ``schema`` (JSON)."""
+        """Stream of entries.
+
+        A batch has the fields ``events`` (MessagePack), ``n`` and ``at`` (milliseconds at which it came); others have
+        ``schema`` (JSON), or ``clock`` (JSON) and ``at``.
+        """
         return self._key("log")
+
+    @property
+    def log_id(self) -> str:
+        """String: random identity of the log, gone when the log is."""
+        return self._key("log-id")
 
     @property
     def trimmed(self) -> str:

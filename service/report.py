@@ -59,6 +59,8 @@ def report(
             labelled=int(np.count_nonzero(graph.alive & (graph.label >= 0))),
             classes=tuple(graph.classes),
             feature_width=graph.num_features,
+            latest_time=graph.clock if math.isfinite(graph.clock) else None,
+            clock="ts" if graph.clock_from_ts else "arrival",
         ),
         learning=LearningStatus(
             steps=trainer.steps if trainer else 0,

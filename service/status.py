@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Literal, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -79,6 +79,14 @@ class GraphStatus(BaseModel):
     labelled: int = Field(description="Nodes whose label is known.")
     classes: tuple[str, ...]
     feature_width: int | None
+    latest_time: float | None = Field(
+        default=None,
+        description="The graph's latest time: the greatest `ts`, or where no event had one, the time of arrival in "
+        "seconds. Null before the first event.",
+    )
+    clock: Literal["ts", "arrival"] = Field(
+        default="arrival", description="Where that comes from: `ts`, or `arrival` until an event has one."
+    )
 
 
 class VersionStatus(BaseModel):

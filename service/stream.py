@@ -8,8 +8,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, cast
 
 import msgspec
@@ -17,7 +18,7 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import ResponseError
 
-from olad_core.events import Event, GraphSchema, InvalidEvents, decode_log, encode_log
+from olad_core.events import ClockSetting, Event, GraphSchema, InvalidEvents, decode_log, encode_log
 from service.keys import Keys
 from service.schema import HeldSchema, SchemaConflict, changed, dump_schema, held_by, parse_schema
 from service.scripts import script
@@ -55,15 +56,17 @@ class LogLost(RuntimeError):
 
 @dataclass(frozen=True)
 class Entry:
-    """One log entry: a batch of events, or a declaration of the schema.
+    """One log entry: a batch of events, a declaration of the schema, or a setting of the clock.
 
     Attributes:
         position: its id.
         events: what it holds.
-        schema: the declaration; None for a batch.
+        schema: the declaration; None for other entries.
         count: events it was counted with when it was appended.
         raw: the batch in MessagePack, as it stands in the log.
         problem: why it cannot be read; empty where it can.
+        arrival: seconds at which it came. Unlike positions that goes back where Redis's clock does.
+        clock: what to set the graph's clock to; None for other entries.
     """
 
     position: str
@@ -72,6 +75,8 @@ class Entry:
     count: int = 0
     raw: bytes = b""
     problem: str = ""
+    arrival: float = field(default=0.0, compare=False)
+    clock: ClockSetting | None = None
 
     def text(self) -> str:
         """The batch as JSON, or in Base64 where it is not even MessagePack."""
@@ -154,7 +159,7 @@ class LogReader:
         Returns:
             The number of events in the log after the position.
         """
-        keys = [self._log, self._keys.trimmed, self._keys.appended, self._keys.schema]
+        keys = [self._log, self._keys.trimmed, self._keys.appended, self._keys.schema, self._keys.log_id]
         args: list[str | int | bytes] = [position, _next(position), applied_events, dump_schema(schema)]
         return int(cast("int", self._adopt(keys=keys, args=args)))
 
@@ -192,12 +197,17 @@ def _entry(position: bytes, fields: Sequence[bytes]) -> Entry:
     named = dict(zip(fields[::2], fields[1::2], strict=True))
     raw, count = named.get(b"events", b""), named.get(b"n", b"0")
     events = int(count) if count.isdigit() else 0
+    at = named.get(b"at", b"")
+    arrival = int(at if at.isdigit() else position.partition(b"-")[0]) / 1000
+    entry = Entry(position.decode(), (), None, events, raw, arrival=arrival)
     try:
         if b"schema" in named:
-            return Entry(position.decode(), (), GraphSchema.model_validate_json(named[b"schema"]))
-        return Entry(position.decode(), decode_log(raw), None, events, raw)
+            return replace(entry, schema=GraphSchema.model_validate_json(named[b"schema"]))
+        if b"clock" in named:
+            return replace(entry, clock=ClockSetting.model_validate_json(named[b"clock"]))
+        return replace(entry, events=decode_log(raw))
     except (msgspec.MsgspecError, ValueError) as error:
-        return Entry(position.decode(), (), None, events, raw, f"the entry cannot be read: {error}")
+        return replace(entry, problem=f"the entry cannot be read: {error}")
 
 
 @dataclass(frozen=True)
@@ -229,6 +239,8 @@ class EventLog:
         self._keys = keys
         self._append = redis.register_script(script("append"))
         self._declare = redis.register_script(script("declare"))
+        self._set_clock = redis.register_script(script("set_clock"))
+        self._log_id = redis.register_script(script("log_id"))
         self._remember(b"")
 
     def _remember(self, stored: bytes) -> None:
@@ -305,3 +317,16 @@ class EventLog:
             self._remember(rest[0] if outcome == b"stale" else new)
             if outcome == b"declared":
                 return after
+
+    async def set_clock(self, setting: ClockSetting) -> str:
+        """Append a setting of the graph's clock; its position."""
+        position = await self._set_clock(keys=[self._keys.log], args=[setting.model_dump_json()])
+        return str(position.decode())
+
+    async def identity(self) -> str | None:
+        """A random name that this log has and no other; None where there is none yet and Redis cannot keep one now."""
+        try:
+            found = await self._log_id(keys=[self._keys.log_id], args=[secrets.token_hex(16)])
+        except ResponseError:
+            found = cast("bytes | None", await self._redis.get(self._keys.log_id))
+        return found.decode() if found is not None else None

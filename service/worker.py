@@ -148,6 +148,7 @@ class Worker:
                 classes=tuple(graph.classes),
                 directed=graph.directed,
                 edge_lifetime=graph.edge_lifetime,
+                ts_ahead_max=graph.ts_ahead_max,
             )
             ahead = self._reader.adopt(position, self._engine.applied_events, held)
             log.error("going on without entries that are lost, as asked for", lost=str(lost), events_ahead=ahead)
@@ -259,8 +260,10 @@ class Worker:
                     engine.skip(entry.position, entry.count, why_not, entry.text())
                 elif entry.schema is not None:
                     engine.declare(entry.position, entry.schema)
+                elif entry.clock is not None:
+                    engine.set_clock(entry.position, entry.clock, entry.arrival)
                 else:
-                    engine.apply(entry.position, entry.events, parse_position(entry.position)[0] / 1000)
+                    engine.apply(entry.position, entry.events, entry.arrival)
                 self._metrics.events.inc(engine.applied_events - applied)
                 self._metrics.rejected.inc(engine.rejected_events - rejected)
         with self._metrics.stage("refresh"):

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from olad_core.events import MAX_EVENTS, Event, LabelNode
 
 
@@ -41,7 +43,7 @@ def delay_labels(arrivals: Iterable[Arrival], delay: int) -> Iterator[Arrival]:
     """Send what is known of a node's class as a label event, once ``delay`` further nodes have arrived.
 
     A class that becomes known only after that is sent at once. The labels of the last ``delay`` nodes are
-    never sent: the arrivals they wait for do not come.
+    never sent: the arrivals they wait for do not come. A label has the greatest time of the events before it.
 
     >>> from olad_core.events import UpsertNode
     >>> nodes = [Arrival((UpsertNode(id=name),), name, (name, "red")) for name in ("a", "b", "c")]
@@ -50,14 +52,18 @@ def delay_labels(arrivals: Iterable[Arrival], delay: int) -> Iterator[Arrival]:
     """
     place: dict[str, int] = {}
     waiting: defaultdict[int, list[LabelNode]] = defaultdict(list)
+    latest: float | None = None
     for arrival in arrivals:
+        times = [ts for event in arrival.events if (ts := getattr(event, "ts", None)) is not None]
+        latest = max(times, default=latest) if latest is None else max([latest, *times])
         if arrival.node is not None:
             place[arrival.node] = len(place)
         now = len(place) - 1
         if arrival.truth is not None:
             node, label = arrival.truth
             waiting[max(place.get(node, now) + delay, now)].append(LabelNode(id=node, label=label))
-        yield replace(arrival, events=arrival.events + tuple(waiting.pop(now, ())))
+        labels = tuple(structs.replace(label, ts=latest) for label in waiting.pop(now, ()))
+        yield replace(arrival, events=arrival.events + labels)
 
 
 def batched(arrivals: Iterable[Arrival], nodes: int, events: int = MAX_EVENTS) -> Iterator[Batch]:

@@ -1,7 +1,7 @@
 """The graph's clock: where its latest time comes from, and which times it believes.
 
-Until an event carries a ``ts``, a graph's time is that of the arrival of its log entries. From the first ``ts`` on it is
-event time, and an event without ``ts`` happens at the latest time without moving it.
+Until an event carries a ``ts``, a graph's time is that of the arrival of its log entries. From the first ``ts`` on it
+is event time, and an event without ``ts`` happens at the latest time without moving it.
 """
 
 from __future__ import annotations
@@ -75,9 +75,7 @@ class Clock:
         latest = float(state["clock"])
         if "clock_from_ts" not in state:
             return cls(latest, math.isfinite(latest) and not 0 <= arrival - latest <= _QUIET_S, arrival)
-        return cls(
-            latest, bool(state["clock_from_ts"]), float(state["clock_arrival"]), float(state["clock_shift"])
-        )
+        return cls(latest, bool(state["clock_from_ts"]), float(state["clock_arrival"]), float(state["clock_shift"]))
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,12 @@ class Students(BaseModel):
     )
 
 
+class ClockSet(BaseModel):
+    """A setting of the clock that stands in the log."""
+
+    position: str = Field(description="Where: from there on it holds.")
+
+
 class LogStatus(BaseModel):
     """How far the log is."""
 
@@ -102,6 +108,11 @@ class ServiceStatus(BaseModel):
     """Everything at one glance."""
 
     graph: str = Field(description="Name of the graph.")
+    log_id: str | None = Field(
+        default=None,
+        description="Random identity of the log: another one stands for another log, that of an emptied Redis or of "
+        "one that has lost entries. Null while Redis cannot keep one.",
+    )
     heartbeat: bool = Field(description="Whether the worker's heartbeat is fresh.")
     position: str | None = Field(description="Position that predictions show; null before the first publication.")
     log: LogStatus

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from olad_core.events import json_schema
+from olad_core.events import ClockSetting, json_schema
 from service.api.access import scope_needed
 from service.api.errors import Example, ProblemDocument, problem_docs
 from service.api.models import NodesAsked, SchemaChange
@@ -22,7 +22,7 @@ from service.problems import (
     UNAUTHENTICATED,
 )
 
-_MODELS: tuple[type[BaseModel], ...] = (ProblemDocument, NodesAsked, SchemaChange)
+_MODELS: tuple[type[BaseModel], ...] = (ProblemDocument, NodesAsked, SchemaChange, ClockSetting)
 
 
 _SCHEME = "apiKey"

@@ -1,5 +1,5 @@
 -- Makes the log go on behind a position that it does not hold, with whatever entries it has after it.
--- KEYS: log, trimmed, appended, schema
+-- KEYS: log, trimmed, appended, schema, log id
 -- ARGV: position, the position right after it, events applied up to there, the graph's schema
 -- Answers: events in the log after the position.
 -- The entry comes and goes so that Redis gives out no position up to this one again; it fails where there is a later one.
@@ -27,4 +27,6 @@ redis.call('SET', KEYS[3], string.format('%.0f', ARGV[3] + events))
 if redis.call('EXISTS', KEYS[4]) == 0 then
   redis.call('SET', KEYS[4], ARGV[4])
 end
+-- What has been lost is not in it any more: it is another log to those who know what they have sent.
+redis.call('DEL', KEYS[5])
 return events

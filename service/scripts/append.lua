@@ -14,7 +14,10 @@ local schema = redis.call('GET', KEYS[2]) or ''
 if schema ~= ARGV[3] then
   return {'stale', schema}
 end
-local position = redis.call('XADD', KEYS[1], '*', 'events', ARGV[1], 'n', ARGV[2])
+-- Positions never go back; where Redis's clock does, the entry says when it came.
+local now = redis.call('TIME')
+local at = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000))
+local position = redis.call('XADD', KEYS[1], '*', 'events', ARGV[1], 'n', ARGV[2], 'at', at)
 redis.call('INCRBY', KEYS[3], ARGV[2])
 if ARGV[4] ~= '' then
   redis.call('SET', KEYS[2], ARGV[4])

@@ -1,21 +1,33 @@
-"""Reading and declaring the graph's schema."""
+"""Reading and declaring the graph's schema, and setting its clock."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
-from pydantic import ValidationError
+from typing import TypeVar
 
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ValidationError
+
+from olad_core.events import ClockSetting
 from service.api.body import JSON, media_type, read_body
 from service.api.context import Ctx
 from service.api.errors import REDIS_DOWN, invalid, problem_docs
-from service.api.models import SchemaChange
+from service.api.models import ClockSet, SchemaChange
 from service.problems import INVALID_REQUEST, SCHEMA_CONFLICT, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, Problem
 from service.schema import HeldSchema, SchemaConflict
 
 router = APIRouter(tags=["schema"])
 
+_Model = TypeVar("_Model", bound=BaseModel)
+
 _MAX_BODY_BYTES = 2**20
-_DECLARED = {"feature_width": 500, "classes": ["a", "b"], "directed": False, "edge_lifetime": None}
+_DECLARED = {
+    "feature_width": 500,
+    "classes": ["a", "b"],
+    "directed": False,
+    "edge_lifetime": None,
+    "ts_ahead_max": None,
+}
+_POSITION = "1763900000000-0"
 _EXAMPLE = {JSON: {"example": {**_DECLARED, "feature_width_held": True}}}
 
 
@@ -69,12 +81,55 @@ async def put_schema(request: Request, context: Ctx) -> HeldSchema:
     The width cannot change once features have arrived, `directed` not after the first event.
     """
     media_type(request, (JSON,))
-    try:
-        change = SchemaChange.model_validate_json(await read_body(request, _MAX_BODY_BYTES))
-    except ValidationError as error:
-        items = [{"field": ".".join(map(str, item["loc"])), "message": item["msg"]} for item in error.errors()]
-        raise invalid(INVALID_REQUEST, items) from None
+    change = _parsed(SchemaChange, await read_body(request, _MAX_BODY_BYTES))
     try:
         return await context.log.declare(change)
     except SchemaConflict as error:
         raise Problem(SCHEMA_CONFLICT, str(error)) from None
+
+
+@router.put(
+    "/clock",
+    status_code=202,
+    summary="Set the graph's clock",
+    response_model=ClockSet,
+    response_description="The setting stands in the log and will be applied.",
+    responses={
+        202: {"content": {JSON: {"example": {"position": _POSITION}}}},
+        **problem_docs(
+            (TOO_LARGE, "the body has more than the 1,048,576 bytes that are allowed; send it in parts", {}),
+            (UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json, not text/plain", {}),
+            (
+                INVALID_REQUEST,
+                "field time: Field required",
+                {"errors": [{"field": "time", "message": "Field required"}], "total_errors": 1},
+            ),
+            REDIS_DOWN,
+        ),
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {JSON: {"schema": {"$ref": "#/components/schemas/ClockSetting"}, "example": {"time": 2010.0}}},
+        }
+    },
+)
+async def put_clock(request: Request, context: Ctx) -> ClockSet:
+    """Where a wrong `ts` has moved the latest time far ahead, set it back; or forward, where time has really gone on.
+
+    Edges whose time is later become of this time. Edges that have left do not come back.
+    """
+    media_type(request, (JSON,))
+    setting = _parsed(ClockSetting, await read_body(request, _MAX_BODY_BYTES))
+    position = await context.log.set_clock(setting)
+    request.state.position = position
+    return ClockSet(position=position)
+
+
+def _parsed(model: type[_Model], body: bytes) -> _Model:
+    """The body as it was asked for, or the answer 422."""
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        items = [{"field": ".".join(map(str, item["loc"])), "message": item["msg"]} for item in error.errors()]
+        raise invalid(INVALID_REQUEST, items) from None

@@ -20,6 +20,7 @@ _POSITION = "1763900000000-0"
 _VERSION = {"version": 7, "student": "sage", "progress": 1.0, "created_position": _POSITION}
 _EXAMPLE = {
     "graph": "default",
+    "log_id": "5f0c1c8c7d1b4b3c9a6e2f7d8b9a0c1d",
     "heartbeat": True,
     "position": _POSITION,
     "log": {"position": _POSITION, "entries": 42, "appended_events": 42_000, "behind_events": 0},
@@ -39,6 +40,8 @@ _EXAMPLE = {
             "labelled": 3000,
             "classes": ["physics", "biology"],
             "feature_width": 500,
+            "latest_time": 2010.0,
+            "clock": "ts",
         },
         "learning": {
             "steps": 1500,
@@ -71,7 +74,8 @@ async def get_status(context: Ctx) -> ServiceStatus:
         pipe.hmget(keys.served, ["position", "applied"])
         pipe.exists(keys.heartbeat)
         pipe.get(keys.status)
-        info, appended, (position, applied), alive, report = await pipe.execute(raise_on_error=False)
+        pipe.get(keys.log_id)
+        info, appended, (position, applied), alive, report, log_id = await pipe.execute(raise_on_error=False)
     if isinstance(info, ResponseError):
         # The log's key comes with its first entry.
         info = {"last-generated-id": None, "length": 0}
@@ -80,6 +84,7 @@ async def get_status(context: Ctx) -> ServiceStatus:
     last = info["last-generated-id"]
     return ServiceStatus(
         graph=context.graph,
+        log_id=log_id.decode() if log_id is not None else await context.log.identity(),
         heartbeat=bool(alive),
         position=position.decode() if position is not None else None,
         log=LogStatus(

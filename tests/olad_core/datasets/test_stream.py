@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
+from olad_core.datasets.graph import GraphDataset
 from olad_core.datasets.stream import Arrival, batched, delay_labels
 from olad_core.events import Event, LabelNode, UpsertEdge, UpsertNode
+from olad_core.graph import DynamicGraph
 
 
 def _node(name: str, label: str | None = None, edges: int = 0) -> Arrival:
@@ -42,6 +47,39 @@ def test_a_class_that_becomes_known_late_is_sent_at_once() -> None:
     known_late = Arrival((), None, ("a", "x"))
     *_, last = delay_labels([_node("a"), _node("b"), _node("c"), known_late], 1)
     assert last.events == (LabelNode(id="a", label="x"),)
+
+
+def test_a_label_has_the_greatest_time_of_the_events_before_it() -> None:
+    arrivals = [Arrival((UpsertNode(id=str(ts), ts=ts),), str(ts), (str(ts), "x")) for ts in (5.0, 3.0, 9.0)]
+    sent = [event for arrival in delay_labels([_node("first", "x"), *arrivals], 1) for event in arrival.events]
+    assert [event.ts for event in sent if isinstance(event, LabelNode)] == [5.0, 5.0, 9.0]
+    (untimed,) = delay_labels([_node("a", "x")], 0)
+    assert untimed.events[1:] == (LabelNode(id="a", label="x"),)
+
+
+@pytest.mark.parametrize("labels_have_times", [True, False])
+def test_contacts_leave_after_their_lifetime_and_no_sooner_whatever_stands_between(labels_have_times: bool) -> None:
+    """Living edges at every tenth of a stream of contacts, counted from the contacts themselves."""
+    draw = np.random.default_rng(3)
+    contacts, people, lifetime = 3000, 60, 500.0
+    time = np.sort(draw.integers(1_385_982_020, 1_385_982_020 + 10_000, contacts)).astype(float)
+    ends = np.sort(np.stack([draw.integers(0, people, contacts), draw.integers(0, people, contacts)]), axis=0)
+    dataset = GraphDataset(draw.integers(0, 3, people), ("a", "b", "c"), ends, edge_time=time)
+    graph = DynamicGraph(edge_lifetime=lifetime)
+    sent, now = 0, 0.0
+    for number, batch in enumerate(batched(delay_labels(dataset.arrivals(), 20), 5, 100)):
+        events: list[Event] = [
+            event if labels_have_times or not isinstance(event, LabelNode) else structs.replace(event, ts=None)
+            for event in batch.events
+        ]
+        changes = graph.apply(events, 1.7e9 + number)
+        assert changes.rejected == []
+        sent += sum(isinstance(event, UpsertEdge) for event in events)
+        now = max(now, *(event.ts or 0.0 for event in batch.events if isinstance(event, UpsertNode | UpsertEdge)))
+        last = {(source, target): ts for source, target, ts in zip(*ends[:, :sent].tolist(), time[:sent], strict=True)}
+        assert graph.num_edges == sum(ts >= now - lifetime for ts in last.values()), number
+        assert graph.clock == now
+    assert sent == contacts
 
 
 @given(arrival_lists, st.integers(1, 6), st.integers(1, 9))

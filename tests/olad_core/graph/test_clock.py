@@ -104,7 +104,18 @@ def test_a_ts_that_cannot_be_meant_is_rejected(ts: float, event: Event, latest: 
         ([-3e9, -2e9, NOW], 60.0),
         ([1e30], None),
     ],
-    ids=["years", "steps", "from no time", "from -1", "nanoseconds", "quiet", "from a start", "ms", "old", "no lifetime"],
+    ids=[
+        "years",
+        "steps",
+        "from no time",
+        "from -1",
+        "nanoseconds",
+        "quiet",
+        "from a start",
+        "ms",
+        "old",
+        "no lifetime",
+    ],
 )
 def test_streams_that_are_meant_are_believed(stream: list[float], lifetime: float | None) -> None:
     graph = DynamicGraph(edge_lifetime=lifetime)

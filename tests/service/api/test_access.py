@@ -20,7 +20,7 @@ from tests.service.api.test_app import ROUTES
 
 OPEN = {("GET", "/health/live"), ("GET", "/health/ready")}
 WRITE = {("POST", "/events")}
-ADMIN = {("PUT", "/schema")}
+ADMIN = {("PUT", "/schema"), ("PUT", "/clock")}
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ ROUTES = {
     ("get", "/predict/{node}"),
     ("post", "/predict"),
     ("get", "/schema"),
+    ("put", "/clock"),
     ("put", "/schema"),
     ("get", "/students"),
     ("get", "/status"),

@@ -13,6 +13,7 @@ EMPTY: dict[str, object] = {
     "classes": [],
     "directed": False,
     "edge_lifetime": None,
+    "ts_ahead_max": None,
     "feature_width_held": False,
 }
 NODE = {"op": "upsert_node", "id": 1, "x": [1, 2, 3]}
@@ -23,7 +24,7 @@ def test_nothing_is_declared_at_first(api: httpx.Client) -> None:
 
 
 def test_a_declaration_is_stored_and_reaches_the_log(api: httpx.Client, redis_client: redis.Redis, keys: Keys) -> None:
-    declared = {"feature_width": 3, "classes": ["a", "b"], "directed": True, "edge_lifetime": 60.0}
+    declared = {"feature_width": 3, "classes": ["a", "b"], "directed": True, "edge_lifetime": 60.0, "ts_ahead_max": 9.0}
     assert api.put("/schema", json=declared).json() == EMPTY | declared
     assert api.get("/schema").json() == EMPTY | declared
     (entry,) = LogReader(redis_client, keys).read("0-0", max_events=9)

@@ -18,8 +18,10 @@ EDGE = {"op": "upsert_edge", "src": 1, "dst": 2}
 
 
 def test_status_before_anything(api: httpx.Client, graph: str) -> None:
-    assert api.get("/status").json() == {
+    status = api.get("/status").json()
+    assert status == {
         "graph": graph,
+        "log_id": status["log_id"],
         "heartbeat": False,
         "position": None,
         "log": {"position": None, "entries": 0, "appended_events": 0, "behind_events": 0},
@@ -27,6 +29,20 @@ def test_status_before_anything(api: httpx.Client, graph: str) -> None:
         "worker": None,
     }
     assert api.get("/students").json() == {"students": [], "decisions": []}
+
+
+def test_a_log_has_an_identity_that_goes_where_it_goes(
+    api: httpx.Client, redis_server: RedisServer, redis_client: redis.Redis, keys: Keys
+) -> None:
+    identity = api.get("/status").json()["log_id"]
+    api.post("/events", json=[EDGE])
+    assert api.get("/status").json()["log_id"] == identity
+    with serving(redis_server.url, keys.graph) as other, serving(redis_server.url, f"{keys.graph}-2") as another_graph:
+        assert other.get("/status").json()["log_id"] == identity
+        assert another_graph.get("/status").json()["log_id"] not in {identity, None}
+    for key in redis_client.keys(f"olad:{{{keys.graph}}}:*"):
+        redis_client.delete(key)
+    assert api.get("/status").json()["log_id"] not in {identity, None}
 
 
 def test_status(api: httpx.Client, writer: PredictionWriter) -> None:
