@@ -13,9 +13,7 @@ from markdown_it.token import Token
 ROOT = Path(__file__).parents[2]
 _PARSER = MarkdownIt("commonmark").enable("table")
 _CODE = "`code`"
-PENDING = {"README.md", "CHANGELOG.md"} | {
-    f"docs/{name}.md" for name in ("deploy", "events", "operations", "resilience", "security", "settings")
-}
+PENDING = {"CHANGELOG.md"} | {f"docs/{name}.md" for name in ("deploy", "events", "operations", "security", "settings")}
 """Pages that are not rewritten yet."""
 
 

@@ -44,3 +44,8 @@ def test_every_page_of_the_documentation_is_in_the_index() -> None:
     listed = {(folder / link).resolve() for link in links(folder / "README.md")}
     listed |= {(folder / "decisions" / link).resolve() for link in links(folder / "decisions" / "README.md")}
     assert {page.resolve() for page in folder.rglob("*.md")} - {folder / "README.md"} <= listed
+
+
+@pytest.mark.parametrize("page", all_pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_mark_of_a_merge_is_left(page: Path) -> None:
+    assert not [line for line in page.read_text().splitlines() if line.startswith(("<<<<<<<", ">>>>>>>"))]
