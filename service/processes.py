@@ -121,9 +121,10 @@ class Stack:
                 "port": listener.getsockname()[1],
                 "data_dir": self._given.data_dir.absolute(),
             }
+            server = EmbeddedRedis(self._given.data_dir, inherit=(lock,))
+            started.callback(server.remove_socket)
             started.callback(self._stop_parts)
             if self._given.redis_url is None:
-                server = EmbeddedRedis(self._given.data_dir, inherit=(lock,))
                 self._add("redis", server.start, stop_timeout_s=30)
                 changes["redis_url"] = server.url
             self._settings = self._given.model_copy(update=changes)

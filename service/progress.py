@@ -47,9 +47,9 @@ class Progress:
     """
 
     def __init__(self, folder: Path, replay: str, *, fresh: bool = False) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = folder / f"{hashlib.sha256(replay.encode()).hexdigest()[:16]}.ndjson"
-        self._file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644), "rb+")
+        self._file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600), "rb+")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

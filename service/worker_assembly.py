@@ -20,6 +20,7 @@ from service.checkpointer import Checkpointer
 from service.exit_codes import REFUSES
 from service.keys import Keys
 from service.predictions import PredictionWriter, Superseded
+from service.redis_versions import version_of_server
 from service.settings import Settings
 from service.stream import LogLost, LogReader
 from service.worker import Worker
@@ -84,6 +85,23 @@ def connect(settings: Settings) -> redis.Redis:
     return client
 
 
+def warn_of_known_holes(client: redis.Redis) -> None:
+    """Log a warning where the server is of a version with known security holes.
+
+    A server that cannot be asked now, or whose access list does not allow it, is passed over.
+    """
+    try:
+        version = version_of_server(client.info("server"))
+    except redis.RedisError:
+        return
+    if version is not None and version.has_known_holes:
+        log.warning(
+            "this Redis is of a version with known security holes: update it, unless its package has been mended",
+            version=str(version),
+            at_least=version.sound_release,
+        )
+
+
 def choose_device(name: str) -> torch.device:
     """The device of that name; ``auto`` is a GPU where there is one.
 
@@ -102,6 +120,7 @@ def main(settings: Settings) -> None:
     compute_repeatably(settings.steps_per_entry is not None)
     keys = Keys(settings.graph)
     client = connect(settings)
+    warn_of_known_holes(client)
     checkpoints = settings.data_dir / "checkpoints" / settings.graph
     with Checkpointer(checkpoints, settings.checkpoints_kept) as checkpointer:
         try:

