@@ -6,6 +6,7 @@ import typer
 
 from service.commands.demo import demo
 from service.commands.keys import keys
+from service.commands.repair import repair
 from service.commands.replay import replay_source
 from service.commands.serve import api, worker
 from service.commands.status import status
@@ -25,6 +26,7 @@ app.command(name="replay")(replay_source)
 app.command()(status)
 app.command()(demo)
 app.command()(verify)
+app.command()(repair)
 app.add_typer(keys)
 
 if __name__ == "__main__":

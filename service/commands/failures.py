@@ -19,6 +19,7 @@ from service.processes import StackFailed
 from service.progress import ProgressBusy
 from service.redaction import printable, redacted
 from service.redis_program import RedisNotFound
+from service.redis_repair import RepairFailed
 from service.settings import Settings
 from service.sources import SourceNotFound
 from service.terminal import Terminal
@@ -29,6 +30,7 @@ _EXPECTED = (
     ProgressBusy,
     RedisFailed,
     RedisNotFound,
+    RepairFailed,
     ServiceError,
     SourceNotFound,
     StackFailed,
