@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from importlib import metadata
+from typing import Annotated
+
 import typer
 
 from service.commands.demo import demo
@@ -12,13 +16,31 @@ from service.commands.serve import api, worker
 from service.commands.status import status
 from service.commands.up import up
 from service.commands.verify import verify
+from service.redaction import printable
 
 app = typer.Typer(
     help="A dynamic-graph streaming service that never stops learning. Settings: OLAD_* variables (docs/settings.md).",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_show_locals=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"olad {metadata.version('olad')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """Options of ``olad`` itself, before the command."""
+
+
 app.command()(up)
 app.command()(api)
 app.command()(worker)
@@ -29,5 +51,24 @@ app.command()(verify)
 app.command()(repair)
 app.add_typer(keys)
 
+
+def run() -> int:
+    """Carry out the command line; what is wrong with it is one line on standard error.
+
+    Returns:
+        The exit status: 2 for a wrong command line.
+    """
+    try:
+        status = app(prog_name="olad", standalone_mode=False)
+    except typer.TyperException as error:
+        # A group without a command has shown its help, and has no message.
+        if message := " ".join(error.format_message().split()):
+            typer.echo(f"error: {printable(message)}", err=True)
+        return error.exit_code
+    except typer.Abort:
+        return 1
+    return status if isinstance(status, int) else 0
+
+
 if __name__ == "__main__":
-    app()
+    sys.exit(run())

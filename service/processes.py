@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ from service.embedded_redis import EmbeddedRedis
 from service.exit_codes import REFUSES
 from service.keys import Keys
 from service.settings import Settings
-from service.tether import tethered
+from service.tether import PYTHON, tethered
 
 _log = structlog.get_logger(__name__)
 
@@ -240,7 +239,7 @@ class Stack:
                 output = files.enter_context((self._log_dir / f"{command[0]}.log").open("ab"))
             return subprocess.Popen(  # noqa: S603
                 # Nothing is lost by a kill, and nothing can be waited for once this process is gone.
-                tethered([sys.executable, "-m", "service.cli", *command], signal.SIGKILL),
+                tethered([*PYTHON, "service.entry", *command], signal.SIGKILL),
                 env={name: value for name, value in os.environ.items() if name != "OLAD_API_KEY"}
                 | environment(self._settings),
                 stdin=subprocess.DEVNULL,

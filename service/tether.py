@@ -12,6 +12,10 @@ import os
 import signal
 import sys
 
+PYTHON = (sys.executable, "-P", "-m")
+"""Begin of a command line that runs a module of this project. With ``-P`` the directory that the user is in is no place
+to import from: a folder ``service`` or a file ``redis.py`` there would take the place of ours."""
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -20,7 +24,7 @@ def tethered(command: list[str], ending: signal.Signals) -> list[str]:
 
     On Linux that is when the thread that starts the child ends, so that thread must last.
     """
-    return [sys.executable, "-m", "service.tether", str(int(ending)), str(os.getpid()), *command]
+    return [*PYTHON, "service.tether", str(int(ending)), str(os.getpid()), *command]
 
 
 def main(ending: int, parent: int, command: list[str]) -> None:

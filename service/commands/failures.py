@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,9 +41,13 @@ _EXPECTED = (
 
 @contextlib.contextmanager
 def told() -> Iterator[None]:
-    """Tell the user what was wrong and end with status 1, or 78 where a file or folder cannot be used."""
+    """Tell the user what was wrong and end with status 1, or 78 where a file or folder cannot be used.
+
+    Ctrl-C within raises :class:`KeyboardInterrupt`, which ends the program with status 130 without a word.
+    """
     try:
-        yield
+        with _interruptible():
+            yield
     except _EXPECTED as error:
         _print_error(error)
         raise typer.Exit(1) from None
@@ -54,6 +59,16 @@ def told() -> Iterator[None]:
             raise
         _print_error(f"{error.filename}: {error.strerror}")
         raise typer.Exit(REFUSES) from None
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C unwind what is being done, so that terminal and files are left in order."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def read_settings(**given: Any) -> Settings:
