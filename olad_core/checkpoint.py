@@ -1,8 +1,11 @@
 """The whole state as one directory: written whole or not at all, checked when read.
 
 A checkpoint is a directory with ``tensors.safetensors``, ``values.json`` and ``manifest.json``, which
-holds the format's version and the SHA-256 of the other two. It is written under a temporary name, flushed
-to disk and renamed, so that a directory with a checkpoint's name is a whole checkpoint.
+holds the format's version, the SHA-256 of the other two and that of its own content. It is written under a temporary
+name, flushed to disk and renamed, so that a directory with a checkpoint's name is a whole checkpoint.
+
+Only directories named ``checkpoint-`` and a number of twelve digits or more are checkpoints. Whatever else stands
+beside them (copies, files, links) is neither read nor deleted.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +28,9 @@ FORMAT = 4
 """Version of the format; readers refuse any other. A release that changes it says in CHANGELOG.md how to go on."""
 _TENSORS, _VALUES, _MANIFEST = "tensors.safetensors", "values.json", "manifest.json"
 _PREFIX, _UNFINISHED = "checkpoint-", ".unfinished-"
+_OWN_DIGEST = "manifest_sha256"
+_NAME = re.compile(r"(checkpoint-|\.unfinished-)([0-9]{12,200})")
+_POSITION = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 
 
 class BrokenCheckpoint(ValueError):
@@ -44,7 +51,7 @@ class Checkpoint:
 
 
 def write_checkpoint(root: Path, tensors: Mapping[str, Tensor], values: Mapping[str, object], keep: int) -> Path:
-    """Write the next checkpoint below ``root``; all but the newest ``keep`` are deleted.
+    """Write the next checkpoint below ``root``; all but the newest ``keep`` are deleted, as far as they can be.
 
     Returns:
         The new checkpoint's directory. Names sort in the order of writing.
@@ -53,23 +60,24 @@ def write_checkpoint(root: Path, tensors: Mapping[str, Tensor], values: Mapping[
         OSError: it could not be written; the earlier ones are still there.
     """
     root.mkdir(parents=True, exist_ok=True)
-    for leftover in root.glob(f"{_UNFINISHED}*"):
-        shutil.rmtree(leftover)
-    paths = list_checkpoints(root)
-    number = int(paths[-1].name.removeprefix(_PREFIX)) + 1 if paths else 1
-    unfinished = root / f"{_UNFINISHED}{number:012d}"
+    for _, leftover in _numbered(root, _UNFINISHED):
+        # One that cannot be deleted only keeps its number.
+        shutil.rmtree(leftover, ignore_errors=True)
+    taken = [_number(path.name)[1] for path in root.iterdir() if _NAME.fullmatch(path.name)]
+    name = f"{max(taken, default=0) + 1:012d}"
+    unfinished = root / f"{_UNFINISHED}{name}"
     unfinished.mkdir()
     try:
         _write_files(unfinished, tensors, values)
-    except OSError:
+        finished = root / f"{_PREFIX}{name}"
+        unfinished.rename(finished)
+    except Exception:
         # What is there of it would only keep a full disk full.
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
-    finished = root / f"{_PREFIX}{number:012d}"
-    unfinished.rename(finished)
     _flush(root)
-    for old in [*paths, finished][:-keep]:
-        shutil.rmtree(old)
+    for old in list_checkpoints(root)[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
     return finished
 
 
@@ -80,21 +88,48 @@ def _write_files(folder: Path, tensors: Mapping[str, Tensor], values: Mapping[st
         raise OSError(f"{folder / _TENSORS}: {error}") from error
     (folder / _VALUES).write_text(json.dumps(values, indent=1, sort_keys=True))
     manifest = {"format": FORMAT, "sha256": {name: _digest(folder / name) for name in (_TENSORS, _VALUES)}}
-    (folder / _MANIFEST).write_text(json.dumps(manifest, indent=1))
+    (folder / _MANIFEST).write_text(json.dumps(manifest | {_OWN_DIGEST: _digest_of(manifest)}, indent=1))
     for path in (folder / _TENSORS, folder / _VALUES, folder / _MANIFEST, folder):
         _flush(path)
 
 
 def list_checkpoints(root: Path) -> list[Path]:
-    """Directories of the finished checkpoints, oldest first."""
-    return sorted(root.glob(f"{_PREFIX}*"))
+    """Directories of the finished checkpoints, oldest first.
+
+    Raises:
+        OSError: ``root`` cannot be read; one that is not there has none.
+    """
+    return [path for _, path in _numbered(root, _PREFIX)]
+
+
+def _numbered(root: Path, prefix: str) -> list[tuple[int, Path]]:
+    """Directories of exactly our names below ``root``, by their numbers."""
+    try:
+        with os.scandir(root) as entries:
+            ours = [
+                (_number(entry.name)[1], root / entry.name)
+                for entry in entries
+                if _number(entry.name)[0] == prefix and entry.is_dir(follow_symlinks=False)
+            ]
+    except FileNotFoundError:
+        return []
+    return sorted(ours)
+
+
+def _number(name: str) -> tuple[str, int]:
+    """Prefix and number of a name as :func:`write_checkpoint` gives them; an empty prefix for any other."""
+    match = _NAME.fullmatch(name)
+    if match is None or f"{int(match[2]):012d}" != match[2]:
+        return "", 0
+    return match[1], int(match[2])
 
 
 def find_checkpoints(directory: Path) -> list[Path]:
     """Finished checkpoints of a checkpoint's own directory, of a directory of checkpoints, or of a data directory."""
-    if directory.name.startswith(_PREFIX):
+    if directory.name.startswith(_PREFIX) or (directory / _MANIFEST).exists():
         return [directory]
-    return sorted(path for path in directory.rglob(f"{_PREFIX}*") if path.is_dir())
+    folders = [Path(folder) for folder, _, _ in os.walk(directory)]
+    return sorted(path for folder in folders for path in list_checkpoints(folder))
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -107,7 +142,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         check_checkpoint(path)
         return Checkpoint(path, load_file(path / _TENSORS), _read_json(path / _VALUES))
-    except (OSError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, KeyError, TypeError, ValueError, OverflowError, SafetensorError) as error:
+        if isinstance(error, BrokenCheckpoint):
+            raise
         raise BrokenCheckpoint(f"{path}: {type(error).__name__}: {error}") from error
 
 
@@ -120,13 +157,17 @@ def check_checkpoint(path: Path) -> None:
     """
     try:
         manifest = _read_json(path / _MANIFEST)
+        # Checkpoints of earlier releases have no such checksum.
+        own = manifest.pop(_OWN_DIGEST, None)
+        if own is not None and own != _digest_of(manifest):
+            raise BrokenCheckpoint(f"{path / _MANIFEST}: the content does not match its checksum")
         found = manifest.get("format")
-        if isinstance(found, int) and found != FORMAT:
+        if type(found) is int and found != FORMAT:
             raise OtherFormat(
                 f"{path} has format {found}, this release reads format {FORMAT}: use the release that wrote it, "
                 "or another data directory"
             )
-        if found != FORMAT:
+        if type(found) is not int:
             raise BrokenCheckpoint(f"{path / _MANIFEST}: no format")
         for name in (_TENSORS, _VALUES):
             if _digest(path / name) != manifest["sha256"][name]:
@@ -150,28 +191,41 @@ def newest_checkpoint(root: Path) -> tuple[Checkpoint | None, list[BrokenCheckpo
     return None, skipped
 
 
-def oldest_position(root: Path) -> str | None:
-    """Position of the oldest kept checkpoint: the log is needed from there on."""
-    positions = (read_position(path) for path in list_checkpoints(root))
+def oldest_position(root: Path, keep: int | None = None) -> str | None:
+    """Position of the oldest checkpoint, of the newest ``keep`` where given: the log is needed from there on."""
+    paths = list_checkpoints(root)
+    positions = (read_position(path) for path in (paths if keep is None else paths[-keep:]))
     return next((position for position in positions if position is not None), None)
 
 
 def read_position(path: Path) -> str | None:
     """Position of one checkpoint; None where it cannot be read. Nothing else of it is checked."""
     try:
-        return str(_read_json(path / _VALUES)["position"])
-    except (OSError, KeyError, BrokenCheckpoint):
+        position = _read_json(path / _VALUES).get("position")
+    except (OSError, BrokenCheckpoint):
         return None
+    return position if isinstance(position, str) and _POSITION.fullmatch(position) else None
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:  # neither UTF-8 nor JSON have an exception of their own in common
+        content = json.loads(path.read_bytes(), object_pairs_hook=_distinct)
+    except (ValueError, RecursionError) as error:  # nesting without end, and neither UTF-8 nor JSON
         raise BrokenCheckpoint(f"{path}: {error}") from error
     if not isinstance(content, dict):
         raise BrokenCheckpoint(f"{path}: no JSON object")
     return content
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return found
+
+
+def _digest_of(content: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _digest(path: Path) -> str:

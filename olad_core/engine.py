@@ -37,6 +37,10 @@ _ON_DEVICE = ("versions/", "trainer/", "memory/")
 """Parts of the state whose tensors are used on the device; those of the others are numpy's arrays."""
 
 
+class OtherStudents(ValueError):
+    """A checkpoint that was made with other students than the configuration asks for."""
+
+
 class Engine:
     """A live graph, a group of students learning on it, and the predictions of the best of them.
 
@@ -239,7 +243,7 @@ class Engine:
         """The engine whose :meth:`state` this was.
 
         Raises:
-            ValueError: the checkpoint was made with other students, or with students of another width.
+            OtherStudents: the checkpoint was made with other students, or with students of another width.
         """
         _refuse_other_students(config.trainer, values)
         arrays = {name: tensor.numpy() for name, tensor in tensors.items() if not name.startswith(_ON_DEVICE)}
@@ -327,7 +331,7 @@ def _refuse_other_students(config: TrainerConfig, values: Mapping[str, Any]) -> 
     asked: Values = {"students": list(config.students), "width": config.width}
     for name, value in asked.items():
         if values[name] != value:
-            raise ValueError(
+            raise OtherStudents(
                 f"the checkpoint was made with {name} {values[name]}, the settings ask for {value}: "
                 f"set OLAD_{name.upper()} to the former or take an empty data directory"
             )

@@ -171,6 +171,9 @@ class Versions:
         student = build_student(held["architecture"], held["feature_width"], held["width"], capacity, seed=0)
         version = Version(held["number"], held["student"], tuple(held["classes"]))
         embedding = self._embedding(student.to(self._device), version)
+        for name, new in embedding.state(0).items():
+            if (own[name].dtype, own[name].shape[1:]) != (new.dtype, new.shape[1:]):
+                raise ValueError(f"versions/{role}/{name}: {own[name].dtype} {list(own[name].shape)}")
         embedding.restore(own)
         return HeldVersion(version, held["architecture"], held["position"], embedding)
 

@@ -14,7 +14,7 @@ from typing import Self
 import structlog
 from torch import Tensor
 
-from olad_core.checkpoint import oldest_position, write_checkpoint
+from olad_core.checkpoint import list_checkpoints, oldest_position, write_checkpoint
 from olad_core.room import Room
 from service.status import CheckpointStatus
 
@@ -28,10 +28,12 @@ class Saved:
     Attributes:
         status: as the worker reports it.
         oldest_position: that of the oldest kept checkpoint; the log is needed from there on.
+        undeleted: older checkpoints that could not be deleted.
     """
 
     status: CheckpointStatus
     oldest_position: str
+    undeleted: tuple[Path, ...] = ()
 
 
 class Checkpointer:
@@ -50,7 +52,7 @@ class Checkpointer:
         self._making_room: Future[None] | None = None
         self._writing: Future[Saved] | None = None
         self.failures = 0
-        """Checkpoints that could not be written."""
+        """Checkpoints that could not be written, or earlier ones that could not be deleted."""
 
     def __enter__(self) -> Self:
         return self
@@ -66,10 +68,16 @@ class Checkpointer:
         making = self._making_room is not None and not self._making_room.done()
         return making or self._writing is not None
 
-    def disk_free(self) -> int:
-        """Bytes that are free where the checkpoints are."""
-        place = next(path for path in (self._root, *self._root.parents) if path.exists())
-        return shutil.disk_usage(place).free
+    def disk_free(self) -> int | None:
+        """Bytes that are free where the checkpoints are; None where that cannot be found out."""
+        for place in (self._root, *self._root.parents):
+            try:
+                return shutil.disk_usage(place).free
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return None
+        return None
 
     def begin(self, tensors: Mapping[str, Tensor], values: Mapping[str, object], *, now: bool = False) -> bool:
         """Copy a state and start to write the copy; the tensors may change afterwards.
@@ -78,15 +86,19 @@ class Checkpointer:
         is taken in the background instead, unless it must be ``now``.
 
         Returns:
-            Whether the state was copied; False asks for a later call, with the state of then.
+            Whether this is done with until the next checkpoint is due, copied or failed; False asks for a later call,
+            with the state of then.
         """
-        if self._making_room is not None:
-            self._making_room.result()
-            self._making_room = None
-        if not now and not self._room.holds(tensors):
-            self._making_room = self._thread.submit(self._room.make, dict(tensors))
-            return False
-        self._writing = self._thread.submit(self._write, self._room.copy(tensors), values)
+        try:
+            if self._making_room is not None:
+                making, self._making_room = self._making_room, None
+                making.result()
+            if not now and not self._room.holds(tensors):
+                self._making_room = self._thread.submit(self._room.make, dict(tensors))
+                return False
+            self._writing = self._thread.submit(self._write, self._room.copy(tensors), values)
+        except Exception as error:
+            self._fail("the state could not be copied for a checkpoint; serving goes on", error)
         return True
 
     def finished(self) -> Saved | None:
@@ -101,14 +113,24 @@ class Checkpointer:
         if writing is None:
             return None
         try:
-            return writing.result()
-        except OSError as error:
-            self.failures += 1
-            log.error("the checkpoint could not be written; serving goes on", error=str(error))
+            saved = writing.result()
+        except Exception as error:
+            self._fail("the checkpoint could not be written; serving goes on", error)
             return None
+        if saved.undeleted:
+            self.failures += 1
+            paths = [str(path) for path in saved.undeleted]
+            log.error("old checkpoints could not be deleted: delete them by hand", paths=paths)
+        return saved
+
+    def _fail(self, what: str, error: Exception) -> None:
+        self.failures += 1
+        # Of what the system refuses its one line says all.
+        log.error(what, error=str(error) or type(error).__name__, exc_info=not isinstance(error, OSError))
 
     def _write(self, tensors: Mapping[str, Tensor], values: Mapping[str, object]) -> Saved:
         path = write_checkpoint(self._root, tensors, values, self._keep)
         position = str(values["position"])
         status = CheckpointStatus(position=position, written_at=time.time(), path=str(path))
-        return Saved(status, oldest_position(self._root) or position)
+        undeleted = tuple(list_checkpoints(self._root)[: -self._keep])
+        return Saved(status, oldest_position(self._root, self._keep) or position, undeleted)

@@ -37,7 +37,7 @@ def report(
     now: float,
     checkpoint: CheckpointStatus | None,
     checkpoint_failures: int,
-    disk_free: int,
+    disk_free: int | None,
 ) -> WorkerStatus:
     """The engine's state as the worker reports it."""
     graph, trainer = engine.graph, engine.trainer

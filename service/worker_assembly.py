@@ -12,10 +12,19 @@ import torch
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+<<<<<<< HEAD
 from olad_core.checkpoint import OtherFormat, newest_checkpoint
 from olad_core.config import EngineConfig, TrainerConfig
 from olad_core.determinism import compute_repeatably
 from olad_core.engine import Engine
+=======
+from olad_core.checkpoint import BrokenCheckpoint, OtherFormat, list_checkpoints, read_checkpoint
+from olad_core.config import EngineConfig
+from olad_core.determinism import compute_repeatably
+from olad_core.distill.trainer import TrainerConfig
+from olad_core.engine import Engine, OtherStudents
+from olad_core.restoring import restore
+>>>>>>> d2123e0 (Skip damaged checkpoints as broken, and leave what has another name alone)
 from service.checkpointer import Checkpointer
 from service.exit_codes import REFUSES
 from service.keys import Keys
@@ -50,28 +59,36 @@ def engine_config(settings: Settings) -> EngineConfig:
 
 
 def restore_engine(checkpoints: Path, config: EngineConfig, device: torch.device) -> Engine:
-    """The engine of the newest whole checkpoint, or a new one where there is none.
+    """The engine of the newest checkpoint that can be restored, or a new one where there is none.
 
     Raises:
-        CannotBegin: the checkpoint is whole, but not one for these settings or this release.
+        CannotBegin: the checkpoints cannot be read, are not for these settings, or none that is whole can be restored.
     """
-    checkpoint, broken = newest_checkpoint(checkpoints)
-    for problem in broken:
-        log.error("skipped a broken checkpoint", problem=str(problem))
-    if checkpoint is None:
-        log.info("no checkpoint, starting from the beginning of the log", directory=str(checkpoints))
-        return Engine(config, device)
+    refused: BrokenCheckpoint | None = None
     try:
-        engine = Engine.restore(config, checkpoint.tensors, checkpoint.values, device)
-    except ValueError as error:
-        raise CannotBegin(f"{checkpoint.path}: {error}") from error
-    except Exception as error:
-        raise CannotBegin(
-            f"{checkpoint.path} is whole, but this release cannot read it ({type(error).__name__}: {error}): use the "
-            "release that wrote it, or another data directory"
-        ) from error
-    log.info("restored", checkpoint=str(checkpoint.path), position=engine.position, nodes=engine.graph.num_nodes)
-    return engine
+        paths = list_checkpoints(checkpoints)
+    except OSError as error:
+        raise CannotBegin(f"the checkpoints cannot be read: {error}") from error
+    for path in reversed(paths):
+        try:
+            checkpoint = read_checkpoint(path)
+        except BrokenCheckpoint as broken:
+            log.error("skipped a broken checkpoint", problem=str(broken))
+            continue
+        try:
+            engine = restore(config, checkpoint, device)
+        except OtherStudents as error:
+            raise CannotBegin(f"{path}: {error}") from error
+        except BrokenCheckpoint as broken:
+            log.error("skipped a broken checkpoint", problem=str(broken))
+            refused = refused or broken
+            continue
+        log.info("restored", checkpoint=str(path), position=engine.position, nodes=engine.graph.num_nodes)
+        return engine
+    if refused is not None:
+        raise CannotBegin(f"{refused}: use the release that wrote it, or another data directory")
+    log.info("no checkpoint, starting from the beginning of the log", directory=str(checkpoints))
+    return Engine(config, device)
 
 
 def connect(settings: Settings) -> redis.Redis:

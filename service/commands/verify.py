@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ def verify(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array instead of a table.")] = False,
 ) -> None:
-    """Check checkpoints: format, checksums, position. Status 1 where one is broken or there is none."""
+    """Check checkpoints: format, checksums, content, position. Status 1 where one is broken or there is none."""
     # Reading checkpoints needs torch, which the other commands do without.
     from olad_core.checkpoint import find_checkpoints  # noqa: PLC0415
 
@@ -57,12 +58,23 @@ def verify(
 
 
 def _look(path: Path) -> Finding:
+    import torch  # noqa: PLC0415
+
     from olad_core.checkpoint import BrokenCheckpoint, OtherFormat, read_checkpoint, read_position  # noqa: PLC0415
+    from olad_core.restoring import restore_as_it_was  # noqa: PLC0415
 
     problem = ""
     try:
-        read_checkpoint(path)
+        restore_as_it_was(read_checkpoint(path), torch.device("cpu"))
     except (BrokenCheckpoint, OtherFormat) as error:
         problem = str(error).removeprefix(f"{path}: ")
-    size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
-    return Finding(str(path), not problem, problem, read_position(path), size)
+    return Finding(str(path), not problem, problem, read_position(path), _size(path))
+
+
+def _size(path: Path) -> int:
+    """Bytes of the files in a directory, as far as it can be read."""
+    size = 0
+    with contextlib.suppress(OSError):
+        for file in path.iterdir():
+            size += file.stat().st_size
+    return size

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 
 from olad_core.checkpoint import read_checkpoint
+from olad_core.room import Room
 from service.checkpointer import Checkpointer
 from tests.chaos.workers import until
 
@@ -42,3 +46,71 @@ def test_the_last_checkpoint_waits_for_no_room(tmp_path: Path) -> None:
         saved = checkpointer.wait()
     assert saved is not None
     assert saved.status.position == "2-0"
+
+
+def test_a_copy_beside_the_checkpoints_stops_none(tmp_path: Path) -> None:
+    with Checkpointer(tmp_path, keep=1) as checkpointer:
+        for number in range(1, 5):
+            assert checkpointer.begin({"table": torch.ones(10)}, {"position": f"{number}-0"}, now=True)
+            saved = checkpointer.wait()
+            assert saved is not None
+            if number == 1:
+                shutil.copytree(saved.status.path, f"{saved.status.path}.bak")
+    assert checkpointer.failures == 0
+    assert saved is not None
+    assert saved.oldest_position == "4-0"
+    assert (tmp_path / "checkpoint-000000000001.bak" / "manifest.json").exists()
+
+
+def fail_to_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Room, "make", lambda *_: (_ for _ in ()).throw(MemoryError()))
+
+
+def fail_to_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Room, "copy", lambda *_: (_ for _ in ()).throw(RuntimeError("can't allocate memory")))
+
+
+def fail_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "service.checkpointer.write_checkpoint", lambda *_: (_ for _ in ()).throw(ValueError("anything"))
+    )
+
+
+@pytest.mark.parametrize("fails", [fail_to_make_room, fail_to_copy, fail_to_write])
+def test_any_error_is_a_failed_checkpoint_and_the_next_one_is_tried(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fails: Callable[[pytest.MonkeyPatch], None],
+) -> None:
+    state = {"table": torch.ones(10)}
+    with Checkpointer(tmp_path, keep=1) as checkpointer:
+        with monkeypatch.context() as patched:
+            fails(patched)
+            if fails is fail_to_make_room:
+                assert not checkpointer.begin(state, {"position": "1-0"})
+                until(lambda: not checkpointer.busy)
+            assert checkpointer.begin(state, {"position": "1-0"}, now=fails is not fail_to_make_room)
+            assert checkpointer.wait() is None
+        assert checkpointer.failures == 1
+        assert checkpointer.begin(state, {"position": "2-0"}, now=True)
+        assert checkpointer.wait() is not None
+
+
+def test_an_old_one_that_cannot_be_deleted_is_told_and_the_log_is_trimmed_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("olad_core.checkpoint.shutil.rmtree", lambda *_, **__: None)
+    with Checkpointer(tmp_path, keep=1) as checkpointer:
+        for number in (1, 2):
+            assert checkpointer.begin({"table": torch.ones(10)}, {"position": f"{number}-0"}, now=True)
+            saved = checkpointer.wait()
+    assert saved is not None
+    assert saved.oldest_position == "2-0"
+    assert len(saved.undeleted) == checkpointer.failures == 1
+
+
+def test_free_room_that_cannot_be_found_out_is_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpointer = Checkpointer(tmp_path / "not" / "there", keep=1)
+    assert checkpointer.disk_free() == shutil.disk_usage(tmp_path).free
+    monkeypatch.setattr("shutil.disk_usage", lambda _: (_ for _ in ()).throw(PermissionError()))
+    assert checkpointer.disk_free() is None

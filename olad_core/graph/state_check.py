@@ -1,0 +1,168 @@
+"""Whether arrays can be a graph's state: the compiled loops that will work on them check no index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.graph.text import unpack
+
+Array = npt.NDArray[Any]
+
+_MOST_UNUSED = 1_000_000
+_SCALARS = {
+    "capacity": "int64",
+    "feature_width": "int64",
+    "directed": "bool",
+    "edge_lifetime": "float64",
+    "clock": "float64",
+    "arrivals": "int64",
+}
+_ROWS = {
+    "has_features": "bool",
+    "label": "int32",
+    "arrival": "int64",
+    "in_weight": "float64",
+}
+_LISTS = {
+    "classes": "uint8",
+    "class_offsets": "int64",
+    "ids": "uint8",
+    "id_offsets": "int64",
+    "removed_ids": "uint8",
+    "removed_id_offsets": "int64",
+    "free_rows": "int64",
+}
+_EDGES = {"edge_key": "int64", "edge_time": "float64", "edge_place_source": "int32", "edge_place_target": "int32"}
+_SLAB_ROWS = {"offset": "int64", "length": "int32", "capacity": "int32"}
+_SLAB_PLACES = {"neighbour": "int32", "weight": "float32"}
+
+
+class NoState(ValueError):
+    """Arrays that are no graph's state."""
+
+
+def check_graph_state(state: Mapping[str, Array]) -> None:
+    """Check names, types, shapes, and that every row, offset and place lies where it must.
+
+    Raises:
+        NoState: naming the first array that is wrong.
+    """
+    for name, dtype in _SCALARS.items():
+        _typed(state, name, dtype, ())
+    for name, dtype in (_LISTS | _EDGES).items():
+        _typed(state, name, dtype, (None,))
+    end = _typed(state, "label", "int32", (None,)).size
+    for name, dtype in _ROWS.items():
+        _typed(state, name, dtype, (end,))
+    width = int(state["feature_width"])
+    _require(0 <= width <= 2**20, "feature_width")
+    _typed(state, "features", "float32", (end, width))
+    _require(end <= int(state["capacity"]) <= 2 * end + _MOST_UNUSED, "capacity")
+    _require(int(state["arrivals"]) >= 0, "arrivals")
+    _require(not np.isnan(state["clock"]), "clock")
+    classes = _texts(state, "classes", "class_offsets")
+    _require(len(set(classes)) == len(classes), "classes")
+    label = state["label"]
+    _require(_within(label, -1, len(classes)), "label")
+    alive = _check_ids(state, end)
+    _check_edges(state, alive)
+
+
+def _check_ids(state: Mapping[str, Array], end: int) -> npt.NDArray[np.bool_]:
+    """Check the ids; which rows hold a node."""
+    ids = _texts(state, "ids", "id_offsets")
+    _require(len(ids) == end, "ids")
+    _texts(state, "removed_ids", "removed_id_offsets")
+    living = [node for node in ids if node]
+    _require(len(set(living)) == len(living), "ids")
+    alive = np.fromiter(map(bool, ids), np.bool_, end)
+    free = state["free_rows"]
+    _require(_within(free, 0, end) and not alive[free].any() and np.unique(free).size == free.size, "free_rows")
+    return alive
+
+
+def _check_edges(state: Mapping[str, Array], alive: npt.NDArray[np.bool_]) -> None:
+    keys, end = state["edge_key"], alive.size
+    for name in _EDGES:
+        _require(state[name].size == keys.size, name)
+    _require(not np.isnan(state["edge_time"]).any(), "edge_time")
+    source, target = keys >> 32, keys & 0xFFFFFFFF
+    _require(_within(source, 0, end) and _within(target, 0, end), "edge_key")
+    _require(bool(alive[source].all() and alive[target].all()), "edge_key")
+    _require(np.unique(keys).size == keys.size, "edge_key")
+    directed = bool(state["directed"])
+    _require(directed or bool((source <= target).all()), "edge_key")
+    loops = 0 if directed else int(np.count_nonzero(source == target))
+    _check_slabs(state, "incoming", end, keys.size if directed else 2 * keys.size - loops)
+    outgoing = "outgoing" if directed else "incoming"
+    if directed:
+        _check_slabs(state, "outgoing", end, keys.size)
+    _check_places(state, outgoing, "edge_place_source", source, target)
+    _check_places(state, "incoming", "edge_place_target", target, source)
+
+
+def _check_slabs(state: Mapping[str, Array], side: str, end: int, arcs: int) -> None:
+    for name, dtype in _SLAB_ROWS.items():
+        _typed(state, f"{side}_{name}", dtype, (end,))
+    used, given_up = (int(number) for number in _typed(state, f"{side}_used", "int64", (2,)))
+    places = int(_typed(state, f"{side}_places", "int64", ()))
+    _require(0 <= given_up <= used <= places <= 8 * used + _MOST_UNUSED, f"{side}_used")
+    for name, dtype in _SLAB_PLACES.items():
+        _typed(state, f"{side}_{name}", dtype, (used,))
+    offset = state[f"{side}_offset"]
+    length, capacity = (state[f"{side}_{name}"].astype(np.int64) for name in ("length", "capacity"))
+    _require(bool(((length >= 0) & (length <= capacity)).all()), f"{side}_length")
+    _require(bool(((offset >= 0) & (offset <= used - capacity)).all()), f"{side}_offset")
+    held = np.flatnonzero(capacity)
+    held = held[np.argsort(offset[held])]
+    _require(bool((offset[held[:-1]] + capacity[held[:-1]] <= offset[held[1:]]).all()), f"{side}_offset")
+    _require(int(length.sum()) == arcs, f"{side}_length")
+    starts = np.repeat(offset - (np.cumsum(length) - length), length)
+    taken = starts + np.arange(arcs)
+    _require(_within(state[f"{side}_neighbour"][taken], 0, end), f"{side}_neighbour")
+    weights = state[f"{side}_weight"][taken]
+    _require(bool((np.isfinite(weights) & (weights > 0)).all()), f"{side}_weight")
+
+
+def _check_places(state: Mapping[str, Array], side: str, name: str, row: Array, neighbour: Array) -> None:
+    """Check that each edge stands in the slab of ``row`` where ``name`` puts it."""
+    place = state[name].astype(np.int64)
+    _require(bool(((place >= 0) & (place < state[f"{side}_length"][row])).all()), name)
+    _require(bool((state[f"{side}_neighbour"][state[f"{side}_offset"][row] + place] == neighbour).all()), name)
+
+
+def _texts(state: Mapping[str, Array], name: str, offsets: str) -> list[str]:
+    ends = state[offsets]
+    _require(ends.size > 0 and int(ends[0]) == 0 and int(ends[-1]) == state[name].size, offsets)
+    _require(bool((np.diff(ends) >= 0).all()), offsets)
+    try:
+        return unpack(state[name], ends)
+    except UnicodeDecodeError as error:
+        raise NoState(f"{name}: {error}") from None
+
+
+def _typed(state: Mapping[str, Array], name: str, dtype: str, shape: tuple[int | None, ...]) -> Array:
+    """The array of that name, of that type and shape; None stands for any length."""
+    if name not in state:
+        raise NoState(f"{name}: is not there")
+    array = state[name]
+    fits = array.ndim == len(shape) and all(
+        wanted in {None, found} for wanted, found in zip(shape, array.shape, strict=True)
+    )
+    if str(array.dtype) != dtype or not fits:
+        wanted = [length if length is not None else "any" for length in shape]
+        raise NoState(f"{name}: {array.dtype} {list(array.shape)}, not {dtype} {wanted}")
+    return array
+
+
+def _within(array: Array, least: int, end: int) -> bool:
+    return not array.size or bool(least <= array.min() and array.max() < end)
+
+
+def _require(holds: bool, name: str) -> None:
+    if not holds:
+        raise NoState(f"{name}: holds what no graph's state holds")

@@ -1,0 +1,193 @@
+"""From a checkpoint to an engine, or to the reason why it cannot be one.
+
+Checksums find what the disk has changed. What is checked here is that the content can be a state at all: a wrong type,
+length or offset must end in a message, not in a crash later on or in another graph.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+import torch
+from msgspec import Meta, Struct
+from torch import Tensor
+
+from olad_core.assessment import Assessment
+from olad_core.checkpoint import BrokenCheckpoint, Checkpoint
+from olad_core.config import EngineConfig
+from olad_core.distill.adam import Adam
+from olad_core.distill.trainer import TrainerConfig
+from olad_core.engine import Engine, OtherStudents
+from olad_core.evaluation.decisions import Decision
+from olad_core.graph.state_check import check_graph_state
+from olad_core.parts import take_part
+
+_Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_Width = Annotated[int, Meta(ge=0, le=65_536)]
+_Position = Annotated[str, Meta(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
+_ROW_TABLES = re.compile(r"versions/(served|candidate)/(layer/\d+|totals/\d+|peak|received/\d+|in_weight)")
+_BY_CLASS = ("arrivals/probabilities", "scores/classes", "scores/faded_classes")
+_ANY_LENGTH = ("drift/row_lengths", "drift/buckets", "arrivals/rows", "arrivals/arrival", "arrivals/probabilities")
+
+
+class _Held(Struct):
+    number: _Count
+    student: str
+    classes: list[str]
+    architecture: str
+    position: _Position
+    feature_width: _Width
+    width: Annotated[int, Meta(ge=1, le=65_536)]
+
+
+class _Versions(Struct):
+    next_number: _Count
+    served_since: _Count
+    refused: _Count
+    served: _Held | None = None
+    candidate: _Held | None = None
+
+
+class _Trainer(Struct):
+    steps: _Count
+    skipped_steps: _Count
+    resets: _Count
+    spoilt: list[_Count]
+    capacity: _Count
+    feature_width: _Width
+    random: dict[str, object]
+
+
+class _Decisions(Struct):
+    total: _Count
+    kept: list[Decision]
+
+
+class _Values(Struct):
+    """What stands in ``values.json``; more may stand there."""
+
+    position: _Position
+    applied_events: _Count
+    rejected_events: _Count
+    classes_seen: list[_Count]
+    advance_event: _Count
+    decisions: _Decisions
+    students: list[str]
+    width: _Width
+    versions: _Versions
+    version_step: _Count
+    version_took: _Count
+    trainer: _Trainer | None = None
+
+
+def restore(config: EngineConfig, checkpoint: Checkpoint, device: torch.device) -> Engine:
+    """The engine whose state the checkpoint holds.
+
+    Raises:
+        OtherStudents: the checkpoint was made with other students, or with students of another width.
+        BrokenCheckpoint: its content is no engine's state.
+        MemoryError: there is too little memory for it, which is no fault of the checkpoint.
+    """
+    try:
+        values = msgspec.convert(checkpoint.values, _Values)
+        _check_tensors(checkpoint.tensors, values)
+        _check_scores(checkpoint.tensors, Engine(config, device).assessment)
+        engine = Engine.restore(config, checkpoint.tensors, checkpoint.values, device)
+        if engine.trainer is not None:
+            for optimizer in (engine.trainer.student_optimizer, engine.trainer.discriminator_optimizer):
+                _check_moments(optimizer)
+        _compare_types(checkpoint.tensors, engine.state()[0])
+    except (OtherStudents, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if "can't allocate memory" in str(error):
+            raise MemoryError(str(error)) from error
+        raise BrokenCheckpoint(
+            f"{checkpoint.path}: is whole, but this release cannot read it ({type(error).__name__}: {error})"
+        ) from error
+    return engine
+
+
+def restore_as_it_was(checkpoint: Checkpoint, device: torch.device) -> Engine:
+    """The engine whose state the checkpoint holds, with the students it was made with.
+
+    Raises:
+        BrokenCheckpoint: its content is no engine's state.
+    """
+    try:
+        values = msgspec.convert(checkpoint.values, _Values)
+        students = msgspec.convert(values.students, tuple[str, ...])
+        config = EngineConfig(trainer=TrainerConfig(students=students, width=values.width))
+    except ValueError as error:
+        raise BrokenCheckpoint(f"{checkpoint.path}: {error}") from error
+    return restore(config, checkpoint, device)
+
+
+def _check_tensors(tensors: Mapping[str, Tensor], values: _Values) -> None:
+    arrays = {name: tensor.numpy() for name, tensor in take_part(tensors, "graph").items()}
+    check_graph_state(arrays)
+    end, classes = len(arrays["label"]), len(arrays["class_offsets"]) - 1
+    if any(number >= classes for number in values.classes_seen):
+        raise ValueError("classes_seen: names a class that the graph does not have")
+    for name in ("replay/rows", "touched/rows", "arrivals/rows"):
+        rows = tensors[name]
+        if rows.ndim != 1 or rows.dtype != torch.int64:
+            raise ValueError(f"{name}: {rows.dtype} {list(rows.shape)}, not int64 [any]")
+        # A place that nothing was put into yet holds 0 or -1.
+        if len(rows) and not -1 <= int(rows.min()) <= int(rows.max()) < max(1, end):
+            raise ValueError(f"{name}: holds rows that the graph does not have")
+    for name, tensor in tensors.items():
+        if _ROW_TABLES.fullmatch(name) and (tensor.ndim == 0 or len(tensor) != end):
+            raise ValueError(f"{name}: {list(tensor.shape)}, where the graph has {end} rows")
+    if values.trainer is not None:
+        labels = tensors.get("trainer/student/0/encoder.labels")
+        if labels is None or labels.ndim == 0 or len(labels) != values.trainer.capacity:
+            raise ValueError("trainer: its capacity is not that of its students")
+
+
+def _check_scores(tensors: Mapping[str, Tensor], new: Assessment) -> None:
+    """See that the scores' arrays are as those of a new engine, but for the number of classes and of arrivals."""
+    for name, wanted in new.state().items():
+        found = tensors[name].numpy()
+        shapes = [list(array.shape) for array in (found, wanted)]
+        for shape in shapes:
+            if name in _BY_CLASS and shape:
+                del shape[-1]
+            if name in _ANY_LENGTH and shape:
+                del shape[0]
+        if (found.dtype, found.ndim) != (wanted.dtype, wanted.ndim) or shapes[0] != shapes[1]:
+            raise ValueError(f"{name}: {found.dtype} {list(found.shape)}, not {wanted.dtype} {list(wanted.shape)}")
+    lengths = {len(tensors[f"arrivals/{part}"]) for part in ("rows", "arrival", "probabilities")}
+    if len(lengths) > 1:
+        raise ValueError("arrivals: its arrays have different lengths")
+    losses = take_part(tensors, "losses")
+    if losses and "supervised" not in losses:
+        raise ValueError("losses/supervised: is not there")
+    for name, loss in losses.items():
+        if loss.dtype != torch.float64 or loss.ndim != 1:
+            raise ValueError(f"losses/{name}: {loss.dtype} {list(loss.shape)}, not float64 [any]")
+
+
+def _check_moments(optimizer: Adam) -> None:
+    """See that what the optimizer remembers of a parameter is all there and fits it."""
+    for number, parameter in enumerate(optimizer.parameters):
+        moments = optimizer.state.get(parameter, {})
+        if moments and moments.keys() != {"step", "exp_avg", "exp_avg_sq"}:
+            raise ValueError(f"optimizer/{number}: holds {sorted(moments)}")
+        for field, value in moments.items():
+            shape = () if field == "step" else parameter.shape
+            if value.dtype != torch.float32 or value.shape != shape:
+                raise ValueError(f"optimizer/{number}/{field}: {value.dtype} {list(value.shape)}")
+
+
+def _compare_types(given: Mapping[str, Tensor], taken_over: Mapping[str, Any]) -> None:
+    """See that every tensor was taken over, and as what it was."""
+    for name, tensor in given.items():
+        if name not in taken_over:
+            raise ValueError(f"{name}: is no part of the state")
+        found = taken_over[name]
+        if (tensor.dtype, tensor.ndim) != (found.dtype, found.ndim):
+            raise ValueError(f"{name}: {tensor.dtype} {list(tensor.shape)}, not {found.dtype} {list(found.shape)}")
