@@ -17,9 +17,7 @@ from torch import Tensor
 
 from olad_core.assessment import Assessment
 from olad_core.checkpoint import BrokenCheckpoint, Checkpoint
-from olad_core.config import EngineConfig
-from olad_core.distill.adam import Adam
-from olad_core.distill.trainer import TrainerConfig
+from olad_core.config import EngineConfig, TrainerConfig
 from olad_core.engine import Engine, OtherStudents
 from olad_core.evaluation.decisions import Decision
 from olad_core.graph.state_check import check_graph_state
@@ -96,9 +94,6 @@ def restore(config: EngineConfig, checkpoint: Checkpoint, device: torch.device) 
         _check_tensors(checkpoint.tensors, values)
         _check_scores(checkpoint.tensors, Engine(config, device).assessment)
         engine = Engine.restore(config, checkpoint.tensors, checkpoint.values, device)
-        if engine.trainer is not None:
-            for optimizer in (engine.trainer.student_optimizer, engine.trainer.discriminator_optimizer):
-                _check_moments(optimizer)
         _compare_types(checkpoint.tensors, engine.state()[0])
     except (OtherStudents, MemoryError, torch.OutOfMemoryError):
         raise
@@ -169,18 +164,6 @@ def _check_scores(tensors: Mapping[str, Tensor], new: Assessment) -> None:
     for name, loss in losses.items():
         if loss.dtype != torch.float64 or loss.ndim != 1:
             raise ValueError(f"losses/{name}: {loss.dtype} {list(loss.shape)}, not float64 [any]")
-
-
-def _check_moments(optimizer: Adam) -> None:
-    """See that what the optimizer remembers of a parameter is all there and fits it."""
-    for number, parameter in enumerate(optimizer.parameters):
-        moments = optimizer.state.get(parameter, {})
-        if moments and moments.keys() != {"step", "exp_avg", "exp_avg_sq"}:
-            raise ValueError(f"optimizer/{number}: holds {sorted(moments)}")
-        for field, value in moments.items():
-            shape = () if field == "step" else parameter.shape
-            if value.dtype != torch.float32 or value.shape != shape:
-                raise ValueError(f"optimizer/{number}/{field}: {value.dtype} {list(value.shape)}")
 
 
 def _compare_types(given: Mapping[str, Tensor], taken_over: Mapping[str, Any]) -> None:

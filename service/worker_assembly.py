@@ -12,19 +12,11 @@ import torch
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-<<<<<<< HEAD
-from olad_core.checkpoint import OtherFormat, newest_checkpoint
+from olad_core.checkpoint import BrokenCheckpoint, OtherFormat, list_checkpoints, read_checkpoint
 from olad_core.config import EngineConfig, TrainerConfig
 from olad_core.determinism import compute_repeatably
-from olad_core.engine import Engine
-=======
-from olad_core.checkpoint import BrokenCheckpoint, OtherFormat, list_checkpoints, read_checkpoint
-from olad_core.config import EngineConfig
-from olad_core.determinism import compute_repeatably
-from olad_core.distill.trainer import TrainerConfig
 from olad_core.engine import Engine, OtherStudents
 from olad_core.restoring import restore
->>>>>>> d2123e0 (Skip damaged checkpoints as broken, and leave what has another name alone)
 from service.checkpointer import Checkpointer
 from service.exit_codes import REFUSES
 from service.keys import Keys

@@ -48,11 +48,20 @@ class Adam(torch.optim.Adam):
         }
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over :meth:`tensors`."""
+        """Take over :meth:`tensors`.
+
+        Raises:
+            ValueError: what is remembered of a parameter is not all there, or does not fit it.
+        """
         for name, value in tensors.items():
             number, field = name.split("/")
             parameter = self.parameters[int(number)]
+            if value.dtype != torch.float32 or value.shape != (() if field == "step" else parameter.shape):
+                raise ValueError(f"optimizer/{name}: {value.dtype} {list(value.shape)}")
             self.state[parameter][field] = value.clone().to(parameter.device)
+        for moved, moments in self.state.items():
+            if moments.keys() != {"step", "exp_avg", "exp_avg_sq"}:
+                raise ValueError(f"optimizer: of a parameter of shape {list(moved.shape)} only {sorted(moments)}")
 
     def forget(self, module: nn.Module) -> None:
         """The module's parameters have no past any more."""
