@@ -76,6 +76,11 @@ class Settings(BaseSettings):
     read_timeout_s: float = Field(
         default=30.0, gt=0, description="Seconds a client may take to send a request's head, and again for its body."
     )
+    keep_alive_s: int = Field(
+        default=75,
+        ge=1,
+        description="Seconds a connection may wait for its next request; longer than the proxy before it keeps one.",
+    )
     max_connections: int = Field(
         default=15_000,
         ge=1,

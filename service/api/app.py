@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from service.api import errors, openapi, pages
 from service.api.context import make_context
 from service.api.door import Door
+from service.api.head import HeadAsGet
 from service.api.metrics import MetricsMiddleware
 from service.api.rate_limit import RateLimiter
 from service.api.request_log import RequestLog
@@ -74,6 +75,7 @@ def create_app(settings: Settings) -> FastAPI:
     openapi.install(app, keys_needed=keys is not None)
     app.add_middleware(Shortcut, context=context, route=predict.ONE_NODE)
     app.add_middleware(MetricsMiddleware, metrics=context.metrics)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(
         Door,
         keys=keys,

@@ -106,12 +106,15 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         kind = _BY_STATUS.get(error.status_code, INTERNAL if error.status_code >= 500 else BAD_REQUEST)
         where = f"{request.method} {request.url.path}"
+        headers = dict(error.headers or {})
+        if headers.get("Allow") == "GET":
+            headers["Allow"] = "GET, HEAD"
         details = {
             404: f"{where}: the API's addresses are listed at /docs",
-            405: f"{where}: allowed is {(error.headers or {}).get('Allow', 'another method')}",
+            405: f"{where}: allowed is {headers.get('Allow', 'another method')}",
         }
         detail = details.get(error.status_code, str(error.detail))
-        return problem_response(request, Problem(kind, detail, headers=error.headers))
+        return problem_response(request, Problem(kind, detail, headers=headers))
 
     async def on_disconnect(request: Request, _error: Exception) -> Response:
         return problem_response(request, Problem(BAD_REQUEST, "the connection was closed before the body's end"))

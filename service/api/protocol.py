@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import resource
 import socket
 from asyncio.events import TimerHandle
@@ -11,18 +12,22 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
 
+import h11
 import msgspec
 import structlog
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from service.problems import BAD_REQUEST, HEAD_TOO_LARGE, TOO_MANY_CONNECTIONS, Kind
+from service.api.framing import StrictConnection
+from service.problems import BAD_REQUEST, HEAD_TOO_LARGE, NOT_IMPLEMENTED, TOO_LARGE, TOO_MANY_CONNECTIONS, Kind
 
-MAX_HEAD_BYTES = 64 * 2**10
-"""Request line and headers of a request at most."""
 _SILENT_S = 60
 """Seconds after which a connection whose other end takes nothing, or is gone, is given up."""
 _GRACE_S = 5.0
 """Seconds in which the application may answer that a body is late, before the connection is closed."""
+_LINGER_S = 2.0
+"""Seconds in which a client may read why it was refused; what it sends meanwhile is thrown away."""
+_KINDS = {kind.status: kind for kind in (TOO_LARGE, HEAD_TOO_LARGE, NOT_IMPLEMENTED)}
+_QUOTED = re.compile(r":? \(?(?:bytearray\()?b?['\"]|: \w+$")
 _FILES_FOR_THE_REST = 256
 _MOST_FILES = 65_536
 _log = structlog.get_logger(__name__)
@@ -36,26 +41,30 @@ class ConnectionLimits:
     read_timeout_s: float
 
 
-class GuardedProtocol(HttpToolsProtocol):
-    """Closes connections that are too many, too slow or too talkative; uvicorn itself would wait for ever."""
+class GuardedProtocol(H11Protocol):
+    """uvicorn's protocol on h11, with limits on what a client may cost, and problem documents where bytes are refused.
+
+    uvicorn itself would wait for ever for a head or a body, and take any number of connections.
+    """
 
     def __init__(self, *args: Any, limits: ConnectionLimits, **named: Any) -> None:
         super().__init__(*args, **named)
+        self.conn: StrictConnection = StrictConnection()
         self._limits = limits
-        self._head_bytes = 0
-        self._in_head = True
-        self._in_body = False
         self._refused = False
         self._deadline: TimerHandle | None = None
+        self._timed: object = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has come."""
         super().connection_made(transport)
         if len(self.connections) > self._limits.connections:
-            self._refuse(TOO_MANY_CONNECTIONS, f"{self._limits.connections} are open; try again soon")
+            self._refused = True
+            transport.write(_answer(TOO_MANY_CONNECTIONS, f"{self._limits.connections} are open; try again soon"))
+            transport.close()
             return
         notice_silence(transport)
-        self._allow(self._limits.read_timeout_s)
+        self._set_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
@@ -64,58 +73,84 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Some bytes of one request or of several."""
-        if self._refused:
+        # After a refusal, and after a request that ends the connection, nothing is read.
+        if self._refused or self.conn.their_state in {h11.MUST_CLOSE, h11.CLOSED, h11.ERROR}:
             return
-        was_in_body = self._in_body
         super().data_received(data)
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self._refuse(HEAD_TOO_LARGE, f"it has more than {MAX_HEAD_BYTES:,} bytes")
-            elif self._deadline is None:
-                self._allow(self._limits.read_timeout_s)
-        elif not self._in_body:
-            self._stop_clock()
-        elif not was_in_body:
-            self._allow(self._limits.read_timeout_s + _GRACE_S)
+        self._set_deadline()
 
-    def on_message_begin(self) -> None:
-        """The first byte of a request."""
-        super().on_message_begin()
-        self._in_head, self._in_body, self._head_bytes = True, False, 0
+    def on_response_complete(self) -> None:
+        """An answer has been sent."""
+        super().on_response_complete()
+        self._set_deadline()
 
-    def on_headers_complete(self) -> None:
-        """The head is there."""
-        self._in_head, self._in_body = False, True
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        """The body is there too."""
-        self._in_body = False
-        super().on_message_complete()
+    def shutdown(self) -> None:
+        """The server stops."""
+        if self._refused:
+            self.transport.close()
+        else:
+            super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
-        """What was sent is not HTTP."""
-        self._refuse(BAD_REQUEST, msg)
-
-    def _allow(self, seconds: float) -> None:
+        """What was sent is refused: answer where no answer has begun, close, and read nothing more."""
+        error = self.conn.error
+        kind = _KINDS.get(error.error_status_hint, BAD_REQUEST) if error is not None else BAD_REQUEST
+        self._refused = True
         self._stop_clock()
-        self._deadline = self.loop.call_later(seconds, self.transport.close)
+        self._unset_keepalive_if_required()
+        if self.transport.is_closing():
+            return
+        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            self.transport.write(_answer(kind, _words(str(error or msg))))
+        if self.cycle is not None and not self.cycle.response_complete:
+            # The application must neither wait for the rest of the body nor answer a second time.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        # Closing at once would reset the connection while the client still sends, and take the answer from it.
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self._deadline = self.loop.call_later(_LINGER_S, self.transport.close)
+
+    def _should_upgrade(self) -> bool:
+        """No: an offered upgrade is ignored, and the request's body framed as any other (RFC 9110, 7.8)."""
+        return False
+
+    def _set_deadline(self) -> None:
+        """Give each head and each body its time, once."""
+        if self._refused:
+            return
+        timed: object = None
+        seconds = self._limits.read_timeout_s
+        if self.conn.their_state is h11.SEND_BODY:
+            timed, seconds = self.cycle, seconds + _GRACE_S
+        elif self.conn.their_state is h11.IDLE:
+            if self.cycle is None or self.conn.buffered:
+                timed = h11.IDLE
+            elif self.timeout_keep_alive_task is None and not self.transport.is_closing():
+                # uvicorn waits for the next request from the answer on, but not where a body ends after its answer.
+                self.timeout_keep_alive_task = self.loop.call_later(
+                    self.timeout_keep_alive, self.timeout_keep_alive_handler
+                )
+        if timed is not self._timed:
+            self._stop_clock()
+            self._timed = timed
+            if timed is not None:
+                self._deadline = self.loop.call_later(seconds, self.transport.close)
 
     def _stop_clock(self) -> None:
+        self._timed = None
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
-    def _refuse(self, kind: Kind, detail: str) -> None:
-        """Answer without the application, and close."""
-        self._refused = True
-        self._stop_clock()
-        if self.transport.is_closing():
-            return
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.write(_answer(kind, detail))
-        self.transport.close()
+
+def _words(message: str) -> str:
+    """An error of h11 without the bytes it quotes, which may hold a secret.
+
+    >>> _words("illegal header line: bytearray(b'a : b')")
+    'illegal header line'
+    """
+    return _QUOTED.split(message)[0]
 
 
 def _answer(kind: Kind, detail: str) -> bytes:

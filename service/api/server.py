@@ -33,6 +33,7 @@ def make_server(settings: Settings) -> uvicorn.Server:
             server_header=False,
             proxy_headers=settings.trusted_proxies is not None,
             forwarded_allow_ips=settings.trusted_proxies,
+            timeout_keep_alive=settings.keep_alive_s,
             timeout_graceful_shutdown=10,
         )
     )

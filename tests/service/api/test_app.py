@@ -46,7 +46,7 @@ class TestErrors:
             raise RuntimeError("a secret")
 
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             answer = await client.get("/broken")
         assert_problem(answer, 500, "internal")
         assert "secret" not in answer.text
@@ -54,7 +54,8 @@ class TestErrors:
     def test_a_client_that_leaves_in_the_middle_does_no_harm(self, api: httpx.Client) -> None:
         with socket.create_connection((api.base_url.host, api.base_url.port or 80)) as connection:
             connection.sendall(
-                b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n[{"
+                b"POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                b"Content-Length: 100\r\n\r\n[{"
             )
         while 'status="400"' not in api.get("/metrics").text:
             pass

@@ -88,7 +88,7 @@ async def test_a_failure_is_told_without_its_stack_and_with_the_headers() -> Non
     async def broken() -> None:
         raise RuntimeError("a secret")
 
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         answer = await client.get("/broken", headers={"x-request-id": "r1"})
     assert_problem(answer, 500, "internal")
     assert "secret" not in answer.text

@@ -58,7 +58,7 @@ def test_any_id_works_when_percent_encoded(api: httpx.Client, served: Prediction
 
 def raw_get(api: httpx.Client, path: str) -> tuple[int, dict[str, object]]:
     with socket.create_connection((api.base_url.host, api.base_url.port or 80)) as connection:
-        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         received = b"".join(iter(lambda: connection.recv(65536), b""))
     head, _, body = received.partition(b"\r\n\r\n")
     return int(head.split()[1]), httpx.Response(200, content=body).json()

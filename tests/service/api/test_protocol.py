@@ -11,35 +11,22 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from service.api.protocol import MAX_HEAD_BYTES, connections_possible
+from service.api.framing import MAX_HEAD_BYTES
+from service.api.protocol import connections_possible
 from service.keys import Keys
 from service.predictions import PredictionWriter
 from tests.redis_server import RedisServer
+from tests.service.api.raw import connected, everything
 from tests.service.api.serving import assert_problem, serving
 from tests.service.publications import publication
 
-HEAD = b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 @pytest.fixture
 def impatient(redis_server: RedisServer, graph: str) -> Iterator[httpx.Client]:
     with serving(redis_server.url, graph, read_timeout_s=0.3) as client:
         yield client
-
-
-@contextlib.contextmanager
-def connected(client: httpx.Client) -> Iterator[socket.socket]:
-    with socket.create_connection((client.base_url.host, client.base_url.port or 80), timeout=30) as connection:
-        yield connection
-
-
-def everything(connection: socket.socket) -> bytes:
-    """What comes until the server closes; a reset counts as closing."""
-    parts = []
-    with contextlib.suppress(ConnectionError):
-        while part := connection.recv(65536):
-            parts.append(part)
-    return b"".join(parts)
 
 
 def problem_of(answer: bytes) -> tuple[int, dict[str, object]]:
@@ -80,7 +67,7 @@ class TestSlowClients:
     def test_the_second_request_of_a_connection_has_its_own_time(self, impatient: httpx.Client) -> None:
         with connected(impatient) as connection:
             for _ in range(3):
-                connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+                connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 assert connection.recv(65536).startswith(b"HTTP/1.1 200")
                 time.sleep(0.2)
             connection.sendall(b"GET /he")
@@ -189,6 +176,6 @@ class TestManyClients:
 
 def test_a_client_that_shuts_its_side_still_gets_its_answer(api: httpx.Client) -> None:
     with connected(api) as connection:
-        connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         connection.shutdown(socket.SHUT_WR)
         assert b'{"live":true}' in everything(connection)
