@@ -34,6 +34,8 @@ REJECTED_KEPT = 100_000
 ROW_FORMAT = 2
 """Layout of the rows; readers see no model in tables of another one, until a worker has written them anew."""
 _READS_PER_CALL = 1_000
+_BYTES_PER_CALL = 2**20
+"""Of rows that single reads share one call for."""
 
 
 ROWS_PER_PIECE = 2_000
@@ -239,6 +241,18 @@ class Snapshot:
     rows: Sequence[bytes | None]
 
 
+class RowsTooLarge(ValueError):
+    """The rows that were asked for have more bytes than may be read at once.
+
+    Attributes:
+        classes: probabilities in each row.
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__(f"too many rows of {classes:,} classes")
+        self.classes = classes
+
+
 class PredictionReader:
     """The API's side. Single reads that come at the same time share one call to Redis."""
 
@@ -250,13 +264,28 @@ class PredictionReader:
         self._waiting: list[tuple[str, asyncio.Future[Snapshot]]] = []
         self._reading: asyncio.Task[None] | None = None
 
-    async def read(self, nodes: Sequence[str]) -> Snapshot:
-        """The predictions of nodes, all of one moment."""
+    @property
+    def model(self) -> Model | None:
+        """The model of the last read; None before the first."""
+        return self._model
+
+    async def read(self, nodes: Sequence[str], most_bytes: int = 0) -> Snapshot:
+        """The predictions of nodes, all of one moment.
+
+        Args:
+            nodes: their ids.
+            most_bytes: of all their rows; 0 does not limit.
+
+        Raises:
+            RowsTooLarge: the rows have more bytes.
+        """
         keys = self._keys
-        served, appended, rows = await cast(
+        served, appended, rows, passed = await cast(
             "Awaitable[list[Any]]",
-            self._script(keys=[keys.served, keys.appended], args=[keys.predictions(""), *nodes]),
+            self._script(keys=[keys.served, keys.appended], args=[keys.predictions(""), most_bytes, *nodes]),
         )
+        if passed:
+            raise RowsTooLarge(passed // 4 - 1)
         position, applied, *model = served
         behind = max(0, int(appended or 0) - int(applied or 0))
         return Snapshot(position.decode() if position else START, behind, self._parse_model(model[:4]), rows)
@@ -271,7 +300,9 @@ class PredictionReader:
 
     async def _read_waiting(self) -> None:
         while self._waiting:
-            taken, self._waiting = self._waiting[:_READS_PER_CALL], self._waiting[_READS_PER_CALL:]
+            most = _READS_PER_CALL if self._model is None else _BYTES_PER_CALL // self._model.row.size
+            most = max(1, min(_READS_PER_CALL, most))
+            taken, self._waiting = self._waiting[:most], self._waiting[most:]
             try:
                 all_of_them = await self.read([node for node, _ in taken])
             except Exception as error:

@@ -88,7 +88,16 @@ class Settings(BaseSettings):
         "one more is answered 503.",
     )
     max_waiting: int = Field(
-        default=5_000, ge=0, description="Requests that may wait for min_position at once; one more is answered 503."
+        default=5_000,
+        ge=0,
+        description="Requests that may wait for min_position at once, about half of them of one client; "
+        "one more is answered 503.",
+    )
+    max_in_flight_mb: int = Field(
+        default=256,
+        ge=40,
+        description="Megabytes of request bodies and large answers that the API holds at once. One client, a key or an "
+        "address, may hold about half. Beyond it: 429 for a client that holds some, else 503.",
     )
     request_log: Literal["all", "errors", "off"] = Field(
         default="errors", description="Requests that get a log line; errors are the answers from 500 on."

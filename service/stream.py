@@ -5,11 +5,12 @@ A batch is one entry and the entry's id is the graph's *position*. See ``docs/de
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, cast
 
@@ -18,15 +19,18 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import ResponseError
 
-from olad_core.events import ClockSetting, Event, GraphSchema, InvalidEvents, decode_log, encode_log
+from olad_core.event_pieces import log_pieces
+from olad_core.events import ClockSetting, Event, GraphSchema, InvalidEvents, decode_log
 from service.keys import Keys
 from service.schema import HeldSchema, SchemaConflict, changed, dump_schema, held_by, parse_schema
 from service.scripts import script
+from service.slices import in_slices
 
 START = "0-0"
 """The position before the first entry."""
 IDEMPOTENCY_SECONDS = 24 * 3600
 """How long an Idempotency-Key is remembered."""
+_HASHED_AT_ONCE = 2**20
 
 PositionPair: TypeAlias = tuple[int, int]
 _POSITION = re.compile(r"(?a:(\d{1,20})(?:-(\d{1,20}))?)")
@@ -254,7 +258,7 @@ class EventLog:
         return self._schema
 
     async def append(
-        self, body: bytes, decode: Callable[[bytes, int | None], list[Event]], idempotency_key: bytes | None
+        self, body: bytes, decode: Callable[[bytes, int | None], Awaitable[list[Event]]], idempotency_key: bytes | None
     ) -> Appended:
         """Append a batch as one entry, checked against the schema of that very moment.
 
@@ -271,18 +275,19 @@ class EventLog:
         digest = ""
         if idempotency_key is not None:
             keys.append(self._keys.idempotency(hashlib.sha256(idempotency_key).hexdigest()))
-            digest = hashlib.blake2b(body, digest_size=16).hexdigest()
+            digest = await _digest(body)
         while True:
             stored, schema = self._stored, self._schema
             try:
-                batch = decode(body, schema.feature_width)
+                batch = await decode(body, schema.feature_width)
             except InvalidEvents:
                 if await self.schema() == schema:
                     raise
                 continue
             after = held_by(schema, batch)
             new = b"" if after is schema else dump_schema(after)
-            args: list[bytes | str | int] = [encode_log(batch), len(batch), stored, new, digest, IDEMPOTENCY_SECONDS]
+            payload = await in_slices(log_pieces(batch))
+            args: list[bytes | str | int] = [payload, len(batch), stored, new, digest, IDEMPOTENCY_SECONDS]
             outcome, value = await self._append(keys=keys, args=args)
             if outcome == b"stale":
                 self._remember(value)
@@ -330,3 +335,10 @@ class EventLog:
         except ResponseError:
             found = cast("bytes | None", await self._redis.get(self._keys.log_id))
         return found.decode() if found is not None else None
+
+
+async def _digest(body: bytes) -> str:
+    """Of a large body in a thread: hashing lets others run meanwhile."""
+    if len(body) <= _HASHED_AT_ONCE:
+        return hashlib.blake2b(body, digest_size=16).hexdigest()
+    return (await asyncio.to_thread(hashlib.blake2b, body, digest_size=16)).hexdigest()

@@ -13,7 +13,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from service.keys import Keys
-from service.problems import TOO_MANY_WAITING, Problem
+from service.problems import TOO_MANY_WAITING, TOO_MUCH_AT_ONCE, Problem
+from service.shares import NoShare, Shares
 from service.stream import PositionPair, parse_position
 
 _POLL_S = 0.05
@@ -33,7 +34,7 @@ class Watermark:
     """
 
     def __init__(self, redis: Redis, keys: Keys, most: int | None = None) -> None:
-        self._most = most
+        self._places = Shares(most) if most is not None else None
         self._redis = redis
         self._keys = keys
         self._order = itertools.count()
@@ -48,15 +49,30 @@ class Watermark:
             tasks.create_task(self._poll())
 
     @contextlib.contextmanager
-    def waiter(self, position: PositionPair) -> Iterator[asyncio.Future[None]]:
+    def waiter(self, position: PositionPair, client: str = "") -> Iterator[asyncio.Future[None]]:
         """A future that is done as soon as a position from this one on is seen. Read once more after entering.
 
+        Args:
+            position: to wait for.
+            client: who waits; one client may have about half of the places.
+
         Raises:
-            Problem: 503 where as many wait as may.
+            Problem: 503 where as many wait as may, 429 where this client has its share of the places.
         """
-        if self._most is not None and self.waiting >= self._most:
-            detail = f"{self.waiting} requests wait for a position already; ask again, or without min_position"
-            raise Problem(TOO_MANY_WAITING, detail, headers={"Retry-After": "1"})
+        with self._place(client):
+            yield from self._wait_for(position)
+
+    @contextlib.contextmanager
+    def _place(self, client: str) -> Iterator[None]:
+        with contextlib.ExitStack() as place:
+            if self._places is not None:
+                try:
+                    place.enter_context(self._places.take(client))
+                except NoShare as error:
+                    raise _refusal(error) from None
+            yield
+
+    def _wait_for(self, position: PositionPair) -> Iterator[asyncio.Future[None]]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (position, next(self._order), future))
         self._anybody.set()
@@ -112,3 +128,10 @@ class Watermark:
                 if position is not None:
                     self._reached(parse_position(cast("bytes", position).decode()))
             await asyncio.sleep(_POLL_S)
+
+
+def _refusal(error: NoShare) -> Problem:
+    full = error.used >= error.total
+    mine = "" if full else f", {error.own} of them of this client, which may have about half of {error.total}"
+    detail = f"{error.used} requests wait for a position already{mine}; ask again, or without min_position"
+    return Problem(TOO_MANY_WAITING if full else TOO_MUCH_AT_ONCE, detail, headers={"Retry-After": "1"})

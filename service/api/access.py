@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 
 from starlette.types import Scope as AsgiScope
@@ -31,8 +32,13 @@ class Caller:
         """For the logs."""
         return self.key.name if self.key is not None else "anonymous"
 
+    def client(self, request: AsgiScope) -> str:
+        """Who shares limits with nobody else: the key's owner, or the address where no key was shown."""
+        return f"key:{self.key.id}" if self.key is not None else _address(request)
+
 
 ANYBODY = Caller()
+_IPV6_SITE = 64
 
 
 def scope_needed(method: str, path: str) -> Scope | None:
@@ -79,3 +85,17 @@ def _unauthenticated(detail: str, error: str) -> Problem:
     return Problem(
         UNAUTHENTICATED, f"this API needs a key; {detail}", headers={"WWW-Authenticate": f"{_CHALLENGE}{error}"}
     )
+
+
+def _address(request: AsgiScope) -> str:
+    """Where a request comes from; of IPv6 the network, since a site has as many addresses as it likes."""
+    client = request.get("client")
+    if client is None:
+        return "address:unknown"
+    try:
+        address = ipaddress.ip_address(client[0].partition("%")[0])
+    except ValueError:
+        return f"address:{client[0]}"
+    if address.version == 6 and address.ipv4_mapped is None:
+        return f"address:{ipaddress.ip_network((address, _IPV6_SITE), strict=False)}"
+    return f"address:{address}"

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 
 from fastapi import Request
 
-from service.problems import TOO_LARGE, TOO_SLOW, UNSUPPORTED_MEDIA_TYPE, Problem
+from service.problems import (
+    NO_MEMORY_FREE,
+    TOO_LARGE,
+    TOO_MUCH_AT_ONCE,
+    TOO_SLOW,
+    UNSUPPORTED_MEDIA_TYPE,
+    Problem,
+)
+from service.shares import NoShare, Share
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -37,16 +46,29 @@ def media_type(request: Request, supported: Sequence[str]) -> str:
     return sent
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """The whole body, never holding more than the limit.
+@contextlib.asynccontextmanager
+async def received(request: Request, limit: int) -> AsyncIterator[bytes]:
+    """The whole body, never more than the limit; it is counted against what the process may hold until the end.
+
+    A length that was declared is counted before anything is read, else what has come so far.
 
     Raises:
-        Problem: 413 where it is longer, 408 where it takes longer than ``read_timeout_s``.
+        Problem: 413 where it is longer, 408 where it takes longer than ``read_timeout_s``, 429 or 503 where too much
+            is in flight.
     """
+    context = request.app.state.context
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
-        raise too_large(f"the body has {int(declared):,} bytes, {limit:,} are allowed", close=True)
-    patience_s: float = request.app.state.context.read_timeout_s
+    expected = int(declared[:20]) if declared.isdecimal() else 0
+    if expected > limit:
+        raise too_large(f"the body has {expected:,} bytes, {limit:,} are allowed", close=True)
+    try:
+        with context.memory.take(client_of(request), expected) as share:
+            yield await _read(request, limit, share, context.read_timeout_s)
+    except NoShare as error:
+        raise too_much(error, close=True) from None
+
+
+async def _read(request: Request, limit: int, share: Share, patience_s: float) -> bytes:
     chunks, size = [], 0
     try:
         async with asyncio.timeout(patience_s):
@@ -54,6 +76,7 @@ async def read_body(request: Request, limit: int) -> bytes:
                 size += len(chunk)
                 if size > limit:
                     raise too_large(f"the body has more than the {limit:,} bytes that are allowed", close=True)
+                share.grow(max(0, size - share.amount))
                 chunks.append(chunk)
     except TimeoutError:
         detail = f"the body was not complete after {patience_s:g} s: send smaller batches, or faster"
@@ -61,6 +84,23 @@ async def read_body(request: Request, limit: int) -> bytes:
     return b"".join(chunks)
 
 
+def client_of(request: Request) -> str:
+    """Whose share of everything that is limited a request counts against."""
+    client: str = request.state.client
+    return client
+
+
 def too_large(what: str, *, close: bool = False) -> Problem:
     """The 413 answer; ``close`` ends the connection, where the rest of the body is still to come."""
     return Problem(TOO_LARGE, f"{what}; send it in parts", headers={"Connection": "close"} if close else None)
+
+
+def too_much(error: NoShare, *, close: bool = False) -> Problem:
+    """The answer where bytes in flight are all taken: 429 where this client holds some of them, else 503."""
+    headers = {"Retry-After": "1", **({"Connection": "close"} if close else {})}
+    kind, who = (TOO_MUCH_AT_ONCE, "this client's") if error.own else (NO_MEMORY_FREE, "all")
+    detail = (
+        f"{who} requests and answers in flight hold {error.own or error.used:,} bytes; all together may hold "
+        f"{error.total:,}, one client about half of it: send the request again when others are done"
+    )
+    return Problem(kind, detail, headers=headers)

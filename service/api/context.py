@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Annotated, cast
 
@@ -14,14 +15,26 @@ from service.api.metrics import ApiMetrics
 from service.keys import Keys
 from service.predictions import PredictionReader
 from service.settings import Settings
+from service.shares import Shares
 from service.status import WorkerStatus, read_report
 from service.stream import EventLog
 from service.watermark import Watermark
 
+_LARGE_AT_ONCE = 2
+"""What a large batch or answer becomes while it is worked on is several times its size."""
+_LARGE_ANSWERS_WAITING = 256
+
 
 @dataclass(frozen=True)
 class Context:
-    """The stores of one graph and the process's metrics."""
+    """The stores of one graph, the process's metrics and what its requests share.
+
+    Attributes:
+        memory: bytes of bodies and answers in flight.
+        answers: large answers that are made or wait to be made.
+        large_batches: those that are decoded and appended at the same time.
+        large_answers: those that are made at the same time.
+    """
 
     graph: str
     keys: Keys
@@ -32,6 +45,10 @@ class Context:
     load: LoadGuard
     metrics: ApiMetrics
     read_timeout_s: float
+    memory: Shares
+    answers: Shares
+    large_batches: asyncio.Semaphore
+    large_answers: asyncio.Semaphore
 
     async def worker_status(self) -> WorkerStatus | None:
         """The worker's last report; None while none has ever reported."""
@@ -49,7 +66,9 @@ def make_context(settings: Settings) -> Context:
     """The context of an application; nothing is connected before the first use."""
     keys, redis, metrics = Keys(settings.graph), connect(settings.redis_url), ApiMetrics()
     watermark = Watermark(redis, keys, settings.max_waiting)
+    memory = Shares(settings.max_in_flight_mb * 10**6)
     metrics.waiting.set_function(lambda: watermark.waiting)
+    metrics.in_flight.set_function(lambda: memory.used)
     return Context(
         graph=settings.graph,
         keys=keys,
@@ -60,6 +79,10 @@ def make_context(settings: Settings) -> Context:
         load=LoadGuard(redis, keys, settings),
         metrics=metrics,
         read_timeout_s=settings.read_timeout_s,
+        memory=memory,
+        answers=Shares(_LARGE_ANSWERS_WAITING),
+        large_batches=asyncio.Semaphore(_LARGE_AT_ONCE),
+        large_answers=asyncio.Semaphore(_LARGE_AT_ONCE),
     )
 
 

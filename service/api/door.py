@@ -68,6 +68,7 @@ class Door:
         caller = ANYBODY
         try:
             caller = admit(self._keys, scope, authorization)
+            scope.setdefault("state", {})["client"] = caller.client(scope)
             if self._limiter is not None:
                 headers += await self._limiter.check(caller, scope)
             if caller.refused is not None:

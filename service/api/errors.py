@@ -117,7 +117,7 @@ def install(app: FastAPI) -> None:
         return problem_response(request, Problem(kind, detail, headers=headers))
 
     async def on_disconnect(request: Request, _error: Exception) -> Response:
-        return problem_response(request, Problem(BAD_REQUEST, "the connection was closed before the body's end"))
+        return problem_response(request, Problem(BAD_REQUEST, "the connection was closed before the answer"))
 
     async def on_redis(request: Request, error: Exception) -> Response:
         _log.warning("redis unavailable", path=request.url.path, error=str(error))

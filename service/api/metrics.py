@@ -38,6 +38,9 @@ class ApiMetrics:
         self.waits = Counter("olad_api_waits", "Requests that had to wait for min_position.", registry=registry)
         self.timeouts = Counter("olad_api_wait_timeouts", "Waits that ended with 504.", registry=registry)
         self.waiting = Gauge("olad_api_waiting", "Requests that wait for min_position now.", registry=registry)
+        self.in_flight = Gauge(
+            "olad_api_in_flight_bytes", "Bytes of request bodies and large answers held now.", registry=registry
+        )
         self.redis_up = Gauge("olad_api_redis_up", "Whether Redis answered when metrics were read.", registry=registry)
         self.log_entries = Gauge("olad_api_log_entries", "Entries kept in the log.", registry=registry)
         self.appended = Gauge("olad_api_log_appended_events", "Events ever appended to the log.", registry=registry)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import time
 
@@ -15,7 +14,6 @@ from service.api.access import Caller
 from service.problems import RATE_LIMITED, Problem
 
 Headers = list[tuple[bytes, bytes]]
-_IPV6_SITE = 64
 
 
 class RateLimiter:
@@ -37,7 +35,7 @@ class RateLimiter:
         """
         if scope["path"].startswith("/health/"):
             return []
-        who = f"key:{caller.key.id}" if caller.key is not None else _address(scope)
+        who = caller.client(scope)
         over = [limit for limit in self._limits if not await self._limiter.hit(limit, who)]
         left = [await self._left(limit, who) for limit in over or self._limits]
         # Of the limits that are passed the one that lasts longest is told, else the one with least left.
@@ -57,17 +55,3 @@ class RateLimiter:
         """Requests allowed, requests left, seconds until there are more."""
         reset, remaining = await self._limiter.get_window_stats(limit, who)
         return limit.amount, max(0, remaining), max(1, math.ceil(reset - time.time()))
-
-
-def _address(scope: Scope) -> str:
-    """Where a request comes from; of IPv6 the network, since a site has as many addresses as it likes."""
-    client = scope.get("client")
-    if client is None:
-        return "address:unknown"
-    try:
-        address = ipaddress.ip_address(client[0].partition("%")[0])
-    except ValueError:
-        return f"address:{client[0]}"
-    if address.version == 6 and address.ipv4_mapped is None:
-        return f"address:{ipaddress.ip_network((address, _IPV6_SITE), strict=False)}"
-    return f"address:{address}"

@@ -18,6 +18,10 @@ from service.stream import Entry, EventLog, KeyReused, LogReader, parse_position
 from tests.redis_server import RedisServer
 
 
+async def decoded(body: bytes, feature_width: int | None) -> list[Event]:
+    return decode_json(body, feature_width)
+
+
 @pytest.fixture
 async def async_redis(redis_server: RedisServer) -> AsyncIterator[AsyncRedis]:
     client = connect(redis_server.url)
@@ -45,7 +49,7 @@ def features(width: int) -> bytes:
 
 
 async def put(log: EventLog, body: bytes, key: bytes | None = None) -> str:
-    return (await log.append(body, decode_json, key)).position
+    return (await log.append(body, decoded, key)).position
 
 
 class TestPositions:
@@ -127,7 +131,7 @@ class TestAppending:
         assert redis_client.get(keys.appended) == b"5"
 
     async def test_a_key_is_applied_once_however_many_send_it(self, log: EventLog, reader: LogReader) -> None:
-        answers = await asyncio.gather(*(log.append(edges(2), decode_json, b"k") for _ in range(20)))
+        answers = await asyncio.gather(*(log.append(edges(2), decoded, b"k") for _ in range(20)))
         assert len({answer.position for answer in answers}) == 1
         assert sorted(answer.replayed for answer in answers) == [False, *[True] * 19]
         assert len(reader.read("0-0", max_events=100)) == 1
@@ -148,7 +152,7 @@ class TestAppending:
     async def test_a_refused_batch_does_not_use_up_its_key(self, log: EventLog) -> None:
         with pytest.raises(InvalidEvents):
             await put(log, b"[{}]", b"k")
-        assert not (await log.append(edges(1), decode_json, b"k")).replayed
+        assert not (await log.append(edges(1), decoded, b"k")).replayed
 
 
 class TestWidth:

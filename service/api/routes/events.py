@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from olad_core.events import MAX_EVENTS, Event, InvalidEvents, decode_json, decode_ndjson, json_schema
-from service.api.body import JSON, NDJSON, media_type, read_body, too_large
+from olad_core.event_pieces import PIECE_BYTES, TooManyEvents, json_pieces, ndjson_pieces
+from olad_core.events import MAX_EVENTS, Event, InvalidEvents, json_schema
+from service.api.body import JSON, NDJSON, media_type, received, too_large
 from service.api.context import Ctx
 from service.api.errors import REDIS_DOWN, invalid, problem_docs
 from service.api.models import Accepted, Rejected, RejectedPage
@@ -21,6 +22,7 @@ from service.problems import (
     UNSUPPORTED_MEDIA_TYPE,
     Problem,
 )
+from service.slices import in_slices
 from service.stream import KeyReused, parse_position
 
 router = APIRouter(tags=["events"])
@@ -47,7 +49,7 @@ _REQUEST_BODY = {
     },
 }
 _PROBLEMS = problem_docs(
-    (TOO_LARGE, "the batch has 10,001 events, 10,000 are allowed; send it in parts", {}),
+    (TOO_LARGE, "the batch has more than 10,000 events; send it in parts", {}),
     (UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json or application/x-ndjson, not text/plain", {}),
     (
         INVALID_EVENTS,
@@ -100,11 +102,18 @@ async def post_events(request: Request, context: Ctx, idempotency_key: Idempoten
     """
     kind = media_type(request, (JSON, NDJSON))
     await context.load.check()
-    body = await read_body(request, MAX_BODY_BYTES)
-    context.metrics.bytes.inc(len(body))
     decode = _decode_json if kind == JSON else _decode_ndjson
+    key = idempotency_key.encode() if idempotency_key else None
     try:
-        done = await context.log.append(body, decode, idempotency_key.encode() if idempotency_key else None)
+        async with received(request, MAX_BODY_BYTES) as body:
+            context.metrics.bytes.inc(len(body))
+            if len(body) <= PIECE_BYTES:
+                done = await context.log.append(body, decode, key)
+            else:
+                async with context.large_batches:
+                    done = await context.log.append(body, decode, key)
+    except TooManyEvents as error:
+        raise too_large(str(error)) from None
     except InvalidEvents as error:
         context.metrics.refused.inc()
         raise invalid(INVALID_EVENTS, [msgspec.to_builtins(problem) for problem in error.problems]) from None
@@ -122,18 +131,12 @@ async def post_events(request: Request, context: Ctx, idempotency_key: Idempoten
     return Response(answer, 202, headers, JSON)
 
 
-def _decode_json(body: bytes, feature_width: int | None) -> list[Event]:
-    return _bounded(decode_json(body, feature_width))
+async def _decode_json(body: bytes, feature_width: int | None) -> list[Event]:
+    return await in_slices(json_pieces(body, feature_width))
 
 
-def _decode_ndjson(body: bytes, feature_width: int | None) -> list[Event]:
-    return _bounded(decode_ndjson(body, feature_width))
-
-
-def _bounded(batch: list[Event]) -> list[Event]:
-    if len(batch) > MAX_EVENTS:
-        raise too_large(f"the batch has {len(batch):,} events, {MAX_EVENTS:,} are allowed")
-    return batch
+async def _decode_ndjson(body: bytes, feature_width: int | None) -> list[Event]:
+    return await in_slices(ndjson_pieces(body, feature_width))
 
 
 @router.get(

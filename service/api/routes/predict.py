@@ -3,34 +3,54 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+import contextlib
+import itertools
+import re
+from typing import Annotated
 from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.requests import ClientDisconnect
 
 from olad_core.events import malformed
-from service.api.body import JSON, media_type, read_body
+from service.api.answers import (
+    PartsResponse,
+    answer_parts,
+    one_answer,
+    prediction,
+    require_few_cells,
+    too_many_cells,
+)
+from service.api.body import JSON, client_of, media_type, received, too_much
 from service.api.context import Context, Ctx
-from service.api.errors import REDIS_DOWN, invalid, problem_docs
+from service.api.errors import REDIS_DOWN, Example, invalid, problem_docs
 from service.api.models import MAX_NODES, Prediction, Predictions
-from service.predictions import Model, Snapshot
+from service.predictions import Model, RowsTooLarge, Snapshot
 from service.problems import (
     INVALID_REQUEST,
+    NO_MEMORY_FREE,
     NO_MODEL,
     POSITION_NOT_REACHED,
     TOO_LARGE,
+    TOO_MUCH_AT_ONCE,
     UNKNOWN_NODE,
     UNSUPPORTED_MEDIA_TYPE,
     Problem,
 )
+from service.shares import NoShare
+from service.slices import in_slices
 from service.stream import PositionPair, parse_position
 
 router = APIRouter(tags=["predictions"])
 
 _MAX_BODY_BYTES = 16 * 2**20
+_LARGE_BODY_BYTES = 256 * 2**10
+_MAX_ROWS_BYTES = 16_000_000
+"""Of rows that are read at once: Redis answers nobody else meanwhile, for some 10 ms."""
+_SMALL_CELLS = 20_000
+_TEXT_OR_COMMA = re.compile(rb'"(?:[^"\\]++|\\.)*+"|,', re.DOTALL)
 
 
 class _NodeConvertor(StringConvertor):
@@ -76,6 +96,11 @@ _BAD_POSITION = (
     "field min_position: 'x' is no position: milliseconds, or milliseconds-sequence as POST /events answers",
     {"errors": [{"field": "min_position", "message": "'x' is no position"}], "total_errors": 1},
 )
+_TOO_WIDE: Example = (
+    TOO_LARGE,
+    "5,000 nodes with 500 probabilities each are 2,500,000, 1,000,000 are allowed: ask for at most 2,000 nodes at once",
+    {},
+)
 MinPosition = Annotated[
     str | None,
     Query(
@@ -84,6 +109,15 @@ MinPosition = Annotated[
     ),
 ]
 TimeoutMs = Annotated[int, Query(ge=0, le=60_000, description="How long to wait for `min_position` before a 504.")]
+
+Top = Annotated[
+    int | None,
+    Query(
+        ge=1,
+        description="Only so many of the most likely classes in `probabilities`, the likeliest first. Left out: all.",
+        examples=[3],
+    ),
+]
 
 
 @router.get(
@@ -106,6 +140,7 @@ async def get_prediction(
     node: Annotated[str, Path(description="The node's id, percent-encoded.", examples=["p1"])],
     min_position: MinPosition = None,
     timeout_ms: TimeoutMs = 5_000,
+    top: Top = None,
 ) -> Response:
     """The class probabilities of a node, as the served version of the best student sees the graph.
 
@@ -114,14 +149,15 @@ async def get_prediction(
     """
     # Some servers give no raw path; encoded again, the decoded one serves.
     node = node_in(request.scope.get("raw_path") or b"/predict/" + quote(node, safe="").encode())
-    snapshot = await _read_at(context, lambda: context.predictions.read_one(node), min_position, timeout_ms)
+    await _until_visible(request, context, min_position, timeout_ms)
+    snapshot = await context.predictions.read_one(node)
     model = await _model_of(context, snapshot)
     context.metrics.predictions.inc()
     (row,) = snapshot.rows
     if row is None:
         detail = f"node {node!r} is not in the graph at this position"
         raise Problem(UNKNOWN_NODE, detail, position=snapshot.position, behind=snapshot.behind)
-    return Response(encoded_prediction(node, row, model, snapshot), media_type=JSON)
+    return one_answer(request, msgspec.json.encode(prediction(node, row, model, snapshot, top)))
 
 
 ONE_NODE = router.routes[-1]
@@ -155,7 +191,7 @@ ONE_NODE = router.routes[-1]
             }
         },
         **problem_docs(
-            (TOO_LARGE, "the body has more than the 16,777,216 bytes that are allowed; send it in parts", {}),
+            _TOO_WIDE,
             (UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json, not text/plain", {}),
             (
                 INVALID_REQUEST,
@@ -175,25 +211,83 @@ ONE_NODE = router.routes[-1]
     },
 )
 async def post_predictions(
-    request: Request, context: Ctx, min_position: MinPosition = None, timeout_ms: TimeoutMs = 5_000
+    request: Request,
+    context: Ctx,
+    min_position: MinPosition = None,
+    timeout_ms: TimeoutMs = 5_000,
+    top: Top = None,
 ) -> Response:
-    """Up to 10,000 nodes at once. A node that is not in the graph has `"label": null` and `"error": "not-found"`."""
+    """Up to 10,000 nodes at once. A node that is not in the graph has `"label": null` and `"error": "not-found"`.
+
+    An answer holds 1,000,000 probabilities at most: with many classes ask for fewer nodes, or for fewer classes of
+    each with `top`.
+    """
     media_type(request, (JSON,))
+    async with received(request, _MAX_BODY_BYTES) as body:
+        if min_position is not None:
+            _nodes_in(body)
+            await _until_visible(request, context, min_position, timeout_ms)
+        if _is_small(context, body):
+            return await _answer(request, context, body, top)
+        try:
+            with context.answers.take(client_of(request)):
+                async with context.large_answers:
+                    return await _answer(request, context, body, top)
+        except NoShare as error:
+            raise _too_many_answers(error) from None
+
+
+async def _answer(request: Request, context: Context, body: bytes, top: int | None) -> Response:
+    asked = _nodes_in(body)
     try:
-        body = await read_body(request, _MAX_BODY_BYTES)
-        asked = _asked.decode(body).nodes
+        snapshot = await context.predictions.read([str(node) for node in asked], most_bytes=_MAX_ROWS_BYTES)
+    except RowsTooLarge as error:
+        cells = _MAX_ROWS_BYTES // 4
+        most = f"at most {max(1, cells // error.classes):,} nodes at once"
+        raise too_many_cells(len(asked), error.classes, cells, most) from None
+    model = await _model_of(context, snapshot)
+    require_few_cells(snapshot, model, top)
+    context.metrics.predictions.inc(len(asked))
+    with contextlib.ExitStack() as held:
+        try:
+            share = held.enter_context(context.memory.take(client_of(request), 0))
+            parts = await in_slices(answer_parts(asked, snapshot, model, top, share))
+        except NoShare as error:
+            raise too_much(error) from None
+        return PartsResponse(parts, held.pop_all())
+
+
+def _nodes_in(body: bytes) -> list[str | int]:
+    """The nodes that are asked for.
+
+    Raises:
+        Problem: 422 where the body is not what it must be.
+    """
+    try:
+        if len(body) > _LARGE_BODY_BYTES and _has_too_many(body):
+            raise msgspec.ValidationError(f"Expected `array` of length <= {MAX_NODES} - at `$.nodes`")
+        return _asked.decode(body).nodes
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         message, _, path = (malformed(body) or str(error)).partition(" - at `$.")
         raise invalid(INVALID_REQUEST, [{"field": path.rstrip("`"), "message": message}]) from None
-    names = [str(node) for node in asked]
-    snapshot = await _read_at(context, lambda: context.predictions.read(names), min_position, timeout_ms)
-    model = await _model_of(context, snapshot)
-    context.metrics.predictions.inc(len(names))
-    answers = [
-        _prediction(node, row, model, snapshot) if row is not None else _not_found(node, model, snapshot)
-        for node, row in zip(asked, snapshot.rows, strict=True)
-    ]
-    return Response(msgspec.json.encode({"predictions": answers}), media_type=JSON)
+
+
+def _has_too_many(body: bytes) -> bool:
+    """Whether there are more texts and commas than so many ids need; a decoder would make all of them first."""
+    most = 2 * MAX_NODES + 8
+    return sum(1 for _ in itertools.islice(_TEXT_OR_COMMA.finditer(body), most + 1)) > most
+
+
+def _is_small(context: Context, body: bytes) -> bool:
+    """Whether the answer can be made in a few milliseconds, whatever nodes are asked for."""
+    model = context.predictions.model
+    return model is not None and min(MAX_NODES, len(body) // 2) * (len(model.classes) + 8) <= _SMALL_CELLS
+
+
+def _too_many_answers(error: NoShare) -> Problem:
+    kind = TOO_MUCH_AT_ONCE if error.own else NO_MEMORY_FREE
+    detail = f"{error}: so many large answers are being made; ask again when others are done"
+    return Problem(kind, detail, headers={"Retry-After": "1"})
 
 
 def node_in(raw_path: bytes) -> str:
@@ -212,21 +306,24 @@ def node_in(raw_path: bytes) -> str:
     return node
 
 
-async def _read_at(
-    context: Context, read: Callable[[], Awaitable[Snapshot]], min_position: str | None, timeout_ms: int
-) -> Snapshot:
-    """Read, at once or as soon as a position is visible."""
-    snapshot = await read()
+async def _until_visible(request: Request, context: Context, min_position: str | None, timeout_ms: int) -> None:
+    """Wait until readers see a position, or the client has gone.
+
+    Raises:
+        Problem: 504 where it takes too long, 429 or 503 where too many wait.
+        ClientDisconnect: nobody waits for the answer any more.
+    """
     if min_position is None:
-        return snapshot
+        return
     try:
         wanted = parse_position(min_position)
     except ValueError as error:
         raise invalid(INVALID_REQUEST, [{"field": "min_position", "message": str(error)}]) from None
+    snapshot = await context.predictions.read(())
     if parse_position(snapshot.position) >= wanted:
-        return snapshot
+        return
     context.metrics.waits.inc()
-    snapshot = await _wait_and_read(context, read, wanted, timeout_ms)
+    snapshot = await _wait(request, context, wanted, timeout_ms)
     if parse_position(snapshot.position) < wanted:
         context.metrics.timeouts.inc()
         detail = (
@@ -234,26 +331,34 @@ async def _read_at(
             f"{snapshot.behind} events behind the log"
         )
         raise Problem(POSITION_NOT_REACHED, detail, position=snapshot.position, behind=snapshot.behind)
-    return snapshot
 
 
-async def _wait_and_read(
-    context: Context, read: Callable[[], Awaitable[Snapshot]], wanted: PositionPair, timeout_ms: int
-) -> Snapshot:
-    """The first snapshot at a position, or the last one before the time is up."""
+async def _wait(request: Request, context: Context, wanted: PositionPair, timeout_ms: int) -> Snapshot:
+    """What is served once a position is passed, or when the time is up."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_ms / 1000
-    while True:
-        with context.watermark.waiter(wanted) as passed:
-            # Only a read after the waiter is registered cannot miss the publication in between.
-            snapshot = await read()
-            if parse_position(snapshot.position) >= wanted:
-                return snapshot
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await passed
-            except TimeoutError:
-                return await read()
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        while True:
+            with context.watermark.waiter(wanted, client_of(request)) as passed:
+                # Only a read after the waiter is registered cannot miss the publication in between.
+                snapshot = await context.predictions.read(())
+                if parse_position(snapshot.position) >= wanted:
+                    return snapshot
+                left = max(0.0, deadline - loop.time())
+                await asyncio.wait((passed, gone), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                if gone.done():
+                    raise ClientDisconnect
+                if not passed.done():
+                    return await context.predictions.read(())
+    finally:
+        gone.cancel()
+
+
+async def _gone(request: Request) -> None:
+    """Return when the client has closed its connection: its place is another's then."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _model_of(context: Context, snapshot: Snapshot) -> Model:
@@ -262,34 +367,3 @@ async def _model_of(context: Context, snapshot: Snapshot) -> Model:
         detail = f"No model has been published yet; missing: {', '.join(missing)}"
         raise Problem(NO_MODEL, detail, headers={"Retry-After": "1"}, missing=missing)
     return snapshot.model
-
-
-def encoded_prediction(node: str, row: bytes, model: Model, snapshot: Snapshot) -> bytes:
-    """The answer for one node, as JSON."""
-    return msgspec.json.encode(_prediction(node, row, model, snapshot))
-
-
-def _prediction(node: str | int, row: bytes, model: Model, snapshot: Snapshot) -> dict[str, Any]:
-    *probabilities, disagreement = model.row.unpack(row)
-    return {
-        "node": node,
-        "label": model.classes[probabilities.index(max(probabilities))],
-        "probabilities": dict(zip(model.classes, probabilities, strict=True)),
-        "disagreement": disagreement,
-        "student": model.student,
-        "model_version": model.version,
-        "position": snapshot.position,
-        "behind": snapshot.behind,
-    }
-
-
-def _not_found(node: str | int, model: Model, snapshot: Snapshot) -> dict[str, Any]:
-    return {
-        "node": node,
-        "label": None,
-        "error": "not-found",
-        "student": model.student,
-        "model_version": model.version,
-        "position": snapshot.position,
-        "behind": snapshot.behind,
-    }

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ValidationError
 
 from olad_core.events import ClockSetting
-from service.api.body import JSON, media_type, read_body
+from service.api.body import JSON, media_type, received
 from service.api.context import Ctx
 from service.api.errors import REDIS_DOWN, invalid, problem_docs
 from service.api.models import ClockSet, SchemaChange
@@ -81,7 +81,7 @@ async def put_schema(request: Request, context: Ctx) -> HeldSchema:
     The width cannot change once features have arrived, `directed` not after the first event.
     """
     media_type(request, (JSON,))
-    change = _parsed(SchemaChange, await read_body(request, _MAX_BODY_BYTES))
+    change = await _parsed(SchemaChange, request)
     try:
         return await context.log.declare(change)
     except SchemaConflict as error:
@@ -120,16 +120,17 @@ async def put_clock(request: Request, context: Ctx) -> ClockSet:
     Edges whose time is later become of this time. Edges that have left do not come back.
     """
     media_type(request, (JSON,))
-    setting = _parsed(ClockSetting, await read_body(request, _MAX_BODY_BYTES))
+    setting = await _parsed(ClockSetting, request)
     position = await context.log.set_clock(setting)
     request.state.position = position
     return ClockSet(position=position)
 
 
-def _parsed(model: type[_Model], body: bytes) -> _Model:
+async def _parsed(model: type[_Model], request: Request) -> _Model:
     """The body as it was asked for, or the answer 422."""
     try:
-        return model.model_validate_json(body)
+        async with received(request, _MAX_BODY_BYTES) as body:
+            return model.model_validate_json(body)
     except ValidationError as error:
         items = [{"field": ".".join(map(str, item["loc"])), "message": item["msg"]} for item in error.errors()]
         raise invalid(INVALID_REQUEST, items) from None

@@ -1,0 +1,154 @@
+"""Answers about many nodes: made in slices, bounded by the numbers in them, sent in parts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from service.api.body import JSON, client_of, too_much
+from service.predictions import Model, Snapshot
+from service.problems import TOO_LARGE, Problem
+from service.shares import NoShare, Share
+
+MAX_CELLS = 1_000_000
+"""Probabilities in one answer at most; as JSON they are about 25 MB."""
+SMALL_BYTES = 64 * 2**10
+"""An answer up to this size is not counted against what the process may hold: the server keeps as much of any."""
+_CELLS_PER_STEP = 2_000
+_PART_BYTES = 64 * 2**10
+_PATIENCE_S = 30.0
+_BYTES_PER_S = 100_000
+
+
+def prediction(node: str | int, row: bytes, model: Model, snapshot: Snapshot, top: int | None = None) -> dict[str, Any]:
+    """The answer for one node; with ``top`` its ``top`` most likely classes, the likeliest first."""
+    if top is None:
+        *probabilities, disagreement = model.row.unpack(row)
+        label = model.classes[probabilities.index(max(probabilities))]
+        shown = dict(zip(model.classes, probabilities, strict=True))
+    else:
+        values = np.frombuffer(row, "<f4")
+        best = np.argsort(-values[:-1], kind="stable")[:top].tolist()
+        label, disagreement = model.classes[best[0]], float(values[-1])
+        shown = {model.classes[index]: float(values[index]) for index in best}
+    return {
+        "node": node,
+        "label": label,
+        "probabilities": shown,
+        "disagreement": disagreement,
+        "student": model.student,
+        "model_version": model.version,
+        "position": snapshot.position,
+        "behind": snapshot.behind,
+    }
+
+
+def not_found(node: str | int, model: Model, snapshot: Snapshot) -> dict[str, Any]:
+    """The answer for a node that is not in the graph."""
+    return {
+        "node": node,
+        "label": None,
+        "error": "not-found",
+        "student": model.student,
+        "model_version": model.version,
+        "position": snapshot.position,
+        "behind": snapshot.behind,
+    }
+
+
+def require_few_cells(snapshot: Snapshot, model: Model, top: int | None) -> None:
+    """See that an answer does not become too large.
+
+    Raises:
+        Problem: 413 with the figures.
+    """
+    found = sum(row is not None for row in snapshot.rows)
+    each = min(len(model.classes), top or len(model.classes))
+    if found * each > MAX_CELLS:
+        most = f"at most {MAX_CELLS // each:,} nodes at once, or for fewer classes of each with ?top="
+        raise too_many_cells(found, each, MAX_CELLS, most)
+
+
+def too_many_cells(nodes: int, each: int, limit: int, ask_for: str) -> Problem:
+    """The 413 answer: so many nodes with so many probabilities each are more than the limit."""
+    figures = f"{nodes:,} nodes with {each:,} probabilities each are {nodes * each:,}, {limit:,} are allowed"
+    return Problem(TOO_LARGE, f"{figures}: ask for {ask_for}")
+
+
+def answer_parts(
+    asked: Sequence[str | int], snapshot: Snapshot, model: Model, top: int | None, share: Share
+) -> Generator[None, None, list[bytes]]:
+    """``{"predictions": [...]}`` in parts, a few rows between two ``yield``; the share grows with it.
+
+    Raises:
+        NoShare: the process holds too much already.
+    """
+    rows = max(1, _CELLS_PER_STEP // (min(len(model.classes), top or len(model.classes)) + 8))
+    parts = [b'{"predictions":[']
+    for first in range(0, len(asked), rows):
+        answers = [
+            prediction(node, row, model, snapshot, top) if row is not None else not_found(node, model, snapshot)
+            for node, row in zip(asked[first : first + rows], snapshot.rows[first : first + rows], strict=True)
+        ]
+        text = msgspec.json.encode(answers)[1:-1]
+        parts.append(b"," + text if first else text)
+        share.grow(len(text))
+        yield
+    parts.append(b"]}")
+    return parts
+
+
+class PartsResponse(Response):
+    """Sends a large answer in parts, each when the client has taken those before; then gives its share back.
+
+    Args:
+        parts: of the body.
+        held: closed when all has been sent, or the client has gone.
+    """
+
+    def __init__(self, parts: Sequence[bytes], held: contextlib.ExitStack) -> None:
+        self._parts = parts
+        self._held = held
+        self._length = sum(map(len, parts))
+        super().__init__(None, headers={"content-length": str(self._length)}, media_type=JSON)
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send it; a client that takes it too slowly loses its connection."""
+        with self._held:
+            async with asyncio.timeout(_PATIENCE_S + self._length / _BYTES_PER_S):
+                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                for piece in self._pieces():
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _pieces(self) -> Iterator[bytes]:
+        if self._length <= _PART_BYTES:
+            yield b"".join(self._parts)
+            return
+        for part in self._parts:
+            for first in range(0, len(part), _PART_BYTES):
+                yield part[first : first + _PART_BYTES]
+
+
+def one_answer(request: Request, body: bytes) -> Response:
+    """The answer for one node; a large one is counted until it is sent.
+
+    Raises:
+        Problem: 429 or 503 where too much is held already.
+    """
+    if len(body) <= SMALL_BYTES:
+        return Response(body, media_type=JSON)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(request.app.state.context.memory.take(client_of(request), len(body)))
+        except NoShare as error:
+            raise too_much(error) from None
+        return PartsResponse([body], held.pop_all())
