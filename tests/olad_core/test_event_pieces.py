@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
@@ -32,6 +33,10 @@ def drained(steps: Generator[None, None, _T]) -> tuple[_T, int]:
         except StopIteration as done:
             return done.value, count
         count += 1
+
+
+def pieced(body: bytes) -> list[Event]:
+    return drained(json_pieces(body))[0]
 
 
 def outcome(decoded: Callable[[], list[Event]]) -> list[Event] | tuple[EventProblem, ...]:
@@ -90,8 +95,8 @@ class TestSmallPieces:
         sparse = {"op": "upsert_node", "id": "a", "x": {"indices": [0], "values": [1]}}
         for events in ([right] * 9 + [wrong], [right] * 9 + [sparse], [sparse] + [right] * 9):
             body = json.dumps(events).encode()
-            found = outcome(lambda body=body: drained(json_pieces(body))[0])
-            assert found == outcome(lambda body=body: decode_json(body))
+            found = outcome(functools.partial(pieced, body))
+            assert found == outcome(functools.partial(decode_json, body))
             assert isinstance(found, tuple)
 
     def test_what_is_no_event_is_named_with_its_place(self) -> None:
@@ -104,7 +109,7 @@ class TestSmallPieces:
 
     def test_nothing(self) -> None:
         for body in (b"[" + b" " * 100 + b"]", b"{" + b" " * 100 + b"}", b" " * 200):
-            assert isinstance(outcome(lambda body=body: drained(json_pieces(body))[0]), tuple)
+            assert isinstance(outcome(functools.partial(pieced, body)), tuple)
         with pytest.raises(InvalidEvents):
             drained(ndjson_pieces(b"\n" * 200))
 
