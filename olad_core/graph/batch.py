@@ -115,8 +115,6 @@ class Batch:
 
     def _upsert_edge(self, index: int, event: UpsertEdge) -> None:
         weight, ts = event.weight, event.ts
-        if ts is not None and ts > self._believed and self._is_ahead(ts):
-            return self._reject_ahead(index, event, ts)
         row_of = self._nodes.row_of
         source, target = row_of.get(event.src), row_of.get(event.dst)  # type: ignore[arg-type]
         if source is None or target is None:
@@ -124,12 +122,16 @@ class Batch:
             for node in ends:
                 if node in self._nodes.removed:
                     return self._reject_removed(index, event, node)
+            if ts is not None and self._is_ahead(ts):
+                return self._reject_ahead(index, event, ts)
             source, target = self._row_or_new(ends[0]), self._row_or_new(ends[1])
         # Most events of a stream come this way, so one call less counts.
-        if ts is None or not self._from_ts:
-            self._see(ts)
-        elif ts > self._now:
+        if ts is not None and self._now < ts <= self._believed:
             self._now = ts
+        elif ts is not None and self._is_ahead(ts):
+            return self._reject_ahead(index, event, ts)
+        else:
+            self._see(ts)
         self._kind.append(UPSERT_EDGE)
         self._source.append(source)
         self._target.append(target)

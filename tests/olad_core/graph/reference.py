@@ -94,8 +94,7 @@ class Reference:
         return ts - self.clock > most
 
     def _one(self, event: Event, time: float) -> str | None:
-        ts = getattr(event, "ts", None)
-        if ts is not None and self._ahead(ts) and not (isinstance(event, LabelNode) and event.id not in self.nodes):
+        if isinstance(event, UpsertNode) and event.ts is not None and self._ahead(event.ts):
             return "ts-ahead"
         if isinstance(event, UpsertEdge | RemoveEdge):
             return self._edge(event, str(event.src), str(event.dst), time)
@@ -105,6 +104,8 @@ class Reference:
         if node not in self.nodes:
             return "removed-node" if node in self.removed else "unknown-node"
         if isinstance(event, LabelNode):
+            if event.ts is not None and self._ahead(event.ts):
+                return "ts-ahead"
             self._label(node, str(event.label))
         else:
             del self.nodes[node]
@@ -118,6 +119,8 @@ class Reference:
         key = (source, target) if self.directed or source <= target else (target, source)
         if isinstance(event, RemoveEdge):
             return None if self.edges.pop(key, None) else "unknown-edge"
+        if event.ts is not None and self._ahead(event.ts):
+            return "ts-ahead"
         for node in (source, target):
             self.nodes.setdefault(node, Node())
         edge = self.edges.setdefault(key, Edge(1.0, 0.0))
