@@ -20,7 +20,9 @@ class Header(Struct, frozen=True):
     run: str
     """Random name of this run; part of every Idempotency-Key."""
     replay: str
-    """Service, source and options."""
+    """Log, source and options."""
+    sent_to: str = ""
+    """The service's address, source and options: what the user would call the same replay."""
 
 
 class Done(Struct, frozen=True):
@@ -42,11 +44,12 @@ class Progress:
 
     Args:
         folder: where the file is kept.
-        replay: text that tells one replay (service, source, options) from another.
+        replay: text that tells one replay (log, source, options) from another.
+        sent_to: text that is the same where only the log at an address is another one.
         fresh: forget what the file has.
     """
 
-    def __init__(self, folder: Path, replay: str, *, fresh: bool = False) -> None:
+    def __init__(self, folder: Path, replay: str, *, sent_to: str = "", fresh: bool = False) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = folder / f"{hashlib.sha256(replay.encode()).hexdigest()[:16]}.ndjson"
         self._file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600), "rb+")
@@ -57,18 +60,24 @@ class Progress:
             raise ProgressBusy(
                 f"another replay of the same source to the same service is running ({self.path})"
             ) from None
-        self._replay = replay
+        self._replay, self._sent_to = replay, sent_to
         self.done: list[Done] = []
         if fresh or not self._load():
             self.start_over()
 
-    def start_over(self) -> None:
-        """Forget everything; the run gets a new name, so that its batches are new ones to the service."""
-        self.done = []
+    def start_over(self, keep: int = 0) -> None:
+        """Forget all but the first batches; the run gets a new name, so that further ones are new to the service."""
+        self.done = self.done[:keep]
         self._file.truncate(0)
         self._file.seek(0)
-        self.header = Header(run=secrets.token_hex(8), replay=self._replay)
+        self.header = Header(run=secrets.token_hex(8), replay=self._replay, sent_to=self._sent_to)
         self._write(self.header)
+        for done in self.done:
+            self._write(done)
+
+    def sent_to_another_log(self) -> bool:
+        """Whether the same was sent to the same address before, but to another log than the present one."""
+        return any(_belongs(path, self._sent_to) for path in self.path.parent.glob("*.ndjson") if path != self.path)
 
     def key(self, batch: int) -> str:
         """Idempotency-Key of the batch with this number."""
@@ -113,3 +122,13 @@ class Progress:
     def _write(self, line: Header | Done) -> None:
         self._file.write(msgspec.json.encode(line) + b"\n")
         self._file.flush()
+
+
+def _belongs(path: Path, sent_to: str) -> bool:
+    """Whether a file is the record of what was sent there; releases before this one named it ``replay``."""
+    try:
+        with path.open("rb") as file:
+            header = msgspec.json.decode(file.readline(), type=Header)
+    except (OSError, msgspec.MsgspecError):
+        return False
+    return bool(sent_to) and sent_to in {header.sent_to, header.replay}

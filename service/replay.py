@@ -12,7 +12,7 @@ from service.client import Client, ServiceError
 from service.progress import Done, Progress
 from service.served_score import Accuracy, ServedScore
 from service.sources import Source
-from service.stream import parse_position
+from service.stream import START, parse_position
 
 
 @dataclass(frozen=True)
@@ -146,18 +146,19 @@ def replay(
     return state(complete=True)
 
 
-def forget_if_lost(client: Client, progress: Progress) -> bool:
-    """Start over where the service's log ends before what an earlier run has sent to it; whether it did.
+def forget_if_lost(client: Client, progress: Progress) -> int:
+    """Forget the batches that stand beyond the end of the service's log; how many.
 
-    Another service has come up at the same address, or its data is gone.
+    Its data was restored to an earlier point. Another log has another identity, and so another record.
     """
     if not progress.done:
-        return False
-    end = client.status().log.position
-    if end is not None and parse_position(end) >= parse_position(progress.done[-1].position):
-        return False
-    progress.start_over()
-    return True
+        return 0
+    end = parse_position(client.status().log.position or START)
+    sent = len(progress.done)
+    kept = sum(parse_position(done.position) <= end for done in progress.done)
+    if kept < sent:
+        progress.start_over(keep=kept)
+    return sent - kept
 
 
 class _Pacer:

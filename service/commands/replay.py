@@ -54,11 +54,17 @@ def replay_source(
             data_home=settings.data_home,
         )
         with Client(url, key=settings.api_key) as client, contextlib.ExitStack() as files:
-            progress = _open_progress(files, opened, client.url, settings, fresh=fresh)
+            log = client.status().log_id or client.url
+            progress = _open_progress(files, opened, client.url, log, settings, fresh=fresh)
             if opened.notice:
                 console.print(shown(opened.notice), soft_wrap=True)
-            if forget_if_lost(client, progress):
-                console.print("The service has lost what was sent to it before: starting over.")
+            if not progress.done and not fresh and progress.sent_to_another_log():
+                notice = f"{client.url} has another log than the one this was sent to before: sending all of it."
+                console.print(notice, soft_wrap=True)
+            if lost := forget_if_lost(client, progress):
+                console.print(
+                    f"The log ends before the last {lost:,} batches that were sent to it: sending them again."
+                )
             view = files.enter_context(ReplayView(console, shown(opened.name), opened.nodes))
             try:
                 state = replay(opened, client, progress, rate=rate, score_from=score_from, on_batch=view.update)
@@ -70,13 +76,14 @@ def replay_source(
 
 
 def _open_progress(
-    files: contextlib.ExitStack, source: Source, url: str, settings: Settings, *, fresh: bool
+    files: contextlib.ExitStack, source: Source, url: str, log: str, settings: Settings, *, fresh: bool
 ) -> Progress:
     if source.identity is None:  # Standard input cannot be read again, so there is nothing to go on from.
         folder = Path(files.enter_context(tempfile.TemporaryDirectory(prefix="olad-replay-")))
     else:
         folder = settings.data_dir / "replay"
-    return files.enter_context(Progress(folder, f"{url} {source.identity}", fresh=fresh))
+    replay, sent_to = f"{log} {source.identity}", f"{url} {source.identity}"
+    return files.enter_context(Progress(folder, replay, sent_to=sent_to, fresh=fresh))
 
 
 def _report(console: Console, name: str, state: ReplayState, *, as_json: bool) -> None:

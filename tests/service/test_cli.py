@@ -104,6 +104,30 @@ def test_replay_reports_for_people_and_machines_and_resumes(
     assert httpx.get(f"{url}/status", trust_env=False).json()["log"]["appended_events"] == 4
 
 
+def test_replay_to_another_log_at_the_same_address_sends_all_of_it_and_says_so(
+    runner: CliRunner, url: str, redis_client: redis.Redis, keys: Keys, writer: PredictionWriter, tmp_path: Path
+) -> None:
+    (tmp_path / "events.ndjson").write_text(EVENTS)
+    writer.publish(publication("9999999999999-0", {"n": (0.9, 0.1)}))
+    runner.invoke(app, ["replay", "events.ndjson", "--url", url])
+    first = httpx.get(f"{url}/status", trust_env=False).json()
+    again = runner.invoke(app, ["replay", "events.ndjson", "--url", url])
+    assert "another log" not in again.output
+    for key in (keys.log, keys.log_id, keys.appended, keys.schema):
+        redis_client.delete(key)
+    httpx.post(f"{url}/events", json=[{"op": "upsert_node", "id": "of somebody else"}], trust_env=False)
+    result = runner.invoke(app, ["replay", "events.ndjson", "--url", url])
+    assert (
+        f"{url.rstrip('/')} has another log than the one this was sent to before: sending all of it." in result.output
+    )
+    assert "had been sent before" not in result.output
+    appended = httpx.get(f"{url}/status", trust_env=False).json()["log"]["appended_events"]
+    assert appended == first["log"]["appended_events"] + 1
+    redis_client.set(keys.log_id, first["log_id"])
+    back = runner.invoke(app, ["replay", "events.ndjson", "--url", url])
+    assert "All of it had been sent before" in back.output, "each log has its own record"
+
+
 def test_replay_reads_standard_input(runner: CliRunner, url: str, writer: PredictionWriter) -> None:
     writer.publish(publication("9999999999999-0", {"n": (0.1, 0.9)}))
     result = runner.invoke(app, ["replay", "-", "--url", url, "--json"], input=EVENTS)

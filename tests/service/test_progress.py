@@ -67,3 +67,32 @@ def test_every_batch_has_its_own_key(tmp_path: Path) -> None:
 def test_two_at_the_same_time_are_refused(tmp_path: Path) -> None:
     with Progress(tmp_path, "replay"), pytest.raises(ProgressBusy, match="another replay"):
         Progress(tmp_path, "replay")
+
+
+def test_the_same_sent_to_another_log_is_known(tmp_path: Path) -> None:
+    with Progress(tmp_path, "log-1 source", sent_to="url source") as first:
+        first.append(DONE[0])
+        assert not first.sent_to_another_log()
+    with Progress(tmp_path, "log-2 source", sent_to="url source") as second:
+        assert second.done == []
+        assert second.sent_to_another_log()
+    with Progress(tmp_path, "log-2 other", sent_to="url other") as other:
+        assert not other.sent_to_another_log()
+    with Progress(tmp_path, "log-1 source", sent_to="url source") as again:
+        assert again.done == DONE[:1]
+
+
+def test_a_record_of_an_earlier_release_is_one_of_another_log(tmp_path: Path) -> None:
+    (tmp_path / "old.ndjson").write_bytes(b'{"run":"1","replay":"url source"}\n{"position":"1-0","served":[]}\n')
+    with Progress(tmp_path, "log-1 source", sent_to="url source") as progress:
+        assert progress.sent_to_another_log()
+        assert progress.done == []
+
+
+def test_the_first_batches_are_kept_and_the_run_goes_by_another_name(tmp_path: Path) -> None:
+    before = _write(tmp_path)
+    with Progress(tmp_path, "replay") as progress:
+        progress.start_over(keep=1)
+    with Progress(tmp_path, "replay") as progress:
+        assert progress.done == DONE[:1]
+        assert progress.key(1) != before.key(1)

@@ -18,7 +18,7 @@ from service.progress import Done, Progress
 from service.replay import ReplayState, forget_if_lost, replay
 from service.served_score import Accuracy
 from service.sources import Source
-from service.stream import LogReader
+from service.stream import LogReader, parse_position
 from tests.redis_server import RedisServer
 from tests.service.api.serving import serving
 from tests.service.publications import publication
@@ -155,6 +155,27 @@ def test_starts_over_when_the_service_has_lost_what_was_sent(client: Client, tmp
         assert forget_if_lost(client, progress)
         assert progress.done == []
         assert not forget_if_lost(client, progress)
+
+
+def test_what_a_restored_log_has_lost_is_sent_again(
+    client: Client, rule: Rule, redis_client: redis.Redis, keys: Keys, tmp_path: Path
+) -> None:
+    with Progress(tmp_path, "test") as progress:
+        replay(_source(), client, progress)
+        sent = len(progress.done)
+        # A backup of the moment after the fourth batch takes the place of the log.
+        entries = LogReader(redis_client, keys).read("0-0", max_events=10**6)
+        fourth = progress.done[3].position
+        redis_client.delete(keys.log)
+        for entry in entries:
+            if parse_position(entry.position) <= parse_position(fourth):
+                redis_client.xadd(keys.log, {"events": entry.raw, "n": entry.count}, id=entry.position)
+        rule.nodes.clear()
+        assert forget_if_lost(client, progress) == sent - 4
+        assert [done.position for done in progress.done][-1] == fourth
+        state = replay(_source(), client, progress)
+    assert (state.complete, state.resumed) == (True, 4)
+    assert rule.nodes == [str(node) for node in range(8, NODES)]
 
 
 def test_progress_of_another_source_is_refused(client: Client, tmp_path: Path) -> None:
