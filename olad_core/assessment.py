@@ -59,6 +59,10 @@ class Assessment:
         """Expected accuracy of each student, as it is now, less the group's ``[G]``, NaN where nothing is known."""
         return self._standing.expected()
 
+    def scored(self) -> int:
+        """Nodes that have been scored so far, whoever predicted them."""
+        return int(self.scores.scored[:-1].max())
+
     def teaching(self) -> npt.NDArray[np.float32]:
         """How much student ``j`` is to teach student ``i``: ``[G, G]``."""
         training_loss = self.mean_losses.get("supervised", self._untaught)

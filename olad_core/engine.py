@@ -16,6 +16,7 @@ from torch import Tensor
 
 from olad_core.assessment import Assessment
 from olad_core.config import EngineConfig, TrainerConfig
+from olad_core.convergence import Convergence
 from olad_core.distill.health import PATIENCE
 from olad_core.distill.replay import Replay, Touched
 from olad_core.distill.trainer import Trainer
@@ -68,6 +69,7 @@ class Engine:
         self._touched = Touched(config.trainer.recent_touched)
         self._classes_seen: set[int] = set()
         self._schedule = Schedule(config, self.versions, self.decisions)
+        self._convergence = Convergence()
         self._advance_event = 0
         self._unfollowed: list[Changes] = []
         self._removed: list[str] = []
@@ -119,6 +121,8 @@ class Engine:
         changes, self._unfollowed = self._unfollowed, []
         if not changes:
             return
+        if any(change.anything for change in changes):
+            self._convergence.renew()
         touch = merge(changes, self.graph)
         self._touched.add(touch.rows)
         self.memory.forget(touch.created)
@@ -169,10 +173,15 @@ class Engine:
         if len(self._classes_seen) < 2:
             return False
         trainer = self._current_trainer()
+        self._convergence.begin_step(size)
         outcome = trainer.step(self.graph, self._replay, self._touched, self.assessment.teaching(), size)
         if not outcome.taken:
+            self._convergence.exhaust()
             return False
+        self._convergence.follow(float(outcome.losses["supervised"].mean()), size)
         self.assessment.add_losses(outcome.losses)
+        if outcome.renewed:
+            self._convergence.restart()
         for name in outcome.renewed:
             reason = f"{name} got new weights: its losses or gradients were not finite for {PATIENCE} steps in a row"
             student = name if name in trainer.group.names else None
@@ -185,12 +194,32 @@ class Engine:
         if self.trainer:
             self._schedule.advance(self.graph, self.trainer.steps, size)
 
+    @property
+    def converged(self) -> bool:
+        """Whether training steps are of no use before something new comes; :meth:`learn` takes them all the same."""
+        return len(self._classes_seen) < 2 or self._convergence.reached
+
+    @property
+    def resting(self) -> bool:
+        """Whether there is nothing to do before something new comes: what was learned last is served, too."""
+        return self.converged and (self.trainer is None or self._schedule.is_done(self.trainer.steps))
+
+    def finish(self, size: StepSize = FULL_SIZE) -> None:
+        """Once converged: bring what was learned last into a version, one slice a call, until :attr:`resting`."""
+        if self.trainer is None:
+            return
+        if self.versions.candidate:
+            self.embed(size)
+        elif not self._schedule.is_done(self.trainer.steps):
+            self._schedule.start(self.graph, self.trainer, self.assessment, self.position, size)
+
     def restart_training(self) -> None:
         """Give up the students and the version on its way; the next step begins with new ones."""
         if self.trainer:
             steps = self.trainer.steps
             self.decisions.add("group-restarted", f"training failed after {steps} steps: all students get new weights")
         self.trainer = None
+        self._convergence.restart()
         self._schedule.begin_anew()
 
     def missing(self) -> tuple[str, ...]:
@@ -225,6 +254,7 @@ class Engine:
             "students": list(self.config.trainer.students),
             "width": self.config.trainer.width,
             "versions": versions,
+            "convergence": self._convergence.state(),
             **self._schedule.state(),
         }
         trained: dict[str, Tensor] = {}
@@ -260,6 +290,8 @@ class Engine:
         engine._touched.restore(take_part(arrays, "touched"))
         engine._classes_seen = set(values["classes_seen"])
         engine._schedule.restore(values)
+        if "convergence" in values:  # earlier releases had none: training begins with a whole budget
+            engine._convergence.restore(values["convergence"])
         engine._advance_event = values["advance_event"]
         if "trainer" in values:
             trained = take_part(tensors, "trainer")

@@ -34,6 +34,8 @@ class Schedule:
         # The training step at which the last version began, and the steps that embedding the last one took.
         self._step = 0
         self._took = 0
+        # Nodes that had been scored at the last decision, and resets until then.
+        self._evidence = [0, 0]
 
     def advance(self, graph: DynamicGraph, steps: int, size: StepSize) -> None:
         """Embed one slice of the version on its way.
@@ -66,19 +68,31 @@ class Schedule:
         """
         # At most half of the time is spent on following two versions.
         due = self._step + max(self._config.publish_steps, 2 * self._took)
-        if self._versions.candidate or trainer.steps < due:
-            return
+        if not self._versions.candidate and trainer.steps >= due:
+            self.start(graph, trainer, assessment, position, size)
+
+    def is_done(self, steps: int) -> bool:
+        """Whether a version of the students after so many steps has begun, and none is on its way."""
+        return self._step == steps and self._versions.candidate is None
+
+    def start(
+        self, graph: DynamicGraph, trainer: Trainer, assessment: Assessment, position: str, size: StepSize
+    ) -> None:
+        """Begin a version where the chosen student's weights are fit for one; arguments as in :meth:`start_if_due`."""
         served, margin = self._versions.served, self._config.switch_margin
         assessment.look(graph, trainer, size)
         standing = assessment.standing()
         current = trainer.group.names.index(served.version.student) if served else None
-        best = choose_best(standing, assessment.mean_losses["supervised"], current, margin=margin)
+        # Equals differ a little each time they are asked: a switch needs scores that came since the last decision.
+        evidence = [assessment.scored(), trainer.health.resets]
+        news, self._evidence = evidence != self._evidence, evidence
+        best = choose_best(standing, assessment.mean_losses["supervised"], current, margin=margin, news=news)
         self._step = trainer.steps
         student, name = copy.deepcopy(trainer.group.students[best]), trainer.group.names[best]
         if not all(bool(torch.isfinite(value).all()) for value in student.state_dict().values()):
             self._decisions.add("version-refused", f"no version of {name}: its weights are not finite", student=name)
             return
-        kind, reason, numbers = explain_choice(trainer.group.names, standing, current, best, margin=margin)
+        kind, reason, numbers = explain_choice(trainer.group.names, standing, current, best, margin=margin, news=news)
         self._decisions.add(kind, reason, student=name, version=self._versions.next_number, numbers=numbers)
         student.temperature.fill_(float(assessment.temperatures()[best]))
         classes = graph.classes[: trainer.group.num_classes(graph)]
@@ -91,8 +105,9 @@ class Schedule:
 
     def state(self) -> dict[str, object]:
         """Plain values for a checkpoint."""
-        return {"version_step": self._step, "version_took": self._took}
+        return {"version_step": self._step, "version_took": self._took, "version_evidence": self._evidence}
 
     def restore(self, values: Mapping[str, Any]) -> None:
         """Take over the values of :meth:`state`."""
         self._step, self._took = values["version_step"], values["version_took"]
+        self._evidence = list(values.get("version_evidence", self._evidence))

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from service.settings import StudentName
 
+LearningState = Literal["learning", "resting"]
 _ARCHITECTURES = ", ".join(f"`{name}`" for name in get_args(StudentName))
 
 
@@ -101,6 +102,14 @@ class VersionStatus(BaseModel):
 class LearningStatus(BaseModel):
     """What training is at."""
 
+    state: LearningState = Field(
+        default="learning",
+        description=(
+            "`learning`: steps are taken whenever no event waits. `resting`: nothing is left to learn until something "
+            "changes; no step is taken, and no version is made."
+        ),
+    )
+    since: float | None = Field(default=None, description="Since when, Unix time in seconds.")
     steps: int
     skipped_steps: int = Field(description="Steps without effect on the students: a loss or gradient was not finite.")
     resets: int = Field(

@@ -30,11 +30,14 @@ log = structlog.get_logger(__name__)
 
 MAX_EVENTS_PER_TURN = 10_000
 """Events applied in one turn at most, but for a last entry that is larger."""
-IDLE_BLOCK_MS = 100
-"""How long an idle worker sleeps in Redis while there is nothing to learn."""
+IDLE_BLOCK_MS = 500
+"""How long a worker with nothing to learn waits in Redis for an entry, which ends the wait at once. Far less than a
+heartbeat lasts."""
 REPORT_EVERY_S = 1.0
 HEARTBEAT_MS = 15_000
 RECONNECT_AFTER_S = 0.5
+Mark = tuple[str, int, int, bool]
+"""Position, steps, decisions and rest of an engine: its state is the same where they are."""
 _TRANSIENT = (RedisConnectionError, RedisTimeoutError, ResponseError)
 
 
@@ -79,6 +82,10 @@ class Worker:
         self._saved: CheckpointStatus | None = None
         now = time.monotonic()
         self._saved_at = self._reported_at = now
+        self._saved_mark: Mark | None = None
+        self._saving_mark: Mark | None = None
+        self._rests = False
+        self._rests_since = self._started_at
         self._reported_events, self._reported_steps = engine.applied_events, 0
         self._served_version: int | None = None
         self._served_student: str | None = None
@@ -165,6 +172,7 @@ class Worker:
                 self._checkpointer.wait()
                 self._engine, self._unpublished, self._steps_owed = self._restore(), None, 0
                 self._decisions_told = self._engine.decisions.total
+                self._saved_mark = self._saving_mark = None
                 self._log_in_doubt, self._caught_up = True, False
             if self.stopping:
                 return None
@@ -217,7 +225,7 @@ class Worker:
         if entries:
             self._apply(entries, publish=True)
             self._pace.saw_events()
-        if self._settings.steps_per_entry is None:
+        if self._settings.steps_per_entry is None and not self._engine.resting:
             loaded = sum(len(entry.events) for entry in entries) >= MAX_EVENTS_PER_TURN
             if self._pace.is_due(time.monotonic(), loaded=loaded):
                 self._learn_in_time(loaded=loaded)
@@ -226,12 +234,12 @@ class Worker:
         self._report()
         self._note_saved(self._checkpointer.finished())
         due = time.monotonic() - self._saved_at > self._settings.checkpoint_interval_s
-        if due and not self._checkpointer.busy:
+        if due and not self._checkpointer.busy and self._mark() != self._saved_mark:
             self._save()
 
     def _pause_ms(self) -> int | None:
         """How long to wait for events: not at all where there is something to learn meanwhile."""
-        if self._engine.trainer is None or self._settings.steps_per_entry is not None:
+        if self._settings.steps_per_entry is not None or self._engine.resting:
             return IDLE_BLOCK_MS
         left = self._pace.rest_left(time.monotonic())
         return max(1, int(1000 * left)) if left > 0 else None
@@ -289,6 +297,10 @@ class Worker:
 
     def _learn_in_time(self, *, loaded: bool) -> None:
         """A training step, and a turn later a slice of the version on its way; under load both, being rare."""
+        if self._engine.converged:
+            self._slice_is_next = False
+            self._learn_part("slice", self._engine.finish)
+            return
         slice_is_next, self._slice_is_next = self._slice_is_next, False
         if not slice_is_next:
             self._learn_part("step", self._engine.train)
@@ -362,9 +374,14 @@ class Worker:
             steps_per_s=max(0, steps - self._reported_steps) / elapsed,
         )
         self._reported_at, self._reported_events, self._reported_steps = now, self._engine.applied_events, steps
+        rests = self._settings.steps_per_entry is not None or self._engine.resting
+        if rests != self._rests:
+            self._rests, self._rests_since = rests, time.time()
         status = report(
             self._engine,
             rates,
+            learning="resting" if rests else "learning",
+            learning_since=self._rests_since,
             started_at=self._started_at,
             now=time.time(),
             checkpoint=self._saved,
@@ -380,9 +397,16 @@ class Worker:
                 begun = self._checkpointer.begin(*self._engine.state(), now=self.stopping)
             if begun:
                 self._saved_at = time.monotonic()
+                self._saving_mark = self._mark()
+
+    def _mark(self) -> Mark:
+        """Differs from an earlier one where the state does, so that a worker at rest need not write the same again."""
+        engine, trainer = self._engine, self._engine.trainer
+        steps = trainer.steps + trainer.skipped_steps if trainer else 0
+        return engine.position, steps, engine.decisions.total, engine.resting
 
     def _note_saved(self, saved: Saved | None) -> None:
         """Trim the log behind the oldest kept checkpoint once a new one is written."""
         if saved is not None:
-            self._saved = saved.status
+            self._saved, self._saved_mark = saved.status, self._saving_mark
             self._reader.trim_before(saved.oldest_position)

@@ -93,6 +93,11 @@ class WorkerMetrics:
             ["student"],
             registry=self.registry,
         )
+        self._resting = Gauge(
+            "olad_worker_resting",
+            "1 while nothing is left to learn: no training steps, versions or checkpoints until something changes.",
+            registry=self.registry,
+        )
         self._losses = Gauge("olad_worker_loss", "Mean loss of the last steps.", ["term"], registry=self.registry)
         self._checkpoint = Gauge(
             "olad_worker_checkpoint_timestamp_seconds",
@@ -132,6 +137,7 @@ class WorkerMetrics:
             self._temperature.labels(student.name).set(student.temperature)
         for term, loss in status.learning.losses.items():
             self._losses.labels(term).set(loss)
+        self._resting.set(status.learning.state == "resting")
         if status.checkpoint:
             self._checkpoint.set(status.checkpoint.written_at)
         return generate_latest(self.registry)

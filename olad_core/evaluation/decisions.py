@@ -111,6 +111,7 @@ def explain_choice(
     chosen: int,
     *,
     margin: float,
+    news: bool = True,
 ) -> tuple[Kind, str, dict[str, float]]:
     """Kind, reason and numbers of what :func:`~olad_core.evaluation.selection.choose_best` chose.
 
@@ -120,6 +121,7 @@ def explain_choice(
         current: the student being served.
         chosen: the student of the next version.
         margin: by how much another one must stand higher.
+        news: whether anything was scored since the last choice.
 
     >>> explain_choice(["gcn", "sage"], np.array([-0.024, 0.001]), 0, 1, margin=0.005)[:2]
     ('student-switched', 'switched from gcn to sage: expected accuracy 2.5 points higher')
@@ -140,6 +142,8 @@ def explain_choice(
     best = int(np.argmax(standing))
     if standing[best] <= standing[chosen]:
         return "student-kept", f"kept {name}: highest expected accuracy", numbers
+    if not news:
+        return "student-kept", f"kept {name}: no node was scored since the last decision", numbers
     points = f"{100 * (standing[best] - standing[chosen]):.1f} points"
     reason = f"kept {name}: {names[best]} is only {points} higher, and the margin is {100 * margin:.1f} points"
     return "student-kept", reason, numbers

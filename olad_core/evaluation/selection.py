@@ -7,7 +7,12 @@ import numpy.typing as npt
 
 
 def choose_best(
-    standing: npt.NDArray[np.float64], training_loss: npt.NDArray[np.float64], current: int | None, *, margin: float
+    standing: npt.NDArray[np.float64],
+    training_loss: npt.NDArray[np.float64],
+    current: int | None,
+    *,
+    margin: float,
+    news: bool = True,
 ) -> int:
     """The student that stands highest, with hysteresis.
 
@@ -20,16 +25,19 @@ def choose_best(
         training_loss: ``[G]``, mean supervised loss of the last steps.
         current: the student being served.
         margin: by how much another one must stand higher.
+        news: whether anything was scored since the last choice; without, what is served stays.
 
     >>> standing, losses = np.array([-0.02, -0.01, -0.03]), np.zeros(3)
     >>> choose_best(standing, losses, 0, margin=0.02)
     0
     >>> choose_best(standing, losses, 2, margin=0.01)
     1
+    >>> choose_best(standing, losses, 2, margin=0.01, news=False)
+    2
     """
     if not np.isfinite(standing).all():
         return int(np.argmin(training_loss)) if current is None else current
     best = int(np.argmax(standing))
-    if current is None or standing[best] > standing[current] + margin:
+    if current is None or (news and standing[best] > standing[current] + margin):
         return best
     return current

@@ -51,6 +51,7 @@ class Changes:
         weight_after: float32, 0 where there is none.
         expired: number of edges that left by age.
         rejected: events that could not be applied, in order.
+        anything: whether nodes, features, labels or weights differ from before the batch.
     """
 
     created: Rows
@@ -65,6 +66,7 @@ class Changes:
     weight_after: Weights
     expired: int
     rejected: list[Rejection]
+    anything: bool
 
 
 class Arcs(NamedTuple):

@@ -140,7 +140,8 @@ class DynamicGraph:
         features = self._set_features(batch.features)
         labelled = np.fromiter(batch.labels, np.int64, len(batch.labels))
         classes = np.fromiter(batch.labels.values(), np.int32, len(batch.labels))
-        relabelled = (self.label[labelled] >= 0) & (self.label[labelled] != classes)
+        differing = self.label[labelled] != classes
+        relabelled = (self.label[labelled] >= 0) & differing
         self.label[labelled] = classes
 
         if batch.first_ts is not None:
@@ -170,6 +171,7 @@ class DynamicGraph:
             weight_after=arcs.after,
             expired=expired,
             rejected=batch.rejected,
+            anything=bool(differing.any() or batch.created or batch.removed or len(features) or len(arcs.source)),
         )
 
     def declare(self, schema: GraphSchema) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import typer
 from rich.table import Table
@@ -52,6 +53,10 @@ def _service_table(report: ServiceStatus) -> Table:
         return table
     table.add_row("worker", f"{'alive' if report.heartbeat else '[red]no heartbeat[/]'}, on {worker.device}")
     table.add_row("rates", f"{worker.events_per_s:,.0f} events/s, {worker.steps_per_s:,.1f} steps/s")
+    if worker.learning.state == "resting" and worker.learning.since is not None:
+        table.add_row(
+            "training", f"rests, for {max(0.0, time.time() - worker.learning.since):,.0f} s: nothing new to learn"
+        )
     table.add_row("rejected events", f"{worker.rejected_events:,}")
     graph = worker.graph
     table.add_row("graph", f"{graph.nodes:,} nodes ({graph.labelled:,} labelled), {graph.edges:,} edges")

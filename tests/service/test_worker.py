@@ -13,7 +13,7 @@ from olad_core.checkpoint import list_checkpoints, read_checkpoint
 from olad_core.events import Event
 from service.keys import Keys
 from service.status import DecisionStatus, WorkerStatus
-from tests.chaos.workers import ForkedWorker, Nursery
+from tests.chaos.workers import ForkedWorker, Nursery, until
 from tests.redis_server import RedisServer
 from tests.service.entries import append, random_entries
 
@@ -95,3 +95,49 @@ def test_the_log_is_trimmed_only_behind_the_oldest_kept_checkpoint(
     log: Any = redis_client.xrange(keys.log)
     positions = [position.decode() for position, _ in log]
     assert positions == [f"{number}-0" for number in range(int(str(oldest).split("-")[0]) + 1, ENTRIES + 1)]
+
+
+def test_it_rests_when_nothing_is_left_to_learn_and_an_entry_ends_the_rest(
+    redis_server: RedisServer,
+    redis_client: redis.Redis,
+    nursery: Nursery,
+    keys: Keys,
+    tmp_path: Path,
+    entries: list[list[Event]],
+) -> None:
+    checkpoints = tmp_path / "checkpoints" / keys.graph
+    worker = ForkedWorker(
+        nursery, redis_server.url, keys, tmp_path, students="gcn,sage", checkpoint_interval_s=0.1, checkpoints_kept=5
+    )
+
+    def status() -> WorkerStatus:
+        report: Any = redis_client.get(keys.status)
+        return WorkerStatus.model_validate_json(report)
+
+    def reports_later() -> WorkerStatus:
+        earlier = status().updated_at
+        until(lambda: status().updated_at > earlier + 3)
+        return status()
+
+    try:
+        worker.start()
+        append(redis_client, keys, entries[:20])
+        worker.wait_until_visible(redis_client, "20-0")
+        until(lambda: redis_client.exists(keys.status))
+        until(lambda: status().learning.state == "resting", timeout_s=300)
+        rested = reports_later()
+        assert rested.served is not None
+        written = list_checkpoints(checkpoints)
+        later = reports_later()
+        assert (later.served, later.learning) == (rested.served, rested.learning)
+        assert redis_client.exists(keys.heartbeat)
+        assert list_checkpoints(checkpoints) == written, "the same state need not be written again"
+        assert worker.terminate() == 0
+        worker.start()
+        until(lambda: status().started_at > rested.started_at)
+        assert reports_later().learning.steps == rested.learning.steps
+        append(redis_client, keys, entries[20:21], first=21)
+        worker.wait_until_visible(redis_client, "21-0")
+        until(lambda: status().learning.steps > rested.learning.steps)
+    finally:
+        worker.close()

@@ -44,6 +44,8 @@ _EXAMPLE = {
             "clock": "ts",
         },
         "learning": {
+            "state": "learning",
+            "since": 1763900000.0,
             "steps": 1500,
             "skipped_steps": 0,
             "missing": [],
