@@ -16,7 +16,7 @@ PATIENCE = 6
 rises for two or three hundred steps after the training loss has stopped falling: those are part of it."""
 NOISE = 2.0
 """A mean loss is lower only where the difference is more than so many of its standard errors."""
-MOST_STEPS = 2_000
+MOST_STEPS = 1_000
 """Steps of the configured size for the same information at most: a loss may fall by a little for ever."""
 MOST_RESTARTS = 3
 """Times that new weights get the whole budget again for the same information: a fault that repeats must end too."""

@@ -100,6 +100,11 @@ class Keys:
         return self._key("heartbeat")
 
     @property
+    def probe(self) -> str:
+        """String with expiry: written to find out whether Redis accepts writes."""
+        return self._key("probe")
+
+    @property
     def status(self) -> str:
         """String: the worker's last status report, JSON."""
         return self._key("status")

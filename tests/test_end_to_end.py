@@ -121,7 +121,7 @@ def test_the_readme_s_commands_and_examples_work(tmp_path: Path) -> None:
         with _replay(up, tmp_path / "replay", "--label-delay", "20") as replay:
             replay.communicate()
         assert replay.returncode == 0
-        _wait_for(lambda: up.http.get("/health/ready").is_success)
+        _wait_for(lambda: up.http.get("/health/predicting").is_success)
         for block in blocks:
             if block.startswith("make "):
                 subprocess.run(["make", "-n", *block.split()[1:]], check=True, cwd=ROOT, capture_output=True)
@@ -174,7 +174,7 @@ def test_nothing_is_lost_or_applied_twice_when_processes_are_killed(tmp_path: Pa
         assert up.left_over() == []
 
     with _up(data_dir) as up:
-        _wait_for(lambda: up.http.get("/health/ready").is_success)
+        _wait_for(lambda: up.http.get("/health/predicting").is_success)
         after = up.worker()
         assert (after.position, after.applied_events, after.graph) == (
             before.position,

@@ -10,7 +10,7 @@ from starlette.types import Scope as AsgiScope
 from service.api_keys import ApiKey, KeyRing, Scope
 from service.problems import FORBIDDEN, UNAUTHENTICATED, Problem
 
-_OPEN = frozenset({"/", "/docs", "/openapi.json", "/health/live", "/health/ready"})
+_OPEN = frozenset({"/", "/docs", "/openapi.json", "/health/live", "/health/ready", "/health/predicting"})
 _OPEN_FOLDERS = ("/assets/", "/docs/")
 _CHALLENGE = 'Bearer realm="olad"'
 

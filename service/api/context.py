@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from service.api.connection import connect
 from service.api.load import LoadGuard
 from service.api.metrics import ApiMetrics
+from service.api.readiness import Readiness
 from service.keys import Keys
 from service.predictions import PredictionReader
 from service.settings import Settings
@@ -43,6 +44,7 @@ class Context:
     predictions: PredictionReader
     watermark: Watermark
     load: LoadGuard
+    readiness: Readiness
     metrics: ApiMetrics
     read_timeout_s: float
     memory: Shares
@@ -69,6 +71,7 @@ def make_context(settings: Settings) -> Context:
     memory = Shares(settings.max_in_flight_mb * 10**6)
     metrics.waiting.set_function(lambda: watermark.waiting)
     metrics.in_flight.set_function(lambda: memory.used)
+    load = LoadGuard(redis, keys, settings)
     return Context(
         graph=settings.graph,
         keys=keys,
@@ -76,7 +79,8 @@ def make_context(settings: Settings) -> Context:
         log=EventLog(redis, keys),
         predictions=PredictionReader(redis, keys),
         watermark=watermark,
-        load=LoadGuard(redis, keys, settings),
+        load=load,
+        readiness=Readiness(redis, keys, load),
         metrics=metrics,
         read_timeout_s=settings.read_timeout_s,
         memory=memory,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
 from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
@@ -26,6 +27,15 @@ class _WorkerLoad(BaseModel):
     disk_free: int | None = None
 
 
+@dataclass(frozen=True)
+class _Refusal:
+    """Why events are refused, when to ask again, and whether that lasts until somebody makes room."""
+
+    why: str
+    retry_after_s: int = RETRY_AFTER_S
+    lasting: bool = True
+
+
 class LoadGuard:
     """Looks a few times a second at most, when events come.
 
@@ -38,7 +48,7 @@ class LoadGuard:
         self._keys = keys
         self._settings = settings
         self._looked = float("-inf")
-        self._full: tuple[str, int] | None = None
+        self._refusal: _Refusal | None = None
 
     async def check(self) -> None:
         """Let events in or not.
@@ -46,15 +56,24 @@ class LoadGuard:
         Raises:
             Problem: 429 with ``Retry-After``.
         """
+        refusal = await self._current()
+        if refusal is not None:
+            raise overloaded(refusal.why, refusal.retry_after_s)
+
+    async def lasting(self) -> str | None:
+        """Why every batch is refused until somebody makes room; None where none is, or the worker only lags behind."""
+        refusal = await self._current()
+        return refusal.why if refusal is not None and refusal.lasting else None
+
+    async def _current(self) -> _Refusal | None:
         now = time.monotonic()
         if now - self._looked >= _EVERY_S:
             self._looked = now
-            self._full = await self._look()
-        if self._full is not None:
-            raise overloaded(*self._full)
+            self._refusal = await self._look()
+        return self._refusal
 
-    async def _look(self) -> tuple[str, int] | None:
-        """What is full, and after how many seconds to ask again."""
+    async def _look(self) -> _Refusal | None:
+        """Why events are refused now."""
         keys = self._keys
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.info("memory")
@@ -66,15 +85,15 @@ class LoadGuard:
         behind = int(appended or 0) - int(applied or 0)
         if behind > self._settings.max_behind:
             why = f"{behind:,} events wait to be applied, {self._settings.max_behind:,} may"
-            return why, _seconds_until(behind - self._settings.max_behind, worker.events_per_s)
+            return _Refusal(why, _seconds_until(behind - self._settings.max_behind, worker.events_per_s), lasting=False)
         limit = int(memory.get("maxmemory") or memory.get("total_system_memory") or 0)
         used = int(memory["used_memory"])
         if limit and used > _FULL * limit:
-            return f"Redis uses {used:,} of {limit:,} bytes; give it more memory", RETRY_AFTER_S
+            return _Refusal(f"Redis uses {used:,} of {limit:,} bytes; give it more memory")
         least = self._settings.min_disk_free_mb * 10**6
         if worker.disk_free is not None and worker.disk_free < least:
             why = f"{worker.disk_free:,} bytes are free where the worker writes checkpoints, {least:,} must be"
-            return why, RETRY_AFTER_S
+            return _Refusal(why)
         return None
 
 

@@ -150,6 +150,15 @@ class Live(BaseModel):
 
 
 class Ready(BaseModel):
-    """Redis answers, the worker lives, a model is published."""
+    """Events are accepted."""
 
     ready: Literal[True] = True
+
+
+class Predicting(BaseModel):
+    """Predictions are served."""
+
+    predicting: Literal[True] = True
+    worker: bool = Field(
+        description="Whether the worker's heartbeat is there. Without it predictions stay as they are, and fall behind."
+    )

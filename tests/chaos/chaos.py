@@ -75,7 +75,7 @@ class Chaos:
         """Inject every fault so many times."""
         self.producer.start()
         try:
-            until(lambda: self.service.http.get("/health/ready").is_success)
+            until(lambda: self.service.http.get("/health/predicting").is_success)
             until(lambda: len(self._checkpoints()) >= 2)
             rows = []
             for name, inject in self._faults().items():
@@ -190,7 +190,8 @@ class Chaos:
         try:
             until(lambda: (status := service.status()) is not None and status.checkpoint_failures > failures)
             until(lambda: self.producer.answers["429"] > refused)
-            assert service.http.get("/health/ready").is_success
+            assert service.http.get("/health/ready").status_code == 503
+            assert service.http.get("/health/predicting").is_success
         finally:
             newest = self._checkpoints()[-1]
             disk.free()
@@ -199,13 +200,15 @@ class Chaos:
     def _fill_redis_disk(self) -> None:
         """Nothing can be written, what was published can be read; then there is room again."""
         service, disk = self.service, self.service.disks["redis"]
-        until(lambda: service.http.get("/health/ready").is_success)
+        until(lambda: service.http.get("/health/predicting").is_success)
         refused, node = self.producer.answers["503"], self.producer.node(self.producer.batches - 1, 0)
         until(lambda: present(service.http, [node]))
         disk.fill()
         try:
             until(lambda: self.producer.answers["503"] > refused + 2)
             assert service.http.get("/health/live").is_success
+            assert service.http.get("/health/ready").status_code == 503
+            assert service.http.get("/health/predicting").is_success
             assert present(service.http, [node])
         finally:
             disk.free()

@@ -137,7 +137,7 @@ class Flooded:
         lost: accepted and not applied, or edges that are missing.
         duplicated: applied more often than accepted, or edges too many.
         rejected: removals of edges that were not there; there must be none.
-        unready: times that ``/health/ready`` or a prediction was not answered while the flood was on.
+        unready: times during the flood that a health check or a prediction was not answered as it must be.
     """
 
     seconds: float = 0.0
@@ -175,7 +175,7 @@ def flood(service: Service, seconds: float) -> Flooded:
     clients = [Flooder(service.port, f"flood-{number}") for number in range(CLIENTS)]
     for client in clients:
         client.prepare()
-    until(lambda: service.http.get("/health/ready").is_success)
+    until(lambda: service.http.get("/health/predicting").is_success)
     found, ending = Flooded(seconds=seconds), threading.Event()
     watcher = threading.Thread(target=_watch, args=(service, found, ending))
     watcher.start()
@@ -198,7 +198,7 @@ def flood(service: Service, seconds: float) -> Flooded:
     status = service.status()
     assert status is not None
     _account(found, clients, status)
-    found.ready_afterwards = service.http.get("/health/ready").is_success
+    found.ready_afterwards = all(service.http.get(f"/health/{what}").is_success for what in ("ready", "predicting"))
     return found
 
 
@@ -225,7 +225,7 @@ def _watch(service: Service, found: Flooded, ending: threading.Event) -> None:
             found.peak_api_mb = max(found.peak_api_mb, _resident_mb(service.pid("api")))
             found.peak_worker_mb = max(found.peak_worker_mb, _resident_mb(service.pid("worker")))
             with contextlib.suppress(httpx.HTTPError):
-                ready = http_client.get("/health/ready").is_success
+                ready = all(http_client.get(f"/health/{what}").is_success for what in ("ready", "predicting"))
                 found.most_behind = max(found.most_behind, http_client.get("/status").json()["log"]["behind_events"])
                 if ready and http_client.get("/predict/flood-0-0").is_success:
                     continue

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
+from fastapi.routing import APIRoute
 
+from service.api import readiness
+from service.api.routes import health
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -181,3 +184,20 @@ def test_the_gpu_file_gives_the_worker_one_gpu_and_another_torch() -> None:
     assert device["capabilities"] == ["gpu"]
     assert worker["environment"] == {"OLAD_DEVICE": "cuda"}
     assert worker["build"]["args"] == {"TORCH_VARIANT": "${TORCH_VARIANT-}"}
+
+
+def test_the_api_s_health_is_that_events_are_accepted(services: dict[str, Any]) -> None:
+    command = " ".join(services["api"]["healthcheck"]["test"])
+    assert "/health/ready" in command
+    assert "worker" not in services["api"]["depends_on"]
+
+
+def test_the_kubernetes_probes_of_the_documentation_are_routes_and_leave_time_to_answer() -> None:
+    block = re.search(r"```yaml\n(startupProbe.*?)```", (ROOT / "docs" / "deploy.md").read_text(), re.DOTALL)
+    assert block is not None
+    probes = yaml.safe_load(block[1])
+    assert set(probes) == {"startupProbe", "livenessProbe", "readinessProbe"}
+    routes = {route.path for route in health.router.routes if isinstance(route, APIRoute)}
+    assert {probe["httpGet"]["path"] for probe in probes.values()} <= routes
+    assert probes["readinessProbe"]["httpGet"]["path"] == "/health/ready"
+    assert probes["readinessProbe"]["timeoutSeconds"] > readiness.ANSWERS_WITHIN_S

@@ -38,7 +38,7 @@ def http(
         try:
             start = [{"op": "upsert_node", "id": f"start-{label}", "x": [0, 1], "label": label} for label in "xyz"]
             assert client.post("/events", json=start).status_code == 202
-            until(lambda: client.get("/health/ready").is_success)
+            until(lambda: client.get("/health/predicting").is_success)
             yield client
         finally:
             worker.close()

@@ -106,9 +106,9 @@ def test_it_rests_when_nothing_is_left_to_learn_and_an_entry_ends_the_rest(
     entries: list[list[Event]],
 ) -> None:
     checkpoints = tmp_path / "checkpoints" / keys.graph
-    worker = ForkedWorker(
-        nursery, redis_server.url, keys, tmp_path, students="gcn,sage", checkpoint_interval_s=0.1, checkpoints_kept=5
-    )
+    # With so high a target every step has its full size, and few are enough.
+    settings = {"students": "gcn", "freshness_target_ms": 5000, "checkpoint_interval_s": 0.1, "checkpoints_kept": 5}
+    worker = ForkedWorker(nursery, redis_server.url, keys, tmp_path, **settings)
 
     def status() -> WorkerStatus:
         report: Any = redis_client.get(keys.status)

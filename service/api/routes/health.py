@@ -1,4 +1,4 @@
-"""Liveness, readiness."""
+"""Three questions of orchestrators: does the process answer, does it accept events, can it predict."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from fastapi import APIRouter
 from redis.exceptions import RedisError
 
 from service.api.body import JSON
-from service.api.context import Context, Ctx
+from service.api.context import Ctx
 from service.api.errors import problem_docs
-from service.api.models import Live, Ready
+from service.api.models import Live, Predicting, Ready
 from service.problems import NOT_READY, Problem
 
 router = APIRouter(prefix="/health", tags=["health"])
@@ -27,34 +27,50 @@ async def get_live() -> Live:
 
 @router.get(
     "/ready",
-    summary="Whether predictions can be served",
-    response_description="Redis answers, the worker's heartbeat is fresh, a model is published.",
+    summary="Whether events are accepted",
+    response_description="They are.",
     responses={
         200: {"content": {JSON: {"example": {"ready": True}}}},
         **problem_docs(
-            (
-                NOT_READY,
-                "missing: the worker's heartbeat, a published model",
-                {"missing": ["the worker's heartbeat", "a published model"]},
-            )
+            (NOT_READY, "missing: a Redis that accepts writes", {"missing": ["a Redis that accepts writes"]})
         ),
     },
 )
 async def get_ready(context: Ctx) -> Ready:
-    """All of it, or 503 naming what is missing."""
-    missing = await _missing(context)
+    """Redis takes a write, and neither its memory nor the worker's disk is full.
+
+    Needs no worker and no model: events wait in the log until a worker comes. 503 names what is missing.
+    """
+    missing = await context.readiness.missing()
     if missing:
-        raise Problem(NOT_READY, f"missing: {', '.join(missing)}", headers={"Retry-After": "1"}, missing=missing)
+        raise _not_ready(missing)
     return Ready()
 
 
-async def _missing(context: Context) -> list[str]:
+@router.get(
+    "/predicting",
+    summary="Whether predictions are served",
+    response_description="They are.",
+    responses={
+        200: {"content": {JSON: {"example": {"predicting": True, "worker": True}}}},
+        **problem_docs((NOT_READY, "missing: a published model", {"missing": ["a published model"]})),
+    },
+)
+async def get_predicting(context: Ctx) -> Predicting:
+    """Redis answers reads, and a model is published.
+
+    A worker that is away does not end it: the last predictions are answered, with their position and how far they are
+    behind. `worker` says whether one is there.
+    """
     try:
-        async with context.redis.pipeline(transaction=True) as pipe:
-            pipe.exists(context.keys.heartbeat)
-            pipe.hexists(context.keys.served, "version")
-            alive, published = await pipe.execute()
+        snapshot = await context.predictions.read([])
+        worker = await context.redis.exists(context.keys.heartbeat)
     except (RedisError, OSError):
-        return ["Redis"]
-    parts = (("the worker's heartbeat", alive), ("a published model", published))
-    return [name for name, there in parts if not there]
+        raise _not_ready(["Redis"]) from None
+    if snapshot.model is None:
+        raise _not_ready(["a published model"])
+    return Predicting(worker=bool(worker))
+
+
+def _not_ready(missing: list[str]) -> Problem:
+    return Problem(NOT_READY, f"missing: {', '.join(missing)}", headers={"Retry-After": "1"}, missing=missing)

@@ -18,7 +18,7 @@ from tests.redis_server import RedisServer
 from tests.service.api.serving import assert_problem, serving
 from tests.service.api.test_app import ROUTES
 
-OPEN = {("GET", "/health/live"), ("GET", "/health/ready")}
+OPEN = {("GET", "/health/live"), ("GET", "/health/ready"), ("GET", "/health/predicting")}
 WRITE = {("POST", "/events")}
 ADMIN = {("PUT", "/schema"), ("PUT", "/clock")}
 

@@ -23,6 +23,7 @@ ROUTES = {
     ("get", "/status"),
     ("get", "/health/live"),
     ("get", "/health/ready"),
+    ("get", "/health/predicting"),
     ("get", "/metrics"),
 }
 

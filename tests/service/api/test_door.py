@@ -29,7 +29,7 @@ class TestHeaders:
         ("method", "path", "status"),
         [
             ("GET", "/status", 200),
-            ("GET", "/health/ready", 503),
+            ("GET", "/health/predicting", 503),
             ("GET", "/nowhere", 404),
             ("DELETE", "/events", 405),
             ("POST", "/events", 415),

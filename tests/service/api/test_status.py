@@ -1,18 +1,32 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import redis
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.api_keys import create_key
 from service.keys import Keys
 from service.predictions import PredictionWriter
 from tests.redis_server import RedisServer
 from tests.service.api.serving import assert_problem, serving
 from tests.service.publications import publication, worker_status
+
+
+def _until_answered(api: httpx.Client, path: str, status: int, **sent: Any) -> None:
+    """Ask until it is answered so: what the API found out may be a quarter of a second old."""
+    deadline = time.monotonic() + 15
+    while (api.post(path, **sent) if sent else api.get(path)).status_code != status:
+        assert time.monotonic() < deadline, f"{path} is not answered {status}"
+        time.sleep(0.05)
+
 
 EDGE = {"op": "upsert_edge", "src": 1, "dst": 2}
 
@@ -63,14 +77,96 @@ def test_status(api: httpx.Client, writer: PredictionWriter) -> None:
 
 
 class TestHealth:
-    def test_what_is_missing_is_named(self, api: httpx.Client, writer: PredictionWriter) -> None:
+    def test_events_are_accepted_before_there_is_a_worker_or_a_model(
+        self, api: httpx.Client, writer: PredictionWriter
+    ) -> None:
         assert api.get("/health/live").json() == {"live": True}
-        body = assert_problem(api.get("/health/ready"), 503, "not-ready")
-        assert body["missing"] == ["the worker's heartbeat", "a published model"]
-        writer.heartbeat(60_000)
-        assert assert_problem(api.get("/health/ready"), 503, "not-ready")["missing"] == ["a published model"]
-        writer.publish(publication("1-0", {"1": [1.0, 0.0]}))
         assert api.get("/health/ready").json() == {"ready": True}
+        body = assert_problem(api.get("/health/predicting"), 503, "not-ready")
+        assert body["missing"] == ["a published model"]
+        writer.heartbeat(60_000)
+        assert_problem(api.get("/health/predicting"), 503, "not-ready")
+        writer.publish(publication("1-0", {"1": [1.0, 0.0]}))
+        assert api.get("/health/predicting").json() == {"predicting": True, "worker": True}
+
+    def test_without_its_worker_the_last_predictions_are_served(
+        self, api: httpx.Client, writer: PredictionWriter, redis_client: redis.Redis, keys: Keys
+    ) -> None:
+        writer.publish(publication("1-0", {"1": [1.0, 0.0]}))
+        redis_client.delete(keys.heartbeat)
+        assert api.get("/health/predicting").json() == {"predicting": True, "worker": False}
+        assert api.get("/predict/1").status_code == 200
+        assert api.get("/health/ready").status_code == 200
+
+    @pytest.mark.parametrize(
+        ("configuration", "missing"),
+        [
+            ({"replicaof": "127.0.0.1 1"}, "a Redis that accepts writes"),
+            ({"min-replicas-to-write": "1"}, "a Redis that accepts writes"),
+            ({"maxmemory": "100kb"}, "memory in Redis"),
+        ],
+        ids=["a replica", "too few replicas", "no memory"],
+    )
+    def test_where_every_batch_is_refused_it_is_not_ready(
+        self, own_redis_server: RedisServer, graph: str, configuration: dict[str, str], missing: str
+    ) -> None:
+        with own_redis_server.client() as client, serving(own_redis_server.url, graph) as api:
+            writer = PredictionWriter(client, Keys(graph))
+            writer.start()
+            writer.publish(publication("1-0", {"1": [1.0, 0.0]}))
+            assert api.get("/health/ready").status_code == 200
+            for name, value in configuration.items():
+                if name == "replicaof":
+                    client.execute_command("REPLICAOF", *value.split())
+                else:
+                    client.config_set(name, value)
+            _until_answered(api, "/health/ready", 503)
+            assert api.post("/events", json=[EDGE]).status_code in {429, 503}
+            assert assert_problem(api.get("/health/ready"), 503, "not-ready")["missing"] == [missing]
+            assert api.get("/health/predicting").status_code == 200
+            for name, undone in {"maxmemory": "0", "min-replicas-to-write": "0"}.items():
+                client.config_set(name, undone)
+            client.execute_command("REPLICAOF", "NO", "ONE")
+            _until_answered(api, "/health/ready", 200)
+            assert api.post("/events", json=[EDGE]).status_code == 202
+
+    def test_a_full_disk_of_the_worker_is_told_and_a_lag_is_not(
+        self, redis_server: RedisServer, redis_client: redis.Redis, keys: Keys
+    ) -> None:
+        with serving(redis_server.url, keys.graph, max_behind=1) as api:
+            api.post("/events", json=[EDGE] * 2)
+            redis_client.set(keys.status, json.dumps({"disk_free": 10**12}))
+            _until_answered(api, "/events", 429, json=[EDGE])
+            assert api.get("/health/ready").status_code == 200
+            redis_client.delete(keys.appended)
+            redis_client.set(keys.status, json.dumps({"disk_free": 1}))
+            _until_answered(api, "/health/ready", 503)
+            (missing,) = api.get("/health/ready").json()["missing"]
+            assert "where the worker writes checkpoints" in missing
+            assert_problem(api.post("/events", json=[EDGE]), 429, "overloaded")
+
+    def test_a_redis_that_hangs_is_told_within_the_time_of_a_probe(
+        self, own_redis_server: RedisServer, graph: str
+    ) -> None:
+        with serving(own_redis_server.url, graph) as api:
+            assert api.get("/health/ready").status_code == 200
+            os.kill(own_redis_server.pid, signal.SIGSTOP)
+            try:
+                time.sleep(0.3)
+                answer = api.get("/health/ready", timeout=4)
+                assert assert_problem(answer, 503, "not-ready")["missing"] == ["Redis"]
+                assert api.get("/health/live", timeout=1).status_code == 200
+            finally:
+                os.kill(own_redis_server.pid, signal.SIGCONT)
+            _until_answered(api, "/health/ready", 200)
+
+    def test_probes_need_no_key_and_have_no_rate(self, redis_server: RedisServer, graph: str, tmp_path: Path) -> None:
+        file = tmp_path / "api-keys.json"
+        create_key(file, "someone", ["read"])
+        with serving(redis_server.url, graph, api_keys_file=file, rate_limit="1/hour") as api:
+            assert api.get("/status").status_code == 401
+            for path, status in (("live", 200), ("ready", 200), ("predicting", 503)):
+                assert {api.get(f"/health/{path}").status_code for _ in range(20)} == {status}
 
     def test_without_redis(self, own_redis_server: RedisServer, graph: str) -> None:
         with own_redis_server.client() as client, serving(own_redis_server.url, graph) as api:
@@ -80,8 +176,11 @@ class TestHealth:
             writer.publish(publication("1-0", {"1": [1.0, 0.0]}))
             assert api.get("/health/ready").status_code == 200
             own_redis_server.stop()
+            _until_answered(api, "/health/ready", 503)
             assert api.get("/health/live").status_code == 200
-            assert assert_problem(api.get("/health/ready"), 503, "not-ready")["missing"] == ["Redis"]
+            for question in ("ready", "predicting"):
+                body = assert_problem(api.get(f"/health/{question}"), 503, "not-ready")
+                assert body["missing"] == ["Redis"]
             for method, path in (("GET", "/predict/1"), ("GET", "/status"), ("GET", "/schema"), ("GET", "/students")):
                 answer = api.request(method, path)
                 assert_problem(answer, 503, "redis-unavailable")
@@ -95,7 +194,7 @@ class TestHealth:
             own_redis_server.start()
             assert api.get("/predict/1").json()["label"] == "a"
             assert api.post("/events", json=[EDGE]).status_code == 202
-            assert api.get("/health/ready").status_code == 200
+            _until_answered(api, "/health/ready", 200)
             assert "olad_api_redis_up 1.0" in api.get("/metrics").text
 
 

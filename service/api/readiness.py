@@ -1,0 +1,63 @@
+"""Whether the service accepts events: asked by balancers and orchestrators, so it must be cheap, and true."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from service.api.load import LoadGuard
+from service.keys import Keys
+from service.redis_refusals import disk_full, out_of_memory
+
+_EVERY_S = 0.25
+ANSWERS_WITHIN_S = 2.0
+"""A Redis that takes longer counts as away, so that a probe is answered in time."""
+_PROBE_MS = 60_000
+
+
+class Readiness:
+    """Finds out a few times a second at most, whoever asks how often.
+
+    What counts is that a batch could be appended now: Redis takes a write, and no lasting want of memory or disk makes
+    every batch be refused. A worker or a model is not needed: events wait in the log. A lag is not looked at either: it
+    refuses batches for moments, and those who read are not to be sent away for it.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys, load: LoadGuard) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._load = load
+        self._one_at_a_time = asyncio.Lock()
+        self._looked = float("-inf")
+        self._missing: list[str] = []
+
+    async def missing(self) -> list[str]:
+        """What is missing for events to be accepted; empty where they are."""
+        async with self._one_at_a_time:
+            if time.monotonic() - self._looked >= _EVERY_S:
+                self._missing = await self._look()
+                self._looked = time.monotonic()
+            return self._missing
+
+    async def _look(self) -> list[str]:
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN_S):
+                # Only a write tells: a replica, a full disk and a want of replicas all answer reads.
+                await self._redis.set(self._keys.probe, 1, px=_PROBE_MS)
+                full = await self._load.lasting()
+        except ResponseError as error:
+            return [_refusal(error)]
+        except (RedisError, OSError, TimeoutError):
+            return ["Redis"]
+        return [full] if full is not None else []
+
+
+def _refusal(error: ResponseError) -> str:
+    if out_of_memory(error):
+        return "memory in Redis"
+    if disk_full(error):
+        return "room on the disk of Redis"
+    return "a Redis that accepts writes"
