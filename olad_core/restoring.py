@@ -24,6 +24,8 @@ from olad_core.graph.state_check import check_graph_state
 from olad_core.parts import take_part
 
 _Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_Amount = Annotated[float, Meta(ge=0, le=1e300)]
+_Finite = Annotated[float, Meta(ge=-1e300, le=1e300)]
 _Width = Annotated[int, Meta(ge=0, le=65_536)]
 _Position = Annotated[str, Meta(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
 _ROW_TABLES = re.compile(r"versions/(served|candidate)/(layer/\d+|totals/\d+|peak|received/\d+|in_weight)")
@@ -59,6 +61,22 @@ class _Trainer(Struct):
     random: dict[str, object]
 
 
+class _Window(Struct):
+    count: _Count
+    weight: _Amount
+    mean: _Finite
+    squares: _Amount
+
+
+class _Convergence(Struct):
+    steps: _Amount
+    restarts: _Count
+    exhausted: bool
+    lowest: tuple[_Finite, _Amount] | None
+    stale: _Count
+    window: _Window
+
+
 class _Decisions(Struct):
     total: _Count
     kept: list[Decision]
@@ -78,6 +96,9 @@ class _Values(Struct):
     versions: _Versions
     version_step: _Count
     version_took: _Count
+    # Earlier releases wrote none of these two.
+    version_evidence: tuple[_Count, _Count] = (0, 0)
+    convergence: _Convergence | None = None
     trainer: _Trainer | None = None
 
 
