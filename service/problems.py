@@ -25,8 +25,10 @@ class Kind:
 
 
 BAD_REQUEST = Kind("bad-request", 400, "The request cannot be understood")
+HOST_NOT_ALLOWED = Kind("host-not-allowed", 400, "The API does not answer to this host")
 UNAUTHENTICATED = Kind("unauthenticated", 401, "The request needs an API key")
 FORBIDDEN = Kind("forbidden", 403, "The API key does not allow this")
+ORIGIN_NOT_ALLOWED = Kind("origin-not-allowed", 403, "Pages of this origin may not use the API")
 NOT_FOUND = Kind("not-found", 404, "There is nothing under this address")
 UNKNOWN_NODE = Kind("unknown-node", 404, "The node is not in the graph")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "This address does not answer to this method")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
@@ -57,6 +58,16 @@ class Settings(BaseSettings):
         default=False,
         description="Listen on other addresses than this machine's own without keys. "
         "Without it, such an API refuses to start.",
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Host names the API answers to beside localhost and its own address, separated by commas: "
+        "`graph.example.org`, `*.example.org`, or `*`. Unset: no other names without API keys, any with them.",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Origins whose web pages may use the API (CORS), separated by commas: "
+        "`https://app.example.org`, or `*`. Unset: none but the API's own.",
     )
     api_key: str | None = Field(
         default=None,
@@ -204,10 +215,30 @@ class Settings(BaseSettings):
             parse_many(limit)
         return limit
 
-    @field_validator("students", mode="before")
+    @field_validator("students", "allowed_hosts", "cors_origins", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
+    def _split(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        names = tuple(name.strip() for name in value.split(","))
+        # Without a name there is no student; the other lists may be empty.
+        return names if info.field_name == "students" else tuple(filter(None, names))
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _host_names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if "/" in host or " " in host or (host != "*" and "*" in host.removeprefix("*.")):
+                raise ValueError(f"{host} is no host name: give names without a scheme, *.example.org, or *")
+        return tuple(host.lower().removesuffix(".") for host in hosts)
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if origin != "*" and not re.fullmatch(r"https?://[^/\s*]+", origin):
+                raise ValueError(f"{origin} is no origin: give scheme, host and port without a path, or *")
+        return tuple(origin.lower() for origin in origins)
 
 
 def _password(file: Path) -> str:

@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from service.api import errors, openapi, pages
 from service.api.context import make_context
 from service.api.door import Door
 from service.api.head import HeadAsGet
 from service.api.metrics import MetricsMiddleware
+from service.api.origins import OriginGuard
 from service.api.rate_limit import RateLimiter
 from service.api.request_log import RequestLog
 from service.api.routes import events, health, metrics, predict, schema, status, students
@@ -78,10 +80,27 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(HeadAsGet)
     app.add_middleware(
         Door,
+        guard=OriginGuard.of(settings, keys_needed=keys is not None),
         keys=keys,
         limiter=RateLimiter(settings.rate_limit) if settings.rate_limit is not None else None,
         log=RequestLog(
             settings.request_log, audit=keys is not None if settings.audit_log is None else settings.audit_log
         ),
     )
+    if settings.cors_origins:
+        # Outermost: a page must be able to read why it was refused, and a preflight has no key.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "HEAD", "POST", "PUT", "DELETE"),
+            allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"),
+            expose_headers=(
+                "X-Request-ID",
+                "Retry-After",
+                "RateLimit-Limit",
+                "RateLimit-Remaining",
+                "RateLimit-Reset",
+                "Location",
+            ),
+        )
     return app

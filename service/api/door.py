@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.access import ANYBODY, admit
 from service.api.errors import problem_response
+from service.api.origins import OriginGuard
 from service.api.pages import security_headers
 from service.api.rate_limit import RateLimiter
 from service.api.request_log import RequestLog
@@ -35,13 +36,17 @@ class Door:
 
     Args:
         app: what is behind it.
+        guard: of hosts and origins.
         keys: the API keys; None lets everybody in.
         limiter: of each key's or address's requests; None does not limit.
         log: of requests and changes.
     """
 
-    def __init__(self, app: ASGIApp, keys: KeyRing | None, limiter: RateLimiter | None, log: RequestLog) -> None:
+    def __init__(
+        self, app: ASGIApp, guard: OriginGuard, keys: KeyRing | None, limiter: RateLimiter | None, log: RequestLog
+    ) -> None:
         self._app = app
+        self._guard = guard
         self._keys = keys
         self._limiter = limiter
         self._log = log
@@ -67,6 +72,7 @@ class Door:
         began = self._log.now()
         caller = ANYBODY
         try:
+            self._guard.check(scope)
             caller = admit(self._keys, scope, authorization)
             scope.setdefault("state", {})["client"] = caller.client(scope)
             if self._limiter is not None:

@@ -15,6 +15,8 @@ from service.problems import (
     BAD_REQUEST,
     FORBIDDEN,
     HEAD_TOO_LARGE,
+    HOST_NOT_ALLOWED,
+    ORIGIN_NOT_ALLOWED,
     RATE_LIMITED,
     TOO_MANY_CONNECTIONS,
     TOO_MANY_WAITING,
@@ -32,6 +34,8 @@ _KEY_PROBLEMS: tuple[Example, ...] = (
 )
 _ANY_PROBLEMS: tuple[Example, ...] = (
     (BAD_REQUEST, "Invalid HTTP request received.", {}),
+    (HOST_NOT_ALLOWED, "this API does not answer to the host graph.example.org", {}),
+    (ORIGIN_NOT_ALLOWED, "pages of https://example.org may not use this API", {}),
     (RATE_LIMITED, "key limited to 100 requests in 60 s; go on in 7 s", {}),
     (HEAD_TOO_LARGE, "it has more than 65,536 bytes", {}),
     (TOO_MANY_CONNECTIONS, "15000 are open; try again soon", {}),
