@@ -18,8 +18,9 @@ from benchmarks.graphs import GraphArrays, arxiv_shaped
 from olad_core.checkpoint import write_checkpoint
 from olad_core.engine import Engine
 from olad_core.events import Event, GraphSchema, UpsertEdge, UpsertNode, encode_log
+from olad_core.schema import HeldSchema
 from service.keys import Keys
-from service.schema import HeldSchema, dump_schema
+from service.schema import dump_schema
 from service.settings import Settings, StudentName
 from service.worker_assembly import engine_config
 

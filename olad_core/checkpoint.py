@@ -24,8 +24,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-FORMAT = 4
-"""Version of the format; readers refuse any other. A release that changes it says in CHANGELOG.md how to go on."""
+FORMAT = 5
+"""Version of the format that is written. A release that changes it says in CHANGELOG.md how to go on."""
+_READABLE = (4, FORMAT)
+"""Formats that are read: each reads its predecessor."""
 _TENSORS, _VALUES, _MANIFEST = "tensors.safetensors", "values.json", "manifest.json"
 _PREFIX, _UNFINISHED = "checkpoint-", ".unfinished-"
 _OWN_DIGEST = "manifest_sha256"
@@ -162,7 +164,7 @@ def check_checkpoint(path: Path) -> None:
         if own is not None and own != _digest_of(manifest):
             raise BrokenCheckpoint(f"{path / _MANIFEST}: the content does not match its checksum")
         found = manifest.get("format")
-        if type(found) is int and found != FORMAT:
+        if type(found) is int and found not in _READABLE:
             raise OtherFormat(
                 f"{path} has format {found}, this release reads format {FORMAT}: use the release that wrote it, "
                 "or another data directory"

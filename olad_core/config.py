@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from olad_core.graph.node_ids import REMOVED_KEPT
+from olad_core.schema import MAX_CLASSES
 
 @dataclass(frozen=True)
 class TrainerConfig:
@@ -72,6 +74,8 @@ class EngineConfig:
         arrivals_scored: arrivals in one refresh that every student predicts, at most; the rest are not scored.
         arrivals_remembered: predictions that wait for a label, at most.
         advance_events: events between two steps of time for students with a memory.
+        max_classes: classes of the graph at most; a label that would be one more is rejected.
+        removed_ids_kept: ids of removed nodes that are remembered, the last ones.
     """
 
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
@@ -83,3 +87,5 @@ class EngineConfig:
     arrivals_scored: int = 256
     arrivals_remembered: int = 65_536
     advance_events: int = 1000
+    max_classes: int = MAX_CLASSES
+    removed_ids_kept: int = REMOVED_KEPT

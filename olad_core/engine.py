@@ -22,11 +22,12 @@ from olad_core.distill.replay import Replay, Touched
 from olad_core.distill.trainer import Trainer
 from olad_core.evaluation.decisions import Decisions
 from olad_core.events import ClockSetting, Event, GraphSchema
-from olad_core.graph import Changes, DynamicGraph, SchemaConflict
+from olad_core.graph import Changes, DynamicGraph
 from olad_core.inference.touched import merge
 from olad_core.parts import join_parts, take_part
 from olad_core.publication import Publication, RejectedEvent
 from olad_core.schedule import Schedule
+from olad_core.schema import SchemaConflict, TooManyClasses
 from olad_core.step_size import FULL_SIZE, StepSize
 from olad_core.students import Memory, recurrent
 from olad_core.versions import Versions
@@ -56,7 +57,7 @@ class Engine:
     def __init__(self, config: EngineConfig, device: torch.device) -> None:
         self.config = config
         self.device = device
-        self.graph = DynamicGraph()
+        self.graph = DynamicGraph(max_classes=config.max_classes, removed_kept=config.removed_ids_kept)
         self.position = "0-0"
         self.applied_events = 0
         self.rejected_events = 0
@@ -96,6 +97,8 @@ class Engine:
             self.graph.declare(schema)
         except SchemaConflict as conflict:
             self._reject(position, 0, "schema", "schema-conflict", str(conflict))
+        except TooManyClasses as error:
+            self._reject(position, 0, "schema", "too-many-classes", str(error))
         self._reach(position, 0)
 
     def set_clock(self, position: str, setting: ClockSetting, time: float) -> None:
@@ -103,15 +106,19 @@ class Engine:
         self.graph.set_clock(setting.time, time)
         self._reach(position, 0)
 
-    def skip(self, position: str, count: int, detail: str, content: str) -> None:
+    def skip(self, position: str, count: int, detail: str, content: str, events: Sequence[Event] = ()) -> None:
         """Go past a log entry that cannot be applied; it is rejected as a whole.
+
+        What it says of the schema is followed, for whoever took it in has followed it.
 
         Args:
             position: the entry's id.
             count: its number of events.
             detail: why.
             content: the entry as text.
+            events: its events, where they can be read.
         """
+        self.graph.pass_over(events)
         self._rejected.append(RejectedEvent(position, -1, "batch", "apply-failed", detail, content))
         self.rejected_events += count
         self._reach(position, count)
@@ -281,7 +288,12 @@ class Engine:
         engine._reach(values["position"], values["applied_events"])
         engine.rejected_events = values["rejected_events"]
         arrival = int(engine.position.partition("-")[0]) / 1000
-        engine.graph = DynamicGraph.from_state(take_part(arrays, "graph"), arrival)
+        engine.graph = DynamicGraph.from_state(
+            take_part(arrays, "graph"),
+            arrival,
+            max_classes=config.max_classes,
+            removed_kept=config.removed_ids_kept,
+        )
         engine.memory.restore(take_part(tensors, "memory"))
         engine.versions.restore(take_part(tensors, "versions"), values["versions"])
         engine.assessment.restore(arrays)

@@ -52,6 +52,11 @@ class Keys:
         return self._key("schema")
 
     @property
+    def classes(self) -> str:
+        """Set: classes that were declared or that a label in the log names, whether or not it could be applied."""
+        return self._key("classes")
+
+    @property
     def appended(self) -> str:
         """Counter: events ever appended to the log."""
         return self._key("appended")

@@ -64,6 +64,7 @@ def report(
             feature_width=graph.num_features,
             latest_time=graph.clock if math.isfinite(graph.clock) else None,
             clock="ts" if graph.clock_from_ts else "arrival",
+            removed_ids=graph.removed_ids,
         ),
         learning=LearningStatus(
             state=learning,

@@ -11,6 +11,8 @@ from limits import parse_many
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from olad_core.schema import MAX_CLASSES
+
 StudentName = Literal["gcn", "sage", "gat", "evolvegcn", "tgcn"]
 
 
@@ -167,6 +169,12 @@ class Settings(BaseSettings):
     checkpoint_interval_s: float = Field(default=30.0, gt=0, description="Seconds between two checkpoints.")
     checkpoints_kept: int = Field(
         default=3, ge=1, description="Checkpoints kept; the log is trimmed behind the oldest."
+    )
+    max_classes: int = Field(
+        default=MAX_CLASSES,
+        ge=2,
+        description="Classes of a graph, declared or named by labels; a label that would be one more is answered 422. "
+        "Every prediction holds a number for each.",
     )
     max_behind: int = Field(
         default=1_000_000,

@@ -88,6 +88,7 @@ class GraphStatus(BaseModel):
     clock: Literal["ts", "arrival"] = Field(
         default="arrival", description="Where that comes from: `ts`, or `arrival` until an event has one."
     )
+    removed_ids: int = Field(default=0, description="Ids of removed nodes that are remembered, 100,000 at most.")
 
 
 class VersionStatus(BaseModel):

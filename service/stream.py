@@ -21,8 +21,17 @@ from redis.exceptions import ResponseError
 
 from olad_core.event_pieces import log_pieces
 from olad_core.events import ClockSetting, Event, GraphSchema, InvalidEvents, decode_log
+from olad_core.schema import (
+    MAX_CLASSES,
+    HeldSchema,
+    SchemaConflict,
+    TooManyClasses,
+    after_declaration,
+    after_events,
+    labels_in,
+)
 from service.keys import Keys
-from service.schema import HeldSchema, SchemaConflict, changed, dump_schema, held_by, parse_schema
+from service.schema import dump_schema, parse_schema
 from service.scripts import script
 from service.slices import in_slices
 
@@ -235,16 +244,24 @@ class EventLog:
     """The API's side of the log: appends batches, keeps the schema.
 
     The schema is cached. Every script compares what it was given with what Redis holds and refuses when
-    that is no longer the same, so a stale cache costs one more turn and never a wrong entry.
+    that is no longer the same, so a stale cache costs one more turn and never a wrong entry. Classes that Redis
+    knows are cached too: a batch that names no other is not asked about.
+
+    Args:
+        redis: where the log is.
+        keys: of the graph.
+        max_classes: classes that may be declared or named by labels.
     """
 
-    def __init__(self, redis: AsyncRedis, keys: Keys) -> None:
+    def __init__(self, redis: AsyncRedis, keys: Keys, max_classes: int = MAX_CLASSES) -> None:
         self._redis = redis
         self._keys = keys
         self._append = redis.register_script(script("append"))
         self._declare = redis.register_script(script("declare"))
         self._set_clock = redis.register_script(script("set_clock"))
         self._log_id = redis.register_script(script("log_id"))
+        self._max_classes = max_classes
+        self._known_classes: set[str] = set()
         self._remember(b"")
 
     def _remember(self, stored: bytes) -> None:
@@ -270,8 +287,9 @@ class EventLog:
         Raises:
             InvalidEvents: naming what is wrong.
             KeyReused: where the key belongs to another body.
+            TooManyClasses: where a label would be a class more than there may be.
         """
-        keys = [self._keys.log, self._keys.schema, self._keys.appended]
+        keys = [self._keys.log, self._keys.schema, self._keys.appended, self._keys.classes]
         digest = ""
         if idempotency_key is not None:
             keys.append(self._keys.idempotency(hashlib.sha256(idempotency_key).hexdigest()))
@@ -284,16 +302,22 @@ class EventLog:
                 if await self.schema() == schema:
                     raise
                 continue
-            after = held_by(schema, batch)
+            after = after_events(schema, batch)
+            labels = [label for label in labels_in(batch) if label not in self._known_classes]
             new = b"" if after is schema else dump_schema(after)
             payload = await in_slices(log_pieces(batch))
             args: list[bytes | str | int] = [payload, len(batch), stored, new, digest, IDEMPOTENCY_SECONDS]
+            args += [self._max_classes, *labels]
             outcome, value = await self._append(keys=keys, args=args)
             if outcome == b"stale":
                 self._remember(value)
             elif outcome == b"reused":
                 raise KeyReused(value.decode())
+            elif outcome == b"classes":
+                raise TooManyClasses(value.decode(), self._max_classes)
             else:
+                if outcome == b"appended":
+                    self._known_classes.update(labels)
                 if new and outcome == b"appended":
                     self._remember(new)
                 return Appended(value.decode(), len(batch), replayed=outcome == b"replayed")
@@ -303,19 +327,22 @@ class EventLog:
 
         Raises:
             SchemaConflict: where another width is held, or ``directed`` changes after the first event.
+            TooManyClasses: where there would be more classes than there may be.
         """
         await self.schema()
         while True:
             stored, schema = self._stored, self._schema
-            after = changed(schema, change)
+            after = after_declaration(schema, change, self._max_classes)
             if after == schema:
                 return schema
             new = dump_schema(after)
             flips = "1" if after.directed != schema.directed else "0"
             outcome, *rest = await self._declare(
-                keys=[self._keys.log, self._keys.schema, self._keys.appended],
-                args=[stored, new, after.declared().model_dump_json(), flips],
+                keys=[self._keys.log, self._keys.schema, self._keys.appended, self._keys.classes],
+                args=[stored, new, after.declared().model_dump_json(), flips, self._max_classes, *after.classes],
             )
+            if outcome == b"classes":
+                raise TooManyClasses(rest[0].decode(), self._max_classes)
             if outcome == b"directed":
                 now = "directed" if schema.directed else "undirected"
                 raise SchemaConflict(f"directed cannot change after the first event: the graph is {now}")

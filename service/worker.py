@@ -20,7 +20,6 @@ from service.learning_pace import LearningPace, Part
 from service.predictions import PredictionWriter
 from service.redis_refusals import cannot_write
 from service.report import Rates, report
-from service.schema import HeldSchema
 from service.settings import Settings
 from service.status import CheckpointStatus
 from service.stream import START, Entry, LogLost, LogReader, parse_position
@@ -148,15 +147,7 @@ class Worker:
                     f"OLAD_ACCEPT_LOG_LOSS={position} to go on from this state without what is lost "
                     "(docs/operations.md)"
                 ) from lost
-            graph = self._engine.graph
-            held = HeldSchema(
-                feature_width=graph.num_features,
-                feature_width_held=bool(graph.has_features.any()),
-                classes=tuple(graph.classes),
-                directed=graph.directed,
-                edge_lifetime=graph.edge_lifetime,
-                ts_ahead_max=graph.ts_ahead_max,
-            )
+            held = self._engine.graph.schema
             ahead = self._reader.adopt(position, self._engine.applied_events, held)
             log.error("going on without entries that are lost, as asked for", lost=str(lost), events_ahead=ahead)
         self._log_in_doubt = False
@@ -265,7 +256,7 @@ class Worker:
                 applied, rejected = engine.applied_events, engine.rejected_events
                 why_not = entry.problem or self._skipped.get(entry.position)
                 if why_not:
-                    engine.skip(entry.position, entry.count, why_not, entry.text())
+                    engine.skip(entry.position, entry.count, why_not, entry.text(), entry.events)
                 elif entry.schema is not None:
                     engine.declare(entry.position, entry.schema)
                 elif entry.clock is not None:

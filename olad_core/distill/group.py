@@ -147,10 +147,12 @@ class Group:
         Args:
             graph: the live graph; neighbourhoods are sampled.
             rows: the nodes.
-            students: by name.
+            students: by name; all of one feature width.
             classes: C.
         """
-        drawn = sample(graph, rows, self.config.fanouts, self.feature_width, self.random, self.device)
+        # What is served may be of a time when the graph had features of no or of another width.
+        width = next(iter(students.values())).feature_width
+        drawn = sample(graph, rows, self.config.fanouts, width, self.random, self.device)
         pairs = zip(students.values(), self.inputs(drawn, students), strict=True)
         with torch.no_grad():
             logits = torch.stack(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from olad_core.graph import DynamicGraph, Neighbours
-from olad_core.graph.features import Entries, gather
+from olad_core.graph.features import Entries
 from olad_core.students.block import Block
 from olad_core.students.inputs import Inputs
 from olad_core.students.sparse import Features, SparseRows
@@ -118,10 +118,16 @@ def inputs(graph: DynamicGraph, rows: Rows, feature_width: int, device: torch.de
 
 
 def features(graph: DynamicGraph, rows: Rows, width: int, device: torch.device) -> Features:
-    """Features ``[n, width]`` of graph rows; for students that know of none (width 0), the logarithm of the degree."""
+    """Features ``[n, width]`` of graph rows; for students that know of none (width 0), the logarithm of the degree.
+
+    Students of a width that was declared anew before any features came are given zeros: no node has such features.
+    """
     if width == 0:
         return in_weight(graph, rows, device).log1p().unsqueeze(1)
-    found = gather(graph.features, rows)
+    if width == graph.num_features:
+        found = graph.features.gather(rows)
+    else:
+        found = Entries(np.zeros(len(rows) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
     if not isinstance(found, Entries):
         return to_device(found, device)
     entries = Block(

@@ -2,6 +2,6 @@
 
 from olad_core.graph.changes import Changes, Rejection
 from olad_core.graph.neighbours import Neighbours
-from olad_core.graph.store import DynamicGraph, SchemaConflict
+from olad_core.graph.store import DynamicGraph
 
-__all__ = ["Changes", "DynamicGraph", "Neighbours", "Rejection", "SchemaConflict"]
+__all__ = ["Changes", "DynamicGraph", "Neighbours", "Rejection"]

@@ -18,6 +18,7 @@ from olad_core.graph.changes import Rejection
 from olad_core.graph.clock import Belief, Clock
 from olad_core.graph.kernels import REMOVE_EDGE, REMOVE_NODE, UPSERT_EDGE, Operations
 from olad_core.graph.node_ids import NodeIds
+from olad_core.schema import TooManyClasses
 
 SMALLEST_WEIGHT = float(np.finfo(np.float32).tiny)
 """Weights are raised to this: a positive weight must not become 0, which stands for no edge."""
@@ -27,7 +28,8 @@ class Batch:
     """What a batch of events comes to, as far as nodes are concerned.
 
     Attributes:
-        width: feature width held after the batch; None while unknown.
+        width: feature width after the batch; None while unknown.
+        width_held: whether features of that width have arrived.
         created: rows that were given out, in order, those freed again included.
         freed: rows whose node was removed, in order.
         removed: those of them that were there before the batch, with their ids.
@@ -44,9 +46,12 @@ class Batch:
         belief: Belief,
         nodes: NodeIds,
         classes: dict[str, int],
+        max_classes: int,
         width: int | None,
+        width_held: bool,
     ) -> None:
         self.width = width
+        self.width_held = width_held
         self.created: list[int] = []
         self.freed: list[int] = []
         self.removed: dict[int, str] = {}
@@ -62,6 +67,7 @@ class Batch:
         self._has_untimed = False
         # Times up to this are believed without asking; greater ones are looked at.
         self._believed = -math.inf
+        self._max_classes = max_classes
         self._fresh: set[int] = set()
         self._events = events
         self._kind, self._weight, self._ts = array("B"), array("d"), array("d")
@@ -151,18 +157,20 @@ class Batch:
         return self._reject_unknown_edge(index, event)
 
     def _upsert_node(self, index: int, event: UpsertNode) -> None:
+        # Features hold the width whatever becomes of the event: who takes events in cannot know.
+        problem = None if event.x is None else self._hold_width(event.x)
         if event.ts is not None and self._is_ahead(event.ts):
             return self._reject_ahead(index, event, event.ts)
-        problem = None if event.x is None else self._feature_problem(event.x)
         if problem is not None:
             return self._reject(index, event, "feature-width", problem)
+        label = None if event.label is None else self._class_of(event.label)
+        if label is None and event.label is not None:
+            return self._reject_class(index, event, event.label)
         row = self._row_or_new(str(event.id))
         if event.x is not None:
-            if isinstance(event.x, list):
-                self.width = len(event.x)
             self.features[row] = event.x
-        if event.label is not None:
-            self._set_label(row, str(event.label))
+        if label is not None:
+            self._set_label(row, label)
         return self._see(event.ts)
 
     def _remove_node(self, index: int, event: RemoveNode) -> None:
@@ -184,7 +192,10 @@ class Batch:
             return self._reject_missing(index, event, node)
         if event.ts is not None and self._is_ahead(event.ts):
             return self._reject_ahead(index, event, event.ts)
-        self._set_label(row, str(event.label))
+        label = self._class_of(event.label)
+        if label is None:
+            return self._reject_class(index, event, event.label)
+        self._set_label(row, label)
         return self._see(event.ts)
 
     def _row_or_new(self, node: str) -> int:
@@ -195,9 +206,16 @@ class Batch:
             self._fresh.add(row)
         return row
 
-    def _set_label(self, row: int, label: str) -> None:
+    def _class_of(self, label: str | int) -> int | None:
+        """Number of a class; None for a new one where there are as many as there may be."""
+        number = self._classes.get(str(label))
+        if number is None and len(self._classes) < self._max_classes:
+            number = self._classes[str(label)] = len(self._classes)
+        return number
+
+    def _set_label(self, row: int, number: int) -> None:
         self.labels.pop(row, None)
-        self.labels[row] = self._classes.setdefault(label, len(self._classes))
+        self.labels[row] = number
 
     def _see(self, ts: float | None) -> None:
         """Follow an event that is applied."""
@@ -233,9 +251,13 @@ class Batch:
         hint = "PUT /schema with ts_ahead_max allows more, PUT /clock sets the latest time"
         self._reject(index, event, "ts-ahead", f"{detail}: {hint}")
 
-    def _feature_problem(self, x: list[float] | SparseFeatures) -> str | None:
+    def _hold_width(self, x: list[float] | SparseFeatures) -> str | None:
+        """From the first features on the width is held; why these do not have it."""
+        if self.width is None and isinstance(x, list):
+            self.width = len(x)
+        self.width_held = self.width is not None
         if isinstance(x, list):
-            if self.width is not None and len(x) != self.width:
+            if len(x) != self.width:
                 return f"{len(x)} features where this graph's nodes have {self.width}"
         elif self.width is None:
             return "sparse features need a declared width, and this graph has none"
@@ -245,6 +267,9 @@ class Batch:
 
     def _reject(self, index: int, event: Event, reason: str, detail: str) -> None:
         self.rejected.append(Rejection(index, str(event.__struct_config__.tag), reason, detail))
+
+    def _reject_class(self, index: int, event: Event, label: str | int) -> None:
+        self._reject(index, event, "too-many-classes", str(TooManyClasses(str(label), self._max_classes)))
 
     def _reject_removed(self, index: int, event: Event, node: str) -> None:
         self._reject(index, event, "removed-node", f"node {node!r} was removed; an upsert_node brings it back")

@@ -19,7 +19,7 @@ class Rejection:
     Attributes:
         index: place of the event in its batch.
         op: kind of event, ``upsert_edge``.
-        reason: ``removed-node``, ``unknown-node``, ``unknown-edge`` or ``feature-width``.
+        reason: ``removed-node``, ``unknown-node``, ``unknown-edge``, ``feature-width`` or ``too-many-classes``.
         detail: one sentence for people.
     """
 

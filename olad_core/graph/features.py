@@ -1,19 +1,25 @@
-"""Feature rows in the form that is cheaper to compute with: dense, or the non-zero entries."""
+"""Features of the nodes that have some, and rows of them in the form that is cheaper to compute with."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.events import SparseFeatures
 from olad_core.graph.compiled import compiled
+from olad_core.graph.edge_store import lengthened
 
+Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 Float32s = npt.NDArray[np.float32]
 
 SPARSEST = 0.2
 """Rows with a smaller share of non-zero entries are taken as sparse: to multiply the zeros would cost more."""
+FEWEST_SLOTS = 2
+"""Slots that memory is taken for at first."""
 
 
 class Entries(NamedTuple):
@@ -30,8 +36,117 @@ class Entries(NamedTuple):
     value: Float32s
 
 
-def gather(features: Float32s, rows: Int64s) -> Float32s | Entries:
-    """Rows of ``features``; as entries where nearly all of them are zero."""
+class FeatureTable:
+    """Feature vectors of rows. A row without features takes four bytes, however wide they are.
+
+    Slot 0 holds zeros and stands for no features, so that reading needs no case of its own.
+
+    Args:
+        rows: rows to make room for.
+        width: number of features of a node; 0 while it is not known.
+    """
+
+    def __init__(self, rows: int, width: int) -> None:
+        self.width = width
+        self._values = np.zeros((FEWEST_SLOTS, width), np.float32)
+        self._slot = np.zeros(rows, np.int32)
+        self._end = 1
+        self._free: list[int] = []
+
+    @property
+    def count(self) -> int:
+        """Rows that have features."""
+        return self._end - 1 - len(self._free)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return self._values.nbytes + self._slot.nbytes
+
+    def reserve(self, rows: int) -> None:
+        """Make room for rows ``0 .. rows - 1``."""
+        self._slot = lengthened(self._slot, rows)
+
+    def has(self, rows: Int64s | int) -> npt.NDArray[np.bool_]:
+        """Which rows have features: bool ``[n]``."""
+        return np.asarray(self._slot[rows] > 0)
+
+    def dense(self, rows: Int64s | int) -> Float32s:
+        """Features ``[n, width]``; zeros where a row has none."""
+        found: Float32s = self._values[self._slot[rows]]
+        return found
+
+    def gather(self, rows: Int64s) -> Float32s | Entries:
+        """Features ``[n, width]``; as entries where nearly all of them are zero."""
+        return _gather(self._values, self._slot[rows].astype(np.int64))
+
+    def put(self, row: int, x: list[float] | SparseFeatures) -> bool:
+        """Replace a row's features; whether they were others, or none, before."""
+        if isinstance(x, list):
+            dense = np.array(x, np.float32)
+        else:
+            dense = np.zeros(self.width, np.float32)
+            dense[x.indices] = x.values
+        slot = int(self._slot[row])
+        if slot and np.array_equal(self._values[slot], dense):
+            return False
+        if not slot:
+            slot = self._slot[row] = self._take_slot()
+        self._values[slot] = dense
+        return True
+
+    def remove(self, rows: list[int]) -> None:
+        """Let rows have no features."""
+        for row in rows:
+            slot = int(self._slot[row])
+            if slot:
+                self._free.append(slot)
+                self._slot[row] = 0
+        if len(self._free) > 1024 and 4 * self.count < self._values.shape[0]:
+            self._shrink()
+
+    def state(self, end: int) -> dict[str, npt.NDArray[np.generic]]:
+        """Arrays for a checkpoint, of the first ``end`` rows: those in use, not copies of them."""
+        return {
+            "feature_values": self._values[1 : self._end],
+            "feature_slot": self._slot[:end],
+            "feature_free_slots": np.array(self._free, np.int64),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, npt.NDArray[np.generic]], rows: int, width: int) -> FeatureTable:
+        """The inverse of :meth:`state`, with room for ``rows`` rows; reads the arrays of format 4 too."""
+        table = cls(rows, width)
+        if "feature_slot" in state:
+            slot, values = state["feature_slot"], state["feature_values"]
+            table._free = state["feature_free_slots"].tolist()
+        else:
+            has = state["has_features"].astype(np.bool_)
+            slot, values = np.where(has, np.cumsum(has), 0), state["features"][has]
+        table._slot[: len(slot)] = slot
+        table._end = 1 + len(values)
+        table._values = lengthened(table._values, table._end)
+        table._values[1 : table._end] = values
+        return table
+
+    def _take_slot(self) -> int:
+        if self._free:
+            return self._free.pop()
+        if self._end == len(self._values):
+            self._values = lengthened(self._values, self._end + max(1, self._end // 2))
+        self._end += 1
+        return self._end - 1
+
+    def _shrink(self) -> None:
+        """Move the slots in use to the front, and give the rest of the memory back."""
+        rows = np.flatnonzero(self._slot)
+        values = np.zeros((len(rows) + 1 + len(rows) // 2, self.width), np.float32)
+        values[1 : len(rows) + 1] = self._values[self._slot[rows]]
+        self._slot[rows] = np.arange(1, len(rows) + 1)
+        self._values, self._end, self._free = values, len(rows) + 1, []
+
+
+def _gather(features: Float32s, rows: Int64s) -> Float32s | Entries:
     indptr = np.zeros(len(rows) + 1, np.int64)
     _count(features, rows, indptr)
     if indptr[-1] >= SPARSEST * len(rows) * features.shape[1]:

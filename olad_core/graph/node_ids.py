@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -9,11 +10,18 @@ import numpy.typing as npt
 
 from olad_core.graph.text import pack, unpack
 
+REMOVED_KEPT = 100_000
+"""Ids of removed nodes that are remembered: the last ones."""
+
 
 class NodeIds:
-    """Ids <-> rows, the rows that are free, and the ids that were removed.
+    """Ids <-> rows, the rows that are free, and the ids that were removed last.
 
-    Removed ids are remembered until they come back: an edge that arrives late must not bring them back to life.
+    Removed ids are remembered until they come back: an edge that arrives late must not bring them back to life. An id
+    that so many others were removed after is unknown again.
+
+    Args:
+        removed_kept: removed ids that are remembered.
 
     Attributes:
         row_of: row of every living node.
@@ -22,9 +30,11 @@ class NodeIds:
         arrivals: number of nodes ever created.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, removed_kept: int = REMOVED_KEPT) -> None:
         self.row_of: dict[str, int] = {}
-        self.removed: dict[str, None] = {}
+        # A plain dict looks at all that has been taken out of its front for each that is.
+        self.removed: OrderedDict[str, None] = OrderedDict()
+        self._removed_kept = removed_kept
         self.end = 0
         self.arrivals = 0
         self._id_of: list[str] = []
@@ -55,7 +65,7 @@ class NodeIds:
         """Take a node out; its row stays taken until :meth:`free`."""
         row = self.row_of.pop(node)
         self._id_of[row] = ""
-        self.removed[node] = None
+        self._remember_removed(node)
         return row
 
     def free(self, rows: Iterable[int]) -> None:
@@ -76,13 +86,19 @@ class NodeIds:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, npt.NDArray[np.generic]]) -> NodeIds:
+    def from_state(cls, state: Mapping[str, npt.NDArray[np.generic]], removed_kept: int = REMOVED_KEPT) -> NodeIds:
         """The inverse of :meth:`state`."""
-        nodes = cls()
+        nodes = cls(removed_kept)
         nodes._id_of = unpack(state["ids"], state["id_offsets"])
         nodes.end = len(nodes._id_of)
         nodes.row_of = {node: row for row, node in enumerate(nodes._id_of) if node}
-        nodes.removed = dict.fromkeys(unpack(state["removed_ids"], state["removed_id_offsets"]))
+        for node in unpack(state["removed_ids"], state["removed_id_offsets"]):
+            nodes._remember_removed(node)
         nodes._free = state["free_rows"].tolist()
         nodes.arrivals = int(state["arrivals"])
         return nodes
+
+    def _remember_removed(self, node: str) -> None:
+        self.removed[node] = None
+        if len(self.removed) > self._removed_kept:
+            self.removed.popitem(last=False)

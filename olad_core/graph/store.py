@@ -8,22 +8,21 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from olad_core.events import Event, GraphSchema, SparseFeatures
+from olad_core.events import Event, GraphSchema
 from olad_core.graph.batch import Batch
 from olad_core.graph.changes import Changes
 from olad_core.graph.clock import Belief, Clock
 from olad_core.graph.edge_store import EdgeStore, lengthened
+from olad_core.graph.features import FeatureTable
 from olad_core.graph.localise import Localiser
 from olad_core.graph.neighbours import Neighbours, all_neighbours, sampled_neighbours
-from olad_core.graph.node_ids import NodeIds
+from olad_core.graph.node_ids import REMOVED_KEPT, NodeIds
 from olad_core.graph.text import pack, unpack
+from olad_core.schema import MAX_CLASSES, HeldSchema, SchemaConflict, after_declaration, after_events
 
 FEWEST_ROWS = 64
 """Rows that memory is taken for at first."""
-
-
-class SchemaConflict(ValueError):
-    """A schema change that the graph as it is cannot follow."""
+_PER_ROW = ("label", "alive", "arrival")
 
 
 class DynamicGraph:
@@ -40,8 +39,7 @@ class DynamicGraph:
     ['b']
 
     Attributes:
-        features: float32 ``[capacity, num_features or 0]``; zeros where a node has none.
-        has_features: bool ``[capacity]``.
+        features: of the nodes that have some, by row.
         label: int32 ``[capacity]``, class of the node, -1 where it is not known.
         alive: bool ``[capacity]``, whether the row holds a node.
         arrival: int64 ``[capacity]``, how many nodes were created before this one, over the graph's whole life.
@@ -56,9 +54,10 @@ class DynamicGraph:
         feature_width: int | None = None,
         edge_lifetime: float | None = None,
         classes: Sequence[str] = (),
+        max_classes: int = MAX_CLASSES,
+        removed_kept: int = REMOVED_KEPT,
     ) -> None:
-        self.features = np.zeros((FEWEST_ROWS, feature_width or 0), np.float32)
-        self.has_features = np.zeros(FEWEST_ROWS, np.bool_)
+        self.features = FeatureTable(FEWEST_ROWS, feature_width or 0)
         self.label = np.full(FEWEST_ROWS, -1, np.int32)
         self.alive = np.zeros(FEWEST_ROWS, np.bool_)
         self.arrival = np.zeros(FEWEST_ROWS, np.int64)
@@ -66,8 +65,10 @@ class DynamicGraph:
         self.ts_ahead_max: float | None = None
         self._clock = Clock()
         self._width = feature_width
+        self._width_held = False
+        self._max_classes = max_classes
         self._classes = {name: number for number, name in enumerate(dict.fromkeys(classes))}
-        self._nodes = NodeIds()
+        self._nodes = NodeIds(removed_kept)
         self._edges = EdgeStore(directed=directed, rows=FEWEST_ROWS)
         self._localiser = Localiser()
         self._edges.track_ages(edge_lifetime is not None)
@@ -116,6 +117,23 @@ class DynamicGraph:
         return list(self._classes)
 
     @property
+    def removed_ids(self) -> int:
+        """Ids of removed nodes that are remembered."""
+        return len(self._nodes.removed)
+
+    @property
+    def schema(self) -> HeldSchema:
+        """What was declared or found out so far."""
+        return HeldSchema(
+            feature_width=self._width,
+            feature_width_held=self._width_held,
+            classes=tuple(self._classes),
+            directed=self.directed,
+            edge_lifetime=self.edge_lifetime,
+            ts_ahead_max=self.ts_ahead_max,
+        )
+
+    @property
     def in_weight(self) -> npt.NDArray[np.float64]:
         """Sum of the weights of every row's incoming edges, float64 ``[capacity]``."""
         return self._edges.in_weight
@@ -132,12 +150,13 @@ class DynamicGraph:
             time: seconds at which they arrived; may go back, which the graph's clock does not.
         """
         belief = Belief(self.edge_lifetime, self.ts_ahead_max)
-        batch = Batch(events, self._clock.at(time), belief, self._nodes, self._classes, self._width)
-        self._reserve(self._nodes.end, batch.width)
+        batch = Batch(events, self._clock.at(time), belief, self._nodes, self._classes, self._max_classes, self._width, self._width_held)
+        self._hold_width(batch.width, held=batch.width_held)
+        self._reserve(self._nodes.end)
         self.arrival[batch.created] = np.arange(self._nodes.arrivals - len(batch.created), self._nodes.arrivals)
         self.alive[batch.created] = True
         self.alive[batch.freed] = False
-        features = self._set_features(batch.features)
+        changed = sorted(row for row, x in batch.features.items() if self.features.put(row, x))
         labelled = np.fromiter(batch.labels, np.int64, len(batch.labels))
         classes = np.fromiter(batch.labels.values(), np.int32, len(batch.labels))
         differing = self.label[labelled] != classes
@@ -153,14 +172,13 @@ class DynamicGraph:
             expired = self._edges.expire(self.clock - self.edge_lifetime)
         arcs = self._edges.take_changes()
 
-        self.features[batch.freed] = 0
-        self.has_features[batch.freed] = False
+        self.features.remove(batch.freed)
         self.label[batch.freed] = -1
         self._nodes.free(batch.freed)
         created = np.array(batch.created, np.int64)
         return Changes(
             created=created[self.alive[created]],
-            features=features,
+            features=np.array(changed, np.int64),
             labelled=labelled,
             relabelled=relabelled,
             removed_rows=np.fromiter(batch.removed, np.int64, len(batch.removed)),
@@ -180,20 +198,19 @@ class DynamicGraph:
         Classes that the schema does not name stay. Edges too old for a new lifetime leave with the next batch.
 
         Raises:
-            SchemaConflict: for another feature width than the one held, or another direction once there are edges.
-                Nothing is changed then.
+            SchemaConflict: for another feature width than that of features that have arrived, or another direction
+                once there are edges. Nothing is changed then.
+            TooManyClasses: for more classes than there may be. Nothing is changed then.
         """
-        if schema.feature_width is not None and self._width not in {None, schema.feature_width}:
-            raise SchemaConflict(f"feature_width: {schema.feature_width} declared, but the graph holds {self._width}")
+        # An entry of the log holds the whole schema, so what it leaves out is not left as it is.
+        whole = GraphSchema(**schema.model_dump())
+        after = after_declaration(self.schema, whole, self._max_classes)
         if schema.directed != self.directed and self.num_edges:
             raise SchemaConflict(
                 f"directed: {schema.directed} declared, but the graph has {self.num_edges} edges that are "
                 f"{'directed' if self.directed else 'undirected'}"
             )
-        if schema.feature_width is not None:
-            self._reserve(0, schema.feature_width)
-        for name in schema.classes:
-            self._classes.setdefault(name, len(self._classes))
+        self._follow(after)
         if schema.directed != self.directed:
             self._edges = EdgeStore(directed=schema.directed, rows=self.capacity)
         self.edge_lifetime = schema.edge_lifetime
@@ -211,6 +228,10 @@ class DynamicGraph:
         """
         self._clock = self._clock.at(arrival).set_to(time)
         self._edges.set_times(self._clock.latest, only_later=time is not None)
+
+    def pass_over(self, events: Sequence[Event]) -> None:
+        """Follow what a batch that cannot be applied says of the schema; nothing else of it happens."""
+        self._follow(after_events(self.schema, events))
 
     def row(self, node: str) -> int:
         """Row of a node; KeyError where there is no such node."""
@@ -291,12 +312,12 @@ class DynamicGraph:
         end = self._nodes.end
         classes, class_ends = pack(self._classes)
         return {
-            "features": self.features[:end],
-            "has_features": self.has_features[:end],
+            **self.features.state(end),
             "label": self.label[:end],
             "arrival": self.arrival[:end],
             "capacity": np.array(self.capacity, np.int64),
             "feature_width": np.array(self._width or 0, np.int64),
+            "feature_width_held": np.array(self._width_held),
             "directed": np.array(self.directed),
             "edge_lifetime": np.array(math.nan if self.edge_lifetime is None else self.edge_lifetime),
             "ts_ahead_max": np.array(math.nan if self.ts_ahead_max is None else self.ts_ahead_max),
@@ -308,23 +329,33 @@ class DynamicGraph:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, npt.NDArray[np.generic]], arrival: float = -math.inf) -> DynamicGraph:
+    def from_state(
+        cls,
+        state: Mapping[str, npt.NDArray[np.generic]],
+        arrival: float = -math.inf,
+        *,
+        max_classes: int = MAX_CLASSES,
+        removed_kept: int = REMOVED_KEPT,
+    ) -> DynamicGraph:
         """The graph that :meth:`state` was taken of; it goes on in exactly the same way.
 
         Args:
             state: the arrays.
             arrival: seconds at which the last entry arrived, for a state of a release that did not keep that.
+            max_classes: classes that there may be.
+            removed_kept: ids of removed nodes that are remembered.
         """
         lifetime, ahead_max = float(state["edge_lifetime"]), float(state.get("ts_ahead_max", np.array(math.nan)))
-        graph = cls(
-            feature_width=int(state["feature_width"]) or None,
-            classes=unpack(state["classes"], state["class_offsets"]),
-        )
-        graph._nodes = NodeIds.from_state(state)
+        width, classes = int(state["feature_width"]), unpack(state["classes"], state["class_offsets"])
+        graph = cls(feature_width=width or None, classes=classes, max_classes=max_classes)
+        graph._nodes = NodeIds.from_state(state, removed_kept)
         capacity, end = int(state["capacity"]), graph._nodes.end
-        graph._reserve(capacity, None)
-        for name in ("features", "has_features", "label", "arrival"):
+        graph._reserve(capacity)
+        for name in ("label", "arrival"):
             getattr(graph, name)[:end] = state[name]
+        graph.features = FeatureTable.from_state(state, capacity, width)
+        # Format 4 does not say it.
+        graph._width_held = bool(state.get("feature_width_held", np.array(graph.features.count > 0)))
         graph.alive[list(graph._nodes.row_of.values())] = True
         graph._clock = Clock.from_state(state, arrival)
         graph.ts_ahead_max = None if math.isnan(ahead_max) else ahead_max
@@ -339,30 +370,25 @@ class DynamicGraph:
             raise IndexError(f"rows are 0 to {self.capacity - 1}, not {rows.min()} to {rows.max()}")
         return rows
 
-    def _reserve(self, rows: int, width: int | None) -> None:
-        """Make room for so many rows, and for features once their width is known."""
-        if width is not None and self._width is None:
-            self._width = width
-            self.features = np.zeros((self.capacity, width), np.float32)
+    def _follow(self, schema: HeldSchema) -> None:
+        """Take over the feature width and the classes."""
+        self._hold_width(schema.feature_width, held=schema.feature_width_held)
+        for name in schema.classes:
+            self._classes.setdefault(name, len(self._classes))
+
+    def _hold_width(self, width: int | None, *, held: bool) -> None:
+        if width != self._width:
+            # No features have arrived yet.
+            self.features = FeatureTable(self.capacity, width or 0)
+        self._width, self._width_held = width, held
+
+    def _reserve(self, rows: int) -> None:
+        """Make room for so many rows."""
         if rows > self.capacity:
             capacity = max(rows, 2 * self.capacity)
             used = self.capacity
-            for name in ("features", "has_features", "label", "alive", "arrival"):
+            for name in _PER_ROW:
                 setattr(self, name, lengthened(getattr(self, name), capacity))
             self.label[used:] = -1
+            self.features.reserve(capacity)
             self._edges.reserve_rows(capacity)
-
-    def _set_features(self, features: dict[int, list[float] | SparseFeatures]) -> npt.NDArray[np.int64]:
-        """Write the features; the rows that have others than before, ascending."""
-        changed = []
-        for row, x in features.items():
-            if isinstance(x, list):
-                dense = np.array(x, np.float32)
-            else:
-                dense = np.zeros(self.features.shape[1], np.float32)
-                dense[x.indices] = x.values
-            if not self.has_features[row] or not np.array_equal(self.features[row], dense):
-                self.features[row] = dense
-                self.has_features[row] = True
-                changed.append(row)
-        return np.array(sorted(changed), np.int64)

@@ -76,7 +76,7 @@ def make_context(settings: Settings) -> Context:
         graph=settings.graph,
         keys=keys,
         redis=redis,
-        log=EventLog(redis, keys),
+        log=EventLog(redis, keys, settings.max_classes),
         predictions=PredictionReader(redis, keys),
         watermark=watermark,
         load=load,

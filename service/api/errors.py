@@ -17,6 +17,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from olad_core.schema import TooManyClasses
 from service.api.load import RETRY_AFTER_S, overloaded
 from service.problems import (
     BAD_REQUEST,
@@ -26,6 +27,7 @@ from service.problems import (
     NOT_FOUND,
     REDIS_UNAVAILABLE,
     TOO_LARGE,
+    TOO_MANY_CLASSES,
     UNSUPPORTED_MEDIA_TYPE,
     Kind,
     Problem,
@@ -37,6 +39,12 @@ _BY_STATUS = {
     kind.status: kind for kind in (BAD_REQUEST, NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE)
 }
 _log = structlog.get_logger(__name__)
+
+
+TOO_MANY_CLASSES_DETAIL = (
+    "'order-4711' would be a new class, and the graph has the 1,000 that it may have. Is this field a class? If so, "
+    "raise OLAD_MAX_CLASSES for the API and the worker"
+)
 
 
 class InvalidItem(BaseModel):
@@ -63,6 +71,12 @@ class ProblemDocument(BaseModel):
     total_errors: int | None = Field(default=None, description="How many things are wrong in all.")
     position: str | None = Field(default=None, description="The position of the log that was reached, or in question.")
     missing: list[str] | None = Field(default=None, description="What the service still waits for.")
+
+
+def too_many_classes(error: TooManyClasses) -> Problem:
+    """The 422 answer to a label that would be a class too many."""
+    advice = "Is this field a class? If so, raise OLAD_MAX_CLASSES for the API and the worker"
+    return Problem(TOO_MANY_CLASSES, f"{error}. {advice}")
 
 
 def problem_response(request: Request, problem: Problem) -> Response:

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,6 +21,11 @@ from olad_core.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
+from olad_core.engine import Engine
+from olad_core.events import GraphSchema, RemoveNode, UpsertEdge, UpsertNode
+from olad_core.schema import SchemaConflict
+from tests.device import DEVICE
+from tests.olad_core.runs import PAIR, Run, assert_readers_are_fresh
 
 TENSORS = {
     "weights": torch.tensor([[1.5, -2.0], [0.0, torch.inf]]),
@@ -164,3 +170,28 @@ def test_the_oldest_position_is_that_of_the_oldest_readable_one(tmp_path: Path) 
     assert oldest_position(tmp_path) == "2-0"
     (paths[1] / "values.json").unlink()
     assert oldest_position(tmp_path) == "3-0"
+
+
+def test_the_format_before_is_read() -> None:
+    """``checkpoints/format-4`` was written by the release before; some of its nodes have no features."""
+    stored = Path(__file__).parent / "checkpoints" / "format-4"
+    newest, skipped = newest_checkpoint(stored)
+    assert newest is not None
+    assert not skipped
+    engine = Engine.restore(PAIR, newest.tensors, newest.values, DEVICE)
+    graph = engine.graph
+    has = newest.tensors["graph/has_features"].numpy()
+    assert 0 < has.sum() < graph.num_nodes
+    dense = np.zeros_like(newest.tensors["graph/features"].numpy())
+    dense[has] = newest.tensors["graph/features"].numpy()[has]
+    np.testing.assert_array_equal(graph.features.dense(np.arange(len(dense))), dense)
+    assert graph.features.dense(graph.rows(["rich", "bare"])).tolist() == [[1, 2, -3], [0, 0, 0]]
+    with pytest.raises(SchemaConflict):
+        graph.declare(GraphSchema(feature_width=4))
+    run = Run(PAIR, engine)
+    engine.republish()
+    run.turn([UpsertNode("new", [1.0, 1.0, 1.0]), UpsertEdge("new", "rich"), RemoveNode("bare")])
+    assert_readers_are_fresh(run)
+    again = Engine.restore(PAIR, *engine.state(), DEVICE)
+    assert graph.schema == again.graph.schema
+    np.testing.assert_array_equal(graph.features.dense(np.arange(40)), again.graph.features.dense(np.arange(40)))

@@ -145,6 +145,25 @@ class TestRejections:
         assert (rejected.position, rejected.op, rejected.reason) == ("7-0", "schema", "schema-conflict")
         assert run.engine.position == "7-0"
 
+    @pytest.mark.parametrize("width", [None, 3])
+    def test_features_of_another_width_than_the_served_version_knows(self, width: int | None) -> None:
+        """The served version, which knows no features or none of that width, goes on until there is a new one."""
+        run = Run(PAIR)
+        run.engine.declare("0-1", GraphSchema(feature_width=width))
+        run.turn([UpsertNode(e.id) if isinstance(e, UpsertNode) else e for e in two_communities(20)])
+        while run.reader.served is None:
+            run.turn([], steps=3)
+        run.engine.declare(f"{run.turns}-1", GraphSchema(feature_width=5))
+        run.turn([UpsertNode("later", label="even"), UpsertEdge("later", "0")])
+        run.turn([UpsertNode(str(n), [float(n)] * 5, "odd") for n in range(30, 34)], steps=1)
+        run.turn([UpsertNode(str(n), [float(n)] * 5, "odd") for n in range(40, 44)])
+        assert_readers_are_fresh(run)
+        assert run.engine.rejected_events == 0
+        run.turn([], steps=30)
+        assert run.engine.trainer is not None
+        assert run.engine.trainer.feature_width == 5
+        assert_readers_are_fresh(run)
+
     def test_a_schema_that_fits_is_followed(self) -> None:
         run = Run(PAIR)
         run.engine.declare("1-0", GraphSchema(feature_width=2, classes=("red",), directed=True, edge_lifetime=5.0))

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis as AsyncRedis
 
 from olad_core.events import Event, GraphSchema, InvalidEvents, UpsertEdge, decode_json, encode_log
+from olad_core.schema import SchemaConflict
 from service.api.connection import connect
 from service.keys import Keys
-from service.schema import SchemaConflict
 from service.stream import Entry, EventLog, KeyReused, LogReader, parse_position
 from tests.redis_server import RedisServer
 

@@ -9,9 +9,10 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from olad_core.event_pieces import PIECE_BYTES, TooManyEvents, json_pieces, ndjson_pieces
 from olad_core.events import MAX_EVENTS, Event, InvalidEvents, json_schema
+from olad_core.schema import TooManyClasses
 from service.api.body import JSON, NDJSON, media_type, received, too_large
 from service.api.context import Ctx
-from service.api.errors import REDIS_DOWN, invalid, problem_docs
+from service.api.errors import REDIS_DOWN, TOO_MANY_CLASSES_DETAIL, invalid, problem_docs, too_many_classes
 from service.api.models import Accepted, Rejected, RejectedPage
 from service.problems import (
     INVALID_EVENTS,
@@ -19,6 +20,7 @@ from service.problems import (
     KEY_REUSED,
     OVERLOADED,
     TOO_LARGE,
+    TOO_MANY_CLASSES,
     UNSUPPORTED_MEDIA_TYPE,
     Problem,
 )
@@ -56,6 +58,7 @@ _PROBLEMS = problem_docs(
         "index 2 field dst: Object missing required field `dst`",
         {"errors": [_WRONG], "total_errors": 1},
     ),
+    (TOO_MANY_CLASSES, TOO_MANY_CLASSES_DETAIL, {}),
     (KEY_REUSED, "the key belongs to another body", {"position": "1763900000000-0"}),
     (INVALID_REQUEST, "Idempotency-Key: String should have at most 255 characters", {}),
     (OVERLOADED, "Redis uses 950,000,000 of 1,000,000,000 bytes. Nothing was written; send the batch again later.", {}),
@@ -117,6 +120,9 @@ async def post_events(request: Request, context: Ctx, idempotency_key: Idempoten
     except InvalidEvents as error:
         context.metrics.refused.inc()
         raise invalid(INVALID_EVENTS, [msgspec.to_builtins(problem) for problem in error.problems]) from None
+    except TooManyClasses as error:
+        context.metrics.refused.inc()
+        raise too_many_classes(error) from None
     except KeyReused as error:
         raise Problem(KEY_REUSED, f"{error}; use a new key for a new batch", position=error.position) from None
     request.state.position = done.position

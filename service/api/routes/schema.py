@@ -8,12 +8,12 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ValidationError
 
 from olad_core.events import ClockSetting
+from olad_core.schema import HeldSchema, SchemaConflict, TooManyClasses
 from service.api.body import JSON, media_type, received
 from service.api.context import Ctx
-from service.api.errors import REDIS_DOWN, invalid, problem_docs
+from service.api.errors import REDIS_DOWN, TOO_MANY_CLASSES_DETAIL, invalid, problem_docs, too_many_classes
 from service.api.models import ClockSet, SchemaChange
-from service.problems import INVALID_REQUEST, SCHEMA_CONFLICT, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, Problem
-from service.schema import HeldSchema, SchemaConflict
+from service.problems import INVALID_REQUEST, SCHEMA_CONFLICT, TOO_LARGE, TOO_MANY_CLASSES, UNSUPPORTED_MEDIA_TYPE, Problem
 
 router = APIRouter(tags=["schema"])
 
@@ -55,6 +55,7 @@ async def get_schema(context: Ctx) -> HeldSchema:
             (SCHEMA_CONFLICT, "feature_width is 3, but features of width 500 have arrived", {}),
             (TOO_LARGE, "the body has more than the 1,048,576 bytes that are allowed; send it in parts", {}),
             (UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json, not text/plain", {}),
+            (TOO_MANY_CLASSES, TOO_MANY_CLASSES_DETAIL, {}),
             (
                 INVALID_REQUEST,
                 "field feature_width: Input should be greater than or equal to 1",
@@ -86,6 +87,8 @@ async def put_schema(request: Request, context: Ctx) -> HeldSchema:
         return await context.log.declare(change)
     except SchemaConflict as error:
         raise Problem(SCHEMA_CONFLICT, str(error)) from None
+    except TooManyClasses as error:
+        raise too_many_classes(error) from None
 
 
 @router.put(

@@ -37,7 +37,7 @@ def drawn(graph: DynamicGraph, fanouts: tuple[int, ...], seed: int = 0) -> Sampl
 def test_seeds_come_first_in_the_order_they_were_given(graph: DynamicGraph) -> None:
     found = drawn(graph, (3, 2))
     seeds = seeds_of(graph)
-    np.testing.assert_array_equal(dense(found)[: len(seeds)], graph.features[seeds])
+    np.testing.assert_array_equal(dense(found)[: len(seeds)], graph.features.dense(seeds))
     first, last = found.blocks
     assert last.targets.tolist() == list(range(len(seeds)))
     assert first.targets.tolist() == list(range(first.num_targets))
@@ -73,7 +73,10 @@ def test_without_leaving_anyone_out_a_student_says_what_it_says_on_the_whole_gra
         logits, _ = student(found.inputs, found.blocks)
         labels = graph.label.astype(np.int64)
         labels[seeds_of(graph)] = -1
-        whole, _ = student(told(torch.from_numpy(graph.features), labels.tolist()), [block_of(adjacency)] * 2)
+        whole, _ = student(
+            told(torch.from_numpy(graph.features.dense(np.arange(graph.capacity))), labels.tolist()),
+            [block_of(adjacency)] * 2,
+        )
     torch.testing.assert_close(logits, whole[seeds_of(graph)])
 
 
@@ -90,7 +93,7 @@ def test_sums_over_a_sample_are_unbiased(graph: DynamicGraph) -> None:
     random = np.random.default_rng(4)
     source, target, weight = graph.edge_index()
     exact = np.zeros((graph.capacity, FEATURES))
-    np.add.at(exact, target, weight[:, None] * graph.features[source])
+    np.add.at(exact, target, weight[:, None] * graph.features.dense(source))
     draws = []
     for _ in range(600):
         found = sample(graph, seeds, (2,), FEATURES, random, CPU)

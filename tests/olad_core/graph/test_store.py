@@ -5,8 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from olad_core.events import GraphSchema, LabelNode, RemoveEdge, RemoveNode, SparseFeatures, UpsertEdge, UpsertNode
-from olad_core.graph import DynamicGraph, Rejection, SchemaConflict
+from olad_core.events import (
+    Event,
+    GraphSchema,
+    LabelNode,
+    RemoveEdge,
+    RemoveNode,
+    SparseFeatures,
+    UpsertEdge,
+    UpsertNode,
+)
+from olad_core.graph import DynamicGraph, Rejection
+from olad_core.schema import SchemaConflict, TooManyClasses
 
 
 def test_a_late_edge_does_not_bring_a_removed_node_back() -> None:
@@ -28,7 +38,7 @@ def test_a_node_that_comes_back_is_a_new_one() -> None:
     assert (changes.removed_rows.tolist(), changes.removed_ids, changes.created.tolist()) == ([old], ["a"], [row])
     assert row != old
     assert graph.label[row] == -1
-    assert not graph.has_features[row]
+    assert not graph.features.has(row)
     assert graph.in_degree(np.array([row])).tolist() == [0]
 
 
@@ -136,7 +146,7 @@ def test_a_schema_change_adds_classes_a_width_and_a_direction() -> None:
     graph.declare(GraphSchema(classes=("z", "y"), feature_width=2, directed=True))
     assert (graph.classes, graph.num_features, graph.directed) == (["x", "y", "z"], 2, True)
     graph.apply([UpsertNode(id="a", x=[1.0, 2.0]), UpsertEdge(src="a", dst="b")], time=0.0)
-    assert graph.features[graph.row("a")].tolist() == [1.0, 2.0]
+    assert graph.features.dense(graph.rows(["a"]))[0].tolist() == [1.0, 2.0]
     assert graph.in_degree(graph.rows(["a", "b"])).tolist() == [0, 1]
 
 
@@ -149,7 +159,7 @@ def test_a_schema_change_adds_classes_a_width_and_a_direction() -> None:
 )
 def test_a_schema_change_that_the_graph_cannot_follow_changes_nothing(schema: GraphSchema, field: str) -> None:
     graph = DynamicGraph(feature_width=2)
-    graph.apply([UpsertEdge(src="a", dst="b")], time=0.0)
+    graph.apply([UpsertNode(id="a", x=[1.0, 2.0]), UpsertEdge(src="a", dst="b")], time=0.0)
     with pytest.raises(SchemaConflict, match=field):
         graph.declare(schema)
     assert (graph.classes, graph.num_features, graph.directed) == ([], 2, False)
@@ -175,7 +185,7 @@ def test_the_row_arrays_grow_with_the_graph() -> None:
     graph.apply([UpsertNode(id="first", x=[1.0, 2.0], label="x"), UpsertEdge(src="first", dst="second")], time=0.0)
     graph.apply([UpsertNode(id=f"n{i}") for i in range(100)], time=0.0)
     assert graph.capacity == 128
-    assert graph.features[graph.row("first")].tolist() == [1.0, 2.0]
+    assert graph.features.dense(graph.rows(["first"]))[0].tolist() == [1.0, 2.0]
     assert graph.in_weight.size == graph.label.size == graph.arrival.size == 128
     assert (graph.label[1:] == -1).all()
 
@@ -187,7 +197,7 @@ def test_a_restored_graph_shares_nothing_with_the_state_it_is_of() -> None:
     restored = DynamicGraph.from_state(state)
     for array in state.values():
         array.fill(0)
-    assert restored.features[restored.row("a")].tolist() == [1.0]
+    assert restored.features.dense(restored.rows(["a"]))[0].tolist() == [1.0]
     assert restored.ids(restored.in_neighbours(restored.rows(["a"])).index) == ["b"]
 
 
@@ -218,3 +228,114 @@ def test_a_hub_of_100_000_neighbours_comes_and_goes() -> None:
     changes = graph.apply([RemoveNode(id="hub")], time=0.0)
     assert (changes.edge_source.size, graph.num_edges, graph.num_nodes) == (size, 0, size)
     assert not graph.in_weight.any()
+
+
+class TestAWidthBeforeFeatures:
+    """A declared width is open until features arrive, as the service that takes events in has it."""
+
+    def test_it_can_be_declared_anew(self) -> None:
+        graph = DynamicGraph()
+        graph.declare(GraphSchema(feature_width=3))
+        graph.apply([UpsertNode(id="a", label="x")], time=0.0)
+        graph.declare(GraphSchema(feature_width=5))
+        changes = graph.apply([UpsertNode(id="a", x=[1.0] * 5)], time=0.0)
+        assert (changes.rejected, graph.num_features) == ([], 5)
+
+    def test_it_can_be_taken_back(self) -> None:
+        graph = DynamicGraph()
+        graph.declare(GraphSchema(feature_width=3))
+        graph.declare(GraphSchema())
+        changes = graph.apply([UpsertNode(id="a", x=[1.0, 2.0])], time=0.0)
+        assert (changes.rejected, graph.num_features) == ([], 2)
+
+    def test_it_stays_once_features_came_though_they_went_again(self) -> None:
+        graph = DynamicGraph()
+        graph.apply([UpsertNode(id="a", x=[1.0, 2.0]), RemoveNode(id="a")], time=0.0)
+        restored = DynamicGraph.from_state({name: array.copy() for name, array in graph.state().items()})
+        for one in (graph, restored):
+            with pytest.raises(SchemaConflict, match="features of width 2 have arrived"):
+                one.declare(GraphSchema(feature_width=3))
+
+    def test_a_batch_that_is_passed_over_holds_it(self) -> None:
+        graph = DynamicGraph()
+        graph.pass_over([UpsertNode(id="a", x=[1.0, 2.0])])
+        assert (graph.num_nodes, graph.num_features) == (0, 2)
+        sparse = UpsertNode(id="b", x=SparseFeatures([1], [3.0]))
+        assert graph.apply([sparse], time=0.0).rejected == []
+
+
+class TestClassesAreBounded:
+    def test_a_label_beyond_them_is_rejected_and_changes_nothing(self) -> None:
+        graph = DynamicGraph(classes=["x"], max_classes=2)
+        events: list[Event] = [
+            UpsertNode(id="a", label="y"),
+            UpsertNode(id="b", x=[1.0], label="z"),
+            LabelNode(id="a", label="w"),
+            LabelNode(id="a", label="x"),
+        ]
+        changes = graph.apply(events, time=0.0)
+        assert [(one.index, one.reason) for one in changes.rejected] == [
+            (1, "too-many-classes"),
+            (2, "too-many-classes"),
+        ]
+        assert "'z' would be a new class, and the graph has the 2 that it may have" in changes.rejected[0].detail
+        assert (graph.classes, graph.num_nodes, graph.label[graph.row("a")]) == (["x", "y"], 1, 0)
+
+    def test_a_declaration_beyond_them_changes_nothing(self) -> None:
+        graph = DynamicGraph(classes=["x"], max_classes=2)
+        with pytest.raises(TooManyClasses, match="'z' would be"):
+            graph.declare(GraphSchema(classes=("y", "z"), feature_width=3))
+        assert (graph.classes, graph.num_features) == (["x"], None)
+
+    def test_more_that_are_there_already_stay(self) -> None:
+        state = DynamicGraph(classes=["x", "y", "z"]).state()
+        graph = DynamicGraph.from_state(state, max_classes=2)
+        changes = graph.apply([UpsertNode(id="a", label="z"), LabelNode(id="a", label="w")], time=0.0)
+        assert (graph.classes, len(changes.rejected)) == (["x", "y", "z"], 1)
+
+
+class TestRemovedIdsAreBounded:
+    def test_the_last_ones_are_remembered(self) -> None:
+        graph = DynamicGraph(removed_kept=2)
+        graph.apply([event for node in "abc" for event in (UpsertNode(id=node), RemoveNode(id=node))], time=0.0)
+        restored = DynamicGraph.from_state({n: a.copy() for n, a in graph.state().items()}, removed_kept=2)
+        for one in (graph, restored):
+            assert one.removed_ids == 2
+            changes = one.apply([UpsertEdge(src="a", dst="b"), UpsertEdge(src="a", dst="d")], time=0.0)
+            assert [rejection.reason for rejection in changes.rejected] == ["removed-node"]
+            assert one.ids(changes.created) == ["a", "d"]
+
+    def test_one_that_comes_back_and_goes_again_is_the_last(self) -> None:
+        graph = DynamicGraph(removed_kept=2)
+        for node in "aba":
+            graph.apply([UpsertNode(id=node), RemoveNode(id=node)], time=0.0)
+        graph.apply([UpsertNode(id="c"), RemoveNode(id="c")], time=0.0)
+        reasons = [
+            one.reason
+            for one in graph.apply([LabelNode(id="a", label="x"), LabelNode(id="b", label="x")], 0.0).rejected
+        ]
+        assert reasons == ["removed-node", "unknown-node"]
+
+
+def test_nodes_without_features_take_no_memory_for_them() -> None:
+    graph = DynamicGraph()
+    graph.apply([UpsertNode(id="wide", x=[1.0] * 65_536)], time=0.0)
+    graph.apply([UpsertEdge(src=f"a{n}", dst=f"b{n}") for n in range(10_000)], time=0.0)
+    assert graph.num_nodes == 20_001
+    assert graph.features.nbytes < 2e6
+    state = {name: array.copy() for name, array in graph.state().items()}
+    assert sum(array.nbytes for array in state.values()) < 5e6
+    restored = DynamicGraph.from_state(state)
+    assert restored.features.nbytes < 2e6
+    assert restored.features.dense(restored.rows(["wide", "a1"])).sum(axis=1).tolist() == [65_536, 0]
+
+
+def test_memory_of_features_goes_with_the_nodes_that_had_them() -> None:
+    graph = DynamicGraph()
+    graph.apply([UpsertNode(id=str(n), x=[float(n)] * 100) for n in range(5_000)], time=0.0)
+    before = graph.features.nbytes
+    graph.apply([RemoveNode(id=str(n)) for n in range(5_000) if n % 50], time=0.0)
+    assert graph.features.nbytes < before / 10
+    assert graph.features.dense(graph.rows(["0", "50", "4950"]))[:, 7].tolist() == [0, 50, 4950]
+    graph.apply([UpsertNode(id=f"new{n}", x=[-1.0] * 100) for n in range(200)], time=0.0)
+    assert graph.features.dense(graph.rows(["50", "new7"]))[:, 7].tolist() == [50, -1]

@@ -39,12 +39,13 @@ def assert_same(graph: DynamicGraph, model: Reference) -> None:
     assert graph.ids(rows) == list(model.nodes)
     assert (np.diff(graph.arrival[rows]) > 0).all()
     for row, node in zip(rows, model.nodes.values(), strict=True):
-        assert graph.has_features[row] == (node.x is not None)
-        assert graph.features[row].tolist() == (node.x or [0.0] * (model.width or 0))
+        assert graph.features.has(row) == (node.x is not None)
+        assert graph.features.dense(row).tolist() == (node.x or [0.0] * (model.width or 0))
         assert graph.label[row] == (-1 if node.label is None else model.classes.index(node.label))
+    assert graph.features.count == sum(node.x is not None for node in model.nodes.values())
     dead = ~graph.alive
-    assert not graph.features[dead].any()
-    assert not graph.has_features[dead].any()
+    assert not graph.features.dense(np.flatnonzero(dead)).any()
+    assert not graph.features.has(np.flatnonzero(dead)).any()
     assert (graph.label[dead] == -1).all()
     assert not graph.in_weight[dead].any()
     assert_adjacency(graph)
@@ -84,13 +85,13 @@ def assert_says_what_changed(
     assert sorted(changes.removed_rows.tolist()) == gone
     assert before.ids(changes.removed_rows) == changes.removed_ids
     kept = np.array([row for row in rows if not fresh[row]], np.int64)
-    had_features = [row for row in rows if graph.has_features[row]]
+    had_features = [row for row in rows.tolist() if graph.features.has(row)]
     expected_features = [
         row
         for row in had_features
         if row not in kept
-        or not before.has_features[row]
-        or before.features[row].tolist() != graph.features[row].tolist()
+        or not before.features.has(row)
+        or before.features.dense(row).tolist() != graph.features.dense(row).tolist()
     ]
     assert changes.features.tolist() == expected_features
     changed_label = {row for row in rows if graph.label[row] != (before.label[row] if row in kept else -1)}

@@ -63,7 +63,7 @@ def full(graph: DynamicGraph, student: Student, memory: Memory) -> tuple[Rows, T
     adjacency = torch.zeros(len(rows), len(rows))
     adjacency[place[target], place[source]] = torch.from_numpy(weight)
     degree = torch.log1p(adjacency.sum(dim=1, keepdim=True))
-    x = torch.from_numpy(graph.features[rows]) if student.feature_width else degree
+    x = torch.from_numpy(graph.features.dense(rows)) if student.feature_width else degree
     recalled = memory.recall(student.architecture, rows)
     student = copy.deepcopy(student).cpu()
     with torch.no_grad():

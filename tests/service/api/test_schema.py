@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import httpx
+import pytest
 import redis
 
 from olad_core.events import GraphSchema
+from olad_core.graph import DynamicGraph
 from service.keys import Keys
 from service.stream import LogReader
-from tests.service.api.serving import assert_problem
+from tests.redis_server import RedisServer
+from tests.service.api.serving import assert_problem, serving
 
 EMPTY: dict[str, object] = {
     "feature_width": None,
@@ -75,3 +80,67 @@ def test_limits_of_the_body(api: httpx.Client) -> None:
     assert_problem(api.put("/schema", content=b"{}"), 415, "unsupported-media-type")
     big = api.put("/schema", content=b" " * (2**20 + 1), headers={"content-type": "application/json"})
     assert_problem(big, 413, "too-large")
+
+
+class TestClassesAreBounded:
+    @pytest.fixture
+    def api(self, redis_server: RedisServer, graph: str) -> Iterator[httpx.Client]:
+        with serving(redis_server.url, graph, max_classes=3) as client:
+            yield client
+
+    def labels(self, api: httpx.Client, *labels: object) -> httpx.Response:
+        return api.post("/events", json=[{"op": "label", "id": 1, "label": label} for label in labels])
+
+    def test_labels_beyond_them_are_refused_by_name(
+        self, api: httpx.Client, keys: Keys, redis_client: redis.Redis
+    ) -> None:
+        assert self.labels(api, "a", 5, "a").status_code == 202
+        body = assert_problem(self.labels(api, "5", "b", "c"), 422, "too-many-classes")
+        assert "'c' would be a new class, and the graph has the 3 that it may have. " in str(body["detail"])
+        assert "OLAD_MAX_CLASSES" in str(body["detail"])
+        node = {"op": "upsert_node", "id": 2, "label": "b"}
+        assert api.post("/events", json=[node]).status_code == 202
+        assert_problem(api.post("/events", json=[node | {"label": "c"}]), 422, "too-many-classes")
+        assert self.labels(api, "a", "b", "5").status_code == 202
+        assert redis_client.xlen(keys.log) == 3
+
+    def test_declared_ones_count(self, api: httpx.Client) -> None:
+        assert_problem(api.put("/schema", json={"classes": ["a", "b", "c", "d"]}), 422, "too-many-classes")
+        api.put("/schema", json={"classes": ["a", "b"]})
+        assert self.labels(api, "c").status_code == 202
+        assert_problem(self.labels(api, "d"), 422, "too-many-classes")
+        assert_problem(api.put("/schema", json={"classes": ["d"]}), 422, "too-many-classes")
+        assert api.put("/schema", json={"classes": ["c"]}).json()["classes"] == ["a", "b", "c"]
+
+    def test_a_batch_sent_again_is_answered_as_before(self, api: httpx.Client) -> None:
+        key = {"Idempotency-Key": "one"}
+        batch = [{"op": "label", "id": 1, "label": label} for label in "abc"]
+        assert api.post("/events", json=batch, headers=key).status_code == 202
+        assert api.post("/events", json=batch, headers=key).headers["Idempotent-Replayed"] == "true"
+
+    def test_other_processes_count_too(self, api: httpx.Client, redis_server: RedisServer, graph: str) -> None:
+        with serving(redis_server.url, graph, max_classes=3) as other:
+            assert self.labels(api, "a", "b").status_code == 202
+            assert self.labels(other, "c").status_code == 202
+            assert_problem(self.labels(api, "d"), 422, "too-many-classes")
+            assert_problem(self.labels(other, "d"), 422, "too-many-classes")
+
+
+def test_ten_thousand_new_labels_are_refused(api: httpx.Client) -> None:
+    batch = [{"op": "upsert_node", "id": n, "label": f"order-{n}"} for n in range(10_000)]
+    assert_problem(api.post("/events", json=batch), 422, "too-many-classes")
+
+
+def test_a_width_can_be_taken_back_until_features_come(
+    api: httpx.Client, keys: Keys, redis_client: redis.Redis
+) -> None:
+    graph = DynamicGraph()
+    for width in (3, 5, None, 2):
+        assert api.put("/schema", json={"feature_width": width}).status_code == 200
+    assert api.post("/events", json=[NODE | {"x": [1, 2]}]).status_code == 202
+    for entry in LogReader(redis_client, keys).read("0-0", max_events=99):
+        if entry.schema is not None:
+            graph.declare(entry.schema)
+        else:
+            assert graph.apply(entry.events, 0.0).rejected == []
+    assert graph.num_features == 2

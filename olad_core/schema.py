@@ -1,0 +1,98 @@
+"""How a graph's schema changes: one rule, followed by whoever takes events in and by the graph that applies them.
+
+The schema is a function of the log alone. Both sides go through the same entries with the same functions, so both
+always hold the same schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pydantic import Field
+
+from olad_core.events import Event, GraphSchema, LabelNode, UpsertNode
+
+MAX_CLASSES = 1_000
+"""Classes of a graph at most, unless configured otherwise: every prediction holds a number for each."""
+
+
+_LABELLED = frozenset({LabelNode, UpsertNode})
+
+
+class HeldSchema(GraphSchema):
+    """A schema together with whether its feature width is still open to change."""
+
+    feature_width_held: bool = Field(
+        default=False, description="Whether features of this width have arrived: from then on it cannot change."
+    )
+
+    def declared(self) -> GraphSchema:
+        """The schema alone, as the log carries it."""
+        return GraphSchema(**self.model_dump(exclude={"feature_width_held"}))
+
+
+class SchemaConflict(ValueError):
+    """A change that contradicts what the graph already holds."""
+
+
+class TooManyClasses(ValueError):
+    """A new class where the graph has as many as it may have.
+
+    Attributes:
+        label: the first class that has no place.
+        most: number of classes that the graph may have.
+    """
+
+    def __init__(self, label: str, most: int) -> None:
+        super().__init__(f"{label!r} would be a new class, and the graph has the {most:,} that it may have")
+        self.label = label
+        self.most = most
+
+
+def after_declaration(schema: HeldSchema, change: GraphSchema, max_classes: int = MAX_CLASSES) -> HeldSchema:
+    """The schema after a declaration: fields left out stay, classes are added to and never removed.
+
+    The feature width can change until features have arrived. Whether ``directed`` may change depends on what was
+    applied, so the caller checks that.
+
+    >>> after_declaration(HeldSchema(classes=("a",)), GraphSchema(classes=("b", "a"))).classes
+    ('a', 'b')
+
+    Raises:
+        SchemaConflict: where another feature width is held.
+        TooManyClasses: where the change adds more classes than there may be.
+    """
+    wanted = {name: getattr(change, name) for name in change.model_fields_set if name in GraphSchema.model_fields}
+    if "classes" in wanted:
+        wanted["classes"] = _with_classes(schema.classes, change.classes, max_classes)
+    if schema.feature_width_held:
+        width = wanted.pop("feature_width", None)
+        if width is not None and width != schema.feature_width:
+            raise SchemaConflict(f"feature_width is {width}, but features of width {schema.feature_width} have arrived")
+    return schema.model_copy(update=wanted)
+
+
+def after_events(schema: HeldSchema, batch: Sequence[Event]) -> HeldSchema:
+    """The schema after a checked batch: the first features hold the width; the same object where nothing changes."""
+    if schema.feature_width_held:
+        return schema
+    width = schema.feature_width
+    for event in batch:
+        if isinstance(event, UpsertNode) and event.x is not None:
+            width = len(event.x) if width is None and isinstance(event.x, list) else width
+            if width is not None:
+                return schema.model_copy(update={"feature_width": width, "feature_width_held": True})
+    return schema
+
+
+def labels_in(batch: Iterable[Event]) -> dict[str, None]:
+    """The labels that a checked batch names, each once, in order."""
+    named = (event.label for event in batch if type(event) in _LABELLED)  # type: ignore[union-attr]
+    return dict.fromkeys(str(label) for label in named if label is not None)
+
+
+def _with_classes(known: tuple[str, ...], more: Iterable[str], most: int) -> tuple[str, ...]:
+    together = tuple(dict.fromkeys((*known, *more)))
+    if len(together) > max(most, len(known)):
+        raise TooManyClasses(together[max(most, len(known))], most)
+    return together
