@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from olad_core.graph.node_ids import REMOVED_KEPT
 from olad_core.schema import MAX_CLASSES
 
+
 @dataclass(frozen=True)
 class TrainerConfig:
     """How the group learns; the symbols are those of ``docs/method.md``.

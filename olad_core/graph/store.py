@@ -150,7 +150,16 @@ class DynamicGraph:
             time: seconds at which they arrived; may go back, which the graph's clock does not.
         """
         belief = Belief(self.edge_lifetime, self.ts_ahead_max)
-        batch = Batch(events, self._clock.at(time), belief, self._nodes, self._classes, self._max_classes, self._width, self._width_held)
+        batch = Batch(
+            events,
+            self._clock.at(time),
+            belief,
+            self._nodes,
+            self._classes,
+            self._max_classes,
+            self._width,
+            self._width_held,
+        )
         self._hold_width(batch.width, held=batch.width_held)
         self._reserve(self._nodes.end)
         self.arrival[batch.created] = np.arange(self._nodes.arrivals - len(batch.created), self._nodes.arrivals)

@@ -13,7 +13,14 @@ from service.api.body import JSON, media_type, received
 from service.api.context import Ctx
 from service.api.errors import REDIS_DOWN, TOO_MANY_CLASSES_DETAIL, invalid, problem_docs, too_many_classes
 from service.api.models import ClockSet, SchemaChange
-from service.problems import INVALID_REQUEST, SCHEMA_CONFLICT, TOO_LARGE, TOO_MANY_CLASSES, UNSUPPORTED_MEDIA_TYPE, Problem
+from service.problems import (
+    INVALID_REQUEST,
+    SCHEMA_CONFLICT,
+    TOO_LARGE,
+    TOO_MANY_CLASSES,
+    UNSUPPORTED_MEDIA_TYPE,
+    Problem,
+)
 
 router = APIRouter(tags=["schema"])
 
