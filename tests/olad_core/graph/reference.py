@@ -94,6 +94,8 @@ class Reference:
         return ts - self.clock > most
 
     def _one(self, event: Event, time: float) -> str | None:
+        if isinstance(event, UpsertNode) and isinstance(event.x, list) and self.width is None:
+            self.width = len(event.x)  # whatever becomes of the event
         if isinstance(event, UpsertNode) and event.ts is not None and self._ahead(event.ts):
             return "ts-ahead"
         if isinstance(event, UpsertEdge | RemoveEdge):
@@ -137,9 +139,8 @@ class Reference:
             entries = dict(zip(x.indices, x.values, strict=True))
             x = [entries.get(at, 0.0) for at in range(self.width)]
         elif x is not None:
-            if self.width not in {None, len(x)}:
+            if self.width != len(x):
                 return "feature-width"
-            self.width = len(x)
         self.removed.discard(node)
         held = self.nodes.setdefault(node, Node())
         held.x = x if x is not None else held.x
