@@ -20,6 +20,7 @@ from olad_core.checkpoint import BrokenCheckpoint, Checkpoint
 from olad_core.config import EngineConfig, TrainerConfig
 from olad_core.engine import Engine, OtherStudents
 from olad_core.evaluation.decisions import Decision
+from olad_core.graph.features import from_format_4
 from olad_core.graph.state_check import check_graph_state
 from olad_core.parts import take_part
 
@@ -112,10 +113,11 @@ def restore(config: EngineConfig, checkpoint: Checkpoint, device: torch.device) 
     """
     try:
         values = msgspec.convert(checkpoint.values, _Values)
-        _check_tensors(checkpoint.tensors, values)
-        _check_scores(checkpoint.tensors, Engine(config, device).assessment)
-        engine = Engine.restore(config, checkpoint.tensors, checkpoint.values, device)
-        _compare_types(checkpoint.tensors, engine.state()[0])
+        tensors = _converted(checkpoint.tensors)
+        _check_tensors(tensors, values)
+        _check_scores(tensors, Engine(config, device).assessment)
+        engine = Engine.restore(config, tensors, checkpoint.values, device)
+        _compare_types(tensors, engine.state()[0])
     except (OtherStudents, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
@@ -140,6 +142,17 @@ def restore_as_it_was(checkpoint: Checkpoint, device: torch.device) -> Engine:
     except ValueError as error:
         raise BrokenCheckpoint(f"{checkpoint.path}: {error}") from error
     return restore(config, checkpoint, device)
+
+
+def _converted(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The tensors as this release writes them; those of format 4 had a row of features for every node."""
+    if "graph/has_features" not in tensors:
+        return tensors
+    features, has = (tensors[f"graph/{name}"].numpy() for name in ("features", "has_features"))
+    if (str(features.dtype), str(has.dtype), features.ndim, has.shape) != ("float32", "bool", 2, features.shape[:1]):
+        raise ValueError("features: are not float32 [rows, width] with a bool for each row")
+    kept = {name: tensor for name, tensor in tensors.items() if name not in {"graph/features", "graph/has_features"}}
+    return kept | {f"graph/{name}": torch.from_numpy(array) for name, array in from_format_4(features, has).items()}
 
 
 def _check_tensors(tensors: Mapping[str, Tensor], values: _Values) -> None:

@@ -115,14 +115,10 @@ class FeatureTable:
 
     @classmethod
     def from_state(cls, state: Mapping[str, npt.NDArray[np.generic]], rows: int, width: int) -> FeatureTable:
-        """The inverse of :meth:`state`, with room for ``rows`` rows; reads the arrays of format 4 too."""
+        """The inverse of :meth:`state`, with room for ``rows`` rows."""
         table = cls(rows, width)
-        if "feature_slot" in state:
-            slot, values = state["feature_slot"], state["feature_values"]
-            table._free = state["feature_free_slots"].tolist()
-        else:
-            has = state["has_features"].astype(np.bool_)
-            slot, values = np.where(has, np.cumsum(has), 0), state["features"][has]
+        slot, values = state["feature_slot"], state["feature_values"]
+        table._free = state["feature_free_slots"].tolist()
         table._slot[: len(slot)] = slot
         table._end = 1 + len(values)
         table._values = lengthened(table._values, table._end)
@@ -144,6 +140,16 @@ class FeatureTable:
         values[1 : len(rows) + 1] = self._values[self._slot[rows]]
         self._slot[rows] = np.arange(1, len(rows) + 1)
         self._values, self._end, self._free = values, len(rows) + 1, []
+
+
+def from_format_4(features: Float32s, has_features: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[np.generic]]:
+    """The arrays of :meth:`FeatureTable.state`, from those of checkpoints of format 4: a row for every node."""
+    return {
+        "feature_values": features[has_features],
+        "feature_slot": np.where(has_features, np.cumsum(has_features), 0).astype(np.int32),
+        "feature_free_slots": np.empty(0, np.int64),
+        "feature_width_held": np.array(bool(has_features.any())),
+    }
 
 
 def _gather(features: Float32s, rows: Int64s) -> Float32s | Entries:

@@ -16,13 +16,14 @@ _MOST_UNUSED = 1_000_000
 _SCALARS = {
     "capacity": "int64",
     "feature_width": "int64",
+    "feature_width_held": "bool",
     "directed": "bool",
     "edge_lifetime": "float64",
     "clock": "float64",
     "arrivals": "int64",
 }
 _ROWS = {
-    "has_features": "bool",
+    "feature_slot": "int32",
     "label": "int32",
     "arrival": "int64",
     "in_weight": "float64",
@@ -35,6 +36,7 @@ _LISTS = {
     "removed_ids": "uint8",
     "removed_id_offsets": "int64",
     "free_rows": "int64",
+    "feature_free_slots": "int64",
 }
 _EDGES = {"edge_key": "int64", "edge_time": "float64", "edge_place_source": "int32", "edge_place_target": "int32"}
 _SLAB_ROWS = {"offset": "int64", "length": "int32", "capacity": "int32"}
@@ -60,7 +62,7 @@ def check_graph_state(state: Mapping[str, Array]) -> None:
         _typed(state, name, dtype, (end,))
     width = int(state["feature_width"])
     _require(0 <= width <= 2**20, "feature_width")
-    _typed(state, "features", "float32", (end, width))
+    _check_features(state, width)
     _require(end <= int(state["capacity"]) <= 2 * end + _MOST_UNUSED, "capacity")
     _require(int(state["arrivals"]) >= 0, "arrivals")
     _require(not np.isnan(state["clock"]), "clock")
@@ -70,6 +72,16 @@ def check_graph_state(state: Mapping[str, Array]) -> None:
     _require(_within(label, -1, len(classes)), "label")
     alive = _check_ids(state, end)
     _check_edges(state, alive)
+
+
+def _check_features(state: Mapping[str, Array], width: int) -> None:
+    """Check that every slot is that of one row, or free."""
+    slots = len(_typed(state, "feature_values", "float32", (None, width)))
+    taken, free = state["feature_slot"], state["feature_free_slots"]
+    _require(_within(taken, 0, slots + 1), "feature_slot")
+    _require(_within(free, 1, slots + 1), "feature_free_slots")
+    taken = np.concatenate([taken[taken > 0], free])
+    _require(taken.size == np.unique(taken).size == slots, "feature_slot")
 
 
 def _check_ids(state: Mapping[str, Array], end: int) -> npt.NDArray[np.bool_]:

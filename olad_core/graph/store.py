@@ -363,8 +363,7 @@ class DynamicGraph:
         for name in ("label", "arrival"):
             getattr(graph, name)[:end] = state[name]
         graph.features = FeatureTable.from_state(state, capacity, width)
-        # Format 4 does not say it.
-        graph._width_held = bool(state.get("feature_width_held", np.array(graph.features.count > 0)))
+        graph._width_held = bool(state["feature_width_held"])
         graph.alive[list(graph._nodes.row_of.values())] = True
         graph._clock = Clock.from_state(state, arrival)
         graph.ts_ahead_max = None if math.isnan(ahead_max) else ahead_max

@@ -23,6 +23,7 @@ from olad_core.checkpoint import (
 )
 from olad_core.engine import Engine
 from olad_core.events import GraphSchema, RemoveNode, UpsertEdge, UpsertNode
+from olad_core.restoring import restore
 from olad_core.schema import SchemaConflict
 from tests.device import DEVICE
 from tests.olad_core.runs import PAIR, Run, assert_readers_are_fresh
@@ -178,7 +179,7 @@ def test_the_format_before_is_read() -> None:
     newest, skipped = newest_checkpoint(stored)
     assert newest is not None
     assert not skipped
-    engine = Engine.restore(PAIR, newest.tensors, newest.values, DEVICE)
+    engine = restore(PAIR, newest, DEVICE)
     graph = engine.graph
     has = newest.tensors["graph/has_features"].numpy()
     assert 0 < has.sum() < graph.num_nodes

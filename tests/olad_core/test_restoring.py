@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from olad_core.checkpoint import (
+    FORMAT,
     BrokenCheckpoint,
     Checkpoint,
     OtherFormat,
@@ -212,7 +213,7 @@ def test_graph_arrays_that_cannot_be_are_broken(written: Path, mutation: str) ->
             engine.apply(f"{number}-0", events, 0.0)
             engine.refresh()
     # Any number can be a weight, a time or an arrival; what leads to another place cannot.
-    free = {"features", "arrival", "clock", "edge_time", "edge_lifetime", "in_weight", "has_features", "arrivals"}
+    free = {"feature_values", "arrival", "clock", "edge_time", "edge_lifetime", "in_weight", "arrivals"}
     assert {name.removeprefix("graph/") for name in taken} <= free | OPTIONAL | {"classes", "ids", "removed_ids"}
 
 
@@ -264,9 +265,9 @@ def test_what_has_another_name_is_neither_read_nor_deleted(written: Path, tmp_pa
 def test_another_format_is_told_from_a_flipped_digit(written: Path, tmp_path: Path) -> None:
     path = shutil.copytree(written, tmp_path / written.name)
     text = (path / "manifest.json").read_text()
-    (path / "manifest.json").write_text(text.replace('"format": 4', '"format": 5'))
+    (path / "manifest.json").write_text(text.replace(f'"format": {FORMAT}', f'"format": {FORMAT + 1}'))
     with pytest.raises(BrokenCheckpoint):
         read_checkpoint(path)
-    (path / "manifest.json").write_text('{"format": 5}')
+    (path / "manifest.json").write_text(json.dumps({"format": FORMAT + 1}))
     with pytest.raises(OtherFormat):
         read_checkpoint(path)

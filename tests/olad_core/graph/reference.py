@@ -138,9 +138,8 @@ class Reference:
                 return "feature-width"
             entries = dict(zip(x.indices, x.values, strict=True))
             x = [entries.get(at, 0.0) for at in range(self.width)]
-        elif x is not None:
-            if self.width != len(x):
-                return "feature-width"
+        elif x is not None and self.width != len(x):
+            return "feature-width"
         self.removed.discard(node)
         held = self.nodes.setdefault(node, Node())
         held.x = x if x is not None else held.x
