@@ -22,7 +22,6 @@ from olad_core.events import (
     SparseFeatures,
     UpsertEdge,
     UpsertNode,
-    decode_json,
 )
 from olad_core.schema import HeldSchema, SchemaConflict, TooManyClasses
 from service.api.connection import connect
@@ -31,6 +30,7 @@ from service.stream import EventLog, LogReader
 from tests.device import DEVICE
 from tests.olad_core.runs import PAIR
 from tests.redis_server import RedisServer
+from tests.service.test_stream import decoded
 
 MOST = 4
 _number = itertools.count()
@@ -66,7 +66,7 @@ async def _send(url: str, keys: Keys, steps: list[GraphSchema | list[Event]]) ->
             if isinstance(step, GraphSchema):
                 await log.declare(step)
             else:
-                await log.append(msgspec.json.encode(step), decode_json, None)
+                await log.append(msgspec.json.encode(step), decoded, None)
     schema = await next(logs).schema()
     for client in clients:
         await client.aclose()
