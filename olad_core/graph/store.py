@@ -198,7 +198,7 @@ class DynamicGraph:
             weight_after=arcs.after,
             expired=expired,
             rejected=batch.rejected,
-            anything=bool(differing.any() or batch.created or batch.removed or len(features) or len(arcs.source)),
+            anything=bool(differing.any() or batch.created or batch.removed or changed or len(arcs.source)),
         )
 
     def declare(self, schema: GraphSchema) -> None:
