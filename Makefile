@@ -13,6 +13,7 @@ TORCH_INDEX ?=
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
+TESTS := $(VENV)/.ready-for-tests
 SOURCES := olad_core service tests
 
 .PHONY: demo test chaos flood recovery soak lint contract fuzz bench bench-learning install settings lock clean
@@ -20,72 +21,77 @@ SOURCES := olad_core service tests
 demo: $(READY)
 	$(VENV)/bin/olad demo $(DATASET) $(ARGS)
 
-test: $(READY)
+test: $(TESTS)
 	$(VENV)/bin/python -m pytest $(ARGS)
 
 # Every fault ROUNDS times against the whole service, and a table of what was lost: nothing
-chaos: $(READY)
+chaos: $(TESTS)
 	timeout --kill-after=10 600 $(VENV)/bin/python -m tests.chaos.chaos $(ROUNDS)
 
 # Clients that send far more than can be applied, for SECONDS, and a table of what became of it
-flood: $(READY)
+flood: $(TESTS)
 	$(VENV)/bin/python -m tests.chaos.flood --seconds $(SECONDS)
 
 # A worker killed at KILLS random points ends with the bytes of one that was not
-recovery: $(READY)
+recovery: $(TESTS)
 	$(VENV)/bin/python -m tests.chaos.recovery $(KILLS)
 
 # 1,000 events a second for MINUTES, with memory and lag: soak.png
-soak: $(READY)
+soak: $(TESTS)
 	$(VENV)/bin/python -m tests.chaos.soak $(MINUTES) soak.png
 
-lint: $(READY)
+lint: $(TESTS)
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
 # schemathesis over the whole OpenAPI document, for some minutes
-contract: $(READY)
+contract: $(TESTS)
 	OLAD_TEST_CONTRACT_EXAMPLES=200 $(VENV)/bin/python -m pytest tests/service/api/test_contract.py $(ARGS)
 
 # atheris on the event decoder: make fuzz FUZZ_SECONDS=600. What breaks it is kept in .fuzz.
 FUZZ_SECONDS ?= 60
-fuzz: $(READY)
+fuzz: $(TESTS)
 	$(PIP) install --quiet 'atheris>=3'
 	mkdir -p .fuzz/corpus
 	$(VENV)/bin/python -m tests.fuzz.events -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=.fuzz/ .fuzz/corpus
 
 # Every benchmark, then one table in benchmarks/RESULTS.md; a quick look: make bench ARGS=--quick
-bench: $(READY)
+bench: $(TESTS)
 	$(VENV)/bin/python -m benchmarks.table $(ARGS)
 
 # Ways to learn side by side, then benchmarks/learning/RESULTS.md; less: make bench-learning ARGS='--streams pubmed-5 --seeds 2'
-bench-learning: $(READY)
+bench-learning: $(TESTS)
 	$(VENV)/bin/python -m benchmarks.learning --write benchmarks/learning $(ARGS)
 
 install: $(READY)
 
-# The stamp is written last: an installation that was interrupted is done again.
-$(READY): pyproject.toml requirements/lock.txt requirements/no-deps.txt
+# The stamps are written last: an installation that was interrupted is done again. torch comes after what it needs, so
+# that its index gives torch alone.
+$(READY): pyproject.toml requirements/run.txt requirements/torch.txt requirements/no-deps.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "$(PYTHON) is `$(PYTHON) --version`; 3.11 or newer is needed: make PYTHON=python3.11" >&2; exit 1; }
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(if $(TORCH_INDEX),$(PIP) install --quiet --index-url $(TORCH_INDEX) -c requirements/lock.txt torch)
-	$(PIP) install --quiet -r requirements/lock.txt
-	$(PIP) install --quiet --no-deps -r requirements/no-deps.txt
+	$(PIP) install --quiet --require-hashes -r requirements/run.txt
+	$(PIP) install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r requirements/torch.txt
+	$(PIP) install --quiet --require-hashes --no-deps -r requirements/no-deps.txt
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(TESTS): $(READY) requirements/test.txt
+	$(PIP) install --quiet --require-hashes -r requirements/test.txt
 	@touch $@
 
 # docs/settings.md out of service/settings.py
 settings: $(READY)
 	$(VENV)/bin/python -m service.settings_table > docs/settings.md
 
-# requirements/lock.txt out of .venv, after a change of versions there
+# The files in requirements/ out of pyproject.toml; newer versions: make lock ARGS=--upgrade
 lock:
-	{ sed -n '/^#/p' requirements/lock.txt; \
-	  $(PIP) freeze --all --exclude-editable --exclude pip --exclude torch-geometric-temporal --exclude atheris | sed 's/+[^=]*$$//'; \
-	} > requirements/lock.new && mv requirements/lock.new requirements/lock.txt
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet uv
+	PATH=$(CURDIR)/$(VENV)/bin:$$PATH requirements/lock.sh $(ARGS)
 
 clean:
 	rm -rf $(VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .fuzz .schemathesis

@@ -4,13 +4,13 @@ WORKDIR /src
 RUN python -m venv /opt/olad
 ENV PATH=/opt/olad/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 
-# Dependencies first, from the metadata alone: a change of the code does not install them again.
-COPY pyproject.toml README.md LICENSE ./
+# Dependencies first: a change of the code does not install them again.
 COPY requirements requirements
-RUN pip install -c requirements/lock.txt .
+RUN pip install --require-hashes -r requirements/api.txt
+COPY pyproject.toml README.md LICENSE ./
 COPY olad_core olad_core
 COPY service service
-RUN pip install --no-deps --force-reinstall .
+RUN pip install --no-deps --no-build-isolation .
 
 FROM python:3.11-slim-bookworm
 RUN groupadd --system --gid 10001 olad \

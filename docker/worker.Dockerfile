@@ -8,19 +8,21 @@ ENV PATH=/opt/olad/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 ARG TORCH_VARIANT=cpu
 COPY requirements requirements
 # The largest layer, which changes least. Alone, so that nothing else is taken from PyTorch's index.
-RUN version=$(sed -n 's/^torch==//p' requirements/lock.txt) \
+RUN version=$(sed -n 's/^torch==//p' requirements/torch.txt) \
     && if [ -n "$TORCH_VARIANT" ]; then \
          pip install --no-deps --extra-index-url "https://download.pytorch.org/whl/$TORCH_VARIANT" "torch==$version+$TORCH_VARIANT"; \
        else \
          pip install --no-deps "torch==$version"; \
        fi
 
-# Dependencies first, from the metadata alone: a change of the code does not install them again.
+# Dependencies first: a change of the code does not install them again. The third line adds what that build of torch needs.
+RUN pip install --require-hashes -r requirements/run.txt \
+    && pip install --require-hashes --no-deps -r requirements/no-deps.txt \
+    && pip install -r requirements/torch.txt
 COPY pyproject.toml README.md LICENSE ./
-RUN pip install -c requirements/lock.txt ".[worker]" && pip install --no-deps -r requirements/no-deps.txt
 COPY olad_core olad_core
 COPY service service
-RUN pip install --no-deps --force-reinstall .
+RUN pip install --no-deps --no-build-isolation .
 
 FROM python:3.11-slim-bookworm
 RUN groupadd --system --gid 10001 olad \

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -14,19 +15,33 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 
 
-def _pinned(name: str) -> dict[str, str]:
-    lines = (ROOT / "requirements" / name).read_text().splitlines()
-    return {
-        canonicalize_name(line.split("==")[0]): line.split("==")[1]
-        for line in lines
-        if line and not line.startswith("#")
-    }
+ACCELERATOR = re.compile(r"^(nvidia-|cuda-|triton$)")
+"""Packages that torch itself pins, where its build has them."""
 
 
-def _needed(**machine: str) -> set[str]:
-    """Names of everything the project's dependencies lead to on this machine, or on one that differs in ``machine``."""
+def _entries(*names: str) -> Iterator[tuple[Requirement, list[str]]]:
+    """Every requirement of the files with its hashes."""
+    for name in names:
+        text = (ROOT / "requirements" / name).read_text().replace("\\\n", " ")
+        for line in text.splitlines():
+            if line and not line.startswith("#"):
+                requirement, *hashes = line.split("--hash=")
+                yield Requirement(requirement.strip()), [one.strip() for one in hashes]
+
+
+def _pinned(*names: str) -> dict[str, str]:
+    pins: dict[str, str] = {}
+    for requirement, _ in _entries(*names):
+        (only,) = requirement.specifier
+        assert only.operator == "==", requirement
+        pins[canonicalize_name(requirement.name)] = only.version
+    return pins
+
+
+def _needed(*chosen: str, **machine: str) -> set[str]:
+    """Names of all that the project with these extras needs on this machine, or on one that differs in ``machine``."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    extras = project["project"]["optional-dependencies"].values()
+    extras = [project["project"]["optional-dependencies"][extra] for extra in chosen]
     waiting = [
         Requirement(text) for text in project["project"]["dependencies"] + [r for extra in extras for r in extra]
     ]
@@ -48,22 +63,48 @@ def _needed(**machine: str) -> set[str]:
 
 
 @pytest.mark.parametrize("machine", [{}, {"python_full_version": "3.11.0"}])
-def test_everything_that_is_needed_is_pinned(machine: dict[str, str]) -> None:
-    accelerator = re.compile(r"^(nvidia-|cuda-|triton$)")  # Pinned by torch itself, where its build has them.
-    missing = {name for name in _needed(**machine) - set(_pinned("lock.txt")) if not accelerator.match(name)}
+@pytest.mark.parametrize(
+    ("extras", "files"),
+    [
+        ((), ("api.txt",)),
+        (("worker", "local"), ("run.txt", "torch.txt")),
+        (("worker", "local", "dev"), ("run.txt", "torch.txt", "test.txt")),
+    ],
+    ids=["api", "run", "test"],
+)
+def test_everything_that_is_needed_is_pinned(
+    extras: tuple[str, ...], files: tuple[str, ...], machine: dict[str, str]
+) -> None:
+    missing = {name for name in _needed(*extras, **machine) - set(_pinned(*files)) if not ACCELERATOR.match(name)}
     assert missing == set()
 
 
 def test_the_pins_are_exact_and_fit_the_project() -> None:
-    pins = _pinned("lock.txt")
-    assert all(re.fullmatch(r"[0-9][A-Za-z0-9.]*", version) for version in pins.values())
+    pins = _pinned("run.txt", "torch.txt", "test.txt")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for text in project["dependencies"] + [r for extra in project["optional-dependencies"].values() for r in extra]:
         requirement = Requirement(text)
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), text
 
 
+@pytest.mark.parametrize("name", ["api.txt", "run.txt", "test.txt", "no-deps.txt"])
+def test_every_file_that_may_be_installed_has_its_hash(name: str) -> None:
+    entries = list(_entries(name))
+    assert entries
+    for requirement, hashes in entries:
+        assert hashes, requirement
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", one) for one in hashes), requirement
+
+
+def test_what_runs_has_neither_tests_nor_a_build_of_torch() -> None:
+    assert set(_pinned("run.txt")) & set(_pinned("test.txt")) == set()
+    assert not {"torch", "pytest", "ruff", "mypy"} & set(_pinned("run.txt"))
+    assert not [name for name in _pinned("run.txt", "test.txt") if ACCELERATOR.match(name)]
+    assert _pinned("api.txt").items() <= _pinned("run.txt").items()
+
+
 def test_what_is_installed_here_is_what_is_pinned() -> None:
-    pins = _pinned("lock.txt") | _pinned("no-deps.txt")
-    installed = {name: metadata.version(name).split("+")[0] for name in _needed() & set(pins)}
+    pins = _pinned("run.txt", "torch.txt", "test.txt", "no-deps.txt")
+    needed = _needed("worker", "local", "dev") | {"torch-geometric-temporal"}
+    installed = {name: metadata.version(name).split("+")[0] for name in needed & set(pins)}
     assert installed == {name: pins[name] for name in installed}

@@ -169,8 +169,17 @@ def test_torch_is_for_the_cpu_by_default_and_only_in_the_worker(services: dict[s
     assert not any("torch" in line or "[" in line or "no-deps.txt" in line for line in installs)
 
 
+@pytest.mark.parametrize("name", OURS)
+def test_everything_but_torch_is_installed_by_its_hash(name: str) -> None:
+    text = DOCKERFILES[name].read_text()
+    installs = [install.split("&&")[0].split(";")[0] for install in re.findall(r"pip (install .*)", text)]
+    assert len(installs) >= 2
+    for install in installs:
+        assert "--require-hashes" in install or "torch" in install or install.endswith("--no-build-isolation .")
+
+
 def test_the_lock_pins_torch_and_leaves_its_variant_to_the_image() -> None:
-    lock = (ROOT / "requirements" / "lock.txt").read_text()
+    lock = (ROOT / "requirements" / "torch.txt").read_text()
     (pinned,) = re.findall(r"^torch==(.*)$", lock, flags=re.MULTILINE)
     assert re.fullmatch(r"[\d.]+", pinned)
 
