@@ -65,6 +65,10 @@ class Keys:
         """String with expiry: ``<position> <digest of the body>`` of a batch sent with an Idempotency-Key."""
         return self._key(f"idempotency:{digest}")
 
+    def idempotency_order(self, client: str) -> str:
+        """List with expiry: ``<digest> <position>`` of one client's Idempotency-Keys, the oldest first."""
+        return self._key(f"idempotency-order:{client}")
+
     @property
     def rejected(self) -> str:
         """Stream, bounded: events that were accepted but could not be applied."""

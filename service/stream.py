@@ -39,6 +39,8 @@ START = "0-0"
 """The position before the first entry."""
 IDEMPOTENCY_SECONDS = 24 * 3600
 """How long an Idempotency-Key is remembered."""
+IDEMPOTENCY_KEPT = 100_000
+"""Idempotency-Keys of one client that are remembered at most: the latest, some 40 MB of Redis's memory."""
 _HASHED_AT_ONCE = 2**20
 
 PositionPair: TypeAlias = tuple[int, int]
@@ -275,7 +277,11 @@ class EventLog:
         return self._schema
 
     async def append(
-        self, body: bytes, decode: Callable[[bytes, int | None], Awaitable[list[Event]]], idempotency_key: bytes | None
+        self,
+        body: bytes,
+        decode: Callable[[bytes, int | None], Awaitable[list[Event]]],
+        idempotency_key: bytes | None,
+        client: str = "",
     ) -> Appended:
         """Append a batch as one entry, checked against the schema of that very moment.
 
@@ -283,6 +289,7 @@ class EventLog:
             body: the batch as sent.
             decode: makes checked events of the body, given the feature width where it is known.
             idempotency_key: a batch with a key that is known answers with its position and is not appended again.
+            client: whose key it is: the same key of another client is another one.
 
         Raises:
             InvalidEvents: naming what is wrong.
@@ -292,7 +299,9 @@ class EventLog:
         keys = [self._keys.log, self._keys.schema, self._keys.appended, self._keys.classes]
         digest = ""
         if idempotency_key is not None:
-            keys.append(self._keys.idempotency(hashlib.sha256(idempotency_key).hexdigest()))
+            name = hashlib.sha256(idempotency_key).hexdigest()
+            keys.append(self._keys.idempotency(f"{client}.{name}" if client else name))
+            keys.append(self._keys.idempotency_order(client))
             digest = await _digest(body)
         while True:
             stored, schema = self._stored, self._schema
@@ -306,7 +315,8 @@ class EventLog:
             labels = [label for label in labels_in(batch) if label not in self._known_classes]
             new = b"" if after is schema else dump_schema(after)
             payload = await in_slices(log_pieces(batch))
-            args: list[bytes | str | int] = [payload, len(batch), stored, new, digest, IDEMPOTENCY_SECONDS]
+            args: list[bytes | str | int] = [payload, len(batch), stored, new, digest]
+            args += [IDEMPOTENCY_SECONDS, IDEMPOTENCY_KEPT, self._keys.idempotency("")]
             args += [self._max_classes, *labels]
             outcome, value = await self._append(keys=keys, args=args)
             if outcome == b"stale":

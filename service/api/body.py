@@ -90,6 +90,12 @@ def client_of(request: Request) -> str:
     return client
 
 
+def key_of(request: Request) -> str:
+    """The id of the API key a request was made with; empty without one."""
+    kind, _, name = client_of(request).partition(":")
+    return name if kind == "key" else ""
+
+
 def too_large(what: str, *, close: bool = False) -> Problem:
     """The 413 answer; ``close`` ends the connection, where the rest of the body is still to come."""
     return Problem(TOO_LARGE, f"{what}; send it in parts", headers={"Connection": "close"} if close else None)

@@ -140,7 +140,14 @@ class RejectedPage(BaseModel):
 
     rejected: list[Rejected]
     next: str | None = Field(description="Pass it as `after` for the older ones; null when there are none.")
-    total: int = Field(description="Rejected events kept: the newest 100,000 or so.")
+    total: int = Field(description="Rejected events kept: the newest 100,000 or so. Older ones are forgotten.")
+    oldest: str | None = Field(
+        default=None, description="Position of the batch of the oldest one that is kept; null when there are none."
+    )
+    rejected_events: int | None = Field(
+        default=None,
+        description="Rejected events ever, as the worker last reported; above `total` where some are forgotten.",
+    )
 
 
 class Live(BaseModel):

@@ -1,7 +1,8 @@
 -- Appends one batch, once.
--- KEYS: log, schema, appended, classes, idempotency (left out without a key)
+-- KEYS: log, schema, appended, classes; with an idempotency key also its own and the list of those of the same client
 -- ARGV: events (MessagePack), count, schema the batch was checked against, schema after it ('' = the same),
---       digest of the body, seconds to remember the key for, most classes, labels that may be new ...
+--       digest of the body, seconds to remember the key for, how many keys of one client are remembered, the beginning
+--       of all such keys, most classes, labels that may be new ...
 -- Answers: {'replayed', position} | {'reused', position} | {'stale', schema} | {'classes', label}
 --          | {'appended', position}
 if KEYS[5] then
@@ -15,8 +16,8 @@ local schema = redis.call('GET', KEYS[2]) or ''
 if schema ~= ARGV[3] then
   return {'stale', schema}
 end
-local new, room = {}, tonumber(ARGV[7]) - (#ARGV > 7 and redis.call('SCARD', KEYS[4]) or 0)
-for i = 8, #ARGV do
+local new, room = {}, tonumber(ARGV[9]) - (#ARGV > 9 and redis.call('SCARD', KEYS[4]) or 0)
+for i = 10, #ARGV do
   if redis.call('SISMEMBER', KEYS[4], ARGV[i]) == 0 then
     if #new >= room then
       return {'classes', ARGV[i]}
@@ -37,5 +38,14 @@ if ARGV[4] ~= '' then
 end
 if KEYS[5] then
   redis.call('SET', KEYS[5], position .. ' ' .. ARGV[5], 'EX', ARGV[6])
+  local surplus = redis.call('RPUSH', KEYS[6], string.sub(KEYS[5], #ARGV[8] + 1) .. ' ' .. position) - ARGV[7]
+  redis.call('EXPIRE', KEYS[6], ARGV[6])
+  for _ = 1, math.min(surplus, 10) do
+    local name, at = string.match(redis.call('LPOP', KEYS[6]), '^(%S+) (%S+)$')
+    -- A key that has run out and was used again is a later one's.
+    if string.match(redis.call('GET', ARGV[8] .. name) or '', '^(%S+)') == at then
+      redis.call('DEL', ARGV[8] .. name)
+    end
+  end
 end
 return {'appended', position}

@@ -250,3 +250,43 @@ def test_events_survive_the_log(redis_client: redis.Redis, redis_server: RedisSe
     (entry,) = LogReader(redis_client, keys).read("0-0", max_events=1)
     expected: list[Event] = decode_json(body)
     assert entry.events == expected
+
+
+class TestIdempotencyKeys:
+    async def test_each_client_has_its_own(self, log: EventLog, reader: LogReader) -> None:
+        first = await log.append(edges(1), decoded, b"k", "a")
+        other = await log.append(edges(2), decoded, b"k", "b")
+        anonymous = await log.append(edges(3), decoded, b"k")
+        assert len({first.position, other.position, anonymous.position}) == 3
+        again = await log.append(edges(2), decoded, b"k", "b")
+        assert (again.position, again.replayed) == (other.position, True)
+        # No name and key of one client read like those of another.
+        assert not (await log.append(edges(1), decoded, b"b\0k")).replayed
+
+    async def test_the_latest_are_remembered_and_no_more(
+        self, log: EventLog, redis_client: redis.Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("service.stream.IDEMPOTENCY_KEPT", 5)
+        await log.append(edges(1), decoded, b"other", "b")
+        for number in range(12):
+            await log.append(edges(1), decoded, b"%d" % number, "a")
+        replayed = [
+            (await log.append(edges(1), decoded, b"%d" % number, "a")).replayed for number in reversed(range(7, 12))
+        ]
+        assert replayed == [True] * 5
+        assert not (await log.append(edges(1), decoded, b"0", "a")).replayed
+        assert (await log.append(edges(1), decoded, b"other", "b")).replayed
+        pattern = keys.idempotency("*").replace("{", "[{]").replace("}", "[}]")
+        assert len(list(redis_client.scan_iter(pattern))) == 6
+        assert redis_client.llen(keys.idempotency_order("a")) == 5
+        assert 0 < redis_client.ttl(keys.idempotency_order("a")) <= 24 * 3600
+
+    async def test_one_that_ran_out_and_was_used_again_is_a_later_one(
+        self, log: EventLog, redis_client: redis.Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("service.stream.IDEMPOTENCY_KEPT", 2)
+        await log.append(edges(1), decoded, b"k")
+        redis_client.delete(*redis_client.scan_iter(keys.idempotency("*").replace("{", "[{]").replace("}", "[}]")))
+        await log.append(edges(1), decoded, b"k")
+        await log.append(edges(1), decoded, b"l")
+        assert (await log.append(edges(1), decoded, b"k")).replayed

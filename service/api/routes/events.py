@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from olad_core.event_pieces import PIECE_BYTES, TooManyEvents, json_pieces, ndjson_pieces
 from olad_core.events import MAX_EVENTS, Event, InvalidEvents, json_schema
 from olad_core.schema import TooManyClasses
-from service.api.body import JSON, NDJSON, media_type, received, too_large
+from service.api.body import JSON, NDJSON, key_of, media_type, received, too_large
 from service.api.context import Ctx
 from service.api.errors import REDIS_DOWN, TOO_MANY_CLASSES_DETAIL, invalid, problem_docs, too_many_classes
 from service.api.models import Accepted, Rejected, RejectedPage
@@ -25,7 +25,8 @@ from service.problems import (
     Problem,
 )
 from service.slices import in_slices
-from service.stream import KeyReused, parse_position
+from service.status import read_report
+from service.stream import IDEMPOTENCY_KEPT, KeyReused, parse_position
 
 router = APIRouter(tags=["events"])
 
@@ -70,8 +71,9 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=255,
-        description="Any text of your choice, remembered for 24 hours. The same key with the same body answers with "
-        "the same position, and the batch is applied once: send it again after a lost answer.",
+        description=f"Any text of your choice, remembered for 24 hours, or until {IDEMPOTENCY_KEPT:,} later ones were "
+        "sent with the same API key. The same key with the same body answers with the same position, and the batch is "
+        "applied once: send it again after a lost answer. Each API key has its own.",
         examples=["replay-7f3a-000042"],
     ),
 ]
@@ -107,14 +109,15 @@ async def post_events(request: Request, context: Ctx, idempotency_key: Idempoten
     await context.load.check()
     decode = _decode_json if kind == JSON else _decode_ndjson
     key = idempotency_key.encode() if idempotency_key else None
+    owner = key_of(request)
     try:
         async with received(request, MAX_BODY_BYTES) as body:
             context.metrics.bytes.inc(len(body))
             if len(body) <= PIECE_BYTES:
-                done = await context.log.append(body, decode, key)
+                done = await context.log.append(body, decode, key, owner)
             else:
                 async with context.large_batches:
-                    done = await context.log.append(body, decode, key)
+                    done = await context.log.append(body, decode, key, owner)
     except TooManyEvents as error:
         raise too_large(str(error)) from None
     except InvalidEvents as error:
@@ -165,6 +168,8 @@ async def _decode_ndjson(body: bytes, feature_width: int | None) -> list[Event]:
                         ],
                         "next": None,
                         "total": 1,
+                        "oldest": "1763900000000-0",
+                        "rejected_events": 1,
                     }
                 }
             }
@@ -179,7 +184,8 @@ async def get_rejected(
 ) -> RejectedPage:
     """Accepted events that were well-formed but impossible when their turn came, newest first.
 
-    To read on, pass each page's `next` as `after`.
+    The newest 100,000 or so are kept, older ones are forgotten: `oldest` says from which on, `rejected_events` how
+    many there were in all. To read on, pass each page's `next` as `after`.
     """
     if after is not None:
         try:
@@ -191,7 +197,10 @@ async def get_rejected(
     async with context.redis.pipeline(transaction=True) as pipe:
         pipe.xrevrange(context.keys.rejected, max=newest, count=limit + 1)
         pipe.xlen(context.keys.rejected)
-        found, total = await pipe.execute()
+        pipe.xrange(context.keys.rejected, count=1)
+        pipe.get(context.keys.status)
+        found, total, oldest, report = await pipe.execute()
+    worker = read_report(report)
     page: list[tuple[bytes, dict[bytes, Any]]] = found[:limit]
     return RejectedPage(
         rejected=[
@@ -200,4 +209,6 @@ async def get_rejected(
         ],
         next=page[-1][0].decode() if len(found) > limit else None,
         total=total,
+        oldest=oldest[0][1][b"position"].decode() if oldest else None,
+        rejected_events=worker.rejected_events if worker is not None else None,
     )

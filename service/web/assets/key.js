@@ -23,12 +23,14 @@ async function follow(event) {
   location.assign(URL.createObjectURL(new Blob([await response.text()], { type: "text/plain; charset=utf-8" })));
 }
 
-export function listen() {
+/** `changed` is called when there is another key. */
+export function listen(changed) {
   byId("key-form").addEventListener("submit", (event) => {
     event.preventDefault();
     sessionStorage.setItem(NAME, byId("key").value.trim());
     byId("key").value = "";
     byId("key-form").hidden = true;
+    changed();
   });
   document.addEventListener("click", follow);
 }

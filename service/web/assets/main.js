@@ -17,25 +17,38 @@ const accuracyChart = new LineChart(byId("accuracy-chart"));
 const lagChart = new LineChart(byId("lag-chart"));
 let names = [];
 let lastAnswer = Date.now();
+let due = 0;
 
-class Refused extends Error {}
+class Refused extends Error {
+  constructor(message, status) {
+    super(message);
+    this.needsKey = status === 401 || status === 403;
+  }
+}
 
 async function get(path) {
   const response = await ask(path, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
   if (!response.ok) {
     const body = await response.json().catch(() => ({}));
-    throw new Refused(`${body.title ?? "Error"} (${response.status} from /${path}). ${body.detail ?? ""}`);
+    throw new Refused(`${body.title ?? "Error"} (${response.status} from /${path}). ${body.detail ?? ""}`, response.status);
   }
   return response.json();
 }
 
+function turnIn(ms) {
+  clearTimeout(due);
+  due = setTimeout(turn, ms);
+}
+
 async function turn() {
+  let waitsForKey = false;
   try {
     const [status, { students, decisions }] = await Promise.all([get("status"), get("students")]);
     lastAnswer = Date.now();
     remember(status, students);
     show(status, students, decisions);
   } catch (error) {
+    waitsForKey = error instanceof Refused && error.needsKey;
     history.add({ time: Date.now(), served: {}, students: {}, losses: {} });
     document.body.classList.add("old");
     document.title = "no numbers · olad";
@@ -43,7 +56,8 @@ async function turn() {
     else showUnreachable(error.message, clock(lastAnswer));
     showCharts();
   }
-  setTimeout(turn, EVERY_MS);
+  // Asking again without another key would only be refused again, and be a line of the audit log each time.
+  if (!waitsForKey) turnIn(EVERY_MS);
 }
 
 function remember({ worker, log }, students) {
@@ -114,5 +128,5 @@ function toggle(name, button) {
 
 document.querySelectorAll("input[name=window]").forEach((input) => input.addEventListener("change", showCharts));
 listen();
-listenForKey();
+listenForKey(() => turnIn(0));
 turn();

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,8 +15,11 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 
+from service.api.access import ANYBODY
 from service.api.app import create_app
+from service.api.request_log import RequestLog
 from service.api_keys import create_key
 from service.settings import Settings
 from tests.redis_server import RedisServer
@@ -178,3 +182,47 @@ def test_an_address_is_the_connections_own_whatever_the_client_claims(process: t
     api, _ = process
     api.http.get("/status", headers={"x-forwarded-for": "192.0.2.99"})
     assert api.lines("service.audit")[-1]["address"] == "127.0.0.1"
+
+
+def test_refusals_that_are_the_same_are_one_line_a_minute() -> None:
+    log = RequestLog("errors", audit=True)
+    with structlog.testing.capture_logs() as lines:
+        for second in range(0, 130, 2):
+            scope = {"method": "GET", "path": "/status", "client": ("192.0.2.1", 5)}
+            log.write(scope, ANYBODY, 401, float(second))
+        for number in range(2_000):
+            log.write({**scope, "path": f"/{number}"}, ANYBODY, 401, 200.0)
+        log.write({**scope, "method": "PUT"}, ANYBODY, 202, 200.0)
+        log.write({**scope, "method": "PUT"}, ANYBODY, 202, 200.0)
+    dashboard = [line for line in lines if line["path"] == "/status" and line["method"] == "GET"]
+    assert [line.get("same_before") for line in dashboard] == [None, 29, 29]
+    # Others, and changes, have a line each.
+    assert len(lines) == 3 + 2_000 + 2
+
+
+def test_a_page_without_a_key_is_not_a_line_of_the_audit_log_each_time(process: tuple[Process, str]) -> None:
+    api, _ = process
+    for _ in range(20):
+        assert api.http.get("/students").status_code == 401
+    audited = [line for line in api.lines("service.audit") if line["path"] == "/students"]
+    assert len(audited) == 1
+    # A line is written after its answer.
+    assert len([line for line in api.lines("service.requests") if line["path"] == "/students"]) in {18, 19}
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
+def test_the_dashboard_without_a_key_asks_once(process: tuple[Process, str], tmp_path: Path) -> None:
+    api, _ = process
+    browser = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}"]
+    with subprocess.Popen(
+        [*browser, "--remote-debugging-port=0", f"{api.http.base_url}/"], stderr=subprocess.DEVNULL
+    ) as page:
+        try:
+            deadline = time.monotonic() + 60
+            while not any(line["path"] == "/status" for line in api.lines("service.audit")):
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            time.sleep(7)
+        finally:
+            page.kill()
+    assert [line["path"] for line in api.lines("service.requests") if line["path"] in {"/status", "/students"}] == []

@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import redis
 
 from olad_core.events import LabelNode, RemoveNode, UpsertEdge, UpsertNode
 from olad_core.publication import RejectedEvent
+from service.api_keys import create_key
 from service.keys import Keys
 from service.predictions import PredictionWriter
 from service.stream import LogReader, parse_position
@@ -145,6 +147,19 @@ class TestIdempotency:
         assert again.headers["idempotent-replayed"] == "true"
         assert len(reader.read("0-0", max_events=99)) == 1
 
+    def test_each_api_key_has_its_own(self, redis_server: RedisServer, graph: str, tmp_path: Path) -> None:
+        file = tmp_path / "keys.json"
+        one, two = (create_key(file, name, ["write"]) for name in ("one", "two"))
+        with serving(redis_server.url, graph, api_keys_file=file) as api:
+            positions = [
+                api.post(
+                    "/events", json=[EDGE], headers={"idempotency-key": "k", "authorization": f"Bearer {key}"}
+                ).json()["position"]
+                for key in (one, two, one, two)
+            ]
+        assert positions[:2] == positions[2:]
+        assert positions[0] != positions[1]
+
     def test_at_the_same_time(self, api: httpx.Client, reader: LogReader) -> None:
         with ThreadPoolExecutor(8) as pool:
             answers = list(
@@ -261,7 +276,7 @@ class TestRejected:
         seen, after = [], None
         for _ in range(3):
             page = api.get("/events/rejected", params={"limit": 2} | ({"after": after} if after else {})).json()
-            assert page["total"] == 5
+            assert (page["total"], page["oldest"], page["rejected_events"]) == (5, "1-0", None)
             seen += page["rejected"]
             after = page["next"]
         assert after is None
@@ -276,7 +291,13 @@ class TestRejected:
         }
 
     def test_none(self, api: httpx.Client) -> None:
-        assert api.get("/events/rejected").json() == {"rejected": [], "next": None, "total": 0}
+        assert api.get("/events/rejected").json() == {
+            "rejected": [],
+            "next": None,
+            "total": 0,
+            "oldest": None,
+            "rejected_events": None,
+        }
 
     def test_bad_parameters(self, api: httpx.Client) -> None:
         for query in ("limit=0", "limit=1001", "limit=x", "after=x"):
