@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import yaml
 from fastapi.routing import APIRoute
 
 from service.api import readiness
 from service.api.routes import health
+from service.redis_program import find_redis_programs
+from service.redis_versions import ServerVersion
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +31,8 @@ KEYS = ROOT / "docker" / "keys.compose.yml"
 DOCKERFILES = {"api": ROOT / "docker" / "api.Dockerfile", "worker": ROOT / "docker" / "worker.Dockerfile"}
 OURS = ("worker", "api")
 EVERY = ("redis", *OURS)
+ONCE = "password"
+"""Runs once, before the others."""
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -39,7 +49,7 @@ def compose() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def services(compose: dict[str, Any]) -> dict[str, Any]:
     found = compose["services"]
-    assert set(found) == set(EVERY)
+    assert set(found) == {ONCE, *EVERY}
     return dict(found)
 
 
@@ -71,12 +81,13 @@ def test_the_schema_check_refuses_a_misspelt_key(tmp_path: Path) -> None:
 
 def test_one_port_is_published_and_only_on_loopback_unless_asked(services: dict[str, Any]) -> None:
     published = {name: service.get("ports", []) for name, service in services.items()}
-    assert published == {"redis": [], "worker": [], "api": ["${OLAD_PUBLISH:-127.0.0.1:8000}:8000"]}
+    assert published == {ONCE: [], "redis": [], "worker": [], "api": ["${OLAD_PUBLISH:-127.0.0.1:8000}:8000"]}
 
 
 def test_only_the_api_can_be_reached_from_outside(compose: dict[str, Any], services: dict[str, Any]) -> None:
     assert compose["networks"]["inside"] == {"internal": True}
-    assert {name: set(service["networks"]) for name, service in services.items()} == {
+    assert services[ONCE]["network_mode"] == "none"
+    assert {name: set(services[name]["networks"]) for name in EVERY} == {
         "redis": {"inside"},
         "worker": {"inside"},
         "api": {"inside", "outside"},
@@ -88,10 +99,18 @@ def test_every_service_is_restarted_checked_and_contained(services: dict[str, An
     service = services[name]
     assert service["restart"] == "unless-stopped"
     assert service["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
+    assert "stop_grace_period" in service
+
+
+@pytest.mark.parametrize("name", [ONCE, *EVERY])
+def test_every_service_is_contained_and_has_limits(services: dict[str, Any], name: str) -> None:
+    service = services[name]
     assert service["init"] is True
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
-    assert "stop_grace_period" in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert re.fullmatch(r"(\$\{OLAD_\w+_MEMORY:-)?\d+[mg]\}?", service["mem_limit"])
+    assert 0 < service["pids_limit"] <= 256
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -99,26 +118,93 @@ def test_worker_and_api_start_when_redis_is_healthy(services: dict[str, Any], na
     assert services[name]["depends_on"] == {"redis": {"condition": "service_healthy"}}
 
 
-def test_redis_keeps_everything_and_evicts_nothing(services: dict[str, Any]) -> None:
-    command = services["redis"]["command"]
-    options = dict(zip(command[1::2], command[2::2], strict=True))
-    assert command[0] == "redis-server"
-    assert options["--appendonly"] == "yes"
-    assert options["--appendfsync"] == "everysec"
-    assert options["--maxmemory-policy"] == "noeviction"
+def script(service: dict[str, Any], **variables: str) -> str:
+    """The shell script of a service, as Compose hands it over: variables with their defaults or these values."""
+    (text,) = service["command"]
+    filled = re.sub(r"(?<!\$)\$\{(\w+):-(\w+)\}", lambda found: variables.get(found[1], found[2]), text)
+    return filled.replace("$$", "$")
+
+
+def test_the_server_is_open_source_and_pinned_by_its_digest(services: dict[str, Any]) -> None:
+    image = services["redis"]["image"]
+    number = re.fullmatch(r"valkey/valkey:(\d+)\.(\d+)\.(\d+)@sha256:[0-9a-f]{64}", image)
+    assert number is not None
+    assert not ServerVersion("valkey", (int(number[1]), int(number[2]), int(number[3]))).has_known_holes
+    assert services[ONCE]["image"] == image
+
+
+def test_redis_keeps_everything_evicts_nothing_and_needs_the_password(services: dict[str, Any], tmp_path: Path) -> None:
+    """The script of the service, run as it is but for the paths."""
+    (tmp_path / "redis-password").write_text("0123456789abcdef")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "valkey-server").symlink_to(find_redis_programs()[0].path)
+    folder = Path(tempfile.mkdtemp(prefix="olad-"))
+    text = script(services["redis"], OLAD_REDIS_MAXMEMORY="100mb").replace("/run/olad", str(tmp_path))
+    text = text.replace("--appendonly yes", f"--port 0 --unixsocket {folder}/redis.sock --appendonly yes")
+    assert services["redis"]["entrypoint"] == ["sh", "-euc"]
+    environment = os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    with subprocess.Popen(["sh", "-euc", text], cwd=tmp_path, env=environment) as server:
+        try:
+            with redis.Redis(unix_socket_path=f"{folder}/redis.sock", password="0123456789abcdef") as client:
+                wait_until(client.ping)
+                settings = client.config_get()
+                assert client.info()["process_id"] == server.pid
+            with (
+                redis.Redis(unix_socket_path=f"{folder}/redis.sock") as stranger,
+                pytest.raises(redis.AuthenticationError),
+            ):
+                stranger.ping()
+        finally:
+            server.terminate()
+    shutil.rmtree(folder)
+    wanted = {"appendonly": "yes", "appendfsync": "everysec", "save": "", "maxmemory-policy": "noeviction"}
+    assert {name: settings[name] for name in wanted} == wanted
+    assert settings["maxmemory"] == str(100 * 2**20)
+    assert (tmp_path / "appendonlydir").stat().st_mode & 0o077 == 0
+
+
+def wait_until(answers: Callable[[], object]) -> None:
+    for _ in range(1000):
+        try:
+            answers()
+        except redis.ConnectionError:
+            time.sleep(0.02)
+        else:
+            return
+    raise AssertionError("the server did not start")
+
+
+def test_the_password_is_made_once_and_given_to_those_who_need_it(services: dict[str, Any], tmp_path: Path) -> None:
+    text = script(services[ONCE]).replace("/secret", str(tmp_path))
+    made = []
+    for _ in range(2):
+        subprocess.run(["sh", "-euc", text], check=True)
+        made.append((tmp_path / "redis-password").read_text())
+    assert made[0] == made[1]
+    assert re.fullmatch(r"[A-Za-z0-9]{40}", made[0])
+    assert [path.name for path in tmp_path.iterdir()] == ["redis-password"]
+    assert services[ONCE]["volumes"] == ["redis-secret:/secret"]
+    assert services["redis"]["depends_on"] == {ONCE: {"condition": "service_completed_successfully"}}
+    for name in EVERY:
+        assert "redis-secret:/run/olad:ro" in services[name]["volumes"]
+    for name in OURS:
+        assert services[name]["environment"]["OLAD_REDIS_PASSWORD_FILE"] == "/run/olad/redis-password"
 
 
 def test_log_and_checkpoints_live_in_named_volumes(compose: dict[str, Any], services: dict[str, Any]) -> None:
-    assert services["redis"]["volumes"] == ["redis-data:/data"]
-    assert services["worker"]["volumes"] == ["worker-data:/var/lib/olad"]
+    assert "redis-data:/data" in services["redis"]["volumes"]
+    assert services["redis"]["working_dir"] == "/data"
+    assert "worker-data:/var/lib/olad" in services["worker"]["volumes"]
     assert services["worker"]["environment"]["OLAD_DATA_DIR"] == "/var/lib/olad"
-    assert set(compose["volumes"]) == {"redis-data", "worker-data"}
+    assert set(compose["volumes"]) == {"redis-data", "redis-secret", "worker-data"}
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_the_environment_is_made_of_settings_that_exist(services: dict[str, Any], name: str) -> None:
+def test_the_environment_is_made_of_settings_that_exist(services: dict[str, Any], name: str, tmp_path: Path) -> None:
     given = services[name]["environment"] | dict(re.findall(r"(OLAD_\w+)=(\S+)", DOCKERFILES[name].read_text()))
     assert {variable.removeprefix("OLAD_").lower() for variable in given} <= set(Settings.model_fields)
+    (tmp_path / "redis-password").write_text("secret")
+    given["OLAD_REDIS_PASSWORD_FILE"] = str(tmp_path / "redis-password")
     Settings(**{variable.removeprefix("OLAD_").lower(): value for variable, value in given.items()})
 
 
@@ -132,7 +218,7 @@ def test_everybody_is_let_in_only_where_it_is_said_and_not_with_keys(services: d
 
 
 def test_redis_runs_as_its_own_user(services: dict[str, Any]) -> None:
-    assert services["redis"]["user"] == "redis"
+    assert services["redis"]["user"] == "valkey"
 
 
 @pytest.mark.parametrize("name", OURS)
