@@ -109,6 +109,11 @@ class Keys:
         return self._key("heartbeat")
 
     @property
+    def last_beat(self) -> str:
+        """String: Unix time of the worker's last heartbeat; stays when the heartbeat is gone."""
+        return self._key("last-beat")
+
+    @property
     def probe(self) -> str:
         """String with expiry: written to find out whether Redis accepts writes."""
         return self._key("probe")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
+import time
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -77,7 +78,11 @@ class PredictionWriter:
         Returns:
             The number of this start. A writer with a lower number is refused from now on.
         """
-        self._start = int(self._redis.incr(self._keys.starts))
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.incr(self._keys.starts)
+            # Those of an earlier worker are not this one's.
+            pipe.delete(self._keys.metrics)
+            self._start = int(pipe.execute()[0])
         self._seen = None
         return self._start
 
@@ -124,7 +129,10 @@ class PredictionWriter:
 
     def heartbeat(self, ttl_ms: int) -> None:
         """Say that the worker lives, for that long."""
-        self._redis.set(self._keys.heartbeat, self._start, px=ttl_ms)
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.set(self._keys.heartbeat, self._start, px=ttl_ms)
+            pipe.set(self._keys.last_beat, time.time())
+            pipe.execute()
 
     def _table(self, version: int) -> str:
         return f"{version}.{self._start}"

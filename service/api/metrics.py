@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.prometheus import add_build_info, counter, gauge
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
@@ -16,7 +22,10 @@ class ApiMetrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        ProcessCollector(namespace="olad_api", registry=registry)
+        add_build_info(registry)
+        ProcessCollector(registry=registry)
+        self.store = StoreMetrics()
+        registry.register(self.store)
         self.requests = Counter(
             "olad_api_requests", "Requests answered.", ["route", "method", "status"], registry=registry
         )
@@ -41,10 +50,46 @@ class ApiMetrics:
         self.in_flight = Gauge(
             "olad_api_in_flight_bytes", "Bytes of request bodies and large answers held now.", registry=registry
         )
-        self.redis_up = Gauge("olad_api_redis_up", "Whether Redis answered when metrics were read.", registry=registry)
-        self.log_entries = Gauge("olad_api_log_entries", "Entries kept in the log.", registry=registry)
-        self.appended = Gauge("olad_api_log_appended_events", "Events ever appended to the log.", registry=registry)
-        self.behind = Gauge("olad_api_behind_events", "Events not yet visible in predictions.", registry=registry)
+
+
+@dataclass(frozen=True)
+class StoreState:
+    """What Redis tells when metrics are read.
+
+    Attributes:
+        entries: kept in the log.
+        appended: events ever appended to it.
+        behind: of these the ones that predictions do not show yet.
+        worker_up: whether the worker's heartbeat is there.
+        heartbeat_age_s: seconds since the worker's last heartbeat; None where there was none.
+    """
+
+    entries: int
+    appended: int
+    behind: int
+    worker_up: bool
+    heartbeat_age_s: float | None
+
+
+class StoreMetrics(Collector):
+    """Metrics of what Redis tells; only ``olad_redis_up`` where it tells nothing."""
+
+    def __init__(self) -> None:
+        self.state: StoreState | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """What is known now."""
+        state = self.state
+        yield from gauge("olad_redis_up", "1 where Redis answered when metrics were read, else 0.", state is not None)
+        if state is None:
+            return
+        yield from gauge("olad_api_log_entries", "Entries kept in the log.", state.entries)
+        yield from counter("olad_api_log_appended_events", "Events ever appended to the log.", state.appended)
+        yield from gauge("olad_api_behind_events", "Events not yet visible in predictions.", state.behind)
+        yield from gauge("olad_worker_up", "1 while the worker's heartbeat is there, else 0.", state.worker_up)
+        yield from gauge(
+            "olad_worker_heartbeat_age_seconds", "Time since the worker's last heartbeat.", state.heartbeat_age_s
+        )
 
 
 class MetricsMiddleware:

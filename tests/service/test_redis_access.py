@@ -62,7 +62,7 @@ class TestPasswordAndUser:
         with serving(locked_server.url, graph, **given) as client:
             assert client.post("/events", json=EVENTS).status_code == 202
             assert client.get("/status").json()["log"]["entries"] == 1
-            assert "olad_api_redis_up 1.0" in client.get("/metrics").text
+            assert "olad_redis_up 1.0" in client.get("/metrics").text
 
     def test_the_worker_may_do_all_it_does(self, locked_server: RedisServer, keys: Keys, password_file: Path) -> None:
         settings = Settings(redis_url=locked_server.url, redis_user="olad", redis_password_file=password_file)

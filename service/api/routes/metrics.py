@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -9,9 +12,12 @@ from redis.exceptions import RedisError
 
 from service.api.context import Context, Ctx
 from service.api.errors import problem_docs
+from service.api.metrics import StoreState
 
 router = APIRouter(tags=["health"])
 
+_ANSWERS_WITHIN_S = 3.0
+"""A Redis that takes longer counts as away: Prometheus waits for 10 seconds unless told otherwise."""
 _EXAMPLE = "# HELP olad_api_events_accepted_total Events appended to the log.\nolad_api_events_accepted_total 42000.0\n"
 
 
@@ -23,28 +29,35 @@ _EXAMPLE = "# HELP olad_api_events_accepted_total Events appended to the log.\no
     responses={200: {"content": {"text/plain": {"example": _EXAMPLE}}}, **problem_docs()},
 )
 async def get_metrics(context: Ctx) -> Response:
-    """The API's own metrics begin with `olad_api_`; the worker's stand as it last wrote them.
+    """`olad_api_...` and `process_...` are of this API process, `olad_worker_...` of the worker.
 
-    Without Redis there are the API's own, with `olad_api_redis_up 0`.
+    What is not known is left out: without a heartbeat there is of the worker only `olad_worker_up 0` and the age of its
+    last heartbeat, without Redis only `olad_redis_up 0` beside what is of this process.
     """
-    worker = await _read(context)
+    state, worker = await _read(context)
+    context.metrics.store.state = state
     return Response(generate_latest(context.metrics.registry) + worker, media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-async def _read(context: Context) -> bytes:
-    keys, metrics = context.keys, context.metrics
+async def _read(context: Context) -> tuple[StoreState | None, bytes]:
+    """What Redis tells, and the worker's own metrics while it lives."""
+    keys = context.keys
     try:
-        async with context.redis.pipeline(transaction=True) as pipe:
+        async with asyncio.timeout(_ANSWERS_WITHIN_S), context.redis.pipeline(transaction=True) as pipe:
             pipe.get(keys.metrics)
             pipe.xlen(keys.log)
             pipe.get(keys.appended)
             pipe.hget(keys.served, "applied")
-            worker, entries, appended, applied = await pipe.execute()
-    except (RedisError, OSError):
-        metrics.redis_up.set(0)
-        return b""
-    metrics.redis_up.set(1)
-    metrics.log_entries.set(entries)
-    metrics.appended.set(int(appended or 0))
-    metrics.behind.set(max(0, int(appended or 0) - int(applied or 0)))
-    return worker or b""
+            pipe.exists(keys.heartbeat)
+            pipe.get(keys.last_beat)
+            worker, entries, appended, applied, alive, last_beat = await pipe.execute()
+    except (RedisError, OSError, TimeoutError):
+        return None, b""
+    state = StoreState(
+        entries=entries,
+        appended=int(appended or 0),
+        behind=max(0, int(appended or 0) - int(applied or 0)),
+        worker_up=bool(alive),
+        heartbeat_age_s=max(0.0, time.time() - float(last_beat)) if last_beat is not None else None,
+    )
+    return state, worker if alive and worker else b""

@@ -188,14 +188,14 @@ class TestHealth:
             body = assert_problem(api.post("/events", json=[EDGE]), 503, "redis-unavailable")
             assert "Idempotency-Key" in str(body["detail"])
             metrics = api.get("/metrics").text
-            assert "olad_api_redis_up 0.0" in metrics
+            assert "olad_redis_up 0.0" in metrics
             waits = api.get("/predict/1?min_position=9-0&timeout_ms=10")
             assert_problem(waits, 503, "redis-unavailable")
             own_redis_server.start()
             assert api.get("/predict/1").json()["label"] == "a"
             assert api.post("/events", json=[EDGE]).status_code == 202
             _until_answered(api, "/health/ready", 200)
-            assert "olad_api_redis_up 1.0" in api.get("/metrics").text
+            assert "olad_redis_up 1.0" in api.get("/metrics").text
 
 
 def test_the_report_of_a_worker_of_another_release_stops_nothing(
@@ -226,6 +226,7 @@ def test_metrics(api: httpx.Client, writer: PredictionWriter, redis_client: redi
         worker_status(),
         b"# HELP olad_worker_steps_total Steps.\n# TYPE olad_worker_steps_total counter\nolad_worker_steps_total 7.0\n",
     )
+    writer.heartbeat(60_000)
     api.post("/events", json=[EDGE] * 3)
     api.post("/events", json=[EDGE], headers={"idempotency-key": "k"})
     api.post("/events", json=[EDGE], headers={"idempotency-key": "k"})
@@ -260,8 +261,8 @@ def test_metrics(api: httpx.Client, writer: PredictionWriter, redis_client: redi
     assert plain["olad_api_batches_refused_total"] == 1
     assert plain["olad_api_event_bytes_total"] > 100
     assert plain["olad_api_log_entries"] == 2
-    assert plain["olad_api_log_appended_events"] == 4
+    assert plain["olad_api_log_appended_events_total"] == 4
     assert plain["olad_api_behind_events"] == 3
-    assert plain["olad_api_redis_up"] == 1
+    assert plain["olad_redis_up"] == 1
     assert plain["olad_worker_steps_total"] == 7
-    assert plain["olad_api_process_cpu_seconds_total"] > 0
+    assert plain["process_cpu_seconds_total"] > 0

@@ -1,0 +1,218 @@
+"""Metrics that alarms can rely on: what is not known is absent, and every name and unit follows the conventions."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.keys import Keys
+from service.predictions import PredictionWriter
+from service.status import CheckpointStatus, VersionStatus
+from service.worker_metrics import WorkerMetrics
+from tests.chaos.workers import ForkedWorker, Nursery, until
+from tests.redis_server import RedisServer
+from tests.service.api.serving import serving
+from tests.service.entries import append, random_entries
+from tests.service.publications import publication, worker_status
+
+ROOT = Path(__file__).parents[3]
+PROMTOOL = shutil.which("promtool")
+NEEDS_PROMTOOL = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian's package prometheus)")
+STORE = {"olad_api_log_entries", "olad_api_log_appended_events", "olad_api_behind_events", "olad_worker_up"}
+OF_THE_API = {"olad_api_requests", "olad_build_info", "process_cpu_seconds", "process_resident_memory_bytes"}
+
+
+def promtool(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    """What ``promtool check`` finds."""
+    assert PROMTOOL is not None
+    command = [PROMTOOL, "check", *arguments]
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+
+
+def families(text: str) -> dict[str, str]:
+    """Type of every family, by its name without ``_total``."""
+    return {family.name: family.type for family in text_string_to_metric_families(text)}
+
+
+def value(text: str, name: str) -> float:
+    found = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
+    assert found is not None, name
+    return float(found[1])
+
+
+@pytest.fixture
+def everything(api: httpx.Client, writer: PredictionWriter) -> str:
+    """The metrics of a service in which everything is known."""
+    metrics = WorkerMetrics()
+    with metrics.stage("apply"):
+        metrics.decisions.labels("drift").inc()
+    served = VersionStatus(version=3, student="sage", progress=1.0, created_position="4-0")
+    checkpoint = CheckpointStatus(position="4-0", written_at=time.time(), path="/data/4-0")
+    status = worker_status().model_copy(update={"served": served, "checkpoint": checkpoint, "disk_free": 10**12})
+    writer.publish(publication("1-0", {"1": [1.0, 0.0]}, applied=1))
+    writer.write_status(status, metrics.text(status))
+    writer.heartbeat(60_000)
+    assert api.post("/events", json=[{"op": "upsert_node", "id": "a"}]).status_code == 202
+    assert api.get("/predict/1").status_code == 200
+    return api.get("/metrics").text
+
+
+class TestConventions:
+    @NEEDS_PROMTOOL
+    def test_promtool_finds_nothing(self, everything: str) -> None:
+        done = promtool("metrics", given=everything)
+        assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+    def test_each_family_is_there_once_with_help_and_type(self, everything: str) -> None:
+        helps = re.findall(r"^# HELP (\S+) \S", everything, re.MULTILINE)
+        types = re.findall(r"^# TYPE (\S+) \S", everything, re.MULTILINE)
+        assert sorted(helps) == sorted(set(helps))
+        assert helps == types
+        names = {sample.name for family in text_string_to_metric_families(everything) for sample in family.samples}
+        ends = r"(_bucket|_sum|_count)$"
+        assert {re.sub(ends, "", name) if re.sub(ends, "", name) in types else name for name in names} == set(types)
+
+    def test_what_only_grows_is_a_counter_and_nothing_else_is_called_so(self, everything: str) -> None:
+        types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", everything, re.MULTILINE))
+        assert {name for name, kind in types.items() if kind == "counter"} == {
+            name for name in types if name.endswith("_total")
+        }
+        for what in ("steps", "skipped_steps", "student_resets", "refused_versions", "checkpoint_failures"):
+            assert types[f"olad_worker_{what}_total"] == "counter"
+        assert "_created" not in everything
+
+    def test_units_are_seconds_and_bytes(self, everything: str) -> None:
+        for name in families(everything):
+            assert not re.search(r"_(ms|milliseconds|minutes|kb|mb|megabytes|percent)(_|$)", name), name
+
+    def test_processes_and_versions_are_there(self, everything: str) -> None:
+        types = families(everything)
+        for name in ("cpu_seconds", "resident_memory_bytes", "open_fds", "start_time_seconds"):
+            assert f"process_{name}" in types
+            assert f"olad_worker_process_{name}" in types
+        assert re.search(r'^olad_build_info\{python="3\.\d+\.\S+",version="\d\S*"\} 1\.0$', everything, re.MULTILINE)
+
+    def test_labels_are_bounded(self, api: httpx.Client) -> None:
+        for number in range(30):
+            api.get(f"/predict/{number}")
+            api.get(f"/nowhere/{number}")
+            api.request(f"M{number}", "/status")
+        labels = {
+            (name, value)
+            for family in text_string_to_metric_families(api.get("/metrics").text)
+            for sample in family.samples
+            for name, value in sample.labels.items()
+            if name != "le"
+        }
+        assert {value for name, value in labels if name == "route"} <= {
+            "/predict/{node}",
+            "/status",
+            "/metrics",
+            "unmatched",
+        }
+        assert {value for name, value in labels if name == "method"} == {"GET", "other"}
+
+
+class TestWhatIsNotKnown:
+    def test_before_there_is_a_worker(self, api: httpx.Client) -> None:
+        text = api.get("/metrics").text
+        assert value(text, "olad_redis_up") == 1
+        assert value(text, "olad_worker_up") == 0
+        assert {name for name in families(text) if name.startswith("olad_worker_")} == {"olad_worker_up"}
+
+    def test_a_report_leaves_out_what_it_does_not_know(self) -> None:
+        text = WorkerMetrics().text(worker_status()).decode()
+        for name in ("served_version", "disk_free_bytes", "checkpoint_timestamp_seconds"):
+            assert f"olad_worker_{name}" not in families(text)
+        metrics = WorkerMetrics()
+        status = worker_status()
+        assert 'olad_worker_accuracy{student="sage"}' in metrics.text(status).decode()
+        gone = status.model_copy(update={"students": ()})
+        assert 'student="sage"' not in metrics.text(gone).decode(), "no value stays of a student that is gone"
+
+    def test_a_new_start_does_not_show_what_an_earlier_worker_had(
+        self, api: httpx.Client, writer: PredictionWriter
+    ) -> None:
+        writer.write_status(worker_status(), WorkerMetrics().text(worker_status()))
+        writer.heartbeat(60_000)
+        assert "olad_worker_steps" in families(api.get("/metrics").text)
+        writer.start()
+        assert "olad_worker_steps" not in families(api.get("/metrics").text)
+
+    def test_a_killed_worker_and_a_stopped_redis_are_visible(
+        self, own_redis_server: RedisServer, nursery: Nursery, keys: Keys, tmp_path: Path
+    ) -> None:
+        worker = ForkedWorker(nursery, own_redis_server.url, keys, tmp_path)
+        with serving(own_redis_server.url, keys.graph) as api:
+
+            def now() -> str:
+                return api.get("/metrics").text
+
+            try:
+                worker.start()
+                with own_redis_server.client() as client:
+                    append(client, keys, random_entries(3, seed=1))
+                    worker.wait_until_visible(client, "3-0")
+                until(lambda: "olad_worker_steps" in families(now()))
+                text = now()
+                assert value(text, "olad_worker_up") == 1
+                assert value(text, "olad_worker_heartbeat_age_seconds") < 15
+                assert value(text, "olad_worker_nodes") > 0
+                worker.kill()
+                until(lambda: value(now(), "olad_worker_up") == 0)
+                text = now()
+                assert value(text, "olad_worker_heartbeat_age_seconds") > 10
+                of_the_worker = {name for name in families(text) if name.startswith("olad_worker_")}
+                assert of_the_worker == {"olad_worker_up", "olad_worker_heartbeat_age_seconds"}
+                assert families(text).keys() >= STORE | OF_THE_API
+                own_redis_server.stop()
+                text = now()
+                assert value(text, "olad_redis_up") == 0
+                assert not {name for name in families(text) if name in STORE or name.startswith("olad_worker_")}
+                assert families(text).keys() >= OF_THE_API
+                own_redis_server.start()
+                assert value(now(), "olad_redis_up") == 1
+            finally:
+                worker.close()
+
+
+class TestAlarms:
+    @pytest.fixture
+    def rules(self) -> str:
+        block = re.search(r"```yaml\n(groups:.*?)```", (ROOT / "docs" / "operations.md").read_text(), re.DOTALL)
+        assert block is not None
+        return block[1]
+
+    def test_they_use_names_and_labels_that_exist(self, rules: str, everything: str) -> None:
+        samples = [sample for family in text_string_to_metric_families(everything) for sample in family.samples]
+        names = {sample.name for sample in samples}
+        expressions = [rule["expr"] for group in yaml.safe_load(rules)["groups"] for rule in group["rules"]]
+        assert len(expressions) >= 5
+        for expression in expressions:
+            used = set(re.findall(r"\b(?:olad|process)_\w+", expression))
+            assert used
+            assert used <= names, expression
+            for name, label in re.findall(r"(\w+)\{(\w+)", expression):
+                assert all(label in sample.labels for sample in samples if sample.name == name), expression
+
+    def test_every_metric_that_the_documentation_names_exists(self, everything: str) -> None:
+        names = set(re.findall(r"^# TYPE (\S+)", everything, re.MULTILINE))
+        # These appear with their first failure or decision, or are parts of names.
+        names |= {f"olad_worker_{what}" for what in ("process_", "")}
+        for page in [*(ROOT / "docs").glob("*.md"), ROOT / "README.md"]:
+            for name in re.findall(r"`(olad_(?:api|worker|redis|build)_\w+)", page.read_text()):
+                assert name in names, f"{page.name}: {name}"
+
+    @NEEDS_PROMTOOL
+    def test_promtool_takes_the_rules(self, rules: str, tmp_path: Path) -> None:
+        (tmp_path / "rules.yml").write_text(rules)
+        done = promtool("rules", str(tmp_path / "rules.yml"))
+        assert done.returncode == 0, done.stdout + done.stderr
