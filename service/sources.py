@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import sys
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +13,9 @@ from olad_core.datasets.graph import GraphDataset
 from olad_core.datasets.ndjson import read_ndjson, without_labels
 from olad_core.datasets.npz import read_npz
 from olad_core.datasets.registry import DATASETS, DatasetSpec, spec_of_file
-from olad_core.datasets.stream import Arrival, Batch, UnreadableDataset, batched, delay_labels
+from olad_core.datasets.stream import BATCH_BYTES, Arrival, Batch, batched, delay_labels
 from olad_core.events import GraphSchema
+from service.event_files import is_zip, read_lines
 
 PUBMED_URL = "https://github.com/abojchevski/graph2gauss/raw/master/data/pubmed.npz"
 """PubMed as the field publishes it: papers, citations, features and classes, without years and without pickle."""
@@ -60,16 +59,19 @@ class StreamOptions:
         label_delay: arrivals between a node and its label; None takes the dataset's own, and leaves the labels of
             NDJSON where they stand.
         batch_size: nodes that arrive in one batch, at most.
+        batch_bytes: bytes of JSON in one batch, at most; an event that is larger alone goes alone.
         limit: end after this many arrivals.
     """
 
     label_delay: int | None = None
     batch_size: int = 20
+    batch_bytes: int = BATCH_BYTES
     limit: int | None = None
 
     def batches(self, arrivals: Iterable[Arrival]) -> Iterator[Batch]:
         """The arrivals as they are sent."""
-        return batched(arrivals if self.limit is None else _limited(arrivals, self.limit), self.batch_size, _EVENTS)
+        wanted = arrivals if self.limit is None else _limited(arrivals, self.limit)
+        return batched(wanted, self.batch_size, _EVENTS, self.batch_bytes)
 
 
 def open_source(
@@ -82,7 +84,7 @@ def open_source(
     """Open a source and lay out its stream.
 
     Args:
-        source: name of a dataset, path of an ``.npz`` or of (gzipped) NDJSON, or ``-``.
+        source: name of a dataset, path of an ``.npz`` or of NDJSON in any of its wrappings, or ``-``.
         options: how it becomes a stream.
         data_home: folder with the archives of named datasets; None looks into ``../shared/data`` and ``data``.
         published_url: where PubMed is published.
@@ -93,11 +95,14 @@ def open_source(
     """
     path = Path(source)
     if source == "-":
-        return _events("standard input", sys.stdin.buffer, None, options)
-    if path.is_file():
-        if path.suffix == ".npz":
+        return _events("standard input", read_lines(sys.stdin.buffer, "standard input"), None, options)
+    if path.is_dir():
+        raise SourceNotFound(f"{source} is a folder: name the file in it")
+    if path.exists():
+        if path.is_file() and (path.suffix == ".npz" or is_zip(path)):
             return _archive(path, spec_of_file(path.name) or DatasetSpec(path.name, path.name, "an archive"), options)
-        return _events(path.name, _lines(path), _identity(path), options)
+        # A pipe cannot be read twice.
+        return _events(path.name, _lines(path), _identity(path) if path.is_file() else None, options)
     if source in DATASETS:
         return _named(DATASETS[source], options, data_home, published_url)
     raise SourceNotFound(f"{source}: no such file, and no dataset of this name; the names are {', '.join(DATASETS)}")
@@ -170,11 +175,8 @@ def _limited(arrivals: Iterable[Arrival], limit: int) -> Iterator[Arrival]:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
-            yield from lines
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UnreadableDataset(f"{path}: not a whole gzip file ({error})") from None
+    with path.open("rb") as file:
+        yield from read_lines(file, str(path))
 
 
 def download(url: str, to: Path, otherwise: str) -> None:

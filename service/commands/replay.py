@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from olad_core.datasets.registry import DATASETS
+from olad_core.datasets.stream import BATCH_BYTES
 from olad_core.events import MAX_EVENTS
 from service.client import Client
 from service.commands.failures import read_settings, told
@@ -28,7 +29,8 @@ _NAMES = ", ".join(DATASETS)
 
 def replay_source(
     source: Annotated[
-        str, typer.Argument(help=f"An .npz, NDJSON of events (.gz too), - for standard input, or a name: {_NAMES}.")
+        str,
+        typer.Argument(help=f"An .npz, NDJSON of events (compressed too), - for standard input, or a name: {_NAMES}."),
     ],
     url: Url = None,
     rate: Annotated[float | None, typer.Option(min=0.001, help="Events per second, at most.")] = None,
@@ -36,6 +38,9 @@ def replay_source(
         int | None, typer.Option(min=0, help="Arrivals between a node and its label.", show_default="the dataset's own")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, max=MAX_EVENTS, help="Nodes that arrive in one POST.")] = 20,
+    batch_bytes: Annotated[
+        int, typer.Option(min=1000, max=16 * 2**20, help="Bytes of JSON in one POST, at most.")
+    ] = BATCH_BYTES,
     limit: Annotated[int | None, typer.Option(min=0, help="End after this many arrivals.")] = None,
     score_from: Annotated[
         int | None, typer.Option(min=0, help="Second accuracy: from this arrival on.", show_default="the dataset's own")
@@ -50,7 +55,7 @@ def replay_source(
     with told():
         opened = open_source(
             source,
-            StreamOptions(label_delay=label_delay, batch_size=batch_size, limit=limit),
+            StreamOptions(label_delay, batch_size, batch_bytes, limit),
             data_home=settings.data_home,
         )
         with Client(url, key=settings.api_key) as client, contextlib.ExitStack() as files:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,9 +8,10 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from olad_core.datasets.graph import GraphDataset
-from olad_core.datasets.stream import Arrival, batched, delay_labels
+from olad_core.datasets.stream import BATCH_BYTES, Arrival, batched, delay_labels
 from olad_core.events import Event, LabelNode, UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph
+from service.api.routes.events import MAX_BODY_BYTES
 
 
 def _node(name: str, label: str | None = None, edges: int = 0) -> Arrival:
@@ -106,3 +108,21 @@ def test_a_node_and_its_edges_stay_together(arrivals: list[Arrival], nodes: int)
 def test_edges_alone_join_the_batch_before_them() -> None:
     batches = list(batched([_node("a"), _node("b"), _EDGE, _node("c")], nodes=2))
     assert [len(batch.events) for batch in batches] == [3, 1]
+
+
+@given(arrival_lists, st.integers(1, 6), st.integers(1, 400))
+def test_batches_hold_so_many_bytes_at_most_or_one_event(arrivals: list[Arrival], nodes: int, size: int) -> None:
+    batches = list(batched(arrivals, nodes, size=size))
+    sent = [event for batch in batches for event in batch.events]
+    assert sent == [event for arrival in arrivals for event in arrival.events]
+    assert [node for batch in batches for node in batch.nodes] == [a.node for a in arrivals if a.node is not None]
+    for batch in batches:
+        assert len(batch.events) == 1 or len(msgspec.json.encode(batch.events)) <= size + 1
+        assert {event.id for event in batch.events if isinstance(event, UpsertNode)} == set(batch.nodes)
+
+
+def test_wide_updates_stay_below_what_the_service_takes() -> None:
+    wide = [Arrival((UpsertNode(id=n, x=[0.1234567] * 65_536),), str(n)) for n in range(30)]
+    batches = list(batched(wide, 10_000))
+    assert [len(batch.nodes) for batch in batches] == [6, 6, 6, 6, 6]
+    assert max(len(msgspec.json.encode(batch.events)) for batch in batches) <= BATCH_BYTES < MAX_BODY_BYTES
