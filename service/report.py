@@ -63,7 +63,7 @@ def report(
             classes=tuple(graph.classes),
             feature_width=graph.num_features,
             latest_time=graph.clock if math.isfinite(graph.clock) else None,
-            clock="ts" if graph.clock_from_ts else "arrival",
+            event_time=graph.clock_from_ts,
             removed_ids=graph.removed_ids,
         ),
         learning=LearningStatus(

@@ -85,8 +85,8 @@ class GraphStatus(BaseModel):
         description="The graph's latest time: the greatest `ts`, or where no event had one, the time of arrival in "
         "seconds. Null before the first event.",
     )
-    clock: Literal["ts", "arrival"] = Field(
-        default="arrival", description="Where that comes from: `ts`, or `arrival` until an event has one."
+    event_time: bool = Field(
+        default=False, description="Whether that is a `ts`; until an event has one it is the time of arrival."
     )
     removed_ids: int = Field(default=0, description="Ids of removed nodes that are remembered, 100,000 at most.")
 

@@ -41,7 +41,7 @@ _EXAMPLE = {
             "classes": ["physics", "biology"],
             "feature_width": 500,
             "latest_time": 2010.0,
-            "clock": "ts",
+            "event_time": True,
         },
         "learning": {
             "state": "learning",
