@@ -50,11 +50,13 @@ lint: $(TESTS)
 contract: $(TESTS)
 	OLAD_TEST_CONTRACT_EXAMPLES=200 $(VENV)/bin/python -m pytest tests/service/api/test_contract.py $(ARGS)
 
-# atheris on the event decoder: make fuzz FUZZ_SECONDS=600. What breaks it is kept in .fuzz.
+# Streams of bytes on the HTTP layer, then atheris on the event decoder: make fuzz FUZZ_SECONDS=600.
+# What breaks one of them is kept in .fuzz.
 FUZZ_SECONDS ?= 60
 fuzz: $(TESTS)
 	$(PIP) install --quiet 'atheris>=3'
 	mkdir -p .fuzz/corpus
+	$(VENV)/bin/python -m tests.fuzz.http --seconds $(FUZZ_SECONDS)
 	$(VENV)/bin/python -m tests.fuzz.events -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=.fuzz/ .fuzz/corpus
 
 # Every benchmark, then one table in benchmarks/RESULTS.md; a quick look: make bench ARGS=--quick

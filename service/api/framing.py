@@ -99,12 +99,9 @@ class _StrictBuffer(ReceiveBuffer):
             raise refused(f"more than {MAX_HEAD_BYTES:,} bytes or {MAX_HEADERS} fields", 431)
         if _FORBIDDEN.search(raw):
             raise refused("a control character, a line break that is not CR LF, or a folded line")
-        names = [name.lower() for name in _SINGLE.findall(raw)]
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise refused(f"{twice.decode()} stands more than once")
-        if _LENGTH_LIST.search(raw):
-            raise refused("Content-Length is a list")
+        # Trailers, which come after chunks, count for nothing.
+        if not self._framing:
+            _check_single(raw)
         self._framing = self._data_bytes = 0
         return lines
 
@@ -129,6 +126,16 @@ class _StrictBuffer(ReceiveBuffer):
         data = super().maybe_extract_at_most(count)
         self._data_bytes += len(data or b"")
         return data
+
+
+def _check_single(head: bytearray) -> None:
+    """Refuse a head with more than one value where one is trusted; h11 takes equal lengths as one."""
+    names = [name.lower() for name in _SINGLE.findall(head)]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise refused(f"{twice.decode()} stands more than once")
+    if _LENGTH_LIST.search(head):
+        raise refused("Content-Length is a list")
 
 
 def refused(why: str, status: int = 400) -> h11.RemoteProtocolError:

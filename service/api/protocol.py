@@ -8,6 +8,7 @@ import re
 import resource
 import socket
 from asyncio.events import TimerHandle
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
@@ -51,15 +52,15 @@ class GuardedProtocol(H11Protocol):
         super().__init__(*args, **named)
         self.conn: StrictConnection = StrictConnection()
         self._limits = limits
-        self._refused = False
         self._deadline: TimerHandle | None = None
         self._timed: object = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has come."""
         super().connection_made(transport)
+        self._wire = transport
+        self.transport = cast("asyncio.Transport", _Lingering(transport, self._end))
         if len(self.connections) > self._limits.connections:
-            self._refused = True
             transport.write(_answer(TOO_MANY_CONNECTIONS, f"{self._limits.connections} are open; try again soon"))
             transport.close()
             return
@@ -73,8 +74,8 @@ class GuardedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Some bytes of one request or of several."""
-        # After a refusal, and after a request that ends the connection, nothing is read.
-        if self._refused or self.conn.their_state in {h11.MUST_CLOSE, h11.CLOSED, h11.ERROR}:
+        # After the last answer, and after a request that ends the connection, nothing is read.
+        if self.transport.is_closing() or self.conn.their_state in {h11.MUST_CLOSE, h11.CLOSED, h11.ERROR}:
             return
         super().data_received(data)
         self._set_deadline()
@@ -86,8 +87,8 @@ class GuardedProtocol(H11Protocol):
 
     def shutdown(self) -> None:
         """The server stops."""
-        if self._refused:
-            self.transport.close()
+        if self.cycle is None or self.cycle.response_complete:
+            self._wire.close()
         else:
             super().shutdown()
 
@@ -95,9 +96,6 @@ class GuardedProtocol(H11Protocol):
         """What was sent is refused: answer where no answer has begun, close, and read nothing more."""
         error = self.conn.error
         kind = _KINDS.get(error.error_status_hint, BAD_REQUEST) if error is not None else BAD_REQUEST
-        self._refused = True
-        self._stop_clock()
-        self._unset_keepalive_if_required()
         if self.transport.is_closing():
             return
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
@@ -106,10 +104,18 @@ class GuardedProtocol(H11Protocol):
             # The application must neither wait for the rest of the body nor answer a second time.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        # Closing at once would reset the connection while the client still sends, and take the answer from it.
-        self.transport.write_eof()
+        self.transport.close()
+
+    def _end(self) -> None:
+        """Nothing more is sent; what comes is thrown away until the client has closed its side or time is over.
+
+        Closing at once would reset the connection where the client has sent more, and take the answer from it.
+        """
+        self._stop_clock()
+        self._unset_keepalive_if_required()
+        self._wire.write_eof()
         self.flow.resume_reading()
-        self._deadline = self.loop.call_later(_LINGER_S, self.transport.close)
+        self._deadline = self.loop.call_later(_LINGER_S, self._wire.close)
 
     def _should_upgrade(self) -> bool:
         """No: an offered upgrade is ignored, and the request's body framed as any other (RFC 9110, 7.8)."""
@@ -117,7 +123,7 @@ class GuardedProtocol(H11Protocol):
 
     def _set_deadline(self) -> None:
         """Give each head and each body its time, once."""
-        if self._refused:
+        if self.transport.is_closing():
             return
         timed: object = None
         seconds = self._limits.read_timeout_s
@@ -126,7 +132,7 @@ class GuardedProtocol(H11Protocol):
         elif self.conn.their_state is h11.IDLE:
             if self.cycle is None or self.conn.buffered:
                 timed = h11.IDLE
-            elif self.timeout_keep_alive_task is None and not self.transport.is_closing():
+            elif self.timeout_keep_alive_task is None:
                 # uvicorn waits for the next request from the answer on, but not where a body ends after its answer.
                 self.timeout_keep_alive_task = self.loop.call_later(
                     self.timeout_keep_alive, self.timeout_keep_alive_handler
@@ -135,13 +141,35 @@ class GuardedProtocol(H11Protocol):
             self._stop_clock()
             self._timed = timed
             if timed is not None:
-                self._deadline = self.loop.call_later(seconds, self.transport.close)
+                self._deadline = self.loop.call_later(seconds, self._wire.close)
 
     def _stop_clock(self) -> None:
         self._timed = None
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+class _Lingering:
+    """A transport that is closed by the one who made it."""
+
+    def __init__(self, transport: asyncio.Transport, end: Callable[[], None]) -> None:
+        self._transport = transport
+        self._end = end
+        self._ended = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        """Whether nothing more is sent."""
+        return self._ended or self._transport.is_closing()
+
+    def close(self) -> None:
+        """Send nothing more."""
+        if not self.is_closing():
+            self._ended = True
+            self._end()
 
 
 def _words(message: str) -> str:
