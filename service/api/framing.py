@@ -23,6 +23,7 @@ _SINGLE = re.compile(
     rb"|expect):",
     re.IGNORECASE,
 )
+_FRAMING_FIELDS = (b"content-length", b"transfer-encoding")
 _LENGTH_LIST = re.compile(rb"\r\ncontent-length:[^\r]*,", re.IGNORECASE)
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+;=-]+)(?::[0-9]{0,5})?")
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)([^#]*)", re.IGNORECASE)
@@ -99,9 +100,10 @@ class _StrictBuffer(ReceiveBuffer):
             raise refused(f"more than {MAX_HEAD_BYTES:,} bytes or {MAX_HEADERS} fields", 431)
         if _FORBIDDEN.search(raw):
             raise refused("a control character, a line break that is not CR LF, or a folded line")
-        # Trailers, which come after chunks, count for nothing.
         if not self._framing:
             _check_single(raw)
+        elif any(line.lower().startswith(_FRAMING_FIELDS) for line in lines):
+            raise refused("a field in the trailers that says where the body ends")
         self._framing = self._data_bytes = 0
         return lines
 

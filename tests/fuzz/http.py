@@ -236,7 +236,8 @@ def _chunks(data: bytes) -> tuple[bytes, bytes]:
     if data.startswith(b"\r\n"):
         return body, data[2:]
     trailers, data = _lines(data)
-    _fields(trailers)
+    if any(name.startswith((b"content-length", b"transfer-encoding")) for name, _ in _fields(trailers)):
+        raise _Refused
     return body, data
 
 

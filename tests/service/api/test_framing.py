@@ -158,6 +158,8 @@ class TestRefusals:
             (chunked() + b"2\r\n[]\r\n0\r\n\n", 400),
             (chunked() + b"2\r\n[]\r\n0\r\na: b\n\r\n", 400),
             (chunked() + b"2\r\n[]\r\n0\r\na : b\r\n\r\n", 400),
+            (chunked() + b"2\r\n[]\r\n0\r\nContent-Length: 2\r\n\r\n", 400),
+            (chunked() + b"2\r\n[]\r\n0\r\na: b\r\ntransfer-encoding: chunked\r\n\r\n", 400),
             (chunked() + b"2\r\n[]\r\n0\r\n folded\r\n\r\n", 400),
         ],
     )
