@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import metadata
 from typing import Annotated
 
@@ -71,4 +70,6 @@ def run() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run())
+    from service.entry import main
+
+    main()

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +18,7 @@ from urllib.parse import quote
 import redis
 import structlog
 
+from service.entry import ONLY_FOR_THE_USER
 from service.machine_memory import memory_limit
 from service.redis_program import RedisProgram, find_redis_programs
 from service.tether import tethered
@@ -50,12 +52,16 @@ class EmbeddedRedis:
     Args:
         data_dir: where the folder ``redis`` is made.
         inherit: file descriptors the server keeps open, for the data directory's lock.
+        interrupted: asked while the server loads its data, which can take minutes; True ends that.
     """
 
-    def __init__(self, data_dir: Path, inherit: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, data_dir: Path, inherit: tuple[int, ...] = (), interrupted: Callable[[], bool] = lambda: False
+    ) -> None:
         self._data_dir = data_dir
         self._dir = data_dir.absolute() / "redis"
         self._inherit = inherit
+        self._interrupted = interrupted
         self._socket: Path | None = None
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -83,6 +89,7 @@ class EmbeddedRedis:
         Raises:
             RedisNotFound: no server program on this machine.
             RedisFailed: the server ended while starting, or took too long.
+            KeyboardInterrupt: it was interrupted while it loaded its data.
             OSError: the folder cannot be made.
         """
         programs = find_redis_programs()
@@ -130,7 +137,7 @@ class EmbeddedRedis:
             stderr=subprocess.DEVNULL,
             pass_fds=self._inherit,
             start_new_session=True,
-            umask=0o077,
+            umask=ONLY_FOR_THE_USER,
         )
         assert process.stdin is not None, "it was asked for"
         process.stdin.write(self._configuration().encode())
@@ -163,6 +170,8 @@ maxmemory-policy noeviction
                     # With the process id, since a server that is just ending may still hold the socket.
                     if info["process_id"] == self.process.pid and not info["loading"]:
                         return True
+                if self._interrupted():
+                    raise KeyboardInterrupt
                 if time.monotonic() > deadline:
                     raise RedisFailed(
                         f"the Redis server did not answer in {_START_TIMEOUT_S:.0f} s; see {self._dir / 'redis.log'}"

@@ -14,13 +14,14 @@ from types import FrameType
 INTERRUPTED = 130
 """Exit status after Ctrl-C: 128 and the signal's number, as shells have it."""
 
-_ONLY_FOR_THE_USER = 0o077
+ONLY_FOR_THE_USER = 0o077
+"""File mode creation mask of every process of the service."""
 
 
 def main() -> None:
     """Carry out the command line and end with its status."""
     signal.signal(signal.SIGINT, end_at_once)
-    os.umask(_ONLY_FOR_THE_USER)
+    os.umask(ONLY_FOR_THE_USER)
     from service.cli import run  # noqa: PLC0415
 
     sys.exit(run())

@@ -21,6 +21,7 @@ import structlog
 
 from service.data_dir import locked
 from service.embedded_redis import EmbeddedRedis
+from service.entry import ONLY_FOR_THE_USER
 from service.exit_codes import REFUSES
 from service.keys import Keys
 from service.settings import Settings
@@ -92,11 +93,13 @@ class Stack:
     Args:
         settings: of the worker and the API; a port of 0 takes a free one.
         log_dir: folder for the children's output; None leaves it on this process's standard error.
+        stop: ends a start that waits for Redis to load its data, with :class:`KeyboardInterrupt`.
     """
 
-    def __init__(self, settings: Settings, log_dir: Path | None = None) -> None:
+    def __init__(self, settings: Settings, log_dir: Path | None = None, stop: StopRequest | None = None) -> None:
         self._given = settings
         self._log_dir = log_dir
+        self._stop = stop or StopRequest()
         self._exit = contextlib.ExitStack()
         self._parts: list[_Part] = []
         self._settings = settings
@@ -120,7 +123,7 @@ class Stack:
                 "port": listener.getsockname()[1],
                 "data_dir": self._given.data_dir.absolute(),
             }
-            server = EmbeddedRedis(self._given.data_dir, inherit=(lock,))
+            server = EmbeddedRedis(self._given.data_dir, inherit=(lock,), interrupted=lambda: self._stop.requested)
             started.callback(server.remove_socket)
             started.callback(self._stop_parts)
             if self._given.redis_url is None:
@@ -248,6 +251,7 @@ class Stack:
                 pass_fds=pass_fds,
                 # Ctrl-C in a terminal goes to the whole group; here only this process may act on it.
                 start_new_session=True,
+                umask=ONLY_FOR_THE_USER,
             )
 
 

@@ -68,7 +68,12 @@ def _version(path: str) -> ServerVersion | None:
     """The version the program says it has; None where it does not run here or is something else."""
     try:
         said = subprocess.run(  # noqa: S603
-            [path, "--version"], capture_output=True, text=True, timeout=_VERSION_TIMEOUT_S, check=False
+            [path, "--version"],
+            capture_output=True,
+            text=True,
+            timeout=_VERSION_TIMEOUT_S,
+            check=False,
+            start_new_session=True,  # Ctrl-C in a terminal would make it look as if there were no server.
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

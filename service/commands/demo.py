@@ -62,7 +62,7 @@ def demo(
         _empty(settings.data_dir)
         settings = _on_free_port(settings, console)
         console.print("Starting Redis, worker and API ...")
-        with Stack(settings, log_dir=settings.data_dir / "logs") as stack:
+        with Stack(settings, log_dir=settings.data_dir / "logs", stop=stop) as stack:
             stack.wait_until_live(stop)
             if not stop.requested:
                 _run(console, stack, source, rate or source.demo_rate, stop, exit_at_end=exit_at_end)

@@ -32,7 +32,7 @@ def up(
     with told(), stop_on_signals() as stop:
         key_ring(settings)  # Rather here, in words, than by an API that ends again and again.
         console.print("Starting ...")
-        with Stack(settings) as stack:
+        with Stack(settings, stop=stop) as stack:
             stack.wait_until_live(stop)
             if not stop.requested:
                 print_urls(console, stack)

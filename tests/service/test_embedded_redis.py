@@ -122,6 +122,19 @@ def test_comes_back_under_the_same_url_after_a_kill(tmp_path: Path) -> None:
             assert client.get("key") == b"value"
 
 
+def test_loading_can_be_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loading = tmp_path / "redis-server"
+    loading.write_text("#!/bin/sh\nexec sleep 100\n")
+    loading.chmod(0o755)
+    best = find_redis_programs()[0]
+    monkeypatch.setattr(embedded_redis, "find_redis_programs", lambda: [replace(best, path=str(loading))])
+    answers = iter([False, False, True])
+    server = EmbeddedRedis(tmp_path, interrupted=lambda: next(answers))
+    with pytest.raises(KeyboardInterrupt):
+        server.start()
+    assert server.process is None
+
+
 @pytest.mark.parametrize("file", ["appendonly.aof", "appendonlydir/appendonly.aof.1.incr.aof"])
 @pytest.mark.parametrize("end", [bytes(4096), b"no append-only file at all\n"], ids=["zeros", "text"])
 def test_a_damaged_file_is_said_to_be_one_with_the_way_out(tmp_path: Path, file: str, end: bytes) -> None:

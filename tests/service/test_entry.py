@@ -129,7 +129,7 @@ def test_an_interrupt_while_it_starts_leaves_no_process_behind(tmp_path: Path) -
         process.send_signal(signal.SIGINT)
         children = psutil.Process(process.pid).children(recursive=True)
         output, errors = process.communicate(timeout=120)
-    assert process.returncode == 0
+    assert process.returncode in {0, 130}  # In order, or before anything but Redis had begun to start.
     assert "Traceback" not in output + errors
     assert "error" not in errors
     assert psutil.wait_procs(children, timeout=10)[1] == []
