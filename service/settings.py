@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     trusted_proxies: str | None = Field(
         default=None,
         description="Addresses or networks, separated by commas, whose X-Forwarded-For and X-Forwarded-Proto are "
-        "believed. Unset: nobody's.",
+        "believed. Unset: none.",
     )
     read_timeout_s: float = Field(
         default=30.0, gt=0, description="Seconds a client may take to send a request's head, and again for its body."
@@ -117,7 +117,7 @@ class Settings(BaseSettings):
     )
     audit_log: bool | None = Field(
         default=None,
-        description="Log every change that was asked for and every refusal of a key: who, what, position, answer. "
+        description="Log every requested change and every refusal of a key: who, what, position, answer. "
         "Unset: where keys are needed.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -136,7 +136,7 @@ class Settings(BaseSettings):
     students: Annotated[tuple[StudentName, ...], NoDecode] = Field(
         default=("gcn", "sage", "gat", "evolvegcn"),
         min_length=1,
-        description="Members of the group, separated by commas; a name may stand more than once.",
+        description="Members of the group, separated by commas; a name may occur more than once.",
     )
     width: int = Field(
         default=64,
@@ -184,11 +184,11 @@ class Settings(BaseSettings):
     min_disk_free_mb: int = Field(
         default=100,
         ge=0,
-        description="Room that must be left where checkpoints are written; below it, events are answered 429.",
+        description="Free space required where checkpoints are written; below it, events are answered 429.",
     )
     accept_log_loss: str | None = Field(
         default=None,
-        description="Position of a state from which the worker goes on though Redis has lost entries "
+        description="Position of a state from which the worker continues although Redis has lost entries "
         "(docs/operations.md).",
     )
 

@@ -13,14 +13,11 @@ from markdown_it.token import Token
 ROOT = Path(__file__).parents[2]
 _PARSER = MarkdownIt("commonmark").enable("table")
 _CODE = "`code`"
-PENDING = {"CHANGELOG.md"} | {f"docs/{name}.md" for name in ("deploy", "events", "operations", "security", "settings")}
-"""Pages that are not rewritten yet."""
 
 
 def pages() -> list[Path]:
     """The pages that a user reads: README.md, CHANGELOG.md and everything in ``docs/``."""
-    found = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    return [page for page in found if str(page.relative_to(ROOT)) not in PENDING]
+    return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def all_pages() -> list[Path]:
