@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis as AsyncRedis
 
 from olad_core.events import Event, GraphSchema, InvalidEvents, UpsertEdge, decode_json, encode_log
-from olad_core.schema import SchemaConflict
+from olad_core.schema import HeldSchema, SchemaConflict
 from service.api.connection import connect
 from service.keys import Keys
 from service.stream import Entry, EventLog, KeyReused, LogReader, parse_position
@@ -290,3 +290,24 @@ class TestIdempotencyKeys:
         await log.append(edges(1), decoded, b"k")
         await log.append(edges(1), decoded, b"l")
         assert (await log.append(edges(1), decoded, b"k")).replayed
+
+
+class TestIdentity:
+    async def test_it_is_one_for_all_who_ask(self, log: EventLog, redis_client: redis.Redis, keys: Keys) -> None:
+        first = await log.identity()
+        await put(log, edges(2))
+        assert first is not None
+        assert {await log.identity() for _ in range(3)} == {first}
+        redis_client.delete(keys.log, keys.log_id)
+        assert await log.identity() not in {first, None}
+
+    async def test_a_log_that_goes_on_without_what_it_lost_is_another_one(
+        self, log: EventLog, reader: LogReader
+    ) -> None:
+        first = await log.identity()
+        position = await put(log, edges(2))
+        reader.adopt(f"{parse_position(position)[0] + 1}-0", 5, HeldSchema())
+        second = await log.identity()
+        assert second not in {first, None}
+        await put(log, edges(1))
+        assert await log.identity() == second
