@@ -51,9 +51,9 @@ def main() -> None:
         events: list[Event] = [UpsertEdge(src=str(src), dst=str(dst)) for src, dst in ends]
         engine.apply(f"{1000 + number}-0", events, float(number))
         engine.refresh()
-        engine.publication()
+        engine.take_publication()
         engine.learn(1, StepSize(0.2))
-        engine.publication()
+        engine.take_publication()
 
     with tempfile.TemporaryDirectory() as folder, Checkpointer(Path(folder), keep=1) as checkpointer:
         for _ in range(given.checkpoints):

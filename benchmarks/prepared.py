@@ -99,7 +99,7 @@ def _engine(graph: GraphArrays, schema: GraphSchema, settings: Settings) -> Engi
     engine.learn(_STEPS)
     while engine.versions.served is None:
         engine.learn(1)
-    engine.publication()
+    engine.take_publication()
     return engine
 
 

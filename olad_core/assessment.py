@@ -10,23 +10,17 @@ import numpy.typing as npt
 
 from olad_core.config import EngineConfig
 from olad_core.distill.teaching import evidence_teaches, worth_teaching
-from olad_core.distill.trainer import Trainer
 from olad_core.evaluation.calibration import Temperatures
 from olad_core.evaluation.drift import Drift, DriftWatch
 from olad_core.evaluation.evidence import Evidence
-from olad_core.evaluation.prequential import Arrivals, Scores
+from olad_core.evaluation.prequential import Arrivals, Predictions, Scores, ScoreTable
 from olad_core.evaluation.standing import Standing
-from olad_core.graph import DynamicGraph
 from olad_core.parts import join_parts, take_part
-from olad_core.step_size import StepSize
-from olad_core.versions import HeldVersion
 
 Rows = npt.NDArray[np.int64]
 
 LOSS_MEMORY = 0.95
 """Share of a mean loss that stays from one step to the next."""
-LOOKED_AT = 200
-"""Nodes about which students are asked again before one of them is chosen, in steps of the configured size."""
 
 
 class Assessment:
@@ -40,8 +34,8 @@ class Assessment:
 
     def __init__(self, config: EngineConfig) -> None:
         students = len(config.trainer.students)
-        self.scores = Scores(students + 1, config.score_memory)
-        """Of every student, in order, and last of what was served."""
+        # Of every student, in order, and last of what was served.
+        self._scores = Scores(students + 1, config.score_memory)
         self.mean_losses: dict[str, npt.NDArray[np.float64]] = {}
         """Of the last training steps: ``[G]`` by the term's name."""
         self._untaught = np.zeros(students)
@@ -51,9 +45,18 @@ class Assessment:
         self._evidence = Evidence(students, config.score_memory)
         self._standing = Standing(students, config.score_memory)
 
+    def student_scores(self) -> ScoreTable:
+        """Scores of the students ``[G]``."""
+        return self._scores.table().part(slice(0, -1))
+
+    def served_score(self) -> ScoreTable:
+        """Scores of what was served ``[1]``."""
+        return self._scores.table().part(slice(-1, None))
+
     def quality(self) -> npt.NDArray[np.float64]:
         """Expected accuracy of each student ``[G]``, NaN where nothing is known."""
-        return self._evidence.quality(self.scores.recent_accuracy()[:-1], self.scores.recent_weight()[:-1])
+        scores = self._scores
+        return self._evidence.quality(scores.recent_accuracy()[:-1], scores.recent_weight()[:-1])
 
     def standing(self) -> npt.NDArray[np.float64]:
         """Expected accuracy of each student, as it is now, less the group's ``[G]``, NaN where nothing is known."""
@@ -61,12 +64,12 @@ class Assessment:
 
     def scored(self) -> int:
         """Nodes that have been scored so far, whoever predicted them."""
-        return int(self.scores.scored[:-1].max())
+        return int(self._scores.scored[:-1].max())
 
     def teaching(self) -> npt.NDArray[np.float32]:
         """How much student ``j`` is to teach student ``i``: ``[G, G]``."""
         training_loss = self.mean_losses.get("supervised", self._untaught)
-        log_loss, weight = self.scores.recent_log_loss()[:-1], self.scores.recent_weight()[:-1]
+        log_loss, weight = self._scores.recent_log_loss()[:-1], self._scores.recent_weight()[:-1]
         strength = self._evidence.strength() * worth_teaching(training_loss, log_loss, weight)
         return evidence_teaches(self.quality(), training_loss, strength)
 
@@ -82,67 +85,46 @@ class Assessment:
             before = self.mean_losses.get(name, term)
             self.mean_losses[name] = np.asarray(LOSS_MEMORY * before + (1 - LOSS_MEMORY) * term, dtype=np.float64)
 
-    def remember(self, graph: DynamicGraph, rows: Rows, trainer: Trainer, served: HeldVersion | None) -> None:
-        """Remember what every student, and what is served, says of nodes that have just arrived.
+    def remember(self, rows: Rows, arrival: Rows, predictions: Predictions) -> None:
+        """Remember what was predicted of nodes that have just arrived.
 
         Args:
-            graph: the live graph, with the nodes in it.
-            rows: of the nodes, distinct.
-            trainer: of the students.
-            served: the version that is served; None while there is none.
+            rows: of the nodes ``[n]``, distinct.
+            arrival: numbers of their arrivals ``[n]``.
+            predictions: of the students and of what was served, made without the nodes' own labels.
         """
-        predictions = trainer.group.probabilities(graph, rows, trainer.group.by_name, trainer.group.num_classes(graph))
-        group, nodes, classes = predictions.shape
-        together = np.full((nodes, group + 1, classes), np.nan, dtype=np.float32)
-        together[:, :group] = predictions.transpose(1, 0, 2)
-        self._evidence.hear(together[:, :group])
-        self._standing.hear(together[:, :group])
-        if served:
-            embedding = served.embedding
-            together[:, group] = 0
-            together[:, group, : embedding.classes] = embedding.probabilities(rows)
-            # Where the label came with the node, what is served has been told it.
-            told = graph.label[rows] >= 0
-            if told.any():
-                student = {served.version.student: embedding.student}
-                unaware = trainer.group.probabilities(graph, rows[told], student, embedding.classes)
-                together[told, group, : embedding.classes] = unaware[0]
-        self._arrivals.add(rows, graph.arrival[rows], together)
+        self._evidence.observe(predictions.students)
+        self._standing.observe(predictions.students)
+        self._arrivals.add(rows, arrival, predictions.together)
 
-    def look(self, graph: DynamicGraph, trainer: Trainer, size: StepSize) -> None:
-        """Ask every student, as it is now, about the last nodes that wait for their label.
+    def waiting(self) -> tuple[Rows, Rows]:
+        """Rows of nodes whose label has not come, and their arrivals, the last first; some may have left."""
+        return self._arrivals.waiting()
+
+    def observe(self, probabilities: npt.NDArray[np.float32]) -> None:
+        """Take in what the students predict now, ``[n, G, C]``, of nodes whose label has not come."""
+        self._standing.observe(probabilities)
+
+    def score(self, rows: Rows, arrival: Rows, labels: Rows) -> Drift | None:
+        """Score what was predicted of nodes whose labels have come; the drift that this shows, if there is one.
 
         Args:
-            graph: the live graph.
-            trainer: of the students.
-            size: of the step; the full size asks about :data:`LOOKED_AT` nodes.
+            rows: of the nodes ``[n]``, distinct, in the order of their labels.
+            arrival: numbers of their arrivals ``[n]``.
+            labels: their classes ``[n]``.
         """
-        rows, arrival = self._arrivals.waiting()
-        waits = graph.alive[rows] & (graph.arrival[rows] == arrival) & (graph.label[rows] < 0)
-        rows = rows[waits][: max(1, size.of(LOOKED_AT))]
-        if len(rows):
-            said = trainer.group.probabilities(graph, rows, trainer.group.by_name, trainer.group.num_classes(graph))
-            self._standing.hear(said.transpose(1, 0, 2))
-
-    def score(self, graph: DynamicGraph, rows: Rows) -> Drift | None:
-        """Score what was remembered of nodes whose labels have come; the drift that this shows, if there is one.
-
-        Args:
-            graph: the live graph, with the labels in it.
-            rows: of the nodes, distinct, in the order of their labels.
-        """
-        places, predictions = self._arrivals.take(rows, graph.arrival[rows])
-        labels = graph.label[rows[places]].astype(np.int64)
-        right = self.scores.add(predictions, labels)
-        self._temperatures.add(predictions[:, :-1], labels)
-        self._evidence.compare(predictions[:, :-1], labels, self.teaching())
-        self._standing.compare(predictions[:, :-1], labels)
-        served = np.logical_not(np.isnan(predictions[:, -1]).any(axis=1))
-        return self._drift.add(np.logical_not(right[served, -1]))
+        places, together = self._arrivals.take(rows, arrival)
+        predictions, labels = Predictions.apart(together), labels[places]
+        right = self._scores.add(together, labels)
+        self._temperatures.add(predictions.students, labels)
+        self._evidence.compare(predictions.students, labels, self.teaching())
+        self._standing.compare(predictions.students, labels)
+        answered = np.logical_not(np.isnan(predictions.served).any(axis=1))
+        return self._drift.add(np.logical_not(right[answered, -1]))
 
     def forget(self, count: int) -> None:
         """Let what is known weigh as much as ``count`` scored nodes at most, so that those to come count for more."""
-        self.scores.forget(count)
+        self._scores.forget(count)
         self._temperatures.forget(count)
         self._evidence.forget(count)
         self._standing.forget(count)
@@ -152,7 +134,7 @@ class Assessment:
         return join_parts(
             {
                 "arrivals": self._arrivals.state(),
-                "scores": self.scores.state(),
+                "scores": self._scores.state(),
                 "drift": self._drift.state(),
                 "evidence": self._evidence.state(),
                 "standing": self._standing.state(),
@@ -164,7 +146,7 @@ class Assessment:
     def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """Take over the arrays of :meth:`state`."""
         self._arrivals.restore(take_part(state, "arrivals"))
-        self.scores.restore(take_part(state, "scores"))
+        self._scores.restore(take_part(state, "scores"))
         self._drift.restore(take_part(state, "drift"))
         self._evidence.restore(take_part(state, "evidence"))
         self._standing.restore(take_part(state, "standing"))

@@ -73,6 +73,8 @@ class EngineConfig:
         least_remembered: scored nodes that stay in memory after a drift, at least.
         drift_delta: probability that a look for drift finds one where there is none, at most.
         arrivals_scored: arrivals in one refresh that every student predicts, at most; the rest are not scored.
+        arrivals_compared: nodes without a label of which students are compared before one is chosen, in steps of the
+            configured size.
         arrivals_remembered: predictions that wait for a label, at most.
         advance_events: events between two steps of time for students with a memory.
         max_classes: classes of the graph at most; a label that would be one more is rejected.
@@ -86,6 +88,7 @@ class EngineConfig:
     least_remembered: int = 50
     drift_delta: float = 0.02
     arrivals_scored: int = 256
+    arrivals_compared: int = 200
     arrivals_remembered: int = 65_536
     advance_events: int = 1000
     max_classes: int = MAX_CLASSES

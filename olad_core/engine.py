@@ -21,10 +21,12 @@ from olad_core.distill.health import PATIENCE
 from olad_core.distill.replay import Replay, Touched
 from olad_core.distill.trainer import Trainer
 from olad_core.evaluation.decisions import Decisions
+from olad_core.evaluation.selection import Candidates
 from olad_core.events import ClockSetting, Event, GraphSchema
 from olad_core.graph import Changes, DynamicGraph
 from olad_core.inference.touched import merge
 from olad_core.parts import join_parts, take_part
+from olad_core.predicting import predict_arrivals, predict_now, without_label
 from olad_core.publication import Publication, RejectedEvent
 from olad_core.schedule import Schedule
 from olad_core.schema import SchemaConflict, TooManyClasses
@@ -75,6 +77,7 @@ class Engine:
         self._unfollowed: list[Changes] = []
         self._removed: list[str] = []
         self._rejected: list[RejectedEvent] = []
+        self._published_version: int | None = None
 
     def apply(self, position: str, events: Sequence[Event], time: float) -> None:
         """Apply one log entry to the graph; predictions follow at the next :meth:`refresh`.
@@ -141,18 +144,25 @@ class Engine:
         self.versions.follow(self.graph, touch)
         if self.trainer and len(touch.created):
             arrivals = touch.created[: self.config.arrivals_scored]
-            self.assessment.remember(self.graph, arrivals, self.trainer, self.versions.served)
+            predictions = predict_arrivals(self.graph, arrivals, self.trainer.group, self.versions.served)
+            self.assessment.remember(arrivals, self.graph.arrival[arrivals], predictions)
         self._score_labels(changes)
 
-    def publication(self) -> Publication:
-        """Everything that changed since the last call, to become visible in one step."""
-        gone = [node for node in dict.fromkeys(self._removed) if self.graph.rows([node])[0] < 0]
-        updates, dropped = self.versions.updates(self.graph, tuple(gone))
-        rejected, self._removed, self._rejected = tuple(self._rejected), [], []
+    @property
+    def has_news(self) -> bool:
+        """Whether anything but the position has changed since the last :meth:`take_publication`."""
         served = self.versions.served
-        return Publication(
-            self.position, self.applied_events, updates, served.version if served else None, dropped, rejected
-        )
+        number = served.version.number if served else None
+        return bool(self.versions.has_news or self._removed or self._rejected or number != self._published_version)
+
+    def take_publication(self) -> Publication:
+        """Everything that changed since the last call, to become visible in one step; it is handed out once."""
+        gone = [node for node in dict.fromkeys(self._removed) if self.graph.rows([node])[0] < 0]
+        updates, dropped = self.versions.take_updates(self.graph, tuple(gone))
+        rejected, self._removed, self._rejected = tuple(self._rejected), [], []
+        served = self.versions.served.version if self.versions.served else None
+        self._published_version = served.number if served else None
+        return Publication(self.position, self.applied_events, updates, served, dropped, rejected)
 
     def republish(self) -> None:
         """Let the next publication hold every prediction there is."""
@@ -193,7 +203,8 @@ class Engine:
             reason = f"{name} got new weights: its losses or gradients were not finite for {PATIENCE} steps in a row"
             student = name if name in trainer.group.names else None
             self.decisions.add("student-reset", reason, student=student, numbers={"resets": trainer.health.resets})
-        self._schedule.start_if_due(self.graph, trainer, self.assessment, self.position, size)
+        if self._schedule.is_due(trainer.steps):
+            self._start_version(trainer, size)
         return True
 
     def embed(self, size: StepSize = FULL_SIZE) -> None:
@@ -218,7 +229,7 @@ class Engine:
         if self.versions.candidate:
             self.embed(size)
         elif not self._schedule.is_done(self.trainer.steps):
-            self._schedule.start(self.graph, self.trainer, self.assessment, self.position, size)
+            self._start_version(self.trainer, size)
 
     def restart_training(self) -> None:
         """Give up the students and the version on its way; the next step begins with new ones."""
@@ -322,6 +333,23 @@ class Engine:
         self.applied_events += events
         self.decisions.follow(position, self.applied_events)
 
+    def _start_version(self, trainer: Trainer, size: StepSize) -> None:
+        """Begin a version of the best student, judged by what all predict now of the last nodes without a label."""
+        graph, assessment, group = self.graph, self.assessment, trainer.group
+        rows = without_label(graph, *assessment.waiting())[: max(1, size.of(self.config.arrivals_compared))]
+        if len(rows):
+            assessment.observe(predict_now(graph, rows, group))
+        candidates = Candidates(
+            names=group.names,
+            students=group.students,
+            standing=assessment.standing(),
+            training_loss=assessment.mean_losses["supervised"],
+            temperatures=assessment.temperatures(),
+            classes=graph.classes[: group.num_classes(graph)],
+            evidence=(assessment.scored(), trainer.health.resets),
+        )
+        self._schedule.start(candidates, trainer.steps, self.position)
+
     def _current_trainer(self) -> Trainer:
         """The trainer; a new one when features appear on a graph that had none."""
         width = self.graph.num_features or 0
@@ -340,7 +368,8 @@ class Engine:
         labelled = _newly_labelled(changes, self.graph)
         if not len(labelled):
             return
-        drift = self.assessment.score(self.graph, labelled)
+        labels = self.graph.label[labelled].astype(np.int64)
+        drift = self.assessment.score(labelled, self.graph.arrival[labelled], labels)
         self._see_classes(np.unique(self.graph.label[labelled]).tolist())
         self._replay.add(labelled, self.graph)
         if drift:

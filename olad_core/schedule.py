@@ -8,11 +8,9 @@ from typing import Any
 
 import torch
 
-from olad_core.assessment import Assessment
 from olad_core.config import EngineConfig
-from olad_core.distill.trainer import Trainer
 from olad_core.evaluation.decisions import Decisions, explain_choice
-from olad_core.evaluation.selection import choose_best
+from olad_core.evaluation.selection import Candidates, choose_best
 from olad_core.graph import DynamicGraph
 from olad_core.step_size import StepSize
 from olad_core.versions import Versions
@@ -54,49 +52,39 @@ class Schedule:
             reason = f"version {version.number} has more predictions that are not finite than the served version"
             self._decisions.add("version-refused", reason, student=version.student, version=version.number)
 
-    def start_if_due(
-        self, graph: DynamicGraph, trainer: Trainer, assessment: Assessment, position: str, size: StepSize
-    ) -> None:
-        """Begin a version if none is on its way and the last began long enough ago.
-
-        Args:
-            graph: the live graph.
-            trainer: of the students.
-            assessment: of the students.
-            position: of the log.
-            size: of the training steps.
-        """
+    def is_due(self, steps: int) -> bool:
+        """Whether to begin a version after so many steps: none is on its way, and the last began long enough ago."""
         # At most half of the time is spent on following two versions.
         due = self._step + max(self._config.publish_steps, 2 * self._took)
-        if not self._versions.candidate and trainer.steps >= due:
-            self.start(graph, trainer, assessment, position, size)
+        return not self._versions.candidate and steps >= due
 
     def is_done(self, steps: int) -> bool:
         """Whether a version of the students after so many steps has begun, and none is on its way."""
         return self._step == steps and self._versions.candidate is None
 
-    def start(
-        self, graph: DynamicGraph, trainer: Trainer, assessment: Assessment, position: str, size: StepSize
-    ) -> None:
-        """Begin a version where the chosen student's weights are fit for one; arguments as in :meth:`start_if_due`."""
-        served, margin = self._versions.served, self._config.switch_margin
-        assessment.look(graph, trainer, size)
-        standing = assessment.standing()
-        current = trainer.group.names.index(served.version.student) if served else None
+    def start(self, candidates: Candidates, steps: int, position: str) -> None:
+        """Begin a version of the chosen student, where its weights are finite.
+
+        Args:
+            candidates: the students to choose from.
+            steps: training steps that have been taken.
+            position: of the log.
+        """
+        names, standing, margin = candidates.names, candidates.standing, self._config.switch_margin
+        served = self._versions.served
+        current = names.index(served.version.student) if served else None
         # Equals differ a little each time they are asked: a switch needs scores that came since the last decision.
-        evidence = [assessment.scored(), trainer.health.resets]
-        news, self._evidence = evidence != self._evidence, evidence
-        best = choose_best(standing, assessment.mean_losses["supervised"], current, margin=margin, news=news)
-        self._step = trainer.steps
-        student, name = copy.deepcopy(trainer.group.students[best]), trainer.group.names[best]
+        news, self._evidence = list(candidates.evidence) != self._evidence, list(candidates.evidence)
+        best = choose_best(standing, candidates.training_loss, current, margin=margin, news=news)
+        self._step = steps
+        student, name = copy.deepcopy(candidates.students[best]), names[best]
         if not all(bool(torch.isfinite(value).all()) for value in student.state_dict().values()):
             self._decisions.add("version-refused", f"no version of {name}: its weights are not finite", student=name)
             return
-        kind, reason, numbers = explain_choice(trainer.group.names, standing, current, best, margin=margin, news=news)
+        kind, reason, numbers = explain_choice(names, standing, current, best, margin=margin, news=news)
         self._decisions.add(kind, reason, student=name, version=self._versions.next_number, numbers=numbers)
-        student.temperature.fill_(float(assessment.temperatures()[best]))
-        classes = graph.classes[: trainer.group.num_classes(graph)]
-        self._versions.start(student, name, classes, position)
+        student.temperature.fill_(float(candidates.temperatures[best]))
+        self._versions.start(student, name, candidates.classes, position)
 
     def begin_anew(self) -> None:
         """The training begins anew: the version on its way is given up."""

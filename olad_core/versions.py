@@ -114,11 +114,18 @@ class Versions:
             self._note(held, held.embedding.update(graph, touch))
 
     def note_all(self, graph: DynamicGraph) -> None:
-        """Let the next :meth:`updates` hold every prediction there is."""
+        """Let the next :meth:`take_updates` hold every prediction there is."""
         for held in self._held():
             self._note(held, held.embedding.computed(graph))
 
-    def updates(self, graph: DynamicGraph, removed: tuple[str, ...]) -> tuple[tuple[TableUpdate, ...], tuple[int, ...]]:
+    @property
+    def has_news(self) -> bool:
+        """Whether :meth:`take_updates` has anything to give."""
+        return bool(self._changed or self._dropped)
+
+    def take_updates(
+        self, graph: DynamicGraph, removed: tuple[str, ...]
+    ) -> tuple[tuple[TableUpdate, ...], tuple[int, ...]]:
         """Changed predictions since the last call, and the numbers of the versions that are gone."""
         updates = []
         for held in self._held():
@@ -134,7 +141,7 @@ class Versions:
         return tuple(updates), dropped
 
     def state(self, rows: int) -> tuple[dict[str, Tensor], Values]:
-        """Tensors and plain values for a checkpoint, of the first rows; call after :meth:`updates`."""
+        """Tensors and plain values for a checkpoint, of the first rows; call after :meth:`take_updates`."""
         tensors: dict[str, dict[str, Tensor]] = {}
         values: Values = {"next_number": self.next_number, "served_since": self.served_since, "refused": self.refused}
         for role, held in (("served", self.served), ("candidate", self.candidate)):

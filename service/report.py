@@ -6,8 +6,10 @@ import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from olad_core.engine import Engine
+from olad_core.evaluation.prequential import ScoreTable
 from olad_core.versions import HeldVersion
 from service.status import (
     CheckpointStatus,
@@ -46,7 +48,7 @@ def report(
     graph, trainer = engine.graph, engine.trainer
     served, candidate = engine.versions.served, engine.versions.candidate
     students = trainer.group.students if trainer else ()
-    temperatures = engine.assessment.temperatures()
+    temperatures, scores = engine.assessment.temperatures(), engine.assessment.student_scores()
     return WorkerStatus(
         position=engine.position,
         applied_events=engine.applied_events,
@@ -77,14 +79,14 @@ def report(
             losses={term: float(losses.mean()) for term, losses in engine.assessment.mean_losses.items()},
         ),
         served=_version(served, 1.0) if served else None,
-        served_score=_score(engine, -1),
+        served_score=_score(engine.assessment.served_score()),
         candidate=_version(candidate, candidate.embedding.progress(graph)) if candidate else None,
         students=tuple(
             StudentStatus(
                 name=name,
                 architecture=student.architecture,
                 parameters=sum(parameter.numel() for parameter in student.parameters()),
-                score=_score(engine, number),
+                score=_score(scores, number),
                 temperature=float(temperatures[number]),
                 served=served is not None and served.version.student == name,
                 served_since_version=(
@@ -109,18 +111,18 @@ def _version(held: HeldVersion, progress: float) -> VersionStatus:
     )
 
 
-def _score(engine: Engine, predictor: int) -> Score:
-    def known(value: float) -> float | None:
-        return None if math.isnan(value) else float(value)
+def _score(scores: ScoreTable, predictor: int = 0) -> Score:
+    def known(values: npt.NDArray[np.float64]) -> float | None:
+        value = float(values[predictor])
+        return None if math.isnan(value) else value
 
-    scores = engine.assessment.scores
     return Score(
         scored=int(scores.scored[predictor]),
-        accuracy=known(scores.accuracy()[predictor]),
-        macro_f1=known(scores.macro_f1()[predictor]),
-        log_loss=known(scores.log_loss()[predictor]),
-        accuracy_recent=known(scores.recent_accuracy()[predictor]),
-        macro_f1_recent=known(scores.recent_macro_f1()[predictor]),
-        log_loss_recent=known(scores.recent_log_loss()[predictor]),
-        calibration_error_recent=known(scores.recent_calibration_error()[predictor]),
+        accuracy=known(scores.accuracy),
+        macro_f1=known(scores.macro_f1),
+        log_loss=known(scores.log_loss),
+        accuracy_recent=known(scores.recent_accuracy),
+        macro_f1_recent=known(scores.recent_macro_f1),
+        log_loss_recent=known(scores.recent_log_loss),
+        calibration_error_recent=known(scores.recent_calibration_error),
     )

@@ -310,10 +310,8 @@ class Worker:
         """Make what has changed visible; a publication that did not get through goes first."""
         if self._unpublished is not None:
             self._send(self._unpublished)
-        publication = self._engine.publication()
-        version = publication.served.number if publication.served else None
-        if publication.updates or publication.dropped or version != self._served_version or not only_news:
-            self._send(publication)
+        if self._engine.has_news or not only_news:
+            self._send(self._engine.take_publication())
 
     def _send(self, publication: Publication) -> None:
         self._unpublished = publication

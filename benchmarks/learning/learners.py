@@ -76,7 +76,7 @@ class EngineLearner:
         """Apply, refresh and publish one entry."""
         self.engine.apply(f"{number}-0", turn.events, float(number))
         self.engine.refresh()
-        self.engine.publication()
+        self.engine.take_publication()
 
     def predict(self, nodes: Sequence[str]) -> dict[str, Probabilities]:
         """What is served, what each student says now, and their mean, the group's ``ensemble``."""

@@ -35,7 +35,7 @@ class Evidence:
         # Faded numbers of nodes: compared, on which the teachers alone were right, and the student alone.
         self._taught = np.zeros((3, group))
 
-    def hear(self, probabilities: npt.NDArray[np.float32]) -> None:
+    def observe(self, probabilities: npt.NDArray[np.float32]) -> None:
         """Take in what students say of new nodes, ``[n, G, C]``."""
         if not probabilities.size:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,55 @@ Floats = npt.NDArray[np.float64]
 
 LEAST_PROBABILITY = 1e-6
 """Probabilities are raised to this before their logarithm is taken; that of a class unknown at arrival is zero."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Class probabilities of n nodes; NaN where there was no answer.
+
+    Attributes:
+        students: float32 ``[n, G, C]``.
+        served: float32 ``[n, C]``, what readers got.
+    """
+
+    students: npt.NDArray[np.float32]
+    served: npt.NDArray[np.float32]
+
+    @property
+    def together(self) -> npt.NDArray[np.float32]:
+        """``[n, G + 1, C]``: the students, then what was served."""
+        return np.concatenate([self.students, self.served[:, None]], axis=1)
+
+    @classmethod
+    def apart(cls, together: npt.NDArray[np.float32]) -> Predictions:
+        """The inverse of :attr:`together`."""
+        return cls(together[:, :-1], together[:, -1])
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Prequential scores of predictors, one number each; NaN before the first score.
+
+    Attributes:
+        scored: how many predictions were scored.
+        accuracy, log_loss, macro_f1: over all scored nodes.
+        recent_accuracy, recent_log_loss, recent_macro_f1, recent_calibration_error: with forgetting.
+        recent_weight: how many scored nodes stand behind the recent scores.
+    """
+
+    scored: Rows
+    accuracy: Floats
+    log_loss: Floats
+    macro_f1: Floats
+    recent_accuracy: Floats
+    recent_log_loss: Floats
+    recent_macro_f1: Floats
+    recent_calibration_error: Floats
+    recent_weight: Floats
+
+    def part(self, predictors: slice) -> ScoreTable:
+        """The scores of some of the predictors."""
+        return ScoreTable(*(getattr(self, field.name)[predictors] for field in fields(self)))
 
 
 class Arrivals:
@@ -175,6 +225,20 @@ class Scores:
     def recent_calibration_error(self) -> Floats:
         """Expected calibration error ``[P]``, with forgetting; NaN before the first score."""
         return calibration_error(self._faded_bins)
+
+    def table(self) -> ScoreTable:
+        """All scores."""
+        return ScoreTable(
+            scored=self.scored.copy(),
+            accuracy=self.accuracy(),
+            log_loss=self.log_loss(),
+            macro_f1=self.macro_f1(),
+            recent_accuracy=self.recent_accuracy(),
+            recent_log_loss=self.recent_log_loss(),
+            recent_macro_f1=self.recent_macro_f1(),
+            recent_calibration_error=self.recent_calibration_error(),
+            recent_weight=self.recent_weight(),
+        )
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
         """Arrays for a checkpoint."""

@@ -2,8 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
+
+from olad_core.students import Student
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The students, one of which is to be served, with what is known of each.
+
+    Attributes:
+        names: of the G students.
+        students: with their present weights.
+        standing: ``[G]``, expected accuracy less the group's; NaN where unknown.
+        training_loss: ``[G]``, mean supervised loss of the last steps.
+        temperatures: ``[G]``, what to divide the logits by.
+        classes: that their heads can name.
+        evidence: nodes scored so far, and resets of students: without a change of these nobody takes over.
+    """
+
+    names: tuple[str, ...]
+    students: Sequence[Student]
+    standing: npt.NDArray[np.float64]
+    training_loss: npt.NDArray[np.float64]
+    temperatures: npt.NDArray[np.float64]
+    classes: Sequence[str]
+    evidence: tuple[int, int]
 
 
 def choose_best(

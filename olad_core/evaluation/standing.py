@@ -38,11 +38,11 @@ class Standing:
         # Faded numbers of scored nodes: all, those on which they differed, with the group right, and with the student.
         self._differed = np.zeros((4, group))
 
-    def hear(self, probabilities: npt.NDArray[np.float32]) -> None:
+    def observe(self, probabilities: npt.NDArray[np.float32]) -> None:
         """Take in what students say of nodes now, ``[n, G, C]``; one that says no number differs."""
         if not probabilities.size:
             return
-        own, group = _said(probabilities)
+        own, group = _predicted_classes(probabilities)
         differ = own != group
         self._heard = self._lately.added(self._heard, np.ones_like(differ), differ)
 
@@ -55,7 +55,7 @@ class Standing:
         """
         if not probabilities.size:
             return
-        own, group = _said(probabilities)
+        own, group = _predicted_classes(probabilities)
         differ, truth = own != group, labels[:, None]
         counted = np.ones_like(differ), differ, differ & (group == truth), differ & (own == truth)
         self._differed = self._scored.added(self._differed, *counted)
@@ -82,7 +82,7 @@ class Standing:
         self._differed = state["differed"].astype(np.float64)
 
 
-def _said(probabilities: npt.NDArray[np.float32]) -> tuple[Rows, Rows]:
+def _predicted_classes(probabilities: npt.NDArray[np.float32]) -> tuple[Rows, Rows]:
     """The classes that each student says, ``[n, G]``, and that those who say one say together, ``[n, 1]``."""
     sound: npt.NDArray[np.bool_] = np.asarray(np.isfinite(probabilities).all(axis=2))
     spoken = np.where(sound[:, :, None], probabilities, 0)

@@ -58,7 +58,7 @@ class Run:
         self.published: list[Publication] = []
 
     def publish(self) -> Publication:
-        publication = self.engine.publication()
+        publication = self.engine.take_publication()
         self.published.append(publication)
         self.reader.read(publication)
         return publication

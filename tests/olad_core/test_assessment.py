@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -9,18 +9,25 @@ import pytest
 import torch
 
 from olad_core.engine import Engine
-from olad_core.evaluation.prequential import LEAST_PROBABILITY
+from olad_core.evaluation.prequential import LEAST_PROBABILITY, ScoreTable
 from olad_core.events import LabelNode, RemoveNode, UpsertEdge, UpsertNode
-from olad_core.step_size import FULL_SIZE
 from tests.device import DEVICE
 from tests.olad_core.runs import CONFIG, PAIR, Run, learned
 from tests.olad_core.streams import arriving, labels_of, two_communities
 
 
+def scores_of(run: Run) -> ScoreTable:
+    """Of every student, and last of what was served."""
+    students, served = run.engine.assessment.student_scores(), run.engine.assessment.served_score()
+    return ScoreTable(
+        *(np.concatenate([getattr(each, field.name) for each in (students, served)]) for field in fields(ScoreTable))
+    )
+
+
 class TestScores:
     def test_a_node_is_scored_by_what_readers_were_told_at_its_arrival(self) -> None:
         run = learned(Run(PAIR))
-        assert run.engine.assessment.scores.scored[-1] == 0  # these nodes came before there was a version
+        assert run.engine.assessment.served_score().scored[0] == 0  # these nodes came before there was a version
         told: dict[str, npt.NDArray[np.float32]] = {}
         for event in two_communities(48, labelled=False):
             if isinstance(event, UpsertNode) and int(event.id) >= 40:
@@ -35,22 +42,20 @@ class TestScores:
             run.turn([LabelNode(node, ["even", "odd"][int(node) % 2])], steps=2)
         losses = [-math.log(max(row[int(node) % 2], LEAST_PROBABILITY)) for node, row in told.items()]
         right = [row.argmax() == int(node) % 2 for node, row in told.items()]
-        assert run.engine.assessment.scores.scored.tolist() == [8, 8, 8]
-        assert run.engine.assessment.scores.log_loss()[-1] == pytest.approx(np.mean(losses))
-        assert run.engine.assessment.scores.accuracy()[-1] == pytest.approx(np.mean(right))
+        assert scores_of(run).scored.tolist() == [8, 8, 8]
+        assert run.engine.assessment.served_score().log_loss[0] == pytest.approx(np.mean(losses))
+        assert run.engine.assessment.served_score().accuracy[0] == pytest.approx(np.mean(right))
 
     def test_a_label_that_comes_with_its_node_does_not_help_to_predict_it(self) -> None:
         def right(names: tuple[str, str]) -> npt.NDArray[np.float64]:
             run = learned(Run(PAIR))
             run.turn([], steps=10)
-            before = run.engine.assessment.scores.accuracy() * run.engine.assessment.scores.scored
-            scored = run.engine.assessment.scores.scored.copy()
+            before = scores_of(run).accuracy * scores_of(run).scored
+            scored = scores_of(run).scored.copy()
             new = [UpsertNode(f"new-{node}", [2.0 * node - 7, 0.5, 0.0], names[node % 2]) for node in range(8)]
             run.turn(new, steps=1)
-            assert (run.engine.assessment.scores.scored - scored == 8).all()
-            found: npt.NDArray[np.float64] = (
-                run.engine.assessment.scores.accuracy() * run.engine.assessment.scores.scored - np.nan_to_num(before)
-            )
+            assert (scores_of(run).scored - scored == 8).all()
+            found: npt.NDArray[np.float64] = scores_of(run).accuracy * scores_of(run).scored - np.nan_to_num(before)
             return found
 
         # The same nodes with the other class each: who is right once is wrong the other time.
@@ -70,31 +75,31 @@ class TestScores:
 
     def test_of_many_arrivals_at_once_no_more_than_the_limit_are_scored(self) -> None:
         run = learned(Run(PAIR))
-        scored = run.engine.assessment.scores.scored.copy()
+        scored = scores_of(run).scored.copy()
         new = [UpsertNode(f"new-{node}", [1.0, 0.0, 0.0], "even") for node in range(30)]
         run.turn(new)
-        assert (run.engine.assessment.scores.scored - scored).tolist() == [CONFIG.arrivals_scored] * 3
+        assert (scores_of(run).scored - scored).tolist() == [CONFIG.arrivals_scored] * 3
 
     def test_the_second_label_of_a_node_is_not_scored(self) -> None:
         run = learned(Run(PAIR))
         run.turn([UpsertNode("new", [1.0, 0.0, 0.0])])
-        scored = run.engine.assessment.scores.scored.copy()
+        scored = scores_of(run).scored.copy()
         run.turn([LabelNode("new", "even"), LabelNode("new", "odd")])
         run.turn([LabelNode("new", "even")])
-        assert (run.engine.assessment.scores.scored - scored).tolist() == [1, 1, 1]
+        assert (scores_of(run).scored - scored).tolist() == [1, 1, 1]
 
     def test_a_removed_nodes_prediction_is_not_scored_for_the_one_that_took_its_row(self) -> None:
         run = learned(Run(PAIR))
         run.turn([UpsertNode("old", [1.0, 0.0, 0.0])])
         row = run.engine.graph.row("old")
-        scored = run.engine.assessment.scores.scored.copy()
+        scored = scores_of(run).scored.copy()
         run.turn([RemoveNode("old")])
         # Nothing is remembered of the young one's own arrival.
         run.engine.config = replace(run.engine.config, arrivals_scored=0)
         run.turn([UpsertNode("young", [1.0, 0.0, 0.0])])
         assert run.engine.graph.row("young") == row
         run.turn([LabelNode("young", "even")])
-        assert (run.engine.assessment.scores.scored == scored).all()
+        assert (scores_of(run).scored == scored).all()
 
 
 class TestStanding:
@@ -118,16 +123,18 @@ class TestStanding:
                 break
         assert chosen.numbers[f"standing_{spoilt}"] < chosen.numbers[f"standing_{chosen.student}"] - PAIR.switch_margin
 
-    def test_a_look_is_at_nodes_that_wait_for_their_label(self) -> None:
+    def test_students_are_compared_on_nodes_that_wait_for_their_label(self) -> None:
         run = learned(Run(PAIR))
-        assert run.engine.trainer is not None
         run.turn([UpsertNode(f"new-{node}", [node - 4.0, 0.0, 0.0]) for node in range(8)])
 
         def moves() -> bool:
-            """Whether a look tells anything."""
-            assert run.engine.trainer is not None
+            """Whether a version that begins has changed what is known of the students."""
             before = run.engine.assessment.state()["standing/heard"]
-            run.engine.assessment.look(run.engine.graph, run.engine.trainer, FULL_SIZE)
+            while run.engine.versions.candidate:
+                run.engine.embed()
+            started = run.engine.versions.next_number
+            while run.engine.versions.next_number == started:
+                assert run.engine.train()
             return bool((run.engine.assessment.state()["standing/heard"] != before).any())
 
         assert moves()

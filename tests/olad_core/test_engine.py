@@ -96,7 +96,7 @@ class TestServing:
         run = learned(Run(PAIR))
         run.engine.republish()
         reader = Reader()
-        reader.read(run.engine.publication())
+        reader.read(run.engine.take_publication())
         assert reader.served is not None
         assert reader.tables[reader.served].keys() == run.reader.tables[reader.served].keys()
 
@@ -141,7 +141,7 @@ class TestRejections:
         run = Run(PAIR)
         run.turn([UpsertNode("a", [1.0])])
         run.engine.declare("7-0", GraphSchema(feature_width=2))
-        (rejected,) = run.engine.publication().rejected
+        (rejected,) = run.engine.take_publication().rejected
         assert (rejected.position, rejected.op, rejected.reason) == ("7-0", "schema", "schema-conflict")
         assert run.engine.position == "7-0"
 
@@ -167,7 +167,7 @@ class TestRejections:
     def test_a_schema_that_fits_is_followed(self) -> None:
         run = Run(PAIR)
         run.engine.declare("1-0", GraphSchema(feature_width=2, classes=("red",), directed=True, edge_lifetime=5.0))
-        assert run.engine.publication().rejected == ()
+        assert run.engine.take_publication().rejected == ()
         assert (run.engine.graph.num_features, run.engine.graph.classes) == (2, ["red"])
         assert run.engine.graph.directed
 

@@ -46,7 +46,7 @@ def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         engine.apply(f"{number}-0", events, 0.0)
         engine.refresh()
         engine.learn(2)
-        engine.publication()
+        engine.take_publication()
     return write_checkpoint(tmp_path_factory.mktemp("checkpoints"), *engine.state(), keep=1)
 
 

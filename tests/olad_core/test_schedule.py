@@ -146,7 +146,9 @@ class TestDecisions:
         assert before == 300
         assert 96 <= latest < 200
         # By score_memory alone the 320 before would weigh as much as ever.
-        assert run.engine.assessment.scores.recent_accuracy()[-1] < run.engine.assessment.scores.accuracy()[-1]
+        assert (
+            run.engine.assessment.served_score().recent_accuracy[0] < run.engine.assessment.served_score().accuracy[0]
+        )
 
     def test_new_classes_weights_and_groups_are_told(self) -> None:
         run = learned(Run(PAIR))

@@ -91,7 +91,7 @@ def test_they_agree_after_any_sequence(
         else:
             engine.apply(entry.position, entry.events, 0.0)
     engine.refresh()
-    reasons = {rejected.reason for rejected in engine.publication().rejected}
+    reasons = {rejected.reason for rejected in engine.take_publication().rejected}
     assert not reasons & {"schema-conflict", "feature-width", "too-many-classes"}
     graph = engine.graph.schema
     assert graph.model_copy(update={"classes": ()}) == held.model_copy(update={"classes": ()})

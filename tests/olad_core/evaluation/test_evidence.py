@@ -13,26 +13,26 @@ class TestQuality:
 
     def test_is_the_agreement_with_the_group_where_nothing_is_scored(self) -> None:
         evidence = Evidence(3, MEMORY)
-        evidence.hear(saying([[0, 0, 1]] * 6 + [[1, 2, 2]] * 2))
+        evidence.observe(saying([[0, 0, 1]] * 6 + [[1, 2, 2]] * 2))
         quality = evidence.quality(np.full(3, np.nan), np.zeros(3))
         assert quality[1] == 1.0
         assert quality[1] > quality[0] > quality[2]
 
     def test_is_the_accuracy_where_much_is_scored(self) -> None:
         evidence = Evidence(3, MEMORY)
-        evidence.hear(saying([[0, 0, 1]] * 50))
+        evidence.observe(saying([[0, 0, 1]] * 50))
         accuracy = np.array([0.5, 0.6, 0.9])
         np.testing.assert_allclose(evidence.quality(accuracy, np.full(3, 1e9)), accuracy, rtol=1e-6)
 
     def test_weighs_agreement_like_so_many_scored_nodes(self) -> None:
         evidence = Evidence(2, MEMORY)
-        evidence.hear(saying([[0, 0]] * 50))
+        evidence.observe(saying([[0, 0]] * 50))
         np.testing.assert_allclose(evidence.quality(np.array([0.5, 0.6]), np.full(2, PRIOR)), [0.75, 0.8])
 
     def test_forgets_what_was_said_long_ago(self) -> None:
         evidence = Evidence(3, MEMORY)
-        evidence.hear(saying([[0, 0, 1]] * 300))
-        evidence.hear(saying([[1, 0, 1]] * 3000))
+        evidence.observe(saying([[0, 0, 1]] * 300))
+        evidence.observe(saying([[1, 0, 1]] * 3000))
         quality = evidence.quality(np.full(3, np.nan), np.zeros(3))
         assert quality[1] < 0.01
         assert quality[2] > 0.99
@@ -40,10 +40,10 @@ class TestQuality:
     def test_told_to_forget_it_follows_what_comes_sooner(self) -> None:
         one, other = Evidence(3, MEMORY), Evidence(3, MEMORY)
         for evidence in (one, other):
-            evidence.hear(saying([[0, 0, 1]] * 300))
+            evidence.observe(saying([[0, 0, 1]] * 300))
         other.forget(10)
         for evidence in (one, other):
-            evidence.hear(saying([[1, 0, 1]] * 30))
+            evidence.observe(saying([[1, 0, 1]] * 30))
         nothing = np.full(3, np.nan), np.zeros(3)
         assert other.quality(*nothing)[2] > 0.7
         assert one.quality(*nothing)[2] < 0.3
@@ -87,11 +87,11 @@ class TestStrength:
 def test_goes_on_from_its_state() -> None:
     one, other = Evidence(2, MEMORY), Evidence(2, MEMORY)
     both = np.array([[0, 1], [1, 0]], np.float32)
-    one.hear(saying([[0, 1], [1, 1]]))
+    one.observe(saying([[0, 1], [1, 1]]))
     one.compare(saying([[0, 1], [1, 1]]), np.array([0, 1]), both)
     other.restore(one.state())
     for evidence in (one, other):
-        evidence.hear(saying([[2, 1]]))
+        evidence.observe(saying([[2, 1]]))
         evidence.compare(saying([[2, 1]]), np.array([1]), both)
     for name, array in one.state().items():
         assert array.tobytes() == other.state()[name].tobytes()

@@ -44,12 +44,12 @@ class TestExpected:
 
     def test_without_labels_a_student_loses_by_differing_from_its_group(self) -> None:
         standing = Standing(3, MEMORY)
-        standing.hear(saying([[0, 0, 1], [0, 0, 0], [1, 2, 2], [0, 0, 0]] * 1000))
+        standing.observe(saying([[0, 0, 1], [0, 0, 0], [1, 2, 2], [0, 0, 0]] * 1000))
         np.testing.assert_allclose(standing.expected(), [-LOST / 4, 0, -LOST / 4], atol=2e-3)
 
     def test_with_labels_a_student_that_is_right_where_it_differs_stands_above_its_group(self) -> None:
         standing = Standing(3, MEMORY)
-        standing.hear(saying([[0, 1, 1], [1, 1, 2]] * 500))
+        standing.observe(saying([[0, 1, 1], [1, 1, 2]] * 500))
         standing.compare(saying([[0, 1, 1], [1, 1, 2]] * 500), np.zeros(1000, np.int64))
         first, second, third = standing.expected()
         assert first > second == 0 > third
@@ -57,7 +57,7 @@ class TestExpected:
     def test_what_is_said_now_counts_for_what_labels_of_long_ago_told(self) -> None:
         standing = Standing(3, MEMORY)
         standing.compare(saying([[0, 1, 1], [1, 1, 0]] * 500), np.ones(1000, np.int64))
-        standing.hear(saying([[0, 1, 1]] * 10 + [[1, 1, 0]] * 30))
+        standing.observe(saying([[0, 1, 1]] * 10 + [[1, 1, 0]] * 30))
         first, _, third = standing.expected()
         assert first == pytest.approx(third / 3, rel=0.2)
 
@@ -67,7 +67,7 @@ class TestExpected:
         standing = Standing(3, MEMORY)
         for start in range(0, len(nodes), 7):
             piece = slice(start, start + 7)
-            standing.hear(saying(nodes[piece]))
+            standing.observe(saying(nodes[piece]))
             standing.compare(saying(nodes[piece]), np.array(labels[piece]))
         expected = [plain(nodes, labels, student) for student in range(3)]
         np.testing.assert_allclose(standing.expected(), expected, atol=1e-9)
@@ -77,7 +77,7 @@ class TestExpected:
         said[:, 0] = NAN
         said[:10, 1] = saying([[1]] * 10)[:, 0]
         standing = Standing(3, MEMORY)
-        standing.hear(said)
+        standing.observe(said)
         standing.compare(said, np.ones(20, np.int64))
         spoilt, half, whole = standing.expected()
         assert spoilt < half < whole == 0
@@ -86,7 +86,7 @@ class TestExpected:
 def test_told_to_forget_it_follows_labels_that_come_sooner() -> None:
     one, other = Standing(3, MEMORY), Standing(3, MEMORY)
     for standing in (one, other):
-        standing.hear(saying([[0, 1, 1]]))
+        standing.observe(saying([[0, 1, 1]]))
         standing.compare(saying([[0, 1, 1]] * 500), np.ones(500, np.int64))
     other.forget(10)
     for standing in (one, other):
@@ -96,20 +96,20 @@ def test_told_to_forget_it_follows_labels_that_come_sooner() -> None:
 
 def test_nothing_to_hear_or_compare_changes_nothing() -> None:
     standing = Standing(2, MEMORY)
-    standing.hear(saying([[0, 1]]))
+    standing.observe(saying([[0, 1]]))
     before = standing.expected()
-    standing.hear(np.empty((0, 2, 3), np.float32))
+    standing.observe(np.empty((0, 2, 3), np.float32))
     standing.compare(np.empty((4, 2, 0), np.float32), np.zeros(4, np.int64))
     np.testing.assert_array_equal(standing.expected(), before)
 
 
 def test_goes_on_from_its_state() -> None:
     one, other = Standing(2, MEMORY), Standing(2, MEMORY)
-    one.hear(saying([[0, 1], [1, 1]]))
+    one.observe(saying([[0, 1], [1, 1]]))
     one.compare(saying([[0, 1], [1, 1]]), np.array([0, 1]))
     other.restore(one.state())
     for standing in (one, other):
-        standing.hear(saying([[2, 1]]))
+        standing.observe(saying([[2, 1]]))
         standing.compare(saying([[2, 1]]), np.array([1]))
     for name, array in one.state().items():
         assert array.tobytes() == other.state()[name].tobytes()

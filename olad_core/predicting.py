@@ -1,0 +1,60 @@
+"""What the students and the served version predict of nodes, for judging: labels of these nodes are hidden."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.distill.group import Group
+from olad_core.evaluation.prequential import Predictions
+from olad_core.graph import DynamicGraph
+from olad_core.versions import HeldVersion
+
+Rows = npt.NDArray[np.int64]
+
+
+def predict_arrivals(graph: DynamicGraph, rows: Rows, group: Group, served: HeldVersion | None) -> Predictions:
+    """Predictions of nodes that have just arrived.
+
+    Args:
+        graph: the live graph, with the nodes in it.
+        rows: of the nodes ``[n]``, distinct.
+        group: the students, as they are now.
+        served: the version that readers get; None while there is none.
+    """
+    students = predict_now(graph, rows, group)
+    answers = np.full((len(rows), students.shape[2]), np.nan, dtype=np.float32)
+    if served:
+        embedding = served.embedding
+        answers[:] = 0
+        answers[:, : embedding.classes] = embedding.probabilities(rows)
+        # Where the label came with the node, it is an input of what is served. It must not help to predict itself.
+        labelled = graph.label[rows] >= 0
+        if labelled.any():
+            student = {served.version.student: embedding.student}
+            hidden = group.probabilities(graph, rows[labelled], student, embedding.classes)
+            answers[labelled, : embedding.classes] = hidden[0]
+    return Predictions(students, answers)
+
+
+def predict_now(graph: DynamicGraph, rows: Rows, group: Group) -> npt.NDArray[np.float32]:
+    """Class probabilities ``[n, G, C]`` by the students as they are now.
+
+    Args:
+        graph: the live graph; neighbourhoods are sampled.
+        rows: of the nodes ``[n]``, distinct.
+        group: the students.
+    """
+    return group.probabilities(graph, rows, group.by_name, group.num_classes(graph)).transpose(1, 0, 2)
+
+
+def without_label(graph: DynamicGraph, rows: Rows, arrival: Rows) -> Rows:
+    """Those of the rows that still hold the node of that arrival, without a label.
+
+    Args:
+        graph: the live graph.
+        rows: ``[n]``.
+        arrival: number of the arrival that is meant ``[n]``.
+    """
+    kept: Rows = rows[graph.alive[rows] & (graph.arrival[rows] == arrival) & (graph.label[rows] < 0)]
+    return kept
