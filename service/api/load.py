@@ -29,7 +29,7 @@ class _WorkerLoad(BaseModel):
 
 @dataclass(frozen=True)
 class _Refusal:
-    """Why events are refused, when to ask again, and whether that lasts until somebody makes room."""
+    """Why events are refused, when to ask again, and whether that lasts until somebody acts."""
 
     why: str
     retry_after_s: int = RETRY_AFTER_S
@@ -61,7 +61,7 @@ class LoadGuard:
             raise overloaded(refusal.why, refusal.retry_after_s)
 
     async def lasting(self) -> str | None:
-        """Why every batch is refused until somebody makes room; None where none is, or the worker only lags behind."""
+        """Why every batch is refused until somebody acts; None where none is, or a worker that is there lags behind."""
         refusal = await self._current()
         return refusal.why if refusal is not None and refusal.lasting else None
 
@@ -80,12 +80,10 @@ class LoadGuard:
             pipe.get(keys.appended)
             pipe.hget(keys.served, "applied")
             pipe.get(keys.status)
-            memory, appended, applied, status = cast("tuple[dict[str, Any], Any, Any, Any]", await pipe.execute())
+            pipe.exists(keys.heartbeat)
+            told = cast("tuple[dict[str, Any], Any, Any, Any, int]", await pipe.execute())
+        memory, appended, applied, status, alive = told
         worker = _read(status)
-        behind = int(appended or 0) - int(applied or 0)
-        if behind > self._settings.max_behind:
-            why = f"{behind:,} events wait to be applied, {self._settings.max_behind:,} may"
-            return _Refusal(why, _seconds_until(behind - self._settings.max_behind, worker.events_per_s), lasting=False)
         limit = int(memory.get("maxmemory") or memory.get("total_system_memory") or 0)
         used = int(memory["used_memory"])
         if limit and used > _FULL * limit:
@@ -94,6 +92,12 @@ class LoadGuard:
         if worker.disk_free is not None and worker.disk_free < least:
             why = f"{worker.disk_free:,} bytes are free where the worker writes checkpoints, {least:,} must be"
             return _Refusal(why)
+        behind = int(appended or 0) - int(applied or 0)
+        if behind > self._settings.max_behind:
+            why = f"{behind:,} events wait to be applied, {self._settings.max_behind:,} may"
+            if not alive:
+                return _Refusal(f"{why}, and the worker is away")
+            return _Refusal(why, _seconds_until(behind - self._settings.max_behind, worker.events_per_s), lasting=False)
         return None
 
 

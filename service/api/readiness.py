@@ -22,8 +22,8 @@ class Readiness:
     """Finds out a few times a second at most, whoever asks how often.
 
     What counts is that a batch could be appended now: Redis takes a write, and no lasting want of memory or disk makes
-    every batch be refused. A worker or a model is not needed: events wait in the log. A lag is not looked at either: it
-    refuses batches for moments, and those who read are not to be sent away for it.
+    every batch be refused. A worker or a model is not needed: events wait in the log, until as many wait as may. The
+    lag of a worker that is there does not count: batches are refused for moments, and readers are not sent away for it.
     """
 
     def __init__(self, redis: Redis, keys: Keys, load: LoadGuard) -> None:
