@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from olad_core.graph.node_ids import REMOVED_KEPT
-from olad_core.schema import MAX_CLASSES
+MAX_CLASSES = 1_000
+"""Classes of a graph at most, unless configured otherwise: every prediction holds a number for each."""
+REMOVED_KEPT = 100_000
+"""Ids of removed nodes that are remembered: the last ones."""
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,8 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import Field
 
+from olad_core.config import MAX_CLASSES
 from olad_core.events import Event, GraphSchema, LabelNode, UpsertNode
-
-MAX_CLASSES = 1_000
-"""Classes of a graph at most, unless configured otherwise: every prediction holds a number for each."""
-
 
 _LABELLED = frozenset({LabelNode, UpsertNode})
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from limits import parse_many
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from olad_core.schema import MAX_CLASSES
+from olad_core.config import EngineConfig
 
 StudentName = Literal["gcn", "sage", "gat", "evolvegcn", "tgcn"]
+_ENGINE = EngineConfig()
+"""The core's defaults: those of the settings that configure it."""
+_TRAINER = _ENGINE.trainer
 
 
 class Settings(BaseSettings):
@@ -132,31 +135,37 @@ class Settings(BaseSettings):
     torch_threads: int = Field(
         default=1, ge=1, description="Threads torch may use; on two cores the API needs one of them."
     )
-    seed: int = Field(default=0, ge=0, description="Seed of every random choice of the worker.")
+    seed: int = Field(default=_TRAINER.seed, ge=0, description="Seed of every random choice of the worker.")
     students: Annotated[tuple[StudentName, ...], NoDecode] = Field(
-        default=("gcn", "sage", "gat", "evolvegcn"),
+        default=cast("tuple[StudentName, ...]", _TRAINER.students),
         min_length=1,
         description="Members of the group, separated by commas; a name may occur more than once.",
     )
     width: int = Field(
-        default=64,
+        default=_TRAINER.width,
         ge=4,
         le=4096,
         multiple_of=4,
         description="Width of the students' hidden embeddings, a multiple of 4.",
     )
-    learning_rate: float = Field(default=0.01, gt=0, description="Adam's learning rate of the students.")
+    learning_rate: float = Field(
+        default=_TRAINER.learning_rate, gt=0, description="Adam's learning rate of the students."
+    )
     global_weight: float = Field(
-        default=1.0, ge=0, description="Weight alpha of the global knowledge (KL to the group); 0 turns it off."
+        default=_TRAINER.global_weight,
+        ge=0,
+        description="Weight alpha of the global knowledge (KL to the group); 0 turns it off.",
     )
     local_weight: float = Field(
-        default=0.0,
+        default=_TRAINER.local_weight,
         ge=0,
         description="Weight beta of the local knowledge (adversarial cycle); 0 turns it off, 0.01 is usual.",
     )
-    temperature: float = Field(default=1.0, gt=0, description="Temperature T of the global knowledge.")
-    warmup_steps: int = Field(default=20, ge=0, description="Steps with the supervised loss alone.")
-    publish_steps: int = Field(default=2, ge=1, description="Training steps between two published versions, at least.")
+    temperature: float = Field(default=_TRAINER.temperature, gt=0, description="Temperature T of the global knowledge.")
+    warmup_steps: int = Field(default=_TRAINER.warmup_steps, ge=0, description="Steps with the supervised loss alone.")
+    publish_steps: int = Field(
+        default=_ENGINE.publish_steps, ge=1, description="Training steps between two published versions, at least."
+    )
     steps_per_entry: int | None = Field(
         default=None,
         ge=0,
@@ -171,7 +180,7 @@ class Settings(BaseSettings):
         default=3, ge=1, description="Checkpoints kept; the log is trimmed behind the oldest."
     )
     max_classes: int = Field(
-        default=MAX_CLASSES,
+        default=_ENGINE.max_classes,
         ge=2,
         description="Classes of a graph, declared or named by labels; a label that would be one more is answered 422. "
         "Every prediction holds a number for each.",

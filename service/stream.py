@@ -19,10 +19,10 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import ResponseError
 
+from olad_core.config import MAX_CLASSES
 from olad_core.event_pieces import log_pieces
 from olad_core.events import ClockSetting, Event, GraphSchema, InvalidEvents, decode_log
 from olad_core.schema import (
-    MAX_CLASSES,
     HeldSchema,
     SchemaConflict,
     TooManyClasses,

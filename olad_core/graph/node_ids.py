@@ -8,10 +8,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.config import REMOVED_KEPT
 from olad_core.graph.text import pack, unpack
-
-REMOVED_KEPT = 100_000
-"""Ids of removed nodes that are remembered: the last ones."""
 
 
 class NodeIds:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.config import MAX_CLASSES, REMOVED_KEPT
 from olad_core.events import Event, GraphSchema
 from olad_core.graph.batch import Batch
 from olad_core.graph.changes import Changes
@@ -16,9 +17,9 @@ from olad_core.graph.edge_store import EdgeStore, lengthened
 from olad_core.graph.features import FeatureTable
 from olad_core.graph.localise import Localiser
 from olad_core.graph.neighbours import Neighbours, all_neighbours, sampled_neighbours
-from olad_core.graph.node_ids import REMOVED_KEPT, NodeIds
+from olad_core.graph.node_ids import NodeIds
 from olad_core.graph.text import pack, unpack
-from olad_core.schema import MAX_CLASSES, HeldSchema, SchemaConflict, after_declaration, after_events
+from olad_core.schema import HeldSchema, SchemaConflict, after_declaration, after_events
 
 FEWEST_ROWS = 64
 """Rows that memory is taken for at first."""
