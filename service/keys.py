@@ -95,8 +95,18 @@ class Keys:
 
     @property
     def starts(self) -> str:
-        """Counter: worker starts; part of a table's name."""
+        """Counter: worker starts; part of a table's name, and the token that keeps earlier ones from writing."""
         return self._key("starts")
+
+    @property
+    def owner(self) -> str:
+        """String: the worker that owns the graph; gone once it has given it back."""
+        return self._key("owner")
+
+    @property
+    def lease(self) -> str:
+        """String with expiry: there while the owner renews it."""
+        return self._key("lease")
 
     @property
     def watermark(self) -> str:

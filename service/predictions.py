@@ -20,15 +20,16 @@ import msgspec
 import numpy as np
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
-from redis.exceptions import WatchError
 
 from olad_core.publication import Publication, RejectedEvent, TableUpdate
+from service.fence import Fence
+from service.fence import Superseded as Superseded  # noqa: PLC0414  # what publish raises
 from service.keys import Keys
 from service.rows import ROWS_PER_COMMAND, hset_commands
 from service.scripts import script
 from service.status import WorkerStatus
-from service.stream import START, LogLost, parse_position
-from service.transaction import Transaction, transaction
+from service.stream import START, parse_position
+from service.transaction import Transaction
 
 REJECTED_KEPT = 100_000
 """Rejected events that are kept, about."""
@@ -41,10 +42,6 @@ _BYTES_PER_CALL = 2**20
 
 ROWS_PER_PIECE = 2_000
 """Rows that readers do not see yet are written so many at once: Redis needs a millisecond or two for them."""
-
-
-class Superseded(RuntimeError):
-    """Another worker has started on this graph: this one must write no more."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +60,18 @@ class _Seen:
 
 
 class PredictionWriter:
-    """The worker's side. Call :meth:`start` once before the rest; the client must return bytes."""
+    """The worker's side. Call :meth:`start` once before the rest; the client must return bytes.
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    Args:
+        redis: the client.
+        keys: of the graph.
+        fence: of the worker's start.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys, fence: Fence | None = None) -> None:
         self._redis = redis
         self._keys = keys
-        self._start = 0
+        self._fence = fence or Fence(redis, keys)
         self._seen: int | None = None
         """The version that readers see since this start; None before its first one."""
 
@@ -78,13 +81,13 @@ class PredictionWriter:
         Returns:
             The number of this start. A writer with a lower number is refused from now on.
         """
-        with self._redis.pipeline(transaction=True) as pipe:
-            pipe.incr(self._keys.starts)
-            # Those of an earlier worker are not this one's.
-            pipe.delete(self._keys.metrics)
-            self._start = int(pipe.execute()[0])
+        start = self._fence.begin()
+        # Those of an earlier worker are not this one's.
+        with self._fence.transaction() as (_, pending):
+            pending.add("DEL", self._keys.metrics)
+            pending.run()
         self._seen = None
-        return self._start
+        return start
 
     def visible_position(self) -> str | None:
         """The position readers see; None before the first publication."""
@@ -125,43 +128,34 @@ class PredictionWriter:
 
     def write_status(self, status: WorkerStatus, metrics: bytes) -> None:
         """Replace the worker's report and its metrics in Prometheus' text format."""
-        self._redis.mset({self._keys.status: status.model_dump_json(), self._keys.metrics: metrics})
+        with self._fence.transaction() as (_, pending):
+            pending.add("MSET", self._keys.status, status.model_dump_json(), self._keys.metrics, metrics)
+            pending.run()
 
     def heartbeat(self, ttl_ms: int) -> None:
         """Say that the worker lives, for that long."""
-        with self._redis.pipeline(transaction=True) as pipe:
-            pipe.set(self._keys.heartbeat, self._start, px=ttl_ms)
-            pipe.set(self._keys.last_beat, time.time())
-            pipe.execute()
+        with self._fence.transaction() as (_, pending):
+            pending.add("SET", self._keys.heartbeat, str(self._fence.start), "PX", ttl_ms)
+            pending.add("SET", self._keys.last_beat, str(time.time()))
+            pending.run()
 
     def _table(self, version: int) -> str:
-        return f"{version}.{self._start}"
+        return f"{version}.{self._fence.start}"
 
     def _is_own(self, table: str) -> bool:
-        return table.endswith(f".{self._start}")
+        return table.endswith(f".{self._fence.start}")
 
     @contextlib.contextmanager
     def _guarded(self, position: str) -> Iterator[tuple[_Seen, Transaction]]:
         """What readers see, and a transaction that is run at the end, if this is still the newest worker."""
         keys = self._keys
-        reads = (
-            ("GET", keys.starts),
-            ("HMGET", keys.served, "position", "rejected_to", "table"),
-            ("SMEMBERS", keys.tables),
-        )
-        with transaction(self._redis, (keys.starts, keys.served), reads) as ((start, served, tables), pending):
-            if int(start or 0) < self._start:
-                raise LogLost(f"Redis knows of {int(start or 0)} worker starts, this is number {self._start}")
-            if int(start or 0) != self._start:
-                raise Superseded(f"worker start {self._start} is no longer the newest on graph {keys.graph!r}")
+        reads = (("HMGET", keys.served, "position", "rejected_to", "table"), ("SMEMBERS", keys.tables))
+        with self._fence.transaction((keys.served,), reads) as ((served, tables), pending):
             visible, rejected_to, table = (value.decode() if value is not None else None for value in served)
             if visible is not None and parse_position(position) < parse_position(visible):
                 raise ValueError(f"readers see position {visible}: {position} would go back")
             yield _Seen(rejected_to or START, table, tuple(name.decode() for name in tables)), pending
-            try:
-                pending.run()
-            except WatchError:
-                raise Superseded(f"another worker published on graph {keys.graph!r} at the same time") from None
+            pending.run()
 
     def _move(self, pending: Transaction, publication: Publication, seen: _Seen) -> None:
         """Let readers go on to the publication's position and version, and remove tables that nobody reads then."""

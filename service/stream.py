@@ -30,6 +30,7 @@ from olad_core.schema import (
     after_events,
     labels_in,
 )
+from service.fence import Fence, LogLost
 from service.keys import Keys
 from service.schema import dump_schema, parse_schema
 from service.scripts import script
@@ -65,10 +66,6 @@ def parse_position(text: str) -> PositionPair:
     return pair
 
 
-class LogLost(RuntimeError):
-    """The log does not go on from the state the worker has."""
-
-
 @dataclass(frozen=True)
 class Entry:
     """One log entry: a batch of events, a declaration of the schema, or a setting of the clock.
@@ -102,15 +99,21 @@ class Entry:
 
 
 class LogReader:
-    """The worker's side of the log. The client must return bytes and time out later than a blocking read."""
+    """The worker's side of the log. The client must return bytes and time out later than a blocking read.
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    Args:
+        redis: the client.
+        keys: of the graph.
+        fence: of the worker's start, for what is written.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys, fence: Fence | None = None) -> None:
         self._redis = redis
+        self._fence = fence or Fence(redis, keys)
         self._keys = keys
         self._log = keys.log
         self._read = redis.register_script(script("read_log"))
         self._check = redis.register_script(script("check_log"))
-        self._adopt = redis.register_script(script("adopt_log"))
 
     def read(self, after: str, *, max_events: int, block_ms: int | None = None) -> list[Entry]:
         """The entries after a position, in order; whole entries until they hold ``max_events`` events.
@@ -176,7 +179,9 @@ class LogReader:
         """
         keys = [self._log, self._keys.trimmed, self._keys.appended, self._keys.schema, self._keys.log_id]
         args: list[str | int | bytes] = [position, _next(position), applied_events, dump_schema(schema)]
-        return int(cast("int", self._adopt(keys=keys, args=args)))
+        with self._fence.transaction() as (_, pending):
+            pending.add("EVAL", script("adopt_log"), len(keys), *keys, *args)
+            return int(pending.run()[0])
 
     def skipped(self) -> dict[str, str]:
         """Positions of the entries that cannot be applied, each with the reason."""
@@ -185,21 +190,21 @@ class LogReader:
 
     def skip(self, position: str, reason: str) -> None:
         """Remember that an entry cannot be applied, for this run and for every replay of the log."""
-        self._redis.hset(self._keys.skipped, position, reason)
+        with self._fence.transaction() as (_, pending):
+            pending.add("HSET", self._keys.skipped, position, reason)
+            pending.run()
 
     def trim_before(self, position: str) -> int:
         """Drop the entries up to and including a position, and remember that; how many went."""
         at = parse_position(position)
-        known = cast("bytes | None", self._redis.get(self._keys.trimmed))
         passed = [skipped for skipped in self.skipped() if parse_position(skipped) <= at]
-        with self._redis.pipeline(transaction=True) as pipe:
-            pipe.xtrim(self._log, minid=_next(position), approximate=False)
+        with self._fence.transaction(reads=(("GET", self._keys.trimmed),)) as ((known,), pending):
+            pending.add("XTRIM", self._log, "MINID", _next(position))
             if known is None or parse_position(known.decode()) < at:
-                pipe.set(self._keys.trimmed, position)
+                pending.add("SET", self._keys.trimmed, position)
             if passed:
-                pipe.hdel(self._keys.skipped, *passed)
-            removed, *_ = pipe.execute()
-        return int(removed)
+                pending.add("HDEL", self._keys.skipped, *passed)
+            return int(pending.run()[0])
 
 
 def _next(position: str) -> str:

@@ -31,8 +31,8 @@ class Transaction:
         self._packed.append(command)
         self._count += 1
 
-    def run(self) -> None:
-        """Carry them out.
+    def run(self) -> list[Any]:
+        """Carry them out; the answers.
 
         Raises:
             WatchError: another client has changed what was watched; nothing was done.
@@ -50,6 +50,7 @@ class Transaction:
         for answer in done:
             if isinstance(answer, ResponseError):
                 raise answer
+        return list(done)
 
 
 @contextlib.contextmanager

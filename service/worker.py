@@ -8,21 +8,20 @@ from collections.abc import Callable
 from types import FrameType
 
 import structlog
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError
 
 from olad_core.engine import Engine
 from olad_core.publication import Publication
 from olad_core.step_size import StepSize
 from service.checkpointer import Checkpointer, Saved
+from service.fence import LogLost
 from service.learning_pace import LearningPace, Part
 from service.predictions import PredictionWriter
-from service.redis_refusals import cannot_write
+from service.redis_refusals import wait_out
 from service.report import Rates, report
 from service.settings import Settings
 from service.status import CheckpointStatus
-from service.stream import START, Entry, LogLost, LogReader, parse_position
+from service.stream import START, Entry, LogReader, parse_position
 from service.worker_metrics import WorkerMetrics
 
 log = structlog.get_logger(__name__)
@@ -37,7 +36,6 @@ HEARTBEAT_MS = 15_000
 RECONNECT_AFTER_S = 0.5
 Mark = tuple[str, int, int, bool]
 """Position, steps, decisions and rest of an engine: its state is the same where they are."""
-_TRANSIENT = (RedisConnectionError, RedisTimeoutError, ResponseError)
 
 
 class ApplyFailed(RuntimeError):
@@ -119,15 +117,14 @@ class Worker:
         self.stopping = True
 
     def _keep_trying(self, step: Callable[[], None]) -> None:
-        """Take a step; while Redis is out of reach or cannot write, wait and take it again."""
+        """Take a step; while Redis is out of reach or refuses what it will take later, wait and take it again."""
         while True:
             try:
                 if self._log_in_doubt:
                     self._check_log()
                 return step()
-            except _TRANSIENT as error:
-                if isinstance(error, ResponseError) and not cannot_write(error):
-                    raise
+            except (RedisError, OSError) as error:
+                wait_out(error)
                 self._log_in_doubt = True
                 self._metrics.reconnects.inc()
                 log.warning("Redis cannot be used, trying again", error=str(error), after_s=RECONNECT_AFTER_S)
@@ -188,9 +185,9 @@ class Worker:
 
     def _begin(self) -> None:
         """Catch up with what readers have seen already, then show them all there is."""
+        self._writer.start()
         self._beat()
         self._skipped = self._reader.skipped()
-        self._writer.start()
         served = self._writer.served_version()
         if self._settings.steps_per_entry is None and served is not None:
             # What is trained now is not what was served under these numbers before.

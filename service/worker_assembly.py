@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import signal
+import threading
 from pathlib import Path
 
 import redis
@@ -19,11 +20,15 @@ from olad_core.engine import Engine, OtherStudents
 from olad_core.restoring import restore
 from service.checkpointer import Checkpointer
 from service.exit_codes import REFUSES
+from service.fence import LogLost, Superseded
 from service.keys import Keys
-from service.predictions import PredictionWriter, Superseded
+from service.lease import Lease
+from service.predictions import PredictionWriter
+from service.redis_refusals import RedisUnusable
 from service.redis_versions import version_of_server
 from service.settings import Settings
-from service.stream import LogLost, LogReader
+from service.standby import wait_for_graph
+from service.stream import LogReader
 from service.worker import Worker
 
 log = structlog.get_logger(__name__)
@@ -131,17 +136,23 @@ def main(settings: Settings) -> None:
     client = connect(settings)
     warn_of_known_holes(client)
     checkpoints = settings.data_dir / "checkpoints" / settings.graph
-    with Checkpointer(checkpoints, settings.checkpoints_kept) as checkpointer:
-        try:
-            device = choose_device(settings.device)
+    lease = Lease(client, keys, settings.data_dir / "workers" / f"{settings.graph}.lock")
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda _signal, _frame: stop.set())
+    try:
+        device = choose_device(settings.device)
+        if not wait_for_graph(lease, stop):
+            return
+        with lease.kept(), Checkpointer(checkpoints, settings.checkpoints_kept) as checkpointer:
             restore = functools.partial(restore_engine, checkpoints, engine_config(settings), device)
-            worker = Worker(restore, LogReader(client, keys), PredictionWriter(client, keys), checkpointer, settings)
+            reader, writer = LogReader(client, keys, lease), PredictionWriter(client, keys, lease)
+            worker = Worker(restore, reader, writer, checkpointer, settings)
             for name in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(name, worker.stop)
+            if stop.is_set():
+                worker.stop()
             worker.run()
-        except (CannotBegin, LogLost, OtherFormat) as error:
-            log.error("the worker cannot go on, and starting it again does not help", reason=str(error))
-            raise SystemExit(REFUSES) from error
-        except Superseded as error:
-            log.error("the worker cannot go on", reason=str(error))
-            raise SystemExit(1) from error
+    except (CannotBegin, LogLost, OtherFormat, RedisUnusable, Superseded) as error:
+        log.error("the worker cannot go on, and starting it again does not help", reason=str(error))
+        raise SystemExit(REFUSES) from error

@@ -11,9 +11,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -32,7 +30,7 @@ from service.problems import (
     Kind,
     Problem,
 )
-from service.redis_refusals import cannot_write, disk_full, out_of_memory
+from service.redis_refusals import Refusal, refusal
 
 MEDIA_TYPE = "application/problem+json"
 _BY_STATUS = {
@@ -134,41 +132,29 @@ def install(app: FastAPI) -> None:
         return problem_response(request, Problem(BAD_REQUEST, "the connection was closed before the answer"))
 
     async def on_redis(request: Request, error: Exception) -> Response:
-        _log.warning("redis unavailable", path=request.url.path, error=str(error))
-        return problem_response(request, _redis_unavailable(request))
-
-    async def on_refusal(request: Request, error: Exception) -> Response:
-        assert isinstance(error, ResponseError)
-        if out_of_memory(error):
-            return problem_response(request, overloaded("Redis has no memory left"))
-        if cannot_write(error):
-            _log.warning("redis refuses to write", path=request.url.path, error=str(error))
-            return problem_response(request, _redis_refuses(error))
-        raise error
+        found = refusal(error)
+        if found.code == "OOM":
+            return problem_response(request, overloaded(found.advice))
+        log = _log.warning if found.passes else _log.error
+        log("redis cannot be used", path=request.url.path, error=str(error), advice=found.advice)
+        return problem_response(request, redis_problem(found, request.method))
 
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(ClientDisconnect, on_disconnect)
-    for unavailable in (RedisConnectionError, RedisTimeoutError):
-        app.add_exception_handler(unavailable, on_redis)
-    app.add_exception_handler(ResponseError, on_refusal)
+    app.add_exception_handler(RedisError, on_redis)
 
 
-def _redis_unavailable(request: Request) -> Problem:
-    detail = "Redis does not answer; try again soon."
-    if request.method != "GET":
+def redis_problem(found: Refusal, method: str) -> Problem:
+    """The 503 answer where Redis cannot be used."""
+    if found.answered:
+        detail = f"{found.advice}. Nothing was written; send the request again later."
+        return Problem(REDIS_UNAVAILABLE, detail, headers={"Retry-After": str(RETRY_AFTER_S)})
+    detail = f"{found.advice}."
+    if method != "GET":
         detail += " Whether the request took effect is unknown: send events again with the same Idempotency-Key."
     return Problem(REDIS_UNAVAILABLE, detail, headers={"Retry-After": "1"})
-
-
-def _redis_refuses(error: ResponseError) -> Problem:
-    """Redis answers, so it is known that nothing was written."""
-    why = "Redis does not accept writes now; its log and this service's say why"
-    if disk_full(error):
-        why = "Redis cannot write to its disk, which is full or broken: make room where Redis keeps its files"
-    detail = f"{why}. Nothing was written; send the request again later."
-    return Problem(REDIS_UNAVAILABLE, detail, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
 def _field(location: tuple[int | str, ...]) -> str:

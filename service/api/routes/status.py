@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from fastapi import APIRouter
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError
 
 from service.api.body import JSON
 from service.api.context import Ctx
@@ -77,10 +77,13 @@ async def get_status(context: Ctx) -> ServiceStatus:
         pipe.exists(keys.heartbeat)
         pipe.get(keys.status)
         pipe.get(keys.log_id)
-        info, appended, (position, applied), alive, report, log_id = await pipe.execute(raise_on_error=False)
-    if isinstance(info, ResponseError):
+        info, *others = await pipe.execute(raise_on_error=False)
+    for refused in (answer for answer in (info, *others) if isinstance(answer, RedisError)):
+        if refused is not info or "no such key" not in str(info):
+            raise refused
         # The log's key comes with its first entry.
         info = {"last-generated-id": None, "length": 0}
+    appended, (position, applied), alive, report, log_id = others
     worker = read_report(report)
     checkpoint = worker.checkpoint if worker is not None else None
     last = info["last-generated-id"]
