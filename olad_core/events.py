@@ -14,10 +14,13 @@ True
 from __future__ import annotations
 
 import re
+import sys
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
+import numpy as np
 from msgspec import Meta, Struct
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -174,7 +177,6 @@ _json = msgspec.json.Decoder(list[Event])
 _raw_json = msgspec.json.Decoder(list[msgspec.Raw])
 _one_json = msgspec.json.Decoder(Event)
 _any_json = msgspec.json.Decoder(msgspec.Raw)
-_log = msgspec.msgpack.Decoder(list[Event])
 _log_encoder = msgspec.msgpack.Encoder()
 _TRUNCATED = "Input data was truncated"
 _PATH = re.compile(r"^(?P<message>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
@@ -216,14 +218,86 @@ def decode_ndjson(body: bytes, feature_width: int | None = None) -> list[Event]:
     return _checked(batch, feature_width)
 
 
+class _LoggedSparse(Struct, frozen=True):
+    indices: list[int]
+    values: list[float] | bytes
+
+
+class _LoggedNode(UpsertNode, tag_field="op", tag="upsert_node", omit_defaults=True):
+    """As in the log: features are bytes of little-endian float32. Earlier releases wrote lists."""
+
+    x: list[float] | bytes | _LoggedSparse | None = None  # type: ignore[assignment]
+
+
+_log = msgspec.msgpack.Decoder(list[_LoggedNode | RemoveNode | UpsertEdge | RemoveEdge | LabelNode])
+_NODE_FIELDS = UpsertNode.__struct_fields__
+_SWAPPED = sys.byteorder == "big"
+
+
 def encode_log(batch: Sequence[Event]) -> bytes:
-    """The batch as it stands in the log: MessagePack of the checked events."""
-    return _log_encoder.encode(batch)
+    """The batch as it stands in the log: MessagePack of the checked events, features as float32.
+
+    That is what the graph keeps of them; weights and times keep all their digits.
+    """
+    return _log_encoder.encode([_logged(event) for event in batch])
 
 
 def decode_log(payload: bytes) -> list[Event]:
-    """The inverse of :func:`encode_log`."""
-    return _log.decode(payload)
+    """The inverse of :func:`encode_log`, for batches that earlier releases wrote too; features are float32 numbers."""
+    return [_unlogged(event) if isinstance(event, _LoggedNode) else event for event in _log.decode(payload)]
+
+
+def decode_log_for_people(payload: bytes) -> list[Event]:
+    """Like :func:`decode_log`, with the shortest decimal number for every feature: 0.1, not 0.10000000149011612."""
+    batch = decode_log(payload)
+    for event in batch:
+        if isinstance(event, UpsertNode) and event.x is not None:
+            values = [
+                float(str(np.float32(value))) for value in (event.x if isinstance(event.x, list) else event.x.values)
+            ]
+            event.x = values if isinstance(event.x, list) else SparseFeatures(event.x.indices, values)
+    return batch
+
+
+def _logged(event: Event) -> Event:
+    if not isinstance(event, UpsertNode) or event.x is None:
+        return event
+    node = _LoggedNode(**{name: getattr(event, name) for name in _NODE_FIELDS if name != "x"})
+    if isinstance(event.x, list):
+        node.x = _float32_bytes(event.x)
+    else:
+        node.x = _LoggedSparse(event.x.indices, _float32_bytes(event.x.values))
+    return node
+
+
+def _unlogged(node: _LoggedNode) -> UpsertNode:
+    x: Any = node.x
+    if isinstance(x, bytes):
+        x = _floats(x)
+    elif isinstance(x, _LoggedSparse):
+        x = SparseFeatures(x.indices, _floats(x.values) if isinstance(x.values, bytes) else x.values)
+    return UpsertNode(**{name: x if name == "x" else getattr(node, name) for name in _NODE_FIELDS})
+
+
+def _rounded(x: list[float] | SparseFeatures) -> list[float] | SparseFeatures:
+    """The features as float32 numbers, which is what the log keeps and the worker reads."""
+    if isinstance(x, list):
+        return array("f", x).tolist()
+    return SparseFeatures(x.indices, array("f", x.values).tolist())
+
+
+def _float32_bytes(values: list[float]) -> bytes:
+    packed = array("f", values)
+    if _SWAPPED:
+        packed.byteswap()
+    return packed.tobytes()
+
+
+def _floats(packed: bytes) -> list[float]:
+    values = array("f", packed)
+    if _SWAPPED:
+        values.byteswap()
+    return values.tolist()
 
 
 def feature_width_of(batch: Iterable[Event]) -> int | None:
@@ -305,8 +379,10 @@ def _checked(batch: list[Event], feature_width: int | None) -> list[Event]:
             if name is not None and len(name) > MAX_ID_BYTES // 4 and len(name.encode()) > MAX_ID_BYTES:
                 problems.append(EventProblem(index, field, f"longer than {MAX_ID_BYTES} bytes"))
         if isinstance(event, UpsertNode) and event.x is not None:
-            found = _feature_problems(event.x, width, declared=feature_width is not None)
+            found = [*_feature_problems(event.x, width, declared=feature_width is not None)]
             problems.extend(EventProblem(index, field, message) for field, message in found)
+            if not found:
+                event.x = _rounded(event.x)
     if problems:
         raise InvalidEvents(problems)
     return batch

@@ -21,7 +21,7 @@ from redis.exceptions import ResponseError
 
 from olad_core.config import MAX_CLASSES
 from olad_core.event_pieces import log_pieces
-from olad_core.events import ClockSetting, Event, GraphSchema, InvalidEvents, decode_log
+from olad_core.events import ClockSetting, Event, GraphSchema, InvalidEvents, decode_log, decode_log_for_people
 from olad_core.schema import (
     HeldSchema,
     SchemaConflict,
@@ -43,6 +43,9 @@ IDEMPOTENCY_SECONDS = 24 * 3600
 IDEMPOTENCY_KEPT = 100_000
 """Idempotency-Keys of one client that are remembered at most: the latest, some 40 MB of Redis's memory."""
 _HASHED_AT_ONCE = 2**20
+
+MAX_BYTES_PER_READ = 4_000_000
+"""What the worker reads at once of the log, but for a single entry that is larger: Redis answers nobody meanwhile."""
 
 PositionPair: TypeAlias = tuple[int, int]
 _POSITION = re.compile(r"(?a:(\d{1,20})(?:-(\d{1,20}))?)")
@@ -93,9 +96,17 @@ class Entry:
     def text(self) -> str:
         """The batch as JSON, or in Base64 where it is not even MessagePack."""
         try:
-            return msgspec.json.encode(msgspec.msgpack.decode(self.raw)).decode()
+            return msgspec.json.encode(_readable(self.raw)).decode()
         except (msgspec.MsgspecError, ValueError, TypeError):
             return base64.b64encode(self.raw).decode()
+
+
+def _readable(raw: bytes) -> object:
+    """The batch as it was sent, or whatever MessagePack it is."""
+    try:
+        return decode_log_for_people(raw)
+    except (msgspec.MsgspecError, ValueError, TypeError):
+        return msgspec.msgpack.decode(raw)
 
 
 class LogReader:
@@ -116,19 +127,19 @@ class LogReader:
         self._check = redis.register_script(script("check_log"))
 
     def read(self, after: str, *, max_events: int, block_ms: int | None = None) -> list[Entry]:
-        """The entries after a position, in order; whole entries until they hold ``max_events`` events.
+        """The entries after a position, in order: whole ones up to ``max_events`` events or 4 MB, at least one.
 
         Args:
             after: position to read after.
             max_events: the entry that reaches this number is the last one.
             block_ms: how long to wait for a first entry; None does not wait.
         """
-        found = self._read(keys=[self._log], args=[after, max_events])
+        found = self._read(keys=[self._log], args=[after, max_events, MAX_BYTES_PER_READ])
         if not found and block_ms is not None:
             # XREAD wakes up; the script then takes all there is.
             if not self._redis.xread({self._log: after}, count=1, block=max(1, block_ms)):
                 return []
-            found = self._read(keys=[self._log], args=[after, max_events])
+            found = self._read(keys=[self._log], args=[after, max_events, MAX_BYTES_PER_READ])
         return [_entry(position, fields) for position, fields in found]
 
     def first(self) -> str | None:

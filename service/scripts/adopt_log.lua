@@ -10,7 +10,7 @@ redis.call('XTRIM', KEYS[1], 'MINID', ARGV[2])
 redis.call('SET', KEYS[2], ARGV[1])
 local events, after = 0, ARGV[1]
 while true do
-  local part = redis.call('XRANGE', KEYS[1], '(' .. after, '+', 'COUNT', 100)
+  local part = redis.call('XRANGE', KEYS[1], '(' .. after, '+', 'COUNT', 1)
   for _, entry in ipairs(part) do
     for i = 1, #entry[2], 2 do
       if entry[2][i] == 'n' then
@@ -19,7 +19,7 @@ while true do
     end
     after = entry[1]
   end
-  if #part < 100 then
+  if #part < 1 then
     break
   end
 end

@@ -2,6 +2,7 @@ import json
 from collections.abc import Callable
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from olad_core.events import (
     UpsertNode,
     decode_json,
     decode_log,
+    decode_log_for_people,
     decode_ndjson,
     encode_log,
     feature_width_of,
@@ -372,3 +374,24 @@ def test_the_json_schema_names_every_kind_of_event() -> None:
     for reference in schema["discriminator"]["mapping"].values():
         component = components[reference.removeprefix("#/components/schemas/")]
         assert component["additionalProperties"] is False
+
+
+def test_features_stand_in_the_log_as_float32_and_all_else_with_all_digits() -> None:
+    batch = decode_json(body(NODE | {"x": [0.1, 1e-300, 3e38]}, EDGE | {"weight": 0.1, "ts": 0.1}), 3)
+    node, edge = decode_log(encode_log(batch))
+    assert isinstance(node, UpsertNode)
+    assert node.x == np.array([0.1, 1e-300, 3e38], np.float32).tolist()
+    assert isinstance(edge, UpsertEdge)
+    assert (edge.weight, edge.ts) == (0.1, 0.1)
+    (shown, _) = decode_log_for_people(encode_log(batch))
+    assert isinstance(shown, UpsertNode)
+    assert shown.x == [0.1, 0.0, 3e38]
+    wide = [UpsertNode("a", [0.1] * 1000)]
+    assert len(encode_log(wide)) < 4100
+    assert len(msgspec.msgpack.encode(wide)) > 9000
+
+
+@pytest.mark.parametrize("x", [[0.1, 0.2], SparseFeatures([1], [0.25]), None])
+def test_what_an_earlier_release_has_logged_is_read(x: list[float] | SparseFeatures | None) -> None:
+    batch: list[Event] = [UpsertNode("a", x, "red", 1.5), RemoveNode("b"), LabelNode("a", "c")]
+    assert decode_log(msgspec.msgpack.encode(batch)) == batch

@@ -13,7 +13,6 @@ import pytest
 import redis
 
 from olad_core.checkpoint import list_checkpoints
-from service import lease as leases
 from service.exit_codes import REFUSES
 from service.fence import Superseded
 from service.keys import Keys
@@ -88,7 +87,7 @@ class TestLease:
         self, redis_client: redis.Redis, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         now = 100.0
-        monkeypatch.setattr(leases.time, "monotonic", lambda: now)
+        monkeypatch.setattr("service.lease.time.monotonic", lambda: now)
         first, second = (self.lease(redis_client, keys, tmp_path, name) for name in ("a", "b"))
         assert first.take()
         redis_client.delete(keys.lease)

@@ -89,6 +89,29 @@ class TestReading:
             found = reader.read("0-0", max_events=wanted)
             assert [entry.position for entry in found] == positions[:expected]
 
+    def test_reading_stops_before_too_many_bytes_but_takes_one_entry(
+        self, reader: LogReader, redis_client: redis.Redis, keys: Keys
+    ) -> None:
+        sizes = [100, 9_000_000, 100, 3_000_000, 2_000_000, 100]
+        for number, size in enumerate(sizes, start=1):
+            redis_client.xadd(keys.log, {"events": b"\x90" + b" " * size, "n": 1}, id=f"{number}-0")
+        after, read = "0-0", []
+        while found := reader.read(after, max_events=10_000):
+            read.append([int(entry.position.split("-")[0]) for entry in found])
+            after = found[-1].position
+        assert read == [[1], [2], [3, 4], [5, 6]]
+
+    def test_many_small_entries_are_read_in_parts(
+        self, reader: LogReader, redis_client: redis.Redis, keys: Keys
+    ) -> None:
+        with redis_client.pipeline(transaction=False) as pipe:
+            for number in range(1, 6001):
+                pipe.xadd(keys.log, {"events": b"\x90", "n": 1}, id=f"{number}-0")
+            pipe.execute()
+        found = reader.read("0-0", max_events=10_000)
+        assert 3000 < len(found) < 4100
+        assert found[-1].position == f"{len(found)}-0"
+
     async def test_a_declaration_of_the_schema_stands_among_the_batches(self, log: EventLog, reader: LogReader) -> None:
         await put(log, edges(1))
         await log.declare(GraphSchema(classes=("a",)))
