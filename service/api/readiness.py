@@ -10,7 +10,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from service.api.load import LoadGuard
 from service.keys import Keys
-from service.redis_refusals import disk_full, out_of_memory
+from service.redis_refusals import refusal
 
 _EVERY_S = 0.25
 ANSWERS_WITHIN_S = 2.0
@@ -56,8 +56,5 @@ class Readiness:
 
 
 def _refusal(error: ResponseError) -> str:
-    if out_of_memory(error):
-        return "memory in Redis"
-    if disk_full(error):
-        return "room on the disk of Redis"
-    return "a Redis that accepts writes"
+    known = {"OOM": "memory in Redis", "MISCONF": "room on the disk of Redis"}
+    return known.get(refusal(error).code, "a Redis that accepts writes")

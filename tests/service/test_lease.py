@@ -13,12 +13,12 @@ import pytest
 import redis
 
 from olad_core.checkpoint import list_checkpoints
+from olad_core.schema import HeldSchema
 from service.exit_codes import REFUSES
 from service.fence import Superseded
 from service.keys import Keys
 from service.lease import LEASE_MS, SILENT_S, Lease
 from service.predictions import PredictionWriter
-from service.schema import HeldSchema
 from service.standby import wait_for_graph
 from service.stream import LogReader
 from tests.chaos.workers import ForkedWorker, Nursery, is_visible, until
