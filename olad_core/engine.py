@@ -25,6 +25,7 @@ from olad_core.evaluation.selection import Candidates
 from olad_core.events import ClockSetting, Event, GraphSchema
 from olad_core.graph import Changes, DynamicGraph
 from olad_core.inference.touched import merge
+from olad_core.memory_use import GroupSizes
 from olad_core.parts import join_parts, take_part
 from olad_core.predicting import predict_arrivals, predict_now, without_label
 from olad_core.publication import Publication, RejectedEvent
@@ -103,6 +104,12 @@ class Engine:
         except TooManyClasses as error:
             self._reject(position, 0, "schema", "too-many-classes", str(error))
         self._reach(position, 0)
+
+    @property
+    def group_sizes(self) -> GroupSizes:
+        """What the group needs memory for."""
+        config = self.config.trainer
+        return GroupSizes(len(config.students), len(recurrent(config.students)), config.width)
 
     def set_clock(self, position: str, setting: ClockSetting, time: float) -> None:
         """Apply a log entry that sets the graph's clock, and arrived at ``time`` in seconds."""

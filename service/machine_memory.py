@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _UNLIMITED = "max"
+_SHARE = 0.8
 
 
 def memory_limit(root: Path = Path("/")) -> int:
@@ -20,6 +21,20 @@ def memory_limit(root: Path = Path("/")) -> int:
     """
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min([machine, *_limits(root)])
+
+
+def memory_used() -> int:
+    """Bytes of memory this process has; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def memory_budget(setting_mb: int | None) -> int:
+    """Bytes a worker may need: as set, else a share of what this process may use."""
+    return setting_mb * 10**6 if setting_mb is not None else round(_SHARE * memory_limit())
 
 
 def _limits(root: Path) -> Iterator[int]:

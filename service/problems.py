@@ -39,6 +39,7 @@ UNSUPPORTED_MEDIA_TYPE = Kind("unsupported-media-type", 415, "The body's format 
 INVALID_EVENTS = Kind("invalid-events", 422, "The batch holds invalid events; nothing was written")
 INVALID_REQUEST = Kind("invalid-request", 422, "The request holds invalid values")
 TOO_MANY_CLASSES = Kind("too-many-classes", 422, "The graph would have more classes than it may; nothing was written")
+TOO_MUCH_MEMORY = Kind("too-much-memory", 422, "The batch needs more memory than the worker has; nothing was written")
 KEY_REUSED = Kind("idempotency-key-reused", 422, "The Idempotency-Key was used for another body")
 OVERLOADED = Kind("overloaded", 429, "The log has no room at the moment")
 RATE_LIMITED = Kind("rate-limited", 429, "Too many requests")

@@ -10,13 +10,16 @@ import numpy.typing as npt
 
 from olad_core.engine import Engine
 from olad_core.evaluation.prequential import ScoreTable
+from olad_core.memory_use import bytes_needed
 from olad_core.versions import HeldVersion
+from service.machine_memory import memory_used
 from service.status import (
     CheckpointStatus,
     DecisionStatus,
     GraphStatus,
     LearningState,
     LearningStatus,
+    MemoryStatus,
     Score,
     StudentStatus,
     VersionStatus,
@@ -43,6 +46,7 @@ def report(
     checkpoint: CheckpointStatus | None,
     checkpoint_failures: int,
     disk_free: int | None,
+    memory_budget: int,
 ) -> WorkerStatus:
     """The engine's state as the worker reports it."""
     graph, trainer = engine.graph, engine.trainer
@@ -99,6 +103,21 @@ def report(
         checkpoint=checkpoint,
         checkpoint_failures=checkpoint_failures,
         disk_free=disk_free,
+        memory=_memory(engine, memory_budget),
+    )
+
+
+def _memory(engine: Engine, budget: int) -> MemoryStatus:
+    sizes, group = engine.graph.sizes, engine.group_sizes
+    return MemoryStatus(
+        budget=budget,
+        needed=bytes_needed(sizes, group),
+        used=memory_used(),
+        rows=sizes.nodes,
+        featured=sizes.featured,
+        students=group.students,
+        recurrent=group.recurrent,
+        hidden=group.hidden,
     )
 
 

@@ -185,6 +185,12 @@ class Settings(BaseSettings):
         description="Classes of a graph, declared or named by labels; a label that would be one more is answered 422. "
         "Every prediction holds a number for each.",
     )
+    memory_budget_mb: int | None = Field(
+        default=None,
+        ge=600,
+        description="Memory the worker may need, in millions of bytes; events are held against it before the log. "
+        "Unset: four fifths of what its control group, else the machine, has.",
+    )
     max_behind: int = Field(
         default=1_000_000,
         ge=1,

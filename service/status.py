@@ -132,6 +132,19 @@ class CheckpointStatus(BaseModel):
     path: str
 
 
+class MemoryStatus(BaseModel):
+    """What the worker needs memory for; batches are held against it before they enter the log."""
+
+    budget: int = Field(description="Bytes the worker may need.")
+    needed: int = Field(description="Bytes that the graph and the group are estimated to need, an upper bound.")
+    used: int = Field(description="Bytes of memory the worker has now.")
+    rows: int = Field(description="Rows of nodes, free ones included.")
+    featured: int = Field(description="Nodes that have features.")
+    students: int = Field(description="Members of the group.")
+    recurrent: int = Field(description="Those of them that have a hidden state for each node.")
+    hidden: int = Field(description="Width of their embeddings.")
+
+
 class WorkerStatus(BaseModel):
     """Everything the worker says about itself."""
 
@@ -155,6 +168,7 @@ class WorkerStatus(BaseModel):
     checkpoint: CheckpointStatus | None
     checkpoint_failures: int = Field(default=0, description="Checkpoints that could not be written since the start.")
     disk_free: int | None = Field(default=None, description="Bytes that are free where checkpoints are written.")
+    memory: MemoryStatus | None = Field(default=None, description="Its memory; null where it is of an earlier release.")
 
 
 def read_report(stored: bytes | None) -> WorkerStatus | None:

@@ -298,6 +298,7 @@ class EventLog:
         decode: Callable[[bytes, int | None], Awaitable[list[Event]]],
         idempotency_key: bytes | None,
         client: str = "",
+        admit: Callable[[Sequence[Event], int], None] | None = None,
     ) -> Appended:
         """Append a batch as one entry, checked against the schema of that very moment.
 
@@ -306,6 +307,7 @@ class EventLog:
             decode: makes checked events of the body, given the feature width where it is known.
             idempotency_key: a batch with a key that is known answers with its position and is not appended again.
             client: whose key it is: the same key of another client is another one.
+            admit: raises where the batch, with so many classes in the graph at least, must not enter the log.
 
         Raises:
             InvalidEvents: naming what is wrong.
@@ -329,6 +331,8 @@ class EventLog:
                 continue
             after = after_events(schema, batch)
             labels = [label for label in labels_in(batch) if label not in self._known_classes]
+            if admit is not None:
+                admit(batch, len(self._known_classes) + len(labels))
             new = b"" if after is schema else dump_schema(after)
             payload = await in_slices(log_pieces(batch))
             args: list[bytes | str | int] = [payload, len(batch), stored, new, digest]

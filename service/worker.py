@@ -16,6 +16,7 @@ from olad_core.step_size import StepSize
 from service.checkpointer import Checkpointer, Saved
 from service.fence import LogLost
 from service.learning_pace import LearningPace, Part
+from service.machine_memory import memory_budget
 from service.predictions import PredictionWriter
 from service.redis_refusals import wait_out
 from service.report import Rates, report
@@ -72,6 +73,7 @@ class Worker:
         self._checkpointer = checkpointer
         self._settings = settings
         self._metrics = WorkerMetrics()
+        self._memory_budget = memory_budget(settings.memory_budget_mb)
         self._started_at = time.time()
         self._decisions_told = engine.decisions.total
         self._unpublished: Publication | None = None
@@ -373,6 +375,7 @@ class Worker:
             checkpoint=self._saved,
             checkpoint_failures=self._checkpointer.failures,
             disk_free=self._checkpointer.disk_free(),
+            memory_budget=self._memory_budget,
         )
         self._writer.write_status(status, self._metrics.text(status))
 

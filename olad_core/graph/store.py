@@ -19,6 +19,7 @@ from olad_core.graph.localise import Localiser
 from olad_core.graph.neighbours import Neighbours, all_neighbours, sampled_neighbours
 from olad_core.graph.node_ids import NodeIds
 from olad_core.graph.text import pack, unpack
+from olad_core.memory_use import Sizes
 from olad_core.schema import HeldSchema, SchemaConflict, after_declaration, after_events
 
 FEWEST_ROWS = 64
@@ -121,6 +122,11 @@ class DynamicGraph:
     def removed_ids(self) -> int:
         """Ids of removed nodes that are remembered."""
         return len(self._nodes.removed)
+
+    @property
+    def sizes(self) -> Sizes:
+        """What memory is needed for."""
+        return Sizes(self._nodes.end, self.num_edges, self.features.count, self._width or 0, len(self._classes))
 
     @property
     def schema(self) -> HeldSchema:

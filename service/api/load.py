@@ -10,9 +10,13 @@ from typing import Any, cast
 from pydantic import BaseModel, ValidationError
 from redis.asyncio import Redis
 
+from olad_core.memory_use import GroupSizes, Sizes
+from service.api.memory_guard import Admission, MemoryGuard
 from service.keys import Keys
+from service.machine_memory import memory_budget
 from service.problems import OVERLOADED, Problem
 from service.settings import Settings
+from service.status import MemoryStatus
 
 _FULL = 0.9
 _EVERY_S = 0.25
@@ -20,11 +24,20 @@ RETRY_AFTER_S = 5
 _LONGEST_RETRY_S = 60
 
 
+class _Graph(BaseModel):
+    edges: int = 0
+    classes: tuple[str, ...] = ()
+    feature_width: int | None = None
+
+
 class _WorkerLoad(BaseModel):
     """What counts here of the worker's report: no more, for it may be of another release than this process."""
 
+    position: str = "0-0"
     events_per_s: float = 0.0
     disk_free: int | None = None
+    graph: _Graph = _Graph()
+    memory: MemoryStatus | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,11 @@ class LoadGuard:
         self._settings = settings
         self._looked = float("-inf")
         self._refusal: _Refusal | None = None
+        self.memory = MemoryGuard(memory_budget(settings.memory_budget_mb))
+
+    def admission(self) -> Admission:
+        """What decides about one batch, once it is decoded, whether the worker has the memory for it."""
+        return Admission(self.memory)
 
     async def check(self) -> None:
         """Let events in or not.
@@ -84,6 +102,10 @@ class LoadGuard:
             told = cast("tuple[dict[str, Any], Any, Any, Any, int]", await pipe.execute())
         memory, appended, applied, status, alive = told
         worker = _read(status)
+        if worker.memory is not None:
+            graph, of = worker.graph, worker.memory
+            sizes = Sizes(of.rows, graph.edges, of.featured, graph.feature_width or 0, len(graph.classes))
+            self.memory.follow(worker.position, sizes, GroupSizes(of.students, of.recurrent, of.hidden), of.budget)
         limit = int(memory.get("maxmemory") or memory.get("total_system_memory") or 0)
         used = int(memory["used_memory"])
         if limit and used > _FULL * limit:

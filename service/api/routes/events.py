@@ -21,6 +21,7 @@ from service.problems import (
     OVERLOADED,
     TOO_LARGE,
     TOO_MANY_CLASSES,
+    TOO_MUCH_MEMORY,
     UNSUPPORTED_MEDIA_TYPE,
     Problem,
 )
@@ -60,6 +61,11 @@ _PROBLEMS = problem_docs(
         {"errors": [_WRONG], "total_errors": 1},
     ),
     (TOO_MANY_CLASSES, TOO_MANY_CLASSES_DETAIL, {}),
+    (
+        TOO_MUCH_MEMORY,
+        "alone in a graph, the batch (9,000 nodes, 0 edges, 9 classes) may need 900,000,000 bytes of 800,000,000",
+        {},
+    ),
     (KEY_REUSED, "the key belongs to another body", {"position": "1763900000000-0"}),
     (INVALID_REQUEST, "Idempotency-Key: String should have at most 255 characters", {}),
     (OVERLOADED, "Redis uses 950,000,000 of 1,000,000,000 bytes. Nothing was written; send the batch again later.", {}),
@@ -110,14 +116,15 @@ async def post_events(request: Request, context: Ctx, idempotency_key: Idempoten
     decode = _decode_json if kind == JSON else _decode_ndjson
     key = idempotency_key.encode() if idempotency_key else None
     owner = key_of(request)
+    admission = context.load.admission()
     try:
         async with received(request, MAX_BODY_BYTES) as body:
             context.metrics.bytes.inc(len(body))
             if len(body) <= PIECE_BYTES:
-                done = await context.log.append(body, decode, key, owner)
+                done = await context.log.append(body, decode, key, owner, admission)
             else:
                 async with context.large_batches:
-                    done = await context.log.append(body, decode, key, owner)
+                    done = await context.log.append(body, decode, key, owner, admission)
     except TooManyEvents as error:
         raise too_large(str(error)) from None
     except InvalidEvents as error:
@@ -134,6 +141,7 @@ async def post_events(request: Request, context: Ctx, idempotency_key: Idempoten
         context.metrics.replayed.inc()
         headers["Idempotent-Replayed"] = "true"
     else:
+        admission.admitted(done.position)
         context.metrics.batches.inc()
         context.metrics.events.inc(done.accepted)
     answer = msgspec.json.encode({"position": done.position, "accepted": done.accepted})

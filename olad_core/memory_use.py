@@ -1,0 +1,113 @@
+"""How much memory a graph and its group need: an estimate that errs upwards, of at most twice what was measured.
+
+``docs/decisions/0019-memory.md`` compares it with what workers used.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from olad_core.events import Event, UpsertEdge, UpsertNode
+
+_PROCESS = 500_000_000
+"""Bytes of a process with its libraries and compiled loops."""
+_BYTES_PER_NODE = 350
+"""An id, its entries in tables, and a row of each of the graph's arrays."""
+_BYTES_PER_EDGE = 110
+_COPIES = 2.25
+"""A state stands beside a copy of it for the checkpoint, with a quarter to spare."""
+_SPARE_SLOTS = 1.5
+"""Feature slots grow by half."""
+_VERSIONS = 2
+"""One that is served, one on its way."""
+_WEIGHTS = 4
+"""A weight, its gradient and Adam's two moments."""
+_ROWS_AT_ONCE = 56_000
+"""Rows whose features one training step takes together at most."""
+_DENSEST = 5
+"""Rows are gathered as dense where one in so many entries is not zero."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a graph holds, or what a batch adds at most.
+
+    Attributes:
+        nodes: rows, those of removed nodes included.
+        edges: edges.
+        featured: nodes that have features.
+        feature_width: numbers in the features of a node; 0 without.
+        classes: classes.
+    """
+
+    nodes: int = 0
+    edges: int = 0
+    featured: int = 0
+    feature_width: int = 0
+    classes: int = 0
+
+    def plus(self, more: Sizes) -> Sizes:
+        """Both together; the width and the classes are the greater ones."""
+        return Sizes(
+            self.nodes + more.nodes,
+            self.edges + more.edges,
+            self.featured + more.featured,
+            max(self.feature_width, more.feature_width),
+            max(self.classes, more.classes),
+        )
+
+
+@dataclass(frozen=True)
+class GroupSizes:
+    """What a group of students is made of.
+
+    Attributes:
+        students: members.
+        recurrent: those of them that have a hidden state for each node.
+        hidden: width of their embeddings.
+    """
+
+    students: int = 4
+    recurrent: int = 0
+    hidden: int = 64
+
+
+def bytes_needed(sizes: Sizes, group: GroupSizes) -> int:
+    """Bytes that a worker needs for a graph of these sizes.
+
+    >>> bytes_needed(Sizes(), GroupSizes()) < 6e8
+    True
+    >>> bytes_needed(Sizes(nodes=100_000, classes=1_000), GroupSizes()) > 4e9
+    True
+    """
+    hidden, columns = group.hidden, 1 + sizes.classes
+    rows_of_versions = _VERSIONS * 4 * (4 * hidden + 2 * columns + 16) + 4 * group.recurrent * hidden
+    published = 4 * columns
+    nodes = sizes.nodes * (_BYTES_PER_NODE + _COPIES * rows_of_versions + published)
+    edges = _COPIES * _BYTES_PER_EDGE * sizes.edges
+    row = 4 * sizes.feature_width
+    features = row * sizes.featured * (_SPARE_SLOTS + _COPIES - 1)
+    working = row * min(_ROWS_AT_ONCE, sizes.nodes, _DENSEST * sizes.featured)
+    weights = 4 * hidden * (sizes.feature_width + 4 * hidden + 4 * columns)
+    students = weights * (group.students * _WEIGHTS * _COPIES + _VERSIONS)
+    return round(_PROCESS + nodes + edges + features + working + students)
+
+
+def most_added(batch: Sequence[Event], *, distinct: bool = False) -> Sizes:
+    """What a checked batch adds at most, were all of its ids new. Removals count for nothing.
+
+    Args:
+        batch: the events.
+        distinct: count each id once, which takes longer.
+    """
+    kinds = Counter(map(type, batch))
+    edges, upserts = kinds[UpsertEdge], kinds[UpsertNode]
+    with_features = [e for e in batch if type(e) is UpsertNode and e.x is not None] if upserts else []
+    width = max((len(e.x) for e in with_features if isinstance(e.x, list)), default=0)
+    if not distinct:
+        return Sizes(2 * edges + upserts, edges, len(with_features), width)
+    ids = {e.id for e in batch if type(e) is UpsertNode}
+    ids.update(end for e in batch if type(e) is UpsertEdge for end in (e.src, e.dst))
+    return Sizes(len(ids), edges, len({e.id for e in with_features}), width)

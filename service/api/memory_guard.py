@@ -1,0 +1,100 @@
+"""Refusing batches, before they enter the log, for which the worker does not have the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from olad_core.events import Event
+from olad_core.memory_use import GroupSizes, Sizes, bytes_needed, most_added
+from service.problems import OVERLOADED, TOO_MUCH_MEMORY, Problem
+from service.stream import PositionPair, parse_position
+
+RETRY_AFTER_S = 5
+
+
+class MemoryGuard:
+    """Holds batches against the worker's budget: the graph as last reported, what is on its way, and the batch.
+
+    The API does not know the ids of the graph, so every id in a batch counts as new until the worker has applied it.
+
+    Args:
+        budget: bytes, until the worker has reported its own.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self._budget = budget
+        self._group = GroupSizes()
+        self._on_its_way: list[tuple[PositionPair, Sizes]] = []
+        self._held = Sizes()
+        """The graph with what is on its way."""
+
+    def follow(self, position: str, graph: Sizes, group: GroupSizes, budget: int) -> None:
+        """Take over what the worker has reported of its state at a position."""
+        self._group, self._budget = group, budget
+        at = parse_position(position)
+        self._on_its_way = [(entry, sizes) for entry, sizes in self._on_its_way if entry > at]
+        self._held = graph
+        for _, sizes in self._on_its_way:
+            self._held = self._held.plus(sizes)
+
+    def check(self, batch: Sequence[Event], classes: int) -> Sizes:
+        """What the batch may add.
+
+        Args:
+            batch: checked events.
+            classes: that the graph has with it, at least.
+
+        Raises:
+            Problem: 422 where it fits into no graph, 429 where it does not fit into this one.
+        """
+        held = self._held
+        for distinct in (False, True):
+            added = replace(most_added(batch, distinct=distinct), classes=classes)
+            if added.nodes == 0:
+                # It takes something away, or labels what is there.
+                return added
+            needed = bytes_needed(held.plus(added), self._group)
+            if needed <= self._budget:
+                return added
+        alone = bytes_needed(added, self._group)
+        if alone > self._budget:
+            raise Problem(
+                TOO_MUCH_MEMORY,
+                f"alone in a graph, the batch ({_figures(added)}) may need {alone:,} bytes, and the worker may need "
+                f"{self._budget:,}; give it more memory (OLAD_MEMORY_BUDGET_MB)",
+            )
+        raise Problem(
+            OVERLOADED,
+            f"with the batch ({_figures(added)}) the graph ({_figures(held)}) may need {needed:,} bytes of memory, and "
+            f"the worker may need {self._budget:,}. Nothing was written; remove nodes, or give the worker more memory "
+            "(OLAD_MEMORY_BUDGET_MB)",
+            headers={"Retry-After": str(RETRY_AFTER_S)},
+        )
+
+    def expect(self, position: str, sizes: Sizes) -> None:
+        """Count a batch that stands in the log until the worker has applied it."""
+        if sizes.nodes:
+            self._on_its_way.append((parse_position(position), sizes))
+            self._held = self._held.plus(sizes)
+
+
+class Admission:
+    """Decides about one batch; what it may add counts as soon as it stands in the log."""
+
+    def __init__(self, guard: MemoryGuard) -> None:
+        self._guard = guard
+        self._added = Sizes()
+
+    def __call__(self, batch: Sequence[Event], classes: int) -> None:
+        """Let a checked batch in or not; see :meth:`MemoryGuard.check`."""
+        self._added = self._guard.check(batch, classes)
+
+    def admitted(self, position: str) -> None:
+        """The batch stands in the log, at this position."""
+        self._guard.expect(position, self._added)
+
+
+def _figures(sizes: Sizes) -> str:
+    featured = f", {sizes.featured:,} of them with {sizes.feature_width:,} features" if sizes.featured else ""
+    return f"{sizes.nodes:,} nodes{featured}, {sizes.edges:,} edges, {sizes.classes:,} classes"
