@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ import httpx
 import psutil
 import pytest
 import redis
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from service.cli import app
@@ -52,11 +54,32 @@ def writer(redis_client: redis.Redis, keys: Keys) -> PredictionWriter:
     return writer
 
 
-def test_every_command_explains_itself(runner: CliRunner) -> None:
-    listed = runner.invoke(app, ["--help"])
-    for command in ("up", "api", "worker", "replay", "status", "demo"):
-        assert command in listed.output
-        assert runner.invoke(app, [command, "--help"]).exit_code == 0
+def _commands(group: Any, *before: str) -> Iterator[list[str]]:
+    """Every command of a group, those of its groups among them, as words of the command line."""
+    for name, command in group.commands.items():
+        yield [*before, name]
+        if hasattr(command, "commands"):
+            yield from _commands(command, *before, name)
+
+
+COMMANDS = list(_commands(get_command(app)))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_is_listed_and_explains_itself(runner: CliRunner, command: list[str]) -> None:
+    *group, name = command
+    listed = runner.invoke(app, [*group, "--help"])
+    assert re.search(rf"^\W*{name}\s+[A-Z]", listed.output, re.MULTILINE)
+    for option in ("--help", "-h"):
+        explained = runner.invoke(app, [*command, option])
+        assert explained.exit_code == 0
+        assert f"Usage: root {' '.join(command)}" in explained.output
+
+
+def test_the_commands_are_all_there() -> None:
+    assert {"up", "api", "worker", "replay", "status", "demo", "verify", "repair", "keys"} <= {
+        name for (name, *_) in COMMANDS
+    }
 
 
 @pytest.mark.parametrize("command", [["status"], ["replay", "digits"], ["up"], ["api"], ["worker"], ["demo"]])

@@ -160,7 +160,7 @@ async def get_prediction(
     return one_answer(request, msgspec.json.encode(prediction(node, row, model, snapshot, top)))
 
 
-ONE_NODE = router.routes[-1]
+ONE_NODE = next(route for route in router.routes if getattr(route, "endpoint", None) is get_prediction)
 """The route of :func:`get_prediction`."""
 
 
