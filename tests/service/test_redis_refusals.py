@@ -54,6 +54,14 @@ def acl(client: redis.Redis, *arguments: str) -> None:
     client.execute_command("ACL", *arguments)  # type: ignore[no-untyped-call]
 
 
+def is_busy(client: redis.Redis) -> bool:
+    try:
+        client.ping()
+    except redis.ResponseError as error:
+        return refusal(error).code == "BUSY"
+    return False
+
+
 @contextlib.contextmanager
 def busy(client: redis.Redis, server: RedisServer) -> Iterator[None]:
     def run() -> None:
@@ -63,6 +71,7 @@ def busy(client: redis.Redis, server: RedisServer) -> Iterator[None]:
     with config(client, **{"lua-time-limit": 1}):
         thread = threading.Thread(target=run)
         thread.start()
+        until(lambda: is_busy(client))
         try:
             yield
         finally:
