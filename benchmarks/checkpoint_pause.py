@@ -20,11 +20,11 @@ import torch
 from benchmarks.prepared import prepared
 from benchmarks.report import emit
 from olad_core.events import Event, UpsertEdge
-from olad_core.room import Room
 from olad_core.step_size import StepSize
-from service.checkpointer import Checkpointer
 from service.settings import Settings
-from service.worker_assembly import engine_config, restore_engine
+from service.worker.assembly import engine_config, restore_engine
+from service.worker.checkpointer import Checkpointer
+from service.worker.copy_buffers import Room
 
 TARGET_MS = 20.0
 LONGEST_WAIT_S = 120.0

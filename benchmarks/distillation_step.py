@@ -23,13 +23,13 @@ from typing_extensions import override
 from benchmarks.graphs import cora_shaped
 from benchmarks.report import emit
 from olad_core.config import TrainerConfig
-from olad_core.datasets.graph import GraphDataset
-from olad_core.datasets.npz import read_npz
-from olad_core.distill.replay import Replay, Rows, Touched
-from olad_core.distill.trainer import Trainer
 from olad_core.events import LabelNode
 from olad_core.graph import DynamicGraph
+from olad_core.learning.label_history import Replay, Rows, Touched
+from olad_core.learning.trainer import Trainer
 from olad_core.step_size import StepSize
+from service.replay.archive_graph import GraphDataset
+from service.replay.npz import read_npz
 
 TARGETS = {"all_ms": 35, "times_same_nodes": 1.5}
 

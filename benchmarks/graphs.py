@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from olad_core.datasets.graph import GraphDataset, SparseRows
+from service.replay.archive_graph import GraphDataset, SparseRows
 
 
 @dataclass(frozen=True)

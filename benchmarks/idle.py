@@ -15,11 +15,11 @@ import psutil
 
 from benchmarks.report import emit
 from benchmarks.stack import Stack
-from service.client import Client
-from service.progress import Progress
-from service.replay import replay
+from service.client.http import Client
+from service.replay.progress import Progress
+from service.replay.sender import replay
+from service.replay.sources import StreamOptions, open_source
 from service.settings import Settings
-from service.sources import StreamOptions, open_source
 
 MINUTES = (1, 3)
 

@@ -22,9 +22,9 @@ from benchmarks.graphs import GraphArrays, arxiv_shaped
 from benchmarks.report import emit
 from olad_core.events import Event, RemoveEdge, UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph, Neighbours
-from olad_core.inference import loops
-from olad_core.inference.embedding import Embedding
-from olad_core.inference.touched import merge
+from olad_core.serving import loops
+from olad_core.serving.embedding import Embedding
+from olad_core.serving.touched import merge
 from olad_core.students import Block, Inputs, LinearStudent, Student, build_student
 
 WIDTH = 128

@@ -29,11 +29,11 @@ import redis
 
 from benchmarks.report import emit
 from benchmarks.stack import Stack
-from olad_core.publication import Publication, TableUpdate, Version
-from service.keys import Keys
-from service.predictions import PredictionWriter
-from service.processes import environment, listen
+from olad_core.serving.publication import Publication, TableUpdate, Version
+from service.local.processes import environment, listen
 from service.settings import Settings
+from service.store.keys import Keys
+from service.store.predictions import PredictionWriter
 
 NODES = 10_000
 WIDE_NODES = 300

@@ -15,14 +15,14 @@ import redis
 import torch
 
 from benchmarks.graphs import GraphArrays, arxiv_shaped
-from olad_core.checkpoint import write_checkpoint
 from olad_core.engine import Engine
 from olad_core.events import Event, GraphSchema, UpsertEdge, UpsertNode, encode_log
 from olad_core.schema import HeldSchema
-from service.keys import Keys
-from service.schema import dump_schema
 from service.settings import Settings, StudentName
-from service.worker_assembly import engine_config
+from service.store.keys import Keys
+from service.store.schema import dump_schema
+from service.worker.assembly import engine_config
+from service.worker.checkpoint import write_checkpoint
 
 GROUP: tuple[StudentName, ...] = ("gcn", "sage", "gat", "evolvegcn")
 _POSITION = "1000-0"

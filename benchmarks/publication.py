@@ -13,9 +13,9 @@ import numpy as np
 
 from benchmarks.report import alternate, emit
 from benchmarks.stack import Stack
-from olad_core.publication import Publication, TableUpdate, Version
-from service.predictions import PredictionWriter
-from service.rows import hset_commands
+from olad_core.serving.publication import Publication, TableUpdate, Version
+from service.store.predictions import PredictionWriter
+from service.store.rows import hset_commands
 
 CLASSES = 40
 NODES = 169_343

@@ -22,7 +22,7 @@ import torch
 from benchmarks.graphs import arxiv_shaped, uniform
 from benchmarks.incremental_inference import batches, embed, load
 from benchmarks.report import emit
-from olad_core.inference.touched import merge
+from olad_core.serving.touched import merge
 from olad_core.students import build_student
 
 matplotlib.use("Agg")

@@ -16,11 +16,11 @@ import httpx
 import redis
 
 from benchmarks.prepared import Prepared
-from service.embedded_redis import EmbeddedRedis
-from service.keys import Keys
-from service.processes import environment, listen
+from service.local.embedded_redis import EmbeddedRedis
+from service.local.processes import environment, listen
 from service.settings import Settings
-from service.status import WorkerStatus
+from service.store.keys import Keys
+from service.store.status import WorkerStatus
 
 
 class Stack:

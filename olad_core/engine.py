@@ -14,26 +14,26 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from olad_core.assessment import Assessment
 from olad_core.config import EngineConfig, TrainerConfig
-from olad_core.convergence import Convergence
-from olad_core.distill.health import PATIENCE
-from olad_core.distill.replay import Replay, Touched
-from olad_core.distill.trainer import Trainer
-from olad_core.evaluation.decisions import Decisions
-from olad_core.evaluation.selection import Candidates
 from olad_core.events import ClockSetting, Event, GraphSchema
 from olad_core.graph import Changes, DynamicGraph
-from olad_core.inference.touched import merge
+from olad_core.judging.assessment import Assessment
+from olad_core.judging.decisions import Decisions
+from olad_core.learning.convergence import Convergence
+from olad_core.learning.health import PATIENCE
+from olad_core.learning.label_history import Replay, Touched
+from olad_core.learning.trainer import Trainer
 from olad_core.memory_use import GroupSizes
-from olad_core.parts import join_parts, take_part
+from olad_core.named_state import join_parts, take_part
 from olad_core.predicting import predict_arrivals, predict_now, without_label
-from olad_core.publication import Publication, RejectedEvent
-from olad_core.schedule import Schedule
 from olad_core.schema import SchemaConflict, TooManyClasses
+from olad_core.serving.choice import Candidates
+from olad_core.serving.publication import Publication, RejectedEvent
+from olad_core.serving.touched import merge
+from olad_core.serving.version_schedule import Schedule
+from olad_core.serving.versions import Versions
 from olad_core.step_size import FULL_SIZE, StepSize
 from olad_core.students import Memory, recurrent
-from olad_core.versions import Versions
 
 Rows = npt.NDArray[np.int64]
 Values = dict[str, object]
@@ -263,7 +263,7 @@ class Engine:
         """Tensors and plain values of everything that decides what comes next.
 
         Call it when everything is refreshed and published: what waits for either is not part of it. The tensors may
-        be those in use: write or copy them (:class:`olad_core.room.Room`) before the engine's next call.
+        be those in use: write or copy them (:class:`service.worker.copy_buffers.Room`) before the engine's next call.
         """
         waiting = [*self._unfollowed, *self._removed, *self._rejected]
         assert not waiting, "refresh and publish first"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from olad_core.distill.group import Group
-from olad_core.evaluation.prequential import Predictions
 from olad_core.graph import DynamicGraph
-from olad_core.versions import HeldVersion
+from olad_core.judging.prequential import Predictions
+from olad_core.learning.group import Group
+from olad_core.serving.versions import HeldVersion
 
 Rows = npt.NDArray[np.int64]
 

@@ -9,7 +9,7 @@ import pytest
 import redis
 from hypothesis import settings
 
-from service.keys import Keys
+from service.store.keys import Keys
 from tests.chaos.workers import Nursery
 from tests.chaos.workers import nursery as running_nursery
 from tests.redis_server import RedisServer

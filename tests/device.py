@@ -2,7 +2,7 @@
 
 import torch
 
-from olad_core.determinism import compute_repeatably
+from service.worker.determinism import compute_repeatably
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 compute_repeatably(DEVICE.type == "cuda")

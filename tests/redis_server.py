@@ -10,7 +10,7 @@ from pathlib import Path
 
 import redis
 
-from service.redis_program import find_redis_programs
+from service.local.redis_program import find_redis_programs
 
 
 class RedisServer:

@@ -18,8 +18,8 @@ import httpx
 import psutil
 import pytest
 
-from olad_core.datasets.digits import digits_graph
-from service.status import WorkerStatus
+from service.replay.digits import digits_graph
+from service.store.status import WorkerStatus
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.learning.stream import Stream, Turn, dataset
-from olad_core.datasets.stream import Arrival, batched, delay_labels
+from service.replay.arrival_stream import Arrival, batched, delay_labels
 
 DELAY = 1000
 """Arrivals between a paper and its label."""

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.learning.stream import Stream, Turn, data_home, dataset
-from olad_core.datasets.graph import GraphDataset
 from olad_core.events import Event, LabelNode, RemoveEdge, UpsertEdge
+from service.replay.archive_graph import GraphDataset
 
 Change = Literal["removed", "rewired", "added"]
 PHASES = 5

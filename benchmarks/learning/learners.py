@@ -12,10 +12,10 @@ import torch
 from benchmarks.learning.stream import Turn
 from benchmarks.learning.trainers import FrozenTeach
 from olad_core.config import EngineConfig
-from olad_core.distill.trainer import Trainer
 from olad_core.engine import Engine
 from olad_core.events import GraphSchema
 from olad_core.graph import DynamicGraph
+from olad_core.learning.trainer import Trainer
 from olad_core.step_size import StepSize
 
 Probabilities = npt.NDArray[np.float64]

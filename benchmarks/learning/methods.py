@@ -11,7 +11,7 @@ from benchmarks.learning.configuration import Override, configured
 from benchmarks.learning.learners import EngineLearner, Learner, NeighbourVote
 from benchmarks.learning.trainers import AllTeach, FrozenTeach, OthersTeach, SelfTeach
 from olad_core.config import EngineConfig, TrainerConfig
-from olad_core.distill.trainer import Trainer
+from olad_core.learning.trainer import Trainer
 
 
 @dataclass(frozen=True)

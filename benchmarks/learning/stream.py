@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from olad_core.datasets.graph import GraphDataset
-from olad_core.datasets.npz import read_npz
 from olad_core.events import Event, GraphSchema
+from service.replay.archive_graph import GraphDataset
+from service.replay.npz import read_npz
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from olad_core.distill.replay import Replay, Touched
-from olad_core.distill.sample import Sample
-from olad_core.distill.step import Computed
-from olad_core.distill.trainer import StepOutcome, Trainer
 from olad_core.graph import DynamicGraph
+from olad_core.learning.label_history import Replay, Touched
+from olad_core.learning.step import Computed
+from olad_core.learning.trainer import StepOutcome, Trainer
+from olad_core.messages.sample import Sample
 from olad_core.step_size import FULL_SIZE, StepSize
 from olad_core.students import Student
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 from benchmarks.learning.stream import Stream, Turn, dataset
-from olad_core.datasets.stream import batched, delay_labels
+from service.replay.arrival_stream import batched, delay_labels
 
 DELAY = 1000
 """Arrivals between a transaction and its label."""

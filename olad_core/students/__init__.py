@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from olad_core.students.block import Block
+from olad_core.messages.block import Block
 from olad_core.students.evolvegcn import EvolveGCN
 from olad_core.students.gat import GAT
 from olad_core.students.gcn import GCN
@@ -15,7 +15,7 @@ from olad_core.students.inputs import Inputs
 from olad_core.students.linear import LinearStudent
 from olad_core.students.memory import Memory
 from olad_core.students.sage import SAGE
-from olad_core.students.stack import Stack, stacks
+from olad_core.students.side_by_side import Stack, stacks
 from olad_core.students.student import Student
 from olad_core.students.tgcn import TGCN
 

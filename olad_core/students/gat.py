@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
-from olad_core.students.aggregate import aggregate, segment_softmax
-from olad_core.students.attend import attend
-from olad_core.students.block import Block
+from olad_core.messages.aggregate import aggregate, segment_softmax
+from olad_core.messages.attention import attend
+from olad_core.messages.block import Block
 from olad_core.students.inputs import Encoder, Inputs
 from olad_core.students.student import Student, linear
 from olad_core.students.vote import add_diagonal

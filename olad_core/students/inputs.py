@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from olad_core.students.aggregate import aggregate
-from olad_core.students.sparse import Features, SparseRows
+from olad_core.messages.aggregate import aggregate
+from olad_core.messages.sparse_features import Features, SparseRows
 from olad_core.students.vote import TOLD, add_diagonal
 
 MOST_ENCODED = 1e6

@@ -8,8 +8,8 @@ from typing import ClassVar, NamedTuple
 from torch import Tensor
 from typing_extensions import override
 
-from olad_core.students.aggregate import aggregate
-from olad_core.students.block import Block
+from olad_core.messages.aggregate import aggregate
+from olad_core.messages.block import Block
 from olad_core.students.student import Student
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from olad_core.transfer import to_device
+from olad_core.device import to_device
 
 Rows = npt.NDArray[np.int64]
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from olad_core.students.block import Block
+from olad_core.messages.block import Block
 from olad_core.students.inputs import Encoder, Inputs
 from olad_core.students.vote import READ, TOLD, add_diagonal
 

@@ -14,9 +14,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.api.body import JSON, client_of, too_much
-from service.predictions import Model, Snapshot
 from service.problems import TOO_LARGE, Problem
 from service.shares import NoShare, Share
+from service.store.predictions import Model, Snapshot
 
 MAX_CELLS = 1_000_000
 """Probabilities in one answer at most; as JSON they are about 25 MB."""

@@ -11,15 +11,15 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from service.api import errors, openapi, pages
+from service.api.admission import Door
 from service.api.context import make_context
-from service.api.door import Door
+from service.api.fast_path import Shortcut
 from service.api.head import HeadAsGet
 from service.api.metrics import MetricsMiddleware
 from service.api.origins import OriginGuard
 from service.api.rate_limit import RateLimiter
 from service.api.request_log import RequestLog
 from service.api.routes import events, health, metrics, predict, schema, status, students
-from service.api.shortcut import Shortcut
 from service.api_keys import key_ring
 from service.settings import Settings
 

@@ -10,16 +10,16 @@ from fastapi import Depends, Request
 from redis.asyncio import Redis
 
 from service.api.connection import connect
-from service.api.load import LoadGuard
 from service.api.metrics import ApiMetrics
+from service.api.overload import LoadGuard
 from service.api.readiness import Readiness
-from service.keys import Keys
-from service.predictions import PredictionReader
 from service.settings import Settings
 from service.shares import Shares
-from service.status import WorkerStatus, read_report
-from service.stream import EventLog
-from service.watermark import Watermark
+from service.store.keys import Keys
+from service.store.log import EventLog
+from service.store.predictions import PredictionReader
+from service.store.status import WorkerStatus, read_report
+from service.store.watermark import Watermark
 
 _LARGE_AT_ONCE = 2
 """What a large batch or answer becomes while it is worked on is several times its size."""

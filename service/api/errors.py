@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from olad_core.schema import TooManyClasses
-from service.api.load import RETRY_AFTER_S, overloaded
+from service.api.overload import RETRY_AFTER_S, overloaded
 from service.problems import (
     BAD_REQUEST,
     INTERNAL,
@@ -30,7 +30,7 @@ from service.problems import (
     Kind,
     Problem,
 )
-from service.redis_refusals import Refusal, refusal
+from service.store.redis_refusals import Refusal, refusal
 
 MEDIA_TYPE = "application/problem+json"
 _BY_STATUS = {

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, StringConstraints
 
 from olad_core.events import MAX_EVENTS, GraphSchema
-from service.status import DecisionStatus, StudentStatus, WorkerStatus
+from service.store.status import DecisionStatus, StudentStatus, WorkerStatus
 
 MAX_NODES = MAX_EVENTS
 """Nodes in one POST /predict at most."""

@@ -8,9 +8,9 @@ import time
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from service.api.load import LoadGuard
-from service.keys import Keys
-from service.redis_refusals import refusal
+from service.api.overload import LoadGuard
+from service.store.keys import Keys
+from service.store.redis_refusals import refusal
 
 _EVERY_S = 0.25
 ANSWERS_WITHIN_S = 2.0

@@ -18,19 +18,19 @@ import typer
 from rich.console import Console
 
 from service.api_keys import key_ring
-from service.client import Client
+from service.client.http import Client
 from service.commands.failures import read_settings, told
 from service.commands.options import Device, Port, RedisUrl
 from service.commands.replay_view import ReplayView, print_summary
 from service.commands.up import print_urls
-from service.data_dir import locked
+from service.local.data_dir import locked
+from service.local.processes import Stack, StackFailed, StopRequest, listen, stop_on_signals
 from service.logs import configure_logging
-from service.processes import Stack, StackFailed, StopRequest, listen, stop_on_signals
-from service.progress import Progress
 from service.redaction import printable
-from service.replay import ReplayState, replay
+from service.replay.progress import Progress
+from service.replay.sender import ReplayState, replay
+from service.replay.sources import Source, StreamOptions, open_source
 from service.settings import Settings
-from service.sources import Source, StreamOptions, open_source
 from service.terminal import Terminal
 
 _PORTS_TRIED = 50

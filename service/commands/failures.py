@@ -10,19 +10,19 @@ from typing import Any
 import typer
 from pydantic import ValidationError
 
-from olad_core.datasets.stream import UnreadableDataset
 from service.api_keys import KeysUnusable
-from service.client import ServiceError
-from service.data_dir import DataDirInUse, DataDirUnusable
-from service.embedded_redis import RedisFailed
+from service.client.http import ServiceError
 from service.exit_codes import REFUSES
-from service.processes import StackFailed
-from service.progress import ProgressBusy
+from service.local.data_dir import DataDirInUse, DataDirUnusable
+from service.local.embedded_redis import RedisFailed
+from service.local.processes import StackFailed
+from service.local.redis_program import RedisNotFound
+from service.local.redis_repair import RepairFailed
 from service.redaction import printable, redacted
-from service.redis_program import RedisNotFound
-from service.redis_repair import RepairFailed
+from service.replay.arrival_stream import UnreadableDataset
+from service.replay.progress import ProgressBusy
+from service.replay.sources import SourceNotFound
 from service.settings import Settings
-from service.sources import SourceNotFound
 from service.terminal import Terminal
 
 _EXPECTED = (

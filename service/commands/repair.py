@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from service.commands.failures import read_settings, told
-from service.data_dir import locked
+from service.local.data_dir import locked
+from service.local.redis_repair import repair_log
 from service.logs import configure_logging
-from service.redis_repair import repair_log
 
 
 def repair(

@@ -11,17 +11,17 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from olad_core.datasets.registry import DATASETS
-from olad_core.datasets.stream import BATCH_BYTES
 from olad_core.events import MAX_EVENTS
-from service.client import Client
+from service.client.http import Client
 from service.commands.failures import read_settings, told
 from service.commands.options import AsJson, Url
 from service.commands.replay_view import ReplayView, print_summary
-from service.progress import Progress
-from service.replay import ReplayState, forget_if_lost, replay
+from service.replay.arrival_stream import BATCH_BYTES
+from service.replay.progress import Progress
+from service.replay.registry import DATASETS
+from service.replay.sender import ReplayState, forget_if_lost, replay
+from service.replay.sources import Source, StreamOptions, open_source
 from service.settings import Settings
-from service.sources import Source, StreamOptions, open_source
 from service.terminal import Terminal, shown
 
 _NAMES = ", ".join(DATASETS)

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from service.replay import ReplayState
-from service.served_score import RECENT, Accuracy
+from service.replay.sender import ReplayState
+from service.replay.served_score import RECENT, Accuracy
 
 
 def percent(value: float | None) -> str:

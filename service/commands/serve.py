@@ -31,6 +31,6 @@ def worker() -> None:
     """Apply events, keep predictions fresh, learn. Needs a Redis: OLAD_REDIS_URL."""
     settings = read_settings()
     configure_logging(settings.log_level, settings.log_format)
-    from service.worker_assembly import main  # noqa: PLC0415
+    from service.worker.assembly import main  # noqa: PLC0415
 
     main(settings)

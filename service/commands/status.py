@@ -9,11 +9,11 @@ import typer
 from rich.table import Table
 
 from service.api.models import ServiceStatus
-from service.client import Client
+from service.client.http import Client
 from service.commands.failures import read_settings, told
 from service.commands.options import AsJson, Url
 from service.commands.replay_view import percent
-from service.status import StudentStatus
+from service.store.status import StudentStatus
 from service.terminal import Terminal, shown_report
 
 DECISIONS_SHOWN = 5

@@ -12,8 +12,8 @@ from rich.console import Console
 from service.api_keys import key_ring
 from service.commands.failures import read_settings, told
 from service.commands.options import Device, Port, RedisUrl
+from service.local.processes import Stack, stop_on_signals
 from service.logs import configure_logging
-from service.processes import Stack, stop_on_signals
 from service.terminal import Terminal
 
 

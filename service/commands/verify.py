@@ -41,7 +41,7 @@ def verify(
 ) -> None:
     """Check checkpoints: format, checksums, content, position. Status 1 where one is broken or there is none."""
     # Reading checkpoints needs torch, which the other commands do without.
-    from olad_core.checkpoint import find_checkpoints  # noqa: PLC0415
+    from service.worker.checkpoint import find_checkpoints  # noqa: PLC0415
 
     found = [_look(path) for path in find_checkpoints(directory)]
     if as_json:
@@ -60,8 +60,8 @@ def verify(
 def _look(path: Path) -> Finding:
     import torch  # noqa: PLC0415
 
-    from olad_core.checkpoint import BrokenCheckpoint, OtherFormat, read_checkpoint, read_position  # noqa: PLC0415
-    from olad_core.restoring import restore_as_it_was  # noqa: PLC0415
+    from service.worker.checkpoint import BrokenCheckpoint, OtherFormat, read_checkpoint, read_position  # noqa: PLC0415
+    from service.worker.restoring import restore_as_it_was  # noqa: PLC0415
 
     problem = ""
     try:

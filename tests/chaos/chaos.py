@@ -19,8 +19,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from olad_core.checkpoint import list_checkpoints
-from service.stream import parse_position
+from service.store.log import parse_position
+from service.worker.checkpoint import list_checkpoints
 from tests.chaos import faults
 from tests.chaos.lossy_proxy import LossyProxy
 from tests.chaos.producer import Producer, is_fresh, lost_and_surplus, present

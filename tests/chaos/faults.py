@@ -10,11 +10,11 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from olad_core import checkpoint
 from olad_core.events import Event
 from olad_core.graph import Changes, DynamicGraph
-from olad_core.versions import Versions
-from service.transaction import Transaction
+from olad_core.serving.versions import Versions
+from service.store.transaction import Transaction
+from service.worker import checkpoint
 
 CHECKPOINT_OPERATIONS = ("save_file", "_digest", "_flush", "list_checkpoints")
 KILL_POINTS = ("anywhere", "restart", "checkpoint", "publication", "swap")

@@ -20,8 +20,8 @@ import torch
 
 from olad_core.events import LabelNode, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph
-from service import worker_assembly as _worker_assembly  # noqa: F401
 from service.commands import serve
+from service.worker import assembly as _worker_assembly  # noqa: F401
 from tests.chaos import faults
 
 _PR_SET_PDEATHSIG = 1

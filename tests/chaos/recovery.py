@@ -21,8 +21,8 @@ import redis
 from rich.console import Console
 from rich.table import Table
 
-from olad_core.checkpoint import list_checkpoints, newest_checkpoint, read_checkpoint
-from service.keys import Keys
+from service.store.keys import Keys
+from service.worker.checkpoint import list_checkpoints, newest_checkpoint, read_checkpoint
 from tests.chaos import faults
 from tests.chaos.workers import ForkedWorker, Nursery, is_visible, nursery
 from tests.redis_server import RedisServer

@@ -16,8 +16,8 @@ from typing import Any
 
 import httpx
 
-from service.keys import Keys
-from service.status import WorkerStatus
+from service.store.keys import Keys
+from service.store.status import WorkerStatus
 from tests.chaos.faults import Fault
 from tests.chaos.small_disk import SmallDisk, why_not
 from tests.chaos.workers import ForkedWorker, Nursery, until

@@ -10,12 +10,12 @@ from typing import Any
 import redis
 from typer.testing import CliRunner
 
-from olad_core.checkpoint import list_checkpoints, newest_checkpoint
 from olad_core.events import Event, UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph
-from olad_core.parts import take_part
+from olad_core.named_state import take_part
 from service.cli import app
-from service.keys import Keys
+from service.store.keys import Keys
+from service.worker.checkpoint import list_checkpoints, newest_checkpoint
 from tests.chaos.faults import Fault
 from tests.chaos.workers import ForkedWorker, Nursery, metric, reported, until
 from tests.redis_server import RedisServer

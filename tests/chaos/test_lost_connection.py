@@ -8,8 +8,8 @@ from typing import Any
 
 import redis
 
-from olad_core.checkpoint import newest_checkpoint
-from service.keys import Keys
+from service.store.keys import Keys
+from service.worker.checkpoint import newest_checkpoint
 from tests.chaos.faults import Fault
 from tests.chaos.workers import ForkedWorker, Nursery, metric, reported
 from tests.redis_server import RedisServer

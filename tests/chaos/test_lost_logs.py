@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import redis
 
-from olad_core.checkpoint import list_checkpoints, read_checkpoint, write_checkpoint
 from service.exit_codes import REFUSES
-from service.keys import Keys
-from service.schema import parse_schema
+from service.store.keys import Keys
+from service.store.schema import parse_schema
+from service.worker.checkpoint import list_checkpoints, read_checkpoint, write_checkpoint
 from tests.chaos.workers import ForkedWorker, Nursery, until
 from tests.redis_server import RedisServer
 from tests.service.entries import append, random_entries

@@ -16,9 +16,9 @@ from typing import Any
 
 import redis
 
-from service.keys import Keys
-from service.status import WorkerStatus
-from service.stream import parse_position
+from service.store.keys import Keys
+from service.store.log import parse_position
+from service.store.status import WorkerStatus
 from tests.chaos.faults import Fault
 
 

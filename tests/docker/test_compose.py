@@ -20,8 +20,8 @@ from fastapi.routing import APIRoute
 
 from service.api import readiness
 from service.api.routes import health
-from service.redis_program import find_redis_programs
-from service.redis_versions import ServerVersion
+from service.local.redis_program import find_redis_programs
+from service.local.redis_versions import ServerVersion
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from olad_core.messages.sparse_features import Features
 from olad_core.students import Block, Inputs, Student
-from olad_core.students.sparse import Features
 
 
 def random_adjacency(nodes: int, seed: int, share: float = 0.4) -> Tensor:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from olad_core.inference import embedding
+from olad_core.serving import embedding
 
 torch.set_num_threads(1)
 

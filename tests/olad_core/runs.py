@@ -11,7 +11,7 @@ import numpy.typing as npt
 from olad_core.config import EngineConfig, TrainerConfig
 from olad_core.engine import Engine
 from olad_core.events import Event
-from olad_core.publication import Publication
+from olad_core.serving.publication import Publication
 from tests.device import DEVICE
 from tests.olad_core.streams import changes, take, two_communities
 

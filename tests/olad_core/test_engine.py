@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from olad_core.checkpoint import read_checkpoint, write_checkpoint
 from olad_core.config import TrainerConfig
 from olad_core.engine import Engine
 from olad_core.events import GraphSchema, LabelNode, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph
-from olad_core.inference import embedding as embedding_module
-from olad_core.publication import Publication
+from olad_core.serving import embedding as embedding_module
+from olad_core.serving.publication import Publication
+from service.worker.checkpoint import read_checkpoint, write_checkpoint
 from tests.device import DEVICE
 from tests.olad_core.runs import CONFIG, PAIR, Reader, Run, assert_readers_are_fresh, learned, stream
 from tests.olad_core.streams import two_communities

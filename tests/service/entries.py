@@ -6,7 +6,7 @@ import numpy as np
 import redis
 
 from olad_core.events import Event, LabelNode, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode, encode_log
-from service.keys import Keys
+from service.store.keys import Keys
 
 CLASSES = 3
 FEATURES = 6

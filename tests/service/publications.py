@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from olad_core.publication import Publication, RejectedEvent, TableUpdate, Version
-from service.status import (
+from olad_core.serving.publication import Publication, RejectedEvent, TableUpdate, Version
+from service.store.status import (
     CheckpointStatus,
     DecisionStatus,
     GraphStatus,

@@ -21,10 +21,10 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from service.cli import app
-from service.data_dir import locked
-from service.keys import Keys
-from service.predictions import PredictionWriter
-from service.status import WorkerStatus
+from service.local.data_dir import locked
+from service.store.keys import Keys
+from service.store.predictions import PredictionWriter
+from service.store.status import WorkerStatus
 from tests.redis_server import RedisServer
 from tests.service.api.serving import serving
 from tests.service.publications import publication, worker_status

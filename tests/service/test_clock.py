@@ -11,8 +11,8 @@ import httpx
 import pytest
 import redis
 
-from service.keys import Keys
-from service.stream import LogReader
+from service.store.keys import Keys
+from service.store.log import LogReader
 from tests.chaos.workers import ForkedWorker, Nursery
 from tests.redis_server import RedisServer
 from tests.service.api.serving import assert_problem, serving

@@ -6,7 +6,7 @@ import pytest
 import redis
 import structlog
 
-from service.worker_assembly import warn_of_known_holes
+from service.worker.assembly import warn_of_known_holes
 from tests.redis_server import RedisServer
 
 

@@ -12,13 +12,13 @@ PROGRAM = """
 import logging, structlog
 from service.logs import configure_logging
 configure_logging("info", {format!r})
-structlog.get_logger("service.worker").info("caught up", nodes=3)
-structlog.get_logger("service.worker").debug("not shown")
+structlog.get_logger("service.worker.loop").info("caught up", nodes=3)
+structlog.get_logger("service.worker.loop").debug("not shown")
 logging.getLogger("uvicorn.error").info("Started %s", "it", extra={{"color_message": "colour"}})
 try:
     1 / 0
 except ZeroDivisionError:
-    structlog.get_logger("service.worker").exception("went wrong")
+    structlog.get_logger("service.worker.loop").exception("went wrong")
 """
 
 
@@ -33,7 +33,7 @@ def _log(format: str) -> str:  # noqa: A002
 def test_json_lines_carry_everything_libraries_included() -> None:
     first, second, third = (json.loads(line) for line in _log("json").splitlines())
     assert first.pop("timestamp").endswith("Z")
-    assert first == {"event": "caught up", "nodes": 3, "level": "info", "logger": "service.worker"}
+    assert first == {"event": "caught up", "nodes": 3, "level": "info", "logger": "service.worker.loop"}
     assert second.pop("timestamp")
     assert second == {"event": "Started it", "level": "info", "logger": "uvicorn.error"}
     assert "ZeroDivisionError" in third["exception"]

@@ -17,12 +17,12 @@ import redis
 import trustme
 from pydantic import ValidationError
 
-from service.keys import Keys
-from service.predictions import PredictionWriter
-from service.processes import environment
+from service.local.processes import environment
 from service.settings import Settings
-from service.stream import LogReader
-from service.worker_assembly import connect as connect_worker
+from service.store.keys import Keys
+from service.store.log import LogReader
+from service.store.predictions import PredictionWriter
+from service.worker.assembly import connect as connect_worker
 from tests.redis_server import RedisServer
 from tests.service.api.serving import assert_problem, serving
 from tests.service.publications import publication

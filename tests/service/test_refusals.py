@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from olad_core.checkpoint import list_checkpoints
 from service.exit_codes import REFUSES
+from service.worker.checkpoint import list_checkpoints
 from tests.chaos.workers import until
 from tests.redis_server import RedisServer
 

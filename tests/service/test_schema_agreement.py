@@ -25,12 +25,12 @@ from olad_core.events import (
 )
 from olad_core.schema import HeldSchema, SchemaConflict, TooManyClasses
 from service.api.connection import connect
-from service.keys import Keys
-from service.stream import EventLog, LogReader
+from service.store.keys import Keys
+from service.store.log import EventLog, LogReader
 from tests.device import DEVICE
 from tests.olad_core.runs import PAIR
 from tests.redis_server import RedisServer
-from tests.service.test_stream import decoded
+from tests.service.store.test_log import decoded
 
 MOST = 4
 _number = itertools.count()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.processes import environment
+from service.local.processes import environment
 from service.settings import Settings
 from service.settings_table import settings_table
 

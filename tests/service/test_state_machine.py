@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from olad_core.events import MAX_WEIGHT, Event, RemoveEdge, UpsertEdge
-from service.keys import Keys
+from service.store.keys import Keys
 from tests.chaos.workers import ForkedWorker, Nursery, until
 from tests.olad_core.graph.reference import Reference, events
 from tests.redis_server import RedisServer

@@ -26,8 +26,8 @@ from service.problems import (
     Problem,
 )
 from service.slices import in_slices
-from service.status import read_report
-from service.stream import IDEMPOTENCY_KEPT, KeyReused, parse_position
+from service.store.log import IDEMPOTENCY_KEPT, KeyReused, parse_position
+from service.store.status import read_report
 
 router = APIRouter(tags=["events"])
 

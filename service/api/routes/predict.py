@@ -27,7 +27,6 @@ from service.api.body import JSON, client_of, media_type, received, too_much
 from service.api.context import Context, Ctx
 from service.api.errors import REDIS_DOWN, Example, invalid, problem_docs
 from service.api.models import MAX_NODES, Prediction, Predictions
-from service.predictions import Model, RowsTooLarge, Snapshot
 from service.problems import (
     INVALID_REQUEST,
     NO_MEMORY_FREE,
@@ -41,7 +40,8 @@ from service.problems import (
 )
 from service.shares import NoShare
 from service.slices import in_slices
-from service.stream import PositionPair, parse_position
+from service.store.log import PositionPair, parse_position
+from service.store.predictions import Model, RowsTooLarge, Snapshot
 
 router = APIRouter(tags=["predictions"])
 

@@ -12,7 +12,7 @@ from service.api.context import Ctx
 from service.api.errors import REDIS_DOWN, problem_docs
 from service.api.models import LogStatus, ServiceStatus
 from service.api.routes.students import DECISION_EXAMPLE, STUDENT_EXAMPLE
-from service.status import read_report
+from service.store.status import read_report
 
 router = APIRouter(tags=["status"])
 

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from olad_core.messages.sparse_features import SparseRows, mean_squares
 from olad_core.students import ARCHITECTURES, GAT, GCN, SAGE, TGCN, Block, EvolveGCN, Inputs, Student, build_student
-from olad_core.students.sparse import SparseRows, mean_squares
 from tests.olad_core.blocks import block_of, embed, random_adjacency, row_mean, symmetric, told
 
 NODES, FEATURES, WIDTH, CLASSES = 9, 5, 8, 3

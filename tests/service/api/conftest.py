@@ -6,8 +6,8 @@ import httpx
 import pytest
 import redis
 
-from service.keys import Keys
-from service.predictions import PredictionWriter
+from service.store.keys import Keys
+from service.store.predictions import PredictionWriter
 from tests.redis_server import RedisServer
 from tests.service.api.serving import serving
 

@@ -10,10 +10,10 @@ from olad_core.events import GraphSchema, UpsertNode
 from service.api.access import scope_needed
 from service.api.app import create_app
 from service.api_keys import SCOPES, create_key, revoke_key
-from service.client import Client, ServiceError
-from service.keys import Keys
-from service.predictions import PredictionWriter
+from service.client.http import Client, ServiceError
 from service.settings import Settings
+from service.store.keys import Keys
+from service.store.predictions import PredictionWriter
 from tests.redis_server import RedisServer
 from tests.service.api.serving import assert_problem, serving
 from tests.service.api.test_app import ROUTES

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from service.keys import Keys
-from service.predictions import PredictionWriter
+from service.store.keys import Keys
+from service.store.predictions import PredictionWriter
 from tests.redis_server import RedisServer
 from tests.service.api.serving import serving
 from tests.service.publications import publication, worker_status

@@ -12,11 +12,11 @@ import pytest
 import redis
 
 from olad_core.events import LabelNode, RemoveNode, UpsertEdge, UpsertNode
-from olad_core.publication import RejectedEvent
+from olad_core.serving.publication import RejectedEvent
 from service.api_keys import create_key
-from service.keys import Keys
-from service.predictions import PredictionWriter
-from service.stream import LogReader, parse_position
+from service.store.keys import Keys
+from service.store.log import LogReader, parse_position
+from service.store.predictions import PredictionWriter
 from tests.chaos.small_disk import small_disk, why_not
 from tests.chaos.workers import until
 from tests.redis_server import RedisServer

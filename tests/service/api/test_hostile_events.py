@@ -11,8 +11,8 @@ import pytest
 import redis
 
 from olad_core.events import MAX_EVENTS, LabelNode, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
-from service.keys import Keys
-from service.stream import LogReader
+from service.store.keys import Keys
+from service.store.log import LogReader
 from tests.service.api.serving import assert_problem
 
 JSON = {"content-type": "application/json"}

@@ -9,9 +9,9 @@ import httpx
 import pytest
 import redis
 
-from service.keys import Keys
-from service.predictions import PredictionWriter
-from service.status import GraphStatus, MemoryStatus
+from service.store.keys import Keys
+from service.store.predictions import PredictionWriter
+from service.store.status import GraphStatus, MemoryStatus
 from tests.redis_server import RedisServer
 from tests.service.api.serving import assert_problem, serving
 from tests.service.publications import worker_status

@@ -13,10 +13,10 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.keys import Keys
-from service.predictions import PredictionWriter
-from service.status import CheckpointStatus, VersionStatus
-from service.worker_metrics import WorkerMetrics
+from service.store.keys import Keys
+from service.store.predictions import PredictionWriter
+from service.store.status import CheckpointStatus, VersionStatus
+from service.worker.metrics import WorkerMetrics
 from tests.chaos.workers import ForkedWorker, Nursery, until
 from tests.redis_server import RedisServer
 from tests.service.api.serving import serving

@@ -11,9 +11,9 @@ import httpx
 import pytest
 import redis
 
-from service.keys import Keys
-from service.predictions import PredictionWriter
-from service.status import WorkerStatus
+from service.store.keys import Keys
+from service.store.predictions import PredictionWriter
+from service.store.status import WorkerStatus
 from tests.service.api.serving import assert_problem
 from tests.service.publications import publication, worker_status
 

@@ -1,1 +1,0 @@
-"""Readers that turn a dataset into a stream of events."""

@@ -1,1 +1,0 @@
-"""Honest scores of what was predicted, and what is decided by them."""

@@ -1,1 +1,0 @@
-"""Exact predictions for every node, kept fresh while the graph changes."""

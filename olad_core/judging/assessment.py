@@ -1,0 +1,154 @@
+"""How good each student is, as predictions at arrival and training losses show: it decides who teaches and serves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.config import EngineConfig
+from olad_core.judging.calibration import Temperatures
+from olad_core.judging.drift import Drift, DriftWatch
+from olad_core.judging.evidence import Evidence
+from olad_core.judging.prequential import Arrivals, Predictions, Scores, ScoreTable
+from olad_core.judging.standing import Standing
+from olad_core.learning.teaching import evidence_teaches, worth_teaching
+from olad_core.named_state import join_parts, take_part
+
+Rows = npt.NDArray[np.int64]
+
+LOSS_MEMORY = 0.95
+"""Share of a mean loss that stays from one step to the next."""
+
+
+class Assessment:
+    """What is known of G students and of what was served.
+
+    Predictions are remembered when a node arrives and scored when its label comes, before anything is learned from it.
+
+    Args:
+        config: of the engine.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        students = len(config.trainer.students)
+        # Of every student, in order, and last of what was served.
+        self._scores = Scores(students + 1, config.score_memory)
+        self.mean_losses: dict[str, npt.NDArray[np.float64]] = {}
+        """Of the last training steps: ``[G]`` by the term's name."""
+        self._untaught = np.zeros(students)
+        self._arrivals = Arrivals(students + 1, config.arrivals_remembered)
+        self._drift = DriftWatch(config.drift_delta)
+        self._temperatures = Temperatures(students, config.score_memory)
+        self._evidence = Evidence(students, config.score_memory)
+        self._standing = Standing(students, config.score_memory)
+
+    def student_scores(self) -> ScoreTable:
+        """Scores of the students ``[G]``."""
+        return self._scores.table().part(slice(0, -1))
+
+    def served_score(self) -> ScoreTable:
+        """Scores of what was served ``[1]``."""
+        return self._scores.table().part(slice(-1, None))
+
+    def quality(self) -> npt.NDArray[np.float64]:
+        """Expected accuracy of each student ``[G]``, NaN where nothing is known."""
+        scores = self._scores
+        return self._evidence.quality(scores.recent_accuracy()[:-1], scores.recent_weight()[:-1])
+
+    def standing(self) -> npt.NDArray[np.float64]:
+        """Expected accuracy of each student, as it is now, less the group's ``[G]``, NaN where nothing is known."""
+        return self._standing.expected()
+
+    def scored(self) -> int:
+        """Nodes that have been scored so far, whoever predicted them."""
+        return int(self._scores.scored[:-1].max())
+
+    def teaching(self) -> npt.NDArray[np.float32]:
+        """How much student ``j`` is to teach student ``i``: ``[G, G]``."""
+        training_loss = self.mean_losses.get("supervised", self._untaught)
+        log_loss, weight = self._scores.recent_log_loss()[:-1], self._scores.recent_weight()[:-1]
+        strength = self._evidence.strength() * worth_teaching(training_loss, log_loss, weight)
+        return evidence_teaches(self.quality(), training_loss, strength)
+
+    def temperatures(self) -> npt.NDArray[np.float64]:
+        """What to divide each student's logits by, so that its confidence is its accuracy: ``[G]``."""
+        return self._temperatures.values()
+
+    def add_losses(self, terms: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        """Take in the loss terms ``[G]`` of one training step; those that are not finite tell nothing."""
+        for name, term in terms.items():
+            if not np.isfinite(term).all():
+                continue
+            before = self.mean_losses.get(name, term)
+            self.mean_losses[name] = np.asarray(LOSS_MEMORY * before + (1 - LOSS_MEMORY) * term, dtype=np.float64)
+
+    def remember(self, rows: Rows, arrival: Rows, predictions: Predictions) -> None:
+        """Remember what was predicted of nodes that have just arrived.
+
+        Args:
+            rows: of the nodes ``[n]``, distinct.
+            arrival: numbers of their arrivals ``[n]``.
+            predictions: of the students and of what was served, made without the nodes' own labels.
+        """
+        self._evidence.observe(predictions.students)
+        self._standing.observe(predictions.students)
+        self._arrivals.add(rows, arrival, predictions.together)
+
+    def waiting(self) -> tuple[Rows, Rows]:
+        """Rows of nodes whose label has not come, and their arrivals, the last first; some may have left."""
+        return self._arrivals.waiting()
+
+    def observe(self, probabilities: npt.NDArray[np.float32]) -> None:
+        """Take in what the students predict now, ``[n, G, C]``, of nodes whose label has not come."""
+        self._standing.observe(probabilities)
+
+    def score(self, rows: Rows, arrival: Rows, labels: Rows) -> Drift | None:
+        """Score what was predicted of nodes whose labels have come; the drift that this shows, if there is one.
+
+        Args:
+            rows: of the nodes ``[n]``, distinct, in the order of their labels.
+            arrival: numbers of their arrivals ``[n]``.
+            labels: their classes ``[n]``.
+        """
+        places, together = self._arrivals.take(rows, arrival)
+        predictions, labels = Predictions.apart(together), labels[places]
+        right = self._scores.add(together, labels)
+        self._temperatures.add(predictions.students, labels)
+        self._evidence.compare(predictions.students, labels, self.teaching())
+        self._standing.compare(predictions.students, labels)
+        answered = np.logical_not(np.isnan(predictions.served).any(axis=1))
+        return self._drift.add(np.logical_not(right[answered, -1]))
+
+    def forget(self, count: int) -> None:
+        """Let what is known weigh as much as ``count`` scored nodes at most, so that those to come count for more."""
+        self._scores.forget(count)
+        self._temperatures.forget(count)
+        self._evidence.forget(count)
+        self._standing.forget(count)
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Arrays for a checkpoint."""
+        return join_parts(
+            {
+                "arrivals": self._arrivals.state(),
+                "scores": self._scores.state(),
+                "drift": self._drift.state(),
+                "evidence": self._evidence.state(),
+                "standing": self._standing.state(),
+                "temperatures": self._temperatures.state(),
+                "losses": self.mean_losses,
+            }
+        )
+
+    def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        """Take over the arrays of :meth:`state`."""
+        self._arrivals.restore(take_part(state, "arrivals"))
+        self._scores.restore(take_part(state, "scores"))
+        self._drift.restore(take_part(state, "drift"))
+        self._evidence.restore(take_part(state, "evidence"))
+        self._standing.restore(take_part(state, "standing"))
+        self._temperatures.restore(take_part(state, "temperatures"))
+        self.mean_losses = {name: array.astype(np.float64) for name, array in take_part(state, "losses").items()}

@@ -1,0 +1,149 @@
+"""What the engine decided by itself, when and why: the last decisions, for people to read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Kind = Literal[
+    "first-version",
+    "student-kept",
+    "student-switched",
+    "version-refused",
+    "drift",
+    "student-reset",
+    "group-restarted",
+    "classes-grown",
+]
+KEPT = 100
+"""Decisions that are kept."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision.
+
+    Attributes:
+        number: running number, from 1.
+        position: of the log at that moment.
+        applied_events: number of events up to there.
+        kind: ``first-version``, ``student-kept``, ``student-switched``: a version was started, and why with this
+            student; ``version-refused``: it will not be served; ``drift``: the errors of what is served rose;
+            ``student-reset``, ``group-restarted``: new weights for one member or all; ``classes-grown``.
+        student: whom it is about; None for the group.
+        version: number of the version it is about; None where there is none.
+        reason: one sentence.
+        numbers: what it was decided by.
+    """
+
+    number: int
+    position: str
+    applied_events: int
+    kind: Kind
+    student: str | None
+    version: int | None
+    reason: str
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+class Decisions:
+    """The last :data:`KEPT` decisions.
+
+    Beyond that the oldest of the most frequent kind goes: routine ones, a version every few seconds, must not push
+    out the rare ones that people look for.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        """Decisions ever made."""
+        self._kept: list[Decision] = []
+        self._position = "0-0"
+        self._applied_events = 0
+
+    def follow(self, position: str, applied_events: int) -> None:
+        """Say where in the log the decisions are made that come now; no part of the state."""
+        self._position, self._applied_events = position, applied_events
+
+    def add(
+        self,
+        kind: Kind,
+        reason: str,
+        *,
+        student: str | None = None,
+        version: int | None = None,
+        numbers: Mapping[str, float] | None = None,
+    ) -> None:
+        """Keep one decision; see :class:`Decision`."""
+        self.total += 1
+        at = self._position, self._applied_events
+        self._kept.append(Decision(self.total, *at, kind, student, version, reason, dict(numbers or {})))
+        if len(self._kept) > KEPT:
+            ((most, _),) = Counter(decision.kind for decision in self._kept).most_common(1)
+            del self._kept[next(place for place, kept in enumerate(self._kept) if kept.kind == most)]
+
+    def newest_first(self) -> tuple[Decision, ...]:
+        """All that are kept."""
+        return tuple(reversed(self._kept))
+
+    def since(self, number: int) -> tuple[Decision, ...]:
+        """Those after a running number that are still kept, oldest first."""
+        return tuple(decision for decision in self._kept if decision.number > number)
+
+    def state(self) -> dict[str, object]:
+        """Plain values for a checkpoint."""
+        return {"total": self.total, "kept": [asdict(decision) for decision in self._kept]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over the values of :meth:`state`."""
+        self.total = int(state["total"])
+        self._kept = [Decision(**decision) for decision in state["kept"]]
+
+
+def explain_choice(
+    names: Sequence[str],
+    standing: npt.NDArray[np.float64],
+    current: int | None,
+    chosen: int,
+    *,
+    margin: float,
+    news: bool = True,
+) -> tuple[Kind, str, dict[str, float]]:
+    """Kind, reason and numbers of what :func:`~olad_core.serving.choice.choose_best` chose.
+
+    Args:
+        names: of the G students.
+        standing: ``[G]``, expected accuracy less the group's; NaN where unknown.
+        current: the student being served.
+        chosen: the student of the next version.
+        margin: by how much another one must stand higher.
+        news: whether anything was scored since the last choice.
+
+    >>> explain_choice(["gcn", "sage"], np.array([-0.024, 0.001]), 0, 1, margin=0.005)[:2]
+    ('student-switched', 'switched from gcn to sage: expected accuracy 2.5 points higher')
+    """
+    numbers = {f"standing_{name}": float(s) for name, s in zip(names, standing, strict=True) if np.isfinite(s)}
+    numbers["margin"] = margin
+    name = names[chosen]
+    known = bool(np.isfinite(standing).all())
+    if current is None:
+        why = "highest expected accuracy" if known else "lowest training loss"
+        return "first-version", f"started with {name}: {why}", numbers
+    if chosen != current:
+        points = f"{100 * (standing[chosen] - standing[current]):.1f} points"
+        reason = f"switched from {names[current]} to {name}: expected accuracy {points} higher"
+        return "student-switched", reason, numbers
+    if not known:
+        return "student-kept", f"kept {name}: some student has no expected accuracy yet", numbers
+    best = int(np.argmax(standing))
+    if standing[best] <= standing[chosen]:
+        return "student-kept", f"kept {name}: highest expected accuracy", numbers
+    if not news:
+        return "student-kept", f"kept {name}: no node was scored since the last decision", numbers
+    points = f"{100 * (standing[best] - standing[chosen]):.1f} points"
+    reason = f"kept {name}: {names[best]} is only {points} higher, and the margin is {100 * margin:.1f} points"
+    return "student-kept", reason, numbers

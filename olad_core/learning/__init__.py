@@ -1,0 +1,1 @@
+"""The group's training step, and who teaches whom."""

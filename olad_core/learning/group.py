@@ -1,0 +1,263 @@
+"""The group: its students, discriminators and optimizers, and what each computes on a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from olad_core.config import TrainerConfig
+from olad_core.graph import DynamicGraph
+from olad_core.learning.adam import Adam
+from olad_core.learning.discriminators import Discriminators
+from olad_core.learning.dropout import Dropout
+from olad_core.messages.sample import Sample, sample
+from olad_core.messages.sparse_features import Features, mean_squares
+from olad_core.named_state import take_part
+from olad_core.students import Block, Inputs, Memory, Student, build_student, recurrent, stacks, student_names
+from olad_core.students.student import Drop
+
+Rows = npt.NDArray[np.int64]
+
+LEAST_SQUARE, MOST_SQUARE = 1e-12, 1e30
+"""Between these the mean square of features is followed, so that neither it nor its inverse is infinite."""
+OUTLYING = 100.0
+"""A node's mean square counts for this many times the median of all that have features, at most."""
+_SEED_STRIDE = 1_000_003
+"""Between the seeds of weights drawn one reset after the other."""
+
+
+class Group:
+    """Students that train at the same time, with what trains them.
+
+    Args:
+        config: how they learn.
+        feature_width: number of features of a node; 0 without features.
+        classes: number of classes known so far.
+        device: where they compute.
+        memory: of the students that remember; without one they begin with a new one.
+
+    Raises:
+        ValueError: a student has another number of layers than ``fanouts`` has numbers.
+    """
+
+    def __init__(
+        self,
+        config: TrainerConfig,
+        feature_width: int,
+        classes: int,
+        device: torch.device,
+        memory: Memory | None = None,
+    ) -> None:
+        self.config = config
+        self.memory = memory or Memory(recurrent(config.students), config.width, device)
+        self.feature_width = feature_width
+        self.device = device
+        self.names = student_names(config.students)
+        self.random = np.random.default_rng([config.seed, 1])
+        self.dropout = Dropout(config.hidden_dropout, config.feature_dropout, config.label_dropout, config.seed, device)
+        self._capacity = head_capacity(classes)
+        self.students: list[Student] = [
+            build_student(architecture, feature_width, config.width, self._capacity, seed=1000 * config.seed + number)
+            for number, architecture in enumerate(config.students)
+        ]
+        _require_depth(self.students, config.fanouts)
+        self._stacks = stacks(self.students)
+        self.discriminators = self._new_discriminators(resets=0)
+        for module in (*self.students, self.discriminators):
+            module.to(device)
+        weights = [parameter for student in self.students for parameter in student.parameters()]
+        decays = {student.encoder.weight: config.feature_decay for student in self.students}
+        self.student_optimizer = Adam(weights, config.learning_rate, config.weight_decay, decays)
+        self.discriminator_optimizer = Adam(self.discriminators.parameters(), config.learning_rate)
+
+    @property
+    def by_name(self) -> dict[str, Student]:
+        """The students by name."""
+        return dict(zip(self.names, self.students, strict=True))
+
+    def num_classes(self, graph: DynamicGraph) -> int:
+        """Classes that the students' heads can name: those of the graph, but for any added since the last step."""
+        return min(len(graph.classes), self._capacity)
+
+    def fit_classes(self, classes: int) -> None:
+        """Grow the heads when a class beyond their capacity appears; what was learned stays."""
+        if classes <= self._capacity:
+            return
+        self._capacity = head_capacity(classes)
+        for student in self.students:
+            for old, new in student.grow(self._capacity):
+                self.student_optimizer.exchange(old, new)
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """The learning rate of the steps to come."""
+        for optimizer in (self.student_optimizer, self.discriminator_optimizer):
+            optimizer.set_learning_rate(learning_rate)
+
+    def follow_scale(self, x: Features, steps: int) -> None:
+        """Follow the features' mean square, which brings features of any unit to the scale of the weights.
+
+        Single nodes with enormous features must not shrink those of all others.
+
+        Args:
+            x: features of a step's nodes.
+            steps: taken before.
+        """
+        squares = mean_squares(x).clamp_max(MOST_SQUARE)
+        usual = torch.where(squares > 0, squares, torch.nan).nanmedian()
+        seen = torch.minimum(squares, OUTLYING * usual).mean()
+        share = max(1 / (steps + 1), 0.01)
+        for student in self.students:
+            # While no node has features there is no scale to follow.
+            followed = torch.where(seen > 0, seen.clamp_min(LEAST_SQUARE), student.mean_square)
+            student.mean_square.lerp_(followed, share)
+
+    def encode(self, drawn: Sample) -> list[Tensor]:
+        """Layer 0 of a sample for every stack, with some of its features and labels dropped."""
+        dropped = replace(drawn, inputs=replace(drawn.inputs, label=self.dropout.labels(drawn.inputs.label)))
+        inputs, factors = self.inputs(dropped, self.names), []
+        for student in self.students:
+            kept = self.dropout.columns(drawn.inputs.x.shape[1])
+            factors.append(student.scale if kept is None else student.scale * kept)
+        return [stack.encode(inputs[stack.place], factors[stack.place]) for stack in self._stacks]
+
+    def propagate(
+        self, encoded: Sequence[Tensor], blocks: Sequence[Block], classes: int, drop: Drop | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Logits ``[G, n, classes]`` and embeddings ``[G, n, width]`` from layer 0 by each stack."""
+        results = [stack.propagate(rows, blocks, drop) for stack, rows in zip(self._stacks, encoded, strict=True)]
+        logits = torch.cat([logits[..., :classes].mT for logits, _ in results]).mT
+        embeddings = torch.cat([rows.transpose(0, 1) for _, rows in results], dim=1).transpose(0, 1)
+        return logits, embeddings
+
+    def inputs(self, drawn: Sample, names: Iterable[str]) -> list[Inputs]:
+        """The inputs of a sample as each of these students gets them."""
+        return [replace(drawn.inputs, memory=self.memory.recall(name, drawn.rows)) for name in names]
+
+    def probabilities(
+        self, graph: DynamicGraph, rows: Rows, students: Mapping[str, Student], classes: int
+    ) -> npt.NDArray[np.float32]:
+        """Class probabilities ``[G, n, C]`` of distinct ``rows``, the labels of these rows being hidden.
+
+        Args:
+            graph: the live graph; neighbourhoods are sampled.
+            rows: the nodes.
+            students: by name; all of one feature width.
+            classes: C.
+        """
+        # What is served may be of a time when the graph had features of no or of another width.
+        width = next(iter(students.values())).feature_width
+        drawn = sample(graph, rows, self.config.fanouts, width, self.random, self.device)
+        pairs = zip(students.values(), self.inputs(drawn, students), strict=True)
+        with torch.no_grad():
+            logits = torch.stack(
+                [student(inputs, drawn.blocks)[0][:, :classes] / student.temperature for student, inputs in pairs]
+            )
+        return logits.softmax(dim=2).cpu().numpy()
+
+    def advance(self, graph: DynamicGraph, rows: Rows) -> None:
+        """One step of time for the students that have a memory.
+
+        Args:
+            graph: the live graph.
+            rows: distinct; the nodes whose hidden states advance.
+        """
+        for name, student in self.by_name.items():
+            student.advance()
+            if student.remembers and len(rows):
+                # A hidden state must not hold labels, a node's own least of all: it would be an input to learning it.
+                drawn = sample(graph, rows, self.config.fanouts[:1], self.feature_width, self.random, self.device)
+                [inputs] = self.inputs(drawn, [name])
+                unlabelled = replace(inputs, label=torch.full_like(inputs.label, -1))
+                with torch.no_grad():
+                    self.memory.remember(name, rows, student.remember(unlabelled, drawn.blocks[0]))
+
+    def renew(self, place: int, resets: int) -> str:
+        """Give a student, or after the last one the discriminators, new weights; the scale of features stays.
+
+        Args:
+            place: in the group; G stands for the discriminators.
+            resets: how many times this has happened, this time included: part of the seed.
+
+        Returns:
+            The name of the student, or ``discriminators``.
+        """
+        config = self.config
+        if place == len(self.students):
+            self.discriminators.load_state_dict(self._new_discriminators(resets).state_dict())
+            self.discriminator_optimizer.forget(self.discriminators)
+            return "discriminators"
+        student = self.students[place]
+        seed = 1000 * config.seed + place + _SEED_STRIDE * resets
+        new = build_student(config.students[place], self.feature_width, config.width, self._capacity, seed=seed)
+        if bool(torch.isfinite(student.mean_square).all()):
+            new.mean_square.copy_(student.mean_square)
+        student.load_state_dict(new.state_dict())
+        self.student_optimizer.forget(student)
+        return self.names[place]
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, object]]:
+        """Tensors and plain values for a checkpoint."""
+        tensors: dict[str, Tensor] = {}
+        for number, student in enumerate(self.students):
+            tensors |= {f"student/{number}/{name}": value for name, value in student.state_dict().items()}
+        tensors |= {f"discriminators/{name}": value for name, value in self.discriminators.state_dict().items()}
+        tensors |= {f"student_optimizer/{name}": value for name, value in self.student_optimizer.tensors().items()}
+        moments = self.discriminator_optimizer.tensors()
+        tensors |= {f"discriminator_optimizer/{name}": value for name, value in moments.items()}
+        tensors["dropout"] = self.dropout.state()
+        values = {
+            "capacity": self._capacity,
+            "feature_width": self.feature_width,
+            "random": self.random.bit_generator.state,
+        }
+        return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, values
+
+    @classmethod
+    def restore(
+        cls,
+        config: TrainerConfig,
+        tensors: Mapping[str, Tensor],
+        values: Mapping[str, Any],
+        device: torch.device,
+        memory: Memory,
+    ) -> Group:
+        """The group whose :meth:`state` this was; the ``memory`` has a state of its own."""
+        group = cls(config, int(values["feature_width"]), int(values["capacity"]), device, memory)
+        for number, student in enumerate(group.students):
+            student.load_state_dict(take_part(tensors, f"student/{number}"))
+        group.discriminators.load_state_dict(take_part(tensors, "discriminators"))
+        group.student_optimizer.restore(take_part(tensors, "student_optimizer"))
+        group.discriminator_optimizer.restore(take_part(tensors, "discriminator_optimizer"))
+        group.dropout.restore(tensors["dropout"])
+        group.random.bit_generator.state = values["random"]
+        return group
+
+    def _new_discriminators(self, resets: int) -> Discriminators:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(1000 * self.config.seed + 999 + _SEED_STRIDE * resets)
+            return Discriminators(len(self.students), self.config.width, self.config.discriminator_width)
+
+
+def head_capacity(classes: int) -> int:
+    """Logits of a head for so many classes: more than there are, so that heads seldom grow.
+
+    >>> [head_capacity(classes) for classes in (2, 8, 9, 100)]
+    [8, 8, 16, 128]
+    """
+    return max(8, 1 << (classes - 1).bit_length())
+
+
+def _require_depth(students: Sequence[Student], fanouts: Sequence[int]) -> None:
+    """Refuse students that would train with another number of layers than they are served with."""
+    for student in students:
+        if student.num_layers != len(fanouts):
+            raise ValueError(
+                f"{student.architecture} has {student.num_layers} layers, but fanouts has {len(fanouts)} numbers: "
+                "give one for each layer"
+            )

@@ -1,0 +1,1 @@
+"""Versions, embeddings kept exact, the choice of the served student, and publication."""

@@ -1,0 +1,101 @@
+"""When a version begins, from which student, and why."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from olad_core.config import EngineConfig
+from olad_core.graph import DynamicGraph
+from olad_core.judging.decisions import Decisions, explain_choice
+from olad_core.serving.choice import Candidates, choose_best
+from olad_core.serving.versions import Versions
+from olad_core.step_size import StepSize
+
+
+class Schedule:
+    """Begins versions, some training steps apart, each from the student that is the best at that moment.
+
+    Args:
+        config: of the engine.
+        versions: served and on their way.
+        decisions: takes in every version that begins or is refused.
+    """
+
+    def __init__(self, config: EngineConfig, versions: Versions, decisions: Decisions) -> None:
+        self._config = config
+        self._versions = versions
+        self._decisions = decisions
+        # The training step at which the last version began, and the steps that embedding the last one took.
+        self._step = 0
+        self._took = 0
+        # Nodes that had been scored at the last decision, and resets until then.
+        self._evidence = [0, 0]
+
+    def advance(self, graph: DynamicGraph, steps: int, size: StepSize) -> None:
+        """Embed one slice of the version on its way.
+
+        Args:
+            graph: the live graph.
+            steps: training steps that have been taken.
+            size: of the slice.
+        """
+        outcome = self._versions.advance(graph, size)
+        version = outcome.finished
+        if version is None:
+            return
+        self._took = steps - self._step
+        if outcome.refused:
+            reason = f"version {version.number} has more predictions that are not finite than the served version"
+            self._decisions.add("version-refused", reason, student=version.student, version=version.number)
+
+    def is_due(self, steps: int) -> bool:
+        """Whether to begin a version after so many steps: none is on its way, and the last began long enough ago."""
+        # At most half of the time is spent on following two versions.
+        due = self._step + max(self._config.publish_steps, 2 * self._took)
+        return not self._versions.candidate and steps >= due
+
+    def is_done(self, steps: int) -> bool:
+        """Whether a version of the students after so many steps has begun, and none is on its way."""
+        return self._step == steps and self._versions.candidate is None
+
+    def start(self, candidates: Candidates, steps: int, position: str) -> None:
+        """Begin a version of the chosen student, where its weights are finite.
+
+        Args:
+            candidates: the students to choose from.
+            steps: training steps that have been taken.
+            position: of the log.
+        """
+        names, standing, margin = candidates.names, candidates.standing, self._config.switch_margin
+        served = self._versions.served
+        current = names.index(served.version.student) if served else None
+        # Equals differ a little each time they are asked: a switch needs scores that came since the last decision.
+        news, self._evidence = list(candidates.evidence) != self._evidence, list(candidates.evidence)
+        best = choose_best(standing, candidates.training_loss, current, margin=margin, news=news)
+        self._step = steps
+        student, name = copy.deepcopy(candidates.students[best]), names[best]
+        if not all(bool(torch.isfinite(value).all()) for value in student.state_dict().values()):
+            self._decisions.add("version-refused", f"no version of {name}: its weights are not finite", student=name)
+            return
+        kind, reason, numbers = explain_choice(names, standing, current, best, margin=margin, news=news)
+        self._decisions.add(kind, reason, student=name, version=self._versions.next_number, numbers=numbers)
+        student.temperature.fill_(float(candidates.temperatures[best]))
+        self._versions.start(student, name, candidates.classes, position)
+
+    def begin_anew(self) -> None:
+        """The training begins anew: the version on its way is given up."""
+        self._versions.withdraw()
+        self._step = 0
+
+    def state(self) -> dict[str, object]:
+        """Plain values for a checkpoint."""
+        return {"version_step": self._step, "version_took": self._took, "version_evidence": self._evidence}
+
+    def restore(self, values: Mapping[str, Any]) -> None:
+        """Take over the values of :meth:`state`."""
+        self._step, self._took = values["version_step"], values["version_took"]
+        self._evidence = list(values.get("version_evidence", self._evidence))

@@ -1,0 +1,73 @@
+"""Students of one architecture side by side: one pass computes them all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from olad_core.messages.block import Block
+from olad_core.students.inputs import Inputs, encode
+from olad_core.students.linear import LinearStudent
+from olad_core.students.student import Drop, Student
+
+
+class Stack:
+    """One student, or several of an architecture whose layers treat every column alike.
+
+    Rows of several stand side by side, ``[n, G width]``: neighbours are read once for all of them, in longer rows.
+    Their parameters stay their own; the encoders' are put side by side anew for every pass, which copies little.
+
+    Args:
+        students: more than one only if they are of one :attr:`~LinearStudent.columnwise` architecture.
+        first: place of the first of them in the group.
+    """
+
+    def __init__(self, students: Sequence[Student], first: int = 0) -> None:
+        self.students = tuple(students)
+        self.place = slice(first, first + len(self.students))
+
+    def encode(self, inputs: Sequence[Inputs], factors: Sequence[Tensor]) -> Tensor:
+        """Layer 0 of N nodes; see :meth:`Student.encode`.
+
+        Args:
+            inputs: of each student; several get the same.
+            factors: of each student.
+        """
+        if len(self.students) == 1:
+            return self.students[0].encode(inputs[0], factors[0])
+        encoders = [student.encoder for student in self.students]
+        weights = [encoder.scaled(factor) for encoder, factor in zip(encoders, factors, strict=True)]
+        bias = torch.cat([encoder.bias for encoder in encoders])
+        labels = torch.cat([encoder.labels for encoder in encoders], dim=1)
+        return encode(inputs[0], torch.cat(weights, dim=1), bias, labels)
+
+    def propagate(self, rows: Tensor, blocks: Sequence[Block], drop: Drop | None = None) -> tuple[Tensor, Tensor]:
+        """Logits ``[G, n, class_capacity]`` and embeddings ``[G, n, width]`` of the last block's targets.
+
+        Args:
+            rows: layer 0 of the first block's sources.
+            blocks: one for each layer.
+            drop: in training, applied to each layer's input.
+        """
+        first = self.students[0]
+        for number, block in enumerate(blocks, start=1):
+            rows = first.layer(number, rows if drop is None else drop(rows), block)
+        if len(self.students) == 1:
+            return first.classify(rows).unsqueeze(0), rows.unsqueeze(0)
+        embeddings = rows.view(len(rows), len(self.students), first.width).transpose(0, 1)
+        weight = torch.stack([student.head.weight[1:] for student in self.students])
+        bias = torch.stack([student.head.bias[1:] for student in self.students])
+        return torch.baddbmm(bias.unsqueeze(2), weight, embeddings.mT).mT, embeddings
+
+
+def stacks(students: Sequence[Student]) -> list[Stack]:
+    """The group in its order, neighbours of one columnwise architecture as one stack."""
+
+    def kind(student: Student) -> object:
+        return type(student) if isinstance(student, LinearStudent) and student.columnwise else student
+
+    alike = [list(each) for _, each in groupby(students, kind)]
+    return [Stack(each, sum(map(len, alike[:number]))) for number, each in enumerate(alike)]

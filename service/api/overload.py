@@ -1,0 +1,148 @@
+"""Refusing events before the log, the worker's disk or Redis runs out of room."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pydantic import BaseModel, ValidationError
+from redis.asyncio import Redis
+
+from olad_core.memory_use import GroupSizes, Sizes
+from service.api.memory_guard import Admission, MemoryGuard
+from service.machine_memory import memory_budget
+from service.problems import OVERLOADED, Problem
+from service.settings import Settings
+from service.store.keys import Keys
+from service.store.status import MemoryStatus
+
+_FULL = 0.9
+_EVERY_S = 0.25
+RETRY_AFTER_S = 5
+_LONGEST_RETRY_S = 60
+
+
+class _Graph(BaseModel):
+    edges: int = 0
+    classes: tuple[str, ...] = ()
+    feature_width: int | None = None
+
+
+class _WorkerLoad(BaseModel):
+    """What counts here of the worker's report: no more, for it may be of another release than this process."""
+
+    position: str = "0-0"
+    events_per_s: float = 0.0
+    disk_free: int | None = None
+    graph: _Graph = _Graph()
+    memory: MemoryStatus | None = None
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """Why events are refused, when to ask again, and whether that lasts until somebody acts."""
+
+    why: str
+    retry_after_s: int = RETRY_AFTER_S
+    lasting: bool = True
+
+
+class LoadGuard:
+    """Looks a few times a second at most, when events come.
+
+    Events are refused while more than ``max_behind`` wait to be applied, while Redis uses more than nine tenths of its
+    ``maxmemory`` (of the machine's memory where that is not set), and while the worker's disk is nearly full.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys, settings: Settings) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._settings = settings
+        self._looked = float("-inf")
+        self._refusal: _Refusal | None = None
+        self.memory = MemoryGuard(memory_budget(settings.memory_budget_mb))
+
+    def admission(self) -> Admission:
+        """What decides about one batch, once it is decoded, whether the worker has the memory for it."""
+        return Admission(self.memory)
+
+    async def check(self) -> None:
+        """Let events in or not.
+
+        Raises:
+            Problem: 429 with ``Retry-After``.
+        """
+        refusal = await self._current()
+        if refusal is not None:
+            raise overloaded(refusal.why, refusal.retry_after_s)
+
+    async def lasting(self) -> str | None:
+        """Why every batch is refused until somebody acts; None where none is, or a worker that is there lags behind."""
+        refusal = await self._current()
+        return refusal.why if refusal is not None and refusal.lasting else None
+
+    async def _current(self) -> _Refusal | None:
+        now = time.monotonic()
+        if now - self._looked >= _EVERY_S:
+            self._looked = now
+            self._refusal = await self._look()
+        return self._refusal
+
+    async def _look(self) -> _Refusal | None:
+        """Why events are refused now."""
+        keys = self._keys
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.info("memory")
+            pipe.get(keys.appended)
+            pipe.hget(keys.served, "applied")
+            pipe.get(keys.status)
+            pipe.exists(keys.heartbeat)
+            told = cast("tuple[dict[str, Any], Any, Any, Any, int]", await pipe.execute())
+        memory, appended, applied, status, alive = told
+        worker = _read(status)
+        if worker.memory is not None:
+            graph, of = worker.graph, worker.memory
+            sizes = Sizes(of.rows, graph.edges, of.featured, graph.feature_width or 0, len(graph.classes))
+            self.memory.follow(worker.position, sizes, GroupSizes(of.students, of.recurrent, of.hidden), of.budget)
+        limit = int(memory.get("maxmemory") or memory.get("total_system_memory") or 0)
+        used = int(memory["used_memory"])
+        if limit and used > _FULL * limit:
+            return _Refusal(f"Redis uses {used:,} of {limit:,} bytes; give it more memory")
+        least = self._settings.min_disk_free_mb * 10**6
+        if worker.disk_free is not None and worker.disk_free < least:
+            why = f"{worker.disk_free:,} bytes are free where the worker writes checkpoints, {least:,} must be"
+            return _Refusal(why)
+        behind = int(appended or 0) - int(applied or 0)
+        if behind > self._settings.max_behind:
+            why = f"{behind:,} events wait to be applied, {self._settings.max_behind:,} may"
+            if not alive:
+                return _Refusal(f"{why}, and the worker is away")
+            return _Refusal(why, _seconds_until(behind - self._settings.max_behind, worker.events_per_s), lasting=False)
+        return None
+
+
+def _read(status: bytes | None) -> _WorkerLoad:
+    try:
+        return _WorkerLoad.model_validate_json(status or b"{}")
+    except ValidationError:
+        return _WorkerLoad()
+
+
+def _seconds_until(surplus: int, rate: float) -> int:
+    """When the worker will have caught up, in whole seconds.
+
+    >>> _seconds_until(9_500, rate=1_000.0), _seconds_until(10, rate=0.0), _seconds_until(10**9, rate=1.0)
+    (10, 5, 60)
+    """
+    return min(_LONGEST_RETRY_S, math.ceil(surplus / rate)) if rate > 0 else RETRY_AFTER_S
+
+
+def overloaded(why: str, retry_after_s: int = RETRY_AFTER_S) -> Problem:
+    """The 429 answer."""
+    return Problem(
+        OVERLOADED,
+        f"{why}. Nothing was written; send the batch again later.",
+        headers={"Retry-After": str(retry_after_s)},
+    )

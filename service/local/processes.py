@@ -1,0 +1,282 @@
+"""The local stack: Redis, worker and API as child processes, started, watched and stopped together."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Self
+
+import httpx
+import redis
+import structlog
+
+from service.entry import ONLY_FOR_THE_USER
+from service.exit_codes import REFUSES
+from service.local.data_dir import locked
+from service.local.embedded_redis import EmbeddedRedis
+from service.local.tether import PYTHON, tethered
+from service.settings import Settings
+from service.store.keys import Keys
+
+_log = structlog.get_logger(__name__)
+
+_START_TIMEOUT_S = 120.0
+_CRASHES_PER_MINUTE = 5
+
+
+class StackFailed(RuntimeError):
+    """The stack could not be started or kept running; the message says which part and why."""
+
+
+@dataclass
+class StopRequest:
+    """Whether the user, or the system, has asked this process to stop."""
+
+    requested: bool = False
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Turn Ctrl-C, SIGTERM and a closed terminal into a request, so that stopping has its order."""
+    stop = StopRequest()
+
+    def request(_signal: int, _frame: FrameType | None) -> None:
+        stop.requested = True
+
+    before = {name: signal.signal(name, request) for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield stop
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+@dataclass
+class _Part:
+    """One child process with the memory of its crashes."""
+
+    name: str
+    launch: Callable[[], subprocess.Popen[bytes]]
+    stop_timeout_s: float
+    process: subprocess.Popen[bytes] | None = None
+    crashes: deque[float] = field(default_factory=deque)
+    restart_at: float | None = None
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(self.stop_timeout_s)
+        except subprocess.TimeoutExpired:
+            _log.warning("killed: it did not stop in time", part=self.name, waited_s=self.stop_timeout_s)
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+
+class Stack:
+    """Redis (unless the settings name one), worker and API.
+
+    Used as a context manager: leaving it stops API, worker and Redis, in that order. The thread that enters
+    it must be the one that calls :meth:`poll`, and must outlast the children.
+
+    Args:
+        settings: of the worker and the API; a port of 0 takes a free one.
+        log_dir: folder for the children's output; None leaves it on this process's standard error.
+        stop: ends a start that waits for Redis to load its data, with :class:`KeyboardInterrupt`.
+    """
+
+    def __init__(self, settings: Settings, log_dir: Path | None = None, stop: StopRequest | None = None) -> None:
+        self._given = settings
+        self._log_dir = log_dir
+        self._stop = stop or StopRequest()
+        self._exit = contextlib.ExitStack()
+        self._parts: list[_Part] = []
+        self._settings = settings
+
+    @property
+    def settings(self) -> Settings:
+        """The settings the children run with: the Redis URL and the port as they turned out."""
+        return self._settings
+
+    @property
+    def url(self) -> str:
+        """Where the API listens."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._settings.host, self._settings.host)  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._settings.port}"
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as started:
+            listener = started.enter_context(listen(self._given.host, self._given.port))
+            lock = started.enter_context(locked(self._given.data_dir))
+            changes: dict[str, object] = {
+                "port": listener.getsockname()[1],
+                "data_dir": self._given.data_dir.absolute(),
+            }
+            server = EmbeddedRedis(self._given.data_dir, inherit=(lock,), interrupted=lambda: self._stop.requested)
+            started.callback(server.remove_socket)
+            started.callback(self._stop_parts)
+            if self._given.redis_url is None:
+                self._add("redis", server.start, stop_timeout_s=30)
+                changes["redis_url"] = server.url
+            self._settings = self._given.model_copy(update=changes)
+            self._forget_earlier_worker()
+            self._add("worker", lambda: self._launch("worker", pass_fds=(lock,)), stop_timeout_s=60)
+            inherited = (lock, listener.fileno())
+            self._add(
+                "api",
+                lambda: self._launch("api", "--fd", str(listener.fileno()), pass_fds=inherited),
+                stop_timeout_s=15,
+            )
+            self._exit = started.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._exit.close()
+
+    def _store(self) -> redis.Redis:
+        assert self._settings.redis_url is not None, "it is known since the start"
+        return redis.Redis.from_url(self._settings.redis_url, socket_timeout=5)
+
+    def _forget_earlier_worker(self) -> None:
+        """Take away the heartbeat of a worker that has ended, so that the next one seen is the new worker's."""
+        try:
+            with self._store() as store:
+                store.delete(Keys(self._settings.graph).heartbeat)
+        except (redis.RedisError, ValueError) as error:
+            raise StackFailed(f"the Redis of OLAD_REDIS_URL or --redis-url cannot be used: {error}") from None
+
+    def wait_until_live(self, stop: StopRequest) -> None:
+        """Wait until the API answers and the worker's heart beats, or until a stop is requested.
+
+        Raises:
+            StackFailed: a part ended, or it took too long.
+        """
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        with self._store() as store, httpx.Client(trust_env=False) as http:
+            while not stop.requested:
+                for part in self._parts:
+                    if part.process is not None and part.process.poll() is not None:
+                        code = part.process.returncode
+                        raise StackFailed(
+                            f"the {part.name} {'refuses to start' if code == REFUSES else 'ended while starting'} "
+                            f"(exit code {code})" + self.output_of(part.name)
+                        )
+                if self._is_live(store, http):
+                    return
+                if time.monotonic() > deadline:
+                    raise StackFailed(f"worker and API were not there after {_START_TIMEOUT_S:.0f} s")
+                time.sleep(0.1)
+
+    def _is_live(self, store: redis.Redis, http: httpx.Client) -> bool:
+        try:
+            return bool(
+                store.exists(Keys(self._settings.graph).heartbeat)
+                and http.get(f"{self.url}/health/live", timeout=2).is_success
+            )
+        except httpx.HTTPError:
+            return False
+        except redis.RedisError as error:
+            raise StackFailed(f"Redis cannot be used: {error}") from None
+
+    def poll(self) -> None:
+        """Start again what has ended, a little later after each crash; not what has said that this is of no use.
+
+        Call it a few times a second.
+
+        Raises:
+            StackFailed: a part crashes again and again.
+        """
+        now = time.monotonic()
+        for part in self._parts:
+            if part.process is not None and part.process.poll() is not None:
+                if part.process.returncode == REFUSES:
+                    _log.error("ended, and starting it again would not help; the rest goes on", part=part.name)
+                    part.process = None
+                    continue
+                while part.crashes and part.crashes[0] < now - 60:
+                    part.crashes.popleft()
+                if len(part.crashes) >= _CRASHES_PER_MINUTE:
+                    raise StackFailed(
+                        f"the {part.name} crashed {len(part.crashes) + 1} times within a minute "
+                        f"(exit code {part.process.returncode})" + self.output_of(part.name)
+                    )
+                wait_s = 0.25 * 2 ** len(part.crashes)
+                _log.error("ended; starting it again", part=part.name, code=part.process.returncode, in_s=wait_s)
+                part.crashes.append(now)
+                part.process, part.restart_at = None, now + wait_s
+            elif part.restart_at is not None and now >= part.restart_at:
+                part.process, part.restart_at = part.launch(), None
+
+    def output_of(self, name: str) -> str:
+        """The end of a part's output for an error message; empty where it went to the terminal anyway."""
+        if self._log_dir is None or not (path := self._log_dir / f"{name}.log").exists():
+            return ""
+        return f"; the end of {path}:\n" + "\n".join(path.read_text(errors="replace").splitlines()[-12:])
+
+    def _add(self, name: str, launch: Callable[[], subprocess.Popen[bytes]], stop_timeout_s: float) -> None:
+        part = _Part(name, launch, stop_timeout_s)
+        self._parts.append(part)
+        part.process = launch()
+
+    def _stop_parts(self) -> None:
+        for part in reversed(self._parts):
+            part.stop()
+        self._parts.clear()
+
+    def _launch(self, *command: str, pass_fds: tuple[int, ...]) -> subprocess.Popen[bytes]:
+        with contextlib.ExitStack() as files:
+            output = None
+            if self._log_dir is not None:
+                self._log_dir.mkdir(parents=True, exist_ok=True)
+                output = files.enter_context((self._log_dir / f"{command[0]}.log").open("ab"))
+            return subprocess.Popen(  # noqa: S603
+                # Nothing is lost by a kill, and nothing can be waited for once this process is gone.
+                tethered([*PYTHON, "service.entry", *command], signal.SIGKILL),
+                env={name: value for name, value in os.environ.items() if name != "OLAD_API_KEY"}
+                | environment(self._settings),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=pass_fds,
+                # Ctrl-C in a terminal goes to the whole group; here only this process may act on it.
+                start_new_session=True,
+                umask=ONLY_FOR_THE_USER,
+            )
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The settings as ``OLAD_*`` variables, for a child process.
+
+    >>> environment(Settings(port=8123))["OLAD_PORT"]
+    '8123'
+    """
+    # The key is for clients; no process of the stack shows it to anybody.
+    values = settings.model_dump(mode="json", exclude_none=True, exclude={"api_key"})
+    return {
+        f"OLAD_{name.upper()}": ",".join(value) if isinstance(value, list) else str(value)
+        for name, value in values.items()
+    }
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket for the API; held by the stack, so that it outlives a crash of the API.
+
+    Raises:
+        StackFailed: the port is taken or the address is not one of this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise StackFailed(f"cannot listen on {host}, port {port} ({error.strerror}): choose another --port") from None

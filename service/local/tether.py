@@ -1,0 +1,42 @@
+"""Run a program that cannot outlive its parent: ``python -m service.tether SIGNAL PARENT PROGRAM [ARGUMENT]...``.
+
+The kernel sends the signal when the parent is gone, however it went (``kill -9`` included). The request is made
+here, after the fork and before the program takes over, because code between fork and exec in a parent with
+threads is not safe. It lasts through the exec. Only Linux has it; elsewhere the program simply runs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+PYTHON = (sys.executable, "-P", "-m")
+"""Begin of a command line that runs a module of this project. With ``-P`` the directory that the user is in is no place
+to import from: a folder ``service`` or a file ``redis.py`` there would take the place of ours."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+def tethered(command: list[str], ending: signal.Signals) -> list[str]:
+    """The command line under which a child of this process gets ``ending`` when this process is gone.
+
+    On Linux that is when the thread that starts the child ends, so that thread must last.
+    """
+    return [*PYTHON, "service.local.tether", str(int(ending)), str(os.getpid()), *command]
+
+
+def main(ending: int, parent: int, command: list[str]) -> None:
+    """Tie this process to its parent and become the command."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(_PR_SET_PDEATHSIG, ending) != 0:
+            raise OSError(ctypes.get_errno(), "prctl failed")
+        if os.getppid() != parent:  # It died before the request was made.
+            raise SystemExit(1)
+    os.execv(command[0], command)  # noqa: S606
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

@@ -1,0 +1,1 @@
+"""Sources of events, sending them, and scoring what was served."""

@@ -1,0 +1,133 @@
+"""A whole graph in arrays, and the order in which its nodes and edges arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.events import GraphSchema, SparseFeatures, UpsertEdge, UpsertNode
+from service.replay.arrival_stream import Arrival
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """Features as CSR: row ``i`` has ``values[indptr[i]:indptr[i + 1]]`` at those ``indices``."""
+
+    values: npt.NDArray[np.float32]
+    indices: Ints
+    indptr: Ints
+    width: int
+
+
+@dataclass(frozen=True)
+class GraphDataset:
+    """A graph of N nodes and E edges.
+
+    Attributes:
+        labels: class index of each node, ``[N]``; -1 where it is not known.
+        classes: class names.
+        edges: ``[2, E]`` node indices, each undirected edge once; a repeated contact as often as it happened.
+        node_time: ``[N]``, or None where the nodes have no times.
+        edge_time: ``[E]``, or None where the edges have no times of their own.
+        features: dense float32 ``[N, F]``, sparse rows, or None.
+    """
+
+    labels: Ints
+    classes: tuple[str, ...]
+    edges: Ints
+    node_time: Floats | None = None
+    edge_time: Floats | None = None
+    features: npt.NDArray[np.float32] | SparseRows | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def event_count(self) -> int:
+        """Events of all arrivals, without labels."""
+        return len(self) + len(self.edges[0])
+
+    def schema(self, edge_lifetime: float | None = None) -> GraphSchema:
+        """The schema to declare before the first event."""
+        width = None
+        if isinstance(self.features, SparseRows):
+            width = self.features.width
+        elif self.features is not None:
+            width = self.features.shape[1]
+        return GraphSchema(feature_width=width, classes=self.classes, edge_lifetime=edge_lifetime)
+
+    def arrivals(self, seed: int = 0) -> Iterator[Arrival]:
+        """Every node in time order with its edges to nodes already there; later edges at their own time.
+
+        Nodes of the same time keep their order. Where only edges have times a node arrives with its
+        first edge; where nothing has, nodes arrive in a random order given by ``seed`` and a node's
+        time is its place in that order. Ids are the node indices.
+        """
+        node_time = self._node_time(seed)
+        order = np.argsort(node_time, kind="stable")
+        rank = np.empty(len(self), np.int64)
+        rank[order] = np.arange(len(self))
+        sorted_time = node_time[order]
+
+        arrival_rank = rank[self.edges].max(axis=0)
+        known_at = sorted_time[arrival_rank]
+        edge_time = known_at if self.edge_time is None else np.maximum(self.edge_time, known_at)
+        late = edge_time > known_at
+        # A late edge comes after every node of its time, so before the node of rank `slot`.
+        slot = np.where(late, np.searchsorted(sorted_time, edge_time, side="right"), arrival_rank)
+
+        late_edges = np.flatnonzero(late)
+        late_edges = late_edges[np.lexsort((edge_time[late_edges], slot[late_edges]))]
+        own_edges = np.flatnonzero(~late)
+        own_edges = own_edges[np.argsort(slot[own_edges], kind="stable")]
+        slots = np.arange(len(self) + 1)
+        late_from = np.append(np.searchsorted(slot[late_edges], slots), len(late_edges))
+        own_from = np.searchsorted(slot[own_edges], slots)
+
+        for place, node in enumerate(order.tolist()):
+            for edge in late_edges[late_from[place] : late_from[place + 1]]:
+                yield Arrival((self._edge(edge, edge_time),))
+            own = own_edges[own_from[place] : own_from[place + 1]]
+            edges = tuple(self._edge(edge, edge_time) for edge in own)
+            yield self._arrival(node, float(node_time[node]), edges)
+        for edge in late_edges[late_from[-2] :]:
+            yield Arrival((self._edge(edge, edge_time),))
+
+    def _node_time(self, seed: int) -> Floats:
+        if self.node_time is not None:
+            return self.node_time
+        if self.edge_time is not None and len(self.edge_time):
+            first = np.full(len(self), self.edge_time.min())
+            seen = np.full(len(self), np.inf)
+            for end in self.edges:
+                np.minimum.at(seen, end, self.edge_time)
+            return np.where(np.isfinite(seen), seen, first)
+        return np.random.default_rng(seed).permutation(len(self)).astype(np.float64)
+
+    def _arrival(self, node: int, time: float, edges: tuple[UpsertEdge, ...]) -> Arrival:
+        label = int(self.labels[node])
+        name = str(node)
+        return Arrival(
+            events=(UpsertNode(id=node, x=self._features(node), ts=time), *edges),
+            node=name,
+            truth=None if label < 0 else (name, self.classes[label]),
+        )
+
+    def _features(self, node: int) -> list[float] | SparseFeatures | None:
+        if self.features is None:
+            return None
+        if isinstance(self.features, SparseRows):
+            row = slice(*self.features.indptr[node : node + 2].tolist())
+            return SparseFeatures(self.features.indices[row].tolist(), self.features.values[row].tolist())
+        row_values: list[float] = self.features[node].tolist()
+        return row_values
+
+    def _edge(self, edge: np.int64, edge_time: Floats) -> UpsertEdge:
+        src, dst = self.edges[:, edge].tolist()
+        return UpsertEdge(src=src, dst=dst, ts=float(edge_time[edge]))

@@ -1,0 +1,179 @@
+"""Sends a source to a running service and scores what the service served."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from service.client.http import Client, ServiceError
+from service.replay.progress import Done, Progress
+from service.replay.served_score import Accuracy, ServedScore
+from service.replay.sources import Source
+from service.store.log import START, parse_position
+
+
+@dataclass(frozen=True)
+class ReplayState:
+    """Where a replay is.
+
+    Attributes:
+        arrivals: nodes that have arrived, those of earlier runs included.
+        events: events sent in this run.
+        seconds: how long this run has taken.
+        position: of the last batch; None before the first.
+        whole, recent, later: accuracy of what was served over all arrivals, the last 500 scored ones, and the
+            arrivals from ``score_from`` on.
+        macro_f1, macro_f1_later: mean over classes of the F1 of each, over what ``whole`` and ``later`` count.
+        score_from: the first arrival that ``later`` counts.
+        resumed: batches that an earlier run had sent.
+        complete: whether the source has ended.
+    """
+
+    arrivals: int
+    events: int
+    seconds: float
+    position: str | None
+    whole: Accuracy
+    recent: Accuracy
+    later: Accuracy
+    macro_f1: float | None
+    macro_f1_later: float | None
+    score_from: int
+    resumed: int
+    complete: bool
+
+    @property
+    def events_per_s(self) -> float:
+        """Rate of this run."""
+        return self.events / self.seconds if self.seconds > 0 else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "arrivals": self.arrivals,
+            "served": self.arrivals - self.whole.unserved,
+            "unserved": self.whole.unserved,
+            "scored": self.whole.scored,
+            "accuracy": self.whole.value,
+            "macro_f1": self.macro_f1,
+            "accuracy_recent": self.recent.value,
+            "score_from": self.score_from,
+            "scored_later": self.later.scored,
+            "unserved_later": self.later.unserved,
+            "accuracy_later": self.later.value,
+            "macro_f1_later": self.macro_f1_later,
+            "events": self.events,
+            "seconds": round(self.seconds, 3),
+            "events_per_s": round(self.events_per_s, 1),
+            "position": self.position,
+            "resumed_batches": self.resumed,
+            "complete": self.complete,
+        }
+
+
+def replay(
+    source: Source,
+    client: Client,
+    progress: Progress,
+    *,
+    rate: float | None = None,
+    score_from: int | None = None,
+    stop: threading.Event | None = None,
+    on_batch: Callable[[ReplayState], None] = lambda _state: None,
+) -> ReplayState:
+    """Send every batch that ``progress`` does not have yet.
+
+    After each POST the predictions of the nodes that arrived in it are asked for at its position, before
+    anything later is sent.
+
+    Args:
+        source: what to send.
+        client: the service.
+        progress: record of earlier runs; grows.
+        rate: events per second at most.
+        score_from: overrides the source's own.
+        stop: end after the current batch.
+        on_batch: called after each batch, and once for those of earlier runs.
+
+    Raises:
+        ServiceError: the service refused or did not answer in time. The next run goes on from there.
+    """
+    stop = stop or threading.Event()
+    score = ServedScore(source.score_from if score_from is None else score_from)
+    resumed = len(progress.done)
+    started = time.monotonic()
+    pacer = _Pacer(rate, stop)
+    sent = 0
+
+    def state(*, complete: bool = False) -> ReplayState:
+        return ReplayState(
+            arrivals=score.arrivals,
+            events=sent,
+            seconds=time.monotonic() - started,
+            position=progress.done[-1].position if progress.done else None,
+            whole=score.whole,
+            recent=score.recent,
+            later=score.later,
+            macro_f1=score.macro_f1,
+            macro_f1_later=score.macro_f1_later,
+            score_from=score.score_from,
+            resumed=resumed,
+            complete=complete,
+        )
+
+    if source.schema is not None:
+        client.declare(source.schema)
+    for number, batch in enumerate(source.batches):
+        if number < resumed:
+            earlier = progress.done[number].served
+            if len(earlier) != len(batch.nodes):
+                raise ServiceError(f"{progress.path} does not belong to this source: start over with --fresh")
+            score.record(batch, earlier)
+            continue
+        if number == resumed:
+            on_batch(state())
+        if not pacer.wait(len(batch.events)) or stop.is_set():
+            return state()
+        position = client.append(batch.events, progress.key(number))
+        served = client.served(batch.nodes, position) if batch.nodes else []
+        progress.append(Done(position, served))
+        score.record(batch, served)
+        sent += len(batch.events)
+        on_batch(state())
+    return state(complete=True)
+
+
+def forget_if_lost(client: Client, progress: Progress) -> int:
+    """Forget the batches that stand beyond the end of the service's log; how many.
+
+    Its data was restored to an earlier point. Another log has another identity, and so another record.
+    """
+    if not progress.done:
+        return 0
+    end = parse_position(client.status().log.position or START)
+    sent = len(progress.done)
+    kept = sum(parse_position(done.position) <= end for done in progress.done)
+    if kept < sent:
+        progress.start_over(keep=kept)
+    return sent - kept
+
+
+class _Pacer:
+    """Spreads events evenly; time lost to a slow answer is not made up for."""
+
+    def __init__(self, rate: float | None, stop: threading.Event) -> None:
+        self._rate = rate
+        self._stop = stop
+        self._next = time.monotonic()
+
+    def wait(self, events: int) -> bool:
+        """Wait for the turn of this many events; False when stopped meanwhile."""
+        if self._rate is None:
+            return True
+        now = time.monotonic()
+        stopped = self._stop.wait(max(0.0, self._next - now))
+        self._next = max(self._next, now) + events / self._rate
+        return not stopped

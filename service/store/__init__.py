@@ -1,0 +1,1 @@
+"""All of Redis: the log, predictions, schema, status."""

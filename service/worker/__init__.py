@@ -1,0 +1,1 @@
+"""The worker process: applies the log, publishes, learns, writes checkpoints."""

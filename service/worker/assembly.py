@@ -1,0 +1,158 @@
+"""Puts the worker together out of the settings, runs it, and says why it cannot go on where it cannot."""
+
+from __future__ import annotations
+
+import functools
+import signal
+import threading
+from pathlib import Path
+
+import redis
+import structlog
+import torch
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from olad_core.config import EngineConfig, TrainerConfig
+from olad_core.engine import Engine, OtherStudents
+from service.exit_codes import REFUSES
+from service.local.redis_versions import version_of_server
+from service.settings import Settings
+from service.store.fence import LogLost, Superseded
+from service.store.keys import Keys
+from service.store.lease import Lease
+from service.store.log import LogReader
+from service.store.predictions import PredictionWriter
+from service.store.redis_refusals import RedisUnusable
+from service.worker.checkpoint import BrokenCheckpoint, OtherFormat, list_checkpoints, read_checkpoint
+from service.worker.checkpointer import Checkpointer
+from service.worker.determinism import compute_repeatably
+from service.worker.loop import Worker
+from service.worker.restoring import restore
+from service.worker.standby import wait_for_graph
+
+log = structlog.get_logger(__name__)
+
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+
+
+class CannotBegin(RuntimeError):
+    """The worker cannot begin with these settings and these checkpoints, however often it is started."""
+
+
+def engine_config(settings: Settings) -> EngineConfig:
+    """The engine's configuration as the settings ask for it."""
+    trainer = TrainerConfig(
+        students=settings.students,
+        width=settings.width,
+        learning_rate=settings.learning_rate,
+        global_weight=settings.global_weight,
+        local_weight=settings.local_weight,
+        temperature=settings.temperature,
+        warmup_steps=settings.warmup_steps,
+        seed=settings.seed,
+    )
+    return EngineConfig(trainer=trainer, publish_steps=settings.publish_steps, max_classes=settings.max_classes)
+
+
+def restore_engine(checkpoints: Path, config: EngineConfig, device: torch.device) -> Engine:
+    """The engine of the newest checkpoint that can be restored, or a new one where there is none.
+
+    Raises:
+        CannotBegin: the checkpoints cannot be read, are not for these settings, or none that is whole can be restored.
+    """
+    refused: BrokenCheckpoint | None = None
+    try:
+        paths = list_checkpoints(checkpoints)
+    except OSError as error:
+        raise CannotBegin(f"the checkpoints cannot be read: {error}") from error
+    for path in reversed(paths):
+        try:
+            checkpoint = read_checkpoint(path)
+        except BrokenCheckpoint as broken:
+            log.error("skipped a broken checkpoint", problem=str(broken))
+            continue
+        try:
+            engine = restore(config, checkpoint, device)
+        except OtherStudents as error:
+            raise CannotBegin(f"{path}: {error}") from error
+        except BrokenCheckpoint as broken:
+            log.error("skipped a broken checkpoint", problem=str(broken))
+            refused = refused or broken
+            continue
+        log.info("restored", checkpoint=str(path), position=engine.position, nodes=engine.graph.num_nodes)
+        return engine
+    if refused is not None:
+        raise CannotBegin(f"{refused}: use the release that wrote it, or another data directory")
+    log.info("no checkpoint, starting from the beginning of the log", directory=str(checkpoints))
+    return Engine(config, device)
+
+
+def connect(settings: Settings) -> redis.Redis:
+    """A client whose commands are never sent twice on their own: the worker decides what to do again."""
+    client: redis.Redis = redis.Redis.from_url(
+        settings.redis_url or DEFAULT_REDIS_URL,
+        socket_timeout=30,
+        socket_connect_timeout=5,
+        retry=Retry(NoBackoff(), 0),
+    )
+    return client
+
+
+def warn_of_known_holes(client: redis.Redis) -> None:
+    """Log a warning where the server is of a version with known security holes.
+
+    A server that cannot be asked now, or whose access list does not allow it, is passed over.
+    """
+    try:
+        version = version_of_server(client.info("server"))
+    except redis.RedisError:
+        return
+    if version is not None and version.has_known_holes:
+        log.warning(
+            "this Redis is of a version with known security holes: update it, unless its package has been mended",
+            version=str(version),
+            at_least=version.sound_release,
+        )
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; ``auto`` is a GPU where there is one.
+
+    Raises:
+        CannotBegin: there is no GPU.
+    """
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise CannotBegin("OLAD_DEVICE=cuda, but torch finds no GPU here: set it to auto or cpu")
+    return torch.device("cuda" if name != "cpu" and available else "cpu")
+
+
+def main(settings: Settings) -> None:
+    """Put the worker together and run it until SIGTERM or SIGINT."""
+    torch.set_num_threads(settings.torch_threads)
+    compute_repeatably(settings.steps_per_entry is not None)
+    keys = Keys(settings.graph)
+    client = connect(settings)
+    warn_of_known_holes(client)
+    checkpoints = settings.data_dir / "checkpoints" / settings.graph
+    lease = Lease(client, keys, settings.data_dir / "workers" / f"{settings.graph}.lock")
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda _signal, _frame: stop.set())
+    try:
+        device = choose_device(settings.device)
+        if not wait_for_graph(lease, stop):
+            return
+        with lease.kept(), Checkpointer(checkpoints, settings.checkpoints_kept) as checkpointer:
+            restore = functools.partial(restore_engine, checkpoints, engine_config(settings), device)
+            reader, writer = LogReader(client, keys, lease), PredictionWriter(client, keys, lease)
+            worker = Worker(restore, reader, writer, checkpointer, settings)
+            for name in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(name, worker.stop)
+            if stop.is_set():
+                worker.stop()
+            worker.run()
+    except (CannotBegin, LogLost, OtherFormat, RedisUnusable, Superseded) as error:
+        log.error("the worker cannot go on, and starting it again does not help", reason=str(error))
+        raise SystemExit(REFUSES) from error

@@ -1,0 +1,157 @@
+"""The worker's metrics; the API serves them with its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from service.prometheus import counter, gauge, gauges_by
+from service.store.status import WorkerStatus
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+class WorkerMetrics:
+    """Counters and timings of every stage of the loop."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.events = Counter(
+            "olad_worker_events",
+            "Events read from the log, applied or not; those that are read again after a failure count again.",
+            registry=self.registry,
+        )
+        self.rejected = Counter(
+            "olad_worker_rejected",
+            "Of these the ones that could not be applied; all events of a batch that is set aside.",
+            registry=self.registry,
+        )
+        self.published = Counter("olad_worker_published_rows", "Predictions written.", registry=self.registry)
+        self.reconnects = Counter(
+            "olad_worker_reconnects", "Times Redis was out of reach or could not write.", registry=self.registry
+        )
+        self.apply_failures = Counter(
+            "olad_worker_apply_failures",
+            "Times that applying failed and the worker went back to a checkpoint.",
+            registry=self.registry,
+        )
+        self.training_failures = Counter(
+            "olad_worker_training_failures", "Times that training failed and began anew.", registry=self.registry
+        )
+        self.decisions = Counter(
+            "olad_worker_decisions", "What was decided, listed by GET /students.", ["kind"], registry=self.registry
+        )
+        self._stages = Histogram(
+            "olad_worker_stage_seconds",
+            "Duration of one turn's stages.",
+            ["stage"],
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        ProcessCollector(namespace="olad_worker", registry=self.registry)
+        self._report = _Report()
+        self.registry.register(self._report)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time one stage: ``apply``, ``refresh``, ``publish``, ``learn`` or ``checkpoint``."""
+        started = perf_counter()
+        try:
+            yield
+        finally:
+            self._stages.labels(name).observe(perf_counter() - started)
+
+    def text(self, status: WorkerStatus) -> bytes:
+        """Everything in Prometheus' text format, what the report knows included."""
+        self._report.status = status
+        return generate_latest(self.registry)
+
+
+class _Report(Collector):
+    """Metrics of the last report: what it does not know is left out."""
+
+    def __init__(self) -> None:
+        self.status: WorkerStatus | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """The report's metrics; none before the first report."""
+        if self.status is not None:
+            yield from _sizes(self.status)
+            yield from _training(self.status)
+            yield from _scores(self.status)
+
+
+def _sizes(status: WorkerStatus) -> Iterator[Metric]:
+    yield from gauge("olad_worker_nodes", "Nodes in the graph.", status.graph.nodes)
+    yield from gauge("olad_worker_edges", "Edges in the graph.", status.graph.edges)
+    yield from counter(
+        "olad_worker_checkpoint_failures", "Checkpoints that could not be written.", status.checkpoint_failures
+    )
+    yield from gauge("olad_worker_disk_free_bytes", "Room where checkpoints are written.", status.disk_free)
+    yield from gauge(
+        "olad_worker_checkpoint_timestamp_seconds",
+        "When the newest checkpoint was written.",
+        status.checkpoint.written_at if status.checkpoint else None,
+    )
+
+
+def _training(status: WorkerStatus) -> Iterator[Metric]:
+    learning = status.learning
+    yield from counter("olad_worker_steps", "Training steps taken.", learning.steps)
+    yield from counter(
+        "olad_worker_skipped_steps",
+        "Training steps without effect on the students: a loss or gradient was not finite.",
+        learning.skipped_steps,
+    )
+    yield from counter(
+        "olad_worker_student_resets",
+        "Times a student, or the discriminators, got new weights: losses or gradients stayed not finite.",
+        learning.resets,
+    )
+    yield from counter(
+        "olad_worker_refused_versions",
+        "Versions that were not served because their predictions were broken.",
+        learning.refused_versions,
+    )
+    yield from gauge(
+        "olad_worker_resting",
+        "1 while nothing is left to learn: no training steps, versions or checkpoints until something changes.",
+        learning.state == "resting",
+    )
+    yield from gauges_by("term", "olad_worker_loss", "Mean loss of the last steps.", learning.losses.items())
+
+
+def _scores(status: WorkerStatus) -> Iterator[Metric]:
+    yield from gauge(
+        "olad_worker_served_version", "Number of the served version.", status.served.version if status.served else None
+    )
+    scores = [("served", status.served_score), *((student.name, student.score) for student in status.students)]
+    yield from gauges_by(
+        "student",
+        "olad_worker_accuracy",
+        "Recent prequential accuracy.",
+        ((name, score.accuracy_recent) for name, score in scores),
+    )
+    yield from gauges_by(
+        "student",
+        "olad_worker_macro_f1",
+        "Recent prequential macro-F1.",
+        ((name, score.macro_f1_recent) for name, score in scores),
+    )
+    yield from gauges_by(
+        "student",
+        "olad_worker_calibration_error",
+        "Recent expected calibration error.",
+        ((name, score.calibration_error_recent) for name, score in scores),
+    )
+    yield from gauges_by(
+        "student",
+        "olad_worker_calibration_temperature",
+        "What a student's logits are to be divided by.",
+        ((student.name, student.temperature) for student in status.students),
+    )

@@ -1,0 +1,147 @@
+"""From the engine's state to the worker's status report."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.engine import Engine
+from olad_core.judging.prequential import ScoreTable
+from olad_core.memory_use import bytes_needed
+from olad_core.serving.versions import HeldVersion
+from service.machine_memory import memory_used
+from service.store.status import (
+    CheckpointStatus,
+    DecisionStatus,
+    GraphStatus,
+    LearningState,
+    LearningStatus,
+    MemoryStatus,
+    Score,
+    StudentStatus,
+    VersionStatus,
+    WorkerStatus,
+)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How fast the worker goes."""
+
+    events_per_s: float
+    steps_per_s: float
+
+
+def report(
+    engine: Engine,
+    rates: Rates,
+    *,
+    learning: LearningState,
+    learning_since: float,
+    started_at: float,
+    now: float,
+    checkpoint: CheckpointStatus | None,
+    checkpoint_failures: int,
+    disk_free: int | None,
+    memory_budget: int,
+) -> WorkerStatus:
+    """The engine's state as the worker reports it."""
+    graph, trainer = engine.graph, engine.trainer
+    served, candidate = engine.versions.served, engine.versions.candidate
+    students = trainer.group.students if trainer else ()
+    temperatures, scores = engine.assessment.temperatures(), engine.assessment.student_scores()
+    return WorkerStatus(
+        position=engine.position,
+        applied_events=engine.applied_events,
+        rejected_events=engine.rejected_events,
+        started_at=started_at,
+        updated_at=now,
+        device=str(engine.device),
+        events_per_s=rates.events_per_s,
+        steps_per_s=rates.steps_per_s,
+        graph=GraphStatus(
+            nodes=graph.num_nodes,
+            edges=graph.num_edges,
+            labelled=int(np.count_nonzero(graph.alive & (graph.label >= 0))),
+            classes=tuple(graph.classes),
+            feature_width=graph.num_features,
+            latest_time=graph.clock if math.isfinite(graph.clock) else None,
+            event_time=graph.clock_from_ts,
+            removed_ids=graph.removed_ids,
+        ),
+        learning=LearningStatus(
+            state=learning,
+            since=learning_since,
+            steps=trainer.steps if trainer else 0,
+            skipped_steps=trainer.skipped_steps if trainer else 0,
+            resets=trainer.health.resets if trainer else 0,
+            refused_versions=engine.versions.refused,
+            missing=engine.missing(),
+            losses={term: float(losses.mean()) for term, losses in engine.assessment.mean_losses.items()},
+        ),
+        served=_version(served, 1.0) if served else None,
+        served_score=_score(engine.assessment.served_score()),
+        candidate=_version(candidate, candidate.embedding.progress(graph)) if candidate else None,
+        students=tuple(
+            StudentStatus(
+                name=name,
+                architecture=student.architecture,
+                parameters=sum(parameter.numel() for parameter in student.parameters()),
+                score=_score(scores, number),
+                temperature=float(temperatures[number]),
+                served=served is not None and served.version.student == name,
+                served_since_version=(
+                    engine.versions.served_since if served is not None and served.version.student == name else None
+                ),
+            )
+            for number, (name, student) in enumerate(zip(trainer.group.names if trainer else (), students, strict=True))
+        ),
+        decisions=tuple(DecisionStatus(**asdict(decision)) for decision in engine.decisions.newest_first()),
+        checkpoint=checkpoint,
+        checkpoint_failures=checkpoint_failures,
+        disk_free=disk_free,
+        memory=_memory(engine, memory_budget),
+    )
+
+
+def _memory(engine: Engine, budget: int) -> MemoryStatus:
+    sizes, group = engine.graph.sizes, engine.group_sizes
+    return MemoryStatus(
+        budget=budget,
+        needed=bytes_needed(sizes, group),
+        used=memory_used(),
+        rows=sizes.nodes,
+        featured=sizes.featured,
+        students=group.students,
+        recurrent=group.recurrent,
+        hidden=group.hidden,
+    )
+
+
+def _version(held: HeldVersion, progress: float) -> VersionStatus:
+    return VersionStatus(
+        version=held.version.number,
+        student=held.version.student,
+        progress=progress,
+        created_position=held.position,
+    )
+
+
+def _score(scores: ScoreTable, predictor: int = 0) -> Score:
+    def known(values: npt.NDArray[np.float64]) -> float | None:
+        value = float(values[predictor])
+        return None if math.isnan(value) else value
+
+    return Score(
+        scored=int(scores.scored[predictor]),
+        accuracy=known(scores.accuracy),
+        macro_f1=known(scores.macro_f1),
+        log_loss=known(scores.log_loss),
+        accuracy_recent=known(scores.recent_accuracy),
+        macro_f1_recent=known(scores.recent_macro_f1),
+        log_loss_recent=known(scores.recent_log_loss),
+        calibration_error_recent=known(scores.recent_calibration_error),
+    )

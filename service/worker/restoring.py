@@ -1,0 +1,210 @@
+"""From a checkpoint to an engine, or to the reason why it cannot be one.
+
+Checksums find what the disk has changed. What is checked here is that the content can be a state at all: a wrong type,
+length or offset must end in a message, not in a crash later on or in another graph.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+import torch
+from msgspec import Meta, Struct
+from torch import Tensor
+
+from olad_core.config import EngineConfig, TrainerConfig
+from olad_core.engine import Engine, OtherStudents
+from olad_core.graph.features import from_format_4
+from olad_core.graph.state_check import check_graph_state
+from olad_core.judging.assessment import Assessment
+from olad_core.judging.decisions import Decision
+from olad_core.named_state import take_part
+from service.worker.checkpoint import BrokenCheckpoint, Checkpoint
+
+_Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_Amount = Annotated[float, Meta(ge=0, le=1e300)]
+_Finite = Annotated[float, Meta(ge=-1e300, le=1e300)]
+_Width = Annotated[int, Meta(ge=0, le=65_536)]
+_Position = Annotated[str, Meta(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
+_ROW_TABLES = re.compile(r"versions/(served|candidate)/(layer/\d+|totals/\d+|peak|received/\d+|in_weight)")
+_BY_CLASS = ("arrivals/probabilities", "scores/classes", "scores/faded_classes")
+_ANY_LENGTH = ("drift/row_lengths", "drift/buckets", "arrivals/rows", "arrivals/arrival", "arrivals/probabilities")
+
+
+class _Held(Struct):
+    number: _Count
+    student: str
+    classes: list[str]
+    architecture: str
+    position: _Position
+    feature_width: _Width
+    width: Annotated[int, Meta(ge=1, le=65_536)]
+
+
+class _Versions(Struct):
+    next_number: _Count
+    served_since: _Count
+    refused: _Count
+    served: _Held | None = None
+    candidate: _Held | None = None
+
+
+class _Trainer(Struct):
+    steps: _Count
+    skipped_steps: _Count
+    resets: _Count
+    spoilt: list[_Count]
+    capacity: _Count
+    feature_width: _Width
+    random: dict[str, object]
+
+
+class _Window(Struct):
+    count: _Count
+    weight: _Amount
+    mean: _Finite
+    squares: _Amount
+
+
+class _Convergence(Struct):
+    steps: _Amount
+    restarts: _Count
+    exhausted: bool
+    lowest: tuple[_Finite, _Amount] | None
+    stale: _Count
+    window: _Window
+
+
+class _Decisions(Struct):
+    total: _Count
+    kept: list[Decision]
+
+
+class _Values(Struct):
+    """What stands in ``values.json``; more may stand there."""
+
+    position: _Position
+    applied_events: _Count
+    rejected_events: _Count
+    classes_seen: list[_Count]
+    advance_event: _Count
+    decisions: _Decisions
+    students: list[str]
+    width: _Width
+    versions: _Versions
+    version_step: _Count
+    version_took: _Count
+    # Earlier releases wrote none of these two.
+    version_evidence: tuple[_Count, _Count] = (0, 0)
+    convergence: _Convergence | None = None
+    trainer: _Trainer | None = None
+
+
+def restore(config: EngineConfig, checkpoint: Checkpoint, device: torch.device) -> Engine:
+    """The engine whose state the checkpoint holds.
+
+    Raises:
+        OtherStudents: the checkpoint was made with other students, or with students of another width.
+        BrokenCheckpoint: its content is no engine's state.
+        MemoryError: there is too little memory for it, which is no fault of the checkpoint.
+    """
+    try:
+        values = msgspec.convert(checkpoint.values, _Values)
+        tensors = _converted(checkpoint.tensors)
+        _check_tensors(tensors, values)
+        _check_scores(tensors, Engine(config, device).assessment)
+        engine = Engine.restore(config, tensors, checkpoint.values, device)
+        _compare_types(tensors, engine.state()[0])
+    except (OtherStudents, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if "can't allocate memory" in str(error):
+            raise MemoryError(str(error)) from error
+        raise BrokenCheckpoint(
+            f"{checkpoint.path}: is whole, but this release cannot read it ({type(error).__name__}: {error})"
+        ) from error
+    return engine
+
+
+def restore_as_it_was(checkpoint: Checkpoint, device: torch.device) -> Engine:
+    """The engine whose state the checkpoint holds, with the students it was made with.
+
+    Raises:
+        BrokenCheckpoint: its content is no engine's state.
+    """
+    try:
+        values = msgspec.convert(checkpoint.values, _Values)
+        students = msgspec.convert(values.students, tuple[str, ...])
+        config = EngineConfig(trainer=TrainerConfig(students=students, width=values.width))
+    except ValueError as error:
+        raise BrokenCheckpoint(f"{checkpoint.path}: {error}") from error
+    return restore(config, checkpoint, device)
+
+
+def _converted(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The tensors as this release writes them; those of format 4 had a row of features for every node."""
+    if "graph/has_features" not in tensors:
+        return tensors
+    features, has = (tensors[f"graph/{name}"].numpy() for name in ("features", "has_features"))
+    if (str(features.dtype), str(has.dtype), features.ndim, has.shape) != ("float32", "bool", 2, features.shape[:1]):
+        raise ValueError("features: are not float32 [rows, width] with a bool for each row")
+    kept = {name: tensor for name, tensor in tensors.items() if name not in {"graph/features", "graph/has_features"}}
+    return kept | {f"graph/{name}": torch.from_numpy(array) for name, array in from_format_4(features, has).items()}
+
+
+def _check_tensors(tensors: Mapping[str, Tensor], values: _Values) -> None:
+    arrays = {name: tensor.numpy() for name, tensor in take_part(tensors, "graph").items()}
+    check_graph_state(arrays)
+    end, classes = len(arrays["label"]), len(arrays["class_offsets"]) - 1
+    if any(number >= classes for number in values.classes_seen):
+        raise ValueError("classes_seen: names a class that the graph does not have")
+    for name in ("replay/rows", "touched/rows", "arrivals/rows"):
+        rows = tensors[name]
+        if rows.ndim != 1 or rows.dtype != torch.int64:
+            raise ValueError(f"{name}: {rows.dtype} {list(rows.shape)}, not int64 [any]")
+        # A place that nothing was put into yet holds 0 or -1.
+        if len(rows) and not -1 <= int(rows.min()) <= int(rows.max()) < max(1, end):
+            raise ValueError(f"{name}: holds rows that the graph does not have")
+    for name, tensor in tensors.items():
+        if _ROW_TABLES.fullmatch(name) and (tensor.ndim == 0 or len(tensor) != end):
+            raise ValueError(f"{name}: {list(tensor.shape)}, where the graph has {end} rows")
+    if values.trainer is not None:
+        labels = tensors.get("trainer/student/0/encoder.labels")
+        if labels is None or labels.ndim == 0 or len(labels) != values.trainer.capacity:
+            raise ValueError("trainer: its capacity is not that of its students")
+
+
+def _check_scores(tensors: Mapping[str, Tensor], new: Assessment) -> None:
+    """See that the scores' arrays are as those of a new engine, but for the number of classes and of arrivals."""
+    for name, wanted in new.state().items():
+        found = tensors[name].numpy()
+        shapes = [list(array.shape) for array in (found, wanted)]
+        for shape in shapes:
+            if name in _BY_CLASS and shape:
+                del shape[-1]
+            if name in _ANY_LENGTH and shape:
+                del shape[0]
+        if (found.dtype, found.ndim) != (wanted.dtype, wanted.ndim) or shapes[0] != shapes[1]:
+            raise ValueError(f"{name}: {found.dtype} {list(found.shape)}, not {wanted.dtype} {list(wanted.shape)}")
+    lengths = {len(tensors[f"arrivals/{part}"]) for part in ("rows", "arrival", "probabilities")}
+    if len(lengths) > 1:
+        raise ValueError("arrivals: its arrays have different lengths")
+    losses = take_part(tensors, "losses")
+    if losses and "supervised" not in losses:
+        raise ValueError("losses/supervised: is not there")
+    for name, loss in losses.items():
+        if loss.dtype != torch.float64 or loss.ndim != 1:
+            raise ValueError(f"losses/{name}: {loss.dtype} {list(loss.shape)}, not float64 [any]")
+
+
+def _compare_types(given: Mapping[str, Tensor], taken_over: Mapping[str, Any]) -> None:
+    """See that every tensor was taken over, and as what it was."""
+    for name, tensor in given.items():
+        if name not in taken_over:
+            raise ValueError(f"{name}: is no part of the state")
+        found = taken_over[name]
+        if (tensor.dtype, tensor.ndim) != (found.dtype, found.ndim):
+            raise ValueError(f"{name}: {tensor.dtype} {list(tensor.shape)}, not {found.dtype} {list(found.shape)}")

@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+
+from olad_core.learning.teaching import SHARPNESS, evidence_teaches
+
+NAN = float("nan")
+
+
+def test_all_others_teach_the_better_ones_more() -> None:
+    found = evidence_teaches(np.array([0.7, 0.9, 0.8]), np.zeros(3), np.ones(3))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-6)
+    assert not found.diagonal().any()
+    assert found[0, 1] / found[0, 2] == pytest.approx(np.exp(SHARPNESS * 0.1), rel=1e-5)
+
+
+def test_rows_sum_to_the_strength() -> None:
+    found = evidence_teaches(np.array([0.7, 0.9, 0.8]), np.zeros(3), np.array([1.0, 0.0, 0.25]))
+    np.testing.assert_allclose(found.sum(axis=1), [1, 0, 0.25], rtol=1e-6)
+
+
+@pytest.mark.parametrize("quality", [[NAN] * 3, [0.4] * 3, [NAN, 0.4, NAN]])
+def test_without_evidence_all_others_teach_alike(quality: list[float]) -> None:
+    np.testing.assert_allclose(
+        evidence_teaches(np.array(quality), np.zeros(3), np.ones(3)), (1 - np.eye(3)) / 2, rtol=1e-6
+    )
+
+
+def test_nobody_teaches_one_who_is_alone() -> None:
+    assert evidence_teaches(np.array([0.5]), np.zeros(1), np.ones(1)).tolist() == [[0.0]]
+
+
+def test_one_that_has_not_learned_its_own_labels_teaches_little() -> None:
+    found = evidence_teaches(np.full(3, NAN), np.array([0.3, 2.3, 0.3]), np.ones(3))
+    assert found[0, 1] / found[0, 2] == pytest.approx(np.exp(-2), rel=1e-5)

@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+
+from olad_core.serving.choice import choose_best
+
+NAN = float("nan")
+
+
+def choose(standing: list[float], current: int | None) -> int:
+    return choose_best(np.array(standing), np.array([3.0, 1.0, 2.0]), current, margin=0.01)
+
+
+def test_the_best_is_chosen_at_first() -> None:
+    assert choose([0.7, 0.6, 0.8], None) == 2
+
+
+@pytest.mark.parametrize(("challenger", "chosen"), [(0.80, 0), (0.805, 0), (0.82, 2)])
+def test_a_challenger_must_be_better_by_the_margin(challenger: float, chosen: int) -> None:
+    assert choose([0.8, 0.1, challenger], 0) == chosen
+
+
+def test_two_equals_do_not_alternate() -> None:
+    served = [0]
+    for step in range(20):
+        noise = 0.004 * (-1) ** step
+        served.append(choose([0.8 + noise, 0.8 - noise, 0.5], served[-1]))
+    assert set(served) == {0}
+
+
+@pytest.mark.parametrize("standing", [[NAN, NAN, NAN], [0.9, NAN, 0.5]])
+def test_while_nothing_is_known_the_training_loss_decides_and_then_stands(standing: list[float]) -> None:
+    assert choose(standing, None) == 1
+    assert choose(standing, 2) == 2

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.replay.arrival_stream import Batch
+from service.replay.served_score import RECENT, Accuracy, ServedScore
+
+answers = st.sampled_from(["a", "b", None])
+
+
+@given(st.lists(st.tuples(answers, answers), max_size=50), st.integers(0, 20), st.integers(1, 7))
+def test_counts_like_a_plain_recount(nodes: list[tuple[str | None, str | None]], score_from: int, size: int) -> None:
+    """Each node: what was served, what is true (None: not served, unknown)."""
+    score = ServedScore(score_from)
+    for first in range(0, len(nodes), size):
+        part = list(enumerate(nodes))[first : first + size]
+        truths = tuple((str(i), truth) for i, (_, truth) in part if truth is not None)
+        score.record(Batch((), tuple(str(i) for i, _ in part), truths), [served for _, (served, _) in part])
+    for found, later in ((score.whole, nodes), (score.later, nodes[score_from:])):
+        scored = [served == truth for served, truth in later if served is not None and truth is not None]
+        unserved = sum(served is None for served, _ in later)
+        assert found == Accuracy(sum(scored), len(scored), unserved)
+    assert score.arrivals == len(nodes)
+
+
+def test_macro_f1_counts_every_class_alike() -> None:
+    score = ServedScore(score_from=6)
+    assert score.macro_f1 is None
+    truths, served = "aaaabbab", "aaaaaabc"
+    names = tuple(map(str, range(8)))
+    score.record(Batch((), names, tuple(zip(names, truths, strict=True))), list(served))
+    # a: 4 hits of 5 labels and 6 predictions; b: none of 3 and 1; c: none of 0 and 1.
+    assert score.macro_f1 == pytest.approx((8 / 11 + 0 + 0) / 3)
+    assert score.macro_f1_later == 0.0
+
+
+def test_a_class_known_only_later_scores_what_was_served_at_arrival() -> None:
+    score = ServedScore(score_from=0)
+    score.record(Batch((), ("n", "m"), ()), ["a", "a"])
+    assert score.whole.value is None
+    score.record(Batch((), (), (("n", "a"), ("m", "b"), ("stranger", "b"))), [])
+    assert score.whole == score.later == Accuracy(right=1, scored=2)
+
+
+def test_a_second_truth_does_not_score_again() -> None:
+    score = ServedScore(score_from=0)
+    score.record(Batch((), ("n",), (("n", "a"), ("n", "b"))), ["a"])
+    assert score.whole == Accuracy(right=1, scored=1)
+
+
+def test_recent_forgets_what_is_old() -> None:
+    score = ServedScore(score_from=0)
+    for i in range(2 * RECENT):
+        score.record(Batch((), (str(i),), ((str(i), "a"),)), ["b" if i < RECENT else "a"])
+    assert (score.whole.value, score.recent) == (0.5, Accuracy(right=RECENT, scored=RECENT))

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+
+from olad_core.step_size import StepSize
+from service.worker.pace import LEARN_AT_LEAST_EVERY_S, LEAST_STEP, LearningPace, Part
+
+TARGET_MS = 100
+FITTING_S = 0.02
+
+
+def settled(took_per_share: float, part: Part = "step") -> float:
+    """Size of the steps or slices after many, where one of the configured size takes so long."""
+    pace = LearningPace(TARGET_MS, 0.0)
+    for number in range(200):
+        pace.follow(part, float(number), number + took_per_share * pace.sizes[part].fraction)
+    return pace.sizes[part].fraction
+
+
+def test_steps_grow_to_what_the_target_allows_and_no_further() -> None:
+    assert settled(0.001) == 1.0
+    assert settled(4 * FITTING_S) == pytest.approx(0.25)
+    assert settled(1000 * FITTING_S) == LEAST_STEP
+
+
+def test_slices_have_a_size_of_their_own() -> None:
+    pace = LearningPace(TARGET_MS, 0.0)
+    for number in range(200):
+        pace.follow("step", float(number), number + 0.001)
+        pace.follow("slice", number + 0.5, number + 0.5 + 2 * FITTING_S * pace.sizes["slice"].fraction)
+    assert pace.sizes["step"] == StepSize()
+    assert pace.sizes["slice"].fraction == pytest.approx(0.5)
+
+
+def test_events_are_waited_for_as_long_as_the_step_took() -> None:
+    pace = LearningPace(TARGET_MS, 0.0)
+    pace.saw_events()
+    pace.follow("step", 1.0, 1.25)
+    assert pace.rest_left(1.25) == 0.25
+    assert not pace.is_due(1.375, loaded=False)
+    assert pace.is_due(1.5, loaded=False)
+
+
+def test_without_events_nothing_is_waited_for() -> None:
+    pace = LearningPace(TARGET_MS, 0.0)
+    pace.saw_events()
+    pace.follow("step", 1.0, 1.25)
+    pace.follow("step", 1.5, 1.75)
+    assert pace.rest_left(1.75) == 0
+    assert pace.is_due(1.75, loaded=False)
+
+
+def test_under_load_a_step_is_taken_now_and_then() -> None:
+    pace = LearningPace(TARGET_MS, 0.0)
+    pace.follow("step", 1.0, 1.25)
+    assert not pace.is_due(1.25 + LEARN_AT_LEAST_EVERY_S, loaded=True)
+    assert pace.is_due(1.5 + LEARN_AT_LEAST_EVERY_S, loaded=True)
