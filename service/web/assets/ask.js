@@ -1,8 +1,8 @@
 // "Ask for a node": one GET /predict/{node}, shown as bars.
 
-import { byId, html } from "./dom.js";
+import { byId, html, outside } from "./dom.js";
 import { count, percent } from "./format.js";
-import { ask as askApi } from "./key.js";
+import { ask as askApi, askForKey } from "./key.js";
 
 const SHOWN = 10;
 
@@ -20,8 +20,9 @@ async function ask(node) {
     return;
   }
   try {
-    const response = await askApi(`predict/${encodeURIComponent(node)}`, { signal: AbortSignal.timeout(10000) });
+    const { response, key } = await askApi(`predict/${encodeURIComponent(node)}`, { signal: AbortSignal.timeout(10000) });
     const body = await response.json();
+    if (key !== "ok") askForKey();
     answer.replaceChildren(...(response.ok ? prediction(body) : [problem(body.detail ?? body.title ?? `The API answered ${response.status}.`)]));
   } catch (error) {
     answer.replaceChildren(problem(`No answer: ${error.message}.`));
@@ -33,15 +34,15 @@ const problem = (text) => html("p", { class: "notice", "data-kind": "warn" }, te
 function prediction({ node, label, probabilities, disagreement, student, model_version: version, position, behind }) {
   const ranked = Object.entries(probabilities).sort(([, a], [, b]) => b - a);
   const bars = ranked.slice(0, SHOWN).flatMap(([name, share]) => [
-    html("span", { class: "name", title: name }, name),
+    html("span", { class: "name" }, outside(name)),
     html("span", { class: "track", "aria-hidden": "true" }, html("div", { style: { width: `${100 * share}%` } })),
     html("span", {}, percent(share)),
   ]);
   const rest = ranked.length > SHOWN ? `${count(ranked.length - SHOWN)} less likely classes left out. ` : "";
   return [
-    html("p", { class: "label" }, `${node} → ${label}`),
+    html("p", { class: "label" }, outside(node), " → ", outside(label)),
     html("div", { class: "bars" }, bars),
     html("p", {}, `The group's members differ by ${percent(disagreement)} about this node: 0 % is not at all, 100 % as far as can be.`),
-    html("p", { class: "quiet" }, `${rest}By ${student}, version ${version}, at position ${position}, ${count(behind)} events behind the log.`),
+    html("p", { class: "quiet" }, `${rest}By `, outside(student), `, version ${version}, at position ${position}, ${count(behind)} events behind the log.`),
   ];
 }

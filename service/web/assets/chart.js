@@ -1,4 +1,4 @@
-import { html, svg } from "./dom.js";
+import { html, outside, svg } from "./dom.js";
 import { clock } from "./format.js";
 
 const MARGIN = { top: 10, right: 14, bottom: 26, left: 52 };
@@ -44,7 +44,7 @@ export function pathOf(points, x, y) {
  * `draw(series, options)` takes series `{name, color, dash, width, points, area}` and options
  * `{format, exact, empty, label, smallest, floor, ceiling, zero}`: how to write a value at the axis and under the pointer,
  * what to say without any, the text for screen readers, the smallest step of the axis, limits that it does not cross,
- * and whether it starts at zero.
+ * and whether it starts at zero. The arrow keys move through the samples as the pointer does.
  */
 export class LineChart {
   constructor(box) {
@@ -55,6 +55,8 @@ export class LineChart {
     new ResizeObserver(() => this.render()).observe(box);
     box.addEventListener("pointermove", (event) => this.point(event.clientX - box.getBoundingClientRect().left));
     box.addEventListener("pointerleave", () => this.point(null));
+    box.addEventListener("keydown", (event) => this.key(event));
+    box.addEventListener("blur", () => this.point(null));
   }
 
   draw(series, options) {
@@ -66,6 +68,23 @@ export class LineChart {
   point(x) {
     this.pointer = x;
     this.render();
+  }
+
+  /** Move to the sample that a key leads to, where the key leads to one. */
+  key(event) {
+    const times = this.series[0]?.points.map(([time]) => time) ?? [];
+    if (!times.length || !this.toX) return;
+    const last = times.length - 1;
+    const now = this.pointer === null ? last + 1 : this.nearest(times);
+    const targets = { ArrowLeft: Math.max(0, now - 1), ArrowRight: Math.min(last, now + 1), Home: 0, End: last };
+    if (event.key === "Escape") this.point(null);
+    if (!(event.key in targets)) return;
+    event.preventDefault();
+    this.point(this.toX(times[targets[event.key]]));
+  }
+
+  nearest(times) {
+    return times.reduce((best, time, at) => (Math.abs(this.toX(time) - this.pointer) < Math.abs(this.toX(times[best]) - this.pointer) ? at : best), 0);
   }
 
   render() {
@@ -82,6 +101,7 @@ export class LineChart {
     const right = width - MARGIN.right;
     const bottom = height - MARGIN.bottom;
     const x = (time) => MARGIN.left + ((time - start) / (end - start)) * (right - MARGIN.left);
+    this.toX = x;
     const y = (value) => bottom - ((value - levels[0]) / (levels.at(-1) - levels[0])) * (bottom - MARGIN.top);
     const { ticks, seconds } = timeTicks(start, end, Math.max(2, (right - MARGIN.left) / 90));
     const picture = svg(
@@ -95,7 +115,7 @@ export class LineChart {
       this.series.map((line) => this.line(line, x, y, bottom)).flat(),
     );
     this.box.replaceChildren(picture);
-    if (this.pointer !== null) this.tip(picture, start + ((this.pointer - MARGIN.left) / (right - MARGIN.left)) * (end - start), x, bottom, width);
+    if (this.pointer !== null) this.tip(picture, x, bottom, width);
   }
 
   levels(values) {
@@ -117,15 +137,15 @@ export class LineChart {
     return [svg("path", { class: "area", d: shape, style: { fill: color } }), line];
   }
 
-  tip(picture, wanted, x, bottom, width) {
+  tip(picture, x, bottom, width) {
     const all = this.series[0].points.map(([time]) => time);
-    const index = all.reduce((best, time, at) => (Math.abs(time - wanted) < Math.abs(all[best] - wanted) ? at : best), 0);
+    const index = this.nearest(all);
     const at = x(all[index]);
     picture.append(svg("line", { class: "cursor", x1: at, x2: at, y1: MARGIN.top, y2: bottom }));
     const rows = this.series
       .map((line) => ({ line, value: line.points[index]?.[1] ?? null }))
       .filter(({ value }) => value !== null)
-      .map(({ line, value }) => html("tr", {}, html("td", {}, sample(line), line.name), html("td", {}, (this.options.exact ?? this.options.format)(value))));
+      .map(({ line, value }) => html("tr", {}, html("td", {}, sample(line), outside(line.name)), html("td", {}, (this.options.exact ?? this.options.format)(value))));
     const side = at > width / 2 ? { right: `${width - at + 10}px` } : { left: `${at + 10}px` };
     this.box.append(html("div", { class: "tip", style: side }, html("div", { class: "quiet" }, clock(all[index])), html("table", {}, html("tbody", {}, rows))));
   }

@@ -5,8 +5,23 @@ const NONE = "–";
 const known = (value) => typeof value === "number" && Number.isFinite(value);
 
 export const count = (value) => (known(value) ? whole.format(value) : NONE);
-export const rate = (value) => (known(value) ? (value >= 100 ? whole : one).format(value) : NONE);
-export const percent = (value) => (known(value) ? `${(100 * value).toFixed(1)} %` : NONE);
+
+/** A rate with one digit after the point below 100; `< 0.1` for what would read as none. */
+export const rate = (value) => {
+  if (!known(value)) return NONE;
+  if (value > 0 && value < 0.05) return "< 0.1";
+  return (value >= 99.95 ? whole : one).format(value);
+};
+
+/** A share in percent. Only 0 reads as `0.0 %` and only 1 as `100.0 %`; what is near them reads `< 0.1 %` and `> 99.9 %`. */
+export const percent = (share) => {
+  if (!known(share)) return NONE;
+  const text = (100 * share).toFixed(1);
+  if (share > 0 && text === "0.0") return "< 0.1 %";
+  if (share < 1 && text === "100.0") return "> 99.9 %";
+  return `${text} %`;
+};
+
 export const loss = (value) => (known(value) ? (Math.abs(value) >= 0.001 || value === 0 ? value.toFixed(3) : value.toExponential(1)) : NONE);
 
 /** Seconds as a person would say them: `4 s`, `3 min`, `2 h 5 min`. */

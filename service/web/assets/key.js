@@ -5,13 +5,25 @@ import { byId } from "./dom.js";
 const NAME = "olad-api-key";
 const read = () => sessionStorage.getItem(NAME);
 
-/** fetch() with the key; a refusal of it shows the field for another one. */
+/** fetch() with the key, and what the API made of it: `none` was needed and not sent, `wrong`, `weak`, or `ok`. */
 export async function ask(path, options = {}) {
   const key = read();
   const headers = { ...options.headers, ...(key ? { Authorization: `Bearer ${key}` } : {}) };
   const response = await fetch(path, { ...options, headers });
-  if (response.status === 401 || response.status === 403) byId("key-form").hidden = false;
-  return response;
+  return { response, key: verdict(response.status, key) };
+}
+
+function verdict(status, key) {
+  if (status === 401) return key ? "wrong" : "none";
+  return status === 403 && key ? "weak" : "ok";
+}
+
+/** Show the field for a key in place of the numbers, and forget the key that was refused. */
+export function askForKey() {
+  sessionStorage.removeItem(NAME);
+  document.body.classList.add("signed-out");
+  byId("key-form").hidden = false;
+  byId("key").focus();
 }
 
 /** Links to what needs a key cannot carry it, so their answers are fetched and shown as text. */
@@ -19,7 +31,7 @@ async function follow(event) {
   const link = event.target.closest?.("a[data-needs-key]");
   if (!link || !read()) return;
   event.preventDefault();
-  const response = await ask(link.getAttribute("href"));
+  const { response } = await ask(link.getAttribute("href"));
   location.assign(URL.createObjectURL(new Blob([await response.text()], { type: "text/plain; charset=utf-8" })));
 }
 
@@ -30,6 +42,7 @@ export function listen(changed) {
     sessionStorage.setItem(NAME, byId("key").value.trim());
     byId("key").value = "";
     byId("key-form").hidden = true;
+    document.body.classList.remove("signed-out");
     changed();
   });
   document.addEventListener("click", follow);

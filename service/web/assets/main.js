@@ -2,11 +2,11 @@
 
 import { listen } from "./ask.js";
 import { LineChart, sample } from "./chart.js";
-import { byId, html } from "./dom.js";
+import { byId, html, outside } from "./dom.js";
 import { clock, count, percent } from "./format.js";
 import { History } from "./history.js";
-import { ask, listen as listenForKey } from "./key.js";
-import { SERVED_STYLE, showDecisions, showRefused, showState, showStudents, showTiles, showTraining, showUnreachable, studentStyle } from "./view.js";
+import { ask, askForKey, listen as listenForKey } from "./key.js";
+import { SERVED_STYLE, showDecisions, showRefused, showSignIn, showState, showStudents, showTiles, showTraining, showUnreachable, showWeakKey, showWrongKey, studentStyle } from "./view.js";
 
 const EVERY_MS = 2000;
 const TIMEOUT_MS = 8000;
@@ -19,20 +19,28 @@ let names = [];
 let lastAnswer = Date.now();
 let due = 0;
 
+const KEY_NOTICES = { none: showSignIn, wrong: showWrongKey, weak: showWeakKey };
+
 class Refused extends Error {
-  constructor(message, status) {
+  constructor(message, key) {
     super(message);
-    this.needsKey = status === 401 || status === 403;
+    this.keyNotice = KEY_NOTICES[key];
   }
 }
 
+class Unreachable extends Error {}
+
 async function get(path) {
-  const response = await ask(path, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+  const { response, key } = await ask(path, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) }).catch(unreachable);
   if (!response.ok) {
     const body = await response.json().catch(() => ({}));
-    throw new Refused(`${body.title ?? "Error"} (${response.status} from /${path}). ${body.detail ?? ""}`, response.status);
+    throw new Refused(`${body.title ?? "Error"} (${response.status} from /${path}). ${body.detail ?? ""}`, key);
   }
-  return response.json();
+  return response.json().catch(unreachable);
+}
+
+function unreachable(error) {
+  throw new Unreachable(error.message);
 }
 
 function turnIn(ms) {
@@ -41,26 +49,36 @@ function turnIn(ms) {
 }
 
 async function turn() {
-  let waitsForKey = false;
-  try {
-    const [status, { students, decisions }] = await Promise.all([get("status"), get("students")]);
-    lastAnswer = Date.now();
-    remember(status, students);
-    show(status, students, decisions);
-  } catch (error) {
-    waitsForKey = error instanceof Refused && error.needsKey;
-    history.add({ time: Date.now(), served: {}, students: {}, losses: {} });
-    document.body.classList.add("old");
-    document.title = "no numbers · olad";
-    if (error instanceof Refused) showRefused(error.message, clock(lastAnswer));
-    else showUnreachable(error.message, clock(lastAnswer));
-    showCharts();
-  }
   // Asking again without another key would only be refused again, and be a line of the audit log each time.
-  if (!waitsForKey) turnIn(EVERY_MS);
+  let mayAsk = true;
+  try {
+    // One after the other: where the first is refused for its key, the second would be too.
+    const answers = [await get("status"), await get("students")];
+    lastAnswer = Date.now();
+    remember(...answers);
+    show(...answers);
+  } catch (error) {
+    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    mayAsk = !error.keyNotice;
+    showFailure(error);
+  } finally {
+    if (mayAsk) turnIn(EVERY_MS);
+  }
 }
 
-function remember({ worker, log }, students) {
+function showFailure(error) {
+  history.add({ time: Date.now(), served: {}, students: {}, losses: {} });
+  document.body.classList.add("old");
+  document.title = "no numbers · olad";
+  if (error.keyNotice) {
+    askForKey();
+    error.keyNotice();
+  } else if (error instanceof Refused) showRefused(error.message, clock(lastAnswer));
+  else showUnreachable(error.message, clock(lastAnswer));
+  showCharts();
+}
+
+function remember({ worker, log }, { students }) {
   names = students.map(({ name }) => name);
   history.add({
     time: lastAnswer,
@@ -71,8 +89,8 @@ function remember({ worker, log }, students) {
   });
 }
 
-function show(status, students, decisions) {
-  document.body.classList.remove("old");
+function show(status, { students, decisions }) {
+  document.body.classList.toggle("old", status.worker !== null && !status.heartbeat);
   document.title = `${percent(status.worker?.served_score.accuracy_recent)} · olad`;
   showState(status);
   showTiles(status);
@@ -117,7 +135,7 @@ function showLegend(lines) {
   const wanted = lines.map(({ name }) => name).join("\n");
   if (legend.dataset.names === wanted) return;
   legend.dataset.names = wanted;
-  legend.replaceChildren(...[lines.at(-1), ...lines.slice(0, -1)].map((line) => html("button", { type: "button", "aria-pressed": !hidden.has(line.name) ? "true" : "false", title: "Show or hide", onclick: (event) => toggle(line.name, event.currentTarget) }, sample(line), line.name)));
+  legend.replaceChildren(...[lines.at(-1), ...lines.slice(0, -1)].map((line) => html("button", { type: "button", "aria-pressed": !hidden.has(line.name) ? "true" : "false", title: "Show or hide", onclick: (event) => toggle(line.name, event.currentTarget) }, sample(line), outside(line.name))));
 }
 
 function toggle(name, button) {

@@ -1,7 +1,7 @@
 // What the page shows of one answer of /status and /students.
 
 import { DASHES, sample, sparkline } from "./chart.js";
-import { byId, html } from "./dom.js";
+import { byId, html, outside, show, table, visible } from "./dom.js";
 import { count, duration, loss, percent, rate } from "./format.js";
 
 const LOSS_NAMES = {
@@ -22,13 +22,16 @@ const tile = (name, value, more, { long = false, lead = false } = {}) =>
 
 export function showTiles({ worker, log, graph: name, position, checkpoint_age_s: age }) {
   const { served, candidate, graph, checkpoint, served_score: score } = worker ?? {};
-  const waiting = candidate ? `version ${candidate.version} (${candidate.student}) on its way: ${percent(candidate.progress)}` : "";
-  byId("tiles").replaceChildren(
+  const waiting = candidate ? html("span", {}, `version ${candidate.version} (`, outside(candidate.student), `) on its way: ${percent(candidate.progress)}`) : "";
+  // Counted at one moment with the lag; the worker's own count is of its last report.
+  const applied = log.appended_events - log.behind_events;
+  show(
+    byId("tiles"),
     tile("Served accuracy, recent", percent(score?.accuracy_recent), `whole ${percent(score?.accuracy)} over ${count(score?.scored)} scored; macro-F1 ${percent(score?.macro_f1_recent)}, calibration error ${percent(score?.calibration_error_recent)}`, { lead: true }),
-    tile("Served version", served ? `${served.version} · ${served.student}` : "none yet", waiting, { lead: true }),
-    tile("Lag", `${count(log.behind_events)} ${log.behind_events === 1 ? "event" : "events"}`, `${count(worker?.applied_events)} of ${count(log.appended_events)} applied`),
+    tile("Served version", served ? html("span", {}, `${served.version} · `, outside(served.student)) : "none yet", waiting, { lead: true }),
+    tile("Lag", `${count(log.behind_events)} ${log.behind_events === 1 ? "event" : "events"}`, `${count(applied)} of ${count(log.appended_events)} applied`),
     tile("Position", position ?? "none yet", log.position ? `log ends at ${log.position}` : "the log is empty", { long: true }),
-    tile("Events applied", `${rate(worker?.events_per_s)} /s`, `${count(worker?.applied_events)} in all`),
+    tile("Events applied", `${rate(worker?.events_per_s)} /s`, `${count(applied)} in all`),
     tile("Training steps", `${rate(worker?.steps_per_s)} /s`, `${count(worker?.learning.steps)} in all, on ${worker?.device ?? "–"}`),
     tile("Graph", `${count(graph?.nodes)} nodes`, `${count(graph?.edges)} edges, ${count(graph?.labelled)} labelled, ${count(graph?.classes.length)} classes`),
     tile(
@@ -37,7 +40,7 @@ export function showTiles({ worker, log, graph: name, position, checkpoint_age_s
       html("span", {}, checkpoint ? `at ${checkpoint.position} · ` : "", html("a", { href: "events/rejected", "data-needs-key": true }, `${count(worker?.rejected_events)} rejected`)),
     ),
   );
-  byId("graph-line").textContent = worker ? `graph ${name} · worker up ${duration(worker.updated_at - worker.started_at)}` : `graph ${name}`;
+  show(byId("graph-line"), "graph ", outside(name), worker ? ` · worker up ${duration(worker.updated_at - worker.started_at)}` : "");
 }
 
 /** The pill beside the title and the line above the tiles. */
@@ -54,72 +57,73 @@ export const showUnreachable = (why, since) =>
 
 export const showRefused = (why, since) => say("bad", "API in trouble", `${why.trim()} Asking again; the numbers below are from ${since}.`);
 
+export const showSignIn = () => say("wait", "Sign in", "This API has keys. Enter one with the scope read to see its numbers.");
+export const showWrongKey = () => say("bad", "Key refused", "The API does not accept this key: it is unknown, expired or revoked. Enter another one.");
+export const showWeakKey = () => say("bad", "Key refused", "This key lacks the scope read. Enter another one.");
+
 function say(state, short, long) {
   byId("state").dataset.state = state;
   byId("state-text").textContent = short;
   const notice = byId("notice");
   notice.hidden = !long;
   notice.dataset.kind = state;
-  if (notice.textContent !== long) notice.textContent = long;
+  const text = visible(long);
+  if (notice.textContent !== text) notice.textContent = text;
 }
 
 export function showStudents(students) {
   const box = byId("students");
   byId("students-now").textContent = students.length ? `${students.length} learning together` : "";
   if (!students.length) {
-    box.replaceChildren(html("p", { class: "quiet" }, "No students yet: they appear with the worker's report."));
+    show(box, html("p", { class: "quiet" }, "No students yet: they appear with the worker's report."));
     return;
   }
-  const heads = ["Student", "Accuracy, recent", "whole", "Macro-F1, recent", "Log-loss, recent", "Calibration error", "Temperature", "Scored", "Served", "Architecture", "Parameters"];
+  const heads = ["Student", "Accuracy, recent", "Accuracy, whole", "Macro-F1, recent", "Log-loss, recent", "Calibration error", "Temperature", "Scored", "Served", "Architecture", "Parameters"];
   const rows = students.map((student, index) => {
     const { score } = student;
-    const numbers = [percent(score.accuracy_recent), percent(score.accuracy), percent(score.macro_f1_recent), loss(score.log_loss_recent), percent(score.calibration_error_recent), student.temperature.toFixed(2), count(score.scored)];
-    const since = student.served ? [html("span", { class: "badge" }, "served"), ` since version ${student.served_since_version ?? "–"}`] : ["–"];
-    return html(
-      "tr",
-      { class: student.served ? "served" : null },
-      html("th", { scope: "row" }, sample(studentStyle(index)), student.name),
-      numbers.map((text) => html("td", {}, text)),
-      html("td", {}, since),
-      html("td", {}, student.architecture),
-      html("td", {}, count(student.parameters)),
-    );
+    const since = student.served ? [html("span", { class: "badge" }, "served"), ` since version ${student.served_since_version ?? "–"}`] : "–";
+    return [
+      [sample(studentStyle(index)), outside(student.name)],
+      percent(score.accuracy_recent),
+      percent(score.accuracy),
+      percent(score.macro_f1_recent),
+      loss(score.log_loss_recent),
+      percent(score.calibration_error_recent),
+      student.temperature.toFixed(2),
+      count(score.scored),
+      since,
+      outside(student.architecture),
+      count(student.parameters),
+    ];
   });
-  const head = html("tr", {}, heads.map((name) => html("th", { scope: "col" }, name)));
-  box.replaceChildren(html("table", { class: "data" }, html("thead", {}, head), html("tbody", {}, rows)));
+  show(box, table(heads, rows, { rowClass: (row) => (students[row].served ? "served" : null) }));
 }
 
 /** The newest decisions that are more than a further version of the same student. */
 export function showDecisions(decisions) {
   const shown = decisions.filter(({ kind }) => kind !== "student-kept").slice(0, DECISIONS_SHOWN);
   if (!shown.length) {
-    byId("decisions").replaceChildren(html("p", { class: "quiet" }, "None yet: the first one starts the first version, some training steps after the first labels."));
+    show(byId("decisions"), html("p", { class: "quiet" }, "None yet: the first one starts the first version, some training steps after the first labels."));
     return;
   }
-  const heads = [["Decision"], ["Version"], ["Why", "reason"], ["At event"]];
-  const rows = shown.map(({ kind, version, reason, position, applied_events: applied }) =>
-    html(
-      "tr",
-      {},
-      html("th", { scope: "row" }, kind.replace("-", " ")),
-      html("td", {}, version === null ? "–" : count(version)),
-      html("td", { class: "reason" }, reason),
-      html("td", { title: `position ${position}` }, count(applied)),
-    ),
-  );
-  const head = html("tr", {}, heads.map(([name, look]) => html("th", { scope: "col", class: look }, name)));
-  byId("decisions").replaceChildren(html("table", { class: "data" }, html("thead", {}, head), html("tbody", {}, rows)));
+  const rows = shown.map(({ kind, version, reason, position, applied_events: applied }) => [
+    kind.replace("-", " "),
+    version === null ? "–" : count(version),
+    outside(reason),
+    html("span", { title: `position ${position}` }, count(applied)),
+  ]);
+  show(byId("decisions"), table(["Decision", "Version", "Why", "At event"], rows, { columnClass: { Why: "reason" } }));
 }
 
 export function showTraining(worker, history) {
   const losses = Object.entries(worker?.learning.losses ?? {});
   byId("steps-now").textContent = worker ? `${count(worker.learning.steps)} steps` : "";
   if (!losses.length) {
-    byId("losses").replaceChildren(html("p", { class: "quiet" }, "No training step yet: it starts with the first labels."));
+    show(byId("losses"), html("p", { class: "quiet" }, "No training step yet: it starts with the first labels."));
     return;
   }
   const rows = losses.map(([name, value]) =>
     html("tr", {}, html("th", { scope: "row", title: LOSS_NAMES[name] ?? null }, name), html("td", {}, sparkline(history.series((past) => past.losses[name]))), html("td", {}, loss(value))),
   );
-  byId("losses").replaceChildren(html("table", { class: "data" }, html("tbody", {}, rows)));
+  show(byId("losses"), html("table", { class: "data" }, html("tbody", {}, rows)));
 }

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -218,21 +217,3 @@ def test_a_page_without_a_key_is_not_a_line_of_the_audit_log_each_time(process: 
     assert len(audited) == 1
     # A line is written after its answer.
     assert len([line for line in api.lines("service.requests") if line["path"] == "/students"]) in {18, 19}
-
-
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
-def test_the_dashboard_without_a_key_asks_once(process: tuple[Process, str], tmp_path: Path) -> None:
-    api, _ = process
-    browser = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}"]
-    with subprocess.Popen(
-        [*browser, "--remote-debugging-port=0", f"{api.http.base_url}/"], stderr=subprocess.DEVNULL
-    ) as page:
-        try:
-            deadline = time.monotonic() + 60
-            while not any(line["path"] == "/status" for line in api.lines("service.audit")):
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
-            time.sleep(7)
-        finally:
-            page.kill()
-    assert [line["path"] for line in api.lines("service.requests") if line["path"] in {"/status", "/students"}] == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 WEB = ROOT / "service" / "web"
 FILES = sorted(path for path in WEB.rglob("*") if path.is_file())
 SVG_NAMESPACE = "http://www.w3.org/2000/svg"

@@ -1,0 +1,442 @@
+"""The dashboard in a real Chromium, against a real API with published predictions."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import redis
+from playwright.sync_api import Browser, Page, expect
+
+from service.api_keys import create_key
+from service.store.keys import Keys
+from service.store.predictions import PredictionWriter
+from service.store.status import VersionStatus, WorkerStatus
+from tests.redis_server import RedisServer
+from tests.service.api.serving import serving
+from tests.service.publications import publication, worker_status
+from tests.service.web.browser import running_chromium
+
+STUDENTS = ("gcn", "sage", "gat", "evolvegcn", "tgcn")
+SERVED = "sage"
+HOSTILE = '<img src=x onerror="document.title=1">\u202eevil\u2066'
+HOSTILE_SEEN = '<img src=x onerror="document.title=1">‹U+202E›evil‹U+2066›'
+WIDTHS = (1440, 1024, 800, 390)
+STALE_MS = 8_000
+"""A worker whose heartbeat is gone is shown as such within this time."""
+
+
+def report(**given: Any) -> WorkerStatus:
+    """A worker that serves one of five students, and is one event behind in its report."""
+    status = worker_status()
+    (student,) = status.students
+    students = tuple(
+        student.model_copy(
+            update={
+                "name": name,
+                "architecture": name,
+                "parameters": 1234 * 10**number,
+                "served": name == SERVED,
+                "served_since_version": 12 if name == SERVED else None,
+                "score": student.score.model_copy(update={"scored": 10 + number, "accuracy": 0.123 * (number + 1)}),
+            }
+        )
+        for number, name in enumerate(STUDENTS)
+    )
+    served = VersionStatus(version=12, student=SERVED, progress=1, created_position="1-0")
+    return status.model_copy(update={"students": students, "served": served, "applied_events": 1304} | given)
+
+
+@dataclass
+class Dashboard:
+    """A page of the browser, with all that it did."""
+
+    page: Page
+    api: httpx.Client
+    errors: list[str] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
+        self.page.set_default_timeout(20_000)
+
+    def open(self) -> None:
+        self.page.goto(str(self.api.base_url))
+
+    def tile(self, name: str) -> str:
+        return self.page.locator(".tile", has=self.page.get_by_text(name, exact=True)).inner_text()
+
+    def wait_for_students(self) -> None:
+        self.page.wait_for_selector("#students table")
+
+
+@dataclass
+class Served:
+    """An API with a graph of its own, and the worker's side of its store."""
+
+    api: httpx.Client
+    writer: PredictionWriter
+    client: redis.Redis
+    keys: Keys
+
+    def report(self, **given: Any) -> None:
+        self.writer.write_status(report(**given), b"")
+        self.writer.heartbeat(600_000)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_chromium() as running:
+        yield running
+
+
+def publish(redis_server: RedisServer, graph: str, api: httpx.Client) -> Served:
+    client = redis_server.client()
+    keys = Keys(graph)
+    writer = PredictionWriter(client, keys)
+    writer.start()
+    rows = {"a": [7.7e-9, 1 - 7.7e-9], HOSTILE: [0.25, 0.75]}
+    writer.publish(publication("1482-0", rows, version=12, classes=("plain", HOSTILE), applied=1482))
+    client.set(keys.appended, 1482)
+    served = Served(api, writer, client, keys)
+    served.report()
+    return served
+
+
+@pytest.fixture(scope="module")
+def published(browser: Browser, redis_server: RedisServer) -> Iterator[Served]:
+    # The browser comes first: without one nothing else is started.
+    graph = f"test-{uuid.uuid4().hex}"
+    with serving(redis_server.url, graph) as api:
+        served = publish(redis_server, graph, api)
+        yield served
+        served.client.close()
+
+
+@pytest.fixture
+def served(published: Served) -> Served:
+    published.report()
+    return published
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Browser, published: Served) -> Iterator[Dashboard]:
+    with browser.new_context() as context:
+        yield Dashboard(context.new_page(), published.api)
+
+
+@pytest.fixture
+def dashboard(tab: Dashboard, served: Served) -> Iterator[Dashboard]:
+    """The page, loaded anew, with its first answers; it may log no error and reach no other host."""
+    tab.errors.clear()
+    tab.page.set_viewport_size({"width": 1440, "height": 900})
+    tab.open()
+    tab.wait_for_students()
+    yield tab
+    assert tab.errors == []
+    assert tab.hosts == {served.api.base_url.netloc.decode()}
+
+
+def table_of(page: Page, box: str) -> list[dict[str, str]]:
+    """Rows of a table by the headings of its columns."""
+    rows: list[dict[str, str]] = page.evaluate(
+        """box => {
+            const heads = [...document.querySelectorAll(`${box} thead th`)].map(head => head.textContent);
+            return [...document.querySelectorAll(`${box} tbody tr`)].map(row =>
+                Object.fromEntries([...row.children].map((cell, at) => [heads[at], cell.innerText.trim()])));
+        }""",
+        box,
+    )
+    return rows
+
+
+def test_tiles_show_what_the_status_answers(dashboard: Dashboard) -> None:
+    status = dashboard.api.get("/status").json()
+    expect(dashboard.page.locator("#state-text")).to_have_text("Serving")
+    score, learning = status["worker"]["served_score"], status["worker"]["learning"]
+    assert f"{100 * score['accuracy_recent']:.1f} %" in dashboard.tile("Served accuracy, recent")
+    assert "12 · sage" in dashboard.tile("Served version")
+    assert status["position"] in dashboard.tile("Position")
+    assert f"{learning['steps']} in all" in dashboard.tile("Training steps")
+    assert f"{status['worker']['graph']['nodes']} nodes" in dashboard.tile("Graph")
+    assert "1 rejected" in dashboard.tile("Checkpoint")
+
+
+def test_the_lag_and_what_is_applied_are_of_one_moment(dashboard: Dashboard) -> None:
+    # The report in Redis is older: it knows 1,304 events.
+    lag = dashboard.tile("Lag")
+    assert "0 events" in lag
+    assert "1,482 of 1,482 applied" in lag
+    assert "1,482 in all" in dashboard.tile("Events applied")
+
+
+def test_the_table_shows_what_students_answers(dashboard: Dashboard) -> None:
+    rows = table_of(dashboard.page, "#students")
+    students = dashboard.api.get("/students").json()["students"]
+    assert [row["Student"] for row in rows] == [student["name"] for student in students] == list(STUDENTS)
+    for row, student in zip(rows, students, strict=True):
+        score = student["score"]
+        assert row["Accuracy, recent"] == f"{100 * score['accuracy_recent']:.1f} %"
+        assert row["Accuracy, whole"] == f"{100 * score['accuracy']:.1f} %"
+        assert row["Log-loss, recent"] == f"{score['log_loss_recent']:.3f}"
+        assert row["Temperature"] == f"{student['temperature']:.2f}"
+        assert row["Scored"] == str(score["scored"])
+        assert row["Parameters"] == f"{student['parameters']:,}"
+        assert row["Architecture"] == student["architecture"]
+        assert row["Served"] == ("served since version 12" if student["served"] else "–")
+
+
+def test_nothing_is_cut(dashboard: Dashboard) -> None:
+    dashboard.page.fill("#node", "a")
+    dashboard.page.press("#node", "Enter")
+    dashboard.page.wait_for_selector(".bars")
+    for width in WIDTHS:
+        dashboard.page.set_viewport_size({"width": width, "height": 900})
+        assert_nothing_is_cut(dashboard, width)
+
+
+def assert_nothing_is_cut(dashboard: Dashboard, width: int) -> None:
+    assert dashboard.page.evaluate("document.documentElement.scrollWidth") == width
+    # Every cell with its text lies within the page, and no box hides a part of it.
+    cut = dashboard.page.evaluate(
+        """() => [...document.querySelectorAll("main td, main tbody th, .tile, .panel, .bars > *, .legend button")]
+            .filter(cell => cell.getBoundingClientRect().left < 0
+                || cell.getBoundingClientRect().right > document.documentElement.clientWidth
+                || cell.scrollWidth > cell.clientWidth + 1 && cell.clientWidth)
+            .map(cell => cell.outerHTML)"""
+    )
+    assert cut == []
+    for box in ("#students", "#decisions"):
+        widths = dashboard.page.evaluate(
+            "box => [box.scrollWidth, box.clientWidth]", dashboard.page.query_selector(box)
+        )
+        assert widths[0] == widths[1]
+    # Each column has its name in sight: in the head of the table, or beside each value of a card.
+    names = dashboard.page.evaluate(
+        """() => [...document.querySelectorAll("#students tbody tr:first-child > td")].map(cell => {
+            const card = getComputedStyle(cell, "::before").content;
+            const head = document.querySelectorAll("#students thead th")[cell.cellIndex].getBoundingClientRect();
+            return card === "none" ? head.width > 20 && head.right <= innerWidth : card.length > 2;
+        })"""
+    )
+    assert names == [True] * 10
+
+
+CONTRAST = """() => {
+    const parse = text => text.match(/[\\d.]+/g).map(Number);
+    const channel = value => value <= 0.03928 * 255 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4;
+    const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+    const behind = element => {
+        for (let at = element; at; at = at.parentElement) {
+            const colour = parse(getComputedStyle(at).backgroundColor);
+            if (colour.length === 3 || colour[3] === 1) return colour;
+        }
+        return [255, 255, 255];
+    };
+    const weak = [];
+    for (const element of document.querySelectorAll("body *")) {
+        const own = [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+        if (!own || !element.checkVisibility() || element.closest("noscript")) continue;
+        const style = getComputedStyle(element);
+        const colour = element.namespaceURI.endsWith("svg") ? style.fill : style.color;
+        const [a, b] = [light(parse(colour)), light(behind(element))].sort((x, y) => y - x);
+        if ((a + 0.05) / (b + 0.05) < 4.5) weak.push(`${element.outerHTML}: ${(a + 0.05) / (b + 0.05)}`);
+    }
+    return [weak, light(behind(document.querySelector("h1")))];
+}"""
+
+
+def test_text_has_contrast_in_light_and_in_dark(dashboard: Dashboard) -> None:
+    lightness = {}
+    for scheme in ("light", "dark"):
+        dashboard.page.emulate_media(color_scheme=scheme)
+        weak, lightness[scheme] = dashboard.page.evaluate(CONTRAST)
+        assert weak == []
+    assert lightness["light"] > 0.8
+    assert lightness["dark"] < 0.05
+
+
+def test_the_keyboard_reaches_everything(dashboard: Dashboard) -> None:
+    page = dashboard.page
+    # One of a group of radio buttons takes the focus; the arrow keys choose among them.
+    wanted = page.evaluate(
+        """() => [...document.querySelectorAll("a, button, input, [tabindex]")]
+            .filter(element => element.checkVisibility() && (element.type !== "radio" || element.checked)).length"""
+    )
+    reached = []
+    page.evaluate("window.reached = new Set()")
+    for _ in range(wanted):
+        page.keyboard.press("Tab")
+        reached.append(
+            page.evaluate(
+                """() => {
+                    const element = document.activeElement;
+                    const shown = element.type === "radio" ? element.nextElementSibling : element;
+                    window.reached.add(element);
+                    return getComputedStyle(shown).outlineStyle;
+                }"""
+            )
+        )
+    assert page.evaluate("window.reached.size") == wanted > 10
+    # Whoever is reached is seen to be.
+    assert "none" not in reached
+
+
+def test_charts_and_choices_follow_the_keyboard(dashboard: Dashboard, served: Served) -> None:
+    page = dashboard.page
+    page.focus("#accuracy-chart")
+    page.keyboard.press("End")
+    assert "60.0 %" in page.locator("#accuracy-chart .tip").inner_text()
+    page.keyboard.press("Escape")
+    assert page.locator(".tip").count() == 0
+    page.focus("input[name=window]:checked")
+    page.keyboard.press("ArrowRight")
+    assert "12.3 %" in str(page.locator("#accuracy-chart svg").get_attribute("aria-label"))
+    page.focus(".legend button")
+    page.keyboard.press("Space")
+    assert page.locator(".legend button").first.get_attribute("aria-pressed") == "false"
+
+
+def test_an_answer_that_comes_in_leaves_focus_and_selection(dashboard: Dashboard, served: Served) -> None:
+    page = dashboard.page
+    page.focus(".tile a")
+    served.report(rejected_events=7)
+    expect(page.locator(".tile a")).to_have_text("7 rejected")
+    assert page.evaluate("document.activeElement.matches('.tile a')")
+
+
+def test_a_worker_whose_heartbeat_is_gone_is_shown_as_such(dashboard: Dashboard, served: Served) -> None:
+    state = dashboard.page.locator("#state-text")
+    expect(state).to_have_text("Serving")
+    served.client.delete(served.keys.heartbeat)
+    expect(state).to_have_text("Worker silent", timeout=STALE_MS)
+    expect(dashboard.page.locator("#notice")).to_contain_text("heartbeat is gone")
+    served.report()
+    expect(state).to_have_text("Serving", timeout=STALE_MS)
+    expect(dashboard.page.locator("#notice")).to_be_hidden()
+
+
+def test_a_hostile_name_is_shown_as_text(dashboard: Dashboard, served: Served) -> None:
+    page = dashboard.page
+    hostile = report().students[0].model_copy(update={"name": HOSTILE, "architecture": HOSTILE})
+    served.report(
+        students=(hostile,), served=VersionStatus(version=12, student=HOSTILE, progress=1, created_position="1-0")
+    )
+    expect(page.locator("#students tbody tr")).to_have_count(1)
+    page.fill("#node", HOSTILE)
+    page.press("#node", "Enter")
+    expect(page.locator("#answer .label")).to_have_text(f"{HOSTILE_SEEN} → {HOSTILE_SEEN}")
+    expect(page.locator(".bars .name").first).to_have_text(HOSTILE_SEEN)
+    expect(page.locator("#students tbody th")).to_have_text(HOSTILE_SEEN)
+    expect(page.locator(".legend")).to_contain_text(HOSTILE_SEEN)
+    assert HOSTILE_SEEN in dashboard.tile("Served version")
+    assert page.locator("img").count() == 1  # the icon beside the title
+    assert page.evaluate("document.title") != "1"
+    assert HOSTILE not in page.content()
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_a_small_share_is_not_shown_as_none(dashboard: Dashboard) -> None:
+    page = dashboard.page
+    page.fill("#node", "a")
+    page.press("#node", "Enter")
+    expect(page.locator(".bars")).to_contain_text("< 0.1 %")
+    shown = page.evaluate(
+        """async () => {
+            const { percent, rate } = await import("/assets/format.js");
+            return [...[0, 7.7e-9, 0.0004, 0.0005, 0.5, 0.9994, 0.99951, 0.9999999, 1, null, NaN].map(percent),
+                ...[0, 0.001, 0.05, 99.94, 99.96, 1234.5].map(rate)];
+        }"""
+    )
+    none = ["–", "–"]
+    shares = ["0.0 %", "< 0.1 %", "< 0.1 %", "0.1 %", "50.0 %", "99.9 %", "> 99.9 %", "> 99.9 %", "100.0 %", *none]
+    assert shown == [*shares, "0", "< 0.1", "0.1", "99.9", "100", "1,235"]
+
+
+@dataclass
+class Guarded:
+    """An API that needs keys."""
+
+    served: Served
+    read: str
+    write: str
+
+
+@pytest.fixture
+def guarded(browser: Browser, redis_server: RedisServer, graph: str, tmp_path: Path) -> Iterator[Guarded]:
+    file = tmp_path / "keys.json"
+    read, write = (create_key(file, f"the-{scope}", [scope]) for scope in ("read", "write"))
+    with serving(redis_server.url, graph, api_keys_file=file) as api:
+        served = publish(redis_server, graph, api)
+        yield Guarded(served, read, write)
+        served.client.close()
+
+
+def test_a_first_visit_asks_to_sign_in(browser: Browser, guarded: Guarded) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        opened = Dashboard(page, guarded.served.api)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+        opened.open()
+        state, notice = page.locator("#state"), page.locator("#notice")
+        expect(state).to_have_text("Sign in")
+        assert state.get_attribute("data-state") == "wait"
+        expect(notice).to_contain_text("This API has keys")
+        assert notice.get_attribute("data-kind") == "wait"
+        expect(page.locator("#key")).to_be_focused()
+        # Nothing is shown that has no numbers, and nothing asks again without a key.
+        expect(page.locator("main > section").first).to_be_hidden()
+        page.wait_for_timeout(2_500)
+        assert [path for path in asked if path in {"/status", "/students"}] == ["/status"]
+
+        for refused, why in (("olad_wrong", "unknown"), (guarded.write, "lacks the scope read")):
+            page.fill("#key", refused)
+            page.keyboard.press("Enter")
+            expect(state).to_have_text("Key refused")
+            expect(notice).to_contain_text(why)
+            expect(page.locator("#key")).to_be_focused()
+            assert page.evaluate("sessionStorage.length") == 0
+
+        page.fill("#key", guarded.read)
+        page.keyboard.press("Enter")
+        expect(state).to_have_text("Serving")
+        expect(page.locator("#key-form")).to_be_hidden()
+        opened.wait_for_students()
+        # It stays with the tab, and only there.
+        page.reload()
+        expect(state).to_have_text("Serving")
+        assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
+        page.click("nav a:text('Rejected events')")
+        page.wait_for_url("blob:**")
+        other = Dashboard(context.new_page(), guarded.served.api)
+        other.open()
+        expect(other.page.locator("#state")).to_have_text("Sign in")
+
+
+def test_a_revoked_key_asks_to_sign_in_again(
+    browser: Browser, guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with browser.new_context() as context:
+        opened = Dashboard(context.new_page(), guarded.served.api)
+        opened.open()
+        opened.page.fill("#key", guarded.read)
+        opened.page.keyboard.press("Enter")
+        opened.wait_for_students()
+        # A node is asked for with the key, too.
+        opened.page.fill("#node", "a")
+        opened.page.press("#node", "Enter")
+        opened.page.wait_for_selector(".bars")
+        opened.page.evaluate("sessionStorage.setItem('olad-api-key', 'olad_revoked')")
+        expect(opened.page.locator("#state")).to_have_text("Key refused")
+        expect(opened.page.locator("#key-form")).to_be_visible()
