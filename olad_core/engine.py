@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from olad_core.config import EngineConfig, TrainerConfig
-from olad_core.events import ClockSetting, Event, GraphSchema
+from olad_core.events import ClockSetting, Event, GraphSchema, RejectedOp, RejectionReason
 from olad_core.graph import Changes, DynamicGraph
 from olad_core.judging.assessment import Assessment
 from olad_core.judging.decisions import Decisions
@@ -330,7 +330,7 @@ class Engine:
             )
         return engine
 
-    def _reject(self, position: str, index: int, op: str, reason: str, detail: str) -> None:
+    def _reject(self, position: str, index: int, op: RejectedOp, reason: RejectionReason, detail: str) -> None:
         self._rejected.append(RejectedEvent(position, index, op, reason, detail))
         self.rejected_events += 1
 

@@ -17,7 +17,7 @@ import re
 import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -38,22 +38,41 @@ MAX_TIME = 1e30
 """Greatest event time, either way: sums and differences of times stay finite, in float32 too."""
 FLOAT32_MAX = 3.4028234663852886e38
 
-NodeId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES)] | int
+NodeId: TypeAlias = Annotated[
+    Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES)] | int,
+    Meta(description='A node\'s id, 256 bytes at most. `5` and `"5"` are the same.'),
+]
 """A node's name as sent. ``5`` and ``"5"`` name the same node: ids are compared as strings."""
-Label: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_LABEL_BYTES)] | int
+Label: TypeAlias = Annotated[
+    Annotated[str, Meta(min_length=1, max_length=MAX_LABEL_BYTES)] | int,
+    Meta(description='A class, 256 bytes at most. `5` and `"5"` are the same.'),
+]
 """A class name as sent; compared as a string, like ids."""
-Time: TypeAlias = Annotated[float, Meta(ge=-MAX_TIME, le=MAX_TIME)]
+Time: TypeAlias = Annotated[
+    float,
+    Meta(
+        ge=-MAX_TIME,
+        le=MAX_TIME,
+        description="When it happened, in a unit of the client's choice. Left out or null: the graph's latest time.",
+    ),
+]
 """A time in a unit of the client's choice; times may come in any order."""
 
 
 class SparseFeatures(Struct, frozen=True, forbid_unknown_fields=True):
     """The non-zero entries of a feature vector; needs a declared feature width."""
 
-    indices: Annotated[list[Annotated[int, Meta(ge=0, lt=MAX_FEATURE_WIDTH)]], Meta(max_length=MAX_FEATURE_WIDTH)]
-    values: Annotated[list[float], Meta(max_length=MAX_FEATURE_WIDTH)]
+    indices: Annotated[
+        list[Annotated[int, Meta(ge=0, lt=MAX_FEATURE_WIDTH)]],
+        Meta(max_length=MAX_FEATURE_WIDTH, description="Places of the values, each once."),
+    ]
+    values: Annotated[list[float], Meta(max_length=MAX_FEATURE_WIDTH, description="As many as there are indices.")]
 
 
-Features: TypeAlias = Annotated[list[float], Meta(min_length=1, max_length=MAX_FEATURE_WIDTH)] | SparseFeatures
+Features: TypeAlias = Annotated[
+    Annotated[list[float], Meta(min_length=1, max_length=MAX_FEATURE_WIDTH)] | SparseFeatures,
+    Meta(description="Features: a list of numbers, or those that are not zero. All nodes have the same width."),
+]
 
 
 class UpsertNode(Struct, tag_field="op", tag="upsert_node", forbid_unknown_fields=True, omit_defaults=True):
@@ -79,7 +98,9 @@ class UpsertEdge(Struct, tag_field="op", tag="upsert_edge", forbid_unknown_field
 
     src: NodeId
     dst: NodeId
-    weight: Annotated[float, Meta(gt=0, le=MAX_WEIGHT)] | None = None
+    weight: (
+        Annotated[float, Meta(gt=0, le=MAX_WEIGHT, description="Left out or null: as it is, 1 at first.")] | None
+    ) = None
     ts: Time | None = None
 
 
@@ -99,12 +120,28 @@ class LabelNode(Struct, tag_field="op", tag="label", forbid_unknown_fields=True,
 
 
 Event: TypeAlias = UpsertNode | RemoveNode | UpsertEdge | RemoveEdge | LabelNode
+RejectedOp: TypeAlias = Literal["upsert_node", "remove_node", "upsert_edge", "remove_edge", "label", "schema", "batch"]
+"""What can be rejected: an event, a declaration of the schema, a batch as a whole."""
+RejectionReason: TypeAlias = Literal[
+    "removed-node",
+    "unknown-node",
+    "unknown-edge",
+    "feature-width",
+    "too-many-classes",
+    "ts-ahead",
+    "schema-conflict",
+    "apply-failed",
+]
+"""Why an accepted event could not be applied."""
+
+
+_ClassName: TypeAlias = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": MAX_LABEL_BYTES})]
 
 
 class GraphSchema(BaseModel):
     """What a graph's events may look like; every field may be left to be found out."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
 
     feature_width: int | None = Field(
         default=None,
@@ -112,8 +149,10 @@ class GraphSchema(BaseModel):
         le=MAX_FEATURE_WIDTH,
         description="Length of every node's feature vector. Undeclared: taken from the first features seen, then held.",
     )
-    classes: tuple[str, ...] = Field(
-        default=(), description="Class names known from the start. Labels never seen before add to them."
+    classes: tuple[_ClassName, ...] = Field(
+        default=(),
+        description="Class names known from the start. Labels never seen before add to them.",
+        json_schema_extra={"uniqueItems": True},
     )
     directed: bool = Field(default=False, description="Whether messages pass along an edge in one direction only.")
     edge_lifetime: float | None = Field(

@@ -10,10 +10,21 @@ import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
-from olad_core.events import Event, LabelNode, RemoveEdge, RemoveNode, SparseFeatures, UpsertEdge, UpsertNode
+from olad_core.events import (
+    Event,
+    LabelNode,
+    RejectedOp,
+    RejectionReason,
+    RemoveEdge,
+    RemoveNode,
+    SparseFeatures,
+    UpsertEdge,
+    UpsertNode,
+)
 from olad_core.graph.changes import Rejection
 from olad_core.graph.clock import Belief, Clock
 from olad_core.graph.kernels import REMOVE_EDGE, REMOVE_NODE, UPSERT_EDGE, Operations
@@ -265,8 +276,8 @@ class Batch:
             return f"index {max(x.indices)} is not below the feature width {self.width}"
         return None
 
-    def _reject(self, index: int, event: Event, reason: str, detail: str) -> None:
-        self.rejected.append(Rejection(index, str(event.__struct_config__.tag), reason, detail))
+    def _reject(self, index: int, event: Event, reason: RejectionReason, detail: str) -> None:
+        self.rejected.append(Rejection(index, cast("RejectedOp", event.__struct_config__.tag), reason, detail))
 
     def _reject_class(self, index: int, event: Event, label: str | int) -> None:
         self._reject(index, event, "too-many-classes", str(TooManyClasses(str(label), self._max_classes)))

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.events import RejectedOp, RejectionReason
+
 Rows = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float32]
 
@@ -19,13 +21,13 @@ class Rejection:
     Attributes:
         index: place of the event in its batch.
         op: kind of event, ``upsert_edge``.
-        reason: ``removed-node``, ``unknown-node``, ``unknown-edge``, ``feature-width`` or ``too-many-classes``.
+        reason: why, one word.
         detail: one sentence for people.
     """
 
     index: int
-    op: str
-    reason: str
+    op: RejectedOp
+    reason: RejectionReason
     detail: str
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.events import RejectedOp, RejectionReason
+
 
 @dataclass(frozen=True)
 class Version:
@@ -51,8 +53,8 @@ class RejectedEvent:
 
     position: str
     index: int
-    op: str
-    reason: str
+    op: RejectedOp
+    reason: RejectionReason
     detail: str
     content: str = ""
 

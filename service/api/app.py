@@ -10,9 +10,10 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from service.api import errors, openapi, pages
+from service.api import errors, pages
 from service.api.admission import Door
 from service.api.context import make_context
+from service.api.document import assemble as document
 from service.api.fast_path import Shortcut
 from service.api.head import HeadAsGet
 from service.api.metrics import MetricsMiddleware
@@ -61,9 +62,11 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="olad",
         summary="A graph service that never stops learning",
-        description=_DESCRIPTION,
+        description=_DESCRIPTION.strip(),
         version=version("olad"),
         openapi_tags=_TAGS,
+        contact=document.CONTACT,
+        license_info=document.LICENSE,
         lifespan=lifespan,
         redirect_slashes=False,
         docs_url=None,
@@ -74,7 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(resource.router)
     pages.install(app)
     errors.install(app)
-    openapi.install(app, keys_needed=keys is not None)
+    document.install(app, keys_needed=keys is not None)
     app.add_middleware(Shortcut, context=context, route=predict.ONE_NODE)
     app.add_middleware(MetricsMiddleware, metrics=context.metrics)
     app.add_middleware(HeadAsGet)

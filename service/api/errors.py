@@ -1,21 +1,19 @@
-"""Every error as an RFC 9457 problem document, at run time and in the OpenAPI document."""
+"""Every error as an RFC 9457 problem document."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from olad_core.schema import TooManyClasses
+from service.api.document.problems import MAX_ERRORS, MEDIA_TYPE
 from service.api.overload import RETRY_AFTER_S, overloaded
 from service.problems import (
     BAD_REQUEST,
@@ -32,43 +30,10 @@ from service.problems import (
 )
 from service.store.redis_refusals import Refusal, refusal
 
-MEDIA_TYPE = "application/problem+json"
 _BY_STATUS = {
     kind.status: kind for kind in (BAD_REQUEST, NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE)
 }
 _log = structlog.get_logger(__name__)
-
-
-TOO_MANY_CLASSES_DETAIL = (
-    "'order-4711' would be a new class, and the graph has the 1,000 that it may have. Is this field a class? If so, "
-    "raise OLAD_MAX_CLASSES for the API and the worker"
-)
-
-
-class InvalidItem(BaseModel):
-    """One thing that is wrong with a request."""
-
-    index: int | None = Field(
-        default=None, description="Place of the event or node in its batch, from 0; -1 for the batch itself."
-    )
-    field: str = Field(description="Where: a dotted path inside the event or body, or a parameter; may be empty.")
-    message: str = Field(description="What is wrong there.")
-
-
-class ProblemDocument(BaseModel):
-    """An error as RFC 9457 describes it; some kinds carry further members."""
-
-    model_config = ConfigDict(extra="allow")
-
-    type: str = Field(description="The kind of problem, a URN.")
-    title: str = Field(description="The kind of problem, in words.")
-    status: int = Field(description="The HTTP status.")
-    detail: str = Field(description="What was wrong with this request, and what to do.")
-    instance: str = Field(description="The path of the request.")
-    errors: list[InvalidItem] | None = Field(default=None, description="Everything that is wrong, 100 items at most.")
-    total_errors: int | None = Field(default=None, description="How many things are wrong in all.")
-    position: str | None = Field(default=None, description="The position of the log that was reached, or in question.")
-    missing: list[str] | None = Field(default=None, description="What the service still waits for.")
 
 
 def too_many_classes(error: TooManyClasses) -> Problem:
@@ -99,7 +64,7 @@ def invalid(kind: Kind, errors: list[dict[str, Any]]) -> Problem:
     place = f"{index}{'field ' + first['field'] if first['field'] else ''}".strip()
     more = f" ({len(errors)} errors in all)" if len(errors) > 1 else ""
     detail = f"{place}: {first['message']}{more}" if place else f"{first['message']}{more}"
-    return Problem(kind, detail, errors=errors[:100], total_errors=len(errors))
+    return Problem(kind, detail, errors=errors[:MAX_ERRORS], total_errors=len(errors))
 
 
 def install(app: FastAPI) -> None:
@@ -160,36 +125,3 @@ def redis_problem(found: Refusal, method: str) -> Problem:
 def _field(location: tuple[int | str, ...]) -> str:
     """``("body", "classes", 0)`` as ``classes.0``; the source itself says nothing to the client."""
     return ".".join(str(part) for part in location[1:])
-
-
-Example = tuple[Kind, str, Mapping[str, object]]
-
-
-def problem_docs(*examples: Example) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI entries of a route's problems, each with an example; 500 is added.
-
-    Args:
-        examples: kind, detail and further members of each problem.
-    """
-    by_status: dict[int, dict[str, Any]] = defaultdict(dict)
-    for kind, detail, extensions in (*examples, (INTERNAL, "the service has logged what happened", {})):
-        value = {
-            "type": kind.uri,
-            "title": kind.title,
-            "status": kind.status,
-            "detail": detail,
-            "instance": "/",
-            **extensions,
-        }
-        by_status[kind.status][kind.name] = {"summary": kind.title, "value": value}
-    reference = {"$ref": "#/components/schemas/ProblemDocument"}
-    return {
-        status: {
-            "description": " or ".join(example["summary"] for example in named.values()),
-            "content": {MEDIA_TYPE: {"schema": reference, "examples": named}},
-        }
-        for status, named in by_status.items()
-    }
-
-
-REDIS_DOWN: Example = (REDIS_UNAVAILABLE, "Redis does not answer; try again soon.", {})

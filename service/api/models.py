@@ -5,38 +5,51 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
+from pydantic.json_schema import SkipJsonSchema
 
-from olad_core.events import MAX_EVENTS, GraphSchema
-from service.store.status import DecisionStatus, StudentStatus, WorkerStatus
+from olad_core.events import MAX_EVENTS, GraphSchema, RejectedOp, RejectionReason
+from service.store.status import Answer, DecisionStatus, Position, StudentStatus, WorkerStatus, one_of
 
 MAX_NODES = MAX_EVENTS
 """Nodes in one POST /predict at most."""
-
+MAX_BODY_BYTES = 16 * 2**20
+"""Length of a batch of events, or of a list of nodes, at most."""
 
 DISAGREEMENT = (
     "How far the members of the group differ about this node: 0 where all say the same, 1 where they could not differ "
     "more. The higher it is, the more often predictions are wrong."
 )
 
+_STUDENT = "Member of the group that made the prediction."
+_MODEL_VERSION = "Published version that made it."
+_POSITION = "Position of the log up to which the graph was known."
+_BEHIND = "Events in the log after that position."
 
-class Accepted(BaseModel):
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Accepted(Answer):
     """A batch that stands in the log."""
 
-    position: str = Field(description="Where: the batch's log entry. Pass it as `min_position` to read your own write.")
+    position: Position = Field(
+        description="Where: the batch's log entry. Pass it as `min_position` to read your own write."
+    )
     accepted: int = Field(description="Number of events in the batch.")
 
 
-class Prediction(BaseModel):
+class Prediction(Answer):
     """What the served student says about a node."""
 
     node: str = Field(description="The node as it was asked for.")
     label: str = Field(description="The class of greatest probability.")
-    probabilities: dict[str, float] = Field(description="Probability of each class.")
-    disagreement: float = Field(description=DISAGREEMENT)
-    student: str = Field(description="Member of the group that made the prediction.")
-    model_version: int = Field(description="Published version that made it.")
-    position: str = Field(description="Position of the log up to which the graph was known.")
-    behind: int = Field(description="Events in the log after that position.")
+    probabilities: dict[str, Share] = Field(
+        description="Probability of each class; with `top` of the likeliest, in falling order."
+    )
+    disagreement: Share = Field(description=DISAGREEMENT)
+    student: str = Field(description=_STUDENT)
+    model_version: int = Field(ge=1, description=_MODEL_VERSION)
+    position: Position = Field(description=_POSITION)
+    behind: int = Field(ge=0, description=_BEHIND)
 
 
 class PredictionAnswer(BaseModel):
@@ -44,21 +57,27 @@ class PredictionAnswer(BaseModel):
 
     node: str | int = Field(description="The node as it was asked for.")
     label: str | None = Field(description="The class of greatest probability; null for an unknown node.")
-    probabilities: dict[str, float] | None = Field(
-        default=None, description="Probability of each class; left out for an unknown node."
+    probabilities: dict[str, Share] | SkipJsonSchema[None] = Field(
+        default=None,
+        description="Probability of each class; with `top` of the likeliest, in falling order. Left out for an "
+        "unknown node.",
     )
-    disagreement: float | None = Field(default=None, description=f"{DISAGREEMENT} Left out for an unknown node.")
-    error: Literal["not-found"] | None = Field(default=None, description="Only for a node that is not in the graph.")
-    student: str
-    model_version: int
-    position: str
-    behind: int
+    disagreement: Share | SkipJsonSchema[None] = Field(
+        default=None, description=f"{DISAGREEMENT} Left out for an unknown node."
+    )
+    error: Literal["not-found"] | SkipJsonSchema[None] = Field(
+        default=None, description="Only for a node that is not in the graph."
+    )
+    student: str = Field(description=_STUDENT)
+    model_version: int = Field(ge=1, description=_MODEL_VERSION)
+    position: Position = Field(description=_POSITION)
+    behind: int = Field(ge=0, description=_BEHIND)
 
 
-class Predictions(BaseModel):
+class Predictions(Answer):
     """Answers in the order of the question, all of one moment."""
 
-    predictions: list[PredictionAnswer]
+    predictions: list[PredictionAnswer] = Field(max_length=MAX_NODES, description="One answer for each node.")
 
 
 class NodesAsked(BaseModel):
@@ -77,34 +96,35 @@ class SchemaChange(GraphSchema):
     )
 
 
-class Students(BaseModel):
+class Students(Answer):
     """The group."""
 
     students: list[StudentStatus] = Field(description="Empty until a worker has reported.")
     decisions: list[DecisionStatus] = Field(
+        max_length=100,
         description=(
             "What the worker decided by itself and why, newest first, 100 at most; of frequent kinds fewer, so that "
             "rare ones stay longer."
-        )
+        ),
     )
 
 
-class ClockSet(BaseModel):
+class ClockSet(Answer):
     """A setting of the clock that stands in the log."""
 
-    position: str = Field(description="Where: from there on it holds.")
+    position: Position = Field(description="Where: from there on it holds.")
 
 
-class LogStatus(BaseModel):
+class LogStatus(Answer):
     """How far the log is."""
 
-    position: str | None = Field(description="Newest entry ever appended; null before the first.")
+    position: Position | None = Field(description="Newest entry ever appended; null before the first.")
     entries: int = Field(description="Entries kept; older ones are trimmed behind the oldest checkpoint.")
     appended_events: int = Field(description="Events ever appended.")
     behind_events: int = Field(description="Events not yet visible in predictions.")
 
 
-class ServiceStatus(BaseModel):
+class ServiceStatus(Answer):
     """Everything at one glance."""
 
     graph: str = Field(description="Name of the graph.")
@@ -114,34 +134,37 @@ class ServiceStatus(BaseModel):
         "one that has lost entries. Null while Redis cannot keep one.",
     )
     heartbeat: bool = Field(description="Whether the worker's heartbeat is fresh.")
-    position: str | None = Field(description="Position that predictions show; null before the first publication.")
-    log: LogStatus
+    position: Position | None = Field(description="Position that predictions show; null before the first publication.")
+    log: LogStatus = Field(description="The log now.")
     checkpoint_age_s: float | None = Field(description="Seconds since the newest checkpoint; null without one.")
     worker: WorkerStatus | None = Field(
         description="The worker's last report; null before the first, and where it is of a release too different."
     )
 
 
-class Rejected(BaseModel):
+class Rejected(Answer):
     """An accepted event that could not be applied."""
 
-    position: str = Field(description="Position of its batch.")
+    position: Position = Field(description="Position of its batch.")
     index: int = Field(description="Its place in the batch, from 0; -1 for the batch itself.")
-    op: str = Field(description="Kind of event; `batch` for the batch itself.")
-    reason: str = Field(description="Kind of reason, one word.")
+    op: str = Field(
+        description="Kind of event; `schema` for a declaration of the schema, `batch` for the batch itself.",
+        json_schema_extra=one_of(RejectedOp),
+    )
+    reason: str = Field(description="Kind of reason.", json_schema_extra=one_of(RejectionReason))
     detail: str = Field(description="The reason in words.")
     content: str | None = Field(
         default=None, description="The whole batch as JSON, where it was skipped because applying it failed."
     )
 
 
-class RejectedPage(BaseModel):
+class RejectedPage(Answer):
     """Rejected events, newest first."""
 
-    rejected: list[Rejected]
-    next: str | None = Field(description="Pass it as `after` for the older ones; null when there are none.")
+    rejected: list[Rejected] = Field(max_length=1000, description="One page of them.")
+    next: Position | None = Field(description="Pass it as `after` for the older ones; null when there are none.")
     total: int = Field(description="Rejected events kept: the newest 100,000 or so. Older ones are forgotten.")
-    oldest: str | None = Field(
+    oldest: Position | None = Field(
         default=None, description="Position of the batch of the oldest one that is kept; null when there are none."
     )
     rejected_events: int | None = Field(
@@ -150,22 +173,22 @@ class RejectedPage(BaseModel):
     )
 
 
-class Live(BaseModel):
+class Live(Answer):
     """The process answers."""
 
-    live: Literal[True] = True
+    live: Literal[True] = Field(default=True, description="Always true.")
 
 
-class Ready(BaseModel):
+class Ready(Answer):
     """Events are accepted."""
 
-    ready: Literal[True] = True
+    ready: Literal[True] = Field(default=True, description="Always true; else the answer is 503.")
 
 
-class Predicting(BaseModel):
+class Predicting(Answer):
     """Predictions are served."""
 
-    predicting: Literal[True] = True
+    predicting: Literal[True] = Field(default=True, description="Always true; else the answer is 503.")
     worker: bool = Field(
         description="Whether the worker's heartbeat is there. Without it predictions stay as they are, and fall behind."
     )

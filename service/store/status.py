@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from olad_core.judging import decisions
 from service.settings import StudentName
 
 LearningState = Literal["learning", "resting"]
-_ARCHITECTURES = ", ".join(f"`{name}`" for name in get_args(StudentName))
 
 
-class Score(BaseModel):
+_POSITION_PATTERN = "^[0-9]{1,20}-[0-9]{1,20}$"
+Position = Annotated[str, Field(json_schema_extra={"pattern": _POSITION_PATTERN})]
+"""A position as it stands in answers."""
+
+
+class Answer(BaseModel):
+    """An answer of the API, or a part of one: all fields are always there."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+
+def one_of(words: Any) -> dict[str, JsonValue]:
+    """The values that a text may have, for the schema alone: a report of another release may have others.
+
+    Args:
+        words: a ``Literal``.
+    """
+    return {"enum": [*get_args(words)]}
+
+
+class Score(Answer):
     """Prequential score: predictions made at arrival, scored when the label came."""
 
     scored: int = Field(description="Nodes scored so far.")
@@ -33,13 +53,13 @@ class Score(BaseModel):
     )
 
 
-class StudentStatus(BaseModel):
+class StudentStatus(Answer):
     """One member of the group."""
 
     name: str = Field(description="Name within the group, `sage` or `sage-2`.")
-    architecture: str = Field(description=f"Kind of network: {_ARCHITECTURES}.")
+    architecture: str = Field(description="Kind of network.", json_schema_extra=one_of(StudentName))
     parameters: int = Field(description="Number of trained parameters.")
-    score: Score
+    score: Score = Field(description="Score of its predictions at each arrival.")
     temperature: float = Field(description="What to divide its logits by, so that confidence is accuracy; 1 at first.")
     served: bool = Field(description="Whether predictions come from this student now.")
     served_since_version: int | None = Field(
@@ -47,19 +67,20 @@ class StudentStatus(BaseModel):
     )
 
 
-class DecisionStatus(BaseModel):
+class DecisionStatus(Answer):
     """Something the worker decided by itself."""
 
     number: int = Field(description="Running number, from 1.")
-    position: str = Field(description="Position of the log at that moment.")
+    position: Position = Field(description="Position of the log at that moment.")
     applied_events: int = Field(description="Events up to there.")
     kind: str = Field(
         description=(
-            "`first-version`, `student-kept`, `student-switched`: a version was started, and why with this student; "
-            "`version-refused`: it will not be served; `drift`: the errors of what was served rose, older scores and "
-            "labels count for less; `student-reset`: new weights for one student, or for the discriminators (`student` "
-            "is null then); `group-restarted`: for all; `classes-grown`: labels never seen before."
-        )
+            "`first-version`, `student-kept`, `student-switched`: a version was started, and why with this student. "
+            "`version-refused`: it will not be served. `drift`: the errors of what was served rose, older scores and "
+            "labels count for less. `student-reset`: new weights for one student, or for the discriminators (`student` "
+            "is null then). `group-restarted`: for all. `classes-grown`: labels never seen before."
+        ),
+        json_schema_extra=one_of(decisions.Kind),
     )
     student: str | None = Field(description="Whom it is about; null for the group.")
     version: int | None = Field(description="The version it is about; null where there is none.")
@@ -72,14 +93,14 @@ class DecisionStatus(BaseModel):
     )
 
 
-class GraphStatus(BaseModel):
+class GraphStatus(Answer):
     """Size of the live graph."""
 
-    nodes: int
-    edges: int
+    nodes: int = Field(description="Nodes in the graph.")
+    edges: int = Field(description="Edges in the graph.")
     labelled: int = Field(description="Nodes whose label is known.")
-    classes: tuple[str, ...]
-    feature_width: int | None
+    classes: tuple[str, ...] = Field(description="Every class that was declared or seen.")
+    feature_width: int | None = Field(description="Length of the feature vectors; null where none is known.")
     latest_time: float | None = Field(
         default=None,
         description="The graph's latest time: the greatest `ts`, or where no event had one, the time of arrival in "
@@ -91,16 +112,16 @@ class GraphStatus(BaseModel):
     removed_ids: int = Field(default=0, description="Ids of removed nodes that are remembered, 100,000 at most.")
 
 
-class VersionStatus(BaseModel):
+class VersionStatus(Answer):
     """A version of the served model, or one on its way."""
 
-    version: int
-    student: str
+    version: int = Field(description="Its number, from 1.")
+    student: str = Field(description="Member of the group that it is of.")
     progress: float = Field(description="Share of its embedding that is done; 1 for the served one.")
-    created_position: str = Field(description="Position of the log at which its weights were taken.")
+    created_position: Position = Field(description="Position of the log at which its weights were taken.")
 
 
-class LearningStatus(BaseModel):
+class LearningStatus(Answer):
     """What training is at."""
 
     state: LearningState = Field(
@@ -111,7 +132,7 @@ class LearningStatus(BaseModel):
         ),
     )
     since: float | None = Field(default=None, description="Since when, Unix time in seconds.")
-    steps: int
+    steps: int = Field(description="Training steps so far.")
     skipped_steps: int = Field(description="Steps without effect on the students: a loss or gradient was not finite.")
     resets: int = Field(
         default=0,
@@ -124,15 +145,15 @@ class LearningStatus(BaseModel):
     losses: dict[str, float] = Field(description="Mean of each loss term over the last steps.")
 
 
-class CheckpointStatus(BaseModel):
+class CheckpointStatus(Answer):
     """The newest checkpoint."""
 
-    position: str
+    position: Position = Field(description="Position of the log that it holds.")
     written_at: float = Field(description="Unix time in seconds.")
-    path: str
+    path: str = Field(description="Where it is, as the worker sees it.")
 
 
-class MemoryStatus(BaseModel):
+class MemoryStatus(Answer):
     """What the worker needs memory for; batches are held against it before they enter the log."""
 
     budget: int = Field(description="Bytes the worker may need.")
@@ -145,27 +166,27 @@ class MemoryStatus(BaseModel):
     hidden: int = Field(description="Width of their embeddings.")
 
 
-class WorkerStatus(BaseModel):
+class WorkerStatus(Answer):
     """Everything the worker says about itself."""
 
-    position: str = Field(description="Last log entry that is applied and visible in predictions.")
-    applied_events: int
-    rejected_events: int
+    position: Position = Field(description="Last log entry that is applied and visible in predictions.")
+    applied_events: int = Field(description="Events up to that position.")
+    rejected_events: int = Field(description="Events that could not be applied.")
     started_at: float = Field(description="Unix time in seconds.")
     updated_at: float = Field(description="Unix time in seconds.")
-    device: str
-    events_per_s: float
-    steps_per_s: float
-    graph: GraphStatus
-    learning: LearningStatus
-    served: VersionStatus | None
+    device: str = Field(description="Where it computes: `cpu`, `cuda`, `cuda:0`.")
+    events_per_s: float = Field(description="Events applied a second, lately.")
+    steps_per_s: float = Field(description="Training steps a second, lately.")
+    graph: GraphStatus = Field(description="The live graph.")
+    learning: LearningStatus = Field(description="Training, and what it still waits for.")
+    served: VersionStatus | None = Field(description="The version that is served; null before the first.")
     served_score: Score = Field(description="Score of what was served at each arrival, whichever student it came from.")
-    candidate: VersionStatus | None
-    students: tuple[StudentStatus, ...]
+    candidate: VersionStatus | None = Field(description="The next version, while it is embedded; else null.")
+    students: tuple[StudentStatus, ...] = Field(description="The group, in its fixed order; empty before training.")
     decisions: tuple[DecisionStatus, ...] = Field(
         default=(), description="The last ones, newest first; of frequent kinds fewer, so that rare ones stay longer."
     )
-    checkpoint: CheckpointStatus | None
+    checkpoint: CheckpointStatus | None = Field(description="The newest checkpoint; null before the first.")
     checkpoint_failures: int = Field(default=0, description="Checkpoints that could not be written since the start.")
     disk_free: int | None = Field(default=None, description="Bytes that are free where checkpoints are written.")
     memory: MemoryStatus | None = Field(default=None, description="Its memory; null where it is of an earlier release.")

@@ -8,21 +8,16 @@ import msgspec
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from olad_core.event_pieces import PIECE_BYTES, TooManyEvents, json_pieces, ndjson_pieces
-from olad_core.events import MAX_EVENTS, Event, InvalidEvents, json_schema
+from olad_core.events import Event, InvalidEvents
 from olad_core.schema import TooManyClasses
 from service.api.body import JSON, NDJSON, key_of, media_type, received, too_large
 from service.api.context import Ctx
-from service.api.errors import REDIS_DOWN, TOO_MANY_CLASSES_DETAIL, invalid, problem_docs, too_many_classes
-from service.api.models import Accepted, Rejected, RejectedPage
+from service.api.errors import invalid, too_many_classes
+from service.api.models import MAX_BODY_BYTES, Accepted, Rejected, RejectedPage
 from service.problems import (
     INVALID_EVENTS,
     INVALID_REQUEST,
     KEY_REUSED,
-    OVERLOADED,
-    TOO_LARGE,
-    TOO_MANY_CLASSES,
-    TOO_MUCH_MEMORY,
-    UNSUPPORTED_MEDIA_TYPE,
     Problem,
 )
 from service.slices import in_slices
@@ -31,46 +26,6 @@ from service.store.status import read_report
 
 router = APIRouter(tags=["events"])
 
-MAX_BODY_BYTES = 16 * 2**20
-_BATCH = [
-    {"op": "upsert_node", "id": "p1", "x": [0.5, 0.0, 1.0], "label": "physics"},
-    {"op": "upsert_edge", "src": "p1", "dst": "p2", "ts": 17.0},
-    {"op": "label", "id": "p2", "label": "biology"},
-]
-_WRONG = {"index": 2, "field": "dst", "message": "Object missing required field `dst`"}
-_REQUEST_BODY = {
-    "required": True,
-    "description": f"One batch: 1 to {MAX_EVENTS:,} events, {MAX_BODY_BYTES // 2**20} MiB at most.",
-    "content": {
-        JSON: {
-            "schema": {"type": "array", "items": json_schema()[0], "minItems": 1, "maxItems": MAX_EVENTS},
-            "examples": {"batch": {"summary": "A node, an edge and a late label", "value": _BATCH}},
-        },
-        NDJSON: {
-            "schema": {"type": "string", "description": "One event a line; empty lines are skipped."},
-            "examples": {"batch": {"value": "\n".join(msgspec.json.encode(event).decode() for event in _BATCH)}},
-        },
-    },
-}
-_PROBLEMS = problem_docs(
-    (TOO_LARGE, "the batch has more than 10,000 events; send it in parts", {}),
-    (UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json or application/x-ndjson, not text/plain", {}),
-    (
-        INVALID_EVENTS,
-        "index 2 field dst: Object missing required field `dst`",
-        {"errors": [_WRONG], "total_errors": 1},
-    ),
-    (TOO_MANY_CLASSES, TOO_MANY_CLASSES_DETAIL, {}),
-    (
-        TOO_MUCH_MEMORY,
-        "alone in a graph, the batch (9,000 nodes, 0 edges, 9 classes) may need 900,000,000 bytes of 800,000,000",
-        {},
-    ),
-    (KEY_REUSED, "the key belongs to another body", {"position": "1763900000000-0"}),
-    (INVALID_REQUEST, "Idempotency-Key: String should have at most 255 characters", {}),
-    (OVERLOADED, "Redis uses 950,000,000 of 1,000,000,000 bytes. Nothing was written; send the batch again later.", {}),
-    REDIS_DOWN,
-)
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -87,23 +42,11 @@ IdempotencyKey = Annotated[
 
 @router.post(
     "/events",
+    operation_id="appendEvents",
     status_code=202,
     summary="Append a batch of events",
     response_model=Accepted,
     response_description="The batch stands in the log and will be applied.",
-    responses={
-        202: {
-            "content": {JSON: {"example": {"position": "1763900000000-0", "accepted": 3}}},
-            "headers": {
-                "Idempotent-Replayed": {
-                    "description": "`true` where the Idempotency-Key was known.",
-                    "schema": {"type": "string"},
-                }
-            },
-        },
-        **_PROBLEMS,
-    },
-    openapi_extra={"requestBody": _REQUEST_BODY},
 )
 async def post_events(request: Request, context: Ctx, idempotency_key: IdempotencyKey = None) -> Response:
     """One request is one log entry: accepted as a whole or refused as a whole.
@@ -158,32 +101,9 @@ async def _decode_ndjson(body: bytes, feature_width: int | None) -> list[Event]:
 
 @router.get(
     "/events/rejected",
+    operation_id="getRejectedEvents",
     summary="Events that could not be applied",
     response_description="One page, newest first.",
-    responses={
-        200: {
-            "content": {
-                JSON: {
-                    "example": {
-                        "rejected": [
-                            {
-                                "position": "1763900000000-0",
-                                "index": 4,
-                                "op": "remove_edge",
-                                "reason": "unknown-edge",
-                                "detail": "there is no edge from 'p1' to 'p9'",
-                            }
-                        ],
-                        "next": None,
-                        "total": 1,
-                        "oldest": "1763900000000-0",
-                        "rejected_events": 1,
-                    }
-                }
-            }
-        },
-        **problem_docs((INVALID_REQUEST, "limit: Input should be less than or equal to 1000", {}), REDIS_DOWN),
-    },
 )
 async def get_rejected(
     context: Ctx,

@@ -5,9 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from redis.exceptions import RedisError
 
-from service.api.body import JSON
 from service.api.context import Ctx
-from service.api.errors import problem_docs
 from service.api.models import Live, Predicting, Ready
 from service.problems import NOT_READY, Problem
 
@@ -16,9 +14,9 @@ router = APIRouter(prefix="/health", tags=["health"])
 
 @router.get(
     "/live",
+    operation_id="getLive",
     summary="Whether the process answers",
     response_description="It does.",
-    responses={200: {"content": {JSON: {"example": {"live": True}}}}, **problem_docs()},
 )
 async def get_live() -> Live:
     """Says nothing about Redis or the worker: restarting this process would not help them."""
@@ -27,14 +25,9 @@ async def get_live() -> Live:
 
 @router.get(
     "/ready",
+    operation_id="getReady",
     summary="Whether events are accepted",
     response_description="They are.",
-    responses={
-        200: {"content": {JSON: {"example": {"ready": True}}}},
-        **problem_docs(
-            (NOT_READY, "missing: a Redis that accepts writes", {"missing": ["a Redis that accepts writes"]})
-        ),
-    },
 )
 async def get_ready(context: Ctx) -> Ready:
     """Redis takes a write, and neither its memory nor the worker's disk is full.
@@ -49,12 +42,9 @@ async def get_ready(context: Ctx) -> Ready:
 
 @router.get(
     "/predicting",
+    operation_id="getPredicting",
     summary="Whether predictions are served",
     response_description="They are.",
-    responses={
-        200: {"content": {JSON: {"example": {"predicting": True, "worker": True}}}},
-        **problem_docs((NOT_READY, "missing: a published model", {"missing": ["a published model"]})),
-    },
 )
 async def get_predicting(context: Ctx) -> Predicting:
     """Redis answers reads, and a model is published.

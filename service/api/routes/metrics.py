@@ -11,22 +11,20 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from redis.exceptions import RedisError
 
 from service.api.context import Context, Ctx
-from service.api.errors import problem_docs
 from service.api.metrics import StoreState
 
 router = APIRouter(tags=["health"])
 
 _ANSWERS_WITHIN_S = 3.0
 """A Redis that takes longer counts as away: Prometheus waits for 10 seconds unless told otherwise."""
-_EXAMPLE = "# HELP olad_api_events_accepted_total Events appended to the log.\nolad_api_events_accepted_total 42000.0\n"
 
 
 @router.get(
     "/metrics",
+    operation_id="getMetrics",
     summary="Prometheus metrics",
     response_class=PlainTextResponse,
     response_description="Prometheus' text format, version 0.0.4.",
-    responses={200: {"content": {"text/plain": {"example": _EXAMPLE}}}, **problem_docs()},
 )
 async def get_metrics(context: Ctx) -> Response:
     """`olad_api_...` and `process_...` are of this API process, `olad_worker_...` of the worker.

@@ -25,17 +25,16 @@ from service.api.answers import (
 )
 from service.api.body import JSON, client_of, media_type, received, too_much
 from service.api.context import Context, Ctx
-from service.api.errors import REDIS_DOWN, Example, invalid, problem_docs
-from service.api.models import MAX_NODES, Prediction, Predictions
+from service.api.document.examples import POSITION
+from service.api.errors import invalid
+from service.api.models import MAX_BODY_BYTES, MAX_NODES, Prediction, Predictions
 from service.problems import (
     INVALID_REQUEST,
     NO_MEMORY_FREE,
     NO_MODEL,
     POSITION_NOT_REACHED,
-    TOO_LARGE,
     TOO_MUCH_AT_ONCE,
     UNKNOWN_NODE,
-    UNSUPPORTED_MEDIA_TYPE,
     Problem,
 )
 from service.shares import NoShare
@@ -45,7 +44,6 @@ from service.store.predictions import Model, RowsTooLarge, Snapshot
 
 router = APIRouter(tags=["predictions"])
 
-_MAX_BODY_BYTES = 16 * 2**20
 _LARGE_BODY_BYTES = 256 * 2**10
 _MAX_ROWS_BYTES = 16_000_000
 """Of rows that are read at once: Redis answers nobody else meanwhile, for some 10 ms."""
@@ -67,45 +65,12 @@ class _NodesAsked(msgspec.Struct):
 
 
 _asked = msgspec.json.Decoder(_NodesAsked)
-_PLAIN_POSITION = "1763900000000-0"
-_ANSWER = {
-    "node": "p1",
-    "label": "physics",
-    "probabilities": {"physics": 0.75, "biology": 0.25},
-    "disagreement": 0.125,
-    "student": "sage",
-    "model_version": 7,
-    "position": _PLAIN_POSITION,
-    "behind": 0,
-}
-_MODEL_PROBLEMS = (
-    (
-        NO_MODEL,
-        "No model has been published yet; missing: labels of at least two classes",
-        {"missing": ["labels of at least two classes"]},
-    ),
-    REDIS_DOWN,
-    (
-        POSITION_NOT_REACHED,
-        f"position 1763900000001-0 was not reached within 5000 ms; predictions show {_PLAIN_POSITION}",
-        {"position": _PLAIN_POSITION},
-    ),
-)
-_BAD_POSITION = (
-    INVALID_REQUEST,
-    "field min_position: 'x' is no position: milliseconds, or milliseconds-sequence as POST /events answers",
-    {"errors": [{"field": "min_position", "message": "'x' is no position"}], "total_errors": 1},
-)
-_TOO_WIDE: Example = (
-    TOO_LARGE,
-    "5,000 nodes with 500 probabilities each are 2,500,000, 1,000,000 are allowed: ask for at most 2,000 nodes at once",
-    {},
-)
 MinPosition = Annotated[
     str | None,
     Query(
         description="Wait until predictions show this position of the log, as `POST /events` answered it.",
-        examples=[_PLAIN_POSITION],
+        examples=[POSITION],
+        json_schema_extra={"pattern": "^[0-9]{1,20}(-[0-9]{1,20})?$"},
     ),
 ]
 TimeoutMs = Annotated[int, Query(ge=0, le=60_000, description="How long to wait for `min_position` before a 504.")]
@@ -122,17 +87,10 @@ Top = Annotated[
 
 @router.get(
     "/predict/{node:node}",
+    operation_id="predictNode",
     summary="Predict one node",
     response_model=Prediction,
     response_description="The prediction of the served student.",
-    responses={
-        200: {"content": {JSON: {"example": _ANSWER}}},
-        **problem_docs(
-            (UNKNOWN_NODE, "node 'p1' is not in the graph at this position", {"position": _PLAIN_POSITION}),
-            _BAD_POSITION,
-            *_MODEL_PROBLEMS,
-        ),
-    },
 )
 async def get_prediction(
     request: Request,
@@ -166,49 +124,10 @@ ONE_NODE = next(route for route in router.routes if getattr(route, "endpoint", N
 
 @router.post(
     "/predict",
+    operation_id="predictNodes",
     summary="Predict many nodes",
     response_model=Predictions,
     response_description="One answer each, in order, all of one moment.",
-    responses={
-        200: {
-            "content": {
-                JSON: {
-                    "example": {
-                        "predictions": [
-                            _ANSWER,
-                            {
-                                "node": 99,
-                                "label": None,
-                                "error": "not-found",
-                                "student": "sage",
-                                "model_version": 7,
-                                "position": _PLAIN_POSITION,
-                                "behind": 0,
-                            },
-                        ]
-                    }
-                }
-            }
-        },
-        **problem_docs(
-            _TOO_WIDE,
-            (UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json, not text/plain", {}),
-            (
-                INVALID_REQUEST,
-                "field nodes: Expected `array` of length <= 10000",
-                {"errors": [{"field": "nodes", "message": "Expected `array` of length <= 10000"}], "total_errors": 1},
-            ),
-            *_MODEL_PROBLEMS,
-        ),
-    },
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                JSON: {"schema": {"$ref": "#/components/schemas/NodesAsked"}, "example": {"nodes": ["p1", 99]}}
-            },
-        }
-    },
 )
 async def post_predictions(
     request: Request,
@@ -223,7 +142,7 @@ async def post_predictions(
     each with `top`.
     """
     media_type(request, (JSON,))
-    async with received(request, _MAX_BODY_BYTES) as body:
+    async with received(request, MAX_BODY_BYTES) as body:
         if min_position is not None:
             _nodes_in(body)
             await _until_visible(request, context, min_position, timeout_ms)

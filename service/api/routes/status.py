@@ -7,65 +7,18 @@ import time
 from fastapi import APIRouter
 from redis.exceptions import RedisError
 
-from service.api.body import JSON
 from service.api.context import Ctx
-from service.api.errors import REDIS_DOWN, problem_docs
 from service.api.models import LogStatus, ServiceStatus
-from service.api.routes.students import DECISION_EXAMPLE, STUDENT_EXAMPLE
 from service.store.status import read_report
 
 router = APIRouter(tags=["status"])
 
-_POSITION = "1763900000000-0"
-_VERSION = {"version": 7, "student": "sage", "progress": 1.0, "created_position": _POSITION}
-_EXAMPLE = {
-    "graph": "default",
-    "log_id": "5f0c1c8c7d1b4b3c9a6e2f7d8b9a0c1d",
-    "heartbeat": True,
-    "position": _POSITION,
-    "log": {"position": _POSITION, "entries": 42, "appended_events": 42_000, "behind_events": 0},
-    "checkpoint_age_s": 12.5,
-    "worker": {
-        "position": _POSITION,
-        "applied_events": 42_000,
-        "rejected_events": 0,
-        "started_at": 1763900000.0,
-        "updated_at": 1763900060.0,
-        "device": "cpu",
-        "events_per_s": 700.0,
-        "steps_per_s": 25.0,
-        "graph": {
-            "nodes": 4000,
-            "edges": 18_000,
-            "labelled": 3000,
-            "classes": ["physics", "biology"],
-            "feature_width": 500,
-            "latest_time": 2010.0,
-            "event_time": True,
-        },
-        "learning": {
-            "state": "learning",
-            "since": 1763900000.0,
-            "steps": 1500,
-            "skipped_steps": 0,
-            "missing": [],
-            "losses": {"supervised": 0.42, "global": 0.01, "local": 0.6},
-        },
-        "served": _VERSION,
-        "served_score": STUDENT_EXAMPLE["score"],
-        "candidate": None,
-        "students": [STUDENT_EXAMPLE],
-        "decisions": [DECISION_EXAMPLE],
-        "checkpoint": {"position": _POSITION, "written_at": 1763900047.5, "path": "olad-data/checkpoints/1"},
-    },
-}
-
 
 @router.get(
     "/status",
+    operation_id="getStatus",
     summary="Positions, lag, rates and sizes",
     response_description="The worker's last report and the log's present state.",
-    responses={200: {"content": {JSON: {"example": _EXAMPLE}}}, **problem_docs(REDIS_DOWN)},
 )
 async def get_status(context: Ctx) -> ServiceStatus:
     """The log as it is now, the worker as it last reported, once a second while its heartbeat is fresh."""

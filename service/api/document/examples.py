@@ -1,0 +1,154 @@
+"""Examples of requests and of good answers. A test holds each to its schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+Json = Any
+
+POSITION = "1763900000000-0"
+
+BATCH = [
+    {"op": "upsert_node", "id": "p1", "x": [0.5, 0.0, 1.0], "label": "physics"},
+    {"op": "upsert_edge", "src": "p1", "dst": "p2", "ts": 17.0},
+    {"op": "label", "id": "p2", "label": "biology"},
+]
+BATCH_LINES = "\n".join(msgspec.json.encode(event).decode() for event in BATCH)
+LEAST = [
+    {"op": "upsert_node", "id": 7},
+    {"op": "upsert_edge", "src": 7, "dst": "p2"},
+    {"op": "remove_edge", "src": 7, "dst": "p2"},
+    {"op": "remove_node", "id": 7},
+]
+ACCEPTED = {"position": POSITION, "accepted": 3}
+REJECTED = {
+    "rejected": [
+        {
+            "position": POSITION,
+            "index": 4,
+            "op": "remove_edge",
+            "reason": "unknown-edge",
+            "detail": "there is no edge from 'p1' to 'p9'",
+            "content": None,
+        }
+    ],
+    "next": None,
+    "total": 1,
+    "oldest": POSITION,
+    "rejected_events": 1,
+}
+
+_MADE_BY = {"student": "sage", "model_version": 7, "position": POSITION, "behind": 0}
+PREDICTION = {
+    "node": "p1",
+    "label": "physics",
+    "probabilities": {"physics": 0.75, "biology": 0.25},
+    "disagreement": 0.125,
+    **_MADE_BY,
+}
+NODES = {"nodes": ["p1", 99]}
+PREDICTIONS = {"predictions": [PREDICTION, {"node": 99, "label": None, "error": "not-found", **_MADE_BY}]}
+
+SCHEMA_CHANGE = {
+    "feature_width": 500,
+    "classes": ["a", "b"],
+    "directed": False,
+    "edge_lifetime": None,
+    "ts_ahead_max": None,
+}
+SCHEMA = {**SCHEMA_CHANGE, "feature_width_held": True}
+CLOCK = {"time": 2010.0}
+CLOCK_SET = {"position": POSITION}
+
+STUDENT = {
+    "name": "sage",
+    "architecture": "sage",
+    "parameters": 72_451,
+    "score": {
+        "scored": 1800,
+        "accuracy": 0.84,
+        "macro_f1": 0.79,
+        "log_loss": 0.45,
+        "accuracy_recent": 0.86,
+        "macro_f1_recent": 0.8,
+        "log_loss_recent": 0.41,
+        "calibration_error_recent": 0.03,
+    },
+    "temperature": 1.2,
+    "served": True,
+    "served_since_version": 3,
+}
+DECISION = {
+    "number": 31,
+    "position": POSITION,
+    "applied_events": 40_000,
+    "kind": "student-switched",
+    "student": "sage",
+    "version": 3,
+    "reason": "switched from gcn to sage: expected accuracy 2.0 points higher",
+    "numbers": {"standing_gcn": -0.019, "standing_sage": 0.001, "margin": 0.005},
+}
+STUDENTS = {"students": [STUDENT], "decisions": [DECISION]}
+STATUS = {
+    "graph": "default",
+    "log_id": "5f0c1c8c7d1b4b3c9a6e2f7d8b9a0c1d",
+    "heartbeat": True,
+    "position": POSITION,
+    "log": {"position": POSITION, "entries": 42, "appended_events": 42_000, "behind_events": 0},
+    "checkpoint_age_s": 12.5,
+    "worker": {
+        "position": POSITION,
+        "applied_events": 42_000,
+        "rejected_events": 0,
+        "started_at": 1763900000.0,
+        "updated_at": 1763900060.0,
+        "device": "cpu",
+        "events_per_s": 700.0,
+        "steps_per_s": 25.0,
+        "graph": {
+            "nodes": 4000,
+            "edges": 18_000,
+            "labelled": 3000,
+            "classes": ["physics", "biology"],
+            "feature_width": 500,
+            "latest_time": 2010.0,
+            "event_time": True,
+            "removed_ids": 12,
+        },
+        "learning": {
+            "state": "learning",
+            "since": 1763900000.0,
+            "steps": 1500,
+            "skipped_steps": 0,
+            "resets": 0,
+            "refused_versions": 0,
+            "missing": [],
+            "losses": {"supervised": 0.42, "global": 0.01, "local": 0.6},
+        },
+        "served": {"version": 7, "student": "sage", "progress": 1.0, "created_position": POSITION},
+        "served_score": STUDENT["score"],
+        "candidate": None,
+        "students": [STUDENT],
+        "decisions": [DECISION],
+        "checkpoint": {"position": POSITION, "written_at": 1763900047.5, "path": "olad-data/checkpoints/1"},
+        "checkpoint_failures": 0,
+        "disk_free": 48_000_000_000,
+        "memory": {
+            "budget": 6_000_000_000,
+            "needed": 450_000_000,
+            "used": 700_000_000,
+            "rows": 4096,
+            "featured": 4000,
+            "students": 4,
+            "recurrent": 1,
+            "hidden": 64,
+        },
+    },
+}
+
+LIVE = {"live": True}
+READY = {"ready": True}
+PREDICTING = {"predicting": True, "worker": True}
+METRICS = "# HELP olad_api_events_accepted_total Events appended to the log.\nolad_api_events_accepted_total 42000.0\n"

@@ -1,0 +1,87 @@
+"""What each operation takes and answers, by its operation id: what the routes themselves do not say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from olad_core.events import MAX_EVENTS
+from service.api.body import JSON, NDJSON
+from service.api.document import examples, problems
+from service.api.document.headers import IDEMPOTENT_REPLAYED, Header
+from service.api.document.problems import Example
+from service.api.models import MAX_BODY_BYTES
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Documentation of one operation.
+
+    Attributes:
+        answer: example of its good answer.
+        problems: that only this operation has, or only some.
+        body: OpenAPI's request body; None where there is none.
+        headers: of the good answer.
+    """
+
+    answer: Any
+    problems: tuple[Example, ...] = ()
+    body: Mapping[str, Any] | None = None
+    headers: Mapping[str, Header] = field(default_factory=dict)
+
+
+def _json_body(model: str, example: object) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{model}"}
+    return {"required": True, "content": {JSON: {"schema": schema, "example": example}}}
+
+
+_EVENTS_BODY = {
+    "required": True,
+    "description": f"One batch: 1 to {MAX_EVENTS:,} events, {MAX_BODY_BYTES // 2**20} MiB at most, not compressed.",
+    "content": {
+        JSON: {
+            "schema": {
+                "type": "array",
+                "items": {"$ref": "#/components/schemas/Event"},
+                "minItems": 1,
+                "maxItems": MAX_EVENTS,
+            },
+            "examples": {
+                "batch": {"summary": "A node, an edge and a late label", "value": examples.BATCH},
+                "least": {"summary": "Only what each event needs", "value": examples.LEAST},
+            },
+        },
+        NDJSON: {
+            "schema": {
+                "type": "string",
+                "minLength": 1,
+                "description": "One event a line, as in the array of `application/json`; empty lines are skipped.",
+            },
+            "examples": {"batch": {"summary": "The same batch as lines", "value": examples.BATCH_LINES}},
+        },
+    },
+}
+
+OPERATIONS: dict[str, Operation] = {
+    "appendEvents": Operation(
+        examples.ACCEPTED,
+        problems.APPEND_EVENTS,
+        _EVENTS_BODY,
+        {"Idempotent-Replayed": IDEMPOTENT_REPLAYED},
+    ),
+    "getRejectedEvents": Operation(examples.REJECTED, problems.GET_REJECTED),
+    "predictNode": Operation(examples.PREDICTION, problems.PREDICT_NODE),
+    "predictNodes": Operation(examples.PREDICTIONS, problems.PREDICT_NODES, _json_body("NodesAsked", examples.NODES)),
+    "getSchema": Operation(examples.SCHEMA, problems.REDIS),
+    "declareSchema": Operation(
+        examples.SCHEMA, problems.DECLARE_SCHEMA, _json_body("SchemaChange", examples.SCHEMA_CHANGE)
+    ),
+    "setClock": Operation(examples.CLOCK_SET, problems.SET_CLOCK, _json_body("ClockSetting", examples.CLOCK)),
+    "getStudents": Operation(examples.STUDENTS, problems.REDIS),
+    "getStatus": Operation(examples.STATUS, problems.REDIS),
+    "getLive": Operation(examples.LIVE),
+    "getReady": Operation(examples.READY, problems.READY),
+    "getPredicting": Operation(examples.PREDICTING, problems.PREDICTING),
+    "getMetrics": Operation(examples.METRICS),
+}
