@@ -36,9 +36,10 @@ flood: $(TESTS)
 recovery: $(TESTS)
 	$(VENV)/bin/python -m tests.chaos.recovery $(KILLS)
 
-# 1,000 events a second for MINUTES, with memory and lag: soak.png
+# 1,000 events a second for MINUTES, with memory, checkpoint size and lag: soak.png. With CHURN=5000, so many nodes a
+# second come and go, each id once.
 soak: $(TESTS)
-	$(VENV)/bin/python -m tests.chaos.soak $(MINUTES) soak.png
+	$(VENV)/bin/python -m tests.chaos.soak $(MINUTES) soak.png $(if $(CHURN),--churn $(CHURN))
 
 lint: $(TESTS)
 	$(VENV)/bin/ruff check
