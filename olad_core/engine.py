@@ -22,6 +22,7 @@ from olad_core.judging.decisions import Decisions
 from olad_core.learning.convergence import Convergence
 from olad_core.learning.health import PATIENCE
 from olad_core.learning.label_history import Replay, Touched
+from olad_core.learning.teaching import teaching_of
 from olad_core.learning.trainer import Trainer
 from olad_core.memory_use import GroupSizes
 from olad_core.named_state import join_parts, take_part
@@ -198,7 +199,7 @@ class Engine:
             return False
         trainer = self._current_trainer()
         self._convergence.begin_step(size)
-        outcome = trainer.step(self.graph, self._replay, self._touched, self.assessment.teaching(), size)
+        outcome = trainer.step(self.graph, self._replay, self._touched, teaching_of(self.assessment), size)
         if not outcome.taken:
             self._convergence.exhaust()
             return False
@@ -376,7 +377,9 @@ class Engine:
         if not len(labelled):
             return
         labels = self.graph.label[labelled].astype(np.int64)
-        drift = self.assessment.score(labelled, self.graph.arrival[labelled], labels)
+        scored = self.assessment.score(labelled, self.graph.arrival[labelled], labels)
+        self.assessment.compare_with_teachers(scored, teaching_of(self.assessment))
+        drift = scored.drift
         self._see_classes(np.unique(self.graph.label[labelled]).tolist())
         self._replay.add(labelled, self.graph)
         if drift:

@@ -11,11 +11,10 @@ import signal
 import sys
 from types import FrameType
 
+from service.umask import ONLY_FOR_THE_USER
+
 INTERRUPTED = 130
 """Exit status after Ctrl-C: 128 and the signal's number, as shells have it."""
-
-ONLY_FOR_THE_USER = 0o077
-"""File mode creation mask of every process of the service."""
 
 
 def main() -> None:

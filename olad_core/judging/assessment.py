@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,27 @@ from olad_core.judging.drift import Drift, DriftWatch
 from olad_core.judging.evidence import Evidence
 from olad_core.judging.prequential import Arrivals, Predictions, Scores, ScoreTable
 from olad_core.judging.standing import Standing
-from olad_core.learning.teaching import evidence_teaches, worth_teaching
 from olad_core.named_state import join_parts, take_part
 
 Rows = npt.NDArray[np.int64]
 
 LOSS_MEMORY = 0.95
 """Share of a mean loss that stays from one step to the next."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Nodes whose labels have come, with what was predicted at their arrival.
+
+    Attributes:
+        predictions: of n nodes.
+        labels: their classes ``[n]``.
+        drift: what their scores show; None without a drift.
+    """
+
+    predictions: Predictions
+    labels: Rows
+    drift: Drift | None
 
 
 class Assessment:
@@ -38,7 +53,7 @@ class Assessment:
         self._scores = Scores(students + 1, config.score_memory)
         self.mean_losses: dict[str, npt.NDArray[np.float64]] = {}
         """Of the last training steps: ``[G]`` by the term's name."""
-        self._untaught = np.zeros(students)
+        self._untrained = np.zeros(students)
         self._arrivals = Arrivals(students + 1, config.arrivals_remembered)
         self._drift = DriftWatch(config.drift_delta)
         self._temperatures = Temperatures(students, config.score_memory)
@@ -66,12 +81,21 @@ class Assessment:
         """Nodes that have been scored so far, whoever predicted them."""
         return int(self._scores.scored[:-1].max())
 
-    def teaching(self) -> npt.NDArray[np.float32]:
-        """How much student ``j`` is to teach student ``i``: ``[G, G]``."""
-        training_loss = self.mean_losses.get("supervised", self._untaught)
-        log_loss, weight = self._scores.recent_log_loss()[:-1], self._scores.recent_weight()[:-1]
-        strength = self._evidence.strength() * worth_teaching(training_loss, log_loss, weight)
-        return evidence_teaches(self.quality(), training_loss, strength)
+    def recent_log_loss(self) -> npt.NDArray[np.float64]:
+        """Log-loss of each student at arrival, with forgetting ``[G]``; NaN before the first score."""
+        return self._scores.recent_log_loss()[:-1]
+
+    def recent_weight(self) -> npt.NDArray[np.float64]:
+        """How many scored nodes stand behind it ``[G]``."""
+        return self._scores.recent_weight()[:-1]
+
+    def training_loss(self) -> npt.NDArray[np.float64]:
+        """Mean supervised loss of each student over the last steps ``[G]``; 0 before the first one."""
+        return self.mean_losses.get("supervised", self._untrained)
+
+    def allowed_strength(self) -> npt.NDArray[np.float64]:
+        """How far labels allow teaching each student ``[G]``: 0 where its teachers are right less often."""
+        return self._evidence.strength()
 
     def temperatures(self) -> npt.NDArray[np.float64]:
         """What to divide each student's logits by, so that its confidence is its accuracy: ``[G]``."""
@@ -105,8 +129,8 @@ class Assessment:
         """Take in what the students predict now, ``[n, G, C]``, of nodes whose label has not come."""
         self._standing.observe(probabilities)
 
-    def score(self, rows: Rows, arrival: Rows, labels: Rows) -> Drift | None:
-        """Score what was predicted of nodes whose labels have come; the drift that this shows, if there is one.
+    def score(self, rows: Rows, arrival: Rows, labels: Rows) -> Scored:
+        """Score what was predicted of nodes whose labels have come.
 
         Args:
             rows: of the nodes ``[n]``, distinct, in the order of their labels.
@@ -117,10 +141,18 @@ class Assessment:
         predictions, labels = Predictions.apart(together), labels[places]
         right = self._scores.add(together, labels)
         self._temperatures.add(predictions.students, labels)
-        self._evidence.compare(predictions.students, labels, self.teaching())
         self._standing.compare(predictions.students, labels)
         answered = np.logical_not(np.isnan(predictions.served).any(axis=1))
-        return self._drift.add(np.logical_not(right[answered, -1]))
+        return Scored(predictions, labels, self._drift.add(np.logical_not(right[answered, -1])))
+
+    def compare_with_teachers(self, scored: Scored, teaching: npt.NDArray[np.float32]) -> None:
+        """Compare students with their teachers on nodes that were scored.
+
+        Args:
+            scored: the nodes.
+            teaching: ``[G, G]``, how much student ``j`` teaches student ``i``.
+        """
+        self._evidence.compare(scored.predictions.students, scored.labels, teaching)
 
     def forget(self, count: int) -> None:
         """Let what is known weigh as much as ``count`` scored nodes at most, so that those to come count for more."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.judging.assessment import Assessment
+
 Floats = npt.NDArray[np.float64]
 
 SHARPNESS = 20.0
@@ -60,3 +62,10 @@ def evidence_teaches(quality: Floats, training_loss: Floats, strength: Floats) -
     teaching = strength[:, None] * weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
     result: npt.NDArray[np.float32] = teaching.astype(np.float32)
     return result
+
+
+def teaching_of(assessment: Assessment) -> npt.NDArray[np.float32]:
+    """How much student ``j`` is to teach student ``i``, by all that is known of them: ``[G, G]``."""
+    training_loss = assessment.training_loss()
+    worth = worth_teaching(training_loss, assessment.recent_log_loss(), assessment.recent_weight())
+    return evidence_teaches(assessment.quality(), training_loss, assessment.allowed_strength() * worth)

@@ -14,8 +14,8 @@ from olad_core.device import to_device
 from olad_core.graph import DynamicGraph, Neighbours
 from olad_core.graph.features import Entries
 from olad_core.messages.block import Block
+from olad_core.messages.inputs import Inputs
 from olad_core.messages.sparse_features import Features, SparseRows
-from olad_core.students.inputs import Inputs
 
 Rows = npt.NDArray[np.int64]
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import torch
 
 from olad_core.messages.block import Block
+from olad_core.messages.inputs import Inputs
 from olad_core.students.evolvegcn import EvolveGCN
 from olad_core.students.gat import GAT
 from olad_core.students.gcn import GCN
-from olad_core.students.inputs import Inputs
 from olad_core.students.linear import LinearStudent
 from olad_core.students.memory import Memory
 from olad_core.students.sage import SAGE

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from olad_core.messages.inputs import Inputs
 from olad_core.students.gcn import Convolution
-from olad_core.students.inputs import Inputs
 from olad_core.students.temporal import EvolveGCNO
 from olad_core.students.vote import add_diagonal
 

@@ -12,7 +12,8 @@ from typing_extensions import override
 from olad_core.messages.aggregate import aggregate, segment_softmax
 from olad_core.messages.attention import attend
 from olad_core.messages.block import Block
-from olad_core.students.inputs import Encoder, Inputs
+from olad_core.messages.inputs import Inputs
+from olad_core.students.encoder import Encoder
 from olad_core.students.student import Student, linear
 from olad_core.students.vote import add_diagonal
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from olad_core.students.inputs import Encoder, Inputs
+from olad_core.messages.inputs import Inputs
+from olad_core.students.encoder import Encoder
 from olad_core.students.linear import Factors, LinearStudent
 
 

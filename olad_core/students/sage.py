@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from typing_extensions import override
 
-from olad_core.students.inputs import Encoder, Inputs
+from olad_core.messages.inputs import Inputs
+from olad_core.students.encoder import Encoder
 from olad_core.students.linear import Factors, LinearStudent
 from olad_core.students.student import linear
 from olad_core.students.vote import add_diagonal

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from olad_core.messages.block import Block
-from olad_core.students.inputs import Inputs, encode
+from olad_core.messages.inputs import Inputs
+from olad_core.students.encoder import encode
 from olad_core.students.linear import LinearStudent
 from olad_core.students.student import Drop, Student
 

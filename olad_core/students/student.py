@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from olad_core.messages.block import Block
-from olad_core.students.inputs import Encoder, Inputs
+from olad_core.messages.inputs import Inputs
+from olad_core.students.encoder import Encoder
 from olad_core.students.vote import READ, TOLD, add_diagonal
 
 Drop: TypeAlias = Callable[[Tensor], Tensor]

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from olad_core.messages.block import Block
+from olad_core.messages.inputs import Inputs
 from olad_core.students import temporal
 from olad_core.students.gcn import Convolution
-from olad_core.students.inputs import Inputs
 from olad_core.students.vote import add_diagonal
 
 

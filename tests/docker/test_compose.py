@@ -21,8 +21,8 @@ from fastapi.routing import APIRoute
 from service.api import readiness
 from service.api.routes import health
 from service.local.redis_program import find_redis_programs
-from service.local.redis_versions import ServerVersion
 from service.settings import Settings
+from service.store.redis_versions import ServerVersion
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"

@@ -1,36 +1,17 @@
-"""What is known of nodes before their neighbours are looked at, and the map that takes it into a student."""
+"""The map from features and known labels of a node to the first row of a student."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from olad_core.messages.aggregate import aggregate
-from olad_core.messages.sparse_features import Features, SparseRows
+from olad_core.messages.inputs import Inputs
+from olad_core.messages.sparse_features import SparseRows
 from olad_core.students.vote import TOLD, add_diagonal
 
 MOST_ENCODED = 1e6
 """Encoded features are cut off here; usual ones, being scaled, are around one."""
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What a student is told of n nodes.
-
-    Known labels are inputs, so that a node can be judged by the labels of its neighbours ("Masked Label Prediction",
-    Shi et al. 2021). The label of a node that is being predicted must be hidden, or students would learn to repeat it.
-
-    Attributes:
-        x: features ``[n, F]``.
-        label: int64 ``[n]``, the class; -1 where it is not known, or hidden.
-        memory: ``[n, width]``, hidden states, for a student that remembers; None for zeros.
-    """
-
-    x: Features
-    label: Tensor
-    memory: Tensor | None = None
 
 
 class Encoder(nn.Module):
