@@ -64,9 +64,12 @@ fuzz: $(TESTS)
 bench: $(TESTS)
 	$(VENV)/bin/python -m benchmarks.table $(ARGS)
 
-# Ways to learn side by side, then benchmarks/learning/RESULTS.md; less: make bench-learning ARGS='--streams pubmed-5 --seeds 2'
+# Ways to learn side by side, then benchmarks/learning/RESULTS.md; less: make bench-learning ARGS='--streams pubmed-5 --seeds 2'.
+# The runs, compressed, and every plot go to benchmarks/learning/results, which git ignores.
+LEARNED := benchmarks/learning/results
 bench-learning: $(TESTS)
-	$(VENV)/bin/python -m benchmarks.learning --write benchmarks/learning $(ARGS)
+	$(VENV)/bin/python -m benchmarks.learning --write benchmarks/learning \
+	  --archive $(LEARNED)/runs.jsonl.xz --plots $(LEARNED)/plots $(ARGS)
 
 install: $(READY)
 

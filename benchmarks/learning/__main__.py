@@ -9,8 +9,8 @@ from itertools import product
 from pathlib import Path
 
 from benchmarks.learning.methods import METHODS, USUAL_METHODS
-from benchmarks.learning.plots import write_plots
-from benchmarks.learning.results import carry_out, learned_on, read, write
+from benchmarks.learning.plots import PUBLISHED, write_plots
+from benchmarks.learning.results import archive, carry_out, is_archive, learned_on, read
 from benchmarks.learning.run import Run
 from benchmarks.learning.streams import STREAMS, USUAL_STREAMS
 from benchmarks.learning.table import overview, table
@@ -40,6 +40,10 @@ def main(arguments: list[str] | None = None) -> None:
         methods = _meant(given.methods, METHODS, USUAL_METHODS)
     except UnknownName as unknown:
         parser.error(str(unknown))
+    if is_archive(given.results) and not given.held:
+        parser.error(f"{given.results} is an archive, which is only read: add --held")
+    if given.archive and not is_archive(given.archive):
+        parser.error(f"--archive {given.archive}: the name must end in .xz")
     seeds = range(given.first_seed, given.first_seed + given.seeds)
     runs = [
         Run(
@@ -65,9 +69,12 @@ def main(arguments: list[str] | None = None) -> None:
     served = f"## Served, in points\n\n{overview(lines, given.baseline)}"
     text = f"{served}\n## Targets\n\n{targets_table(lines)}\n{table(lines, given.baseline)}"
     print(text)
+    if given.archive:
+        archive(lines, given.archive)
+    if given.plots:
+        write_plots(lines, given.plots)
     if given.write:
-        write(lines, given.write / "RESULTS.jsonl")
-        plots = write_plots(lines, given.write / "plots")
+        plots = write_plots(lines, given.write / "plots", PUBLISHED)
         shown = "\n".join(f"![{plot.stem}](plots/{plot.name})" for plot in plots)
         where = f"{learned_on(lines)} Written on {machine()}, by `make bench-learning`."
         (given.write / "RESULTS.md").write_text(f"# Results\n\n{where}\n\n{text}\n## Plots\n\n{shown}\n")
@@ -87,13 +94,20 @@ def _parser() -> argparse.ArgumentParser:
     add("--size", type=int, help="nodes of each stream at most; by default each stream's own")
     more = "another value of a field of EngineConfig or TrainerConfig, for every method"
     add("--set", action="append", default=[], metavar="FIELD=VALUE", dest="overrides", help=more)
-    add("--results", type=Path, default=HERE / "results" / "runs.jsonl", help="file of results, added to")
+    add(
+        "--results",
+        type=Path,
+        default=HERE / "results" / "runs.jsonl",
+        help="file of results, added to; an archive (.xz) is read",
+    )
     add("--again", action="store_true", help="carry out runs that the file of results holds already, too")
     add("--held", action="store_true", help="carry out nothing: the table of those that the file of results holds")
     add("--device", default="cpu")
     add("--baseline", default="independent", choices=METHODS, metavar="NAME", help="what others are compared with")
     add("--short", action="store_true", help="a small stream, two methods, two seeds")
-    add("--write", type=Path, metavar="FOLDER", help="write RESULTS.md, its runs and the plots there")
+    add("--write", type=Path, metavar="FOLDER", help="write RESULTS.md and the published plots there")
+    add("--archive", type=Path, metavar="FILE.xz", help="write the runs there, compressed")
+    add("--plots", type=Path, metavar="FOLDER", help="write every plot there")
     return parser
 
 

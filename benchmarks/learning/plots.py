@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,28 @@ from matplotlib.figure import Figure
 Line = dict[str, Any]
 
 
-def write_plots(lines: Iterable[Line], folder: Path) -> list[Path]:
-    """One picture a stream, and one of disagreement where predictions have it; returns the files."""
+PUBLISHED = ("pubmed-5", "sudden", "disagreement")
+"""Plots that the repository keeps: the others are made when they are wanted."""
+
+
+def write_plots(lines: Iterable[Line], folder: Path, only: Collection[str] | None = None) -> list[Path]:
+    """One picture a stream, and one of disagreement where predictions have it; returns the files.
+
+    Args:
+        lines: of the runs.
+        folder: for the files.
+        only: names of those that are wanted; by default all.
+    """
     lines = list(lines)
     folder.mkdir(parents=True, exist_ok=True)
     streams = dict.fromkeys(line["stream"] for line in lines)
     written = [
         _over_stream([line for line in lines if line["stream"] == stream], folder / f"{stream}.png")
         for stream in streams
-        if not stream.endswith("-split")
+        if not stream.endswith("-split") and (only is None or stream in only)
     ]
     disputed = [line for line in lines if line["disagreement"] and line["method"] == "ours"]
-    if disputed:
+    if disputed and (only is None or "disagreement" in only):
         written.append(_against_disagreement(disputed, folder / "disagreement.png"))
     return written
 

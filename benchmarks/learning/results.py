@@ -1,8 +1,9 @@
-"""Files of results: a line of JSON a run, and the running of those that are missing."""
+"""Files of results: a line of JSON a run, compressed where the name ends in `.xz`; and the running of those missing."""
 
 from __future__ import annotations
 
 import json
+import lzma
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -27,13 +28,20 @@ def read(path: Path) -> list[Line]:
     """Every line; the last one of those with the same key."""
     if not path.exists():
         return []
-    lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    text = lzma.decompress(path.read_bytes()).decode() if is_archive(path) else path.read_text()
+    lines = [json.loads(line) for line in text.splitlines() if line.strip()]
     return list({line["key"]: line for line in lines}.values())
 
 
-def write(lines: Iterable[Line], path: Path) -> None:
-    """Make a file of these lines."""
-    path.write_text("".join(map(_text, lines)))
+def is_archive(path: Path) -> bool:
+    """Whether the file is compressed: it is written at once, never added to."""
+    return path.suffix == ".xz"
+
+
+def archive(lines: Iterable[Line], path: Path) -> None:
+    """Make a compressed file of these lines; the same lines give the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(lzma.compress("".join(map(_text, lines)).encode(), preset=9 | lzma.PRESET_EXTREME))
 
 
 def carry_out(

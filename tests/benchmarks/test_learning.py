@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import lzma
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +12,14 @@ import numpy as np
 import pytest
 import torch
 
+import benchmarks.learning
 from benchmarks.learning.__main__ import main
 from benchmarks.learning.configuration import configured
 from benchmarks.learning.generated import generated
 from benchmarks.learning.learners import DISAGREEMENT, EngineLearner, LeakedLabel, NeighbourVote
 from benchmarks.learning.measured import Measured
 from benchmarks.learning.methods import METHODS
+from benchmarks.learning.plots import PUBLISHED
 from benchmarks.learning.run import Run, chosen, play
 from benchmarks.learning.scores import calibration_error, macro_f1, recovery, scores, windows
 from benchmarks.learning.stream import Stream, Turn
@@ -223,7 +227,8 @@ def test_targets_say_what_is_reached() -> None:
 
 def test_the_short_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = tmp_path / "results" / "short.jsonl"
-    main(["--short", "--results", str(results), "--write", str(tmp_path)])
+    kept = tmp_path / "archive" / "short.jsonl.xz"
+    main(["--short", "--results", str(results), "--write", str(tmp_path), "--archive", str(kept)])
     lines = [json.loads(line) for line in results.read_text().splitlines()]
     assert sorted((line["method"], line["seed"]) for line in lines) == [
         (method, seed) for method in ("independent", "ours") for seed in (0, 1)
@@ -241,10 +246,40 @@ def test_the_short_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
     main(["--short", "--results", str(results)])
     assert "4 runs, 4 there already" in capsys.readouterr().out
-    assert sorted((tmp_path / "RESULTS.jsonl").read_text().splitlines()) == sorted(results.read_text().splitlines())
+    assert sorted(lzma.decompress(kept.read_bytes()).decode().splitlines()) == sorted(results.read_text().splitlines())
+    assert {path.name for path in tmp_path.iterdir()} == {"results", "archive", "plots", "RESULTS.md"}
     main(["--short", "--results", str(results), "--held", "--methods", "all"])
     assert "| independent | 2 |" in capsys.readouterr().out
     assert len(results.read_text().splitlines()) == 4
+
+    again = tmp_path / "again.jsonl.xz"
+    shown = ["--short", "--held", "--archive", str(again), "--plots", str(tmp_path / "all"), "--results"]
+    main([*shown, str(results)])
+    of_plain = capsys.readouterr().out
+    main([*shown, str(kept)])
+    assert capsys.readouterr().out == of_plain
+    assert again.read_bytes() == kept.read_bytes()
+    assert (tmp_path / "all" / "sudden.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (["--results", "runs.jsonl.xz"], "add --held"),
+        (["--archive", "runs.jsonl"], "must end in .xz"),
+    ],
+)
+def test_an_archive_is_only_written_whole(given: list[str], why: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--short", *given])
+    assert why in capsys.readouterr().err
+
+
+def test_the_repository_keeps_only_plots_that_a_page_shows() -> None:
+    here = Path(benchmarks.learning.__file__).parent
+    page = (here / "RESULTS.md").read_text()
+    shown = set(re.findall(r"\]\(plots/([^)]+)\)", page))
+    assert {path.name for path in (here / "plots").iterdir()} == shown == {f"{name}.png" for name in PUBLISHED}
 
 
 def test_a_run_gives_the_same_twice() -> None:
