@@ -16,7 +16,7 @@ READY := $(VENV)/.ready
 TESTS := $(VENV)/.ready-for-tests
 SOURCES := olad_core service tests
 
-.PHONY: demo test chaos flood recovery soak lint contract fuzz bench bench-learning install settings lock clean
+.PHONY: demo test chaos flood recovery soak lint contract fuzz bench bench-learning install settings picture lock clean
 
 demo: $(READY)
 	$(VENV)/bin/olad demo $(DATASET) $(ARGS)
@@ -92,6 +92,10 @@ $(TESTS): $(READY) requirements/test.txt
 # docs/settings.md out of service/settings.py
 settings: $(READY)
 	$(VENV)/bin/python -m service.settings_table > docs/settings.md
+
+# The picture in ARCHITECTURE.md out of its text
+picture: $(READY)
+	$(VENV)/bin/python docs/draw.py docs/architecture.txt > docs/architecture.svg
 
 # The files in requirements/ out of pyproject.toml; newer versions: make lock ARGS=--upgrade
 lock:

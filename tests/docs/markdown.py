@@ -16,8 +16,8 @@ _CODE = "`code`"
 
 
 def pages() -> list[Path]:
-    """The pages that a user reads: README.md, CHANGELOG.md and everything in ``docs/``."""
-    return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    """The pages that people read: those beside README.md, and everything in ``docs/``."""
+    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def all_pages() -> list[Path]:
