@@ -28,7 +28,7 @@ _BEHIND = "Events in the log after that position."
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Accepted(Answer):
+class AcceptedBatch(Answer):
     """A batch that stands in the log."""
 
     position: Position = Field(
@@ -74,7 +74,7 @@ class PredictionAnswer(BaseModel):
     behind: int = Field(ge=0, description=_BEHIND)
 
 
-class Predictions(Answer):
+class PredictionList(Answer):
     """Answers in the order of the question, all of one moment."""
 
     predictions: list[PredictionAnswer] = Field(max_length=MAX_NODES, description="One answer for each node.")
@@ -96,7 +96,7 @@ class SchemaChange(GraphSchema):
     )
 
 
-class Students(Answer):
+class Group(Answer):
     """The group."""
 
     students: list[StudentStatus] = Field(description="Empty until a worker has reported.")
@@ -173,19 +173,19 @@ class RejectedPage(Answer):
     )
 
 
-class Live(Answer):
+class LiveAnswer(Answer):
     """The process answers."""
 
     live: Literal[True] = Field(default=True, description="Always true.")
 
 
-class Ready(Answer):
+class ReadyAnswer(Answer):
     """Events are accepted."""
 
     ready: Literal[True] = Field(default=True, description="Always true; else the answer is 503.")
 
 
-class Predicting(Answer):
+class PredictingAnswer(Answer):
     """Predictions are served."""
 
     predicting: Literal[True] = Field(default=True, description="Always true; else the answer is 503.")

@@ -14,7 +14,7 @@ from pydantic import HttpUrl, TypeAdapter, ValidationError
 
 from olad_core.events import Event, GraphSchema
 from service import problems
-from service.api.models import ServiceStatus, Students
+from service.api.models import Group, ServiceStatus
 
 _JSON = {"content-type": "application/json"}
 _WAIT_FOR_POSITION_MS = 5_000
@@ -108,9 +108,9 @@ class Client:
         """``GET /status``."""
         return ServiceStatus.model_validate_json(self._request("GET", "/status").content)
 
-    def students(self) -> Students:
+    def students(self) -> Group:
         """``GET /students``."""
-        return Students.model_validate_json(self._request("GET", "/students").content)
+        return Group.model_validate_json(self._request("GET", "/students").content)
 
     def _request(
         self, method: str, path: str, *, expected: problems.Kind | None = None, **request: Any

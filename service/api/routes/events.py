@@ -13,7 +13,7 @@ from olad_core.schema import TooManyClasses
 from service.api.body import JSON, NDJSON, key_of, media_type, received, too_large
 from service.api.context import Ctx
 from service.api.errors import invalid, too_many_classes
-from service.api.models import MAX_BODY_BYTES, Accepted, Rejected, RejectedPage
+from service.api.models import MAX_BODY_BYTES, AcceptedBatch, Rejected, RejectedPage
 from service.problems import (
     INVALID_EVENTS,
     INVALID_REQUEST,
@@ -45,7 +45,7 @@ IdempotencyKey = Annotated[
     operation_id="appendEvents",
     status_code=202,
     summary="Append a batch of events",
-    response_model=Accepted,
+    response_model=AcceptedBatch,
     response_description="The batch stands in the log and will be applied.",
 )
 async def post_events(request: Request, context: Ctx, idempotency_key: IdempotencyKey = None) -> Response:

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from redis.exceptions import RedisError
 
 from service.api.context import Ctx
-from service.api.models import Live, Predicting, Ready
+from service.api.models import LiveAnswer, PredictingAnswer, ReadyAnswer
 from service.problems import NOT_READY, Problem
 
 router = APIRouter(prefix="/health", tags=["health"])
@@ -18,9 +18,9 @@ router = APIRouter(prefix="/health", tags=["health"])
     summary="Whether the process answers",
     response_description="It does.",
 )
-async def get_live() -> Live:
+async def get_live() -> LiveAnswer:
     """Says nothing about Redis or the worker: restarting this process would not help them."""
-    return Live()
+    return LiveAnswer()
 
 
 @router.get(
@@ -29,7 +29,7 @@ async def get_live() -> Live:
     summary="Whether events are accepted",
     response_description="They are.",
 )
-async def get_ready(context: Ctx) -> Ready:
+async def get_ready(context: Ctx) -> ReadyAnswer:
     """Redis takes a write, and neither its memory nor the worker's disk is full.
 
     Needs no worker and no model: events wait in the log until a worker comes. 503 names what is missing.
@@ -37,7 +37,7 @@ async def get_ready(context: Ctx) -> Ready:
     missing = await context.readiness.missing()
     if missing:
         raise _not_ready(missing)
-    return Ready()
+    return ReadyAnswer()
 
 
 @router.get(
@@ -46,7 +46,7 @@ async def get_ready(context: Ctx) -> Ready:
     summary="Whether predictions are served",
     response_description="They are.",
 )
-async def get_predicting(context: Ctx) -> Predicting:
+async def get_predicting(context: Ctx) -> PredictingAnswer:
     """Redis answers reads, and a model is published.
 
     A worker that is away does not end it: the last predictions are answered, with their position and how far they are
@@ -59,7 +59,7 @@ async def get_predicting(context: Ctx) -> Predicting:
         raise _not_ready(["Redis"]) from None
     if snapshot.model is None:
         raise _not_ready(["a published model"])
-    return Predicting(worker=bool(worker))
+    return PredictingAnswer(worker=bool(worker))
 
 
 def _not_ready(missing: list[str]) -> Problem:

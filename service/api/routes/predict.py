@@ -27,7 +27,7 @@ from service.api.body import JSON, client_of, media_type, received, too_much
 from service.api.context import Context, Ctx
 from service.api.document.examples import POSITION
 from service.api.errors import invalid
-from service.api.models import MAX_BODY_BYTES, MAX_NODES, Prediction, Predictions
+from service.api.models import MAX_BODY_BYTES, MAX_NODES, Prediction, PredictionList
 from service.problems import (
     INVALID_REQUEST,
     NO_MEMORY_FREE,
@@ -126,7 +126,7 @@ ONE_NODE = next(route for route in router.routes if getattr(route, "endpoint", N
     "/predict",
     operation_id="predictNodes",
     summary="Predict many nodes",
-    response_model=Predictions,
+    response_model=PredictionList,
     response_description="One answer each, in order, all of one moment.",
 )
 async def post_predictions(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from service.api.context import Ctx
-from service.api.models import Students
+from service.api.models import Group
 
 router = APIRouter(tags=["status"])
 
@@ -16,7 +16,7 @@ router = APIRouter(tags=["status"])
     summary="Every student, its scores, and the last decisions",
     response_description="The group, in its fixed order; the decisions, newest first.",
 )
-async def get_students(context: Ctx) -> Students:
+async def get_students(context: Ctx) -> Group:
     """Architecture, size and prequential scores of each member, and which one is served since when.
 
     `decisions` tells what the worker decided by itself: which student each version came from and why, drift in the
@@ -24,5 +24,5 @@ async def get_students(context: Ctx) -> Students:
     """
     status = await context.worker_status()
     if status is None:
-        return Students(students=[], decisions=[])
-    return Students(students=list(status.students), decisions=list(status.decisions))
+        return Group(students=[], decisions=[])
+    return Group(students=list(status.students), decisions=list(status.decisions))

@@ -135,6 +135,11 @@ class TestGenerators:
         assert set(named) == ROUTES
         assert set(OPERATIONS) == set(NAMES.values())
 
+    def test_no_type_has_the_name_of_one_of_its_fields(self, document: Document) -> None:
+        """A generator gives both the same variable."""
+        for name, schema in document["components"]["schemas"].items():
+            assert re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() not in schema.get("properties", {})
+
     def test_no_field_has_a_default(self, document: Document) -> None:
         """A generator takes a field with a default for one that is always there."""
         for place, part in everything(document["components"]["schemas"]):
