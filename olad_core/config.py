@@ -9,6 +9,9 @@ MAX_CLASSES = 1_000
 REMOVED_KEPT = 100_000
 """Ids of removed nodes that are remembered: the last ones."""
 
+ARRIVAL_CELLS = 2**24
+"""Probabilities that are remembered of nodes that wait for their label: nodes x predictors x classes, at most."""
+
 
 @dataclass(frozen=True)
 class TrainerConfig:
@@ -77,7 +80,8 @@ class EngineConfig:
         arrivals_scored: arrivals in one refresh that every student predicts, at most; the rest are not scored.
         arrivals_compared: nodes without a label of which students are compared before one is chosen, in steps of the
             configured size.
-        arrivals_remembered: predictions that wait for a label, at most.
+        arrivals_remembered: predictions that wait for a label, at most; fewer where they would hold more than
+            :data:`ARRIVAL_CELLS` probabilities.
         advance_events: events between two steps of time for students with a memory.
         max_classes: classes of the graph at most; a label that would be one more is rejected.
         removed_ids_kept: ids of removed nodes that are remembered, the last ones.

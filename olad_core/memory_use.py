@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from olad_core.config import ARRIVAL_CELLS, EngineConfig
 from olad_core.events import Event, UpsertEdge, UpsertNode
 
 _PROCESS = 500_000_000
@@ -28,6 +29,10 @@ _ROWS_AT_ONCE = 56_000
 """Rows whose features one training step takes together at most."""
 _DENSEST = 5
 """Rows are gathered as dense where one in so many entries is not zero."""
+FEWEST_REMEMBERED = 256
+"""Predictions that wait for a label are at least so many, however many classes there are."""
+_ARRIVALS = 4
+"""Predictions that wait for a label: in use, grown by doubling, and two copies for the checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,26 @@ def bytes_needed(sizes: Sizes, group: GroupSizes) -> int:
     working = row * min(_ROWS_AT_ONCE, sizes.nodes, _DENSEST * sizes.featured)
     weights = 4 * hidden * (sizes.feature_width + 4 * hidden + 4 * columns)
     students = weights * (group.students * _WEIGHTS * _COPIES + _VERSIONS)
-    return round(_PROCESS + nodes + edges + features + working + students)
+    return round(
+        _PROCESS + nodes + edges + features + working + students + _arrivals(group.students + 1, sizes.classes)
+    )
+
+
+def remembered(limit: int, cells: int, predictors: int, classes: int) -> int:
+    """Nodes whose predictions are kept while they wait for a label: fewer, the more numbers each has.
+
+    >>> remembered(65_536, 2**24, predictors=5, classes=3)
+    65536
+    >>> remembered(65_536, 2**24, predictors=5, classes=1_000)
+    3355
+    """
+    return min(limit, max(FEWEST_REMEMBERED, cells // max(1, predictors * classes)))
+
+
+def _arrivals(predictors: int, classes: int) -> float:
+    """Bytes of predictions that wait for a label."""
+    waiting = remembered(EngineConfig.arrivals_remembered, ARRIVAL_CELLS, predictors, classes)
+    return _ARRIVALS * 4 * waiting * predictors * classes
 
 
 def most_added(batch: Sequence[Event], *, distinct: bool = False) -> Sizes:

@@ -189,8 +189,9 @@ def _check_scores(tensors: Mapping[str, Tensor], new: Assessment) -> None:
                 del shape[0]
         if (found.dtype, found.ndim) != (wanted.dtype, wanted.ndim) or shapes[0] != shapes[1]:
             raise ValueError(f"{name}: {found.dtype} {list(found.shape)}, not {wanted.dtype} {list(wanted.shape)}")
-    lengths = {len(tensors[f"arrivals/{part}"]) for part in ("rows", "arrival", "probabilities")}
-    if len(lengths) > 1:
+    rows, arrival, probabilities = (tensors[f"arrivals/{part}"] for part in ("rows", "arrival", "probabilities"))
+    # Earlier releases wrote the probabilities of every slot.
+    if len(rows) != len(arrival) or len(probabilities) not in {len(rows), int((rows >= 0).sum())}:
         raise ValueError("arrivals: its arrays have different lengths")
     losses = take_part(tensors, "losses")
     if losses and "supervised" not in losses:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from olad_core.judging.prequential import LEAST_PROBABILITY, Arrivals, Scores
+from olad_core.memory_use import FEWEST_REMEMBERED
 
 NAN = math.nan
 MEMORY = 3.0
@@ -237,3 +238,64 @@ class TestArrivals:
         for arrivals in (one, other):
             arrivals.add(rows(9), rows(9), said(0.875))
         assert taken(other, rows(9, 0), rows(9, 0)) == taken(one, rows(9, 0), rows(9, 0))
+
+    def test_a_taken_one_leaves_no_probabilities_in_the_state(self) -> None:
+        arrivals = Arrivals(1, 1000)
+        arrivals.add(np.arange(600), np.arange(600), said(*[0.5] * 600))
+        arrivals.take(np.arange(500), np.arange(500))
+        state = arrivals.state()
+        assert (len(state["rows"]), len(state["probabilities"])) == (600, 100)
+        other = Arrivals(1, 1000)
+        other.restore(state)
+        assert all(array.tobytes() == other.state()[name].tobytes() for name, array in state.items())
+        assert len(taken(other, np.arange(600), np.arange(600))) == 100
+
+    def test_memory_is_taken_as_it_is_used(self) -> None:
+        arrivals = Arrivals(5, 65_536)
+        arrivals.add(rows(0), rows(0), np.zeros((1, 5, 1000), np.float32))
+        assert sum(array.nbytes for array in arrivals.state().values()) < 100_000
+        assert _held(arrivals) < 1e6
+
+    def test_cells_bound_what_is_remembered_and_the_newest_stay(self) -> None:
+        arrivals = Arrivals(2, 65_536, cells=2000 * 2 * 3)
+        arrivals.add(np.arange(1500), np.arange(1500), np.full((1500, 2, 3), 0.25, np.float32))
+        assert len(arrivals.waiting()[0]) == 1500
+        # With four classes there is memory for 1,500, with 10 for 600, with 1,000 for the fewest.
+        for number, (classes, kept) in enumerate([(4, 1500), (10, 600), (1000, FEWEST_REMEMBERED)], start=1500):
+            arrivals.add(rows(number), rows(number), np.full((1, 2, classes), 0.5, np.float32))
+            waiting, arrival = arrivals.waiting()
+            assert waiting.tolist() == arrival.tolist() == list(range(number, number - kept, -1))
+        places, predictions = arrivals.take(rows(0, 1502, 1499), rows(0, 1502, 1499))
+        assert places.tolist() == [1, 2]
+        assert predictions[:, :, :4].tolist() == [[[0.5] * 4] * 2, [[0.25, 0.25, 0.25, 0]] * 2]
+        assert _held(arrivals) < 4 * 2 * 1000 * FEWEST_REMEMBERED + 200_000
+
+    @pytest.mark.parametrize("classes", [3, 12])
+    def test_a_state_with_every_slot_is_read(self, classes: int) -> None:
+        # As formats 4 and 5 had it: arrays of the limit's length, with -1 in slots that were never used.
+        cells, limit = 400 * 2 * 3, 400
+        for added in (150, 400, 430):
+            one = Arrivals(2, limit, cells)
+            at = np.arange(added)
+            one.add(at, at, np.full((added, 2, 3), 0.25, np.float32))
+            one.take(at[:200:2], at[:200:2])
+            every = {"rows": np.full(limit, -1), "arrival": np.full(limit, -1), "next": np.array([added % limit])}
+            slots = at[-limit:] % limit
+            every |= {"probabilities": np.zeros((limit, 2, 3), np.float32)}
+            every["rows"][slots] = np.where((at[-limit:] < 200) & (at[-limit:] % 2 == 0), -1, at[-limit:])
+            every["arrival"][slots] = at[-limit:]
+            every["probabilities"][slots] = 0.25
+            other = Arrivals(2, limit, cells)
+            other.restore(every)
+            for arrivals in (one, other):
+                arrivals.add(rows(500), rows(500), np.full((1, 2, classes), 0.5, np.float32))
+            np.testing.assert_array_equal(one.waiting(), other.waiting())
+            asked = np.arange(501)
+            for found, expected in zip(other.take(asked, asked), one.take(asked, asked), strict=True):
+                np.testing.assert_array_equal(found, expected)
+            other.restore(one.state())
+            assert all(array.tobytes() == other.state()[name].tobytes() for name, array in one.state().items())
+
+
+def _held(arrivals: Arrivals) -> int:
+    return sum(value.nbytes for value in vars(arrivals).values() if isinstance(value, np.ndarray))
