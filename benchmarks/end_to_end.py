@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.prepared import add_size, add_students, prepared, size_of
 from benchmarks.report import emit
 from benchmarks.stack import Stack, alongside, wait_for
-from service.store.log import PositionPair, parse_position
+from service.store.positions import PositionPair, parse_position
 
 BATCH = 1_000
 BOUNDED_LAG_S = 5.0

@@ -16,7 +16,7 @@ from service.api.readiness import Readiness
 from service.settings import Settings
 from service.shares import Shares
 from service.store.keys import Keys
-from service.store.log import EventLog
+from service.store.log_writer import LogWriter
 from service.store.predictions import PredictionReader
 from service.store.status import WorkerStatus, read_report
 from service.store.watermark import Watermark
@@ -40,7 +40,7 @@ class Context:
     graph: str
     keys: Keys
     redis: Redis
-    log: EventLog
+    log: LogWriter
     predictions: PredictionReader
     watermark: Watermark
     load: LoadGuard
@@ -76,7 +76,7 @@ def make_context(settings: Settings) -> Context:
         graph=settings.graph,
         keys=keys,
         redis=redis,
-        log=EventLog(redis, keys, settings.max_classes),
+        log=LogWriter(redis, keys, settings.max_classes),
         predictions=PredictionReader(redis, keys),
         watermark=watermark,
         load=load,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from olad_core.events import Event
 from olad_core.memory_use import GroupSizes, Sizes, bytes_needed, most_added
 from service.problems import OVERLOADED, TOO_MUCH_MEMORY, Problem
-from service.store.log import PositionPair, parse_position
+from service.store.positions import PositionPair, parse_position
 
 RETRY_AFTER_S = 5
 

@@ -12,7 +12,7 @@ from service.client.http import Client, ServiceError
 from service.replay.progress import Done, Progress
 from service.replay.served_score import Accuracy, ServedScore
 from service.replay.sources import Source
-from service.store.log import START, parse_position
+from service.store.positions import START, parse_position
 
 
 @dataclass(frozen=True)

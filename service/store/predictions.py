@@ -25,7 +25,7 @@ from olad_core.serving.publication import Publication, RejectedEvent, TableUpdat
 from service.store.fence import Fence
 from service.store.fence import Superseded as Superseded  # noqa: PLC0414  # what publish raises
 from service.store.keys import Keys
-from service.store.log import START, parse_position
+from service.store.positions import START, parse_position
 from service.store.rows import ROWS_PER_COMMAND, hset_commands
 from service.store.scripts import script
 from service.store.status import WorkerStatus

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from service.problems import TOO_MANY_WAITING, TOO_MUCH_AT_ONCE, Problem
 from service.shares import NoShare, Shares
 from service.store.keys import Keys
-from service.store.log import PositionPair, parse_position
+from service.store.positions import PositionPair, parse_position
 
 _POLL_S = 0.05
 _RESUBSCRIBE_S = 0.5

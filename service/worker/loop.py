@@ -16,7 +16,8 @@ from olad_core.step_size import StepSize
 from service.machine_memory import memory_budget
 from service.settings import Settings
 from service.store.fence import LogLost
-from service.store.log import START, Entry, LogReader, parse_position
+from service.store.log_reader import Entry, LogReader
+from service.store.positions import START, parse_position
 from service.store.predictions import PredictionWriter
 from service.store.redis_refusals import wait_out
 from service.store.status import CheckpointStatus

@@ -19,7 +19,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from service.store.log import parse_position
+from service.store.positions import parse_position
 from service.worker.checkpoint import list_checkpoints
 from tests.chaos import faults
 from tests.chaos.lossy_proxy import LossyProxy

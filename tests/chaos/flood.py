@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from service.settings import Settings
-from service.store.log import parse_position
+from service.store.positions import parse_position
 from service.store.status import WorkerStatus
 from tests.chaos.producer import is_fresh
 from tests.chaos.service import Service, running_service

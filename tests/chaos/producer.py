@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from service.store.log import parse_position
+from service.store.positions import parse_position
 
 CLASSES = 3
 _LONGEST_WAIT_S = 0.5

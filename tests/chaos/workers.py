@@ -17,7 +17,7 @@ from typing import Any
 import redis
 
 from service.store.keys import Keys
-from service.store.log import parse_position
+from service.store.positions import parse_position
 from service.store.status import WorkerStatus
 from tests.chaos.faults import Fault
 

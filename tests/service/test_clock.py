@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from service.store.keys import Keys
-from service.store.log import LogReader
+from service.store.log_reader import LogReader
 from tests.chaos.workers import ForkedWorker, Nursery
 from tests.redis_server import RedisServer
 from tests.service.api.serving import assert_problem, serving

@@ -26,7 +26,8 @@ from olad_core.events import (
 from olad_core.schema import HeldSchema, SchemaConflict, TooManyClasses
 from service.api.connection import connect
 from service.store.keys import Keys
-from service.store.log import EventLog, LogReader
+from service.store.log_reader import LogReader
+from service.store.log_writer import LogWriter
 from tests.device import DEVICE
 from tests.olad_core.runs import PAIR
 from tests.redis_server import RedisServer
@@ -59,7 +60,7 @@ _steps = st.lists(_change | st.lists(_event, min_size=1, max_size=4), max_size=1
 async def _send(url: str, keys: Keys, steps: list[GraphSchema | list[Event]]) -> HeldSchema:
     """Send all of it as two API processes do, in turn, each with its own cache; the schema at the end."""
     clients = [connect(url), connect(url)]
-    logs = itertools.cycle([EventLog(client, keys, MOST) for client in clients])
+    logs = itertools.cycle([LogWriter(client, keys, MOST) for client in clients])
     for step in steps:
         log = next(logs)
         with contextlib.suppress(SchemaConflict, TooManyClasses, InvalidEvents):

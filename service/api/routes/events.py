@@ -21,7 +21,8 @@ from service.problems import (
     Problem,
 )
 from service.slices import in_slices
-from service.store.log import IDEMPOTENCY_KEPT, KeyReused, parse_position
+from service.store.log_writer import IDEMPOTENCY_KEPT, KeyReused
+from service.store.positions import parse_position
 from service.store.status import read_report
 
 router = APIRouter(tags=["events"])

@@ -39,7 +39,7 @@ from service.problems import (
 )
 from service.shares import NoShare
 from service.slices import in_slices
-from service.store.log import PositionPair, parse_position
+from service.store.positions import PositionPair, parse_position
 from service.store.predictions import Model, RowsTooLarge, Snapshot
 
 router = APIRouter(tags=["predictions"])

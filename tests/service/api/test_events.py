@@ -15,7 +15,8 @@ from olad_core.events import LabelNode, RemoveNode, UpsertEdge, UpsertNode
 from olad_core.serving.publication import RejectedEvent
 from service.api_keys import create_key
 from service.store.keys import Keys
-from service.store.log import LogReader, parse_position
+from service.store.log_reader import LogReader
+from service.store.positions import parse_position
 from service.store.predictions import PredictionWriter
 from tests.chaos.small_disk import small_disk, why_not
 from tests.chaos.workers import until

@@ -12,7 +12,7 @@ import redis
 
 from olad_core.events import MAX_EVENTS, LabelNode, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
 from service.store.keys import Keys
-from service.store.log import LogReader
+from service.store.log_reader import LogReader
 from tests.service.api.serving import assert_problem
 
 JSON = {"content-type": "application/json"}

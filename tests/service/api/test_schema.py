@@ -9,7 +9,7 @@ import redis
 from olad_core.events import GraphSchema
 from olad_core.graph import DynamicGraph
 from service.store.keys import Keys
-from service.store.log import LogReader
+from service.store.log_reader import LogReader
 from tests.redis_server import RedisServer
 from tests.service.api.serving import assert_problem, serving
 

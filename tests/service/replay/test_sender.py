@@ -17,7 +17,8 @@ from service.replay.sender import ReplayState, forget_if_lost, replay
 from service.replay.served_score import Accuracy
 from service.replay.sources import Source
 from service.store.keys import Keys
-from service.store.log import LogReader, parse_position
+from service.store.log_reader import LogReader
+from service.store.positions import parse_position
 from service.store.predictions import PredictionWriter
 from tests.redis_server import RedisServer
 from tests.service.api.serving import serving

@@ -14,7 +14,9 @@ from olad_core.events import Event, GraphSchema, InvalidEvents, UpsertEdge, deco
 from olad_core.schema import HeldSchema, SchemaConflict
 from service.api.connection import connect
 from service.store.keys import Keys
-from service.store.log import Entry, EventLog, KeyReused, LogReader, parse_position
+from service.store.log_reader import Entry, LogReader
+from service.store.log_writer import KeyReused, LogWriter
+from service.store.positions import parse_position
 from tests.redis_server import RedisServer
 
 
@@ -30,8 +32,8 @@ async def async_redis(redis_server: RedisServer) -> AsyncIterator[AsyncRedis]:
 
 
 @pytest.fixture
-def log(async_redis: AsyncRedis, keys: Keys) -> EventLog:
-    return EventLog(async_redis, keys)
+def log(async_redis: AsyncRedis, keys: Keys) -> LogWriter:
+    return LogWriter(async_redis, keys)
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def features(width: int) -> bytes:
     return f'[{{"op":"upsert_node","id":1,"x":{[1.0] * width}}}]'.encode()
 
 
-async def put(log: EventLog, body: bytes, key: bytes | None = None) -> str:
+async def put(log: LogWriter, body: bytes, key: bytes | None = None) -> str:
     return (await log.append(body, decoded, key)).position
 
 
@@ -67,7 +69,7 @@ class TestPositions:
 
 
 class TestReading:
-    async def test_entries_come_in_order_with_their_events(self, log: EventLog, reader: LogReader) -> None:
+    async def test_entries_come_in_order_with_their_events(self, log: LogWriter, reader: LogReader) -> None:
         first = await put(log, edges(2))
         second = await put(log, edges(1, first=7))
         batches = [[UpsertEdge("0", "n"), UpsertEdge("1", "n")], [UpsertEdge("7", "n")]]
@@ -78,7 +80,7 @@ class TestReading:
         assert [entry.position for entry in reader.read(first, max_events=100)] == [second]
         assert reader.read(second, max_events=100) == []
 
-    async def test_reading_stops_at_the_entry_that_reaches_the_number(self, log: EventLog, reader: LogReader) -> None:
+    async def test_reading_stops_at_the_entry_that_reaches_the_number(self, log: LogWriter, reader: LogReader) -> None:
         sizes = [3, 3, 1, *[1] * 150, 50, 2]
         positions = [await put(log, edges(size)) for size in sizes]
         for wanted in (1, 3, 4, 6, 7, 8, 100, 158, 10_000):
@@ -112,7 +114,9 @@ class TestReading:
         assert 3000 < len(found) < 4100
         assert found[-1].position == f"{len(found)}-0"
 
-    async def test_a_declaration_of_the_schema_stands_among_the_batches(self, log: EventLog, reader: LogReader) -> None:
+    async def test_a_declaration_of_the_schema_stands_among_the_batches(
+        self, log: LogWriter, reader: LogReader
+    ) -> None:
         await put(log, edges(1))
         await log.declare(GraphSchema(classes=("a",)))
         await put(log, edges(1))
@@ -126,7 +130,7 @@ class TestReading:
         assert reader.first() is None
         assert reader.last() is None
 
-    async def test_a_blocked_read_wakes_up(self, log: EventLog, reader: LogReader) -> None:
+    async def test_a_blocked_read_wakes_up(self, log: LogWriter, reader: LogReader) -> None:
         found: list[Entry] = []
         thread = threading.Thread(target=lambda: found.extend(reader.read("0-0", max_events=10, block_ms=20_000)))
         thread.start()
@@ -134,52 +138,52 @@ class TestReading:
         await asyncio.to_thread(thread.join)
         assert [entry.position for entry in found] == [position]
 
-    async def test_trimming_keeps_what_comes_after(self, log: EventLog, reader: LogReader) -> None:
+    async def test_trimming_keeps_what_comes_after(self, log: LogWriter, reader: LogReader) -> None:
         first, second, third = [await put(log, edges(1)) for _ in range(3)]
         assert reader.first() == first
         assert reader.trim_before(second) == 2
         assert (reader.first(), reader.last()) == (third, third)
         assert [entry.position for entry in reader.read("0-0", max_events=9)] == [third]
 
-    async def test_the_last_position_outlives_its_entry(self, log: EventLog, reader: LogReader) -> None:
+    async def test_the_last_position_outlives_its_entry(self, log: LogWriter, reader: LogReader) -> None:
         position = await put(log, edges(1))
         reader.trim_before(position)
         assert (reader.first(), reader.last()) == (None, position)
 
 
 class TestAppending:
-    async def test_the_counter_counts_events(self, log: EventLog, redis_client: redis.Redis, keys: Keys) -> None:
+    async def test_the_counter_counts_events(self, log: LogWriter, redis_client: redis.Redis, keys: Keys) -> None:
         await put(log, edges(3))
         await put(log, edges(2))
         assert redis_client.get(keys.appended) == b"5"
 
-    async def test_a_key_is_applied_once_however_many_send_it(self, log: EventLog, reader: LogReader) -> None:
+    async def test_a_key_is_applied_once_however_many_send_it(self, log: LogWriter, reader: LogReader) -> None:
         answers = await asyncio.gather(*(log.append(edges(2), decoded, b"k") for _ in range(20)))
         assert len({answer.position for answer in answers}) == 1
         assert sorted(answer.replayed for answer in answers) == [False, *[True] * 19]
         assert len(reader.read("0-0", max_events=100)) == 1
 
-    async def test_a_key_is_forgotten_after_a_day(self, log: EventLog, redis_client: redis.Redis, keys: Keys) -> None:
+    async def test_a_key_is_forgotten_after_a_day(self, log: LogWriter, redis_client: redis.Redis, keys: Keys) -> None:
         await put(log, edges(1), b"k")
         (stored,) = redis_client.scan_iter(keys.idempotency("*").replace("{", "[{]").replace("}", "[}]"))
         left = redis_client.ttl(stored)
         assert 0 < left <= 24 * 3600
 
-    async def test_a_key_belongs_to_one_body(self, log: EventLog, reader: LogReader) -> None:
+    async def test_a_key_belongs_to_one_body(self, log: LogWriter, reader: LogReader) -> None:
         position = await put(log, edges(1), b"k")
         with pytest.raises(KeyReused) as caught:
             await put(log, edges(2), b"k")
         assert caught.value.position == position
         assert reader.last() == position
 
-    async def test_a_refused_batch_does_not_use_up_its_key(self, log: EventLog) -> None:
+    async def test_a_refused_batch_does_not_use_up_its_key(self, log: LogWriter) -> None:
         with pytest.raises(InvalidEvents):
             await put(log, b"[{}]", b"k")
         assert not (await log.append(edges(1), decoded, b"k")).replayed
 
 
 class TestWidth:
-    async def test_the_first_features_fix_it(self, log: EventLog) -> None:
+    async def test_the_first_features_fix_it(self, log: LogWriter) -> None:
         await put(log, features(3))
         schema = await log.schema()
         assert (schema.feature_width, schema.feature_width_held) == (3, True)
@@ -192,7 +196,7 @@ class TestWidth:
     ) -> None:
         # Two processes, each with its own stale idea of the schema.
         clients = [connect(redis_server.url) for _ in range(2)]
-        logs = [EventLog(client, keys) for client in clients]
+        logs = [LogWriter(client, keys) for client in clients]
         outcomes = await asyncio.gather(
             *(put(logs[number % 2], features(2 + number % 2)) for number in range(10)), return_exceptions=True
         )
@@ -205,18 +209,18 @@ class TestWidth:
             await client.aclose()
 
     async def test_a_declaration_by_another_process_counts_at_once(
-        self, redis_server: RedisServer, keys: Keys, log: EventLog
+        self, redis_server: RedisServer, keys: Keys, log: LogWriter
     ) -> None:
         sparse = b'[{"op":"upsert_node","id":1,"x":{"indices":[4],"values":[1.0]}}]'
         with pytest.raises(InvalidEvents):
             await put(log, sparse)
         other = connect(redis_server.url)
-        await EventLog(other, keys).declare(GraphSchema(feature_width=5))
+        await LogWriter(other, keys).declare(GraphSchema(feature_width=5))
         await other.aclose()
         await put(log, sparse)
         assert (await log.schema()).feature_width_held
 
-    async def test_a_declared_width_is_open_until_features_come(self, log: EventLog) -> None:
+    async def test_a_declared_width_is_open_until_features_come(self, log: LogWriter) -> None:
         await log.declare(GraphSchema(feature_width=5))
         await put(log, edges(1))
         await log.declare(GraphSchema(feature_width=6))
@@ -227,19 +231,19 @@ class TestWidth:
 
 
 class TestSchema:
-    async def test_the_same_declaration_is_appended_once(self, log: EventLog, reader: LogReader) -> None:
+    async def test_the_same_declaration_is_appended_once(self, log: LogWriter, reader: LogReader) -> None:
         await log.declare(GraphSchema(classes=("a", "b")))
         await log.declare(GraphSchema(classes=("b", "a")))
         await log.declare(GraphSchema())
         assert len(reader.read("0-0", max_events=10)) == 1
 
-    async def test_fields_left_out_stay(self, log: EventLog) -> None:
+    async def test_fields_left_out_stay(self, log: LogWriter) -> None:
         await log.declare(GraphSchema(directed=True, classes=("a",), edge_lifetime=9.0))
         schema = await log.declare(GraphSchema(classes=("b",)))
         assert (schema.directed, schema.classes, schema.edge_lifetime) == (True, ("a", "b"), 9.0)
         assert (await log.declare(GraphSchema(edge_lifetime=None))).edge_lifetime is None
 
-    async def test_directed_is_fixed_by_the_first_event(self, log: EventLog, reader: LogReader) -> None:
+    async def test_directed_is_fixed_by_the_first_event(self, log: LogWriter, reader: LogReader) -> None:
         await log.declare(GraphSchema(directed=True))
         await log.declare(GraphSchema(directed=False))
         position = await put(log, edges(1))
@@ -250,7 +254,7 @@ class TestSchema:
 
     async def test_declarations_at_the_same_time_add_up(self, redis_server: RedisServer, keys: Keys) -> None:
         clients = [connect(redis_server.url) for _ in range(4)]
-        logs = [EventLog(client, keys) for client in clients]
+        logs = [LogWriter(client, keys) for client in clients]
         await asyncio.gather(*(log.declare(GraphSchema(classes=(f"c{n}",))) for n, log in enumerate(logs)))
         assert sorted((await logs[0].schema()).classes) == ["c0", "c1", "c2", "c3"]
         for client in clients:
@@ -266,7 +270,7 @@ def test_events_survive_the_log(redis_client: redis.Redis, redis_server: RedisSe
 
     async def send() -> None:
         client = connect(redis_server.url)
-        await put(EventLog(client, keys), body)
+        await put(LogWriter(client, keys), body)
         await client.aclose()
 
     asyncio.run(send())
@@ -276,7 +280,7 @@ def test_events_survive_the_log(redis_client: redis.Redis, redis_server: RedisSe
 
 
 class TestIdempotencyKeys:
-    async def test_each_client_has_its_own(self, log: EventLog, reader: LogReader) -> None:
+    async def test_each_client_has_its_own(self, log: LogWriter, reader: LogReader) -> None:
         first = await log.append(edges(1), decoded, b"k", "a")
         other = await log.append(edges(2), decoded, b"k", "b")
         anonymous = await log.append(edges(3), decoded, b"k")
@@ -287,9 +291,9 @@ class TestIdempotencyKeys:
         assert not (await log.append(edges(1), decoded, b"b\0k")).replayed
 
     async def test_the_latest_are_remembered_and_no_more(
-        self, log: EventLog, redis_client: redis.Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+        self, log: LogWriter, redis_client: redis.Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("service.store.log.IDEMPOTENCY_KEPT", 5)
+        monkeypatch.setattr("service.store.log_writer.IDEMPOTENCY_KEPT", 5)
         await log.append(edges(1), decoded, b"other", "b")
         for number in range(12):
             await log.append(edges(1), decoded, b"%d" % number, "a")
@@ -305,9 +309,9 @@ class TestIdempotencyKeys:
         assert 0 < redis_client.ttl(keys.idempotency_order("a")) <= 24 * 3600
 
     async def test_one_that_ran_out_and_was_used_again_is_a_later_one(
-        self, log: EventLog, redis_client: redis.Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+        self, log: LogWriter, redis_client: redis.Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("service.store.log.IDEMPOTENCY_KEPT", 2)
+        monkeypatch.setattr("service.store.log_writer.IDEMPOTENCY_KEPT", 2)
         await log.append(edges(1), decoded, b"k")
         redis_client.delete(*redis_client.scan_iter(keys.idempotency("*").replace("{", "[{]").replace("}", "[}]")))
         await log.append(edges(1), decoded, b"k")
@@ -316,7 +320,7 @@ class TestIdempotencyKeys:
 
 
 class TestIdentity:
-    async def test_it_is_one_for_all_who_ask(self, log: EventLog, redis_client: redis.Redis, keys: Keys) -> None:
+    async def test_it_is_one_for_all_who_ask(self, log: LogWriter, redis_client: redis.Redis, keys: Keys) -> None:
         first = await log.identity()
         await put(log, edges(2))
         assert first is not None
@@ -325,7 +329,7 @@ class TestIdentity:
         assert await log.identity() not in {first, None}
 
     async def test_a_log_that_goes_on_without_what_it_lost_is_another_one(
-        self, log: EventLog, reader: LogReader
+        self, log: LogWriter, reader: LogReader
     ) -> None:
         first = await log.identity()
         position = await put(log, edges(2))

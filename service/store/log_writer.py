@@ -1,0 +1,198 @@
+"""The API's side of the log: it appends batches and declarations, and keeps the schema.
+
+A batch is one entry and the entry's id is the graph's *position*. See ``docs/decisions/0004-redis-layout.md``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from olad_core.config import MAX_CLASSES
+from olad_core.event_pieces import log_pieces
+from olad_core.events import ClockSetting, Event, GraphSchema, InvalidEvents
+from olad_core.schema import (
+    HeldSchema,
+    SchemaConflict,
+    TooManyClasses,
+    after_declaration,
+    after_events,
+    labels_in,
+)
+from service.slices import in_slices
+from service.store.keys import Keys
+from service.store.schema import dump_schema, parse_schema
+from service.store.scripts import script
+
+IDEMPOTENCY_SECONDS = 24 * 3600
+"""How long an Idempotency-Key is remembered."""
+IDEMPOTENCY_KEPT = 100_000
+"""Idempotency-Keys of one client that are remembered at most: the latest, some 40 MB of Redis's memory."""
+_HASHED_AT_ONCE = 2**20
+
+
+@dataclass(frozen=True)
+class Appended:
+    """Where a batch stands in the log, and whether it stood there before."""
+
+    position: str
+    accepted: int
+    replayed: bool
+
+
+class KeyReused(ValueError):
+    """An Idempotency-Key that was used for another body."""
+
+    def __init__(self, position: str) -> None:
+        super().__init__(f"the key belongs to another body, which stands at position {position}")
+        self.position = position
+
+
+class LogWriter:
+    """Appends batches and declarations, and keeps the schema.
+
+    The schema is cached. Every script compares what it was given with what Redis holds and refuses when
+    that is no longer the same, so a stale cache costs one more turn and never a wrong entry. Classes that Redis
+    knows are cached too: a batch that names no other is not asked about.
+
+    Args:
+        redis: where the log is.
+        keys: of the graph.
+        max_classes: classes that may be declared or named by labels.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys, max_classes: int = MAX_CLASSES) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._append = redis.register_script(script("append"))
+        self._declare = redis.register_script(script("declare"))
+        self._set_clock = redis.register_script(script("set_clock"))
+        self._log_id = redis.register_script(script("log_id"))
+        self._max_classes = max_classes
+        self._known_classes: set[str] = set()
+        self._remember(b"")
+
+    def _remember(self, stored: bytes) -> None:
+        self._stored, self._schema = stored, parse_schema(stored)
+
+    async def schema(self) -> HeldSchema:
+        """The schema as Redis holds it now."""
+        stored = cast("bytes | None", await self._redis.get(self._keys.schema)) or b""
+        if stored != self._stored:
+            self._remember(stored)
+        return self._schema
+
+    async def append(
+        self,
+        body: bytes,
+        decode: Callable[[bytes, int | None], Awaitable[list[Event]]],
+        idempotency_key: bytes | None,
+        client: str = "",
+        admit: Callable[[Sequence[Event], int], None] | None = None,
+    ) -> Appended:
+        """Append a batch as one entry, checked against the schema of that very moment.
+
+        Args:
+            body: the batch as sent.
+            decode: makes checked events of the body, given the feature width where it is known.
+            idempotency_key: a batch with a key that is known answers with its position and is not appended again.
+            client: whose key it is: the same key of another client is another one.
+            admit: raises where the batch, with so many classes in the graph at least, must not enter the log.
+
+        Raises:
+            InvalidEvents: naming what is wrong.
+            KeyReused: where the key belongs to another body.
+            TooManyClasses: where a label would be a class more than there may be.
+        """
+        keys = [self._keys.log, self._keys.schema, self._keys.appended, self._keys.classes]
+        digest = ""
+        if idempotency_key is not None:
+            name = hashlib.sha256(idempotency_key).hexdigest()
+            keys.append(self._keys.idempotency(f"{client}.{name}" if client else name))
+            keys.append(self._keys.idempotency_order(client))
+            digest = await _digest(body)
+        while True:
+            stored, schema = self._stored, self._schema
+            try:
+                batch = await decode(body, schema.feature_width)
+            except InvalidEvents:
+                if await self.schema() == schema:
+                    raise
+                continue
+            after = after_events(schema, batch)
+            labels = [label for label in labels_in(batch) if label not in self._known_classes]
+            if admit is not None:
+                admit(batch, len(self._known_classes) + len(labels))
+            new = b"" if after is schema else dump_schema(after)
+            payload = await in_slices(log_pieces(batch))
+            args: list[bytes | str | int] = [payload, len(batch), stored, new, digest]
+            args += [IDEMPOTENCY_SECONDS, IDEMPOTENCY_KEPT, self._keys.idempotency("")]
+            args += [self._max_classes, *labels]
+            outcome, value = await self._append(keys=keys, args=args)
+            if outcome == b"stale":
+                self._remember(value)
+            elif outcome == b"reused":
+                raise KeyReused(value.decode())
+            elif outcome == b"classes":
+                raise TooManyClasses(value.decode(), self._max_classes)
+            else:
+                if outcome == b"appended":
+                    self._known_classes.update(labels)
+                if new and outcome == b"appended":
+                    self._remember(new)
+                return Appended(value.decode(), len(batch), replayed=outcome == b"replayed")
+
+    async def declare(self, change: GraphSchema) -> HeldSchema:
+        """Change the schema and append the change to the log; nothing happens where nothing changes.
+
+        Raises:
+            SchemaConflict: where another width is held, or ``directed`` changes after the first event.
+            TooManyClasses: where there would be more classes than there may be.
+        """
+        await self.schema()
+        while True:
+            stored, schema = self._stored, self._schema
+            after = after_declaration(schema, change, self._max_classes)
+            if after == schema:
+                return schema
+            new = dump_schema(after)
+            flips = "1" if after.directed != schema.directed else "0"
+            outcome, *rest = await self._declare(
+                keys=[self._keys.log, self._keys.schema, self._keys.appended, self._keys.classes],
+                args=[stored, new, after.declared().model_dump_json(), flips, self._max_classes, *after.classes],
+            )
+            if outcome == b"classes":
+                raise TooManyClasses(rest[0].decode(), self._max_classes)
+            if outcome == b"directed":
+                now = "directed" if schema.directed else "undirected"
+                raise SchemaConflict(f"directed cannot change after the first event: the graph is {now}")
+            self._remember(rest[0] if outcome == b"stale" else new)
+            if outcome == b"declared":
+                return after
+
+    async def set_clock(self, setting: ClockSetting) -> str:
+        """Append a setting of the graph's clock; its position."""
+        position = await self._set_clock(keys=[self._keys.log], args=[setting.model_dump_json()])
+        return str(position.decode())
+
+    async def identity(self) -> str | None:
+        """A random name that this log has and no other; None where there is none yet and Redis cannot keep one now."""
+        try:
+            found = await self._log_id(keys=[self._keys.log_id], args=[secrets.token_hex(16)])
+        except ResponseError:
+            found = cast("bytes | None", await self._redis.get(self._keys.log_id))
+        return found.decode() if found is not None else None
+
+
+async def _digest(body: bytes) -> str:
+    """Of a large body in a thread: hashing lets others run meanwhile."""
+    if len(body) <= _HASHED_AT_ONCE:
+        return hashlib.blake2b(body, digest_size=16).hexdigest()
+    return (await asyncio.to_thread(hashlib.blake2b, body, digest_size=16)).hexdigest()
