@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from service.api_keys import create_key
 from service.store.keys import Keys
 from service.store.predictions import PredictionWriter
-from service.store.status import VersionStatus, WorkerStatus
+from service.store.status import StudentStatus, VersionStatus, WorkerStatus
 from tests.redis_server import RedisServer
 from tests.service.api.serving import serving
 from tests.service.publications import publication, worker_status
@@ -27,7 +27,7 @@ STUDENTS = ("gcn", "sage", "gat", "evolvegcn", "tgcn")
 SERVED = "sage"
 HOSTILE = '<img src=x onerror="document.title=1">\u202eevil\u2066'
 HOSTILE_SEEN = '<img src=x onerror="document.title=1">‹U+202E›evil‹U+2066›'
-WIDTHS = (1440, 1024, 800, 390)
+WIDTHS = (1920, 1440, 1341, 1024, 800, 390)
 STALE_MS = 8_000
 """A worker whose heartbeat is gone is shown as such within this time."""
 
@@ -194,13 +194,24 @@ def test_the_table_shows_what_students_answers(dashboard: Dashboard) -> None:
         assert row["Served"] == ("served since version 12" if student["served"] else "–")
 
 
-def test_nothing_is_cut(dashboard: Dashboard) -> None:
+@pytest.mark.parametrize("wide", [False, True])
+def test_nothing_is_cut(dashboard: Dashboard, served: Served, *, wide: bool) -> None:
+    if wide:
+        served.report(students=tuple(map(widest, report().students)), applied_events=10**12)
+        expect(dashboard.page.locator("#students tbody th").last).to_have_text("tgcn-of-a-long-name")
     dashboard.page.fill("#node", "a")
     dashboard.page.press("#node", "Enter")
     dashboard.page.wait_for_selector(".bars")
     for width in WIDTHS:
         dashboard.page.set_viewport_size({"width": width, "height": 900})
         assert_nothing_is_cut(dashboard, width)
+
+
+def widest(student: StudentStatus) -> StudentStatus:
+    """The student with numbers as long as they become, and a longer name."""
+    score = student.score.model_copy(update={"scored": 10**9, "accuracy": 0.9999999, "log_loss_recent": 12.345})
+    numbers = {"parameters": 10**9, "temperature": 12.345, "served_since_version": 1_234_567}
+    return student.model_copy(update={"name": f"{student.name}-of-a-long-name", "score": score} | numbers)
 
 
 def assert_nothing_is_cut(dashboard: Dashboard, width: int) -> None:
@@ -322,6 +333,16 @@ def test_a_worker_whose_heartbeat_is_gone_is_shown_as_such(dashboard: Dashboard,
     served.report()
     expect(state).to_have_text("Serving", timeout=STALE_MS)
     expect(dashboard.page.locator("#notice")).to_be_hidden()
+
+
+def test_an_api_that_does_not_answer_is_shown_as_such(dashboard: Dashboard) -> None:
+    page, state = dashboard.page, dashboard.page.locator("#state-text")
+    page.route("**/status", lambda route: route.abort())
+    expect(state).to_have_text("API unreachable", timeout=STALE_MS)
+    page.unroute("**/status")
+    expect(state).to_have_text("Serving", timeout=STALE_MS)
+    assert all("net::ERR_FAILED" in error for error in dashboard.errors)
+    dashboard.errors.clear()
 
 
 def test_a_hostile_name_is_shown_as_text(dashboard: Dashboard, served: Served) -> None:
