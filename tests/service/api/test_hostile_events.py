@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -15,6 +16,7 @@ from service.store.keys import Keys
 from service.store.log_reader import LogReader
 from tests.service.api.serving import assert_problem
 
+ROOT = Path(__file__).parents[3]
 JSON = {"content-type": "application/json"}
 NDJSON = {"content-type": "application/x-ndjson"}
 
@@ -139,7 +141,101 @@ def test_an_id_of_control_characters_can_be_asked_for(api: httpx.Client) -> None
     assert_problem(api.get("/predict/%ed%a0%80"), 422, "invalid-request")
 
 
-def test_every_case_above_is_documented() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "events.md").read_text()
-    documented = set(re.findall(r"^\| ([^|]+?) \|", page, flags=re.MULTILINE))
-    assert (set(REFUSED) | set(ACCEPTED)) - documented == set()
+API = "tests/service/api"
+CORE = "tests/olad_core"
+CLOCK = f"{CORE}/graph/test_clock.py"
+STORE = f"{CORE}/graph/test_store.py"
+VERSIONS = f"{CORE}/serving/test_version_schedule.py::TestVersions"
+ELSEWHERE = {
+    "no event ever had a `ts`": f"{CLOCK}::test_a_graph_that_never_had_a_ts_lives_by_the_times_of_arrival",
+    "some events have a `ts`, others none": (
+        f"{CLOCK}::test_within_a_batch_the_latest_time_is_that_of_the_events_before"
+    ),
+    "a removal": f"{STORE}::test_removals_do_not_move_the_clock",
+    "the first `ts` of a graph that used times of arrival": (
+        f"{CLOCK}::test_what_came_before_the_first_ts_happened_at_it"
+    ),
+    "a `ts` far ahead of the latest time": f"{CLOCK}::test_a_declared_bound_is_kept_to_in_the_unit_of_ts",
+    "a clock that must be set back, or forward": (
+        "tests/service/test_clock.py::test_the_clock_is_set_back_by_an_entry_of_the_log"
+    ),
+    "a clock of Redis that jumps ahead and back": f"{CLOCK}::test_after_a_jump_forth_and_back_times_of_arrival_go_on",
+    "edges have no lifetime": f"{CLOCK}::test_streams_that_are_meant_are_believed",
+    "edges have a lifetime": f"{CLOCK}::test_a_ts_that_cannot_be_meant_is_rejected",
+    "edges have a lifetime, and the latest time is 0 or less, or the `ts` is the first": (
+        f"{CLOCK}::test_the_first_ts_is_believed_unless_it_is_no_time_in_any_unit"
+    ),
+    "a million events": f"{API}/test_hostile_events.py::test_a_million_events_are_refused_and_not_listed_one_by_one",
+    "an event above 2 MiB": f"{CORE}/test_event_pieces.py::test_an_event_without_end_is_not_decoded",
+    "another width of features than the graph's": f"{API}/test_events.py::test_a_held_width_refuses_another",
+    "an edge to a node that was removed": f"{STORE}::test_a_late_edge_does_not_bring_a_removed_node_back",
+    "an edge to a node that was removed long ago": (
+        f"{STORE}::TestRemovedIdsAreBounded::test_the_last_ones_are_remembered"
+    ),
+    "a label never seen before": (f"{VERSIONS}::test_a_class_never_seen_before_is_in_the_next_version"),
+    "a label beyond `OLAD_MAX_CLASSES` classes (1,000)": (
+        f"{API}/test_schema.py::test_ten_thousand_new_labels_are_refused"
+    ),
+    "a second declaration of a width": f"{API}/test_schema.py::test_a_width_can_be_taken_back_until_features_come",
+    "the same label twice": f"{STORE}::test_labels_are_told_in_the_order_of_their_last_event",
+    "a compressed body (`Content-Encoding`)": (
+        f"{API}/test_hostile_events.py::test_compressed_bodies_are_refused_unread"
+    ),
+    "another media type": f"{API}/test_events.py::TestRefusals::test_other_content_types",
+    "a body above 16 MiB": f"{API}/test_events.py::TestRefusals::test_too_many_bytes",
+    "more bodies at once than `OLAD_MAX_IN_FLIGHT_MB`": (
+        f"{API}/test_in_flight.py::TestBodies::test_declared_lengths_are_counted_before_anything_is_read"
+    ),
+    "a body that is not complete within `OLAD_READ_TIMEOUT_S`": (
+        f"{API}/test_protocol.py::TestSlowClients::test_one_that_never_ends_its_body_is_told"
+    ),
+    "a head that is not complete within it, or a connection without a request": (
+        f"{API}/test_protocol.py::TestSlowClients::test_one_that_never_ends_its_head_is_let_go"
+    ),
+    "a head above 64 KiB": f"{API}/test_protocol.py::TestTalkativeClients::test_a_head_without_end_is_refused",
+    "what is not HTTP, two lengths, a length and chunks": (
+        f"{API}/test_framing.py::TestRefusals::test_is_told_and_nothing_after_it_is_read"
+    ),
+    "a client that leaves in the middle": (
+        f"{API}/test_app.py::TestErrors::test_a_client_that_leaves_in_the_middle_does_no_harm"
+    ),
+    "a client that reads no answer, or has vanished": (
+        f"{API}/test_protocol.py::test_the_kernel_ends_a_connection_whose_client_takes_nothing_or_has_vanished"
+    ),
+    "the same `Idempotency-Key` and body within 24 hours": (
+        f"{API}/test_events.py::TestIdempotency::test_the_same_key_answers_the_same_and_is_applied_once"
+    ),
+    "the same `Idempotency-Key` under another API key": (
+        f"{API}/test_events.py::TestIdempotency::test_each_api_key_has_its_own"
+    ),
+    "the same `Idempotency-Key`, another body": f"{API}/test_events.py::TestIdempotency::test_another_body_is_refused",
+    "Redis near its limit of memory": f"{API}/test_events.py::test_a_full_redis_refuses_events_with_429",
+    "Redis unreachable": f"{API}/test_status.py::TestHealth::test_without_redis",
+}
+"""Cases of the page that other tests are about."""
+
+
+def documented() -> list[str]:
+    """The cases of the page: the first cell of each row below a table's head."""
+    text = (ROOT / "docs" / "events.md").read_text().partition("## Unusual cases")[2]
+    tables = re.findall(r"^\|.*\|\n\|[-|]+\|\n((?:\|.*\|\n?)+)", text, flags=re.MULTILINE)
+    return [row.split("|")[1].strip() for table in tables for row in table.splitlines()]
+
+
+def test_every_case_is_documented_and_every_documented_case_is_a_test() -> None:
+    page = documented()
+    assert len(page) == len(set(page))
+    tested = [*REFUSED, *ACCEPTED, *ELSEWHERE]
+    assert len(tested) == len(set(tested))
+    assert set(page) == set(tested)
+
+
+@pytest.mark.parametrize("case", sorted(ELSEWHERE))
+def test_the_test_of_a_documented_case_is_there(case: str) -> None:
+    path, *names = ELSEWHERE[case].split("::")
+    body = ast.parse((ROOT / path).read_text()).body
+    for name in names:
+        found = [part for part in body if isinstance(part, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)]
+        (named,) = [part for part in found if part.name == name]
+        body = named.body
+    assert names[-1].startswith("test_")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import time
 from collections.abc import Iterator
 
 import httpx
+import psutil
 import pytest
 
 from service.api.framing import MAX_HEAD_BYTES
@@ -79,6 +81,18 @@ class TestSlowClients:
         writer.publish(publication("1-0", {"a": [0.25, 0.75]}))
         answer = impatient.get("/predict/a", params={"min_position": "9999999999999-0", "timeout_ms": 900})
         assert_problem(answer, 504, "position-not-reached")
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="an option of Linux")
+def test_the_kernel_ends_a_connection_whose_client_takes_nothing_or_has_vanished(api: httpx.Client) -> None:
+    with connected(api) as connection:
+        connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        connection.recv(1)
+        (number,) = [one.fd for one in psutil.Process().net_connections("tcp") if one.raddr == connection.getsockname()]
+        with socket.socket(fileno=os.dup(number)) as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
 
 
 class TestTalkativeClients:
