@@ -9,6 +9,11 @@ from olad_core.graph import DynamicGraph
 
 Rows = npt.NDArray[np.int64]
 
+FEWEST_SWEPT = 4096
+"""Fewer entries than that stand on until a draw sweeps them out."""
+_FEWEST = 1024
+"""Entries that memory is taken for at first."""
+
 
 class Replay:
     """Labelled nodes in the order of their labels; draws halve between the last ones and all of them.
@@ -16,14 +21,16 @@ class Replay:
     A graph that drifts wants its newest labels, a stable one wants all of them: every draw takes both. After a
     drift, the newest ones are those since then (:meth:`shorten`), until there are as many as configured; and draws
     take the more of them the fewer they are, since the others are of what was.
-    Appending costs the same however many nodes are known. A node labelled again gets a new entry, and its
-    old one, like the entries of removed nodes, stands on until enough such entries are met to sweep them out.
+    Appending costs amortised O(1) however many nodes are known. A node labelled again gets a new entry, and its
+    old one, like the entries of removed nodes, stands on until a draw meets many such entries, or until the number of
+    entries reaches a power of two and more than half of them are such. So there are fewer than four times as many
+    entries as labelled nodes lived at once, or :data:`FEWEST_SWEPT`.
     """
 
     def __init__(self, recent: int) -> None:
         self._recent = self._latest = recent
-        self._rows = np.empty(1024, dtype=np.int64)
-        self._arrival = np.empty(1024, dtype=np.int64)
+        self._rows = np.empty(_FEWEST, dtype=np.int64)
+        self._arrival = np.empty(_FEWEST, dtype=np.int64)
         self._entry_of_row = np.empty(0, dtype=np.int64)
         self._count = 0
 
@@ -32,7 +39,13 @@ class Replay:
 
     def add(self, rows: Rows, graph: DynamicGraph) -> None:
         """Append newly labelled rows; a row that is known already moves to the end."""
+        before = self._count
         self._append(rows, graph.arrival[rows], graph.capacity)
+        # What is looked at depends on the numbers of entries alone, so that a restored engine sweeps at the same entry.
+        if self._count >= FEWEST_SWEPT and self._count.bit_length() > before.bit_length():
+            current = self._current(np.arange(self._count), graph)
+            if 2 * np.count_nonzero(current) < self._count:
+                self._sweep(graph)
         self._latest = min(self._recent, self._latest + len(rows))
 
     def shorten(self, count: int) -> None:
@@ -99,6 +112,8 @@ class Replay:
         entries = entries[self._current(entries, graph)]
         rows, arrival = self._rows[entries], self._arrival[entries]
         self._count = 0
+        if len(self._rows) > max(_FEWEST, 4 * len(rows)):
+            self._rows, self._arrival = (np.empty(max(_FEWEST, 2 * len(rows)), dtype=np.int64) for _ in range(2))
         self._append(rows, arrival, graph.capacity)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from olad_core.events import Event, LabelNode, RemoveNode, UpsertNode
 from olad_core.graph import DynamicGraph
-from olad_core.learning.label_history import Replay, Touched
+from olad_core.learning.label_history import FEWEST_SWEPT, Replay, Touched
 from tests.olad_core.streams import changes, take
 
 Rows = npt.NDArray[np.int64]
@@ -119,6 +119,41 @@ class TestReplay:
         # Few living ones among many dead: a draw is as full all the same.
         assert sorted(labels.draw(20)) == [str(name) for name in range(90, 100)]
         assert len(labels.replay) == 10
+
+    def test_entries_are_bounded_where_nothing_is_ever_drawn(self) -> None:
+        # Without labels of two classes there is no training, and so no draw.
+        labels, living, most = Labels(), 100, 0
+        for first in range(0, 30_000, living):
+            labels.name(*range(first, first + living))
+            labels.apply([RemoveNode(str(name)) for name in range(first, first + living)])
+            most = max(most, len(labels.replay))
+        assert most < FEWEST_SWEPT + living
+        assert sum(array.nbytes for array in labels.replay.state().values()) < 16 * 2 * FEWEST_SWEPT
+
+    def test_entries_of_nodes_labelled_again_and_again_are_bounded(self) -> None:
+        labels, known, most = Labels(), 3000, 0
+        for _ in range(20):
+            labels.name(*range(known))
+            most = max(most, len(labels.replay))
+        assert most < 4 * known
+        assert {int(name) // 1000 for seed in range(20) for name in labels.draw(20, seed)} == {0, 1, 2}
+
+    def test_nothing_is_swept_while_half_of_the_entries_are_current(self) -> None:
+        labels = Labels()
+        labels.name(*range(2 * FEWEST_SWEPT))
+        labels.apply([RemoveNode(str(name)) for name in range(FEWEST_SWEPT)])
+        labels.name(*range(2 * FEWEST_SWEPT, 4 * FEWEST_SWEPT))
+        assert len(labels.replay) == 4 * FEWEST_SWEPT
+
+    def test_restored_it_sweeps_at_the_same_entry(self) -> None:
+        labels, other = Labels(), Replay(10)
+        for first in range(0, 3 * FEWEST_SWEPT, 100):
+            labels.name(*range(first, first + 100))
+            other.add(labels.graph.rows([str(name) for name in range(first, first + 100)]), labels.graph)
+            assert len(other) == len(labels.replay)
+            other = Replay(10)
+            other.restore(labels.replay.state(), labels.graph)
+            labels.apply([RemoveNode(str(name)) for name in range(first, first + 100)])
 
     def test_when_all_are_gone_nothing_is_drawn(self) -> None:
         labels = Labels()
