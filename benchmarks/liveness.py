@@ -33,7 +33,7 @@ from olad_core.serving.publication import Publication, TableUpdate, Version
 from service.local.processes import environment, listen
 from service.settings import Settings
 from service.store.keys import Keys
-from service.store.predictions import PredictionWriter
+from service.store.prediction_writer import PredictionWriter
 
 NODES = 10_000
 WIDE_NODES = 300

@@ -14,8 +14,8 @@ import numpy as np
 from benchmarks.report import alternate, emit
 from benchmarks.stack import Stack
 from olad_core.serving.publication import Publication, TableUpdate, Version
-from service.store.predictions import PredictionWriter
-from service.store.rows import hset_commands
+from service.store.bulk_hset import hset_commands
+from service.store.prediction_writer import PredictionWriter
 
 CLASSES = 40
 NODES = 169_343

@@ -8,7 +8,6 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -16,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from service.api.body import JSON, client_of, too_much
 from service.problems import TOO_LARGE, Problem
 from service.shares import NoShare, Share
-from service.store.predictions import Model, Snapshot
+from service.store.prediction_reader import Model, Snapshot
 
 MAX_CELLS = 1_000_000
 """Probabilities in one answer at most; as JSON they are about 25 MB."""
@@ -31,19 +30,18 @@ _BYTES_PER_S = 100_000
 def prediction(node: str | int, row: bytes, model: Model, snapshot: Snapshot, top: int | None = None) -> dict[str, Any]:
     """The answer for one node; with ``top`` its ``top`` most likely classes, the likeliest first."""
     if top is None:
-        *probabilities, disagreement = model.row.unpack(row)
-        label = model.classes[probabilities.index(max(probabilities))]
-        shown = dict(zip(model.classes, probabilities, strict=True))
+        found = model.rows.decode(row)
+        label = model.classes[found.probabilities.index(max(found.probabilities))]
+        shown = dict(zip(model.classes, found.probabilities, strict=True))
     else:
-        values = np.frombuffer(row, "<f4")
-        best = np.argsort(-values[:-1], kind="stable")[:top].tolist()
-        label, disagreement = model.classes[best[0]], float(values[-1])
-        shown = {model.classes[index]: float(values[index]) for index in best}
+        found = model.rows.decode_top(row, top)
+        label = model.classes[found.classes[0]]
+        shown = {model.classes[index]: value for index, value in zip(found.classes, found.probabilities, strict=True)}
     return {
         "node": node,
         "label": label,
         "probabilities": shown,
-        "disagreement": disagreement,
+        "disagreement": found.disagreement,
         "student": model.student,
         "model_version": model.version,
         "position": snapshot.position,

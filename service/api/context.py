@@ -17,7 +17,7 @@ from service.settings import Settings
 from service.shares import Shares
 from service.store.keys import Keys
 from service.store.log_writer import LogWriter
-from service.store.predictions import PredictionReader
+from service.store.prediction_reader import PredictionReader
 from service.store.status import WorkerStatus, read_report
 from service.store.watermark import Watermark
 

@@ -1,68 +1,90 @@
-"""The commands that write prediction rows to Redis, built in bulk: no step here is taken once for every row."""
+"""The layout of a prediction row: the only place that knows which bytes stand where.
+
+A row is little-endian float32: a probability for each class, in the order of the version's classes, then the
+disagreement of the group.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import struct
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-ROWS_PER_COMMAND = 10_000
-"""Redis collects a command whole before it runs it, and takes a million arguments at most."""
+ROW_FORMAT = 2
+"""Number of this layout; readers see no model in tables of another one, until a worker has written them anew."""
+BYTES_PER_VALUE = 4
+_VALUE = "<f4"
+_OTHER_VALUES = 1
 
-Bytes = npt.NDArray[np.uint8]
+
+class Row(NamedTuple):
+    """One prediction.
+
+    Attributes:
+        classes: places of classes in the version's order.
+        probabilities: of these classes.
+        disagreement: how far the members of the group differ, from 0 to 1.
+    """
+
+    classes: Sequence[int]
+    probabilities: Sequence[float]
+    disagreement: float
 
 
-def hset_commands(key: str, nodes: Sequence[str], rows: npt.NDArray[np.float32]) -> Iterator[bytes]:
-    r"""``HSET key node row ...`` in Redis' wire format, one or more commands; their order of rows is their own.
-
-    Rows whose ids have equally many bytes look alike on the wire but for ids and values, so all of them are
-    one array that is filled by columns.
+def encode_rows(
+    probabilities: npt.NDArray[np.float32], disagreement: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    r"""Rows ``[N, C + 1]``, whose bytes are those that are stored.
 
     Args:
-        key: of the hash.
-        nodes: ids, any text, each one once.
-        rows: float32 ``[len(nodes), any]``; stored little-endian.
+        probabilities: ``[N, C]``.
+        disagreement: ``[N]``.
 
-    >>> next(hset_commands("k", ["a"], np.array([[0.0]], np.float32)))
-    b'*4\r\n$4\r\nHSET\r\n$1\r\nk\r\n$1\r\na\r\n$4\r\n\x00\x00\x00\x00\r\n'
-
-    Raises:
-        ValueError: where nodes and rows do not fit each other.
+    >>> encode_rows(np.array([[1.0]], np.float32), np.array([0.0], np.float32)).tobytes()
+    b'\x00\x00\x80?\x00\x00\x00\x00'
     """
-    if rows.shape[:1] != (len(nodes),):
-        raise ValueError(f"{len(nodes)} nodes but rows of shape {rows.shape}")
-    values = np.ascontiguousarray(rows, dtype="<f4").view(np.uint8)
-    for length, places, ids in _by_length(nodes):
-        for first in range(0, len(places), ROWS_PER_COMMAND):
-            part = slice(first, first + ROWS_PER_COMMAND)
-            yield _hset(key, length, ids[part], values[places[part]])
+    return np.ascontiguousarray(np.column_stack([probabilities, disagreement]), dtype=_VALUE)
 
 
-def _by_length(nodes: Sequence[str]) -> Iterator[tuple[int, npt.NDArray[np.int64], Bytes]]:
-    """For every length of an id in bytes: that length, the places of its nodes, and their ids ``[n, length]``."""
-    text = "".join(nodes).encode()
-    lengths = np.fromiter(map(len, nodes), np.int64, len(nodes))
-    if len(text) != lengths.sum():
-        lengths = np.fromiter((len(node.encode()) for node in nodes), np.int64, len(nodes))
-    blob, starts = np.frombuffer(text, np.uint8), np.cumsum(lengths) - lengths
-    for length in np.unique(lengths).tolist():
-        places = np.flatnonzero(lengths == length)
-        yield length, places, blob[starts[places, None] + np.arange(length)]
+def classes_in(row_bytes: int) -> int:
+    """How many classes a row of so many bytes is about."""
+    return row_bytes // BYTES_PER_VALUE - _OTHER_VALUES
 
 
-def _hset(key: str, length: int, ids: Bytes, values: Bytes) -> bytes:
-    name = key.encode()
-    head = b"*%d\r\n$4\r\nHSET\r\n$%d\r\n%b\r\n" % (2 + 2 * len(ids), len(name), name)
-    before, between, after = b"$%d\r\n" % length, b"\r\n$%d\r\n" % values.shape[1], b"\r\n"
-    pieces = (_bytes(before), ids, _bytes(between), values, _bytes(after))
-    lines = np.empty((len(ids), sum(piece.shape[-1] for piece in pieces)), np.uint8)
-    column = 0
-    for piece in pieces:
-        lines[:, column : column + piece.shape[-1]] = piece
-        column += piece.shape[-1]
-    return head + lines.tobytes()
+class RowDecoder:
+    """Reads the rows of one version.
 
+    Args:
+        classes: how many there are.
+    """
 
-def _bytes(text: bytes) -> Bytes:
-    return np.frombuffer(text, np.uint8)
+    def __init__(self, classes: int) -> None:
+        self._struct = struct.Struct(f"<{classes + _OTHER_VALUES}f")
+        self._all = range(classes)
+
+    @property
+    def size(self) -> int:
+        """Bytes of one row."""
+        return self._struct.size
+
+    def decode(self, row: bytes) -> Row:
+        """The prediction, with every class in its order.
+
+        >>> RowDecoder(2).decode(struct.pack("<3f", 0.25, 0.75, 0.5))
+        Row(classes=range(0, 2), probabilities=[0.25, 0.75], disagreement=0.5)
+        """
+        *probabilities, disagreement = self._struct.unpack(row)
+        return Row(self._all, probabilities, disagreement)
+
+    def decode_top(self, row: bytes, top: int) -> Row:
+        """The prediction, with its ``top`` most likely classes, the likeliest first; ties in the order of classes.
+
+        >>> RowDecoder(2).decode_top(struct.pack("<3f", 0.25, 0.75, 0.5), 1)
+        Row(classes=[1], probabilities=[0.75], disagreement=0.5)
+        """
+        values = np.frombuffer(row, _VALUE)
+        best = np.argsort(-values[:-1], kind="stable")[:top]
+        return Row(best.tolist(), values[best].tolist(), float(values[-1]))

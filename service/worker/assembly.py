@@ -21,7 +21,7 @@ from service.store.fence import LogLost, Superseded
 from service.store.keys import Keys
 from service.store.lease import Lease
 from service.store.log_reader import LogReader
-from service.store.predictions import PredictionWriter
+from service.store.prediction_writer import PredictionWriter
 from service.store.redis_refusals import RedisUnusable
 from service.store.redis_versions import version_of_server
 from service.worker.checkpoint import BrokenCheckpoint, OtherFormat, list_checkpoints, read_checkpoint

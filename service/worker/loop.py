@@ -18,7 +18,7 @@ from service.settings import Settings
 from service.store.fence import LogLost
 from service.store.log_reader import Entry, LogReader
 from service.store.positions import START, parse_position
-from service.store.predictions import PredictionWriter
+from service.store.prediction_writer import PredictionWriter
 from service.store.redis_refusals import wait_out
 from service.store.status import CheckpointStatus
 from service.worker.checkpointer import Checkpointer, Saved

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from service.cli import app
 from service.local.data_dir import locked
 from service.store.keys import Keys
-from service.store.predictions import PredictionWriter
+from service.store.prediction_writer import PredictionWriter
 from service.store.status import WorkerStatus
 from tests.redis_server import RedisServer
 from tests.service.api.serving import serving

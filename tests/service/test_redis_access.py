@@ -21,7 +21,7 @@ from service.local.processes import environment
 from service.settings import Settings
 from service.store.keys import Keys
 from service.store.log_reader import LogReader
-from service.store.predictions import PredictionWriter
+from service.store.prediction_writer import PredictionWriter
 from service.worker.assembly import connect as connect_worker
 from tests.redis_server import RedisServer
 from tests.service.api.serving import assert_problem, serving

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -23,7 +23,7 @@ from service.problems import (
 from service.slices import in_slices
 from service.store.log_writer import IDEMPOTENCY_KEPT, KeyReused
 from service.store.positions import parse_position
-from service.store.status import read_report
+from service.store.rejected import read_rejected
 
 router = APIRouter(tags=["events"])
 
@@ -122,22 +122,11 @@ async def get_rejected(
         except ValueError:
             message = "is not the `next` of a page"
             raise invalid(INVALID_REQUEST, [{"field": "after", "message": message}]) from None
-    newest = f"({after}" if after is not None else "+"
-    async with context.redis.pipeline(transaction=True) as pipe:
-        pipe.xrevrange(context.keys.rejected, max=newest, count=limit + 1)
-        pipe.xlen(context.keys.rejected)
-        pipe.xrange(context.keys.rejected, count=1)
-        pipe.get(context.keys.status)
-        found, total, oldest, report = await pipe.execute()
-    worker = read_report(report)
-    page: list[tuple[bytes, dict[bytes, Any]]] = found[:limit]
+    page = await read_rejected(context.redis, context.keys, limit, after)
     return RejectedPage(
-        rejected=[
-            Rejected.model_validate({name.decode(): value.decode() for name, value in fields.items()})
-            for _, fields in page
-        ],
-        next=page[-1][0].decode() if len(found) > limit else None,
-        total=total,
-        oldest=oldest[0][1][b"position"].decode() if oldest else None,
-        rejected_events=worker.rejected_events if worker is not None else None,
+        rejected=[Rejected.model_validate(event) for event in page.events],
+        next=page.next,
+        total=page.total,
+        oldest=page.oldest,
+        rejected_events=page.worker.rejected_events if page.worker is not None else None,
     )

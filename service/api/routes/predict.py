@@ -40,7 +40,8 @@ from service.problems import (
 from service.shares import NoShare
 from service.slices import in_slices
 from service.store.positions import PositionPair, parse_position
-from service.store.predictions import Model, RowsTooLarge, Snapshot
+from service.store.prediction_reader import Model, RowsTooLarge, Snapshot
+from service.store.rows import BYTES_PER_VALUE
 
 router = APIRouter(tags=["predictions"])
 
@@ -161,7 +162,7 @@ async def _answer(request: Request, context: Context, body: bytes, top: int | No
     try:
         snapshot = await context.predictions.read([str(node) for node in asked], most_bytes=_MAX_ROWS_BYTES)
     except RowsTooLarge as error:
-        cells = _MAX_ROWS_BYTES // 4
+        cells = _MAX_ROWS_BYTES // BYTES_PER_VALUE
         most = f"at most {max(1, cells // error.classes):,} nodes at once"
         raise too_many_cells(len(asked), error.classes, cells, most) from None
     model = await _model_of(context, snapshot)

@@ -13,7 +13,7 @@ from service.api_keys import SCOPES, create_key, revoke_key
 from service.client.http import Client, ServiceError
 from service.settings import Settings
 from service.store.keys import Keys
-from service.store.predictions import PredictionWriter
+from service.store.prediction_writer import PredictionWriter
 from tests.redis_server import RedisServer
 from tests.service.api.serving import assert_problem, serving
 from tests.service.api.test_app import ROUTES

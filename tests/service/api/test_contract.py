@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from service.store.keys import Keys
-from service.store.predictions import PredictionWriter
+from service.store.prediction_writer import PredictionWriter
 from tests.redis_server import RedisServer
 from tests.service.api.serving import serving
 from tests.service.publications import publication, worker_status

@@ -17,7 +17,7 @@ from service.api_keys import create_key
 from service.store.keys import Keys
 from service.store.log_reader import LogReader
 from service.store.positions import parse_position
-from service.store.predictions import PredictionWriter
+from service.store.prediction_writer import PredictionWriter
 from tests.chaos.small_disk import small_disk, why_not
 from tests.chaos.workers import until
 from tests.redis_server import RedisServer

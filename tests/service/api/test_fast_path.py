@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from service.store.keys import Keys
-from service.store.predictions import PredictionWriter
+from service.store.prediction_writer import PredictionWriter
 from tests.service.publications import publication
 
 

@@ -16,7 +16,7 @@ import pytest
 from service.api.app import create_app
 from service.api_keys import create_key
 from service.settings import Settings
-from service.store.predictions import PredictionWriter
+from service.store.prediction_writer import PredictionWriter
 from tests.redis_server import RedisServer
 from tests.service.api.generators import LINTERS, PYTHON, QUIET, TYPESCRIPT, npm_packages, python_packages
 from tests.service.api.serving import serving

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from service.api_keys import create_key
-from service.store.predictions import PredictionWriter
+from service.store.prediction_writer import PredictionWriter
 from tests.redis_server import RedisServer
 from tests.service.api.serving import assert_problem, serving
 from tests.service.publications import publication

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from service.store.keys import Keys
-from service.store.predictions import PredictionWriter
+from service.store.prediction_writer import PredictionWriter
 from service.store.status import GraphStatus, MemoryStatus
 from tests.redis_server import RedisServer
 from tests.service.api.serving import assert_problem, serving

@@ -14,7 +14,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.store.keys import Keys
-from service.store.predictions import PredictionWriter
+from service.store.prediction_writer import PredictionWriter
 from service.store.status import CheckpointStatus, VersionStatus
 from service.worker.metrics import WorkerMetrics
 from tests.chaos.workers import ForkedWorker, Nursery, until

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from service.store.keys import Keys
-from service.store.predictions import PredictionWriter
+from service.store.prediction_writer import PredictionWriter
 from service.store.status import WorkerStatus
 from tests.service.api.serving import assert_problem
 from tests.service.publications import publication, worker_status

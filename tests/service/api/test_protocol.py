@@ -16,7 +16,7 @@ import pytest
 from service.api.framing import MAX_HEAD_BYTES
 from service.api.protocol import connections_possible
 from service.store.keys import Keys
-from service.store.predictions import PredictionWriter
+from service.store.prediction_writer import PredictionWriter
 from tests.redis_server import RedisServer
 from tests.service.api.raw import connected, everything
 from tests.service.api.serving import assert_problem, serving

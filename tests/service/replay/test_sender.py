@@ -19,7 +19,7 @@ from service.replay.sources import Source
 from service.store.keys import Keys
 from service.store.log_reader import LogReader
 from service.store.positions import parse_position
-from service.store.predictions import PredictionWriter
+from service.store.prediction_writer import PredictionWriter
 from tests.redis_server import RedisServer
 from tests.service.api.serving import serving
 from tests.service.publications import publication

@@ -18,7 +18,7 @@ from service.store.fence import Superseded
 from service.store.keys import Keys
 from service.store.lease import LEASE_MS, SILENT_S, Lease
 from service.store.log_reader import LogReader
-from service.store.predictions import PredictionWriter
+from service.store.prediction_writer import PredictionWriter
 from service.worker.checkpoint import list_checkpoints
 from service.worker.standby import wait_for_graph
 from tests.chaos.workers import ForkedWorker, Nursery, is_visible, until

@@ -12,9 +12,11 @@ import redis
 
 from olad_core.serving.publication import Publication, RejectedEvent, TableUpdate, Version
 from service.api.connection import connect
-from service.store import predictions
+from service.store import prediction_writer
+from service.store.fence import Superseded
 from service.store.keys import Keys
-from service.store.predictions import PredictionReader, PredictionWriter, Snapshot, Superseded
+from service.store.prediction_reader import PredictionReader, Snapshot
+from service.store.prediction_writer import PredictionWriter
 from tests.redis_server import RedisServer
 from tests.service.publications import publication, worker_status
 
@@ -52,7 +54,7 @@ class Read:
     def rows(self, *nodes: str) -> list[tuple[float, ...] | None]:
         found = self.snapshot(*nodes)
         assert found.model is not None
-        return [found.model.row.unpack(row)[:-1] if row is not None else None for row in found.rows]
+        return [tuple(found.model.rows.decode(row).probabilities) if row is not None else None for row in found.rows]
 
 
 def tables(client: redis.Redis, keys: Keys) -> set[str]:
@@ -128,7 +130,7 @@ def test_the_disagreement_is_the_last_number_of_a_row(writer: PredictionWriter, 
     writer.publish(Publication("1-0", 2, (update,), Version(1, "gcn", ("a", "b"))))
     found = read.snapshot("y", "x")
     assert found.model is not None
-    assert [found.model.row.unpack(row) for row in found.rows if row] == [(0.25, 0.75, 0.125), (1.0, 0.0, 0.5)]
+    assert [found.model.rows.decode(row)[1:] for row in found.rows if row] == [([0.25, 0.75], 0.125), ([1.0, 0.0], 0.5)]
 
 
 def test_tables_of_another_release_are_no_model(
@@ -168,7 +170,7 @@ class TestPieces:
 
     @pytest.fixture(autouse=True)
     def small(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(predictions, "ROWS_PER_PIECE", 2)
+        monkeypatch.setattr(prediction_writer, "ROWS_PER_PIECE", 2)
 
     def test_hidden_rows_come_in_pieces_and_are_all_there(
         self, writer: PredictionWriter, read: Read, redis_client: redis.Redis
@@ -284,5 +286,5 @@ async def test_reads_at_the_same_time_share_a_call(
     for snapshot, expected in zip(found, rows.values(), strict=False):
         assert snapshot.model is not None
         assert snapshot.rows[0] is not None
-        assert list(snapshot.model.row.unpack(snapshot.rows[0])) == [*expected, 0.0]
+        assert snapshot.model.rows.decode(snapshot.rows[0])[1:] == ([*expected], 0.0)
     await client.aclose()

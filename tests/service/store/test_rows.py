@@ -1,53 +1,37 @@
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
-import numpy.typing as npt
 import pytest
-import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.store.rows import ROWS_PER_COMMAND, hset_commands
-from service.store.transaction import transaction
-from tests.redis_server import RedisServer
+from service.store.rows import BYTES_PER_VALUE, RowDecoder, classes_in, encode_rows
 
-IDS = st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=12), unique=True, max_size=30)
+SHARES = st.floats(0, 1, width=32)
 
 
-@pytest.fixture(scope="module")
-def client(redis_server: RedisServer) -> redis.Redis:
-    return redis_server.client()
+@given(st.lists(SHARES, min_size=1, max_size=9), SHARES)
+def test_what_is_written_is_read(probabilities: list[float], disagreement: float) -> None:
+    (row,) = encode_rows(np.array([probabilities], np.float32), np.array([disagreement], np.float32))
+    decoder = RowDecoder(len(probabilities))
+    found = decoder.decode(row.tobytes())
+    assert (list(found.classes), found.probabilities) == ([*range(len(probabilities))], probabilities)
+    assert found.disagreement == disagreement
+    assert decoder.size == row.nbytes == BYTES_PER_VALUE * (len(probabilities) + 1)
+    assert classes_in(row.nbytes) == len(probabilities)
 
 
-def write(client: redis.Redis, nodes: list[str], rows: npt.NDArray[np.float32]) -> dict[bytes, bytes]:
-    """What Redis holds afterwards."""
-    client.delete("rows")
-    with transaction(client, ["rows"], [("EXISTS", "rows")]) as (_, pending):
-        for command in hset_commands("rows", nodes, rows):
-            pending.add_packed(command)
-        pending.run()
-    return cast("dict[bytes, bytes]", client.hgetall("rows"))
+def test_the_likeliest_classes_come_first_and_ties_in_their_order() -> None:
+    rows = encode_rows(np.array([[0.25, 0.125, 0.375, 0.25]], np.float32), np.array([0.5], np.float32))
+    found = RowDecoder(4).decode_top(rows.tobytes(), 3)
+    assert (found.classes, found.probabilities, found.disagreement) == ([2, 0, 3], [0.375, 0.25, 0.25], 0.5)
 
 
-@given(IDS, st.integers(1, 5))
-def test_redis_holds_each_row_under_its_id(client: redis.Redis, nodes: list[str], width: int) -> None:
-    rows = np.random.default_rng(0).random((len(nodes), width), dtype=np.float32)
-    expected = {node.encode(): row.astype("<f4").tobytes() for node, row in zip(nodes, rows, strict=True)}
-    assert write(client, nodes, rows) == expected
+def test_the_bytes_are_those_of_format_2() -> None:
+    rows = encode_rows(np.array([[1.0, 0.0]], np.float32), np.array([0.5], np.float32))
+    assert rows.tobytes() == bytes.fromhex("0000803f000000000000003f")
 
 
-def test_ids_of_which_only_some_are_ascii(client: redis.Redis) -> None:
-    nodes = ["ab", "é", "\r\n", "$1", "日本語", "abc", "\x00"]
-    rows = np.arange(7, dtype=np.float32)[:, None]
-    assert write(client, nodes, rows) == {
-        node.encode(): np.float32(number).tobytes() for number, node in enumerate(nodes)
-    }
-
-
-def test_more_rows_than_one_command_takes(client: redis.Redis) -> None:
-    nodes = [f"{number:05}" for number in range(ROWS_PER_COMMAND + 1)]
-    rows = np.arange(len(nodes), dtype=np.float32)[:, None]
-    assert len(list(hset_commands("rows", nodes, rows))) == 2
-    assert write(client, nodes, rows)[nodes[-1].encode()] == rows[-1].tobytes()
+def test_a_row_of_another_width_is_refused() -> None:
+    with pytest.raises(Exception, match="requires a buffer"):
+        RowDecoder(3).decode(b"\x00" * 12)

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from service.api_keys import create_key
 from service.store.keys import Keys
-from service.store.predictions import PredictionWriter
+from service.store.prediction_writer import PredictionWriter
 from service.store.status import StudentStatus, VersionStatus, WorkerStatus
 from tests.redis_server import RedisServer
 from tests.service.api.serving import serving

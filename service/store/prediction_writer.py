@@ -1,44 +1,30 @@
-"""The store of predictions: the worker writes it, the API reads it, both in atomic steps.
+"""The worker's side of the predictions: rows, and what readers see of them, written in atomic steps.
 
-A prediction is a row of float32, the probabilities and the disagreement, in a hash named after version and worker
-start; the hash ``served`` says which one readers see and up to which position it is true.
-See ``docs/decisions/0004-redis-layout.md``.
+A prediction is a row (:mod:`service.store.rows`) in a hash named after version and worker start; the hash ``served``
+says which one readers see and up to which position it is true. See ``docs/decisions/0004-redis-layout.md``.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import struct
 import time
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, cast
+from typing import cast
 
 import msgspec
-import numpy as np
 from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
 
-from olad_core.serving.publication import Publication, RejectedEvent, TableUpdate
+from olad_core.serving.publication import Publication, TableUpdate
+from service.store.bulk_hset import ROWS_PER_COMMAND, hset_commands
 from service.store.fence import Fence
-from service.store.fence import Superseded as Superseded  # noqa: PLC0414  # what publish raises
 from service.store.keys import Keys
 from service.store.positions import START, parse_position
-from service.store.rows import ROWS_PER_COMMAND, hset_commands
-from service.store.scripts import script
+from service.store.rejected import add_rejected
+from service.store.rows import ROW_FORMAT, encode_rows
 from service.store.status import WorkerStatus
 from service.store.transaction import Transaction
-
-REJECTED_KEPT = 100_000
-"""Rejected events that are kept, about."""
-ROW_FORMAT = 2
-"""Layout of the rows; readers see no model in tables of another one, until a worker has written them anew."""
-_READS_PER_CALL = 1_000
-_BYTES_PER_CALL = 2**20
-"""Of rows that single reads share one call for."""
-
 
 ROWS_PER_PIECE = 2_000
 """Rows that readers do not see yet are written so many at once: Redis needs a millisecond or two for them."""
@@ -121,7 +107,7 @@ class PredictionWriter:
         with self._guarded(publication.position) as (seen, pending):
             for update in last:
                 self._write_rows(pending, update)
-            self._write_rejected(pending, publication.rejected, after=seen.rejected_to)
+            add_rejected(pending, self._keys, publication.rejected, after=seen.rejected_to)
             self._move(pending, publication, seen)
         if publication.served is not None:
             self._seen = publication.served.number
@@ -186,20 +172,11 @@ class PredictionWriter:
         name = self._table(update.version)
         key = self._keys.predictions(name)
         pending.add("SADD", self._keys.tables, name)
-        rows = np.column_stack([update.probabilities, update.disagreement])
+        rows = encode_rows(update.probabilities, update.disagreement)
         for command in hset_commands(key, update.nodes, rows):
             pending.add_packed(command)
         for first in range(0, len(update.removed), ROWS_PER_COMMAND):
             pending.add("HDEL", key, *update.removed[first : first + ROWS_PER_COMMAND])
-
-    def _write_rejected(self, pending: Transaction, rejected: Sequence[RejectedEvent], after: str) -> None:
-        written = parse_position(after)
-        for event in rejected:
-            if parse_position(event.position) > written:
-                fields = ("position", event.position, "index", event.index, "op", event.op)
-                why = ("reason", event.reason, "detail", event.detail)
-                whole = ("content", event.content) if event.content else ()
-                pending.add("XADD", self._keys.rejected, "MAXLEN", "~", REJECTED_KEPT, "*", *fields, *why, *whole)
 
 
 def _pieces(update: TableUpdate) -> Iterator[TableUpdate]:
@@ -213,116 +190,3 @@ def _pieces(update: TableUpdate) -> Iterator[TableUpdate]:
             update.disagreement[part],
             () if first else update.removed,
         )
-
-
-@dataclass(frozen=True)
-class Model:
-    """The published version that readers see."""
-
-    version: int
-    student: str
-    classes: tuple[str, ...]
-    row: struct.Struct
-    """Layout of one prediction: a float32 for each class, then the disagreement."""
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What is served at one moment.
-
-    Attributes:
-        position: position up to which the rows are true.
-        behind: events in the log after it.
-        model: the version that made the rows; None while none is published.
-        rows: one for each node asked for; None for a node that is not in the graph.
-    """
-
-    position: str
-    behind: int
-    model: Model | None
-    rows: Sequence[bytes | None]
-
-
-class RowsTooLarge(ValueError):
-    """The rows that were asked for have more bytes than may be read at once.
-
-    Attributes:
-        classes: probabilities in each row.
-    """
-
-    def __init__(self, classes: int) -> None:
-        super().__init__(f"too many rows of {classes:,} classes")
-        self.classes = classes
-
-
-class PredictionReader:
-    """The API's side. Single reads that come at the same time share one call to Redis."""
-
-    def __init__(self, redis: AsyncRedis, keys: Keys) -> None:
-        self._keys = keys
-        self._script = redis.register_script(script("read_predictions"))
-        self._model_fields: tuple[bytes, ...] = ()
-        self._model: Model | None = None
-        self._waiting: list[tuple[str, asyncio.Future[Snapshot]]] = []
-        self._reading: asyncio.Task[None] | None = None
-
-    @property
-    def model(self) -> Model | None:
-        """The model of the last read; None before the first."""
-        return self._model
-
-    async def read(self, nodes: Sequence[str], most_bytes: int = 0) -> Snapshot:
-        """The predictions of nodes, all of one moment.
-
-        Args:
-            nodes: their ids.
-            most_bytes: of all their rows; 0 does not limit.
-
-        Raises:
-            RowsTooLarge: the rows have more bytes.
-        """
-        keys = self._keys
-        served, appended, rows, passed = await cast(
-            "Awaitable[list[Any]]",
-            self._script(keys=[keys.served, keys.appended], args=[keys.predictions(""), most_bytes, *nodes]),
-        )
-        if passed:
-            raise RowsTooLarge(passed // 4 - 1)
-        position, applied, *model = served
-        behind = max(0, int(appended or 0) - int(applied or 0))
-        return Snapshot(position.decode() if position else START, behind, self._parse_model(model[:4]), rows)
-
-    async def read_one(self, node: str) -> Snapshot:
-        """The prediction of one node."""
-        future: asyncio.Future[Snapshot] = asyncio.get_running_loop().create_future()
-        self._waiting.append((node, future))
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read_waiting())
-        return await future
-
-    async def _read_waiting(self) -> None:
-        while self._waiting:
-            most = _READS_PER_CALL if self._model is None else _BYTES_PER_CALL // self._model.row.size
-            most = max(1, min(_READS_PER_CALL, most))
-            taken, self._waiting = self._waiting[:most], self._waiting[most:]
-            try:
-                all_of_them = await self.read([node for node, _ in taken])
-            except Exception as error:
-                for _, future in taken:
-                    if not future.done():
-                        future.set_exception(error)
-                continue
-            rows = all_of_them.rows or [None] * len(taken)
-            for (_, future), row in zip(taken, rows, strict=True):
-                if not future.done():
-                    future.set_result(Snapshot(all_of_them.position, all_of_them.behind, all_of_them.model, (row,)))
-
-    def _parse_model(self, fields: Sequence[bytes | None]) -> Model | None:
-        version, student, classes, row_format = fields
-        if version is None or student is None or classes is None or row_format != b"%d" % ROW_FORMAT:
-            return None
-        if (version, student, classes) != self._model_fields:
-            names = msgspec.json.decode(classes, type=tuple[str, ...])
-            self._model = Model(int(version), student.decode(), names, struct.Struct(f"<{len(names) + 1}f"))
-            self._model_fields = (version, student, classes)
-        return self._model
