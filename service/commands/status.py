@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
 
 import typer
 from rich.table import Table
@@ -13,7 +14,7 @@ from service.client.http import Client
 from service.commands.failures import read_settings, told
 from service.commands.options import AsJson, Url
 from service.commands.replay_view import percent
-from service.store.status import StudentStatus
+from service.store.status import GraphStatus, StudentStatus
 from service.terminal import Terminal, shown_report
 
 DECISIONS_SHOWN = 5
@@ -60,6 +61,7 @@ def _service_table(report: ServiceStatus) -> Table:
     table.add_row("rejected events", f"{worker.rejected_events:,}")
     graph = worker.graph
     table.add_row("graph", f"{graph.nodes:,} nodes ({graph.labelled:,} labelled), {graph.edges:,} edges")
+    table.add_row("latest time", _latest_time(graph))
     table.add_row("classes", ", ".join(graph.classes) or "none yet")
     if worker.served is None:
         table.add_row("model", "missing: " + ("; ".join(worker.learning.missing) or "the first version is being made"))
@@ -75,6 +77,28 @@ def _service_table(report: ServiceStatus) -> Table:
     age = report.checkpoint_age_s
     table.add_row("checkpoint", "none yet" if age is None else f"{age:,.0f} s old")
     return table
+
+
+def _latest_time(graph: GraphStatus) -> str:
+    """The graph's latest time: a number in the unit of ``ts``, or a date where it is the time of arrival.
+
+    >>> sizes = {"nodes": 1, "edges": 0, "labelled": 0, "classes": (), "feature_width": None}
+    >>> _latest_time(GraphStatus(**sizes, latest_time=2010.5, event_time=True))
+    '2010.5, a ts'
+    >>> _latest_time(GraphStatus(**sizes, latest_time=1763900000.25, event_time=False))
+    '2025-11-23 12:13:20 UTC, the time of arrival'
+    >>> _latest_time(GraphStatus(**sizes, latest_time=1e30, event_time=False))
+    '1e+30, the time of arrival in seconds'
+    """
+    if graph.latest_time is None:
+        return "none yet"
+    if graph.event_time:
+        return f"{graph.latest_time:.15g}, a ts"
+    try:
+        return f"{datetime.fromtimestamp(graph.latest_time, UTC):%Y-%m-%d %H:%M:%S} UTC, the time of arrival"
+    except (OverflowError, ValueError, OSError):
+        # PUT /clock can set any time.
+        return f"{graph.latest_time:.15g}, the time of arrival in seconds"
 
 
 def _student_table(students: list[StudentStatus]) -> Table:

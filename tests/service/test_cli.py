@@ -174,6 +174,25 @@ def test_status_shows_what_there_is_from_the_beginning_on(
     assert as_json["students"][0]["name"] == "sage"
 
 
+@pytest.mark.parametrize(
+    ("graph_status", "shown"),
+    [
+        ({"latest_time": None}, "none yet"),
+        ({"latest_time": 2010.0, "event_time": True}, "2010, a ts"),
+        ({"latest_time": 1763900000000.5, "event_time": True}, "1763900000000.5, a ts"),
+        ({"latest_time": -3e9, "event_time": True}, "-3000000000, a ts"),
+        ({"latest_time": 1763900000.0}, "2025-11-23 12:13:20 UTC, the time of arrival"),
+    ],
+)
+def test_status_shows_the_latest_time_of_the_graph(
+    runner: CliRunner, url: str, writer: PredictionWriter, graph_status: dict[str, object], shown: str
+) -> None:
+    report = worker_status()
+    writer.write_status(report.model_copy(update={"graph": report.graph.model_copy(update=graph_status)}), b"")
+    result = runner.invoke(app, ["status", "--url", url])
+    assert re.search(rf"^│ latest time +│ {re.escape(shown)} +│$", result.output, re.MULTILINE), result.output
+
+
 def test_a_taken_port_is_named(runner: CliRunner) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
