@@ -27,7 +27,7 @@ STUDENTS = ("gcn", "sage", "gat", "evolvegcn", "tgcn")
 SERVED = "sage"
 HOSTILE = '<img src=x onerror="document.title=1">\u202eevil\u2066'
 HOSTILE_SEEN = '<img src=x onerror="document.title=1">‹U+202E›evil‹U+2066›'
-WIDTHS = (1920, 1440, 1341, 1024, 800, 390)
+WIDTHS = (1920, 1440, 1401, 1024, 800, 390)
 STALE_MS = 8_000
 """A worker whose heartbeat is gone is shown as such within this time."""
 
@@ -230,6 +230,12 @@ def assert_nothing_is_cut(dashboard: Dashboard, width: int) -> None:
             "box => [box.scrollWidth, box.clientWidth]", dashboard.page.query_selector(box)
         )
         assert widths[0] == widths[1]
+    if width > 1400:
+        # A usual name is not broken into lines.
+        heights = (
+            "names => names.filter(name => name.textContent.length < 12).map(name => name.getClientRects().length)"
+        )
+        assert set(dashboard.page.eval_on_selector_all("#students bdi", heights)) == {1}
     # Each column has its name in sight: in the head of the table, or beside each value of a card.
     names = dashboard.page.evaluate(
         """() => [...document.querySelectorAll("#students tbody tr:first-child > td")].map(cell => {
