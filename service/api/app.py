@@ -57,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
             follower.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await follower
-            await context.redis.aclose()
+            await context.close()
 
     app = FastAPI(
         title="olad",

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
-from redis.asyncio import Redis
 
-from service.api.connection import connect
 from service.api.metrics import ApiMetrics
 from service.api.overload import LoadGuard
 from service.api.readiness import Readiness
 from service.settings import Settings
 from service.shares import Shares
-from service.store.keys import Keys
 from service.store.log_writer import LogWriter
 from service.store.prediction_reader import PredictionReader
-from service.store.status import WorkerStatus, read_report
+from service.store.rejected import RejectedReader
+from service.store.stores import open_stores
 from service.store.watermark import Watermark
+from service.store.worker_state import WorkerStateReader
 
 _LARGE_AT_ONCE = 2
 """What a large batch or answer becomes while it is worked on is several times its size."""
@@ -35,14 +35,15 @@ class Context:
         answers: large answers that are made or wait to be made.
         large_batches: those that are decoded and appended at the same time.
         large_answers: those that are made at the same time.
+        close: ends the connections to Redis.
     """
 
     graph: str
-    keys: Keys
-    redis: Redis
     log: LogWriter
     predictions: PredictionReader
     watermark: Watermark
+    rejected: RejectedReader
+    worker: WorkerStateReader
     load: LoadGuard
     readiness: Readiness
     metrics: ApiMetrics
@@ -51,14 +52,11 @@ class Context:
     answers: Shares
     large_batches: asyncio.Semaphore
     large_answers: asyncio.Semaphore
-
-    async def worker_status(self) -> WorkerStatus | None:
-        """The worker's last report; None while none has ever reported."""
-        return read_report(cast("bytes | None", await self.redis.get(self.keys.status)))
+    close: Callable[[], Awaitable[None]]
 
     async def missing_for_model(self) -> list[str]:
         """What is still missing before a first model is published."""
-        status = await self.worker_status()
+        status = await self.worker.report()
         if status is None:
             return ["the worker has not started"]
         return list(status.learning.missing) or ["the first version is being made"]
@@ -66,27 +64,30 @@ class Context:
 
 def make_context(settings: Settings) -> Context:
     """The context of an application; nothing is connected before the first use."""
-    keys, redis, metrics = Keys(settings.graph), connect(settings.redis_url), ApiMetrics()
-    watermark = Watermark(redis, keys, settings.max_waiting)
+    stores = open_stores(
+        settings.redis_url, settings.graph, max_classes=settings.max_classes, max_waiting=settings.max_waiting
+    )
+    metrics = ApiMetrics()
     memory = Shares(settings.max_in_flight_mb * 10**6)
-    metrics.waiting.set_function(lambda: watermark.waiting)
+    metrics.waiting.set_function(lambda: stores.watermark.waiting)
     metrics.in_flight.set_function(lambda: memory.used)
-    load = LoadGuard(redis, keys, settings)
+    load = LoadGuard(stores.health, settings)
     return Context(
         graph=settings.graph,
-        keys=keys,
-        redis=redis,
-        log=LogWriter(redis, keys, settings.max_classes),
-        predictions=PredictionReader(redis, keys),
-        watermark=watermark,
+        log=stores.log,
+        predictions=stores.predictions,
+        watermark=stores.watermark,
+        rejected=stores.rejected,
+        worker=stores.worker,
         load=load,
-        readiness=Readiness(redis, keys, load),
+        readiness=Readiness(stores.health, load),
         metrics=metrics,
         read_timeout_s=settings.read_timeout_s,
         memory=memory,
         answers=Shares(_LARGE_ANSWERS_WAITING),
         large_batches=asyncio.Semaphore(_LARGE_AT_ONCE),
         large_answers=asyncio.Semaphore(_LARGE_AT_ONCE),
+        close=stores.close,
     )
 
 

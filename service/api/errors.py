@@ -8,7 +8,6 @@ import msgspec
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -28,7 +27,7 @@ from service.problems import (
     Kind,
     Problem,
 )
-from service.store.redis_refusals import Refusal, refusal
+from service.store.redis_refusals import RedisError, Refusal, refusal
 
 _BY_STATUS = {
     kind.status: kind for kind in (BAD_REQUEST, NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-from redis.exceptions import RedisError
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -11,6 +10,7 @@ from service.api.answers import SMALL_BYTES, prediction
 from service.api.context import Context
 from service.api.routes.predict import node_in
 from service.problems import Problem
+from service.store.redis_refusals import REDIS_ERRORS
 
 _BEFORE_NODE = b"/predict/"
 _SMALL_ROW_BYTES = 4_100
@@ -53,7 +53,7 @@ class Shortcut:
         try:
             node = node_in(raw_path)
             snapshot = await self._context.predictions.read_one(node)
-        except (Problem, RedisError, OSError):
+        except (Problem, *REDIS_ERRORS):
             return None
         (row,) = snapshot.rows
         if row is None or snapshot.model is None:

@@ -5,39 +5,18 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import Any, cast
-
-from pydantic import BaseModel, ValidationError
-from redis.asyncio import Redis
 
 from olad_core.memory_use import GroupSizes, Sizes
 from service.api.memory_guard import Admission, MemoryGuard
 from service.machine_memory import memory_budget
 from service.problems import OVERLOADED, Problem
 from service.settings import Settings
-from service.store.keys import Keys
-from service.store.status import MemoryStatus
+from service.store.health import HealthReader
 
 _FULL = 0.9
 _EVERY_S = 0.25
 RETRY_AFTER_S = 5
 _LONGEST_RETRY_S = 60
-
-
-class _Graph(BaseModel):
-    edges: int = 0
-    classes: tuple[str, ...] = ()
-    feature_width: int | None = None
-
-
-class _WorkerLoad(BaseModel):
-    """What counts here of the worker's report: no more, for it may be of another release than this process."""
-
-    position: str = "0-0"
-    events_per_s: float = 0.0
-    disk_free: int | None = None
-    graph: _Graph = _Graph()
-    memory: MemoryStatus | None = None
 
 
 @dataclass(frozen=True)
@@ -56,9 +35,8 @@ class LoadGuard:
     ``maxmemory`` (of the machine's memory where that is not set), and while the worker's disk is nearly full.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, settings: Settings) -> None:
-        self._redis = redis
-        self._keys = keys
+    def __init__(self, health: HealthReader, settings: Settings) -> None:
+        self._health = health
         self._settings = settings
         self._looked = float("-inf")
         self._refusal: _Refusal | None = None
@@ -92,42 +70,27 @@ class LoadGuard:
 
     async def _look(self) -> _Refusal | None:
         """Why events are refused now."""
-        keys = self._keys
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.info("memory")
-            pipe.get(keys.appended)
-            pipe.hget(keys.served, "applied")
-            pipe.get(keys.status)
-            pipe.exists(keys.heartbeat)
-            told = cast("tuple[dict[str, Any], Any, Any, Any, int]", await pipe.execute())
-        memory, appended, applied, status, alive = told
-        worker = _read(status)
+        load = await self._health.load()
+        worker = load.worker
         if worker.memory is not None:
             graph, of = worker.graph, worker.memory
             sizes = Sizes(of.rows, graph.edges, of.featured, graph.feature_width or 0, len(graph.classes))
             self.memory.follow(worker.position, sizes, GroupSizes(of.students, of.recurrent, of.hidden), of.budget)
-        limit = int(memory.get("maxmemory") or memory.get("total_system_memory") or 0)
-        used = int(memory["used_memory"])
+        limit, used = load.memory_limit, load.used_memory
         if limit and used > _FULL * limit:
             return _Refusal(f"Redis uses {used:,} of {limit:,} bytes; give it more memory")
         least = self._settings.min_disk_free_mb * 10**6
         if worker.disk_free is not None and worker.disk_free < least:
             why = f"{worker.disk_free:,} bytes are free where the worker writes checkpoints, {least:,} must be"
             return _Refusal(why)
-        behind = int(appended or 0) - int(applied or 0)
-        if behind > self._settings.max_behind:
-            why = f"{behind:,} events wait to be applied, {self._settings.max_behind:,} may"
-            if not alive:
+        if load.behind > self._settings.max_behind:
+            why = f"{load.behind:,} events wait to be applied, {self._settings.max_behind:,} may"
+            if not load.alive:
                 return _Refusal(f"{why}, and the worker is away")
-            return _Refusal(why, _seconds_until(behind - self._settings.max_behind, worker.events_per_s), lasting=False)
+            return _Refusal(
+                why, _seconds_until(load.behind - self._settings.max_behind, worker.events_per_s), lasting=False
+            )
         return None
-
-
-def _read(status: bytes | None) -> _WorkerLoad:
-    try:
-        return _WorkerLoad.model_validate_json(status or b"{}")
-    except ValidationError:
-        return _WorkerLoad()
 
 
 def _seconds_until(surplus: int, rate: float) -> int:

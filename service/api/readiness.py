@@ -5,17 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
-
 from service.api.overload import LoadGuard
-from service.store.keys import Keys
-from service.store.redis_refusals import refusal
+from service.store.health import HealthReader
+from service.store.redis_refusals import REDIS_ERRORS, RedisRefused, refusal
 
 _EVERY_S = 0.25
 ANSWERS_WITHIN_S = 2.0
 """A Redis that takes longer counts as away, so that a probe is answered in time."""
-_PROBE_MS = 60_000
 
 
 class Readiness:
@@ -26,9 +22,8 @@ class Readiness:
     lag of a worker that is there does not count: batches are refused for moments, and readers are not sent away for it.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, load: LoadGuard) -> None:
-        self._redis = redis
-        self._keys = keys
+    def __init__(self, health: HealthReader, load: LoadGuard) -> None:
+        self._health = health
         self._load = load
         self._one_at_a_time = asyncio.Lock()
         self._looked = float("-inf")
@@ -45,16 +40,15 @@ class Readiness:
     async def _look(self) -> list[str]:
         try:
             async with asyncio.timeout(ANSWERS_WITHIN_S):
-                # Only a write tells: a replica, a full disk and a want of replicas all answer reads.
-                await self._redis.set(self._keys.probe, 1, px=_PROBE_MS)
+                await self._health.probe_write()
                 full = await self._load.lasting()
-        except ResponseError as error:
+        except RedisRefused as error:
             return [_refusal(error)]
-        except (RedisError, OSError, TimeoutError):
+        except REDIS_ERRORS:
             return ["Redis"]
         return [full] if full is not None else []
 
 
-def _refusal(error: ResponseError) -> str:
+def _refusal(error: RedisRefused) -> str:
     known = {"OOM": "memory in Redis", "MISCONF": "room on the disk of Redis"}
     return known.get(refusal(error).code, "a Redis that accepts writes")

@@ -10,7 +10,13 @@ import re
 import ssl
 from dataclasses import dataclass
 
-from redis.exceptions import AuthenticationError, AuthorizationError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, AuthorizationError, ResponseError
+from redis.exceptions import RedisError as RedisError  # noqa: PLC0414  # the API catches it without importing a client
+
+RedisRefused = ResponseError
+"""An error that Redis has answered."""
+REDIS_ERRORS = (RedisError, OSError)
+"""What any use of Redis may raise: it refuses, or cannot be reached."""
 
 
 @dataclass(frozen=True)

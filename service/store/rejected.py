@@ -47,27 +47,38 @@ class RejectedPage:
     worker: WorkerStatus | None
 
 
-async def read_rejected(redis: Redis, keys: Keys, limit: int, after: str | None = None) -> RejectedPage:
-    """One page of at most ``limit`` events.
+class RejectedReader:
+    """The API's side.
 
     Args:
         redis: client that returns bytes.
         keys: of the graph.
-        limit: events in the page at most.
-        after: ``next`` of the page before; None for the first.
     """
-    newest = f"({after}" if after is not None else "+"
-    async with redis.pipeline(transaction=True) as pipe:
-        pipe.xrevrange(keys.rejected, max=newest, count=limit + 1)
-        pipe.xlen(keys.rejected)
-        pipe.xrange(keys.rejected, count=1)
-        pipe.get(keys.status)
-        found, total, oldest, report = await pipe.execute()
-    page: list[tuple[bytes, dict[bytes, bytes]]] = found[:limit]
-    return RejectedPage(
-        events=[{name.decode(): value.decode() for name, value in fields.items()} for _, fields in page],
-        next=page[-1][0].decode() if len(found) > limit else None,
-        total=total,
-        oldest=oldest[0][1][b"position"].decode() if oldest else None,
-        worker=read_report(report),
-    )
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    async def page(self, limit: int, after: str | None = None) -> RejectedPage:
+        """One page.
+
+        Args:
+            limit: events in it at most.
+            after: ``next`` of the page before; None for the first.
+        """
+        keys = self._keys
+        newest = f"({after}" if after is not None else "+"
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.xrevrange(keys.rejected, max=newest, count=limit + 1)
+            pipe.xlen(keys.rejected)
+            pipe.xrange(keys.rejected, count=1)
+            pipe.get(keys.status)
+            found, total, oldest, report = await pipe.execute()
+        page: list[tuple[bytes, dict[bytes, bytes]]] = found[:limit]
+        return RejectedPage(
+            events=[{name.decode(): value.decode() for name, value in fields.items()} for _, fields in page],
+            next=page[-1][0].decode() if len(found) > limit else None,
+            total=total,
+            oldest=oldest[0][1][b"position"].decode() if oldest else None,
+            worker=read_report(report),
+        )

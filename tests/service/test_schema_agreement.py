@@ -24,7 +24,7 @@ from olad_core.events import (
     UpsertNode,
 )
 from olad_core.schema import HeldSchema, SchemaConflict, TooManyClasses
-from service.api.connection import connect
+from service.store.connection import connect
 from service.store.keys import Keys
 from service.store.log_reader import LogReader
 from service.store.log_writer import LogWriter

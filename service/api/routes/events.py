@@ -23,7 +23,6 @@ from service.problems import (
 from service.slices import in_slices
 from service.store.log_writer import IDEMPOTENCY_KEPT, KeyReused
 from service.store.positions import parse_position
-from service.store.rejected import read_rejected
 
 router = APIRouter(tags=["events"])
 
@@ -122,7 +121,7 @@ async def get_rejected(
         except ValueError:
             message = "is not the `next` of a page"
             raise invalid(INVALID_REQUEST, [{"field": "after", "message": message}]) from None
-    page = await read_rejected(context.redis, context.keys, limit, after)
+    page = await context.rejected.page(limit, after)
     return RejectedPage(
         rejected=[Rejected.model_validate(event) for event in page.events],
         next=page.next,

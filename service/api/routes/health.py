@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from redis.exceptions import RedisError
 
 from service.api.context import Ctx
 from service.api.models import LiveAnswer, PredictingAnswer, ReadyAnswer
 from service.problems import NOT_READY, Problem
+from service.store.redis_refusals import REDIS_ERRORS
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -54,12 +54,12 @@ async def get_predicting(context: Ctx) -> PredictingAnswer:
     """
     try:
         snapshot = await context.predictions.read([])
-        worker = await context.redis.exists(context.keys.heartbeat)
-    except (RedisError, OSError):
+        worker = await context.worker.alive()
+    except REDIS_ERRORS:
         raise _not_ready(["Redis"]) from None
     if snapshot.model is None:
         raise _not_ready(["a published model"])
-    return PredictingAnswer(worker=bool(worker))
+    return PredictingAnswer(worker=worker)
 
 
 def _not_ready(missing: list[str]) -> Problem:

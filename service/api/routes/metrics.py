@@ -8,10 +8,10 @@ import time
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from redis.exceptions import RedisError
 
 from service.api.context import Context, Ctx
 from service.api.metrics import StoreState
+from service.store.redis_refusals import REDIS_ERRORS
 
 router = APIRouter(tags=["health"])
 
@@ -39,23 +39,16 @@ async def get_metrics(context: Ctx) -> Response:
 
 async def _read(context: Context) -> tuple[StoreState | None, bytes]:
     """What Redis tells, and the worker's own metrics while it lives."""
-    keys = context.keys
     try:
-        async with asyncio.timeout(_ANSWERS_WITHIN_S), context.redis.pipeline(transaction=True) as pipe:
-            pipe.get(keys.metrics)
-            pipe.xlen(keys.log)
-            pipe.get(keys.appended)
-            pipe.hget(keys.served, "applied")
-            pipe.exists(keys.heartbeat)
-            pipe.get(keys.last_beat)
-            worker, entries, appended, applied, alive, last_beat = await pipe.execute()
-    except (RedisError, OSError, TimeoutError):
+        async with asyncio.timeout(_ANSWERS_WITHIN_S):
+            found = await context.worker.counters()
+    except REDIS_ERRORS:
         return None, b""
     state = StoreState(
-        entries=entries,
-        appended=int(appended or 0),
-        behind=max(0, int(appended or 0) - int(applied or 0)),
-        worker_up=bool(alive),
-        heartbeat_age_s=max(0.0, time.time() - float(last_beat)) if last_beat is not None else None,
+        entries=found.entries,
+        appended=found.appended,
+        behind=found.behind,
+        worker_up=found.alive,
+        heartbeat_age_s=max(0.0, time.time() - found.last_beat) if found.last_beat is not None else None,
     )
-    return state, worker if alive and worker else b""
+    return state, found.metrics

@@ -22,7 +22,7 @@ async def get_students(context: Ctx) -> Group:
     `decisions` tells what the worker decided by itself: which student each version came from and why, drift in the
     errors of what was served, versions that were refused, students that began anew, new classes.
     """
-    status = await context.worker_status()
+    status = await context.worker.report()
     if status is None:
         return Group(students=[], decisions=[])
     return Group(students=list(status.students), decisions=list(status.decisions))

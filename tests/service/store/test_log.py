@@ -12,7 +12,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from olad_core.events import Event, GraphSchema, InvalidEvents, UpsertEdge, decode_json, encode_log
 from olad_core.schema import HeldSchema, SchemaConflict
-from service.api.connection import connect
+from service.store.connection import connect
 from service.store.keys import Keys
 from service.store.log_reader import Entry, LogReader
 from service.store.log_writer import KeyReused, LogWriter

@@ -11,8 +11,8 @@ import pytest
 import redis
 
 from olad_core.serving.publication import Publication, RejectedEvent, TableUpdate, Version
-from service.api.connection import connect
 from service.store import prediction_writer
+from service.store.connection import connect
 from service.store.fence import Superseded
 from service.store.keys import Keys
 from service.store.prediction_reader import PredictionReader, Snapshot

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import redis
 
-from service.api.connection import connect
+from service.store.connection import connect
 from service.store.keys import Keys
 from service.store.watermark import Watermark
 from tests.redis_server import RedisServer

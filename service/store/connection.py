@@ -1,4 +1,4 @@
-"""The API's connections to Redis."""
+"""The connections of the API to Redis."""
 
 from __future__ import annotations
 

@@ -1,0 +1,59 @@
+"""The stores of one graph, as the API uses them: one client, one object for each kind of thing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from service.store.connection import connect
+from service.store.health import HealthReader
+from service.store.keys import Keys
+from service.store.log_writer import LogWriter
+from service.store.prediction_reader import PredictionReader
+from service.store.rejected import RejectedReader
+from service.store.watermark import Watermark
+from service.store.worker_state import WorkerStateReader
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Everything that the API reads and writes in Redis.
+
+    Attributes:
+        log: batches are appended to.
+        predictions: what is served.
+        watermark: waits for positions.
+        rejected: events that could not be applied.
+        worker: the worker's report, heartbeat and metrics.
+        health: of Redis.
+        close: ends the connections.
+    """
+
+    log: LogWriter
+    predictions: PredictionReader
+    watermark: Watermark
+    rejected: RejectedReader
+    worker: WorkerStateReader
+    health: HealthReader
+    close: Callable[[], Awaitable[None]]
+
+
+def open_stores(url: str | None, graph: str, *, max_classes: int, max_waiting: int) -> Stores:
+    """The stores of a graph; nothing is connected before the first use.
+
+    Args:
+        url: of Redis; None is the default one.
+        graph: its name.
+        max_classes: classes that may be declared or named by labels.
+        max_waiting: requests that may wait for a position at once.
+    """
+    redis, keys = connect(url), Keys(graph)
+    return Stores(
+        log=LogWriter(redis, keys, max_classes),
+        predictions=PredictionReader(redis, keys),
+        watermark=Watermark(redis, keys, max_waiting),
+        rejected=RejectedReader(redis, keys),
+        worker=WorkerStateReader(redis, keys),
+        health=HealthReader(redis, keys),
+        close=redis.aclose,
+    )

@@ -1,0 +1,135 @@
+"""What the API reads of the worker and of the log's size: each read is of one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from service.store.keys import Keys
+from service.store.status import WorkerStatus, read_report
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Log and worker at one moment.
+
+    Attributes:
+        position: that readers see; None before the first publication.
+        last: position of the newest entry of the log; None where there never was one.
+        entries: kept in the log.
+        appended: events ever appended.
+        behind: of these the ones that predictions do not show yet.
+        alive: whether the worker's heartbeat is there.
+        report: the worker's last one; None before the first.
+        log_id: identity of the log; None where it has none yet.
+    """
+
+    position: str | None
+    last: str | None
+    entries: int
+    appended: int
+    behind: int
+    alive: bool
+    report: WorkerStatus | None
+    log_id: str | None
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Log and worker at one moment, as metrics need them.
+
+    Attributes:
+        entries: kept in the log.
+        appended: events ever appended.
+        behind: of these the ones that predictions do not show yet.
+        alive: whether the worker's heartbeat is there.
+        last_beat: Unix time of the worker's last heartbeat; None where there was none.
+        metrics: the worker's own, in Prometheus' text format; empty while it is away.
+    """
+
+    entries: int
+    appended: int
+    behind: int
+    alive: bool
+    last_beat: float | None
+    metrics: bytes
+
+
+class WorkerStateReader:
+    """Reads the worker's report, its heartbeat and its metrics, and the counters beside them.
+
+    Args:
+        redis: client that returns bytes.
+        keys: of the graph.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    async def report(self) -> WorkerStatus | None:
+        """The worker's last report; None while none has ever reported."""
+        return read_report(cast("bytes | None", await self._redis.get(self._keys.status)))
+
+    async def alive(self) -> bool:
+        """Whether the worker's heartbeat is there."""
+        return bool(await self._redis.exists(self._keys.heartbeat))
+
+    async def counters(self) -> Counters:
+        """What metrics need."""
+        keys = self._keys
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.get(keys.metrics)
+            pipe.xlen(keys.log)
+            pipe.get(keys.appended)
+            pipe.hget(keys.served, "applied")
+            pipe.exists(keys.heartbeat)
+            pipe.get(keys.last_beat)
+            metrics, entries, appended, applied, alive, last_beat = await pipe.execute()
+        return Counters(
+            entries=entries,
+            appended=int(appended or 0),
+            behind=_behind(appended, applied),
+            alive=bool(alive),
+            last_beat=float(last_beat) if last_beat is not None else None,
+            metrics=metrics if alive and metrics else b"",
+        )
+
+    async def overview(self) -> Overview:
+        """Everything at one glance."""
+        keys = self._keys
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.xinfo_stream(keys.log)
+            pipe.get(keys.appended)
+            pipe.hmget(keys.served, ["position", "applied"])
+            pipe.exists(keys.heartbeat)
+            pipe.get(keys.status)
+            pipe.get(keys.log_id)
+            info, *others = await pipe.execute(raise_on_error=False)
+        for refused in (answer for answer in (info, *others) if isinstance(answer, RedisError)):
+            if refused is not info or "no such key" not in str(info):
+                raise refused
+            # The log's key comes with its first entry.
+            info = {"last-generated-id": None, "length": 0}
+        appended, (position, applied), alive, report, log_id = others
+        return Overview(
+            position=_text(position),
+            last=_text(info["last-generated-id"]),
+            entries=info["length"],
+            appended=int(appended or 0),
+            behind=_behind(appended, applied),
+            alive=bool(alive),
+            report=read_report(report),
+            log_id=_text(log_id),
+        )
+
+
+def _behind(appended: Any, applied: Any) -> int:
+    return max(0, int(appended or 0) - int(applied or 0))
+
+
+def _text(value: bytes | None) -> str | None:
+    return value.decode() if value is not None else None
