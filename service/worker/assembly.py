@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import signal
 import threading
@@ -24,6 +25,7 @@ from service.store.log_reader import LogReader
 from service.store.prediction_writer import PredictionWriter
 from service.store.redis_refusals import RedisUnusable
 from service.store.redis_versions import version_of_server
+from service.worker.attempts import Attempts
 from service.worker.checkpoint import BrokenCheckpoint, OtherFormat, list_checkpoints, read_checkpoint
 from service.worker.checkpointer import Checkpointer
 from service.worker.determinism import compute_repeatably
@@ -144,10 +146,14 @@ def main(settings: Settings) -> None:
         device = choose_device(settings.device)
         if not wait_for_graph(lease, stop):
             return
-        with lease.kept(), Checkpointer(checkpoints, settings.checkpoints_kept) as checkpointer:
+        with (
+            lease.kept(),
+            Checkpointer(checkpoints, settings.checkpoints_kept) as checkpointer,
+            contextlib.closing(Attempts(settings.data_dir / "workers" / f"{settings.graph}.attempts")) as attempts,
+        ):
             restore = functools.partial(restore_engine, checkpoints, engine_config(settings), device)
             reader, writer = LogReader(client, keys, lease), PredictionWriter(client, keys, lease)
-            worker = Worker(restore, reader, writer, checkpointer, settings)
+            worker = Worker(restore, reader, writer, checkpointer, attempts, settings)
             for name in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(name, worker.stop)
             if stop.is_set():

@@ -21,6 +21,7 @@ from service.store.positions import START, parse_position
 from service.store.prediction_writer import PredictionWriter
 from service.store.redis_refusals import wait_out
 from service.store.status import CheckpointStatus
+from service.worker.attempts import KILLED, Attempts
 from service.worker.checkpointer import Checkpointer, Saved
 from service.worker.metrics import WorkerMetrics
 from service.worker.pace import LearningPace, Part
@@ -56,6 +57,7 @@ class Worker:
         reader: the log.
         writer: the store of predictions.
         checkpointer: writes checkpoints.
+        attempts: notes what is being applied, for the start after a kill.
         settings: of the service.
     """
 
@@ -65,6 +67,7 @@ class Worker:
         reader: LogReader,
         writer: PredictionWriter,
         checkpointer: Checkpointer,
+        attempts: Attempts,
         settings: Settings,
     ) -> None:
         self._restore = restore
@@ -72,6 +75,7 @@ class Worker:
         self._reader = reader
         self._writer = writer
         self._checkpointer = checkpointer
+        self._attempts = attempts
         self._settings = settings
         self._metrics = WorkerMetrics()
         self._memory_budget = memory_budget(settings.memory_budget_mb)
@@ -96,7 +100,6 @@ class Worker:
         self._skipped: dict[str, str] = {}
         # With steps after each entry a turn is one entry, so that no turn is long.
         self._most_events = MAX_EVENTS_PER_TURN if settings.steps_per_entry is None else 1
-        self._one_by_one_to = parse_position(START)
         self.stopping = False
 
     def run(self) -> None:
@@ -118,6 +121,7 @@ class Worker:
     def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
         """Ask the loop to end after its turn."""
         self.stopping = True
+        self._attempts.excuse()
 
     def _keep_trying(self, step: Callable[[], None]) -> None:
         """Take a step; while Redis is out of reach or refuses what it will take later, wait and take it again."""
@@ -182,15 +186,15 @@ class Worker:
             error=str(failed),
             exc_info=failed,
         )
-        if parse_position(last.position) <= self._one_by_one_to:
+        if self._attempts.is_isolated(failed.entries):
             self._reader.skip(first.position, str(failed))
-        self._one_by_one_to = max(self._one_by_one_to, parse_position(last.position))
+        self._attempts.isolate(failed.entries)
 
     def _begin(self) -> None:
         """Catch up with what readers have seen already, then show them all there is."""
         self._writer.start()
         self._beat()
-        self._skipped = self._reader.skipped()
+        self._skipped = self._without_killer(self._reader.skipped())
         served = self._writer.served_version()
         if self._settings.steps_per_entry is None and served is not None:
             # What is trained now is not what was served under these numbers before.
@@ -198,7 +202,7 @@ class Worker:
             versions.next_number = max(versions.next_number, served + 1)
         visible = parse_position(self._writer.visible_position() or START)
         while parse_position(self._engine.position) < visible and not self.stopping:
-            entries = self._reader.read(self._engine.position, max_events=self._most_events)
+            entries = self._read()
             if not entries:
                 raise LogLost(f"readers have seen a later position than the log's last, {self._engine.position}")
             self._apply(entries)
@@ -209,10 +213,19 @@ class Worker:
             self._caught_up = True
             log.info("caught up", position=self._engine.position, nodes=self._engine.graph.num_nodes)
 
+    def _without_killer(self, skipped: dict[str, str]) -> dict[str, str]:
+        """The entries to skip, with one that has killed the worker again and again."""
+        killer = self._attempts.killer
+        if killer is None or killer in skipped:
+            return skipped
+        self._reader.skip(killer, KILLED)
+        self._metrics.apply_failures.inc()
+        log.error("set an entry aside", position=killer, reason=KILLED)
+        return skipped | {killer: KILLED}
+
     def _turn(self) -> None:
-        engine = self._engine
         self._settle()
-        entries = self._reader.read(engine.position, max_events=self._most_events, block_ms=self._pause_ms())
+        entries = self._read(block_ms=self._pause_ms())
         if entries:
             self._apply(entries, publish=True)
             self._pace.saw_events()
@@ -228,6 +241,12 @@ class Worker:
         if due and not self._checkpointer.busy and self._mark() != self._saved_mark:
             self._save()
 
+    def _read(self, block_ms: int | None = None) -> list[Entry]:
+        """The entries of the next turn; one that is to be applied alone is a turn of its own."""
+        position = self._engine.position
+        most = 1 if self._attempts.is_within(position) else self._most_events
+        return self._attempts.first_turn(self._reader.read(position, max_events=most, block_ms=block_ms))
+
     def _pause_ms(self) -> int | None:
         """How long to wait for events: not at all where there is something to learn meanwhile."""
         if self._settings.steps_per_entry is not None or self._engine.resting:
@@ -238,15 +257,16 @@ class Worker:
     def _apply(self, entries: list[Entry], *, publish: bool = False) -> None:
         """Apply entries and follow them; with a fixed number of steps an entry, one after the other."""
         steps = self._settings.steps_per_entry
-        alone = steps is not None or parse_position(entries[0].position) <= self._one_by_one_to
-        for turn in [[entry] for entry in entries] if alone else [entries]:
-            try:
-                self._apply_turn(turn)
-            except Exception as error:
-                raise ApplyFailed(turn, error) from error
-            self._steps_owed = steps or 0
-            if publish:
-                self._publish()
+        for turn in [[entry] for entry in entries] if steps is not None else [entries]:
+            with self._attempts.applying(turn):
+                try:
+                    self._apply_turn(turn)
+                except Exception as error:
+                    raise ApplyFailed(turn, error) from error
+                self._steps_owed = steps or 0
+                if publish:
+                    self._attempts.publishing()
+                    self._publish()
             self._settle()
 
     def _apply_turn(self, entries: list[Entry]) -> None:

@@ -12,7 +12,9 @@ import numpy as np
 
 from olad_core.events import Event
 from olad_core.graph import Changes, DynamicGraph
+from olad_core.serving.publication import Publication
 from olad_core.serving.versions import Versions
+from service.store.prediction_writer import PredictionWriter
 from service.store.transaction import Transaction
 from service.worker import checkpoint
 
@@ -43,8 +45,7 @@ def install(fault: Fault | None) -> None:
         longest = 0.4 if fault["point"] == "anywhere" else 0.15
         signal.setitimer(signal.ITIMER_REAL, 0.001 + longest * fault["part"])
     else:
-        points = {"checkpoint": _in_checkpoint, "publication": _in_publication, "swap": _in_swap}
-        (points | {"bug": _bug, "connection": _lose_connection})[fault["point"]](fault)
+        _INSTALL[fault["point"]](fault)
 
 
 def _die() -> None:
@@ -139,9 +140,56 @@ def _bug(_fault: Fault) -> None:
     apply = DynamicGraph.apply
 
     def failing(graph: DynamicGraph, events: Sequence[Event], time: float) -> Changes:
-        if any(getattr(event, "id", None) == "boom" for event in events):
+        if _names_boom(events):
             apply(graph, events[: len(events) // 2], time)
             raise RuntimeError("a bug")
         return apply(graph, events, time)
 
     setattr(DynamicGraph, "apply", failing)  # noqa: B010  # mypy holds a method to be final
+
+
+def _names_boom(events: Sequence[Event]) -> bool:
+    return any(getattr(event, "id", None) == "boom" for event in events)
+
+
+def _killer(_fault: Fault) -> None:
+    """Applying a batch that names the node ``boom`` kills the worker, as the system does for memory."""
+    apply = DynamicGraph.apply
+
+    def dying(graph: DynamicGraph, events: Sequence[Event], time: float) -> Changes:
+        if _names_boom(events):
+            apply(graph, events[: len(events) // 2], time)
+            _die()
+        return apply(graph, events, time)
+
+    setattr(DynamicGraph, "apply", dying)  # noqa: B010  # mypy holds a method to be final
+
+
+def _killer_when_published(_fault: Fault) -> None:
+    """Publishing what such a batch has changed kills the worker."""
+    apply, publish = DynamicGraph.apply, PredictionWriter.publish
+    applied = False
+
+    def applying(graph: DynamicGraph, events: Sequence[Event], time: float) -> Changes:
+        nonlocal applied
+        applied = applied or _names_boom(events)
+        return apply(graph, events, time)
+
+    def dying(writer: PredictionWriter, publication: Publication) -> None:
+        if applied:
+            _die()
+        publish(writer, publication)
+
+    setattr(DynamicGraph, "apply", applying)  # noqa: B010  # mypy holds a method to be final
+    setattr(PredictionWriter, "publish", dying)  # noqa: B010  # mypy holds a method to be final
+
+
+_INSTALL = {
+    "checkpoint": _in_checkpoint,
+    "publication": _in_publication,
+    "swap": _in_swap,
+    "bug": _bug,
+    "connection": _lose_connection,
+    "killer": _killer,
+    "killer when published": _killer_when_published,
+}
