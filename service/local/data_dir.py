@@ -14,7 +14,7 @@ import structlog
 
 _log = structlog.get_logger(__name__)
 
-_FOLDERS = ("checkpoints", "logs", "redis", "replay")
+_FOLDERS = ("checkpoints", "logs", "redis", "replay", "workers")
 _KNOWN = {*_FOLDERS, "demo", "lock"}
 _OTHERS = 0o077
 """Permission bits of everybody but the owner."""

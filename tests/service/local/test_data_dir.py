@@ -107,11 +107,13 @@ def test_what_others_could_use_is_taken_from_them_and_that_is_said(tmp_path: Pat
     (data_dir / "redis").mkdir(parents=True)
     (data_dir / "redis" / "appendonly.aof").write_text("")
     (data_dir / "checkpoints" / "default" / "checkpoint-1").mkdir(parents=True)
+    (data_dir / "workers").mkdir()
+    (data_dir / "workers" / "default.lock").write_text("")
     (data_dir / "redis" / "elsewhere").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere").mkdir(mode=0o755)
     with structlog.testing.capture_logs() as lines, locked(data_dir):
         pass
-    assert [line["files"] for line in lines] == [6]
+    assert [line["files"] for line in lines] == [8]
     assert data_dir.stat().st_mode & 0o077 == 0
     assert {name: mode for name, mode in modes(data_dir).items() if not mode.endswith("00")} == {
         "redis/elsewhere": "0o777"
