@@ -13,7 +13,7 @@ import numpy as np
 from olad_core.events import Event
 from olad_core.graph import Changes, DynamicGraph
 from olad_core.serving.publication import Publication
-from olad_core.serving.versions import Versions
+from olad_core.serving.versions import AdvanceOutcome, Versions
 from service.store.prediction_writer import PredictionWriter
 from service.store.transaction import Transaction
 from service.worker import checkpoint
@@ -84,10 +84,10 @@ def _in_publication(fault: Fault) -> None:
     """Before the n-th publication, with a part of it sent, with all of it sent, or with it answered."""
     is_now, run = _countdown(fault["number"]), Transaction.run
 
-    def dying(transaction: Transaction) -> None:
+    def dying(transaction: Transaction) -> list[Any]:
         if is_now():
             _send_a_part(transaction, fault["part"])
-        run(transaction)
+        return run(transaction)
 
     setattr(Transaction, "run", dying)  # noqa: B010  # mypy holds a method to be final
 
@@ -104,10 +104,10 @@ def _lose_connection(fault: Fault) -> None:
     """The connection is gone when the n-th publication is to be sent."""
     is_now, run = _countdown(fault["number"]), Transaction.run
 
-    def failing(transaction: Transaction) -> None:
+    def failing(transaction: Transaction) -> list[Any]:
         if is_now():
             transaction._connection._sock.shutdown(socket.SHUT_RDWR)
-        run(transaction)
+        return run(transaction)
 
     setattr(Transaction, "run", failing)  # noqa: B010  # mypy holds a method to be final
 
@@ -117,19 +117,20 @@ def _in_swap(fault: Fault) -> None:
     is_now, advance, run = _countdown(1 + fault["number"] // 5), Versions.advance, Transaction.run
     struck = False
 
-    def dying(versions: Versions, *arguments: Any) -> None:
+    def dying(versions: Versions, *arguments: Any) -> AdvanceOutcome:
         nonlocal struck
         before = versions.served
-        advance(versions, *arguments)
+        outcome = advance(versions, *arguments)
         if versions.served is not before and is_now():
             if fault["part"] < 0.5:
                 _die()
             struck = True
+        return outcome
 
-    def publishing(transaction: Transaction) -> None:
+    def publishing(transaction: Transaction) -> list[Any]:
         if struck:
             _send_a_part(transaction, 2 * fault["part"] - 1)
-        run(transaction)
+        return run(transaction)
 
     setattr(Versions, "advance", dying)  # noqa: B010  # mypy holds a method to be final
     setattr(Transaction, "run", publishing)  # noqa: B010  # mypy holds a method to be final
