@@ -18,7 +18,7 @@ from olad_core.serving.embedding import Embedding
 from olad_core.serving.publication import TableUpdate, Version
 from olad_core.serving.touched import Touch
 from olad_core.step_size import StepSize
-from olad_core.students import Memory, Student, build_student
+from olad_core.students import Memory, Student, build_student, registered_name
 
 Rows = npt.NDArray[np.int64]
 Values = dict[str, object]
@@ -79,7 +79,7 @@ class Versions:
     def start(self, student: Student, name: str, classes: Sequence[str], position: str) -> None:
         """Begin to embed the graph with a student whose weights will not change any more."""
         version = Version(self.next_number, name, tuple(classes))
-        self.candidate = HeldVersion(version, student.architecture, position, self._embedding(student, version))
+        self.candidate = HeldVersion(version, registered_name(student), position, self._embedding(student, version))
         self.next_number += 1
 
     def advance(self, graph: DynamicGraph, size: StepSize) -> AdvanceOutcome:

@@ -12,6 +12,7 @@ from olad_core.engine import Engine
 from olad_core.judging.prequential import ScoreTable
 from olad_core.memory_use import bytes_needed
 from olad_core.serving.versions import HeldVersion
+from olad_core.students import registered_name
 from service.machine_memory import memory_used
 from service.store.status import (
     CheckpointStatus,
@@ -88,7 +89,7 @@ def report(
         students=tuple(
             StudentStatus(
                 name=name,
-                architecture=student.architecture,
+                architecture=registered_name(student),
                 parameters=sum(parameter.numel() for parameter in student.parameters()),
                 score=_score(scores, number),
                 temperature=float(temperatures[number]),

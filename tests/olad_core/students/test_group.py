@@ -1,6 +1,16 @@
 import pytest
 
-from olad_core.students import build_student, student_names
+from olad_core.students import (
+    ARCHITECTURES,
+    GCN,
+    NameTaken,
+    UnknownArchitecture,
+    build_student,
+    register,
+    registered_name,
+    registry,
+    student_names,
+)
 
 
 @pytest.mark.parametrize(
@@ -16,5 +26,19 @@ def test_members_of_one_kind_are_numbered(architectures: list[str], names: tuple
 
 
 def test_an_unknown_architecture_is_refused() -> None:
-    with pytest.raises(KeyError, match="mlp"):
+    with pytest.raises(UnknownArchitecture, match="no student is registered as mlp: there are gcn, sage, "):
         build_student("mlp", 1, 4, 2, 0)
+
+
+def test_a_registered_architecture_is_built_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mine(GCN):
+        pass
+
+    monkeypatch.setattr(registry, "ARCHITECTURES", dict(ARCHITECTURES))
+    register("mine", Mine)
+    register("mine", Mine)
+    student = build_student("mine", 1, 4, 2, 0)
+    assert type(student) is Mine
+    assert registered_name(student) == "mine"
+    with pytest.raises(NameTaken, match=r"mine is the name of another student: .*Mine"):
+        register("mine", GCN)

@@ -1,6 +1,4 @@
-"""What every student must keep to, and that each computes the formula it is named after."""
-
-from dataclasses import replace
+"""What the built-in students do beyond the contract (test_check.py): each computes the formula it is named after."""
 
 import pytest
 import torch
@@ -24,13 +22,6 @@ def inputs() -> Inputs:
     return Inputs(features(), torch.arange(NODES) % (CLASSES + 1) - 1, memory)
 
 
-def permuted(order: Tensor) -> Inputs:
-    one = inputs()
-    assert isinstance(one.x, Tensor)
-    assert one.memory is not None
-    return Inputs(one.x[order], one.label[order], one.memory[order])
-
-
 def built(architecture: str, feature_width: int = FEATURES, seed: int = 4) -> Student:
     student = build_student(architecture, feature_width, WIDTH, CLASSES, seed)
     student.mean_square.fill_(1.7)
@@ -49,41 +40,9 @@ def adjacency() -> Tensor:
     return weights
 
 
-class TestContract:
+class TestEveryArchitecture:
     def test_is_listed_under_its_own_name(self, student: Student) -> None:
         assert ARCHITECTURES[student.architecture] is type(student)
-
-    def test_shapes(self, student: Student, adjacency: Tensor) -> None:
-        logits, embedding = embed(student, inputs(), block_of(adjacency))
-        assert logits.shape == (NODES, CLASSES)
-        assert embedding.shape == (NODES, WIDTH)
-        assert len(student.layer_widths) == student.num_layers + 1
-        assert student.layer_widths[-1] == WIDTH
-
-    def test_any_rows_layer_by_layer_equal_the_forward_pass(self, student: Student, adjacency: Tensor) -> None:
-        logits, embedding = embed(student, inputs(), block_of(adjacency))
-        with torch.no_grad():
-            layer = student.encode(inputs(), student.scale)
-            assert layer.shape == (NODES, student.layer_widths[0])
-            for number in range(1, student.num_layers + 1):
-                above = torch.full((NODES, student.layer_widths[number]), torch.nan)
-                for rows in ([7, 0, 3], [8], [6, 5, 4, 2, 1]):
-                    above[rows] = student.layer(number, layer, block_of(adjacency, rows))
-                layer = above
-            torch.testing.assert_close(layer, embedding)
-            torch.testing.assert_close(student.classify(layer), logits)
-
-    def test_features_of_any_unit_are_brought_to_one_scale(self, student: Student, adjacency: Tensor) -> None:
-        before, _ = embed(student, inputs(), block_of(adjacency))
-        student.mean_square *= 1000.0**2
-        after, _ = embed(student, replace(inputs(), x=1000 * features()), block_of(adjacency))
-        torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
-
-    def test_does_not_depend_on_the_order_of_the_nodes(self, student: Student, adjacency: Tensor) -> None:
-        logits, _ = embed(student, inputs(), block_of(adjacency))
-        order = torch.randperm(NODES, generator=torch.Generator().manual_seed(8))
-        after, _ = embed(student, permuted(order), block_of(adjacency[order][:, order]))
-        torch.testing.assert_close(after, logits[order])
 
     def test_an_edge_of_weight_two_is_two_edges(self, student: Student) -> None:
         def block(sources: list[int], weight: list[float]) -> Block:
@@ -139,17 +98,6 @@ class TestContract:
         told_labels = Inputs(torch.zeros(5, FEATURES), torch.tensor([-1, *[CLASSES + 1] * 4]))
         assert embed(grown, told_labels, block_of(adjacency))[0][0].argmax() == CLASSES + 1
 
-    def test_a_graph_without_features_is_fine(self, student: Student, adjacency: Tensor) -> None:
-        bare = built(student.architecture, feature_width=0)
-        logits, _ = embed(bare, replace(inputs(), x=torch.ones(NODES, 1)), block_of(adjacency))
-        assert logits.shape == (NODES, CLASSES)
-        assert logits.isfinite().all()
-
-    def test_no_targets_are_fine(self, student: Student, adjacency: Tensor) -> None:
-        with torch.no_grad():
-            rows = student.layer(1, student.encode(inputs(), student.scale), block_of(adjacency, []))
-        assert rows.shape == (0, student.layer_widths[1])
-
     def test_features_reach_as_far_as_there_are_layers(self, student: Student) -> None:
         # A path 0 -> 1 -> 2 -> 3: two hops lead from 1 to 3, three from 0.
         path = torch.zeros(4, 4)
@@ -159,17 +107,6 @@ class TestContract:
         logits[3].square().sum().backward()
         assert x.grad is not None
         assert (x.grad.abs().sum(dim=1) > 0).tolist() == [False, True, True, True]
-
-    def test_says_whether_it_depends_on_the_degrees_of_those_it_hears(
-        self, student: Student, adjacency: Tensor
-    ) -> None:
-        with torch.no_grad():
-            rows, block = student.encode(inputs(), student.scale), block_of(adjacency, [0])
-            others = block.in_weight.clone()
-            others[1:] *= 3
-            hears = student.layer(1, rows, block)
-            changed = student.layer(1, rows, replace(block, in_weight=others))
-        assert torch.equal(changed, hears) != student.uses_degree
 
     def test_sparse_features_are_the_same_features(self, student: Student, adjacency: Tensor) -> None:
         x = features() * (features() > 0.5)
@@ -194,47 +131,6 @@ class TestContract:
         assert torch.equal(said([2, -1, -1, -1]), unknown)
         assert not torch.allclose(said([-1, 2, -1, -1]), unknown)
         assert not torch.allclose(said([-1, 1, -1, -1]), said([-1, 2, -1, -1]))
-
-    def test_a_label_beyond_its_classes_is_not_known_to_it(self, student: Student, adjacency: Tensor) -> None:
-        beyond, _ = embed(student, told(features(), [CLASSES] * NODES), block_of(adjacency))
-        assert torch.equal(beyond, embed(student, told(features()), block_of(adjacency))[0])
-
-    def test_more_classes_change_nothing_of_what_was_learned(self, student: Student, adjacency: Tensor) -> None:
-        logits, _ = embed(student, inputs(), block_of(adjacency))
-        before = dict(student.named_parameters())
-        replaced = student.grow(CLASSES + 4)
-        grown, _ = embed(student, inputs(), block_of(adjacency))
-        assert grown.shape == (NODES, CLASSES + 4)
-        torch.testing.assert_close(grown[:, :CLASSES], logits)
-        after = dict(student.named_parameters())
-        moved = [name for name in before if after[name] is not before[name]]
-        assert {id(old) for old, _ in replaced} == {id(before[name]) for name in moved}
-        assert {id(new) for _, new in replaced} == {id(after[name]) for name in moved}
-
-    def test_hidden_states_matter_only_to_those_that_remember(self, student: Student, adjacency: Tensor) -> None:
-        logits, _ = embed(student, inputs(), block_of(adjacency))
-        without, _ = embed(student, replace(inputs(), memory=None), block_of(adjacency))
-        assert torch.equal(without, logits) != student.remembers
-        if student.remembers:
-            state = student.remember(inputs(), block_of(adjacency, [4, 2]))
-            assert state.shape == (2, WIDTH)
-        else:
-            with pytest.raises(NotImplementedError, match="does not remember"):
-                student.remember(inputs(), block_of(adjacency))
-
-    def test_every_parameter_learns(self, student: Student, adjacency: Tensor) -> None:
-        logits, _ = student(inputs(), [block_of(adjacency)] * student.num_layers)
-        F.cross_entropy(logits, torch.arange(NODES) % CLASSES).backward()  # type: ignore[no-untyped-call]
-        still = [name for name, value in student.named_parameters() if value.grad is None or not value.grad.any()]
-        assert still == []
-
-    def test_its_state_holds_everything(self, student: Student, adjacency: Tensor) -> None:
-        student.advance()
-        logits, _ = embed(student, inputs(), block_of(adjacency))
-        other = build_student(student.architecture, FEATURES, WIDTH, CLASSES, seed=99)
-        assert not torch.allclose(embed(other, inputs(), block_of(adjacency))[0], logits)
-        other.load_state_dict(student.state_dict())
-        assert torch.equal(embed(other, inputs(), block_of(adjacency))[0], logits)
 
     def test_the_seed_decides_its_weights_and_nothing_else_is_touched(self, student: Student) -> None:
         before = torch.random.get_rng_state()

@@ -1,0 +1,112 @@
+"""The check that what is served incrementally equals a full computation."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from olad_core.events import Event, LabelNode, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
+from olad_core.graph import DynamicGraph
+from olad_core.messages.sample import inputs, to_block
+from olad_core.students.check.case import Case, require_close
+from olad_core.students.memory import Memory, Rows
+from olad_core.students.student import Student
+
+FEATURES, CLASSES, NODES = 3, 2, 40
+ROUNDS = (40, 1, 3, 20, 60, 1, 5)
+"""Events between two comparisons."""
+CPU = torch.device("cpu")
+
+
+def inference_is_exact(case: Case) -> None:
+    """After random events, rows that were brought up to date equal a full computation (tolerance 1e-5)."""
+    for feature_width in (FEATURES, 0):
+        for directed in (False, True):
+            student = case.build(feature_width)
+            student.advance()
+            _follow(student, DynamicGraph(directed=directed, feature_width=feature_width or None))
+
+
+def _follow(student: Student, graph: DynamicGraph) -> None:
+    # Inference stands above students. It is imported here alone, so that whoever needs a student does not load it.
+    from olad_core.serving.embedding import Embedding  # noqa: PLC0415
+    from olad_core.serving.touched import merge  # noqa: PLC0415
+
+    stream, states = _events(student.feature_width), _States(student)
+    graph.apply([next(stream) for _ in range(ROUNDS[0])], 0.0)
+    states.draw(np.flatnonzero(graph.alive), seed=0)
+    embedding = Embedding(student, CLASSES, CPU, states.recall)
+    while not embedding.complete:
+        embedding.advance(graph)
+    for seed, count in enumerate(ROUNDS[1:], start=1):
+        touch = merge([graph.apply([next(stream) for _ in range(count)], 0.0)], graph)
+        states.forget(touch.created)
+        embedding.update(graph, replace(touch, remembered=states.draw(touch.rows[::2], seed)))
+        rows = np.flatnonzero(graph.alive)
+        disagreement, probabilities = embedding.disagreement(rows), embedding.probabilities(rows)
+        served = torch.from_numpy(np.column_stack([disagreement, probabilities]))
+        after = f"after {sum(ROUNDS[: seed + 1])} random events"
+        require_close(served, _computed(student, graph, states), f"{after}, incremental and full inference differ")
+
+
+def _computed(student: Student, graph: DynamicGraph, states: _States) -> Tensor:
+    """Disagreement and class probabilities of all nodes, computed from the whole graph."""
+    rows = np.flatnonzero(graph.alive)
+    block, sources = to_block(graph, rows, graph.in_neighbours(rows), CPU)
+    assert np.array_equal(sources, rows), "all neighbours are among all nodes"
+    given = replace(inputs(graph, rows, student.feature_width, CPU), memory=states.recall(rows))
+    with torch.no_grad():
+        _, embedding = student(given, [block] * student.num_layers)
+        return student.answers(student.read(embedding)[:, : 1 + CLASSES])
+
+
+class _States:
+    """Hidden states of all nodes, for a student that has them."""
+
+    def __init__(self, student: Student) -> None:
+        self._width = student.width
+        self._memory = Memory(["student"] if student.remembers else [], student.width, CPU)
+
+    def recall(self, rows: Rows) -> Tensor | None:
+        return self._memory.recall("student", rows)
+
+    def forget(self, rows: Rows) -> None:
+        self._memory.forget(rows)
+
+    def draw(self, rows: Rows, seed: int) -> Rows:
+        """Give rows other hidden states; returns those that have other ones."""
+        if self.recall(rows) is None:
+            return rows[:0]
+        states = torch.randn(len(rows), self._width, generator=torch.Generator().manual_seed(seed)).tanh()
+        self._memory.remember("student", rows, states)
+        return rows
+
+
+def _events(features: int) -> Iterator[Event]:
+    """Events without end: nodes and edges come, change and leave, and nodes are labelled."""
+    draw = random.Random(7)
+
+    def name() -> str:
+        # A few nodes are in most edges, so that neighbourhoods overlap.
+        return f"n{draw.randrange(NODES if draw.random() < 0.6 else 5)}"
+
+    def x() -> list[float] | None:
+        return [draw.uniform(-3, 3) for _ in range(features)] if features and draw.random() < 0.8 else None
+
+    while True:
+        kind = draw.random()
+        if kind < 0.5:
+            yield UpsertEdge(name(), name(), draw.choice([None, 0.25, draw.uniform(0.1, 9.0)]))
+        elif kind < 0.7:
+            yield UpsertNode(name(), x())
+        elif kind < 0.85:
+            yield RemoveEdge(name(), name())
+        elif kind < 0.92:
+            yield RemoveNode(name())
+        else:
+            yield LabelNode(name(), draw.choice(["a", "b"]))
