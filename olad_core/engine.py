@@ -155,6 +155,8 @@ class Engine:
             predictions = predict_arrivals(self.graph, arrivals, self.trainer.group, self.versions.served)
             self.assessment.remember(arrivals, self.graph.arrival[arrivals], predictions)
         self._score_labels(changes)
+        if self.graph.is_worth_beginning_anew:
+            self._begin_anew()
 
     @property
     def has_news(self) -> bool:
@@ -357,6 +359,13 @@ class Engine:
             evidence=(assessment.scored(), trainer.health.resets),
         )
         self._schedule.start(candidates, trainer.steps, self.position)
+
+    def _begin_anew(self) -> None:
+        """Give back the memory of all rows, of which no node is left; what was learned stays."""
+        self.graph.begin_anew()
+        for holder in (self.memory, self.versions, self._replay, self._touched):
+            holder.begin_anew()
+        self.assessment.forget_waiting()
 
     def _current_trainer(self) -> Trainer:
         """The trainer; a new one when features appear on a graph that had none."""

@@ -70,6 +70,11 @@ class NodeIds:
         """Let removed nodes' rows be used again."""
         self._free.extend(rows)
 
+    def begin_anew(self) -> None:
+        """Give out rows from the first one again; there must be no node."""
+        self.end = 0
+        self._id_of, self._free = [], []
+
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
         """Everything; a row that holds no node has an empty id."""
         ids, id_ends = pack(self._id_of)

@@ -24,6 +24,8 @@ from olad_core.schema import HeldSchema, SchemaConflict, after_declaration, afte
 
 FEWEST_ROWS = 64
 """Rows that memory is taken for at first."""
+FEWEST_GIVEN_BACK = 1024
+"""Rows that are worth to be given back."""
 _PER_ROW = ("label", "alive", "arrival")
 
 
@@ -59,10 +61,6 @@ class DynamicGraph:
         max_classes: int = MAX_CLASSES,
         removed_kept: int = REMOVED_KEPT,
     ) -> None:
-        self.features = FeatureTable(FEWEST_ROWS, feature_width or 0)
-        self.label = np.full(FEWEST_ROWS, -1, np.int32)
-        self.alive = np.zeros(FEWEST_ROWS, np.bool_)
-        self.arrival = np.zeros(FEWEST_ROWS, np.int64)
         self.edge_lifetime = edge_lifetime
         self.ts_ahead_max: float | None = None
         self._clock = Clock()
@@ -71,9 +69,7 @@ class DynamicGraph:
         self._max_classes = max_classes
         self._classes = {name: number for number, name in enumerate(dict.fromkeys(classes))}
         self._nodes = NodeIds(removed_kept)
-        self._edges = EdgeStore(directed=directed, rows=FEWEST_ROWS)
-        self._localiser = Localiser()
-        self._edges.track_ages(edge_lifetime is not None)
+        self._allocate(directed=directed)
 
     @property
     def directed(self) -> bool:
@@ -207,6 +203,20 @@ class DynamicGraph:
             rejected=batch.rejected,
             anything=bool(differing.any() or batch.created or batch.removed or changed or len(arcs.source)),
         )
+
+    @property
+    def is_worth_beginning_anew(self) -> bool:
+        """Whether there is no node, but there are rows enough that were used."""
+        return not self.num_nodes and self._nodes.end >= FEWEST_GIVEN_BACK
+
+    def begin_anew(self) -> None:
+        """Give back the memory of all rows, and use them from the first one again; there must be no node.
+
+        Whoever holds rows has to forget them.
+        """
+        assert not self.num_nodes, "rows are in use"
+        self._nodes.begin_anew()
+        self._allocate(directed=self.directed)
 
     def declare(self, schema: GraphSchema) -> None:
         """Follow a schema change: new classes, the feature width, the edge lifetime, the direction.
@@ -378,6 +388,16 @@ class DynamicGraph:
         graph._edges = EdgeStore.from_state(state, directed=bool(state["directed"]), rows=capacity)
         graph._edges.track_ages(graph.edge_lifetime is not None)
         return graph
+
+    def _allocate(self, *, directed: bool) -> None:
+        """Make the row arrays, as small as they are at first."""
+        self.features = FeatureTable(FEWEST_ROWS, self._width or 0)
+        self.label = np.full(FEWEST_ROWS, -1, np.int32)
+        self.alive = np.zeros(FEWEST_ROWS, np.bool_)
+        self.arrival = np.zeros(FEWEST_ROWS, np.int64)
+        self._edges = EdgeStore(directed=directed, rows=FEWEST_ROWS)
+        self._edges.track_ages(self.edge_lifetime is not None)
+        self._localiser = Localiser()
 
     def _checked(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         rows = np.ascontiguousarray(rows, np.int64)

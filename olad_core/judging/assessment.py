@@ -54,7 +54,8 @@ class Assessment:
         self.mean_losses: dict[str, npt.NDArray[np.float64]] = {}
         """Of the last training steps: ``[G]`` by the term's name."""
         self._untrained = np.zeros(students)
-        self._arrivals = Arrivals(students + 1, config.arrivals_remembered)
+        self._config = config
+        self._arrivals = self._no_arrivals()
         self._drift = DriftWatch(config.drift_delta)
         self._temperatures = Temperatures(students, config.score_memory)
         self._evidence = Evidence(students, config.score_memory)
@@ -121,6 +122,10 @@ class Assessment:
         self._standing.observe(predictions.students)
         self._arrivals.add(rows, arrival, predictions.together)
 
+    def forget_waiting(self) -> None:
+        """Forget the predictions that wait for their label."""
+        self._arrivals = self._no_arrivals()
+
     def waiting(self) -> tuple[Rows, Rows]:
         """Rows of nodes whose label has not come, and their arrivals, the last first; some may have left."""
         return self._arrivals.waiting()
@@ -184,3 +189,6 @@ class Assessment:
         self._standing.restore(take_part(state, "standing"))
         self._temperatures.restore(take_part(state, "temperatures"))
         self.mean_losses = {name: array.astype(np.float64) for name, array in take_part(state, "losses").items()}
+
+    def _no_arrivals(self) -> Arrivals:
+        return Arrivals(len(self._config.trainer.students) + 1, self._config.arrivals_remembered)

@@ -48,6 +48,12 @@ class Replay:
                 self._sweep(graph)
         self._latest = min(self._recent, self._latest + len(rows))
 
+    def begin_anew(self) -> None:
+        """Forget all rows."""
+        self._rows, self._arrival = (np.empty(_FEWEST, dtype=np.int64) for _ in range(2))
+        self._entry_of_row = np.empty(0, dtype=np.int64)
+        self._count = 0
+
     def shorten(self, count: int) -> None:
         """Let the latest rows be the last ``count`` of now, and with them all that come."""
         self._latest = min(self._latest, max(1, count))
@@ -128,6 +134,10 @@ class Touched:
         """Append rows; the longest untouched are forgotten."""
         if len(rows):
             self._rows = np.concatenate([self._rows[~np.isin(self._rows, rows)], rows])[-self._limit :]
+
+    def begin_anew(self) -> None:
+        """Forget all rows."""
+        self._rows = np.empty(0, dtype=np.int64)
 
     def lately(self, graph: DynamicGraph) -> Rows:
         """All of them that are alive, ascending."""

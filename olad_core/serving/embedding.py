@@ -76,10 +76,9 @@ class Embedding:
         self.classes = classes
         self._device = device
         self._recall = recall
-        self._propagation = propagation(self.student, classes, device)
         self._exchange = operations(device).exchange
-        self._layers = [torch.zeros(0, width, device=device) for width in self._propagation.widths]
-        self._in_weight = torch.zeros(0, device=device)
+        self._layers: list[Tensor]
+        self._allocate()
         self._frontier = (0, 0)
 
     @property
@@ -107,6 +106,12 @@ class Embedding:
             if layer == len(self._layers) - 1:
                 filled.append(rows)
         return np.concatenate([np.empty(0, dtype=np.int64), *filled])
+
+    def begin_anew(self) -> None:
+        """Follow a graph whose rows are given out from the first one again: it has no node."""
+        complete = self.complete
+        self._allocate()
+        self._frontier = (len(self._layers), 0) if complete else (0, 0)
 
     def update(self, graph: DynamicGraph, touch: Touch) -> Rows:
         """Follow a change of the graph; returns the rows whose probabilities changed."""
@@ -167,6 +172,11 @@ class Embedding:
         self._propagation.restore(tensors, self._in_weight)
         layer, row = tensors["frontier"].tolist()
         self._frontier = (layer, row)
+
+    def _allocate(self) -> None:
+        self._propagation = propagation(self.student, self.classes, self._device)
+        self._layers = [torch.zeros(0, width, device=self._device) for width in self._propagation.widths]
+        self._in_weight = torch.zeros(0, device=self._device)
 
     def _fill(self, graph: DynamicGraph, most: int) -> tuple[Rows, int]:
         """Compute the next rows of the frontier's layer, as many as that much work is; returns them and their work."""

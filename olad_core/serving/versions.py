@@ -113,6 +113,12 @@ class Versions:
         for held in self._held():
             self._note(held, held.embedding.update(graph, touch))
 
+    def begin_anew(self) -> None:
+        """Forget all rows: the graph has no node, and gives them out from the first one again."""
+        self._changed = {}
+        for held in self._held():
+            held.embedding.begin_anew()
+
     def note_all(self, graph: DynamicGraph) -> None:
         """Let the next :meth:`take_updates` hold every prediction there is."""
         for held in self._held():

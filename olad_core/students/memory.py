@@ -48,6 +48,10 @@ class Memory:
         for table in self._tables.values():
             table[to_device(rows[rows < len(table)], self._device)] = 0
 
+    def begin_anew(self) -> None:
+        """Forget all rows and give their memory back."""
+        self._tables = {name: table[:0].clone() for name, table in self._tables.items()}
+
     def state(self) -> dict[str, Tensor]:
         """Tensors for a checkpoint: those in use, not copies of them."""
         return dict(self._tables)
