@@ -27,7 +27,7 @@ class Keys:
         """Stream of entries.
 
         A batch has the fields ``events`` (MessagePack), ``n`` and ``at`` (milliseconds at which it came); others have
-        ``schema`` (JSON), or ``clock`` (JSON) and ``at``.
+        ``schema`` (JSON), or ``clock`` (JSON) and ``at``. ``v`` is the entry's format; without it that is 1.
         """
         return self._key("log")
 

@@ -16,6 +16,7 @@ from redis.exceptions import ResponseError
 
 from olad_core.events import ClockSetting, Event, GraphSchema, decode_log, decode_log_for_people
 from olad_core.schema import HeldSchema
+from service.store.entry_format import UnknownEntryFormat, require_known
 from service.store.fence import Fence, LogLost
 from service.store.keys import Keys
 from service.store.positions import next_position, parse_position
@@ -90,6 +91,9 @@ class LogReader:
             after: position to read after.
             max_events: the entry that reaches this number is the last one.
             block_ms: how long to wait for a first entry; None does not wait.
+
+        Raises:
+            UnknownEntryFormat: the first of them is of a later release. A later one ends what is read before it.
         """
         found = self._read(keys=[self._log], args=[after, max_events, MAX_BYTES_PER_READ])
         if not found and block_ms is not None:
@@ -97,7 +101,15 @@ class LogReader:
             if not self._redis.xread({self._log: after}, count=1, block=max(1, block_ms)):
                 return []
             found = self._read(keys=[self._log], args=[after, max_events, MAX_BYTES_PER_READ])
-        return [_entry(position, fields) for position, fields in found]
+        entries: list[Entry] = []
+        for position, fields in found:
+            try:
+                entries.append(_entry(position, fields))
+            except UnknownEntryFormat:
+                if not entries:
+                    raise
+                break
+        return entries
 
     def first(self) -> str | None:
         """Position of the oldest entry that is kept."""
@@ -176,8 +188,13 @@ class LogReader:
 
 
 def _entry(position: bytes, fields: Sequence[bytes]) -> Entry:
-    """The entry; one that nobody of us can have written is an entry with a problem, and does not end the worker."""
+    """The entry; one that nobody of us can have written is an entry with a problem, and does not end the worker.
+
+    Raises:
+        UnknownEntryFormat: the entry is of a later release.
+    """
     named = dict(zip(fields[::2], fields[1::2], strict=True))
+    require_known(position.decode(), named.get(b"v"))
     raw, count = named.get(b"events", b""), named.get(b"n", b"0")
     events = int(count) if count.isdigit() else 0
     at = named.get(b"at", b"")

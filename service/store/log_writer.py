@@ -27,6 +27,7 @@ from olad_core.schema import (
     labels_in,
 )
 from service.slices import in_slices
+from service.store.entry_format import ENTRY_FORMAT
 from service.store.keys import Keys
 from service.store.schema import dump_schema, parse_schema
 from service.store.scripts import script
@@ -134,7 +135,7 @@ class LogWriter:
             payload = await in_slices(log_pieces(batch))
             args: list[bytes | str | int] = [payload, len(batch), stored, new, digest]
             args += [IDEMPOTENCY_SECONDS, IDEMPOTENCY_KEPT, self._keys.idempotency("")]
-            args += [self._max_classes, *labels]
+            args += [self._max_classes, ENTRY_FORMAT, *labels]
             outcome, value = await self._append(keys=keys, args=args)
             if outcome == b"stale":
                 self._remember(value)
@@ -166,7 +167,15 @@ class LogWriter:
             flips = "1" if after.directed != schema.directed else "0"
             outcome, *rest = await self._declare(
                 keys=[self._keys.log, self._keys.schema, self._keys.appended, self._keys.classes],
-                args=[stored, new, after.declared().model_dump_json(), flips, self._max_classes, *after.classes],
+                args=[
+                    stored,
+                    new,
+                    after.declared().model_dump_json(),
+                    flips,
+                    self._max_classes,
+                    ENTRY_FORMAT,
+                    *after.classes,
+                ],
             )
             if outcome == b"classes":
                 raise TooManyClasses(rest[0].decode(), self._max_classes)
@@ -179,7 +188,7 @@ class LogWriter:
 
     async def set_clock(self, setting: ClockSetting) -> str:
         """Append a setting of the graph's clock; its position."""
-        position = await self._set_clock(keys=[self._keys.log], args=[setting.model_dump_json()])
+        position = await self._set_clock(keys=[self._keys.log], args=[setting.model_dump_json(), ENTRY_FORMAT])
         return str(position.decode())
 
     async def identity(self) -> str | None:

@@ -18,6 +18,7 @@ from olad_core.config import EngineConfig, TrainerConfig
 from olad_core.engine import Engine, OtherStudents
 from service.exit_codes import REFUSES
 from service.settings import Settings
+from service.store.entry_format import UnknownEntryFormat
 from service.store.fence import LogLost, Superseded
 from service.store.keys import Keys
 from service.store.lease import Lease
@@ -159,6 +160,6 @@ def main(settings: Settings) -> None:
             if stop.is_set():
                 worker.stop()
             worker.run()
-    except (CannotBegin, LogLost, OtherFormat, RedisUnusable, Superseded) as error:
+    except (CannotBegin, LogLost, OtherFormat, RedisUnusable, Superseded, UnknownEntryFormat) as error:
         log.error("the worker cannot go on, and starting it again does not help", reason=str(error))
         raise SystemExit(REFUSES) from error

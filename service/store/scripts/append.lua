@@ -2,7 +2,7 @@
 -- KEYS: log, schema, appended, classes; with an idempotency key also its own and the list of those of the same client
 -- ARGV: events (MessagePack), count, schema the batch was checked against, schema after it ('' = the same),
 --       digest of the body, seconds to remember the key for, how many keys of one client are remembered, the beginning
---       of all such keys, most classes, labels that may be new ...
+--       of all such keys, most classes, format of the entry, labels that may be new ...
 -- Answers: {'replayed', position} | {'reused', position} | {'stale', schema} | {'classes', label}
 --          | {'appended', position}
 if KEYS[5] then
@@ -16,8 +16,8 @@ local schema = redis.call('GET', KEYS[2]) or ''
 if schema ~= ARGV[3] then
   return {'stale', schema}
 end
-local new, room = {}, tonumber(ARGV[9]) - (#ARGV > 9 and redis.call('SCARD', KEYS[4]) or 0)
-for i = 10, #ARGV do
+local new, room = {}, tonumber(ARGV[9]) - (#ARGV > 10 and redis.call('SCARD', KEYS[4]) or 0)
+for i = 11, #ARGV do
   if redis.call('SISMEMBER', KEYS[4], ARGV[i]) == 0 then
     if #new >= room then
       return {'classes', ARGV[i]}
@@ -31,7 +31,7 @@ end
 -- Positions never go back; where Redis's clock does, the entry says when it came.
 local now = redis.call('TIME')
 local at = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000))
-local position = redis.call('XADD', KEYS[1], '*', 'events', ARGV[1], 'n', ARGV[2], 'at', at)
+local position = redis.call('XADD', KEYS[1], '*', 'events', ARGV[1], 'n', ARGV[2], 'at', at, 'v', ARGV[10])
 redis.call('INCRBY', KEYS[3], ARGV[2])
 if ARGV[4] ~= '' then
   redis.call('SET', KEYS[2], ARGV[4])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import redis
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis as AsyncRedis
 
-from olad_core.events import Event, GraphSchema, InvalidEvents, UpsertEdge, decode_json, encode_log
+from olad_core.events import ClockSetting, Event, GraphSchema, InvalidEvents, UpsertEdge, decode_json, encode_log
 from olad_core.schema import HeldSchema, SchemaConflict
 from service.store.connection import connect
 from service.store.keys import Keys
@@ -338,3 +339,16 @@ class TestIdentity:
         assert second not in {first, None}
         await put(log, edges(1))
         assert await log.identity() == second
+
+
+async def test_every_kind_of_entry_names_its_format(log: LogWriter, redis_client: redis.Redis, keys: Keys) -> None:
+    await log.declare(GraphSchema(classes=("a", "b")))
+    await put(
+        log, b'[{"op": "upsert_node", "id": "1", "label": "a"}, {"op": "upsert_node", "id": "2", "label": "new"}]'
+    )
+    await log.set_clock(ClockSetting(time=5.0))
+    found: Any = redis_client.xrange(keys.log)
+    assert [fields[b"v"] for _, fields in found] == [b"1"] * 3
+    assert [set(fields) - {b"v", b"at", b"n"} for _, fields in found] == [{b"schema"}, {b"events"}, {b"clock"}]
+    # The format is no class.
+    assert redis_client.smembers(keys.classes) == {b"a", b"b", b"new"}

@@ -1,0 +1,34 @@
+"""The format of log entries, by which a worker finds out that it must not read one."""
+
+from __future__ import annotations
+
+ENTRY_FORMAT = 1
+"""The format that this release writes and the latest that it reads. Entries without the field ``v`` have format 1."""
+_FIRST = b"1"
+
+
+class UnknownEntryFormat(RuntimeError):
+    """An entry of a later release: this worker would read it wrongly, so it must not go on."""
+
+    def __init__(self, position: str, found: str) -> None:
+        super().__init__(
+            f"log entry {position} has format {found}, and this worker reads formats up to {ENTRY_FORMAT}: "
+            "start a worker of the release that wrote the entry. Nothing is lost"
+        )
+        self.position = position
+        self.found = found
+
+
+def require_known(position: str, version: bytes | None) -> None:
+    """See that an entry can be read.
+
+    Args:
+        position: of the entry.
+        version: its field ``v``; None where it has none.
+
+    Raises:
+        UnknownEntryFormat: it is of a later release.
+    """
+    stored = _FIRST if version is None else version
+    if not stored.isdigit() or not 1 <= int(stored[:20]) <= ENTRY_FORMAT:
+        raise UnknownEntryFormat(position, stored[:20].decode(errors="replace"))
