@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from service.commands.check_student import check_student
 from service.commands.demo import demo
 from service.commands.keys import keys
 from service.commands.repair import repair
@@ -48,6 +49,7 @@ app.command()(status)
 app.command()(demo)
 app.command()(verify)
 app.command()(repair)
+app.command()(check_student)
 app.add_typer(keys)
 
 

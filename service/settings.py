@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from limits import parse_many
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from olad_core.config import EngineConfig
 
-StudentName = Literal["gcn", "sage", "gat", "evolvegcn", "tgcn"]
+_STUDENT = re.compile(r"[A-Za-z_][\w-]*|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+
+
+def _student_name(name: str) -> str:
+    """Refuse what can be no student; only the worker, which has torch, knows which students there are."""
+    if len(name) > 200 or not _STUDENT.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of a student: give names like gcn, or package.module:Class")
+    return name
+
+
+StudentName = Annotated[str, AfterValidator(_student_name)]
+"""Name of a built-in architecture, of an entry point of the group ``olad.students``, or ``package.module:Class``."""
 _ENGINE = EngineConfig()
 """The core's defaults: those of the settings that configure it."""
 _TRAINER = _ENGINE.trainer
@@ -137,9 +148,10 @@ class Settings(BaseSettings):
     )
     seed: int = Field(default=_TRAINER.seed, ge=0, description="Seed of every random choice of the worker.")
     students: Annotated[tuple[StudentName, ...], NoDecode] = Field(
-        default=cast("tuple[StudentName, ...]", _TRAINER.students),
+        default=_TRAINER.students,
         min_length=1,
-        description="Members of the group, separated by commas; a name may occur more than once.",
+        description="Members of the group, separated by commas: gcn, sage, gat, evolvegcn, tgcn, or a student of your "
+        "own (docs/students.md). A name may occur more than once.",
     )
     width: int = Field(
         default=_TRAINER.width,

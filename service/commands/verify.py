@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from service.commands.failures import read_settings
 from service.terminal import Terminal, shown
 
 
@@ -42,7 +43,11 @@ def verify(
     """Check checkpoints: format, checksums, content, position. Status 1 where one is broken or there is none."""
     # Reading checkpoints needs torch, which the other commands do without.
     from service.worker.checkpoint import find_checkpoints  # noqa: PLC0415
+    from service.worker.students import StudentUnusable, register_students  # noqa: PLC0415
 
+    # A checkpoint that needs a student that cannot be imported here is reported as one that cannot be read.
+    with contextlib.suppress(StudentUnusable):
+        register_students(read_settings().students)
     found = [_look(path) for path in find_checkpoints(directory)]
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in found], indent=1))

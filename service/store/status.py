@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from olad_core.judging import decisions
-from service.settings import StudentName
 
 LearningState = Literal["learning", "resting"]
 
@@ -57,7 +56,7 @@ class StudentStatus(Answer):
     """One member of the group."""
 
     name: str = Field(description="Name within the group, `sage` or `sage-2`.")
-    architecture: str = Field(description="Kind of network.", json_schema_extra=one_of(StudentName))
+    architecture: str = Field(description="Kind of network: a name as in OLAD_STUDENTS.")
     parameters: int = Field(description="Number of trained parameters.")
     score: Score = Field(description="Score of its predictions at each arrival.")
     temperature: float = Field(description="What to divide its logits by, so that confidence is accuracy; 1 at first.")

@@ -33,6 +33,7 @@ from service.worker.determinism import compute_repeatably
 from service.worker.loop import Worker
 from service.worker.restoring import restore
 from service.worker.standby import wait_for_graph
+from service.worker.students import StudentUnusable, register_students
 
 log = structlog.get_logger(__name__)
 
@@ -145,6 +146,7 @@ def main(settings: Settings) -> None:
         signal.signal(name, lambda _signal, _frame: stop.set())
     try:
         device = choose_device(settings.device)
+        register_students(settings.students)
         if not wait_for_graph(lease, stop):
             return
         with (
@@ -160,6 +162,14 @@ def main(settings: Settings) -> None:
             if stop.is_set():
                 worker.stop()
             worker.run()
-    except (CannotBegin, LogLost, OtherFormat, RedisUnusable, Superseded, UnknownEntryFormat) as error:
+    except (
+        CannotBegin,
+        LogLost,
+        OtherFormat,
+        RedisUnusable,
+        StudentUnusable,
+        Superseded,
+        UnknownEntryFormat,
+    ) as error:
         log.error("the worker cannot go on, and starting it again does not help", reason=str(error))
         raise SystemExit(REFUSES) from error

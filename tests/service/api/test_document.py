@@ -18,7 +18,7 @@ from service import problems
 from service.api.app import create_app
 from service.api.document.operations import OPERATIONS
 from service.api_keys import create_key
-from service.settings import Settings, StudentName
+from service.settings import Settings
 from tests.service.api.test_app import ROUTES
 
 Document = dict[str, Any]
@@ -212,7 +212,6 @@ class TestGenerators:
             return known[schema]["properties"][field]["enum"]  # type: ignore[no-any-return]
 
         assert values("DecisionStatus", "kind") == [*get_args(decisions.Kind)]
-        assert values("StudentStatus", "architecture") == [*get_args(StudentName)]
         assert values("LearningStatus", "state") == ["learning", "resting"]
         assert values("Rejected", "op") == [*get_args(RejectedOp)]
         assert values("Rejected", "reason") == [*get_args(RejectionReason)]
