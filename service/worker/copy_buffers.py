@@ -10,6 +10,10 @@ from torch import Tensor
 
 SPARE = 1.25
 """Room is made for so many times what is to be copied, so that a growing state seldom outgrows it."""
+_MOST_SPARE = 8
+"""Memory for more than so many times what is to be copied is given back."""
+_FEWEST = 2**18
+"""Numbers whose memory is kept, however few of them are used."""
 
 
 class Room:
@@ -56,4 +60,5 @@ class Room:
 
     def _fits(self, name: str, tensor: Tensor) -> bool:
         buffer = self._buffers.get(name)
-        return buffer is not None and buffer.dtype == tensor.dtype and buffer.numel() >= tensor.numel()
+        most = max(_FEWEST, _MOST_SPARE * tensor.numel())
+        return buffer is not None and buffer.dtype == tensor.dtype and tensor.numel() <= buffer.numel() <= most

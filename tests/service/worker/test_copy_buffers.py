@@ -34,3 +34,14 @@ def test_what_outgrows_its_room_is_copied_all_the_same() -> None:
     room = Room()
     room.make({"table": torch.zeros(2)})
     assert room.copy({"table": torch.arange(50)})["table"].tolist() == list(range(50))
+
+
+def test_memory_of_a_state_that_has_shrunk_is_given_back() -> None:
+    room = Room()
+    room.make({"table": torch.zeros(2_000_000)})
+    small = {"table": torch.ones(10)}
+    assert not room.holds(small)
+    copy = room.copy(small)["table"]
+    assert copy.tolist() == [1.0] * 10
+    assert copy.untyped_storage().nbytes() < 1000
+    assert room.holds(small)
