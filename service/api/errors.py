@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from olad_core.schema import TooManyClasses
 from service.api.document.problems import MAX_ERRORS, MEDIA_TYPE
+from service.api.memory_guard import NotEnoughMemory
 from service.api.overload import RETRY_AFTER_S, overloaded
 from service.problems import (
     BAD_REQUEST,
@@ -20,14 +21,19 @@ from service.problems import (
     INVALID_REQUEST,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
+    OVERLOADED,
     REDIS_UNAVAILABLE,
     TOO_LARGE,
     TOO_MANY_CLASSES,
+    TOO_MANY_WAITING,
+    TOO_MUCH_AT_ONCE,
+    TOO_MUCH_MEMORY,
     UNSUPPORTED_MEDIA_TYPE,
     Kind,
     Problem,
 )
 from service.store.redis_refusals import RedisError, Refusal, refusal
+from service.store.watermark import TooManyWaiting
 
 _BY_STATUS = {
     kind.status: kind for kind in (BAD_REQUEST, NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE)
@@ -103,11 +109,35 @@ def install(app: FastAPI) -> None:
         log("redis cannot be used", path=request.url.path, error=str(error), advice=found.advice)
         return problem_response(request, redis_problem(found, request.method))
 
+    async def on_waiting(request: Request, error: Exception) -> Response:
+        assert isinstance(error, TooManyWaiting)
+        return problem_response(request, too_many_waiting(error))
+
+    async def on_memory(request: Request, error: Exception) -> Response:
+        assert isinstance(error, NotEnoughMemory)
+        return problem_response(request, not_enough_memory(error))
+
     app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(TooManyWaiting, on_waiting)
+    app.add_exception_handler(NotEnoughMemory, on_memory)
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(ClientDisconnect, on_disconnect)
     app.add_exception_handler(RedisError, on_redis)
+
+
+def too_many_waiting(error: TooManyWaiting) -> Problem:
+    """The 503 answer where nobody may wait, or the 429 answer where this client may not."""
+    mine = "" if error.full else f", {error.own} of them of this client, which may have about half of {error.total}"
+    detail = f"{error.used} requests wait for a position already{mine}; ask again, or without min_position"
+    return Problem(TOO_MANY_WAITING if error.full else TOO_MUCH_AT_ONCE, detail, headers={"Retry-After": "1"})
+
+
+def not_enough_memory(error: NotEnoughMemory) -> Problem:
+    """The 429 answer where the batch may fit later, or the 422 answer where it never does."""
+    if error.ever:
+        return Problem(OVERLOADED, str(error), headers={"Retry-After": str(RETRY_AFTER_S)})
+    return Problem(TOO_MUCH_MEMORY, str(error))
 
 
 def redis_problem(found: Refusal, method: str) -> Problem:

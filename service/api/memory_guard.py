@@ -7,10 +7,19 @@ from dataclasses import replace
 
 from olad_core.events import Event
 from olad_core.memory_use import GroupSizes, Sizes, bytes_needed, most_added
-from service.problems import OVERLOADED, TOO_MUCH_MEMORY, Problem
 from service.store.positions import PositionPair, parse_position
 
-RETRY_AFTER_S = 5
+
+class NotEnoughMemory(RuntimeError):
+    """The worker does not have the memory for a batch.
+
+    Attributes:
+        ever: whether the batch may fit later: it fits into a smaller graph.
+    """
+
+    def __init__(self, detail: str, *, ever: bool) -> None:
+        super().__init__(detail)
+        self.ever = ever
 
 
 class MemoryGuard:
@@ -46,7 +55,7 @@ class MemoryGuard:
             classes: that the graph has with it, at least.
 
         Raises:
-            Problem: 422 where it fits into no graph, 429 where it does not fit into this one.
+            NotEnoughMemory: it does not fit into this graph, or into none.
         """
         held = self._held
         for distinct in (False, True):
@@ -59,17 +68,16 @@ class MemoryGuard:
                 return added
         alone = bytes_needed(added, self._group)
         if alone > self._budget:
-            raise Problem(
-                TOO_MUCH_MEMORY,
+            raise NotEnoughMemory(
                 f"alone in a graph, the batch ({_figures(added)}) may need {alone:,} bytes, and the worker may need "
                 f"{self._budget:,}; give it more memory (OLAD_MEMORY_BUDGET_MB)",
+                ever=False,
             )
-        raise Problem(
-            OVERLOADED,
+        raise NotEnoughMemory(
             f"with the batch ({_figures(added)}) the graph ({_figures(held)}) may need {needed:,} bytes of memory, and "
             f"the worker may need {self._budget:,}. Nothing was written; remove nodes, or give the worker more memory "
             "(OLAD_MEMORY_BUDGET_MB)",
-            headers={"Retry-After": str(RETRY_AFTER_S)},
+            ever=True,
         )
 
     def expect(self, position: str, sizes: Sizes) -> None:

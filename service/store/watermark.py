@@ -12,13 +12,28 @@ from typing import cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from service.problems import TOO_MANY_WAITING, TOO_MUCH_AT_ONCE, Problem
 from service.shares import NoShare, Shares
 from service.store.keys import Keys
 from service.store.positions import PositionPair, parse_position
 
 _POLL_S = 0.05
 _RESUBSCRIBE_S = 0.5
+
+
+class TooManyWaiting(RuntimeError):
+    """As many wait for a position as may, or as many of one client.
+
+    Attributes:
+        own: how many of this client wait.
+        used: how many wait.
+        total: how many may.
+        full: whether there is no place for anybody; else there is none for this client.
+    """
+
+    def __init__(self, own: int, used: int, total: int) -> None:
+        super().__init__(f"{used} of {total} wait for a position already, {own} of them of this client")
+        self.own, self.used, self.total = own, used, total
+        self.full = used >= total
 
 
 class Watermark:
@@ -57,7 +72,7 @@ class Watermark:
             client: who waits; one client may have about half of the places.
 
         Raises:
-            Problem: 503 where as many wait as may, 429 where this client has its share of the places.
+            TooManyWaiting: as many wait as may, or this client has its share of the places.
         """
         with self._place(client):
             yield from self._wait_for(position)
@@ -69,7 +84,7 @@ class Watermark:
                 try:
                     place.enter_context(self._places.take(client))
                 except NoShare as error:
-                    raise _refusal(error) from None
+                    raise TooManyWaiting(error.own, error.used, error.total) from None
             yield
 
     def _wait_for(self, position: PositionPair) -> Iterator[asyncio.Future[None]]:
@@ -128,10 +143,3 @@ class Watermark:
                 if position is not None:
                     self._reached(parse_position(cast("bytes", position).decode()))
             await asyncio.sleep(_POLL_S)
-
-
-def _refusal(error: NoShare) -> Problem:
-    full = error.used >= error.total
-    mine = "" if full else f", {error.own} of them of this client, which may have about half of {error.total}"
-    detail = f"{error.used} requests wait for a position already{mine}; ask again, or without min_position"
-    return Problem(TOO_MANY_WAITING if full else TOO_MUCH_AT_ONCE, detail, headers={"Retry-After": "1"})

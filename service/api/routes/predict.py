@@ -230,7 +230,8 @@ async def _until_visible(request: Request, context: Context, min_position: str |
     """Wait until readers see a position, or the client has gone.
 
     Raises:
-        Problem: 504 where it takes too long, 429 or 503 where too many wait.
+        Problem: 504 where it takes too long.
+        TooManyWaiting: too many wait.
         ClientDisconnect: nobody waits for the answer any more.
     """
     if min_position is None:
