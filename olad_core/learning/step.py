@@ -124,7 +124,7 @@ def disagreement_terms(group: Group, nodes: StepNodes, computed: Computed) -> Te
     """
     own = nodes.unlearned
     pairs = zip(group.students, computed.embeddings.detach(), strict=True)
-    doubts = torch.stack([student.doubt(rows[own]) for student, rows in pairs])
+    doubts = torch.stack([student.disagreement_logits(rows[own]) for student, rows in pairs])
     return disagreement_losses(doubts, disagreement(computed.logits[:, own].detach()))
 
 

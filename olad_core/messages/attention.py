@@ -66,10 +66,10 @@ class _Attend(Function):
 
 
 class _Attention(NamedTuple):
-    """The arrays of a block and how it is attended to, in a form that compiled loops take.
+    """The arrays of a block and the parameters of attention, in a form that compiled loops take.
 
-    ``near`` and ``share`` are room for what one target reads: the rows of its neighbours, and last its own, and what
-    each of them counts for.
+    ``near`` and ``share`` are buffers for one target: the rows of its neighbours and last its own, and their
+    attention coefficients.
     """
 
     targets: Int64s
@@ -83,7 +83,7 @@ class _Attention(NamedTuple):
 
 
 @compiled
-def _look(attention: _Attention, target: int) -> int:
+def _gather(attention: _Attention, target: int) -> int:
     """Fill in ``near`` for a target; returns how many neighbours it has, which is the place of its own row."""
     begin = attention.offsets[target]
     count = int(attention.offsets[target + 1] - begin)
@@ -95,7 +95,7 @@ def _look(attention: _Attention, target: int) -> int:
 
 @compiled
 def _weigh(prepared: Floats, attention: _Attention, target: int, count: int, head: int) -> None:
-    """Fill in ``share`` for a target that was looked at: the softmax of the scores."""
+    """Fill in ``share`` for the target in ``near``: the softmax of the scores."""
     sent = prepared.shape[1] - 2 * attention.heads + head
     near, share, slope = attention.near, attention.share, attention.slope
     wants = prepared[near[count], sent + attention.heads]
@@ -121,7 +121,7 @@ def _attend(prepared: Floats, attention: _Attention, found: Floats) -> None:
     width = found.shape[1] // attention.heads
     near, share = attention.near, attention.share
     for target in range(attention.targets.size):
-        count = _look(attention, target)
+        count = _gather(attention, target)
         for head in range(attention.heads):
             _weigh(prepared, attention, target, count, head)
             first = head * width
@@ -137,7 +137,7 @@ def _attend_backward(prepared: Floats, attention: _Attention, grad: Floats, pull
     width = grad.shape[1] // attention.heads
     near, share, slope = attention.near, attention.share, attention.slope
     for target in range(attention.targets.size):
-        count = _look(attention, target)
+        count = _gather(attention, target)
         own = near[count]
         for head in range(attention.heads):
             _weigh(prepared, attention, target, count, head)

@@ -1,4 +1,4 @@
-"""What is known of nodes before their neighbours are read."""
+"""Inputs of a student: features, known labels and hidden states."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from olad_core.messages.sparse_features import Features
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a student gets of n nodes.
+    """Inputs of n nodes.
 
-    Known labels are inputs, so that a node can be judged by the labels of its neighbours ("Masked Label Prediction",
-    Shi et al. 2021). The label of a node that is being predicted must be hidden, or students would learn to repeat it.
+    Known labels are inputs, so that the labels of its neighbours help to classify a node ("Masked Label Prediction",
+    Shi et al. 2021). The label of a node that is being predicted must be hidden. Otherwise students learn to copy it.
 
     Attributes:
         x: features ``[n, F]``.
-        label: int64 ``[n]``, the class; -1 where it is not known, or hidden.
-        memory: ``[n, width]``, hidden states, for a student that remembers; None for zeros.
+        label: int64 ``[n]``, the class; -1 where it is unknown or hidden.
+        memory: ``[n, width]``, hidden states, for a recurrent student; None for zeros.
     """
 
     x: Features

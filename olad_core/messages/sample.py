@@ -69,7 +69,7 @@ def sample(
         graph: the live graph.
         seeds: distinct rows.
         fanouts: first layer first.
-        feature_width: width of the features the students know of.
+        feature_width: width of the students' features.
         random: source of the sampling seed.
         device: where the tensors go.
     """
@@ -82,9 +82,9 @@ def sample(
         scaled = _float32(np.repeat(left_out, counts) * near.weight)
         block, rows = to_block(graph, rows, Neighbours(near.indptr, near.index, scaled), device)
         blocks.append(block)
-    told = inputs(graph, rows, feature_width, device)
-    told.label[: len(seeds)] = -1
-    return Sample(rows, told, tuple(reversed(blocks)))
+    given = inputs(graph, rows, feature_width, device)
+    given.label[: len(seeds)] = -1
+    return Sample(rows, given, tuple(reversed(blocks)))
 
 
 def to_block(graph: DynamicGraph, targets: Rows, near: Neighbours, device: torch.device) -> tuple[Block, Rows]:
@@ -118,9 +118,9 @@ def inputs(graph: DynamicGraph, rows: Rows, feature_width: int, device: torch.de
 
 
 def features(graph: DynamicGraph, rows: Rows, width: int, device: torch.device) -> Features:
-    """Features ``[n, width]`` of graph rows; for students that know of none (width 0), the logarithm of the degree.
+    """Features ``[n, width]`` of graph rows; for students without features (width 0), the logarithm of the degree.
 
-    Students of a width that was declared anew before any features came are given zeros: no node has such features.
+    Where the width was declared again and no features of it have arrived, the features are zeros.
     """
     if width == 0:
         return in_weight(graph, rows, device).log1p().unsqueeze(1)

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from olad_core.messages.aggregate import aggregate
 from olad_core.messages.inputs import Inputs
 from olad_core.messages.sparse_features import SparseRows
-from olad_core.students.vote import TOLD, add_diagonal
+from olad_core.students.initial_weights import LABEL_INPUT, add_diagonal
 
 MOST_ENCODED = 1e6
-"""Encoded features are cut off here; usual ones, being scaled, are around one."""
+"""Encoded features are clamped to this magnitude. Scaled features are usually near one."""
 
 
 class Encoder(nn.Module):
@@ -22,8 +22,8 @@ class Encoder(nn.Module):
     Args:
         feature_width: F; 0 for a graph without features, whose nodes have their degree instead.
         width: of the result.
-        class_capacity: labels from here on count as not known.
-        label_column: labels are told in the columns from here on at first.
+        class_capacity: labels from here on count as unknown.
+        label_column: initially, class c is encoded in column ``label_column + c``.
     """
 
     def __init__(self, feature_width: int, width: int, class_capacity: int, label_column: int = 0) -> None:
@@ -34,7 +34,7 @@ class Encoder(nn.Module):
         self.labels = nn.Parameter(torch.empty(class_capacity, width))
         nn.init.xavier_uniform_(self.weight)
         nn.init.xavier_uniform_(self.labels)
-        add_diagonal(self.labels, TOLD, column=label_column)
+        add_diagonal(self.labels, LABEL_INPUT, column=label_column)
 
     def forward(self, inputs: Inputs, factor: Tensor) -> Tensor:
         """``x diag(factor) W + b + E[label]``: ``[n, width]``.
@@ -57,7 +57,7 @@ def encode(inputs: Inputs, weight: Tensor, bias: Tensor, labels: Tensor) -> Tens
         inputs: of n nodes; ``E[-1]`` is zero.
         weight: ``[F, width]``.
         bias: ``[width]``.
-        labels: ``E``, ``[class_capacity, width]``; labels from there on count as not known.
+        labels: ``E``, ``[class_capacity, width]``; labels from there on count as unknown.
     """
     x = inputs.x
     if isinstance(x, SparseRows):
@@ -70,11 +70,12 @@ def encode(inputs: Inputs, weight: Tensor, bias: Tensor, labels: Tensor) -> Tens
 
 
 def _bounded(encoded: Tensor) -> Tensor:
-    """Zero for NaN, and the rest cut off: features near the end of float32 must not make NaN of a node's neighbours."""
+    """NaN becomes zero, other entries are clamped: huge features must not make the rows of neighbours NaN."""
     if not encoded.numel():
         return encoded
     least, most = encoded.detach().aminmax()
-    # A comparison with NaN, which either is if any entry is, is false. To look costs less than gradients of no change.
+    # If any entry is NaN, so are both bounds, and comparisons with NaN are false. This test costs less than clamping,
+    # whose gradient would be computed even where nothing is clamped.
     if least >= -MOST_ENCODED and most <= MOST_ENCODED:
         return encoded
     return encoded.nan_to_num(0.0, MOST_ENCODED, -MOST_ENCODED).clamp(-MOST_ENCODED, MOST_ENCODED)

@@ -10,11 +10,11 @@ from typing_extensions import override
 
 from olad_core.messages.inputs import Inputs
 from olad_core.students.gcn import Convolution
+from olad_core.students.initial_weights import add_diagonal
 from olad_core.students.temporal import EvolveGCNO
-from olad_core.students.vote import add_diagonal
 
 KEEPING = 4.0
-"""Bias of the update gates at first: a step of time leaves 98 % of a matrix, and what was learned, as it was."""
+"""Initial bias of the update gates: one step of time keeps 98 % of a matrix."""
 
 
 class EvolveGCN(Convolution):

@@ -14,8 +14,8 @@ from olad_core.messages.attention import attend
 from olad_core.messages.block import Block
 from olad_core.messages.inputs import Inputs
 from olad_core.students.encoder import Encoder
+from olad_core.students.initial_weights import add_diagonal
 from olad_core.students.student import Student, linear
-from olad_core.students.vote import add_diagonal
 
 SLOPE = 0.2
 """Of the leaky ReLU, below zero."""

@@ -1,4 +1,4 @@
-"""What recurrent students remember of every node from one step of time to the next."""
+"""Hidden states of the recurrent students, one for each node."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Rows = npt.NDArray[np.int64]
 
 
 class Memory:
-    """One hidden state ``[width]`` for each node and recurrent student, beside the graph and beyond the students' life.
+    """One hidden state ``[width]`` for each node and recurrent student. It outlives a version of the student.
 
     All versions of a student read the same memory: it is input to them, like features are. Rows are those of the graph.
 
     Args:
-        students: names of the students that remember.
+        students: names of the recurrent students.
         width: of a hidden state.
         device: where the states are.
     """
@@ -30,21 +30,21 @@ class Memory:
         self._device = device
 
     def recall(self, student: str, rows: Rows) -> Tensor | None:
-        """Hidden states ``[n, width]``, zeros where there is none yet; None for a student that does not remember."""
+        """Hidden states ``[n, width]``, zeros where there is none yet; None for a student that is not recurrent."""
         if student not in self._tables:
             return None
         self._fit(int(rows.max(initial=-1)) + 1)
         return self._tables[student][to_device(rows, self._device)]
 
     def remember(self, student: str, rows: Rows, states: Tensor) -> None:
-        """Put ``[n, width]`` in the place of what was there; what is not finite is not taken over."""
+        """Replace the hidden states of rows by ``[n, width]``. A state that is not finite is not stored."""
         self._fit(int(rows.max(initial=-1)) + 1)
         index = to_device(rows, self._device)
         sound = torch.isfinite(states).all(dim=1, keepdim=True)
         self._tables[student][index] = torch.where(sound, states, self._tables[student][index])
 
     def forget(self, rows: Rows) -> None:
-        """New nodes have no past."""
+        """Set the hidden states of rows to zero, for new nodes."""
         for table in self._tables.values():
             table[to_device(rows[rows < len(table)], self._device)] = 0
 

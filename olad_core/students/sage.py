@@ -11,9 +11,9 @@ from typing_extensions import override
 
 from olad_core.messages.inputs import Inputs
 from olad_core.students.encoder import Encoder
+from olad_core.students.initial_weights import add_diagonal
 from olad_core.students.linear import Factors, LinearStudent
 from olad_core.students.student import linear
-from olad_core.students.vote import add_diagonal
 
 LEAST_WEIGHT = 1e-30
 """The mean of no neighbours is zero: their sum is divided by this."""
@@ -23,7 +23,7 @@ class SAGE(LinearStudent):
     """``h_i = relu(W_self h_i + W_neighbour mean_j h_j)``, twice; the mean is weighted by the edges.
 
     Both maps of a layer are applied before the mean: in the first layer features may be wide, and in the second a
-    change then reaches more rows than it maps anew. What is mixed is ``[h W_self | h W_neighbour]``.
+    change then reaches more rows than it maps again. What is mixed is ``[h W_self | h W_neighbour]``.
     """
 
     architecture: ClassVar[str] = "sage"

@@ -19,7 +19,7 @@ class Stack:
     """One student, or several of an architecture whose layers treat every column alike.
 
     Rows of several stand side by side, ``[n, G width]``: neighbours are read once for all of them, in longer rows.
-    Their parameters stay their own; the encoders' are put side by side anew for every pass, which copies little.
+    Their parameters stay their own; the encoders' are concatenated for every pass, which copies little.
 
     Args:
         students: more than one only if they are of one :attr:`~LinearStudent.columnwise` architecture.

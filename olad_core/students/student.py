@@ -1,4 +1,4 @@
-"""The small interface behind which every member of the group stands."""
+"""The interface of every member of the group."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from olad_core.messages.block import Block
 from olad_core.messages.inputs import Inputs
 from olad_core.students.encoder import Encoder
-from olad_core.students.vote import READ, TOLD, add_diagonal
+from olad_core.students.initial_weights import LABEL_INPUT, LABEL_LOGIT, add_diagonal
 
 Drop: TypeAlias = Callable[[Tensor], Tensor]
 """Sets some entries of a tensor to zero and scales up the others."""
 SOFTMAX_WIDTH = 16
-"""A softmax over fewer columns, which fill no vector register, takes a CPU several times as long as one over these."""
+"""Least columns of a softmax: fewer do not fill a vector register, and take a CPU several times as long."""
 
 
 class Student(nn.Module, ABC):
@@ -51,7 +51,7 @@ class Student(nn.Module, ABC):
         self.feature_width = feature_width
         self.width = width
         self.head = nn.Linear(width, 1 + class_capacity)
-        add_diagonal(self.head.weight, READ, row=1)
+        add_diagonal(self.head.weight, LABEL_LOGIT, row=1)
         self.register_buffer("mean_square", torch.ones(()))
         self.register_buffer("temperature", torch.ones(()))
 
@@ -60,7 +60,7 @@ class Student(nn.Module, ABC):
         """Layer 0 of N nodes: ``[N, layer_widths[0]]``.
 
         Args:
-            inputs: what is known of each of them.
+            inputs: of each node.
             factor: what each feature is multiplied by, ``[F]``, or one number for all.
         """
 
@@ -75,33 +75,33 @@ class Student(nn.Module, ABC):
 
     @property
     def scale(self) -> Tensor:
-        """What brings features to the scale the weights were initialised for: a mean square of one."""
+        """Factor that brings the mean square of the features to one, for which the weights are initialised."""
         return self.mean_square.rsqrt()
 
     def read(self, embedding: Tensor) -> Tensor:
-        """What a student says of nodes, ``[N, 1 + class_capacity]``, linear in their embeddings.
+        """Outputs of the head, ``[N, 1 + class_capacity]``, linear in the embeddings.
 
-        The first column is the logit of the disagreement it expects in its group; then come those of the classes.
+        The first column is the logit of the expected disagreement in the group. The others are the class logits.
         """
-        said: Tensor = self.head(embedding)
-        return said
+        outputs: Tensor = self.head(embedding)
+        return outputs
 
     def classify(self, embedding: Tensor) -> Tensor:
         """Logits ``[N, class_capacity]`` of the classes."""
         return self.read(embedding)[:, 1:]
 
-    def answers(self, said: Tensor) -> Tensor:
-        """What is served of the first ``1 + C`` columns of :meth:`read`: disagreement, then class probabilities.
+    def answers(self, outputs: Tensor) -> Tensor:
+        """Served values ``[N, 1 + C]`` from the first columns of :meth:`read`: disagreement, then class probabilities.
 
         The logits of the classes are divided by ``temperature``, which is one while a student trains.
         """
-        logits = said[:, 1:] / self.temperature
+        logits = outputs[:, 1:] / self.temperature
         missing = max(SOFTMAX_WIDTH - logits.shape[1], 0)
         shares = F.pad(logits, (0, missing), value=-math.inf).softmax(dim=1)
-        return torch.cat([said[:, :1].sigmoid(), shares[:, : logits.shape[1]]], dim=1)
+        return torch.cat([outputs[:, :1].sigmoid(), shares[:, : logits.shape[1]]], dim=1)
 
-    def doubt(self, embedding: Tensor) -> Tensor:
-        """Logits ``[N]`` of the disagreement expected in the group."""
+    def disagreement_logits(self, embedding: Tensor) -> Tensor:
+        """Logits ``[N]`` of the expected disagreement in the group."""
         return self.read(embedding)[:, 0]
 
     def forward(self, inputs: Inputs, blocks: Sequence[Block]) -> tuple[Tensor, Tensor]:
@@ -126,7 +126,7 @@ class Student(nn.Module, ABC):
         return self.classify(rows), rows
 
     def grow(self, class_capacity: int) -> list[tuple[nn.Parameter, nn.Parameter]]:
-        """Make room for more classes: what was learned stays. Returns the old parameters, each with its new one."""
+        """Add classes; learned weights stay. Returns each replaced parameter with its new one."""
         replaced = []
         before = len(self.encoder.labels)
         for module, name in ((self.head, "weight"), (self.head, "bias"), (self.encoder, "labels")):
@@ -135,12 +135,12 @@ class Student(nn.Module, ABC):
             setattr(module, name, new)
             replaced.append((old, new))
         self.head.out_features = 1 + class_capacity
-        add_diagonal(self.head.weight, READ, row=1 + before, column=before)
-        add_diagonal(self.encoder.labels, TOLD, row=before, column=self.encoder.label_column + before)
+        add_diagonal(self.head.weight, LABEL_LOGIT, row=1 + before, column=before)
+        add_diagonal(self.encoder.labels, LABEL_INPUT, row=before, column=self.encoder.label_column + before)
         return replaced
 
     def advance(self) -> None:
-        """One step of time for weights that move by themselves; other students do nothing."""
+        """One step of time for students whose weights evolve; others do nothing."""
 
     def remember(self, inputs: Inputs, block: Block) -> Tensor:
         """Hidden states ``[N, width]`` of a block's targets after a step of time.

@@ -12,7 +12,7 @@ from olad_core.messages.block import Block
 from olad_core.messages.inputs import Inputs
 from olad_core.students import temporal
 from olad_core.students.gcn import Convolution
-from olad_core.students.vote import add_diagonal
+from olad_core.students.initial_weights import add_diagonal
 
 
 class TGCN(Convolution):
