@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from olad_core.config import EngineConfig, TrainerConfig
+from olad_core.errors import OladError
 from olad_core.events import ClockSetting, Event, GraphSchema, RejectedOp, RejectionReason
 from olad_core.graph import Changes, DynamicGraph
 from olad_core.judging.assessment import Assessment
@@ -43,7 +44,7 @@ _ON_DEVICE = ("versions/", "trainer/", "memory/")
 """Parts of the state whose tensors are used on the device; those of the others are numpy's arrays."""
 
 
-class OtherStudents(ValueError):
+class OtherStudents(OladError, ValueError):
     """A checkpoint that was made with other students than the configuration asks for."""
 
 

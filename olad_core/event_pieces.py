@@ -10,6 +10,7 @@ import re
 from collections.abc import Generator, Iterator
 from typing import TypeAlias
 
+from olad_core.errors import OladError
 from olad_core.events import (
     MAX_EVENTS,
     Event,
@@ -44,7 +45,7 @@ _BEGIN = re.compile(rb"[ \t\r\n]*+\[[ \t\r\n]*+")
 _LINE = re.compile(rb"[^ \t\r\n][^\r\n]*+")
 
 
-class TooManyEvents(ValueError):
+class TooManyEvents(OladError, ValueError):
     """More events than a batch may have; how many more is not counted."""
 
     def __init__(self) -> None:

@@ -24,6 +24,8 @@ import numpy as np
 from msgspec import Meta, Struct
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from olad_core.errors import OladError
+
 MAX_EVENTS = 10_000
 """Events in one batch at most."""
 MAX_ID_BYTES = 256
@@ -204,7 +206,7 @@ class EventProblem(Struct, frozen=True):
     message: str
 
 
-class InvalidEvents(ValueError):
+class InvalidEvents(OladError, ValueError):
     """A batch that was refused as a whole, with everything that is wrong with it."""
 
     def __init__(self, problems: Sequence[EventProblem]) -> None:

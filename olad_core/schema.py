@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pydantic import Field
 
 from olad_core.config import MAX_CLASSES
+from olad_core.errors import OladError
 from olad_core.events import Event, GraphSchema, LabelNode, UpsertNode
 
 _LABELLED = frozenset({LabelNode, UpsertNode})
@@ -28,11 +29,11 @@ class HeldSchema(GraphSchema):
         return GraphSchema(**self.model_dump(exclude={"feature_width_held"}))
 
 
-class SchemaConflict(ValueError):
+class SchemaConflict(OladError, ValueError):
     """A change that contradicts what the graph already holds."""
 
 
-class TooManyClasses(ValueError):
+class TooManyClasses(OladError, ValueError):
     """A new class where the graph has as many as it may have.
 
     Attributes:

@@ -20,6 +20,7 @@ from typing import Annotated, Literal
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from olad_core.errors import OladError
 from service.settings import Settings
 
 Scope = Literal["read", "write", "admin"]
@@ -30,7 +31,7 @@ _NO_KEY = "0" * 64
 _log = structlog.get_logger(__name__)
 
 
-class KeysUnusable(RuntimeError):
+class KeysUnusable(OladError, RuntimeError):
     """The file of keys, or a name in it, is not as it must be; the message says why and what to do."""
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from olad_core.errors import OladError
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -56,7 +58,7 @@ TOO_MANY_WAITING = Kind("too-many-waiting", 503, "Too many requests wait for a p
 POSITION_NOT_REACHED = Kind("position-not-reached", 504, "The position was not reached in time")
 
 
-class Problem(Exception):
+class Problem(OladError):
     """A request that ends with a problem document.
 
     Attributes:

@@ -6,8 +6,10 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator
 
+from olad_core.errors import OladError
 
-class NoShare(Exception):
+
+class NoShare(OladError):
     """What was asked for is more than is left, or than one client may have.
 
     Attributes:

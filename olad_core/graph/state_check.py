@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.errors import OladError
 from olad_core.graph.text import unpack
 
 Array = npt.NDArray[Any]
@@ -43,7 +44,7 @@ _SLAB_ROWS = {"offset": "int64", "length": "int32", "capacity": "int32"}
 _SLAB_PLACES = {"neighbour": "int32", "weight": "float32"}
 
 
-class NoState(ValueError):
+class NoState(OladError, ValueError):
     """Arrays that are no graph's state."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
+from olad_core.errors import OladError
 from olad_core.students.evolvegcn import EvolveGCN
 from olad_core.students.gat import GAT
 from olad_core.students.gcn import GCN
@@ -20,11 +21,11 @@ ARCHITECTURES: dict[str, type[Student]] = {
 """Every architecture by its name."""
 
 
-class UnknownArchitecture(ValueError):
+class UnknownArchitecture(OladError, ValueError):
     """No architecture has this name."""
 
 
-class NameTaken(ValueError):
+class NameTaken(OladError, ValueError):
     """Another architecture has this name."""
 
 

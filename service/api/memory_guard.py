@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from olad_core.errors import OladError
 from olad_core.events import Event
 from olad_core.memory_use import GroupSizes, Sizes, bytes_needed, most_added
 from service.store.positions import PositionPair, parse_position
 
 
-class NotEnoughMemory(RuntimeError):
+class NotEnoughMemory(OladError, RuntimeError):
     """The worker does not have the memory for a batch.
 
     Attributes:

@@ -12,6 +12,7 @@ import msgspec
 import tenacity
 from pydantic import HttpUrl, TypeAdapter, ValidationError
 
+from olad_core.errors import OladError
 from olad_core.events import Event, GraphSchema
 from service import problems
 from service.api.models import Group, ServiceStatus
@@ -21,11 +22,11 @@ _WAIT_FOR_POSITION_MS = 5_000
 _HTTP_URL = TypeAdapter(HttpUrl)
 
 
-class ServiceError(RuntimeError):
+class ServiceError(OladError, RuntimeError):
     """The service refused, or could not be reached; the message is for the user."""
 
 
-class _TryAgain(Exception):
+class _TryAgain(OladError):
     """An answer that may be another one later."""
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import structlog
 
+from olad_core.errors import OladError
+
 _log = structlog.get_logger(__name__)
 
 _FOLDERS = ("checkpoints", "logs", "redis", "replay", "workers")
@@ -22,11 +24,11 @@ _OTHERS = 0o077
 _EFFECTIVE = os.access in os.supports_effective_ids
 
 
-class DataDirInUse(RuntimeError):
+class DataDirInUse(OladError, RuntimeError):
     """Another running stack has the directory."""
 
 
-class DataDirUnusable(RuntimeError):
+class DataDirUnusable(OladError, RuntimeError):
     """The directory cannot be made, or not be written; the message says why."""
 
 

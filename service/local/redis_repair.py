@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from olad_core.errors import OladError
 from service.local.redis_program import RedisProgram, check_aof_command, find_redis_programs
 
 
-class RepairFailed(RuntimeError):
+class RepairFailed(OladError, RuntimeError):
     """The files are as they were, or no better; the message says why and where the copy is."""
 
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 import msgspec
 from msgspec import structs
 
+from olad_core.errors import OladError
 from olad_core.events import MAX_EVENTS, Event, LabelNode
 
 BATCH_BYTES = 4 * 2**20
 """Bytes of JSON in one batch at most: a quarter of what the service takes, for many pieces hold nobody up."""
 
 
-class UnreadableDataset(ValueError):
+class UnreadableDataset(OladError, ValueError):
     """A dataset that cannot be turned into events; the message names the source and what is wrong in it."""
 
 

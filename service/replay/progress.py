@@ -13,6 +13,8 @@ from typing import Self
 import msgspec
 from msgspec import Struct
 
+from olad_core.errors import OladError
+
 
 class Header(Struct, frozen=True):
     """First line of the file: which replay this is."""
@@ -33,7 +35,7 @@ class Done(Struct, frozen=True):
     """The label served for each node that arrived in the batch."""
 
 
-class ProgressBusy(RuntimeError):
+class ProgressBusy(OladError, RuntimeError):
     """Another replay is writing the same file."""
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from olad_core.errors import OladError
 from olad_core.events import GraphSchema
 from service.replay.archive_graph import GraphDataset
 from service.replay.arrival_stream import BATCH_BYTES, Arrival, Batch, batched, delay_labels
@@ -22,7 +23,7 @@ PUBMED_URL = "https://github.com/abojchevski/graph2gauss/raw/master/data/pubmed.
 _EVENTS = 2_000
 
 
-class SourceNotFound(RuntimeError):
+class SourceNotFound(OladError, RuntimeError):
     """There is no such source; the message says where it would be looked for."""
 
 

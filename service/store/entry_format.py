@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from olad_core.errors import OladError
+
 ENTRY_FORMAT = 1
 """The format that this release writes and the latest that it reads. Entries without the field ``v`` have format 1."""
 _FIRST = b"1"
 
 
-class UnknownEntryFormat(RuntimeError):
+class UnknownEntryFormat(OladError, RuntimeError):
     """An entry of a later release: this worker would read it wrongly, so it must not go on."""
 
     def __init__(self, position: str, found: str) -> None:

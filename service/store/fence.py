@@ -14,15 +14,16 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import WatchError
 
+from olad_core.errors import OladError
 from service.store.keys import Keys
 from service.store.transaction import Command, Transaction, transaction
 
 
-class LogLost(RuntimeError):
+class LogLost(OladError, RuntimeError):
     """The log does not go on from the state the worker has."""
 
 
-class Superseded(RuntimeError):
+class Superseded(OladError, RuntimeError):
     """Another worker has started on this graph: this one must write no more."""
 
 

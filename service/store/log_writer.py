@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from olad_core.config import MAX_CLASSES
+from olad_core.errors import OladError
 from olad_core.event_pieces import log_pieces
 from olad_core.events import ClockSetting, Event, GraphSchema, InvalidEvents
 from olad_core.schema import (
@@ -48,7 +49,7 @@ class Appended:
     replayed: bool
 
 
-class KeyReused(ValueError):
+class KeyReused(OladError, ValueError):
     """An Idempotency-Key that was used for another body."""
 
     def __init__(self, position: str) -> None:

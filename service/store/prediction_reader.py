@@ -10,6 +10,7 @@ from typing import Any, cast
 import msgspec
 from redis.asyncio import Redis
 
+from olad_core.errors import OladError
 from service.store.keys import Keys
 from service.store.positions import START
 from service.store.rows import ROW_FORMAT, RowDecoder, classes_in
@@ -47,7 +48,7 @@ class Snapshot:
     rows: Sequence[bytes | None]
 
 
-class RowsTooLarge(ValueError):
+class RowsTooLarge(OladError, ValueError):
     """The rows that were asked for have more bytes than may be read at once.
 
     Attributes:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from redis.exceptions import AuthenticationError, AuthorizationError, ResponseError
 from redis.exceptions import RedisError as RedisError  # noqa: PLC0414  # the API catches it without importing a client
 
+from olad_core.errors import OladError
+
 RedisRefused = ResponseError
 """An error that Redis has answered."""
 REDIS_ERRORS = (RedisError, OSError)
@@ -126,7 +128,7 @@ def _untrusted(error: BaseException) -> bool:
     return "CERTIFICATE_VERIFY_FAILED" in str(error) or "WRONG_VERSION_NUMBER" in str(error)
 
 
-class RedisUnusable(RuntimeError):
+class RedisUnusable(OladError, RuntimeError):
     """Redis refuses, and will go on to refuse until a person has changed something."""
 
 

@@ -12,6 +12,7 @@ from typing import cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from olad_core.errors import OladError
 from service.shares import NoShare, Shares
 from service.store.keys import Keys
 from service.store.positions import PositionPair, parse_position
@@ -20,7 +21,7 @@ _POLL_S = 0.05
 _RESUBSCRIBE_S = 0.5
 
 
-class TooManyWaiting(RuntimeError):
+class TooManyWaiting(OladError, RuntimeError):
     """As many wait for a position as may, or as many of one client.
 
     Attributes:

@@ -16,6 +16,7 @@ from redis.retry import Retry
 
 from olad_core.config import EngineConfig, TrainerConfig
 from olad_core.engine import Engine, OtherStudents
+from olad_core.errors import OladError
 from service.exit_codes import REFUSES
 from service.settings import Settings
 from service.store.entry_format import UnknownEntryFormat
@@ -40,7 +41,7 @@ log = structlog.get_logger(__name__)
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 
 
-class CannotBegin(RuntimeError):
+class CannotBegin(OladError, RuntimeError):
     """The worker cannot begin with these settings and these checkpoints, however often it is started."""
 
 

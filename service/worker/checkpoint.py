@@ -24,6 +24,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from olad_core.errors import OladError
+
 FORMAT = 5
 """Version of the format that is written. A release that changes it says in CHANGELOG.md how to go on."""
 _READABLE = (4, FORMAT)
@@ -35,11 +37,11 @@ _NAME = re.compile(r"(checkpoint-|\.unfinished-)([0-9]{12,200})")
 _POSITION = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 
 
-class BrokenCheckpoint(ValueError):
+class BrokenCheckpoint(OladError, ValueError):
     """A checkpoint that is not whole."""
 
 
-class OtherFormat(RuntimeError):
+class OtherFormat(OladError, RuntimeError):
     """A checkpoint of another format: nothing is wrong with it, but this release cannot read it."""
 
 

@@ -11,6 +11,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from olad_core.engine import Engine
+from olad_core.errors import OladError
 from olad_core.serving.publication import Publication
 from olad_core.step_size import StepSize
 from service.machine_memory import memory_budget
@@ -41,7 +42,7 @@ Mark = tuple[str, int, int, bool]
 """Position, steps, decisions and rest of an engine: its state is the same where they are."""
 
 
-class ApplyFailed(RuntimeError):
+class ApplyFailed(OladError, RuntimeError):
     """Applying entries has failed midway; what the engine holds is not to be trusted any more."""
 
     def __init__(self, entries: list[Entry], cause: Exception) -> None:

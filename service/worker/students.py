@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 
 from olad_core.config import TrainerConfig
+from olad_core.errors import OladError
 from olad_core.students import ARCHITECTURES, Student, register
 from olad_core.students.check import ESSENTIAL, results
 
@@ -13,7 +14,7 @@ ENTRY_POINTS = "olad.students"
 """Group of entry points under which packages register students by name."""
 
 
-class StudentUnusable(RuntimeError):
+class StudentUnusable(OladError, RuntimeError):
     """A name does not lead to a student that the worker can run; the message says why."""
 
 

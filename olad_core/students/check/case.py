@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from olad_core.errors import OladError
 from olad_core.messages.block import Block
 from olad_core.messages.inputs import Inputs
 from olad_core.messages.sparse_features import SparseRows
@@ -18,7 +19,7 @@ NODES, FEATURES, WIDTH, CLASSES = 9, 5, 8, 3
 """Sizes of the graph and of the students that are checked."""
 
 
-class ContractBroken(AssertionError):
+class ContractBroken(OladError, AssertionError):
     """A student does not keep the contract of :class:`~olad_core.students.Student`; the message says where."""
 
 
