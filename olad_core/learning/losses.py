@@ -1,5 +1,7 @@
 """The losses of online adversarial distillation (Wang et al., arXiv 2112.13966), one function each.
 
+The supervised loss belongs to the task: ``olad_core/tasks/node_class.py``.
+
 ``G`` students see ``n`` nodes and ``C`` classes; student ``i`` has logits ``z_i`` and embeddings ``h_i``.
 """
 
@@ -11,24 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-def log_probabilities(logits: Tensor) -> Tensor:
-    """``log s(z)`` of logits ``[G, n, C]``, laid out class by class: along rows of a few it takes 20 times as long."""
-    return logits.mT.contiguous().log_softmax(dim=1).mT
-
-
-def supervised_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross entropy of every student on labelled nodes.
-
-    Args:
-        logits: ``[G, n, C]``.
-        labels: int64 ``[n]``.
-
-    Returns:
-        ``[G]``.
-    """
-    truth = labels.expand(len(logits), -1).unsqueeze(2)
-    return -log_probabilities(logits).gather(2, truth).squeeze(2).mean(dim=1)
+from olad_core.tasks.node_class import log_probabilities
 
 
 def global_losses(

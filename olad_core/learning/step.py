@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from olad_core.config import TrainerConfig
-from olad_core.device import to_device
 from olad_core.graph import DynamicGraph
 from olad_core.learning.discriminators import seen
 from olad_core.learning.group import Group
@@ -21,10 +20,10 @@ from olad_core.learning.losses import (
     disagreement_losses,
     discriminator_losses,
     local_losses,
-    supervised_losses,
 )
 from olad_core.messages.sample import Sample, sample
 from olad_core.step_size import StepSize
+from olad_core.tasks import node_class
 
 Rows = npt.NDArray[np.int64]
 
@@ -113,8 +112,8 @@ def forward(group: Group, drawn: Sample, classes: int) -> Computed:
 
 def supervised_terms(graph: DynamicGraph, nodes: StepNodes, computed: Computed, device: torch.device) -> Tensor:
     """Cross entropy ``[G]`` on the labelled nodes."""
-    labels = to_device(graph.label[nodes.labelled].astype(np.int64), device)
-    return supervised_losses(computed.logits[:, : len(nodes.labelled)], labels)
+    targets = node_class.targets(graph, nodes.labelled, device)
+    return node_class.losses(computed.logits[:, : len(nodes.labelled)], targets)
 
 
 def disagreement_terms(group: Group, nodes: StepNodes, computed: Computed) -> Tensor:

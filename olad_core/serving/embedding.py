@@ -28,6 +28,7 @@ from olad_core.serving.sums import Sums, operations
 from olad_core.serving.touched import Touch
 from olad_core.step_size import FULL_SIZE, StepSize
 from olad_core.students import GAT, LinearStudent, Student
+from olad_core.tasks import node_class
 
 Rows = npt.NDArray[np.int64]
 
@@ -134,11 +135,11 @@ class Embedding:
 
     def probabilities(self, rows: Rows) -> npt.NDArray[np.float32]:
         """Class probabilities ``[n, C]`` of computed rows."""
-        return self._layers[-1][self._index(rows), 1:].cpu().numpy()
+        return self._layers[-1][self._index(rows), node_class.CLASSES].cpu().numpy()
 
     def disagreement(self, rows: Rows) -> npt.NDArray[np.float32]:
         """Disagreement ``[n]`` to be expected in the student's group about computed rows, from 0 to 1."""
-        return self._layers[-1][self._index(rows), 0].cpu().numpy()
+        return self._layers[-1][self._index(rows), node_class.DISAGREEMENT].cpu().numpy()
 
     def computed(self, graph: DynamicGraph) -> Rows:
         """The nodes that have their probabilities."""

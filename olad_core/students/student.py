@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import ClassVar, TypeAlias
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from olad_core.messages.block import Block
 from olad_core.messages.inputs import Inputs
 from olad_core.students.encoder import Encoder
 from olad_core.students.initial_weights import LABEL_INPUT, LABEL_LOGIT, add_diagonal
+from olad_core.tasks import node_class
 
 Drop: TypeAlias = Callable[[Tensor], Tensor]
 """Sets some entries of a tensor to zero and scales up the others."""
-SOFTMAX_WIDTH = 16
-"""Least columns of a softmax: fewer do not fill a vector register, and take a CPU several times as long."""
 
 
 class Student(nn.Module, ABC):
@@ -50,7 +47,7 @@ class Student(nn.Module, ABC):
         super().__init__()
         self.feature_width = feature_width
         self.width = width
-        self.head = nn.Linear(width, 1 + class_capacity)
+        self.head = nn.Linear(width, node_class.head_width(class_capacity))
         add_diagonal(self.head.weight, LABEL_LOGIT, row=1)
         self.register_buffer("mean_square", torch.ones(()))
         self.register_buffer("temperature", torch.ones(()))
@@ -88,21 +85,18 @@ class Student(nn.Module, ABC):
 
     def classify(self, embedding: Tensor) -> Tensor:
         """Logits ``[N, class_capacity]`` of the classes."""
-        return self.read(embedding)[:, 1:]
+        return self.read(embedding)[:, node_class.CLASSES]
 
     def answers(self, outputs: Tensor) -> Tensor:
         """Served values ``[N, 1 + C]`` from the first columns of :meth:`read`: disagreement, then class probabilities.
 
         The logits of the classes are divided by ``temperature``, which is one while a student trains.
         """
-        logits = outputs[:, 1:] / self.temperature
-        missing = max(SOFTMAX_WIDTH - logits.shape[1], 0)
-        shares = F.pad(logits, (0, missing), value=-math.inf).softmax(dim=1)
-        return torch.cat([outputs[:, :1].sigmoid(), shares[:, : logits.shape[1]]], dim=1)
+        return node_class.answers(outputs, self.temperature)
 
     def disagreement_logits(self, embedding: Tensor) -> Tensor:
         """Logits ``[N]`` of the expected disagreement in the group."""
-        return self.read(embedding)[:, 0]
+        return self.read(embedding)[:, node_class.DISAGREEMENT]
 
     def forward(self, inputs: Inputs, blocks: Sequence[Block]) -> tuple[Tensor, Tensor]:
         """Logits and embeddings of the last block's targets.
@@ -134,7 +128,7 @@ class Student(nn.Module, ABC):
             new = nn.Parameter(torch.cat([old.detach(), old.new_zeros(class_capacity - before, *old.shape[1:])]))
             setattr(module, name, new)
             replaced.append((old, new))
-        self.head.out_features = 1 + class_capacity
+        self.head.out_features = node_class.head_width(class_capacity)
         add_diagonal(self.head.weight, LABEL_LOGIT, row=1 + before, column=before)
         add_diagonal(self.encoder.labels, LABEL_INPUT, row=before, column=self.encoder.label_column + before)
         return replaced

@@ -8,19 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from olad_core.learning.discriminators import Discriminators, seen
-from olad_core.learning.losses import discriminator_losses, global_losses, local_losses, supervised_losses
+from olad_core.learning.losses import discriminator_losses, global_losses, local_losses
 from tests.olad_core.blocks import block_of, random_adjacency, row_mean
 
 LN3 = log(3)
 """Logits (ln 3, 0) are the probabilities (3/4, 1/4)."""
-
-
-def test_supervised_is_the_mean_cross_entropy_of_each_student() -> None:
-    logits = torch.tensor([[[LN3, 0.0], [0.0, 0.0]], [[0.0, LN3], [LN3, 0.0]]])
-    labels = torch.tensor([0, 1])
-    # Student 0 gives the truths 3/4 and 1/2, student 1 gives 1/4 and 1/4.
-    expected = [-(log(3 / 4) + log(1 / 2)) / 2, -log(1 / 4)]
-    torch.testing.assert_close(supervised_losses(logits, labels), torch.tensor(expected))
 
 
 class TestGlobal:

@@ -260,13 +260,3 @@ class TestEvolveGCN:
         second, _ = embed(student, told(features()), block_of(adjacency))
         assert torch.equal(first, second)
         assert torch.equal(student.state_dict()["past"], past)
-
-
-@pytest.mark.parametrize("classes", [1, 2, 7, 15, 16, 40])
-def test_answers_are_the_disagreement_and_the_probabilities(classes: int) -> None:
-    student = build_student("gcn", FEATURES, WIDTH, classes, seed=0)
-    student.temperature.fill_(1.7)
-    said = 20 * torch.randn(NODES, 1 + classes, generator=torch.Generator().manual_seed(1))
-    answers = student.answers(said)
-    torch.testing.assert_close(answers[:, 0], said[:, 0].sigmoid())
-    torch.testing.assert_close(answers[:, 1:], (said[:, 1:] / 1.7).softmax(dim=1))
