@@ -1,6 +1,7 @@
-"""How much memory a graph and its group need: an estimate that errs upwards, of at most twice what was measured.
+"""How much memory a graph and its group need: an estimate, meant to be too great rather than too small.
 
-``docs/decisions/0019-memory.md`` compares it with what workers used.
+``docs/decisions/0019-memory.md`` compares it with what was used;
+``benchmarks/memory_estimate.py`` measures other shapes.
 """
 
 from __future__ import annotations
@@ -23,8 +24,12 @@ _SPARE_SLOTS = 1.5
 """Feature slots grow by half."""
 _VERSIONS = 2
 """One that is served, one on its way."""
-_WEIGHTS = 4
-"""A weight, its gradient and Adam's two moments."""
+_WEIGHTS = 6
+"""A weight, its gradient, Adam's two moments, and what a step needs beside them."""
+_WIDEST = 1.25
+"""Some students make more of the features than one map as wide as an embedding."""
+_WORKING = 3
+"""Rows of a training step, as they are, with some features dropped, and a copy."""
 _ROWS_AT_ONCE = 56_000
 """Rows whose features one training step takes together at most."""
 _DENSEST = 5
@@ -94,9 +99,9 @@ def bytes_needed(sizes: Sizes, group: GroupSizes) -> int:
     edges = _COPIES * _BYTES_PER_EDGE * sizes.edges
     row = 4 * sizes.feature_width
     features = row * sizes.featured * (_SPARE_SLOTS + _COPIES - 1)
-    working = row * min(_ROWS_AT_ONCE, sizes.nodes, _DENSEST * sizes.featured)
+    working = _WORKING * row * min(_ROWS_AT_ONCE, sizes.nodes, _DENSEST * sizes.featured)
     weights = 4 * hidden * (sizes.feature_width + 4 * hidden + 4 * columns)
-    students = weights * (group.students * _WEIGHTS * _COPIES + _VERSIONS)
+    students = weights * (_WIDEST * group.students * _WEIGHTS * _COPIES + _VERSIONS)
     return round(
         _PROCESS + nodes + edges + features + working + students + _arrivals(group.students + 1, sizes.classes)
     )

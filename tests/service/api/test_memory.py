@@ -18,7 +18,7 @@ from tests.service.publications import worker_status
 
 BUDGET = 800_000_000
 EDGES = [{"op": "upsert_edge", "src": f"a{n}", "dst": f"b{n}"} for n in range(10_000)]
-WIDE = [{"op": "upsert_node", "id": f"n{n}", "x": [1.0] * 20_000} for n in range(60)]
+WIDE = [{"op": "upsert_node", "id": f"n{n}", "x": [1.0] * 10_000} for n in range(120)]
 
 
 def reported(
