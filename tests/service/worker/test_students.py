@@ -121,12 +121,11 @@ def test_a_worker_learns_with_a_student_from_outside_and_restores_it(
     entries = random_entries(20, seed=5)
     for first in (1, 11):
         append(redis_client, keys, entries[first - 1 : first + 9], first=first)
-        log = _run_worker(redis_client, keys, f"{first + 9}-0", own)
+        log, status = _run_worker(redis_client, keys, f"{first + 9}-0", own)
         assert ("restored" in log) == (first > 1)
-    status = msgspec.json.decode(_status(redis_client, keys))
-    (student,) = status["students"]
-    assert (student["name"], student["architecture"]) == ("lazy:LazyMean", "lazy:LazyMean")
-    assert status["served"]["student"] == "lazy:LazyMean"
+        (student,) = status["students"]
+        assert (student["name"], student["architecture"]) == ("lazy:LazyMean", "lazy:LazyMean")
+        assert status["served"]["student"] == "lazy:LazyMean"
     environment = {"PYTHONPATH": str(path), "OLAD_STUDENTS": "lazy:LazyMean"}
     ended = _olad("verify", str(path), **environment)
     assert ended.returncode == 0, ended.stdout
@@ -135,14 +134,14 @@ def test_a_worker_learns_with_a_student_from_outside_and_restores_it(
     assert "no student is registered as lazy:LazyMean" in without.stdout
 
 
-def _status(client: redis.Redis, keys: Keys) -> bytes:
+def _status(client: redis.Redis, keys: Keys) -> Any:
+    """The newest report of the worker."""
     found: Any = client.get(keys.status)
-    assert isinstance(found, bytes)
-    return found
+    return msgspec.json.decode(found) if found else {"served": None}
 
 
-def _run_worker(client: redis.Redis, keys: Keys, position: str, environment: dict[str, str]) -> str:
-    """Let a worker of its own run until readers see a position, and end it in order; what it logged."""
+def _run_worker(client: redis.Redis, keys: Keys, position: str, environment: dict[str, str]) -> tuple[str, Any]:
+    """Let a worker of its own run until it reports that it serves a position; its log and this report."""
     with subprocess.Popen(
         [*PYTHON, "service.entry", "worker"],
         cwd=ROOT,
@@ -152,12 +151,19 @@ def _run_worker(client: redis.Redis, keys: Keys, position: str, environment: dic
         text=True,
     ) as process:
         try:
-            until(lambda: process.poll() is not None or is_visible(client, keys, position), 120)
+            until(
+                lambda: (
+                    process.poll() is not None
+                    or (is_visible(client, keys, position) and _status(client, keys)["served"] is not None)
+                ),
+                120,
+            )
+            status = _status(client, keys)
         finally:
             process.send_signal(signal.SIGTERM)
             log, _ = process.communicate(timeout=60)
     assert process.returncode == 0, log
-    return log
+    return log, status
 
 
 def test_a_worker_refuses_a_student_that_is_not_there(
