@@ -1,4 +1,4 @@
-"""Run a program that cannot outlive its parent: ``python -m service.tether SIGNAL PARENT PROGRAM [ARGUMENT]...``.
+"""Run a program that cannot outlive its parent: ``python -m service.local.tether SIGNAL PARENT PROGRAM [ARGUMENT]...``.
 
 The kernel sends the signal when the parent is gone, however it went (``kill -9`` included). The request is made
 here, after the fork and before the program takes over, because code between fork and exec in a parent with

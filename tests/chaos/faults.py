@@ -85,11 +85,16 @@ def _in_publication(fault: Fault) -> None:
     is_now, run = _countdown(fault["number"]), Transaction.run
 
     def dying(transaction: Transaction) -> list[Any]:
-        if is_now():
+        if _publishes(transaction) and is_now():
             _send_a_part(transaction, fault["part"])
         return run(transaction)
 
     setattr(Transaction, "run", dying)  # noqa: B010  # mypy holds a method to be final
+
+
+def _publishes(transaction: Transaction) -> bool:
+    """Whether it is a publication, and not a heartbeat or a report."""
+    return any(b"PUBLISH" in part for part in transaction._packed)
 
 
 def _send_a_part(transaction: Transaction, part: float) -> None:
@@ -105,7 +110,7 @@ def _lose_connection(fault: Fault) -> None:
     is_now, run = _countdown(fault["number"]), Transaction.run
 
     def failing(transaction: Transaction) -> list[Any]:
-        if is_now():
+        if _publishes(transaction) and is_now():
             transaction._connection._sock.shutdown(socket.SHUT_RDWR)
         return run(transaction)
 
@@ -128,7 +133,7 @@ def _in_swap(fault: Fault) -> None:
         return outcome
 
     def publishing(transaction: Transaction) -> list[Any]:
-        if struck:
+        if struck and _publishes(transaction):
             _send_a_part(transaction, 2 * fault["part"] - 1)
         return run(transaction)
 

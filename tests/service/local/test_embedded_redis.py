@@ -194,7 +194,7 @@ def test_data_that_no_program_can_read_is_not_called_damaged(
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent is gone")
 def test_does_not_outlive_a_parent_that_is_killed(tmp_path: Path) -> None:
     program = (
-        "import sys, time; from pathlib import Path; from service.embedded_redis import EmbeddedRedis\n"
+        "import sys, time; from pathlib import Path; from service.local.embedded_redis import EmbeddedRedis\n"
         f"server = EmbeddedRedis(Path({str(tmp_path)!r})); print(server.start().pid, flush=True); time.sleep(100)"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as parent:
