@@ -132,8 +132,10 @@ class Watermark:
                     await channel.subscribe(self._keys.watermark)
                     while True:
                         message = await channel.get_message(timeout=1.0)
+                        _end_if_cancelled()
                         if message is not None and message["type"] == "message":
                             self._reached(parse_position(message["data"].decode()))
+            _end_if_cancelled()
             await asyncio.sleep(_RESUBSCRIBE_S)
 
     async def _poll(self) -> None:
@@ -143,4 +145,16 @@ class Watermark:
                 position = await self._redis.hget(self._keys.served, "position")
                 if position is not None:
                     self._reached(parse_position(cast("bytes", position).decode()))
+            _end_if_cancelled()
             await asyncio.sleep(_POLL_S)
+
+
+def _end_if_cancelled() -> None:
+    """End a task whose cancellation was lost: redis-py may take it for the end of a connection.
+
+    Raises:
+        asyncio.CancelledError: the present task has been cancelled.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -11,6 +11,7 @@ from service.store.connection import connect
 from service.store.keys import Keys
 from service.store.watermark import Watermark
 from tests.redis_server import RedisServer
+from tests.service.fake_redis import answering
 
 
 @pytest.fixture
@@ -80,3 +81,15 @@ async def test_it_follows_again_after_redis_was_away(own_redis_server: RedisServ
     with contextlib.suppress(asyncio.CancelledError):
         await following
     await client.aclose()
+
+
+async def test_it_ends_when_it_is_cancelled_whenever_that_is(keys: Keys) -> None:
+    with answering(b"-BUSY Redis is busy running a script.") as url:
+        client = connect(url)
+        for attempt in range(150):
+            following = asyncio.create_task(Watermark(client, keys).run())
+            await asyncio.sleep(0.0001 * attempt)
+            following.cancel()
+            ended, _ = await asyncio.wait({following}, timeout=5)
+            assert ended
+        await client.aclose()
