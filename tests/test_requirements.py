@@ -38,6 +38,16 @@ def _pinned(*names: str) -> dict[str, str]:
     return pins
 
 
+def _requires(name: str, *, installed: bool) -> list[str]:
+    """What a package requires. One that only another machine needs may be absent here: then nothing is known of it."""
+    try:
+        return metadata.requires(name) or []
+    except metadata.PackageNotFoundError:
+        if installed:
+            raise
+        return []
+
+
 def _needed(*chosen: str, **machine: str) -> set[str]:
     """Names of all that the project with these extras needs on this machine, or on one that differs in ``machine``."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -54,7 +64,7 @@ def _needed(*chosen: str, **machine: str) -> set[str]:
         if key in seen or not (requirement.marker is None or requirement.marker.evaluate(machine | {"extra": ""})):
             continue
         seen.add(key)
-        for text in metadata.requires(requirement.name) or ():
+        for text in _requires(requirement.name, installed=not machine):
             child = Requirement(text)
             if child.marker is None or any(child.marker.evaluate(environment) for environment in environments):
                 child.marker = None
