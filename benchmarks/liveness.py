@@ -87,7 +87,8 @@ def _publish(client: redis.Redis, keys: Keys, nodes: int, classes: int) -> None:
     writer = PredictionWriter(client, keys)
     writer.start()
     values = np.random.default_rng(0).random((nodes, classes), np.float32)
-    update = TableUpdate(1, tuple(f"n{index}" for index in range(nodes)), values, np.zeros(nodes, np.float32), ())
+    ids, places = tuple(f"n{index}" for index in range(nodes)), np.arange(nodes)
+    update = TableUpdate(1, ids, values, np.zeros(nodes, np.float32), rows=places)
     served = Version(1, "sage", tuple(f"class {index}" for index in range(classes)))
     writer.publish(Publication("1-0", 0, (update,), served, (), ()))
 

@@ -29,6 +29,7 @@ def main() -> None:
     given = parser.parse_args()
     random = np.random.default_rng(0)
     nodes = tuple(map(str, random.choice(NODES, given.rows, replace=False).tolist()))
+    places = np.arange(given.rows)
     rows = random.random((given.rows, CLASSES + 1), dtype=np.float32)
     version = Version(1, "sage", tuple(map(str, range(CLASSES))))
     with Stack() as stack:
@@ -37,9 +38,8 @@ def main() -> None:
         positions = iter(range(1, 1_000_000))
 
         def publish() -> float:
-            publication = Publication(
-                f"{next(positions)}-0", 1, (TableUpdate(1, nodes, rows[:, :-1], rows[:, -1]),), version
-            )
+            update = TableUpdate(1, nodes, rows[:, :-1], rows[:, -1], rows=places)
+            publication = Publication(f"{next(positions)}-0", 1, (update,), version)
             return _milliseconds(lambda: writer.publish(publication))
 
         def pipeline() -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,40 @@ class Version:
     classes: tuple[str, ...]
 
 
+MARKS_PER_BLOCK = 4_096
+"""Rows in one block of a bitmap of marks."""
+
+
+@dataclass(frozen=True)
+class RowOrigins:
+    """Where in the log rows were computed: each is exact for the graph as it was there.
+
+    Attributes:
+        position_ms: milliseconds of the position, uint64 ``[N]``.
+        position_sequence: its sequence number, uint32 ``[N]``.
+        applied_events: number of events up to there, since the graph began, uint64 ``[N]``.
+    """
+
+    position_ms: npt.NDArray[np.uint64]
+    position_sequence: npt.NDArray[np.uint32]
+    applied_events: npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class MarkedBlocks:
+    """Blocks of a bitmap over the graph's rows: a bit is set where the stored answer is of an earlier position.
+
+    Attributes:
+        first: number of each block, int64 ``[B]``; block ``b`` is about the :data:`MARKS_PER_BLOCK` rows from
+            ``b * MARKS_PER_BLOCK`` on.
+        bits: uint8 ``[B, MARKS_PER_BLOCK / 8]``, in the order of ``numpy.packbits``: the first row of a block is the
+            highest bit of its first byte. Redis counts bits in the same order.
+    """
+
+    first: npt.NDArray[np.int64]
+    bits: npt.NDArray[np.uint8]
+
+
 @dataclass(frozen=True)
 class TableUpdate:
     """Changed rows of one version's predictions.
@@ -29,6 +63,9 @@ class TableUpdate:
         probabilities: their class probabilities, float32 ``[N, C]`` in the order of the version's classes.
         disagreement: how far the members of the group differ about each node, float32 ``[N]`` from 0, not at all, to 1.
         removed: ids of nodes that left the graph.
+        rows: the graph's row of each node, its place in the bitmap of marks, int64 ``[N]``.
+        origins: where the rows were computed; None where all were at the publication's position.
+        marked: blocks of the version's bitmap of marks that have changed; None where none has.
     """
 
     version: int
@@ -36,6 +73,9 @@ class TableUpdate:
     probabilities: npt.NDArray[np.float32]
     disagreement: npt.NDArray[np.float32]
     removed: tuple[str, ...] = ()
+    rows: npt.NDArray[np.int64] = field(kw_only=True)
+    origins: RowOrigins | None = None
+    marked: MarkedBlocks | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +110,7 @@ class Publication:
         served: the version readers get from now on; None while there is none.
         dropped: versions whose tables can go.
         rejected: events that could not be applied.
+        answered: id of the last request for rows that this publication answers; None where it answers none.
     """
 
     position: str
@@ -78,3 +119,4 @@ class Publication:
     served: Version | None
     dropped: tuple[int, ...] = ()
     rejected: tuple[RejectedEvent, ...] = ()
+    answered: str | None = None

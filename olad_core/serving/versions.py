@@ -141,7 +141,7 @@ class Versions:
             if len(rows) or removed:
                 nodes = tuple(graph.ids(rows))
                 probabilities, disagreement = held.embedding.probabilities(rows), held.embedding.disagreement(rows)
-                updates.append(TableUpdate(held.version.number, nodes, probabilities, disagreement, removed))
+                updates.append(TableUpdate(held.version.number, nodes, probabilities, disagreement, removed, rows=rows))
         dropped = tuple(self._dropped)
         self._changed, self._dropped = {}, []
         return tuple(updates), dropped

@@ -189,4 +189,5 @@ def _pieces(update: TableUpdate) -> Iterator[TableUpdate]:
             update.probabilities[part],
             update.disagreement[part],
             () if first else update.removed,
+            rows=update.rows[part],
         )

@@ -59,6 +59,8 @@ class Run:
 
     def publish(self) -> Publication:
         publication = self.engine.take_publication()
+        for update in publication.updates:
+            assert list(update.nodes) == list(self.engine.graph.ids(update.rows))
         self.published.append(publication)
         self.reader.read(publication)
         return publication

@@ -38,7 +38,8 @@ def publication(
         assert table is not None
         probabilities = np.array([*(rows or {}).values()], dtype=np.float32).reshape(len(rows or {}), len(classes))
         differing = np.full(len(probabilities), disagreement, dtype=np.float32)
-        updates = (TableUpdate(table, tuple(rows or {}), probabilities, differing, removed),)
+        places = np.arange(len(probabilities))
+        updates = (TableUpdate(table, tuple(rows or {}), probabilities, differing, removed, rows=places),)
     served = Version(version, "sage", classes) if version is not None else None
     return Publication(position, applied, updates, served, dropped, rejected)
 

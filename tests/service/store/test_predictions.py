@@ -111,22 +111,25 @@ def test_more_rows_than_one_command_takes(writer: PredictionWriter, read: Read) 
     nodes = tuple(f"n{number}" for number in range(count))
     probabilities = np.random.default_rng(0).random((count, 3), dtype=np.float32)
     version = Version(1, "gat", ("a", "b", "c"))
-    writer.publish(Publication("1-0", count, (TableUpdate(1, nodes, probabilities, probabilities[:, 0]),), version))
+    update = TableUpdate(1, nodes, probabilities, probabilities[:, 0], rows=np.arange(count))
+    writer.publish(Publication("1-0", count, (update,), version))
     assert np.array_equal(np.array(read.rows(*nodes), dtype=np.float32), probabilities)
-    writer.publish(Publication("2-0", count, (TableUpdate(1, (), *NO_ROWS, nodes[:-1]),), version))
+    writer.publish(Publication("2-0", count, (TableUpdate(1, (), *NO_ROWS, nodes[:-1], rows=np.arange(0)),), version))
     assert read.rows(*nodes) == [*[None] * (count - 1), tuple(probabilities[-1].tolist())]
 
 
 def test_rows_in_any_memory_order(writer: PredictionWriter, read: Read) -> None:
     probabilities = np.asfortranarray(np.array([[0.0, 1.0], [0.25, 0.75]]), dtype=np.float32)
-    update = TableUpdate(1, ("x", "y"), probabilities, probabilities[:, 0])
+    update = TableUpdate(1, ("x", "y"), probabilities, probabilities[:, 0], rows=np.arange(2))
     writer.publish(Publication("1-0", 2, (update,), Version(1, "gcn", ("a", "b"))))
     assert read.rows("x", "y") == [(0.0, 1.0), (0.25, 0.75)]
 
 
 def test_the_disagreement_is_the_last_number_of_a_row(writer: PredictionWriter, read: Read) -> None:
     disagreement = np.array([0.5, 0.125], dtype=np.float32)
-    update = TableUpdate(1, ("x", "y"), np.array([[1, 0], [0.25, 0.75]], dtype=np.float32), disagreement)
+    update = TableUpdate(
+        1, ("x", "y"), np.array([[1, 0], [0.25, 0.75]], dtype=np.float32), disagreement, rows=np.arange(2)
+    )
     writer.publish(Publication("1-0", 2, (update,), Version(1, "gcn", ("a", "b"))))
     found = read.snapshot("y", "x")
     assert found.model is not None
@@ -147,7 +150,7 @@ def test_tables_of_another_release_are_no_model(
 @pytest.mark.parametrize(("rows", "disagreements"), [(1, 1), (2, 1), (1, 2)])
 def test_rows_that_do_not_fit_their_nodes_are_refused(writer: PredictionWriter, rows: int, disagreements: int) -> None:
     probabilities, disagreement = np.zeros((rows, 2), dtype=np.float32), np.zeros(disagreements, dtype=np.float32)
-    update = TableUpdate(1, ("x", "y"), probabilities, disagreement)
+    update = TableUpdate(1, ("x", "y"), probabilities, disagreement, rows=np.arange(2))
     with pytest.raises(ValueError, match=r"2 nodes but rows of shape|dimensions"):
         writer.publish(Publication("1-0", 2, (update,), Version(1, "gcn", ("a", "b"))))
     assert writer.visible_position() is None
