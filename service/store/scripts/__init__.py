@@ -5,12 +5,16 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
+_SHARED = {"append": "add_classes", "declare": "add_classes"}
+"""Scripts that use a function of another file, whose text comes before theirs."""
+
 
 @cache
 def script(name: str) -> str:
-    """The text of one of the scripts in this folder.
+    """The text of one of the scripts in this folder, with the function that it shares with another one in front.
 
-    >>> "XADD" in script("append")
+    >>> "XADD" in script("append") and "function add_classes" in script("append")
     True
     """
-    return files(__name__).joinpath(f"{name}.lua").read_text(encoding="utf-8")
+    own = files(__name__).joinpath(f"{name}.lua").read_text(encoding="utf-8")
+    return script(_SHARED[name]) + own if name in _SHARED else own

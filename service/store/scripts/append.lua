@@ -16,19 +16,11 @@ local schema = redis.call('GET', KEYS[2]) or ''
 if schema ~= ARGV[3] then
   return {'stale', schema}
 end
-local new, room = {}, tonumber(ARGV[9]) - (#ARGV > 10 and redis.call('SCARD', KEYS[4]) or 0)
-for i = 11, #ARGV do
-  if redis.call('SISMEMBER', KEYS[4], ARGV[i]) == 0 then
-    if #new >= room then
-      return {'classes', ARGV[i]}
-    end
-    new[#new + 1] = ARGV[i]
-  end
+local refused = add_classes(ARGV[9], 11)
+if refused then
+  return {'classes', refused}
 end
-for _, label in ipairs(new) do
-  redis.call('SADD', KEYS[4], label)
-end
--- Positions never go back; where Redis's clock does, the entry says when it came.
+-- Positions never decrease. Redis's clock can, so the entry carries the time of its arrival.
 local now = redis.call('TIME')
 local at = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000))
 local position = redis.call('XADD', KEYS[1], '*', 'events', ARGV[1], 'n', ARGV[2], 'at', at, 'v', ARGV[10])
