@@ -15,7 +15,7 @@ from pydantic import HttpUrl, TypeAdapter, ValidationError
 from olad_core.errors import OladError
 from olad_core.events import Event, GraphSchema
 from service import problems
-from service.api.models import Group, ServiceStatus
+from service.models import Group, ServiceStatus
 
 _JSON = {"content-type": "application/json"}
 _WAIT_FOR_POSITION_MS = 5_000

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 import typer
 from rich.table import Table
 
-from service.api.models import ServiceStatus
 from service.client.http import Client
 from service.commands.failures import read_settings, told
 from service.commands.options import AsJson, Url
 from service.commands.replay_view import percent
+from service.models import ServiceStatus
 from service.store.status import GraphStatus, StudentStatus
 from service.terminal import Terminal, shown_report
 

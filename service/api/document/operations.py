@@ -11,7 +11,7 @@ from service.api.body import JSON, NDJSON
 from service.api.document import examples, problems
 from service.api.document.headers import IDEMPOTENT_REPLAYED, Header
 from service.api.document.problems import Example
-from service.api.models import MAX_BODY_BYTES
+from service.models import MAX_BODY_BYTES
 
 
 @dataclass(frozen=True)

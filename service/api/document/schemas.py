@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from olad_core.events import ClockSetting, json_schema
 from service.api.document.problems import ProblemDocument
-from service.api.models import NodesAsked, SchemaChange
+from service.models import NodesAsked, SchemaChange
 
 Schema = dict[str, Any]
 

@@ -13,7 +13,7 @@ from olad_core.schema import TooManyClasses
 from service.api.body import JSON, NDJSON, key_of, media_type, received, too_large
 from service.api.context import Ctx
 from service.api.errors import invalid, too_many_classes
-from service.api.models import MAX_BODY_BYTES, AcceptedBatch, Rejected, RejectedPage
+from service.models import MAX_BODY_BYTES, AcceptedBatch, Rejected, RejectedPage
 from service.problems import (
     INVALID_EVENTS,
     INVALID_REQUEST,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from service.api.context import Ctx
-from service.api.models import LiveAnswer, PredictingAnswer, ReadyAnswer
+from service.models import LiveAnswer, PredictingAnswer, ReadyAnswer
 from service.problems import NOT_READY, Problem
 from service.store.redis_refusals import REDIS_ERRORS
 

@@ -27,7 +27,7 @@ from service.api.body import JSON, client_of, media_type, received, too_much
 from service.api.context import Context, Ctx
 from service.api.document.examples import POSITION
 from service.api.errors import invalid
-from service.api.models import MAX_BODY_BYTES, MAX_NODES, Prediction, PredictionList
+from service.models import MAX_BODY_BYTES, MAX_NODES, Prediction, PredictionList
 from service.problems import (
     INVALID_REQUEST,
     NO_MEMORY_FREE,

@@ -12,7 +12,7 @@ from olad_core.schema import HeldSchema, SchemaConflict, TooManyClasses
 from service.api.body import JSON, media_type, received
 from service.api.context import Ctx
 from service.api.errors import invalid, too_many_classes
-from service.api.models import ClockSet, SchemaChange
+from service.models import ClockSet, SchemaChange
 from service.problems import (
     INVALID_REQUEST,
     SCHEMA_CONFLICT,

@@ -7,7 +7,7 @@ import time
 from fastapi import APIRouter
 
 from service.api.context import Ctx
-from service.api.models import LogStatus, ServiceStatus
+from service.models import LogStatus, ServiceStatus
 
 router = APIRouter(tags=["status"])
 

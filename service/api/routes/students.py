@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from service.api.context import Ctx
-from service.api.models import Group
+from service.models import Group
 
 router = APIRouter(tags=["status"])
 

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from olad_core.events import Event, LabelNode, UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph
-from service.api.models import MAX_BODY_BYTES
+from service.models import MAX_BODY_BYTES
 from service.replay.archive_graph import GraphDataset
 from service.replay.arrival_stream import BATCH_BYTES, Arrival, batched, delay_labels
 

@@ -46,6 +46,20 @@ def pair(redis_server: RedisServer, nursery: Nursery, keys: Keys, tmp_path: Path
         worker.close()
 
 
+@pytest.fixture
+def owner_and_standby(
+    pair: list[ForkedWorker], redis_client: redis.Redis, keys: Keys
+) -> tuple[ForkedWorker, ForkedWorker]:
+    """Two running workers. The first one has applied four entries, the second one waits as its standby."""
+    owner, standby = pair
+    owner.start()
+    append(redis_client, keys, ENTRIES[:4])
+    owner.wait_until_visible(redis_client, "4-0")
+    standby.start()
+    until(lambda: standby.said(STANDBY))
+    return owner, standby
+
+
 def everything(client: redis.Redis, keys: Keys) -> dict[bytes, Any]:
     """All that stands in Redis of the graph, but for what its owner renews."""
     names: Any = client.keys(keys.log.removesuffix("log").replace("{", "[{]").replace("}", "[}]") + "*")
@@ -134,14 +148,9 @@ class TestLease:
 
 
 def test_a_rolling_update_hands_the_graph_over_as_soon_as_the_old_worker_has_ended(
-    pair: list[ForkedWorker], redis_client: redis.Redis, keys: Keys
+    owner_and_standby: tuple[ForkedWorker, ForkedWorker], redis_client: redis.Redis, keys: Keys
 ) -> None:
-    old, new = pair
-    old.start()
-    append(redis_client, keys, ENTRIES[:4])
-    old.wait_until_visible(redis_client, "4-0")
-    new.start()
-    until(lambda: new.said(STANDBY))
+    old, new = owner_and_standby
     append(redis_client, keys, ENTRIES[4:5], first=5)
     old.wait_until_visible(redis_client, "5-0")
     assert not new.said("restored")
@@ -155,14 +164,9 @@ def test_a_rolling_update_hands_the_graph_over_as_soon_as_the_old_worker_has_end
 
 
 def test_after_kill_9_the_standby_on_the_same_directory_takes_over_at_once(
-    pair: list[ForkedWorker], redis_client: redis.Redis, keys: Keys
+    owner_and_standby: tuple[ForkedWorker, ForkedWorker], redis_client: redis.Redis, keys: Keys
 ) -> None:
-    old, new = pair
-    old.start()
-    append(redis_client, keys, ENTRIES[:4])
-    old.wait_until_visible(redis_client, "4-0")
-    new.start()
-    until(lambda: new.said(STANDBY))
+    old, new = owner_and_standby
     old.kill()
     append(redis_client, keys, ENTRIES[4:5], first=5)
     until(lambda: is_visible(redis_client, keys, "5-0"), LEASE_MS / 1000 - 1)
@@ -170,14 +174,9 @@ def test_after_kill_9_the_standby_on_the_same_directory_takes_over_at_once(
 
 
 def test_one_that_was_stopped_is_superseded_writes_nothing_more_and_ends_with_78(
-    pair: list[ForkedWorker], redis_client: redis.Redis, keys: Keys, tmp_path: Path
+    owner_and_standby: tuple[ForkedWorker, ForkedWorker], redis_client: redis.Redis, keys: Keys, tmp_path: Path
 ) -> None:
-    old, new = pair
-    old.start()
-    append(redis_client, keys, ENTRIES[:4])
-    old.wait_until_visible(redis_client, "4-0")
-    new.start()
-    until(lambda: new.said(STANDBY))
+    old, new = owner_and_standby
     old.send(signal.SIGSTOP)
     append(redis_client, keys, ENTRIES[4:5], first=5)
     until(lambda: is_visible(redis_client, keys, "5-0"), LEASE_MS / 1000 + SILENT_S + 10)

@@ -1,4 +1,7 @@
-"""What the routes answer with, for the OpenAPI document and for answers that need not be fast."""
+"""Models of the bodies of requests and answers over HTTP, shared by the API and the client.
+
+The API makes its OpenAPI document from them. Answers that must be fast are encoded in :mod:`service.api.answers`.
+"""
 
 from __future__ import annotations
 
