@@ -16,7 +16,8 @@ import torch
 
 from benchmarks.graphs import GraphArrays, arxiv_shaped
 from olad_core.engine import Engine
-from olad_core.events import Event, GraphSchema, UpsertEdge, UpsertNode, encode_log
+from olad_core.event_codec import encode_log
+from olad_core.events import Event, GraphSchema, UpsertEdge, UpsertNode
 from olad_core.schema import HeldSchema
 from service.settings import Settings, StudentName
 from service.store.keys import Keys

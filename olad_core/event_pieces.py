@@ -11,6 +11,13 @@ from collections.abc import Generator, Iterator
 from typing import TypeAlias
 
 from olad_core.errors import OladError
+from olad_core.event_codec import (
+    decode_json,
+    decode_ndjson,
+    encode_log,
+    feature_width_of,
+    malformed,
+)
 from olad_core.events import (
     MAX_EVENTS,
     Event,
@@ -18,11 +25,6 @@ from olad_core.events import (
     InvalidEvents,
     SparseFeatures,
     UpsertNode,
-    decode_json,
-    decode_ndjson,
-    encode_log,
-    feature_width_of,
-    malformed,
 )
 
 PIECE_BYTES = 64 * 2**10
@@ -53,7 +55,7 @@ class TooManyEvents(OladError, ValueError):
 
 
 def json_pieces(body: bytes, feature_width: int | None = None) -> Steps:
-    """Like :func:`olad_core.events.decode_json`, a piece of the batch between two ``yield``.
+    """Like :func:`olad_core.event_codec.decode_json`, a piece of the batch between two ``yield``.
 
     Raises:
         InvalidEvents: naming index and field of every event that is wrong.
@@ -107,7 +109,7 @@ def ndjson_pieces(body: bytes, feature_width: int | None = None) -> Steps:
 
 
 def log_pieces(batch: list[Event]) -> Generator[None, None, bytes]:
-    """The same bytes as :func:`olad_core.events.encode_log`."""
+    """The same bytes as :func:`olad_core.event_codec.encode_log`."""
     if len(batch) <= _EVENTS_PER_PIECE:
         return encode_log(batch)
     parts = [_array_header(len(batch))]

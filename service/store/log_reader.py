@@ -14,7 +14,8 @@ import msgspec
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from olad_core.events import ClockSetting, Event, GraphSchema, decode_log, decode_log_for_people
+from olad_core.event_codec import decode_log, decode_log_for_people
+from olad_core.events import ClockSetting, Event, GraphSchema
 from olad_core.schema import HeldSchema
 from service.store.entry_format import UnknownEntryFormat, require_known
 from service.store.fence import Fence, LogLost

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from olad_core import events
+from olad_core.event_codec import decode_json, decode_log, decode_ndjson, encode_log
 from olad_core.events import (
     FLOAT32_MAX,
     MAX_EVENTS,
@@ -24,10 +25,6 @@ from olad_core.events import (
     SparseFeatures,
     UpsertEdge,
     UpsertNode,
-    decode_json,
-    decode_log,
-    decode_ndjson,
-    encode_log,
 )
 
 SEEDS = (

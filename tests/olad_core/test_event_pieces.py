@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olad_core import event_pieces
+from olad_core.event_codec import decode_json, decode_ndjson, encode_log
 from olad_core.event_pieces import PIECE_BYTES, TooManyEvents, json_pieces, log_pieces, ndjson_pieces
-from olad_core.events import Event, EventProblem, InvalidEvents, decode_json, decode_ndjson, encode_log
+from olad_core.events import Event, EventProblem, InvalidEvents
 
 _T = TypeVar("_T")
 

@@ -8,6 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from olad_core.event_codec import (
+    decode_json,
+    decode_log,
+    decode_log_for_people,
+    decode_ndjson,
+    encode_log,
+    feature_width_of,
+)
 from olad_core.events import (
     FLOAT32_MAX,
     MAX_EVENTS,
@@ -24,12 +32,6 @@ from olad_core.events import (
     SparseFeatures,
     UpsertEdge,
     UpsertNode,
-    decode_json,
-    decode_log,
-    decode_log_for_people,
-    decode_ndjson,
-    encode_log,
-    feature_width_of,
     json_schema,
 )
 

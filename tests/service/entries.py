@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import redis
 
-from olad_core.events import Event, LabelNode, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode, encode_log
+from olad_core.event_codec import encode_log
+from olad_core.events import Event, LabelNode, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
 from service.store.keys import Keys
 
 CLASSES = 3

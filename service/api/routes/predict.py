@@ -14,7 +14,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import ClientDisconnect
 
-from olad_core.events import malformed
+from olad_core.event_codec import malformed
 from service.api.answers import (
     PartsResponse,
     answer_parts,

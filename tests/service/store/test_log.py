@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis as AsyncRedis
 
-from olad_core.events import ClockSetting, Event, GraphSchema, InvalidEvents, UpsertEdge, decode_json, encode_log
+from olad_core.event_codec import decode_json, encode_log
+from olad_core.events import ClockSetting, Event, GraphSchema, InvalidEvents, UpsertEdge
 from olad_core.schema import HeldSchema, SchemaConflict
 from service.store.connection import connect
 from service.store.keys import Keys

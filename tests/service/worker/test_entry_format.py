@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from olad_core.events import encode_log
+from olad_core.event_codec import encode_log
 from service.exit_codes import REFUSES
 from service.store.entry_format import ENTRY_FORMAT, UnknownEntryFormat
 from service.store.keys import Keys

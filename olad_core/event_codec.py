@@ -1,0 +1,267 @@
+"""Encoding and decoding of batches of events: JSON from the client, MessagePack in the log.
+
+Both are decoded into the same :mod:`msgspec` structs, so nothing that the API accepts can mean something else to the
+worker. See ``docs/decisions/0002-events-with-msgspec.md``.
+
+>>> batch = decode_json(b'[{"op": "upsert_edge", "src": 1, "dst": "b"}]')
+>>> batch[0].src
+'1'
+>>> decode_log(encode_log(batch)) == batch
+True
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from olad_core.events import (
+    FLOAT32_MAX,
+    MAX_EVENTS,
+    MAX_ID_BYTES,
+    Event,
+    EventProblem,
+    InvalidEvents,
+    LabelNode,
+    RemoveEdge,
+    RemoveNode,
+    SparseFeatures,
+    UpsertEdge,
+    UpsertNode,
+)
+
+_json = msgspec.json.Decoder(list[Event])
+_raw_json = msgspec.json.Decoder(list[msgspec.Raw])
+_one_json = msgspec.json.Decoder(Event)
+_any_json = msgspec.json.Decoder(msgspec.Raw)
+_log_encoder = msgspec.msgpack.Encoder()
+_TRUNCATED = "Input data was truncated"
+_PATH = re.compile(r"^(?P<message>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
+_NAMED_FIELD = re.compile(r"(?:required|unknown) field `(?P<field>[^`]*)`")
+_NAMES: dict[type[Event], tuple[str, ...]] = {
+    UpsertNode: ("id", "label"),
+    RemoveNode: ("id",),
+    UpsertEdge: ("src", "dst"),
+    RemoveEdge: ("src", "dst"),
+    LabelNode: ("id", "label"),
+}
+"""Fields of each event that name a node or a class."""
+# Bytes that are no UTF-8 and nesting without end come out of the decoder as Python's own exceptions.
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def decode_json(body: bytes, feature_width: int | None = None) -> list[Event]:
+    """Decode and check a JSON array of events, ids and labels normalised to strings.
+
+    ``feature_width`` is the declared or held width, where there is one.
+
+    Raises:
+        InvalidEvents: naming index and field of every event that is wrong.
+    """
+    try:
+        batch = _json.decode(body)
+    except _UNDECODABLE as error:
+        raise InvalidEvents(_problems(body, error)) from None
+    return _checked(batch, feature_width)
+
+
+def decode_ndjson(body: bytes, feature_width: int | None = None) -> list[Event]:
+    """Like :func:`decode_json` for one event a line; empty lines are skipped."""
+    lines = [line for line in body.splitlines() if line.strip()]
+    try:
+        batch = [_one_json.decode(line) for line in lines]
+    except _UNDECODABLE:
+        raise InvalidEvents(_problems_of_items(lines)) from None
+    return _checked(batch, feature_width)
+
+
+class _LoggedSparse(Struct, frozen=True):
+    indices: list[int]
+    values: list[float] | bytes
+
+
+class _LoggedNode(UpsertNode, tag_field="op", tag="upsert_node", omit_defaults=True):
+    """As in the log: features are bytes of little-endian float32. Earlier releases wrote lists."""
+
+    x: list[float] | bytes | _LoggedSparse | None = None  # type: ignore[assignment]
+
+
+_log = msgspec.msgpack.Decoder(list[_LoggedNode | RemoveNode | UpsertEdge | RemoveEdge | LabelNode])
+_NODE_FIELDS = UpsertNode.__struct_fields__
+_SWAPPED = sys.byteorder == "big"
+
+
+def encode_log(batch: Sequence[Event]) -> bytes:
+    """The batch as it stands in the log: MessagePack of the checked events, features as float32.
+
+    That is what the graph keeps of them; weights and times keep all their digits.
+    """
+    return _log_encoder.encode([_logged(event) for event in batch])
+
+
+def decode_log(payload: bytes) -> list[Event]:
+    """The inverse of :func:`encode_log`, for batches that earlier releases wrote too; features are float32 numbers."""
+    return [_unlogged(event) if isinstance(event, _LoggedNode) else event for event in _log.decode(payload)]
+
+
+def decode_log_for_people(payload: bytes) -> list[Event]:
+    """Like :func:`decode_log`, with the shortest decimal number for every feature: 0.1, not 0.10000000149011612."""
+    batch = decode_log(payload)
+    for event in batch:
+        if isinstance(event, UpsertNode) and event.x is not None:
+            values = [
+                float(str(np.float32(value))) for value in (event.x if isinstance(event.x, list) else event.x.values)
+            ]
+            event.x = values if isinstance(event.x, list) else SparseFeatures(event.x.indices, values)
+    return batch
+
+
+def _logged(event: Event) -> Event:
+    if not isinstance(event, UpsertNode) or event.x is None:
+        return event
+    node = _LoggedNode(**{name: getattr(event, name) for name in _NODE_FIELDS if name != "x"})
+    if isinstance(event.x, list):
+        node.x = _float32_bytes(event.x)
+    else:
+        node.x = _LoggedSparse(event.x.indices, _float32_bytes(event.x.values))
+    return node
+
+
+def _unlogged(node: _LoggedNode) -> UpsertNode:
+    x: Any = node.x
+    if isinstance(x, bytes):
+        x = _floats(x)
+    elif isinstance(x, _LoggedSparse):
+        x = SparseFeatures(x.indices, _floats(x.values) if isinstance(x.values, bytes) else x.values)
+    return UpsertNode(**{name: x if name == "x" else getattr(node, name) for name in _NODE_FIELDS})
+
+
+def _rounded(x: list[float] | SparseFeatures) -> list[float] | SparseFeatures:
+    """The features as float32 numbers, which is what the log keeps and the worker reads."""
+    if isinstance(x, list):
+        return array("f", x).tolist()
+    return SparseFeatures(x.indices, array("f", x.values).tolist())
+
+
+def _float32_bytes(values: list[float]) -> bytes:
+    packed = array("f", values)
+    if _SWAPPED:
+        packed.byteswap()
+    return packed.tobytes()
+
+
+def _floats(packed: bytes) -> list[float]:
+    values = array("f", packed)
+    if _SWAPPED:
+        values.byteswap()
+    return values.tolist()
+
+
+def feature_width_of(batch: Iterable[Event]) -> int | None:
+    """Width of the first dense features in the batch; None where there are none."""
+    for event in batch:
+        if isinstance(event, UpsertNode) and isinstance(event.x, list):
+            return len(event.x)
+    return None
+
+
+def malformed(text: bytes) -> str | None:
+    """Why this is no JSON, and where; None where it is.
+
+    A decoder that expects a type may complain of the type before it has seen that the text is broken.
+
+    >>> malformed(b'{"a": 1}'), malformed(b"[1, 2"), malformed(b"[1; 2]")
+    (None, 'JSON is malformed: it ends too early (byte 5)', "JSON is malformed: expected ',' or ']' (byte 2)")
+    """
+    try:
+        _any_json.decode(text)
+    except _UNDECODABLE as error:
+        _, message = _split(error)
+        return message if message != _TRUNCATED else f"JSON is malformed: it ends too early (byte {len(text)})"
+    return None
+
+
+def _problems(body: bytes, error: Exception) -> list[EventProblem]:
+    try:
+        items = _raw_json.decode(body)
+    except _UNDECODABLE:
+        return [EventProblem(-1, "", malformed(body) or _split(error)[1])]
+    return _problems_of_items([bytes(item) for item in items[: MAX_EVENTS + 1]])
+
+
+def _problems_of_items(items: Sequence[bytes]) -> list[EventProblem]:
+    problems = []
+    for index, item in enumerate(items[:MAX_EVENTS]):
+        try:
+            _one_json.decode(item)
+        except _UNDECODABLE as error:
+            problem = malformed(item)
+            problems.append(EventProblem(index, *(("", problem) if problem else _split(error))))
+    if len(items) > MAX_EVENTS:
+        problems.append(EventProblem(-1, "", f"more than {MAX_EVENTS} events"))
+    return problems
+
+
+def _split(error: Exception) -> tuple[str, str]:
+    """Field path and message out of the decoder's one line."""
+    if isinstance(error, UnicodeDecodeError):
+        return "", "the text is not valid UTF-8"
+    if isinstance(error, RecursionError):
+        return "", "nested too deeply"
+    match = _PATH.match(str(error))
+    assert match is not None, "the pattern matches any text"
+    named = _NAMED_FIELD.search(match["message"])
+    return match["path"] or (named["field"] if named else ""), match["message"]
+
+
+def _checked(batch: list[Event], feature_width: int | None) -> list[Event]:
+    """Normalise in place what the decoder cannot, and refuse what it cannot see."""
+    if not batch:
+        raise InvalidEvents([EventProblem(-1, "", "a batch needs at least one event")])
+    problems: list[EventProblem] = []
+    width = feature_width if feature_width is not None else feature_width_of(batch)
+    for index, event in enumerate(batch):
+        for field in _NAMES[type(event)]:
+            name = getattr(event, field)
+            if isinstance(name, int):
+                name = str(name)
+                setattr(event, field, name)
+            # The decoder counts characters, of four bytes at most, and no digits at all; the limit is in bytes.
+            if name is not None and len(name) > MAX_ID_BYTES // 4 and len(name.encode()) > MAX_ID_BYTES:
+                problems.append(EventProblem(index, field, f"longer than {MAX_ID_BYTES} bytes"))
+        if isinstance(event, UpsertNode) and event.x is not None:
+            found = [*_feature_problems(event.x, width, declared=feature_width is not None)]
+            problems.extend(EventProblem(index, field, message) for field, message in found)
+            if not found:
+                event.x = _rounded(event.x)
+    if problems:
+        raise InvalidEvents(problems)
+    return batch
+
+
+def _feature_problems(
+    x: list[float] | SparseFeatures, width: int | None, *, declared: bool
+) -> Iterator[tuple[str, str]]:
+    if isinstance(x, list):
+        if width is not None and len(x) != width:
+            yield "x", f"{len(x)} features where this graph's nodes have {width}"
+        values, where = x, "x"
+    else:
+        if not declared:
+            yield "x", "sparse features need a declared width: PUT /schema with feature_width first"
+        elif width is not None and any(index >= width for index in x.indices):
+            yield "x.indices", f"an index is not below the feature width {width}"
+        if len(x.indices) != len(x.values):
+            yield "x", f"{len(x.indices)} indices but {len(x.values)} values"
+        if len(set(x.indices)) != len(x.indices):
+            yield "x.indices", "an index stands twice"
+        values, where = x.values, "x.values"
+    if values and (max(values) > FLOAT32_MAX or min(values) < -FLOAT32_MAX):
+        yield where, "a number does not fit into float32"
