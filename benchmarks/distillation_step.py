@@ -25,6 +25,7 @@ from benchmarks.report import emit
 from olad_core.config import TrainerConfig
 from olad_core.events import LabelNode
 from olad_core.graph import DynamicGraph
+from olad_core.learning.group import Group
 from olad_core.learning.label_history import Replay, Rows, Touched
 from olad_core.learning.trainer import Trainer
 from olad_core.step_size import StepSize
@@ -103,7 +104,7 @@ def main() -> None:
     lessons = {"same_nodes": same, "shipped": half, "quarter": half}
     teaching = ((1 - np.eye(4)) / 3).astype(np.float32)
     trainers = {
-        name: Trainer(way, few.graph.num_features or 0, len(few.graph.classes), torch.device("cpu"))
+        name: Trainer(Group(way, few.graph.num_features or 0, len(few.graph.classes), torch.device("cpu")))
         for name, way in ways.items()
     }
     spent: dict[str, list[float]] = {name: [] for name in ways}

@@ -9,20 +9,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from olad_core.config import EngineConfig, TrainerConfig
-from olad_core.errors import OladError
+from olad_core.config import EngineConfig
+from olad_core.engine_state import Values, join_tensors, made_with, require_same_students, take_arrays
 from olad_core.events import ClockSetting, Event, GraphSchema, RejectedOp, RejectionReason
 from olad_core.graph import Changes, DynamicGraph
 from olad_core.judging.assessment import Assessment
 from olad_core.judging.decisions import Decisions
+from olad_core.known_labels import KnownLabels
 from olad_core.learning.convergence import Convergence
+from olad_core.learning.group import Group
 from olad_core.learning.health import PATIENCE
-from olad_core.learning.label_history import Replay, Touched
+from olad_core.learning.label_history import Touched
 from olad_core.learning.teaching import teaching_of
 from olad_core.learning.trainer import Trainer
 from olad_core.memory_use import GroupSizes
@@ -36,16 +36,6 @@ from olad_core.serving.version_schedule import Schedule
 from olad_core.serving.versions import Versions
 from olad_core.step_size import FULL_SIZE, StepSize
 from olad_core.students import Memory, recurrent
-
-Rows = npt.NDArray[np.int64]
-Values = dict[str, object]
-
-_ON_DEVICE = ("versions/", "trainer/", "memory/")
-"""Parts of the state whose tensors are used on the device; those of the others are numpy's arrays."""
-
-
-class OtherStudents(OladError, ValueError):
-    """A checkpoint that was made with other students than the configuration asks for."""
 
 
 class Engine:
@@ -71,9 +61,8 @@ class Engine:
         self.versions = Versions(device, self.memory)
         self.assessment = Assessment(config)
         self.decisions = Decisions()
-        self._replay = Replay(config.trainer.recent_labels)
+        self._labels = KnownLabels(config, self.decisions)
         self._touched = Touched(config.trainer.recent_touched)
-        self._classes_seen: set[int] = set()
         self._schedule = Schedule(config, self.versions, self.decisions)
         self._convergence = Convergence()
         self._advance_event = 0
@@ -155,7 +144,7 @@ class Engine:
             arrivals = touch.created[: self.config.arrivals_scored]
             predictions = predict_arrivals(self.graph, arrivals, self.trainer.group, self.versions.served)
             self.assessment.remember(arrivals, self.graph.arrival[arrivals], predictions)
-        self._score_labels(changes)
+        self._labels.add(changes, self.graph, self.assessment, training=self.trainer is not None)
         if self.graph.is_worth_beginning_anew:
             self._begin_anew()
 
@@ -198,11 +187,11 @@ class Engine:
 
     def train(self, size: StepSize = FULL_SIZE) -> bool:
         """Take one training step, and begin a version where one is due; arguments and result are :meth:`learn`'s."""
-        if len(self._classes_seen) < 2:
+        if self._labels.classes < 2:
             return False
         trainer = self._current_trainer()
         self._convergence.begin_step(size)
-        outcome = trainer.step(self.graph, self._replay, self._touched, teaching_of(self.assessment), size)
+        outcome = trainer.step(self.graph, self._labels.replay, self._touched, teaching_of(self.assessment), size)
         if not outcome.taken:
             self._convergence.exhaust()
             return False
@@ -226,7 +215,7 @@ class Engine:
     @property
     def converged(self) -> bool:
         """Whether training steps are of no use before something new comes; :meth:`learn` takes them all the same."""
-        return len(self._classes_seen) < 2 or self._convergence.reached
+        return self._labels.classes < 2 or self._convergence.reached
 
     @property
     def resting(self) -> bool:
@@ -255,8 +244,8 @@ class Engine:
         """What must still happen before the first version is served; empty once there is one."""
         if self.versions.served:
             return ()
-        if len(self._classes_seen) < 2:
-            return (f"labels of at least two classes ({len(self._classes_seen)} so far)",)
+        if self._labels.classes < 2:
+            return (f"labels of at least two classes ({self._labels.classes} so far)",)
         candidate = self.versions.candidate
         if candidate is None:
             steps = self.trainer.steps if self.trainer else 0
@@ -273,27 +262,25 @@ class Engine:
         assert not waiting, "refresh and publish first"
         graph = self.graph.state()
         held, versions = self.versions.state(rows=len(graph["label"]))
+        replay, classes_seen = self._labels.state()
         values: Values = {
             "position": self.position,
             "applied_events": self.applied_events,
             "rejected_events": self.rejected_events,
-            "classes_seen": sorted(self._classes_seen),
+            "classes_seen": classes_seen,
             "advance_event": self._advance_event,
             "decisions": self.decisions.state(),
-            "students": list(self.config.trainer.students),
-            "width": self.config.trainer.width,
             "versions": versions,
             "convergence": self._convergence.state(),
+            **made_with(self.config.trainer),
             **self._schedule.state(),
         }
         trained: dict[str, Tensor] = {}
         if self.trainer:
             trained, values["trainer"] = self.trainer.state()
-        arrays = join_parts({"graph": graph, "replay": self._replay.state(), "touched": self._touched.state()})
+        arrays = join_parts({"graph": graph, "replay": replay, "touched": self._touched.state()})
         arrays |= self.assessment.state()
-        tensors = {name: torch.from_numpy(np.asarray(array)) for name, array in arrays.items()}
-        tensors |= join_parts({"versions": held, "trainer": trained, "memory": self.memory.state()})
-        return tensors, values
+        return join_tensors(arrays, {"versions": held, "trainer": trained, "memory": self.memory.state()}), values
 
     @classmethod
     def restore(
@@ -304,8 +291,8 @@ class Engine:
         Raises:
             OtherStudents: the checkpoint was made with other students, or with students of another width.
         """
-        _refuse_other_students(config.trainer, values)
-        arrays = {name: tensor.numpy() for name, tensor in tensors.items() if not name.startswith(_ON_DEVICE)}
+        require_same_students(config.trainer, values)
+        arrays = take_arrays(tensors)
         engine = cls(config, device)
         engine._reach(values["position"], values["applied_events"])
         engine.rejected_events = values["rejected_events"]
@@ -320,18 +307,16 @@ class Engine:
         engine.versions.restore(take_part(tensors, "versions"), values["versions"])
         engine.assessment.restore(arrays)
         engine.decisions.restore(values["decisions"])
-        engine._replay.restore(take_part(arrays, "replay"), engine.graph)
+        engine._labels.restore(take_part(arrays, "replay"), values["classes_seen"], engine.graph)
         engine._touched.restore(take_part(arrays, "touched"))
-        engine._classes_seen = set(values["classes_seen"])
         engine._schedule.restore(values)
         if "convergence" in values:  # earlier releases had none: training begins with a whole budget
             engine._convergence.restore(values["convergence"])
         engine._advance_event = values["advance_event"]
         if "trainer" in values:
             trained = take_part(tensors, "trainer")
-            engine.trainer = engine.trainer_type.restore(
-                config.trainer, trained, values["trainer"], device, engine.memory
-            )
+            group = Group.restore(config.trainer, trained, values["trainer"], device, engine.memory)
+            engine.trainer = engine.trainer_type.restore(group, values["trainer"])
         return engine
 
     def _reject(self, position: str, index: int, op: RejectedOp, reason: RejectionReason, detail: str) -> None:
@@ -364,7 +349,7 @@ class Engine:
     def _begin_anew(self) -> None:
         """Give back the memory of all rows, of which no node is left; what was learned stays."""
         self.graph.begin_anew()
-        for holder in (self.memory, self.versions, self._replay, self._touched):
+        for holder in (self.memory, self.versions, self._labels.replay, self._touched):
             holder.begin_anew()
         self.assessment.forget_waiting()
 
@@ -375,56 +360,8 @@ class Engine:
             if self.trainer:
                 reason = f"features of width {width} have appeared: all students get new weights"
                 self.decisions.add("group-restarted", reason, numbers={"feature_width": width})
-            classes = len(self.graph.classes)
-            self.trainer = self.trainer_type(self.config.trainer, width, classes, self.device, self.memory)
+            group = Group(self.config.trainer, width, len(self.graph.classes), self.device, self.memory)
+            self.trainer = self.trainer_type(group)
             self._schedule.begin_anew()
             self.assessment = Assessment(self.config)
         return self.trainer
-
-    def _score_labels(self, changes: Sequence[Changes]) -> None:
-        """Score the predictions that waited for these labels; only then may the labels be learned from."""
-        labelled = _newly_labelled(changes, self.graph)
-        if not len(labelled):
-            return
-        labels = self.graph.label[labelled].astype(np.int64)
-        scored = self.assessment.score(labelled, self.graph.arrival[labelled], labels)
-        self.assessment.compare_with_teachers(scored, teaching_of(self.assessment))
-        drift = scored.drift
-        self._see_classes(np.unique(self.graph.label[labelled]).tolist())
-        self._replay.add(labelled, self.graph)
-        if drift:
-            self.assessment.forget(max(drift.width, self.config.least_remembered))
-            self._replay.shorten(drift.width)
-        if drift and drift.is_new:
-            rose = f"rose from {100 * drift.before:.1f} % to {100 * drift.after:.1f} %"
-            reason = f"errors of served predictions {rose}: scores and labels before the last {drift.width} weigh less"
-            numbers = {"before": drift.before, "after": drift.after, "width": drift.width}
-            self.decisions.add("drift", reason, numbers=numbers)
-
-    def _see_classes(self, seen: list[int]) -> None:
-        new = sorted(set(seen) - self._classes_seen)
-        self._classes_seen.update(new)
-        if new and self.trainer:
-            names = ", ".join(repr(self.graph.classes[number]) for number in new[:5]) + (", ..." if new[5:] else "")
-            reason = f"labels {names} were seen for the first time: versions from now on can predict them"
-            self.decisions.add("classes-grown", reason, numbers={"new": len(new), "classes": len(self._classes_seen)})
-
-
-def _newly_labelled(changes: Sequence[Changes], graph: DynamicGraph) -> Rows:
-    """Living rows that were labelled, each once, in the order of their last labels."""
-    rows: Rows = np.concatenate([change.labelled for change in changes])
-    rows = rows[graph.alive[rows] & (graph.label[rows] >= 0)]
-    _, last = np.unique(rows[::-1], return_index=True)
-    in_order: Rows = rows[np.sort(len(rows) - 1 - last)]
-    return in_order
-
-
-def _refuse_other_students(config: TrainerConfig, values: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint whose students are not those of the configuration."""
-    asked: Values = {"students": list(config.students), "width": config.width}
-    for name, value in asked.items():
-        if values[name] != value:
-            raise OtherStudents(
-                f"the checkpoint was made with {name} {values[name]}, the settings ask for {value}: "
-                f"set OLAD_{name.upper()} to the former or take an empty data directory"
-            )

@@ -31,7 +31,6 @@ from olad_core.learning.step import (
 )
 from olad_core.messages.sample import Sample
 from olad_core.step_size import FULL_SIZE, StepSize, learning_rate_of
-from olad_core.students import Memory
 
 Terms = dict[str, Tensor]
 
@@ -59,24 +58,10 @@ class Trainer:
     """Trains a group of students, which teach each other.
 
     Args:
-        config: how it learns.
-        feature_width: number of features of a node; 0 without features.
-        classes: number of classes known so far.
-        device: where it computes.
-        memory: of the students that remember; without one they begin with a new one.
+        group: the students, with what trains them.
     """
 
-    def __init__(
-        self,
-        config: TrainerConfig,
-        feature_width: int,
-        classes: int,
-        device: torch.device,
-        memory: Memory | None = None,
-    ) -> None:
-        self._begin(Group(config, feature_width, classes, device, memory))
-
-    def _begin(self, group: Group) -> None:
+    def __init__(self, group: Group) -> None:
         self.group = group
         self.health = Health(len(group.students))
         self.steps = 0
@@ -145,17 +130,14 @@ class Trainer:
         return tensors, counts | self.health.state() | values
 
     @classmethod
-    def restore(
-        cls,
-        config: TrainerConfig,
-        tensors: Mapping[str, Tensor],
-        values: Mapping[str, Any],
-        device: torch.device,
-        memory: Memory,
-    ) -> Trainer:
-        """The trainer whose :meth:`state` this was; the ``memory`` has a state of its own."""
-        trainer = cls.__new__(cls)
-        trainer._begin(Group.restore(config, tensors, values, device, memory))
+    def restore(cls, group: Group, values: Mapping[str, Any]) -> Trainer:
+        """The trainer whose :meth:`state` this was.
+
+        Args:
+            group: restored from the same state.
+            values: of the state.
+        """
+        trainer = cls(group)
         trainer.health.restore(values["resets"], values["spoilt"])
         trainer.steps, trainer.skipped_steps = values["steps"], values["skipped_steps"]
         return trainer

@@ -15,7 +15,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from olad_core.config import EngineConfig, TrainerConfig
-from olad_core.engine import Engine, OtherStudents
+from olad_core.engine import Engine
+from olad_core.engine_state import OtherStudents
 from olad_core.errors import OladError
 from service.exit_codes import REFUSES
 from service.settings import Settings

@@ -16,7 +16,8 @@ from msgspec import Meta, Struct
 from torch import Tensor
 
 from olad_core.config import EngineConfig, TrainerConfig
-from olad_core.engine import Engine, OtherStudents
+from olad_core.engine import Engine
+from olad_core.engine_state import OtherStudents
 from olad_core.graph.features import from_format_4
 from olad_core.graph.state_check import check_graph_state
 from olad_core.judging.assessment import Assessment

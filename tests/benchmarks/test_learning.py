@@ -29,6 +29,7 @@ from benchmarks.learning.targets import outcomes
 from benchmarks.learning.trainers import AllTeach, FrozenTeach, OthersTeach, SelfTeach
 from olad_core.config import EngineConfig
 from olad_core.events import GraphSchema, LabelNode, UpsertEdge, UpsertNode
+from olad_core.learning.group import Group
 from tests.device import DEVICE
 from tests.olad_core.streams import two_communities
 
@@ -159,7 +160,8 @@ class TestMethods:
     def test_who_teaches_whom(self) -> None:
         group = SMALL.trainer.students[:3]
         config = replace(SMALL.trainer, students=group)
-        others, everyone, itself = (kind(config, 3, 2, DEVICE) for kind in (OthersTeach, AllTeach, SelfTeach))
+        members = Group(config, 3, 2, DEVICE)
+        others, everyone, itself = (kind(members) for kind in (OthersTeach, AllTeach, SelfTeach))
         assert others.fixed(3).tolist() == [[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]
         assert everyone.fixed(2).tolist() == [[0.5, 0.5], [0.5, 0.5]]
         assert itself.fixed(2).tolist() == [[1, 0], [0, 1]]

@@ -51,7 +51,7 @@ class Lesson:
         self.replay = Replay(config.recent_labels)
         self.touched = Touched(config.recent_touched)
         self.apply(two_communities() if events is None else events)
-        self.trainer = Trainer(config, self.graph.num_features or 0, len(self.graph.classes), DEVICE)
+        self.trainer = Trainer(Group(config, self.graph.num_features or 0, len(self.graph.classes), DEVICE))
         self.teaching = np.zeros((len(config.students),) * 2, np.float32)
 
     def apply(self, events: Sequence[Event]) -> None:
@@ -84,7 +84,8 @@ class Lesson:
         """The trainer from its checkpoint."""
         memory = Memory(recurrent(config.students), config.width, DEVICE)
         memory.restore(self.trainer.group.memory.state())
-        return Trainer.restore(config, *self.trainer.state(), DEVICE, memory)
+        tensors, values = self.trainer.state()
+        return Trainer.restore(Group.restore(config, tensors, values, DEVICE, memory), values)
 
     def accuracy(self) -> npt.NDArray[np.float64]:
         """Of every student on every labelled node."""
