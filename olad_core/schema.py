@@ -14,6 +14,10 @@ from olad_core.config import MAX_CLASSES
 from olad_core.errors import OladError
 from olad_core.events import Event, GraphSchema, LabelNode, UpsertNode
 
+NODE_TYPE = "node"
+"""The type of every node, in a graph that declares no types."""
+RELATION = "edge"
+"""The type of every edge, in a graph that declares no types."""
 _LABELLED = frozenset({LabelNode, UpsertNode})
 
 

@@ -20,7 +20,7 @@ from olad_core.graph.neighbours import Neighbours, all_neighbours, sampled_neigh
 from olad_core.graph.node_ids import NodeIds
 from olad_core.graph.text import pack, unpack
 from olad_core.memory_use import Sizes
-from olad_core.schema import HeldSchema, SchemaConflict, after_declaration, after_events
+from olad_core.schema import NODE_TYPE, RELATION, HeldSchema, SchemaConflict, after_declaration, after_events
 
 FEWEST_ROWS = 64
 """Rows that memory is taken for at first."""
@@ -43,7 +43,6 @@ class DynamicGraph:
     ['b']
 
     Attributes:
-        features: of the nodes that have some, by row.
         label: int32 ``[capacity]``, class of the node, -1 where it is not known.
         alive: bool ``[capacity]``, whether the row holds a node.
         arrival: int64 ``[capacity]``, how many nodes were created before this one, over the graph's whole life.
@@ -70,6 +69,11 @@ class DynamicGraph:
         self._classes = {name: number for number, name in enumerate(dict.fromkeys(classes))}
         self._nodes = NodeIds(removed_kept)
         self._allocate(directed=directed)
+
+    @property
+    def features(self) -> FeatureTable:
+        """Of the nodes that have some, by row."""
+        return self._features[NODE_TYPE]
 
     @property
     def directed(self) -> bool:
@@ -238,7 +242,7 @@ class DynamicGraph:
             )
         self._follow(after)
         if schema.directed != self.directed:
-            self._edges = EdgeStore(directed=schema.directed, rows=self.capacity)
+            self._relations[RELATION] = EdgeStore(directed=schema.directed, rows=self.capacity)
         self.edge_lifetime = schema.edge_lifetime
         self.ts_ahead_max = schema.ts_ahead_max
         self._edges.track_ages(self.edge_lifetime is not None)
@@ -379,25 +383,29 @@ class DynamicGraph:
         graph._reserve(capacity)
         for name in ("label", "arrival"):
             getattr(graph, name)[:end] = state[name]
-        graph.features = FeatureTable.from_state(state, capacity, width)
+        graph._features[NODE_TYPE] = FeatureTable.from_state(state, capacity, width)
         graph._width_held = bool(state["feature_width_held"])
         graph.alive[list(graph._nodes.row_of.values())] = True
         graph._clock = Clock.from_state(state, arrival)
         graph.ts_ahead_max = None if math.isnan(ahead_max) else ahead_max
         graph.edge_lifetime = None if math.isnan(lifetime) else lifetime
-        graph._edges = EdgeStore.from_state(state, directed=bool(state["directed"]), rows=capacity)
+        graph._relations[RELATION] = EdgeStore.from_state(state, directed=bool(state["directed"]), rows=capacity)
         graph._edges.track_ages(graph.edge_lifetime is not None)
         return graph
 
     def _allocate(self, *, directed: bool) -> None:
         """Make the row arrays, as small as they are at first."""
-        self.features = FeatureTable(FEWEST_ROWS, self._width or 0)
+        self._features = {NODE_TYPE: FeatureTable(FEWEST_ROWS, self._width or 0)}
         self.label = np.full(FEWEST_ROWS, -1, np.int32)
         self.alive = np.zeros(FEWEST_ROWS, np.bool_)
         self.arrival = np.zeros(FEWEST_ROWS, np.int64)
-        self._edges = EdgeStore(directed=directed, rows=FEWEST_ROWS)
+        self._relations = {RELATION: EdgeStore(directed=directed, rows=FEWEST_ROWS)}
         self._edges.track_ages(self.edge_lifetime is not None)
         self._localiser = Localiser()
+
+    @property
+    def _edges(self) -> EdgeStore:
+        return self._relations[RELATION]
 
     def _checked(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         rows = np.ascontiguousarray(rows, np.int64)
@@ -414,7 +422,7 @@ class DynamicGraph:
     def _hold_width(self, width: int | None, *, held: bool) -> None:
         if width != self._width:
             # No features have arrived yet.
-            self.features = FeatureTable(self.capacity, width or 0)
+            self._features[NODE_TYPE] = FeatureTable(self.capacity, width or 0)
         self._width, self._width_held = width, held
 
     def _reserve(self, rows: int) -> None:
