@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.graph import DynamicGraph
-from olad_core.judging.prequential import Predictions
+from olad_core.judging.arrivals import Predictions
 from olad_core.learning.group import Group
 from olad_core.serving.versions import HeldVersion
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from olad_core.judging.prequential import LEAST_PROBABILITY
+from olad_core.tasks.node_class import LEAST_PROBABILITY
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

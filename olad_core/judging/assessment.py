@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.config import EngineConfig
+from olad_core.judging.arrivals import Arrivals, Predictions
 from olad_core.judging.calibration import Temperatures
 from olad_core.judging.drift import Drift, DriftWatch
 from olad_core.judging.evidence import Evidence
-from olad_core.judging.prequential import Arrivals, Predictions, Scores, ScoreTable
+from olad_core.judging.prequential import Scores, ScoreTable
 from olad_core.judging.standing import Standing
 from olad_core.named_state import join_parts, take_part
 
@@ -103,7 +104,7 @@ class Assessment:
         return self._temperatures.values()
 
     def add_losses(self, terms: Mapping[str, npt.NDArray[np.float32]]) -> None:
-        """Take in the loss terms ``[G]`` of one training step; those that are not finite tell nothing."""
+        """Take in the loss terms ``[G]`` of one training step; those that are not finite are left out."""
         for name, term in terms.items():
             if not np.isfinite(term).all():
                 continue
@@ -144,11 +145,11 @@ class Assessment:
         """
         places, together = self._arrivals.take(rows, arrival)
         predictions, labels = Predictions.apart(together), labels[places]
-        right = self._scores.add(together, labels)
+        found = self._scores.add(together, labels)
         self._temperatures.add(predictions.students, labels)
         self._standing.compare(predictions.students, labels)
-        answered = np.logical_not(np.isnan(predictions.served).any(axis=1))
-        return Scored(predictions, labels, self._drift.add(np.logical_not(right[answered, -1])))
+        errors = np.logical_not(found.right[found.answered[:, -1], -1])
+        return Scored(predictions, labels, self._drift.add(errors))
 
     def compare_with_teachers(self, scored: Scored, teaching: npt.NDArray[np.float32]) -> None:
         """Compare students with their teachers on nodes that were scored.

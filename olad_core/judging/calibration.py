@@ -25,7 +25,7 @@ ITERATIONS = 3
 """Newton steps a batch."""
 
 
-def bin_confidences(confidence: Floats, right: npt.NDArray[np.bool_], weight: Floats) -> Floats:
+def bin_confidences(confidence: npt.NDArray[np.floating], right: npt.NDArray[np.bool_], weight: Floats) -> Floats:
     """Weight, confidence and right answers that fall into each bin: ``[3, P, BINS]``.
 
     Args:

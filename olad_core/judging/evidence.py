@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.judging.fading import Fading
+from olad_core.tasks.node_class import group_classes, predicted_classes, taught_classes
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -21,8 +22,8 @@ TOLERATED, REFUSED = 1.0, 3.0
 class Evidence:
     """What is known of G students beside their own scores: whether the group agrees, and how good their teachers are.
 
-    Labels are late and often rare; what a group says together is mostly better than what any member says. So where few
-    predictions are scored, the member that mostly says what the group says is the likely best.
+    Labels are late and often rare; the prediction of a group is mostly better than that of any member. So where few
+    predictions are scored, the member that mostly agrees with the group is the likely best.
 
     Args:
         group: number of students G.
@@ -36,11 +37,10 @@ class Evidence:
         self._taught = np.zeros((3, group))
 
     def observe(self, probabilities: npt.NDArray[np.float32]) -> None:
-        """Take in what students say of new nodes, ``[n, G, C]``."""
+        """Take in what students predict of new nodes, ``[n, G, C]``; one without an answer does not agree."""
         if not probabilities.size:
             return
-        group = probabilities.mean(axis=1).argmax(axis=1)
-        agreed = probabilities.argmax(axis=2) == group[:, None]
+        agreed = predicted_classes(probabilities) == group_classes(probabilities)[:, None]
         self._agreed = self._fading.added(self._agreed, np.ones_like(agreed), agreed)
 
     def compare(self, probabilities: npt.NDArray[np.float32], labels: Rows, teaching: npt.NDArray[np.float32]) -> None:
@@ -53,8 +53,8 @@ class Evidence:
         """
         if not probabilities.size:
             return
-        taught = np.einsum("ij,njc->nic", teaching, probabilities)
-        teachers, own = (said.argmax(axis=2) == labels[:, None] for said in (taught, probabilities))
+        teachers = taught_classes(probabilities, teaching) == labels[:, None]
+        own = predicted_classes(probabilities) == labels[:, None]
         is_taught = np.ones_like(own) & (teaching.sum(axis=1) > 0)
         counted = is_taught, is_taught & teachers & ~own, is_taught & own & ~teachers
         self._taught = self._fading.added(self._taught, *counted)
@@ -66,9 +66,9 @@ class Evidence:
             accuracy: recent accuracy ``[G]``; NaN before the first score.
             weight: how many scored nodes stand behind it ``[G]``.
         """
-        heard, agreed = self._agreed
-        prior = PRIOR * (heard > 0)
-        right = np.nan_to_num(accuracy) * weight + prior * agreed / np.maximum(heard, 1e-12)
+        predicted, agreed = self._agreed
+        prior = PRIOR * (predicted > 0)
+        right = np.nan_to_num(accuracy) * weight + prior * agreed / np.maximum(predicted, 1e-12)
         whole = weight + prior
         quality: Floats = np.divide(right, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
         return quality
@@ -76,9 +76,10 @@ class Evidence:
     def strength(self) -> Floats:
         """How much each student is to be taught ``[G]``: 1, and down to 0 where its teachers are less often right.
 
-        Only nodes on which one of the two is right tell them apart, and the difference must be more than chance
-        (McNemar, "Note on the Sampling Error of the Difference Between Correlated Proportions or Percentages", 1947):
-        a group that is as good as its members can seldom be told from one that is a little worse, and still teaches.
+        Only nodes on which one of the two is right distinguish them, and the difference must be more than chance
+        (McNemar, "Note on the Sampling Error of the Difference Between Correlated Proportions or Percentages", 1947).
+        A group that is as good as its members can seldom be distinguished from one that is a little worse, and still
+        teaches.
         """
         _, better, worse = self._taught
         behind = (worse - better) / np.sqrt(worse + better + 1)

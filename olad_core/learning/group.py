@@ -21,6 +21,7 @@ from olad_core.messages.sparse_features import Features, mean_squares
 from olad_core.named_state import take_part
 from olad_core.students import Block, Inputs, Memory, Student, build_student, recurrent, stacks, student_names
 from olad_core.students.student import Drop
+from olad_core.tasks import node_class
 
 Rows = npt.NDArray[np.int64]
 
@@ -61,7 +62,7 @@ class Group:
         self.names = student_names(config.students)
         self.random = np.random.default_rng([config.seed, 1])
         self.dropout = Dropout(config.hidden_dropout, config.feature_dropout, config.label_dropout, config.seed, device)
-        self._capacity = head_capacity(classes)
+        self._capacity = node_class.class_capacity(classes)
         self.students: list[Student] = [
             build_student(architecture, feature_width, config.width, self._capacity, seed=1000 * config.seed + number)
             for number, architecture in enumerate(config.students)
@@ -89,7 +90,7 @@ class Group:
         """Grow the heads when a class beyond their capacity appears; what was learned stays."""
         if classes <= self._capacity:
             return
-        self._capacity = head_capacity(classes)
+        self._capacity = node_class.class_capacity(classes)
         for student in self.students:
             for old, new in student.grow(self._capacity):
                 self.student_optimizer.exchange(old, new)
@@ -155,10 +156,11 @@ class Group:
         drawn = sample(graph, rows, self.config.fanouts, width, self.random, self.device)
         pairs = zip(students.values(), self.inputs(drawn, students), strict=True)
         with torch.no_grad():
-            logits = torch.stack(
-                [student(inputs, drawn.blocks)[0][:, :classes] / student.temperature for student, inputs in pairs]
-            )
-        return logits.softmax(dim=2).cpu().numpy()
+            answers = [
+                node_class.probabilities(student(inputs, drawn.blocks)[0][:, :classes], student.temperature)
+                for student, inputs in pairs
+            ]
+        return torch.stack(answers).cpu().numpy()
 
     def advance(self, graph: DynamicGraph, rows: Rows) -> None:
         """One step of time for the students that have a memory.
@@ -242,15 +244,6 @@ class Group:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(1000 * self.config.seed + 999 + _SEED_STRIDE * resets)
             return Discriminators(len(self.students), self.config.width, self.config.discriminator_width)
-
-
-def head_capacity(classes: int) -> int:
-    """Logits of a head for so many classes: more than there are, so that heads seldom grow.
-
-    >>> [head_capacity(classes) for classes in (2, 8, 9, 100)]
-    [8, 8, 16, 128]
-    """
-    return max(8, 1 << (classes - 1).bit_length())
 
 
 def _require_depth(students: Sequence[Student], fanouts: Sequence[int]) -> None:

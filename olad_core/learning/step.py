@@ -15,12 +15,7 @@ from olad_core.graph import DynamicGraph
 from olad_core.learning.discriminators import seen
 from olad_core.learning.group import Group
 from olad_core.learning.label_history import Replay, Touched
-from olad_core.learning.losses import (
-    disagreement,
-    disagreement_losses,
-    discriminator_losses,
-    local_losses,
-)
+from olad_core.learning.losses import discriminator_losses, local_losses
 from olad_core.messages.sample import Sample, sample
 from olad_core.step_size import StepSize
 from olad_core.tasks import node_class
@@ -124,7 +119,7 @@ def disagreement_terms(group: Group, nodes: StepNodes, computed: Computed) -> Te
     own = nodes.unlearned
     pairs = zip(group.students, computed.embeddings.detach(), strict=True)
     doubts = torch.stack([student.disagreement_logits(rows[own]) for student, rows in pairs])
-    return disagreement_losses(doubts, disagreement(computed.logits[:, own].detach()))
+    return node_class.disagreement_losses(doubts, node_class.disagreement(computed.logits[:, own].detach()))
 
 
 def local_terms(group: Group, nodes: StepNodes, computed: Computed, weights: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,6 @@ from olad_core.graph import DynamicGraph
 from olad_core.learning.group import Group
 from olad_core.learning.health import Health
 from olad_core.learning.label_history import Replay, Touched
-from olad_core.learning.losses import global_losses
 from olad_core.learning.step import (
     Computed,
     StepNodes,
@@ -31,6 +30,7 @@ from olad_core.learning.step import (
 )
 from olad_core.messages.sample import Sample
 from olad_core.step_size import FULL_SIZE, StepSize, learning_rate_of
+from olad_core.tasks import node_class
 
 Terms = dict[str, Tensor]
 
@@ -146,8 +146,9 @@ class Trainer:
         """Divergence ``[G]`` of each student from its teachers, times ``global_weight``."""
         config = self.config
         teachers = self.teachers(nodes.sample, computed)
-        losses = global_losses(computed.logits, teachers, weights, config.temperature, config.min_confidence)
-        return config.global_weight * losses
+        return config.global_weight * node_class.global_losses(
+            computed.logits, teachers, weights, config.temperature, config.min_confidence
+        )
 
     def _learn(self, terms: Terms) -> tuple[str, ...]:
         """Descend on the sum of the students' terms; names of those that got new weights."""

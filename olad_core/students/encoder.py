@@ -45,6 +45,13 @@ class Encoder(nn.Module):
         """
         return encode(inputs, self.scaled(factor), self.bias, self.labels)
 
+    def grow(self, class_capacity: int) -> tuple[nn.Parameter, nn.Parameter]:
+        """Add labels up to this capacity; returns the replaced parameter with its new one."""
+        old, before = self.labels, len(self.labels)
+        self.labels = nn.Parameter(torch.cat([old.detach(), old.new_zeros(class_capacity - before, old.shape[1])]))
+        add_diagonal(self.labels, LABEL_INPUT, row=before, column=self.label_column + before)
+        return old, self.labels
+
     def scaled(self, factor: Tensor) -> Tensor:
         """``diag(factor) W``."""
         return self.weight * (factor.unsqueeze(1) if factor.ndim else factor)

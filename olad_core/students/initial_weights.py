@@ -1,8 +1,9 @@
 """Initial weights: an untrained student predicts the majority of the labels around a node.
 
-The encoder writes a known label to a column of its own. Maps between layers start near the identity. The head reads
-each class from its column. Training then only corrects label propagation where it is wrong (label propagation: Zhu &
-Ghahramani 2002; initialisation with the identity: Le et al. 2015).
+The encoder writes a known label to a column of its own. Maps between layers start near the identity. The head
+(``olad_core/tasks/node_class/head.py``) reads each class from its column. Training then only corrects label
+propagation where it is wrong (label propagation: Zhu & Ghahramani 2002; initialisation with the identity: Le et al.
+2015).
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ from torch import Tensor
 
 LABEL_INPUT = 2.0
 """Initial encoding of a label in its column. Scaled features add less than this to a column."""
-LABEL_LOGIT = 1.0
-"""Initial logit of a class for each unit in its column."""
 
 
 def add_diagonal(weight: Tensor, value: float, row: int = 0, column: int = 0) -> None:

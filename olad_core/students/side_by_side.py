@@ -13,6 +13,7 @@ from olad_core.messages.inputs import Inputs
 from olad_core.students.encoder import encode
 from olad_core.students.linear import LinearStudent
 from olad_core.students.student import Drop, Student
+from olad_core.tasks import node_class
 
 
 class Stack:
@@ -59,9 +60,7 @@ class Stack:
         if len(self.students) == 1:
             return first.classify(rows).unsqueeze(0), rows.unsqueeze(0)
         embeddings = rows.view(len(rows), len(self.students), first.width).transpose(0, 1)
-        weight = torch.stack([student.head.weight[1:] for student in self.students])
-        bias = torch.stack([student.head.bias[1:] for student in self.students])
-        return torch.baddbmm(bias.unsqueeze(2), weight, embeddings.mT).mT, embeddings
+        return node_class.logits_side_by_side([student.head for student in self.students], embeddings), embeddings
 
 
 def stacks(students: Sequence[Student]) -> list[Stack]:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from olad_core.messages.block import Block
 from olad_core.messages.inputs import Inputs
 from olad_core.students.encoder import Encoder
-from olad_core.students.initial_weights import LABEL_INPUT, LABEL_LOGIT, add_diagonal
 from olad_core.tasks import node_class
 
 Drop: TypeAlias = Callable[[Tensor], Tensor]
@@ -47,8 +46,7 @@ class Student(nn.Module, ABC):
         super().__init__()
         self.feature_width = feature_width
         self.width = width
-        self.head = nn.Linear(width, node_class.head_width(class_capacity))
-        add_diagonal(self.head.weight, LABEL_LOGIT, row=1)
+        self.head = node_class.new_head(width, class_capacity)
         self.register_buffer("mean_square", torch.ones(()))
         self.register_buffer("temperature", torch.ones(()))
 
@@ -121,17 +119,7 @@ class Student(nn.Module, ABC):
 
     def grow(self, class_capacity: int) -> list[tuple[nn.Parameter, nn.Parameter]]:
         """Add classes; learned weights stay. Returns each replaced parameter with its new one."""
-        replaced = []
-        before = len(self.encoder.labels)
-        for module, name in ((self.head, "weight"), (self.head, "bias"), (self.encoder, "labels")):
-            old = getattr(module, name)
-            new = nn.Parameter(torch.cat([old.detach(), old.new_zeros(class_capacity - before, *old.shape[1:])]))
-            setattr(module, name, new)
-            replaced.append((old, new))
-        self.head.out_features = node_class.head_width(class_capacity)
-        add_diagonal(self.head.weight, LABEL_LOGIT, row=1 + before, column=before)
-        add_diagonal(self.encoder.labels, LABEL_INPUT, row=before, column=self.encoder.label_column + before)
-        return replaced
+        return [*node_class.grow_head(self.head, class_capacity), self.encoder.grow(class_capacity)]
 
     def advance(self) -> None:
         """One step of time for students whose weights evolve; others do nothing."""

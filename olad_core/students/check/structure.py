@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from olad_core.students.check.case import CLASSES, FEATURES, WIDTH, Case, adjacency, block_of, inputs, layers, require
 from olad_core.students.encoder import Encoder
 from olad_core.students.student import Student
+from olad_core.tasks import node_class
 
 
 def is_a_student(case: Case) -> None:
@@ -33,8 +34,8 @@ def is_built(case: Case) -> None:
         require(isinstance(encoder, Encoder), f"{made}: encoder must be an Encoder, and is {type(encoder).__name__}")
         require(isinstance(head, nn.Linear), f"{made}: head must be a torch.nn.Linear, and is {type(head).__name__}")
         for name, weight, shape in (
-            ("head.weight", head.weight, (1 + CLASSES, width)),
-            ("head.bias", head.bias, (1 + CLASSES,)),
+            ("head.weight", head.weight, (node_class.head_width(CLASSES), width)),
+            ("head.bias", head.bias, (node_class.head_width(CLASSES),)),
             ("encoder.weight", encoder.weight[:, :0], (max(feature_width, 1), 0)),
             ("encoder.labels", encoder.labels[:, :0], (CLASSES, 0)),
         ):

@@ -10,7 +10,8 @@ import torch
 
 from olad_core.engine import Engine
 from olad_core.events import LabelNode, RemoveNode, UpsertEdge, UpsertNode
-from olad_core.judging.prequential import LEAST_PROBABILITY, ScoreTable
+from olad_core.judging.prequential import ScoreTable
+from olad_core.tasks.node_class import LEAST_PROBABILITY
 from tests.device import DEVICE
 from tests.olad_core.runs import CONFIG, PAIR, Run, learned
 from tests.olad_core.streams import arriving, labels_of, two_communities

@@ -18,6 +18,13 @@ class TestQuality:
         assert quality[1] == 1.0
         assert quality[1] > quality[0] > quality[2]
 
+    def test_a_student_without_an_answer_does_not_agree(self) -> None:
+        predictions = saying([[0, 0, 0]] * 20)
+        predictions[:, 0] = np.nan
+        evidence = Evidence(3, MEMORY)
+        evidence.observe(predictions)
+        assert evidence.quality(np.full(3, np.nan), np.zeros(3)).tolist() == [0, 1, 1]
+
     def test_is_the_accuracy_where_much_is_scored(self) -> None:
         evidence = Evidence(3, MEMORY)
         evidence.observe(saying([[0, 0, 1]] * 50))

@@ -12,30 +12,30 @@ LEAST_SUPPORT = 0.01
 """A class that weighs less than this, as label and as prediction together, is forgotten."""
 
 
-def count_classes(said: Rows, labels: Rows, weight: Floats, classes: int) -> Floats:
+def count_classes(predicted: Rows, labels: Rows, weight: Floats, classes: int) -> Floats:
     """Weights of hits, of predictions and of labels: ``[3, P, classes]``.
 
     Args:
-        said: predicted classes ``[n, P]``; a predictor that knew no class says -1.
+        predicted: classes ``[n, P]``; -1 where there is none.
         labels: ``[n]``.
-        weight: of every prediction ``[n, P]``; 0 where a predictor had nothing to say.
+        weight: of every prediction ``[n, P]``; 0 where there was no answer.
         classes: more than any of them.
     """
-    predictors = said.shape[1]
+    predictors = predicted.shape[1]
     offset = classes * np.arange(predictors)
-    truth = np.broadcast_to(labels[:, None], said.shape)
+    truth = np.broadcast_to(labels[:, None], predicted.shape)
 
     def total(which: Rows, weights: Floats) -> Floats:
         flat = np.bincount((which + offset).ravel(), weights.ravel(), minlength=predictors * classes)
         return np.asarray(flat, dtype=np.float64).reshape(predictors, classes)
 
-    spoke = np.where(said >= 0, weight, 0.0)
-    hits = np.where(said == truth, spoke, 0.0)
-    return np.stack([total(truth, hits), total(np.maximum(said, 0), spoke), total(truth, weight)])
+    counted = np.where(predicted >= 0, weight, 0.0)
+    hits = np.where(predicted == truth, counted, 0.0)
+    return np.stack([total(truth, hits), total(np.maximum(predicted, 0), counted), total(truth, weight)])
 
 
 def with_classes(counts: Floats, classes: int) -> Floats:
-    """Counts ``[3, P, C]`` with room for at least so many classes."""
+    """Counts ``[3, P, C]`` for at least so many classes; those of new ones are 0."""
     return np.pad(counts, ((0, 0), (0, 0), (0, max(0, classes - counts.shape[2]))))
 
 
@@ -45,8 +45,8 @@ def macro_f1(counts: Floats) -> Floats:
     >>> macro_f1(np.array([[[2.0, 0.0]], [[3.0, 0.0]], [[2.0, 1.0]]]))
     array([0.4])
     """
-    hits, said, truth = counts
-    support = said + truth
+    hits, predictions, labels = counts
+    support = predictions + labels
     counted = support >= LEAST_SUPPORT
     f1 = np.divide(2 * hits, support, out=np.zeros_like(hits), where=counted)
     number = counted.sum(axis=1)

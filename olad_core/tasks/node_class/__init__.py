@@ -1,0 +1,62 @@
+"""The task of today: the class of a node, and the disagreement of the group about it.
+
+A head has :func:`head_width` outputs for a node: the logit of the expected disagreement, then one logit a class. An
+answer has the same columns: the disagreement, then class probabilities.
+"""
+
+from __future__ import annotations
+
+from olad_core.tasks.node_class.answers import answers, probabilities
+from olad_core.tasks.node_class.class_counts import count_classes, macro_f1, with_classes
+from olad_core.tasks.node_class.head import (
+    CLASSES,
+    DISAGREEMENT,
+    class_capacity,
+    grow_head,
+    head_width,
+    logits_side_by_side,
+    new_head,
+)
+from olad_core.tasks.node_class.losses import (
+    disagreement,
+    disagreement_losses,
+    global_losses,
+    losses,
+    targets,
+)
+from olad_core.tasks.node_class.scores import (
+    LEAST_PROBABILITY,
+    NO_CLASS,
+    NodeScores,
+    group_classes,
+    predicted_classes,
+    score,
+    taught_classes,
+)
+
+__all__ = [
+    "CLASSES",
+    "DISAGREEMENT",
+    "LEAST_PROBABILITY",
+    "NO_CLASS",
+    "NodeScores",
+    "answers",
+    "class_capacity",
+    "count_classes",
+    "disagreement",
+    "disagreement_losses",
+    "global_losses",
+    "group_classes",
+    "grow_head",
+    "head_width",
+    "logits_side_by_side",
+    "losses",
+    "macro_f1",
+    "new_head",
+    "predicted_classes",
+    "probabilities",
+    "score",
+    "targets",
+    "taught_classes",
+    "with_classes",
+]

@@ -1,0 +1,96 @@
+"""Scores: what predictions of labelled nodes yield, and which classes predictors and their group predict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Rows = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Probabilities = npt.NDArray[np.float32]
+
+LEAST_PROBABILITY = 1e-6
+"""Probabilities are raised to this before their logarithm is taken; that of a class unknown at arrival is zero."""
+NO_CLASS = -1
+"""Predicted class where there is no answer, or no class is known."""
+
+
+@dataclass(frozen=True)
+class NodeScores:
+    """What the predictions of n nodes by P predictors yield.
+
+    Attributes:
+        answered: ``[n, P]``, whether there was an answer.
+        predicted: classes ``[n, P]``; :data:`NO_CLASS` where there is none.
+        right: ``[n, P]``, whether the predicted class is the label.
+        loss: log-loss ``[n, P]``; 0 without an answer.
+        confidence: probability of the predicted class ``[n, P]``; 0 without an answer.
+    """
+
+    answered: Flags
+    predicted: Rows
+    right: Flags
+    loss: Floats
+    confidence: Probabilities
+
+
+def score(probabilities: Probabilities, labels: Rows) -> NodeScores:
+    """Score class probabilities ``[n, P, C]``, NaN without an answer, by the classes ``[n]`` of the nodes.
+
+    >>> found = score(np.array([[[0.75, 0.25], [np.nan, np.nan]]], dtype=np.float32), np.array([0]))
+    >>> found.right, found.loss.round(3), found.confidence
+    (array([[ True, False]]), array([[0.288, 0.   ]]), array([[0.75, 0.  ]], dtype=float32))
+    """
+    nodes, predictors, classes = probabilities.shape
+    predicted = predicted_classes(probabilities)
+    if not classes:
+        # Predictors that know no class give the truth no probability.
+        probabilities = np.zeros((nodes, predictors, 1), dtype=np.float32)
+    answered = _answered(probabilities)
+    clean = _without_nan(probabilities, answered)
+    known = labels < classes
+    of_truth = clean[np.arange(nodes), :, np.where(known, labels, 0)] * known[:, None]
+    return NodeScores(
+        answered=answered,
+        predicted=predicted,
+        right=np.asarray((predicted == labels[:, None]) & answered),
+        loss=np.where(answered, -np.log(np.maximum(of_truth, LEAST_PROBABILITY)), 0.0),
+        confidence=clean.max(axis=2),
+    )
+
+
+def predicted_classes(probabilities: Probabilities) -> Rows:
+    """The class that each predictor predicts, ``[n, P]``, from probabilities ``[n, P, C]``; else :data:`NO_CLASS`."""
+    answered = _answered(probabilities)
+    if not probabilities.shape[2]:
+        return np.full(answered.shape, NO_CLASS)
+    return np.where(answered, _without_nan(probabilities, answered).argmax(axis=2), NO_CLASS)
+
+
+def group_classes(probabilities: Probabilities) -> Rows:
+    """The class ``[n]`` that the group predicts: that of its mean, over the members ``[n, G, C]`` with an answer."""
+    mean = _without_nan(probabilities, _answered(probabilities)).mean(axis=1)
+    classes: Rows = mean.argmax(axis=1)
+    return classes
+
+
+def taught_classes(probabilities: Probabilities, teaching: npt.NDArray[np.float32]) -> Rows:
+    """The class ``[n, G]`` that the teachers of each student predict together.
+
+    Args:
+        probabilities: of the students ``[n, G, C]``.
+        teaching: ``[G, G]``, how much student ``j`` teaches student ``i``.
+    """
+    return predicted_classes(np.einsum("ij,njc->nic", teaching, probabilities))
+
+
+def _answered(probabilities: Probabilities) -> Flags:
+    answered: Flags = np.asarray(np.isfinite(probabilities).all(axis=2))
+    return answered
+
+
+def _without_nan(probabilities: Probabilities, answered: Flags) -> Probabilities:
+    return np.where(answered[:, :, None], probabilities, np.float32(0))
