@@ -6,7 +6,7 @@ The engine is deterministic: the same calls with the same arguments from the sam
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -36,6 +36,25 @@ from olad_core.serving.version_schedule import Schedule
 from olad_core.serving.versions import Versions
 from olad_core.step_size import FULL_SIZE, StepSize
 from olad_core.students import Memory, recurrent
+
+
+@dataclass(frozen=True)
+class EntryOutcome:
+    """What became of one log entry, or of several.
+
+    Attributes:
+        events: that the log counts for it, applied or not.
+        rejected: what was not applied: events, or a declaration of the schema.
+
+    >>> EntryOutcome(3, 1) + EntryOutcome(2, 0)
+    EntryOutcome(events=5, rejected=1)
+    """
+
+    events: int = 0
+    rejected: int = 0
+
+    def __add__(self, other: EntryOutcome) -> EntryOutcome:
+        return EntryOutcome(self.events + other.events, self.rejected + other.rejected)
 
 
 class Engine:
@@ -71,7 +90,7 @@ class Engine:
         self._rejected: list[RejectedEvent] = []
         self._published_version: int | None = None
 
-    def apply(self, position: str, events: Sequence[Event], time: float) -> None:
+    def apply(self, position: str, events: Sequence[Event], time: float) -> EntryOutcome:
         """Apply one log entry to the graph; predictions follow at the next :meth:`refresh`.
 
         Args:
@@ -84,17 +103,17 @@ class Engine:
         self._removed.extend(changes.removed_ids)
         for rejection in changes.rejected:
             self._reject(position, rejection.index, rejection.op, rejection.reason, rejection.detail)
-        self._reach(position, len(events))
+        return self._reach(position, len(events), len(changes.rejected))
 
-    def declare(self, position: str, schema: GraphSchema) -> None:
+    def declare(self, position: str, schema: GraphSchema) -> EntryOutcome:
         """Apply a log entry that declares the schema."""
         try:
             self.graph.declare(schema)
-        except SchemaConflict as conflict:
-            self._reject(position, 0, "schema", "schema-conflict", str(conflict))
-        except TooManyClasses as error:
-            self._reject(position, 0, "schema", "too-many-classes", str(error))
-        self._reach(position, 0)
+        except (SchemaConflict, TooManyClasses) as error:
+            reason: RejectionReason = "schema-conflict" if isinstance(error, SchemaConflict) else "too-many-classes"
+            self._reject(position, 0, "schema", reason, str(error))
+            return self._reach(position, 0, 1)
+        return self._reach(position, 0)
 
     @property
     def group_sizes(self) -> GroupSizes:
@@ -102,12 +121,12 @@ class Engine:
         config = self.config.trainer
         return GroupSizes(len(config.students), len(recurrent(config.students)), config.width)
 
-    def set_clock(self, position: str, setting: ClockSetting, time: float) -> None:
+    def set_clock(self, position: str, setting: ClockSetting, time: float) -> EntryOutcome:
         """Apply a log entry that sets the graph's clock, and arrived at ``time`` in seconds."""
         self.graph.set_clock(setting.time, time)
-        self._reach(position, 0)
+        return self._reach(position, 0)
 
-    def skip(self, position: str, count: int, detail: str, content: str, events: Sequence[Event] = ()) -> None:
+    def skip(self, position: str, count: int, detail: str, content: str, events: Sequence[Event] = ()) -> EntryOutcome:
         """Go past a log entry that cannot be applied; it is rejected as a whole.
 
         What it says of the schema is followed, for whoever took it in has followed it.
@@ -121,8 +140,7 @@ class Engine:
         """
         self.graph.pass_over(events)
         self._rejected.append(RejectedEvent(position, -1, "batch", "apply-failed", detail, content))
-        self.rejected_events += count
-        self._reach(position, count)
+        return self._reach(position, count, count)
 
     def refresh(self) -> None:
         """Bring predictions up to the applied events, score the new labels, remember both for training."""
@@ -294,8 +312,7 @@ class Engine:
         require_same_students(config.trainer, values)
         arrays = take_arrays(tensors)
         engine = cls(config, device)
-        engine._reach(values["position"], values["applied_events"])
-        engine.rejected_events = values["rejected_events"]
+        engine._reach(values["position"], values["applied_events"], values["rejected_events"])
         arrival = int(engine.position.partition("-")[0]) / 1000
         engine.graph = DynamicGraph.from_state(
             take_part(arrays, "graph"),
@@ -321,13 +338,14 @@ class Engine:
 
     def _reject(self, position: str, index: int, op: RejectedOp, reason: RejectionReason, detail: str) -> None:
         self._rejected.append(RejectedEvent(position, index, op, reason, detail))
-        self.rejected_events += 1
 
-    def _reach(self, position: str, events: int) -> None:
-        """So many events further, the log is applied up to this position."""
+    def _reach(self, position: str, events: int, rejected: int = 0) -> EntryOutcome:
+        """Count an entry: the log is applied up to its position."""
         self.position = position
         self.applied_events += events
+        self.rejected_events += rejected
         self.decisions.follow(position, self.applied_events)
+        return EntryOutcome(events, rejected)
 
     def _start_version(self, trainer: Trainer, size: StepSize) -> None:
         """Begin a version of the best student, judged by what all predict now of the last nodes without a label."""

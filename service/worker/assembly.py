@@ -1,4 +1,4 @@
-"""Puts the worker together out of the settings, runs it, and says why it cannot go on where it cannot."""
+"""Builds the worker from the settings and runs it. Where it cannot continue, the reason is logged."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import functools
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import redis
@@ -19,6 +20,7 @@ from olad_core.engine import Engine
 from olad_core.engine_state import OtherStudents
 from olad_core.errors import OladError
 from service.exit_codes import REFUSES
+from service.machine_memory import memory_budget
 from service.settings import Settings
 from service.store.entry_format import UnknownEntryFormat
 from service.store.fence import LogLost, Superseded
@@ -30,11 +32,22 @@ from service.store.redis_refusals import RedisUnusable
 from service.store.redis_versions import version_of_server
 from service.worker.attempts import Attempts
 from service.worker.checkpoint import BrokenCheckpoint, OtherFormat, list_checkpoints, read_checkpoint
+from service.worker.checkpoint_schedule import CheckpointSchedule
 from service.worker.checkpointer import Checkpointer
+from service.worker.clock import Clock, SystemClock
 from service.worker.determinism import compute_repeatably
+from service.worker.lane import Lane
+from service.worker.learning import Learning
 from service.worker.loop import Worker
+from service.worker.metrics import WorkerMetrics
+from service.worker.pace import LearningPace
+from service.worker.recovery import Recovery, check_log
+from service.worker.reporting import Reporter
 from service.worker.restoring import restore
+from service.worker.retrying import Retrying
 from service.worker.standby import wait_for_graph
+from service.worker.stop import Stop
+from service.worker.stores import Log, Predictions
 from service.worker.students import StudentUnusable, register_students
 
 log = structlog.get_logger(__name__)
@@ -134,6 +147,38 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and available else "cpu")
 
 
+def build_worker(
+    restore: Callable[[], Engine],
+    event_log: Log,
+    predictions: Predictions,
+    checkpointer: Checkpointer,
+    attempts: Attempts,
+    settings: Settings,
+    clock: Clock,
+) -> Worker:
+    """Put the parts of a worker together.
+
+    Args:
+        restore: makes the engine of the newest checkpoint, or a new one.
+        event_log: the log.
+        predictions: the store of predictions.
+        checkpointer: writes checkpoints.
+        attempts: stores which entries are being applied.
+        settings: of the service.
+        clock: the time that the loop works by.
+    """
+    engine, metrics, stop = restore(), WorkerMetrics(), Stop()
+    learning = Learning(LearningPace(settings.freshness_target_ms, clock.monotonic()), metrics, clock)
+    lane = Lane(engine, event_log, predictions, attempts, learning, metrics, settings.steps_per_entry)
+    checkpoints = CheckpointSchedule(checkpointer, event_log, settings.checkpoint_interval_s, metrics, clock, stop)
+    memory = memory_budget(settings.memory_budget_mb)
+    reporter = Reporter(engine, predictions, checkpoints, checkpointer, metrics, clock, memory)
+    check = functools.partial(check_log, event_log, lane, settings.accept_log_loss)
+    retrying = Retrying(check, metrics, clock, stop)
+    recovery = Recovery(lane, restore, event_log, predictions, attempts, checkpoints, reporter, retrying, metrics, stop)
+    return Worker(lane, recovery, retrying, reporter, checkpoints, attempts, stop)
+
+
 def main(settings: Settings) -> None:
     """Put the worker together and run it until SIGTERM or SIGINT."""
     torch.set_num_threads(settings.torch_threads)
@@ -156,9 +201,15 @@ def main(settings: Settings) -> None:
             Checkpointer(checkpoints, settings.checkpoints_kept) as checkpointer,
             contextlib.closing(Attempts(settings.data_dir / "workers" / f"{settings.graph}.attempts")) as attempts,
         ):
-            restore = functools.partial(restore_engine, checkpoints, engine_config(settings), device)
-            reader, writer = LogReader(client, keys, lease), PredictionWriter(client, keys, lease)
-            worker = Worker(restore, reader, writer, checkpointer, attempts, settings)
+            worker = build_worker(
+                functools.partial(restore_engine, checkpoints, engine_config(settings), device),
+                LogReader(client, keys, lease),
+                PredictionWriter(client, keys, lease),
+                checkpointer,
+                attempts,
+                settings,
+                SystemClock(),
+            )
             for name in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(name, worker.stop)
             if stop.is_set():

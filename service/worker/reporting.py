@@ -1,4 +1,4 @@
-"""From the engine's state to the worker's status report."""
+"""The worker's heartbeat, and its status report out of the engine's state."""
 
 from __future__ import annotations
 
@@ -26,14 +26,112 @@ from service.store.status import (
     VersionStatus,
     WorkerStatus,
 )
+from service.worker.checkpoint_schedule import CheckpointSchedule
+from service.worker.checkpointer import Checkpointer
+from service.worker.clock import Clock
+from service.worker.metrics import WorkerMetrics
+from service.worker.stores import Predictions
+
+REPORT_EVERY_S = 1.0
+HEARTBEAT_MS = 15_000
 
 
 @dataclass(frozen=True)
 class Rates:
-    """How fast the worker goes."""
+    """Events and training steps a second."""
 
     events_per_s: float
     steps_per_s: float
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Counters of an engine at one time."""
+
+    at: float
+    events: int
+    steps: int
+
+    def rates_to(self, later: _Sample) -> Rates:
+        """The rates between two samples; 0 for a counter that has gone back to a checkpoint."""
+        seconds = later.at - self.at
+        events, steps = max(0, later.events - self.events), max(0, later.steps - self.steps)
+        return Rates(events / seconds, steps / seconds)
+
+
+class Reporter:
+    """Writes heartbeat and status once a second.
+
+    Args:
+        engine: at the start.
+        predictions: where both are written.
+        checkpoints: the newest one is part of the status.
+        checkpointer: its failures and the free disk space are part of the status.
+        metrics: are written together with the status.
+        clock: for the interval, and for times that people read.
+        memory_budget: bytes that the worker may use.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        predictions: Predictions,
+        checkpoints: CheckpointSchedule,
+        checkpointer: Checkpointer,
+        metrics: WorkerMetrics,
+        clock: Clock,
+        memory_budget: int,
+    ) -> None:
+        self._predictions = predictions
+        self._checkpoints = checkpoints
+        self._checkpointer = checkpointer
+        self._metrics = metrics
+        self._clock = clock
+        self._memory_budget = memory_budget
+        self._started_at = clock.wall()
+        self._last = self._sample(engine)
+        self._learning: LearningState = "learning"
+        self._learning_since = self._started_at
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the last report was a second ago."""
+        return self._clock.monotonic() - self._last.at >= REPORT_EVERY_S
+
+    def beat(self) -> None:
+        """Send a heartbeat."""
+        self._predictions.heartbeat(HEARTBEAT_MS)
+
+    def write(self, engine: Engine, *, rests: bool) -> None:
+        """Write the status of an engine, and the metrics.
+
+        Args:
+            engine: the one that is used.
+            rests: whether there is nothing to learn before the next entry.
+        """
+        sample = self._sample(engine)
+        rates, self._last = self._last.rates_to(sample), sample
+        now = self._clock.wall()
+        learning: LearningState = "resting" if rests else "learning"
+        if learning != self._learning:
+            self._learning, self._learning_since = learning, now
+        status = report(
+            engine,
+            rates,
+            learning=learning,
+            learning_since=self._learning_since,
+            started_at=self._started_at,
+            now=now,
+            checkpoint=self._checkpoints.newest,
+            checkpoint_failures=self._checkpointer.failures,
+            disk_free=self._checkpointer.disk_free(),
+            memory_budget=self._memory_budget,
+        )
+        self._predictions.write_status(status, self._metrics.text(status))
+
+    def _sample(self, engine: Engine) -> _Sample:
+        steps = engine.trainer.steps if engine.trainer else 0
+        return _Sample(self._clock.monotonic(), engine.applied_events, steps)
 
 
 def report(

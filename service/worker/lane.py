@@ -1,0 +1,202 @@
+"""One graph of a worker: its engine, the entries that are applied, their publication, and what is still owed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from olad_core.engine import Engine, EntryOutcome
+from olad_core.errors import OladError
+from olad_core.serving.publication import Publication
+from service.store.log_reader import Entry
+from service.worker.attempts import Attempts
+from service.worker.decision_log import DecisionLog
+from service.worker.learning import Learning
+from service.worker.metrics import WorkerMetrics
+from service.worker.pace import Part
+from service.worker.stores import Log, Predictions
+
+MAX_EVENTS_PER_TURN = 10_000
+"""Events applied in one turn at most, but for a last entry that is larger."""
+
+
+class ApplyFailed(OladError, RuntimeError):
+    """An entry was applied in part only: the engine's state is wrong from now on."""
+
+    def __init__(self, entries: list[Entry], cause: Exception) -> None:
+        super().__init__(f"{type(cause).__name__}: {cause}")
+        self.entries = entries
+
+
+class Lane:
+    """Applies entries to one engine, publishes the changes, and learns.
+
+    With fixed steps, a number of training steps follows each entry, and nothing is learned in between: the same log
+    then leads to the same bytes.
+
+    Args:
+        engine: of the graph.
+        event_log: where the entries are.
+        predictions: where the publications go.
+        attempts: stores which entries are being applied, for the start after a kill.
+        learning: learns in the time left.
+        metrics: of the worker.
+        fixed_steps: training steps after each entry; None to learn in the time left.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        event_log: Log,
+        predictions: Predictions,
+        attempts: Attempts,
+        learning: Learning,
+        metrics: WorkerMetrics,
+        fixed_steps: int | None,
+    ) -> None:
+        self.engine = engine
+        self.fixed_steps = fixed_steps
+        self.skipped: Mapping[str, str] = {}
+        """Positions of entries that are not applied, each with the reason."""
+        self._event_log = event_log
+        self._predictions = predictions
+        self._attempts = attempts
+        self._learning = learning
+        self._metrics = metrics
+        self._decision_log = DecisionLog(metrics, engine.decisions.total)
+        self._unpublished: Publication | None = None
+        self._owed_steps = 0
+
+    def replace_engine(self, engine: Engine) -> None:
+        """Continue with another engine, to which nothing is owed."""
+        self.engine = engine
+        self._unpublished, self._owed_steps = None, 0
+        self._decision_log.continue_after(engine.decisions.total)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is owed: everything taken from the engine is published, and the fixed steps are taken."""
+        return self._unpublished is None and not self._owed_steps
+
+    @property
+    def rests(self) -> bool:
+        """Whether there is nothing to learn before the next entry."""
+        return self.fixed_steps is not None or self.engine.resting
+
+    def seconds_to_wait(self, longest: float) -> float:
+        """How long to wait for an entry: until the next part of learning is due, or ``longest`` while at rest."""
+        return longest if self.rests else self._learning.rest_left_s()
+
+    def read(self, *, wait_s: float = 0.0) -> list[Entry]:
+        """The entries of the next turn, at most some seconds later; none where none has come.
+
+        With fixed steps a turn is one entry, so that no turn is long. An entry that must be applied alone is a turn of
+        its own.
+        """
+        position = self.engine.position
+        single = self.fixed_steps is not None or self._attempts.is_within(position)
+        entries = self._event_log.read(
+            position,
+            max_events=1 if single else MAX_EVENTS_PER_TURN,
+            block_ms=max(1, int(1000 * wait_s)) if wait_s > 0 else None,
+        )
+        return self._attempts.first_turn(entries)
+
+    def apply(self, entries: list[Entry]) -> EntryOutcome:
+        """Apply entries and publish what they change.
+
+        Returns:
+            The sum over the entries.
+
+        Raises:
+            ApplyFailed: the engine has failed and must be replaced.
+        """
+        outcome = self._apply(entries, publish=True)
+        self._learning.saw_events()
+        return outcome
+
+    def replay(self, entries: list[Entry]) -> EntryOutcome:
+        """Apply entries that readers have seen before, as :meth:`apply` does, and publish nothing."""
+        return self._apply(entries, publish=False)
+
+    def settle(self) -> None:
+        """Do what is owed after the last entry: a publication that failed, then the fixed steps."""
+        if self._unpublished is not None:
+            self._send(self._unpublished)
+        if self._owed_steps:
+            self._learning.take_steps(self.engine, self._owed_steps)
+            self._owed_steps = 0
+
+    def learn_in_time(self, *, loaded: bool) -> tuple[Part, ...]:
+        """Learn and publish the results where that is due; what was done.
+
+        Args:
+            loaded: whether more events wait than one turn applies.
+        """
+        if self.rests:
+            return ()
+        return self._learning.take_due_parts(self.engine, self.publish_changes, loaded=loaded)
+
+    def publish(self) -> None:
+        """Publish the position and what has changed; a publication that failed before goes first."""
+        if self._unpublished is not None:
+            self._send(self._unpublished)
+        self._send(self.engine.take_publication())
+
+    def publish_changes(self) -> bool:
+        """Publish where more than the position has changed; whether that was the case."""
+        if self._unpublished is not None:
+            self._send(self._unpublished)
+        changed = self.engine.has_news
+        if changed:
+            self._send(self.engine.take_publication())
+        return changed
+
+    def log_decisions(self) -> int:
+        """Log and count what the engine has decided since the last call; the number of these decisions."""
+        return self._decision_log.log_decisions(self.engine.decisions)
+
+    def _apply(self, entries: list[Entry], *, publish: bool) -> EntryOutcome:
+        outcome = EntryOutcome()
+        for turn in [entries] if self.fixed_steps is None else [[entry] for entry in entries]:
+            with self._attempts.applying(turn):
+                try:
+                    outcome += self._apply_turn(turn)
+                except Exception as error:
+                    raise ApplyFailed(turn, error) from error
+                self._owed_steps = self.fixed_steps or 0
+                if publish:
+                    self._attempts.publishing()
+                    self.publish()
+            self.settle()
+        return outcome
+
+    def _apply_turn(self, entries: Sequence[Entry]) -> EntryOutcome:
+        total = EntryOutcome()
+        with self._metrics.stage("apply"):
+            for entry in entries:
+                outcome = self._apply_entry(entry)
+                self._metrics.events.inc(outcome.events)
+                self._metrics.rejected.inc(outcome.rejected)
+                total += outcome
+        with self._metrics.stage("refresh"):
+            self.engine.refresh()
+        return total
+
+    def _apply_entry(self, entry: Entry) -> EntryOutcome:
+        engine = self.engine
+        problem = entry.problem or self.skipped.get(entry.position)
+        if problem:
+            return engine.skip(entry.position, entry.count, problem, entry.text(), entry.events)
+        if entry.schema is not None:
+            return engine.declare(entry.position, entry.schema)
+        if entry.clock is not None:
+            return engine.set_clock(entry.position, entry.clock, entry.arrival)
+        return engine.apply(entry.position, entry.events, entry.arrival)
+
+    def _send(self, publication: Publication) -> None:
+        self._unpublished = publication
+        with self._metrics.stage("publish"):
+            self._predictions.publish(publication)
+        self._unpublished = None
+        self._metrics.published.inc(sum(len(update.nodes) for update in publication.updates))
+        self._decision_log.log_served(publication)
