@@ -25,6 +25,7 @@ from service.settings import Settings
 from service.worker.assembly import engine_config, restore_engine
 from service.worker.checkpointer import Checkpointer
 from service.worker.copy_buffers import Room
+from service.worker.temporal_library import import_temporal_library
 
 TARGET_MS = 20.0
 LONGEST_WAIT_S = 120.0
@@ -39,6 +40,7 @@ def main() -> None:
     nodes = int(100_000 * given.scale)
     graph = prepared(nodes, int(6.9 * nodes))
     torch.set_num_threads(1)
+    import_temporal_library()
     settings = Settings.model_validate({"data_dir": graph.directory, "students": graph.students})
     checkpoints = graph.directory / "checkpoints" / settings.graph
     engine = restore_engine(checkpoints, engine_config(settings), torch.device("cpu"))

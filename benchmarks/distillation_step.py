@@ -31,6 +31,7 @@ from olad_core.learning.trainer import Trainer
 from olad_core.step_size import StepSize
 from service.replay.archive_graph import GraphDataset
 from service.replay.npz import read_npz
+from service.worker.temporal_library import import_temporal_library
 
 TARGETS = {"all_ms": 35, "times_same_nodes": 1.5}
 
@@ -72,6 +73,7 @@ def main() -> None:
     parser.add_argument("--labels", type=int, default=140)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    import_temporal_library()
     dataset = read_npz(args.path) if args.path.exists() else cora_shaped()
     truth = dict(arrival.truth for arrival in dataset.arrivals() if arrival.truth is not None)
     # Half of the labelled nodes are learned from, and all that have no label.

@@ -22,6 +22,7 @@ from olad_core.events import Event, UpsertEdge, UpsertNode
 from olad_core.memory_use import bytes_needed
 from service.worker.checkpoint import write_checkpoint
 from service.worker.copy_buffers import Room
+from service.worker.temporal_library import import_temporal_library
 
 SHAPES = ("20000x0x1000", "3000x16384x2", "200000x0x2", "100000x64x10")
 """Nodes x features x classes."""
@@ -45,6 +46,7 @@ def entries(nodes: int, width: int, classes: int) -> Iterator[list[Event]]:
 def measure(nodes: int, width: int, classes: int) -> tuple[int, int]:
     """Bytes estimated, and the greatest resident memory of this process, with two versions and two checkpoints."""
     torch.set_num_threads(1)
+    import_temporal_library()
     config = EngineConfig(max_classes=max(1000, classes))
     engine = Engine(config, torch.device("cpu"))
     copies = Room()

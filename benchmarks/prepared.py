@@ -24,6 +24,7 @@ from service.store.keys import Keys
 from service.store.schema import dump_schema
 from service.worker.assembly import engine_config
 from service.worker.checkpoint import write_checkpoint
+from service.worker.temporal_library import import_temporal_library
 
 GROUP: tuple[StudentName, ...] = ("gcn", "sage", "gat", "evolvegcn")
 _POSITION = "1000-0"
@@ -92,6 +93,7 @@ def prepared(nodes: int, edges: int, features: int = 128, students: str = ",".jo
 
 def _engine(graph: GraphArrays, schema: GraphSchema, settings: Settings) -> Engine:
     torch.set_num_threads(1)
+    import_temporal_library()
     engine = Engine(engine_config(settings), torch.device("cpu"))
     engine.declare(_POSITION, schema)
     for events in chain(_parts(_nodes(graph)), _parts(_edges(graph))):

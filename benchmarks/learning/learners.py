@@ -17,6 +17,7 @@ from olad_core.events import GraphSchema
 from olad_core.graph import DynamicGraph
 from olad_core.learning.trainer import Trainer
 from olad_core.step_size import StepSize
+from service.worker.temporal_library import import_temporal_library
 
 Probabilities = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -65,6 +66,7 @@ class EngineLearner:
     """
 
     def __init__(self, config: EngineConfig, device: torch.device, trainer_type: type[Trainer] = Trainer) -> None:
+        import_temporal_library()
         self.engine = Engine(config, device)
         self.engine.trainer_type = trainer_type
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from typing_extensions import override
 from olad_core.messages.inputs import Inputs
 from olad_core.students.gcn import Convolution
 from olad_core.students.initial_weights import add_diagonal
-from olad_core.students.temporal import EvolveGCNO
+from olad_core.students.temporal import evolvegcn_cell
 
 KEEPING = 4.0
 """Initial bias of the update gates: one step of time keeps 98 % of a matrix."""
@@ -32,9 +32,9 @@ class EvolveGCN(Convolution):
 
     def __init__(self, feature_width: int, width: int, class_capacity: int) -> None:
         super().__init__(feature_width, width, class_capacity)
-        self.cells = nn.ModuleList(EvolveGCNO(width) for _ in range(self.num_layers))
+        self.cells = nn.ModuleList(evolvegcn_cell(width) for _ in range(self.num_layers))
+        cell: Any
         for cell in self.cells:
-            assert isinstance(cell, EvolveGCNO)
             add_diagonal(cell.initial_weight[0], 1.0)
             with torch.no_grad():
                 cell.recurrent_layer.bias_ih_l0[width : 2 * width] += KEEPING
@@ -57,8 +57,7 @@ class EvolveGCN(Convolution):
 
     def _weight(self, number: int) -> Tensor:
         """``W_k(t)``, ``[width, width]``."""
-        cell = self.cells[number - 1]
-        assert isinstance(cell, EvolveGCNO)
+        cell: Any = self.cells[number - 1]
         before = self.past[number - 1].unsqueeze(0) if self.steps else cell.initial_weight
         # A GPU's library for this would round to fewer digits, and copy the weights together at every call.
         with torch.backends.cudnn.flags(enabled=False):

@@ -1,25 +1,45 @@
-"""The recurrent cells of torch-geometric-temporal, importable without torch-sparse.
-
-torch-sparse builds from source for a quarter of an hour and is needed for one type annotation in one
-module of torch-geometric-temporal. Where it is absent, PyG's own stand-in for that type takes its name.
-"""
+"""The recurrent cells of torch-geometric-temporal, which is imported where a student needs one."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-import warnings
-from types import ModuleType
+from torch import nn
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)  # PyG calls torch.jit.script while it is imported
-    from torch_geometric import typing as pyg_typing
+from olad_core.errors import OladError
 
-    if "torch_sparse" not in sys.modules and importlib.util.find_spec("torch_sparse") is None:
-        stand_in = ModuleType("torch_sparse")
-        stand_in.SparseTensor = pyg_typing.SparseTensor  # type: ignore[attr-defined]
-        sys.modules["torch_sparse"] = stand_in
-    from torch_geometric_temporal.nn.recurrent.evolvegcno import EvolveGCNO
-    from torch_geometric_temporal.nn.recurrent.temporalgcn import TGCN
 
-__all__ = ["TGCN", "EvolveGCNO"]
+class CellsMissing(OladError, ImportError):
+    """torch-geometric-temporal cannot be imported; the message states what to do."""
+
+    def __init__(self, cause: ImportError) -> None:
+        super().__init__(
+            f"EvolveGCN and T-GCN need torch-geometric-temporal, which cannot be imported: {cause}. Install it, and "
+            "call service.worker.temporal_library.import_temporal_library() first where torch-sparse is not installed"
+        )
+
+
+def evolvegcn_cell(width: int) -> nn.Module:
+    """A cell of EvolveGCN-O, whose state is a ``[width, width]`` matrix.
+
+    Raises:
+        CellsMissing: the library cannot be imported.
+    """
+    try:
+        from torch_geometric_temporal.nn.recurrent.evolvegcno import EvolveGCNO  # noqa: PLC0415
+    except ImportError as error:
+        raise CellsMissing(error) from error
+    cell: nn.Module = EvolveGCNO(width)
+    return cell
+
+
+def tgcn_cell(width: int) -> nn.Module:
+    """A cell of T-GCN, from rows of this width to hidden states of this width.
+
+    Raises:
+        CellsMissing: the library cannot be imported.
+    """
+    try:
+        from torch_geometric_temporal.nn.recurrent.temporalgcn import TGCN  # noqa: PLC0415
+    except ImportError as error:
+        raise CellsMissing(error) from error
+    cell: nn.Module = TGCN(width, width)
+    return cell

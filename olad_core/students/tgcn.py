@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +10,9 @@ from typing_extensions import override
 
 from olad_core.messages.block import Block
 from olad_core.messages.inputs import Inputs
-from olad_core.students import temporal
 from olad_core.students.gcn import Convolution
 from olad_core.students.initial_weights import add_diagonal
+from olad_core.students.temporal import tgcn_cell
 
 
 class TGCN(Convolution):
@@ -30,9 +30,11 @@ class TGCN(Convolution):
     ends_linearly: ClassVar[bool] = True
     remembers: ClassVar[bool] = True
 
+    cell: Any
+
     def __init__(self, feature_width: int, width: int, class_capacity: int) -> None:
         super().__init__(feature_width, width, class_capacity)
-        self.cell = temporal.TGCN(width, width)
+        self.cell = tgcn_cell(width)
         add_diagonal(self.cell.conv_h.lin.weight, 1.0)
         add_diagonal(self.cell.linear_h.weight, 1.0)
 

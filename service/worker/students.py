@@ -9,6 +9,7 @@ from olad_core.config import TrainerConfig
 from olad_core.errors import OladError
 from olad_core.students import ARCHITECTURES, Student, register
 from olad_core.students.check import ESSENTIAL, results
+from service.worker.temporal_library import import_temporal_library
 
 ENTRY_POINTS = "olad.students"
 """Group of entry points under which packages register students by name."""
@@ -19,7 +20,9 @@ class StudentUnusable(OladError, RuntimeError):
 
 
 def find_class(name: str) -> type[Student]:
-    """The class that a name in ``OLAD_STUDENTS`` stands for, unchecked. Imports the module that holds it.
+    """The class that a name in ``OLAD_STUDENTS`` stands for, unchecked.
+
+    Imports the module that holds it, and the library that some students need.
 
     Args:
         name: of a built-in architecture, of an entry point of the group ``olad.students``, or
@@ -28,6 +31,7 @@ def find_class(name: str) -> type[Student]:
     Raises:
         StudentUnusable: there is none, or its module cannot be imported.
     """
+    import_temporal_library()
     return ARCHITECTURES[name] if name in ARCHITECTURES else _import(name, _entry_point(name))
 
 

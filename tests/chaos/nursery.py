@@ -22,6 +22,7 @@ from olad_core.events import LabelNode, RemoveEdge, RemoveNode, UpsertEdge, Upse
 from olad_core.graph import DynamicGraph
 from service.commands import serve
 from service.worker import assembly as _worker_assembly  # noqa: F401
+from service.worker.temporal_library import import_temporal_library
 from tests.chaos import faults
 
 _PR_SET_PDEATHSIG = 1
@@ -29,6 +30,7 @@ _PR_SET_PDEATHSIG = 1
 
 def _warm_up() -> None:
     torch.set_num_threads(1)
+    import_temporal_library()
     graph = DynamicGraph()
     graph.apply([UpsertNode(id="a", x=[1.0]), UpsertEdge(src="a", dst="b"), LabelNode(id="b", label="c")], 0.0)
     graph.apply([RemoveEdge(src="a", dst="b"), RemoveNode(id="a")], 0.0)

@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from olad_core.serving import embedding
+from service.worker.temporal_library import import_temporal_library
 
 torch.set_num_threads(1)
+import_temporal_library()
 
 
 @pytest.fixture
