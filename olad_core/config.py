@@ -23,9 +23,9 @@ class TrainerConfig:
         learning_rate: of Adam, for students and discriminators, in a step of the configured size; see
             :func:`olad_core.step_size.learning_rate_of`.
         weight_decay: of the students.
-        feature_decay: weight decay of what students make of features, the first map alone.
-        global_weight: alpha; 0 turns the global knowledge off.
-        local_weight: beta; 0 turns the local knowledge off.
+        feature_decay: weight decay of the first map of the features, the weight of the encoder.
+        global_weight: alpha; 0 disables the global knowledge.
+        local_weight: beta; 0 disables the local knowledge.
         temperature: T of the global knowledge.
         min_confidence: the group teaches only where it is at least this sure.
         hidden_dropout: share of the entries of hidden rows that a step drops.
@@ -34,7 +34,7 @@ class TrainerConfig:
             always.
         warmup_steps: steps with the supervised loss alone.
         labelled: labelled nodes a step, half of them from the last ``recent_labels``; at most half of those there
-            are, so that the labels of the others can be told.
+            are, so that the labels of the others remain inputs.
         touched: further nodes that a step draws, for the knowledge that needs no labels, half of them from the last
             ``recent_touched`` that changed; those without a label are used.
         fanouts: sampled neighbours of a node, first layer first.
@@ -76,7 +76,7 @@ class EngineConfig:
         score_memory: scored nodes after which a recent score's weight has fallen to 1/e.
         switch_margin: by how much another student's expected accuracy must be higher to take over.
         least_remembered: scored nodes that stay in memory after a drift, at least.
-        drift_delta: probability that a look for drift finds one where there is none, at most.
+        drift_delta: probability that one test for drift reports one where there is none, at most.
         arrivals_scored: arrivals in one refresh that every student predicts, at most; the rest are not scored.
         arrivals_compared: nodes without a label of which students are compared before one is chosen, in steps of the
             configured size.

@@ -1,4 +1,4 @@
-"""The way of numpy's arrays to the device that computes."""
+"""Transfer of numpy's arrays to the device that computes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def to_device(array: npt.NDArray[Any], device: torch.device) -> Tensor:
-    """A tensor of the array's values: on a CPU the same memory, on a GPU a copy that nobody waits for.
+    """A tensor of the array's values: on a CPU the same memory, on a GPU an asynchronous copy.
 
     The copy goes through pinned memory, which is kept for it until it has left.
 

@@ -1,4 +1,4 @@
-"""How much memory a graph and its group need: an estimate, meant to be too great rather than too small.
+"""An estimate of the memory that a graph and its group need. It errs on the side of too much.
 
 ``docs/decisions/0019-memory.md`` compares it with what was used;
 ``benchmarks/memory_estimate.py`` measures other shapes.
@@ -19,15 +19,15 @@ _BYTES_PER_NODE = 350
 """An id, its entries in tables, and a row of each of the graph's arrays."""
 _BYTES_PER_EDGE = 110
 _COPIES = 2.25
-"""A state stands beside a copy of it for the checkpoint, with a quarter to spare."""
+"""The state, and its copy for the checkpoint with a quarter of spare capacity."""
 _SPARE_SLOTS = 1.5
 """Feature slots grow by half."""
 _VERSIONS = 2
-"""One that is served, one on its way."""
+"""The served version and the one that is being embedded."""
 _WEIGHTS = 6
 """A weight, its gradient, Adam's two moments, and what a step needs beside them."""
 _WIDEST = 1.25
-"""Some students make more of the features than one map as wide as an embedding."""
+"""Some students map the features to more columns than an embedding has."""
 _WORKING = 3
 """Rows of a training step, as they are, with some features dropped, and a copy."""
 _ROWS_AT_ONCE = 56_000

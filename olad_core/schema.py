@@ -1,7 +1,7 @@
-"""How a graph's schema changes: one rule, followed by whoever takes events in and by the graph that applies them.
+"""How a graph's schema changes: one rule for the API, which accepts events, and for the graph, which applies them.
 
-The schema is a function of the log alone. Both sides go through the same entries with the same functions, so both
-always hold the same schema.
+The schema is a function of the log alone. Both apply the same functions to the same entries, so both always hold the
+same schema.
 """
 
 from __future__ import annotations

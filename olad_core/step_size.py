@@ -1,4 +1,4 @@
-"""How large a piece of background work is: a training step, or a slice of a version that is being embedded."""
+"""The size of one piece of background work: a training step, or a slice of a version that is being embedded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class StepSize:
     fraction: float = 1.0
 
     def of(self, configured: int) -> int:
-        """So much of a configured number, rounded.
+        """This fraction of a configured number, rounded.
 
         >>> StepSize(0.25).of(256), StepSize(0.001).of(256)
         (64, 0)

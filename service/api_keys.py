@@ -32,11 +32,11 @@ _log = structlog.get_logger(__name__)
 
 
 class KeysUnusable(OladError, RuntimeError):
-    """The file of keys, or a name in it, is not as it must be; the message says why and what to do."""
+    """The file of keys, or a name in it, is invalid; the message names the reason and the remedy."""
 
 
 class ApiKey(BaseModel):
-    """What is kept of a key."""
+    """The stored record of a key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -163,9 +163,10 @@ def _digest(key: str) -> str:
 
 
 class KeyRing:
-    """The keys of a file as they are now: looked at again once a second at most, when a key is shown.
+    """The current keys of a file.
 
-    A file that can no longer be read leaves the last keys in force and a line in the log.
+    A request with a key has the file checked for changes, once a second at most. Where the file can no longer be read,
+    the last keys stay valid and the log has a line about it.
 
     Raises:
         KeysUnusable: the file cannot be used at the start.
@@ -174,22 +175,22 @@ class KeyRing:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._stamp = self._stamp_now()
-        self._looked = time.monotonic()
+        self._checked_at = time.monotonic()
         self._keys = {key.id: key for key in read_keys(path)}
 
     def find(self, shown: str) -> ApiKey | None:
-        """The key that was shown, if it is one of ours. Takes the same time for every wrong secret."""
-        self._look()
+        """The key with this secret, if there is one. Takes the same time for every wrong secret."""
+        self._reload()
         match = _KEY.fullmatch(shown)
         key = self._keys.get(match["id"]) if match is not None else None
         same = hmac.compare_digest(_digest(shown), key.sha256 if key is not None else _NO_KEY)
         return key if same else None
 
-    def _look(self) -> None:
+    def _reload(self) -> None:
         now = time.monotonic()
-        if now - self._looked < _LOOK_EVERY_S:
+        if now - self._checked_at < _LOOK_EVERY_S:
             return
-        self._looked = now
+        self._checked_at = now
         stamp = self._stamp_now()
         if stamp == self._stamp:
             return
@@ -210,10 +211,10 @@ class KeyRing:
 
 
 def key_ring(settings: Settings) -> KeyRing | None:
-    """The keys an API with these settings asks for; None where it serves everybody.
+    """The keys that an API with these settings requires; None where it needs none.
 
     Raises:
-        KeysUnusable: the file cannot be used, or there is none and others than this machine could come in.
+        KeysUnusable: the file cannot be used, or there is none and the API can be reached from other machines.
     """
     if settings.api_keys_file is not None:
         return KeyRing(settings.api_keys_file)

@@ -1,4 +1,4 @@
-"""How much memory this process may use: what its control group allows, else what the machine has."""
+"""The memory this process may use: the limit of its control group, else the memory of the machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def memory_limit(root: Path = Path("/")) -> int:
 
 
 def memory_used() -> int:
-    """Bytes of memory this process has; 0 where the system does not say."""
+    """Bytes of memory this process has; 0 where the system does not report it."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:

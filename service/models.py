@@ -19,8 +19,8 @@ MAX_BODY_BYTES = 16 * 2**20
 """Length of a batch of events, or of a list of nodes, at most."""
 
 DISAGREEMENT = (
-    "How far the members of the group differ about this node: 0 where all say the same, 1 where they could not differ "
-    "more. The higher it is, the more often predictions are wrong."
+    "How far the members of the group differ about this node: 0 where all predict the same, 1 where they differ as "
+    "much as possible. The higher it is, the more often predictions are wrong."
 )
 
 _STUDENT = "Member of the group that made the prediction."
@@ -32,16 +32,14 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class AcceptedBatch(Answer):
-    """A batch that stands in the log."""
+    """A batch that is in the log."""
 
-    position: Position = Field(
-        description="Where: the batch's log entry. Pass it as `min_position` to read your own write."
-    )
+    position: Position = Field(description="Log entry of the batch. Pass it as `min_position` to read your own write.")
     accepted: int = Field(description="Number of events in the batch.")
 
 
 class Prediction(Answer):
-    """What the served student says about a node."""
+    """The prediction of the served student for a node."""
 
     node: str = Field(description="The node as it was asked for.")
     label: str = Field(description="The class of greatest probability.")
@@ -56,7 +54,7 @@ class Prediction(Answer):
 
 
 class PredictionAnswer(BaseModel):
-    """One answer of a bulk request; an unknown node has no label and says so."""
+    """One answer of a bulk request; an unknown node has no label and `error` is `not-found`."""
 
     node: str | int = Field(description="The node as it was asked for.")
     label: str | None = Field(description="The class of greatest probability; null for an unknown node.")
@@ -113,13 +111,13 @@ class Group(Answer):
 
 
 class ClockSet(Answer):
-    """A setting of the clock that stands in the log."""
+    """A setting of the clock that is in the log."""
 
-    position: Position = Field(description="Where: from there on it holds.")
+    position: Position = Field(description="Position of the setting in the log. It holds from there on.")
 
 
 class LogStatus(Answer):
-    """How far the log is."""
+    """The log's length and lag."""
 
     position: Position | None = Field(description="Newest entry ever appended; null before the first.")
     entries: int = Field(description="Entries kept; older ones are trimmed behind the oldest checkpoint.")
@@ -128,7 +126,7 @@ class LogStatus(Answer):
 
 
 class ServiceStatus(Answer):
-    """Everything at one glance."""
+    """The state of the service."""
 
     graph: str = Field(description="Name of the graph.")
     log_id: str | None = Field(
@@ -166,13 +164,13 @@ class RejectedPage(Answer):
 
     rejected: list[Rejected] = Field(max_length=1000, description="One page of them.")
     next: Position | None = Field(description="Pass it as `after` for the older ones; null when there are none.")
-    total: int = Field(description="Rejected events kept: the newest 100,000 or so. Older ones are forgotten.")
+    total: int = Field(description="Rejected events kept: the newest 100,000 or so. Older ones are deleted.")
     oldest: Position | None = Field(
         default=None, description="Position of the batch of the oldest one that is kept; null when there are none."
     )
     rejected_events: int | None = Field(
         default=None,
-        description="Rejected events ever, as the worker last reported; above `total` where some are forgotten.",
+        description="Rejected events ever, as the worker last reported; above `total` where some were deleted.",
     )
 
 

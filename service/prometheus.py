@@ -1,4 +1,4 @@
-"""What metrics of the API and of the worker have in common."""
+"""Naming rules and helpers that the metrics of the API and of the worker share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from platform import python_version
 from prometheus_client import CollectorRegistry, Info, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-# Each would double the series of a counter or histogram, for a time that nobody asks for.
+# Each would double the series of a counter or histogram, for a creation time that nobody queries.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 

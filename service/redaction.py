@@ -1,4 +1,4 @@
-"""Taking secrets, and what could fool a terminal, out of text that people will read."""
+"""Removing secrets and control characters from text that people read."""
 
 from __future__ import annotations
 

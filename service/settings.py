@@ -17,7 +17,7 @@ _STUDENT = re.compile(r"[A-Za-z_][\w-]*|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\
 
 
 def _student_name(name: str) -> str:
-    """Refuse what can be no student; only the worker, which has torch, knows which students there are."""
+    """Refuse names that no student can have. Only the worker, which has torch, knows which students exist."""
     if len(name) > 200 or not _STUDENT.fullmatch(name):
         raise ValueError(f"{name!r} is no name of a student: give names like gcn, or package.module:Class")
     return name
@@ -256,7 +256,7 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         names = tuple(name.strip() for name in value.split(","))
-        # Without a name there is no student; the other lists may be empty.
+        # A group needs at least one student; the other lists may be empty.
         return names if info.field_name == "students" else tuple(filter(None, names))
 
     @field_validator("allowed_hosts")

@@ -1,4 +1,4 @@
-"""The table of settings in ``docs/settings.md``: ``python -m service.settings_table`` writes it anew."""
+"""The table of settings in ``docs/settings.md``: ``python -m service.settings_table`` writes it again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What many clients share, and none of them may have all of."""
+"""Limited resources that clients share, without any client getting all of one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from olad_core.errors import OladError
 
 
 class NoShare(OladError):
-    """What was asked for is more than is left, or than one client may have.
+    """The request exceeds what is left, or what one client may have.
 
     Attributes:
         own: what this client has already.
@@ -61,7 +61,7 @@ class Shares:
             NoShare: there is not enough.
         """
         own, left = self._by_client[client], self.total - self.used - amount
-        # A single place is had by a client without any, as long as there is one.
+        # A client without any gets a single unit as long as one is left.
         fair = own + amount <= left or (own == 0 and amount == 1)
         if amount > 0 and (left < 0 or not fair):
             raise NoShare(own, self.used, self.total)
@@ -72,7 +72,7 @@ class Shares:
 
 
 class Share:
-    """What one request of a client has."""
+    """The units of one request."""
 
     def __init__(self, shares: Shares, client: str) -> None:
         self._shares = shares

@@ -1,4 +1,4 @@
-"""Long work on the event loop, in slices between which the loop does everything else that is ready."""
+"""Long work on the event loop, cut into slices. Between two of them the loop runs everything else that is ready."""
 
 from __future__ import annotations
 

@@ -16,10 +16,10 @@ _Report = TypeVar("_Report", bound=BaseModel)
 
 
 class Terminal(Console):
-    """A console on which nothing that was printed can act: what Unicode does not count as printable is written out."""
+    """A console without control sequences: characters that Unicode does not count as printable are escaped."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """What is printed of something, every part of it harmless."""
+        """The printed form of a value without control characters."""
         for segment in super().render(renderable, options):
             text, style, control = segment
             yield segment if control else Segment(printable(text, keep="\n"), style)

@@ -52,7 +52,7 @@ def described(error: BaseException) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[tuple[BaseException, str]]:
-    """The exception and what led to it, newest first, each with the words between it and the next newer one."""
+    """The exception and its causes, newest first, each with the text that links it to the next newer one."""
     seen: set[int] = set()
     link = ""
     current: BaseException | None = error

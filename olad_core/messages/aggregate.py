@@ -1,4 +1,4 @@
-"""Weighted sums over neighbours: the one operation all message passing here is made of."""
+"""Weighted sums over neighbours, the only operation of message passing besides attention."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 class BySource(NamedTuple):
-    """The edges of a block sorted by their source, which is how gradients travel.
+    """The edges of a block sorted by their source, as the backward pass needs them.
 
     Attributes:
         order: int64 ``[E]``, which edges they are; those of one source as they stood.

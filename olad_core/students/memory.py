@@ -49,7 +49,7 @@ class Memory:
             table[to_device(rows[rows < len(table)], self._device)] = 0
 
     def begin_anew(self) -> None:
-        """Forget all rows and give their memory back."""
+        """Discard all rows and release their memory."""
         self._tables = {name: table[:0].clone() for name, table in self._tables.items()}
 
     def state(self) -> dict[str, Tensor]:

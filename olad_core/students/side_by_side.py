@@ -1,4 +1,4 @@
-"""Students of one architecture side by side: one pass computes them all."""
+"""Students of one architecture side by side: one forward pass computes all of them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Stack:
 
 
 def stacks(students: Sequence[Student]) -> list[Stack]:
-    """The group in its order, neighbours of one columnwise architecture as one stack."""
+    """The group in its order. Consecutive students of one columnwise architecture form one stack."""
 
     def kind(student: Student) -> object:
         return type(student) if isinstance(student, LinearStudent) and student.columnwise else student

@@ -22,8 +22,8 @@ class Student(nn.Module, ABC):
     """A graph neural network in layers, each of which can be computed for any set of rows.
 
     A student maps features and known labels to rows of a *layer 0* (:meth:`encode`), then layer by layer to an
-    embedding of ``width`` (:meth:`layer`), then to logits (:meth:`classify`). Nothing else may flow between nodes:
-    that is what lets inference recompute the touched rows alone and still be exact.
+    embedding of ``width`` (:meth:`layer`), then to logits (:meth:`classify`). Nodes exchange nothing else.
+    Inference can therefore recompute the touched rows alone and still be exact.
 
     Args:
         feature_width: number of features of a node; 0 for a graph without features.

@@ -16,7 +16,7 @@ from olad_core.students.temporal import tgcn_cell
 
 
 class TGCN(Convolution):
-    """A GCN whose first layer is a gated recurrent unit over what each node remembers.
+    """A GCN whose first layer is a gated recurrent unit over a hidden state of each node.
 
     With ``p = A X W`` and a node's hidden state ``m`` (eq. 2 to 5; the cell's weights are torch-geometric-temporal's)::
 

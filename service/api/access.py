@@ -1,4 +1,4 @@
-"""Who may do what: the scope each request needs, and the key that was shown for it."""
+"""Authorisation: the scope each request needs, and the key that it carries."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _CHALLENGE = 'Bearer realm="olad"'
 
 @dataclass(frozen=True)
 class Caller:
-    """Who a request comes from.
+    """The sender of a request.
 
     Attributes:
-        key: the key that was shown and is one of ours.
-        refused: why the request may not go on.
+        key: the valid key that the request carries.
+        refused: why the request is refused.
     """
 
     key: ApiKey | None = None
@@ -33,7 +33,7 @@ class Caller:
         return self.key.name if self.key is not None else "anonymous"
 
     def client(self, request: AsgiScope) -> str:
-        """Who shares limits with nobody else: the key's owner, or the address where no key was shown."""
+        """Whose limits the request counts against: those of the key, or of the address where there is no key."""
         return f"key:{self.key.id}" if self.key is not None else _address(request)
 
 
@@ -42,9 +42,9 @@ _IPV6_SITE = 64
 
 
 def scope_needed(method: str, path: str) -> Scope | None:
-    """The scope a request needs; None for what everybody may see.
+    """The scope a request needs; None where it needs no key.
 
-    What is not known here needs admin, so that a new route that changes something is closed until it is listed.
+    A route that is not listed here needs admin, so that a new one is closed until it is listed.
 
     >>> scope_needed("POST", "/events"), scope_needed("POST", "/predict"), scope_needed("PUT", "/schema")
     ('write', 'read', 'admin')
@@ -61,7 +61,7 @@ def scope_needed(method: str, path: str) -> Scope | None:
 
 
 def admit(keys: KeyRing | None, request: AsgiScope, authorization: bytes | None) -> Caller:
-    """Who asks, and whether the request may go on."""
+    """The sender of a request, and whether it is admitted."""
     if keys is None:
         return ANYBODY
     needed = scope_needed(request["method"], request["path"])
@@ -88,7 +88,7 @@ def _unauthenticated(detail: str, error: str) -> Problem:
 
 
 def _address(request: AsgiScope) -> str:
-    """Where a request comes from; of IPv6 the network, since a site has as many addresses as it likes."""
+    """The address of the sender; of IPv6 the network, since a site can use any number of addresses in it."""
     client = request.get("client")
     if client is None:
         return "address:unknown"

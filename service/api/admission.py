@@ -1,4 +1,4 @@
-"""The outermost middleware: names every request, lets it in or not, and leaves every answer safe to look at."""
+"""The outermost middleware: gives requests an id, admits or refuses them, and adds security headers to answers."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _log = structlog.get_logger(__name__)
 
 @dataclass
 class _Answer:
-    """What the logs say about an answer."""
+    """The part of an answer that is logged."""
 
     status: int = 500
     started: bool = False
 
 
-class Door:
+class AdmissionMiddleware:
     """Authentication, rate limits, security headers, request ids and logs, around everything else.
 
     Args:
-        app: what is behind it.
+        app: the application behind it.
         guard: of hosts and origins.
-        keys: the API keys; None lets everybody in.
+        keys: the API keys; None admits everybody.
         limiter: of each key's or address's requests; None does not limit.
         log: of requests and changes.
     """
@@ -84,7 +84,7 @@ class Door:
             await problem_response(Request(scope), problem)(scope, receive, send_safely)
         except Exception:
             _log.exception("a request failed", method=scope["method"], path=scope["path"])
-            # Half an answer cannot be taken back: the server then closes the connection.
+            # An answer that has begun cannot be replaced: the server then closes the connection.
             if answer.started:
                 raise
             failed = Problem(INTERNAL, "the service has logged what happened")

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from service.api import errors, pages
-from service.api.admission import Door
+from service.api.admission import AdmissionMiddleware
 from service.api.context import make_context
 from service.api.document import assemble as document
 from service.api.fast_path import Shortcut
@@ -27,13 +27,13 @@ from service.settings import Settings
 _DESCRIPTION = """
 Send changes of a graph, read predictions about its nodes; the models never stop learning.
 
-Every batch of events gets a *position* in one ordered log. Every prediction says at which position and with which
-model version it was made. Errors are problem documents (RFC 9457).
+Every batch of events gets a *position* in one ordered log. Every prediction names the position and the
+model version it was made with. Errors are problem documents (RFC 9457).
 """
 _TAGS = [
     {"name": "events", "description": "Changes of the graph."},
-    {"name": "predictions", "description": "What the served student says about nodes."},
-    {"name": "schema", "description": "What events may look like."},
+    {"name": "predictions", "description": "Predictions of the served student about nodes."},
+    {"name": "schema", "description": "Feature width, classes and direction of the graph."},
     {"name": "status", "description": "The worker, the graph, the students."},
     {"name": "health", "description": "For orchestrators and monitoring."},
 ]
@@ -43,7 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The ASGI application of one graph; nothing is connected before it runs.
 
     Raises:
-        KeysUnusable: the API keys cannot be used, or strangers could come in without any.
+        KeysUnusable: the API keys cannot be used, or the API can be reached from other machines without any.
     """
     keys = key_ring(settings)
     context = make_context(settings)
@@ -82,7 +82,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(MetricsMiddleware, metrics=context.metrics)
     app.add_middleware(HeadAsGet)
     app.add_middleware(
-        Door,
+        AdmissionMiddleware,
         guard=OriginGuard.of(settings, keys_needed=keys is not None),
         keys=keys,
         limiter=RateLimiter(settings.rate_limit) if settings.rate_limit is not None else None,

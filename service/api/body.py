@@ -48,7 +48,7 @@ def media_type(request: Request, supported: Sequence[str]) -> str:
 
 @contextlib.asynccontextmanager
 async def received(request: Request, limit: int) -> AsyncIterator[bytes]:
-    """The whole body, never more than the limit; it is counted against what the process may hold until the end.
+    """The whole body, never more than the limit. It counts against the bytes that the process may hold until the end.
 
     A length that was declared is counted before anything is read, else what has come so far.
 
@@ -85,7 +85,7 @@ async def _read(request: Request, limit: int, share: Share, patience_s: float) -
 
 
 def client_of(request: Request) -> str:
-    """Whose share of everything that is limited a request counts against."""
+    """The client whose limits a request counts against."""
     client: str = request.state.client
     return client
 

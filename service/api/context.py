@@ -1,4 +1,4 @@
-"""What the routes work with: made once for each application."""
+"""The objects that the routes share, made once for each application."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from service.api.metrics import ApiMetrics
-from service.api.overload import LoadGuard
+from service.api.overload import OverloadGuard
 from service.api.readiness import Readiness
 from service.settings import Settings
 from service.shares import Shares
@@ -22,7 +22,7 @@ from service.store.watermark import Watermark
 from service.store.worker_state import WorkerStateReader
 
 _LARGE_AT_ONCE = 2
-"""What a large batch or answer becomes while it is worked on is several times its size."""
+"""A large batch or answer takes several times its size in memory while it is processed."""
 _LARGE_ANSWERS_WAITING = 256
 
 
@@ -44,7 +44,7 @@ class Context:
     watermark: Watermark
     rejected: RejectedReader
     worker: WorkerStateReader
-    load: LoadGuard
+    overload: OverloadGuard
     readiness: Readiness
     metrics: ApiMetrics
     read_timeout_s: float
@@ -71,7 +71,7 @@ def make_context(settings: Settings) -> Context:
     memory = Shares(settings.max_in_flight_mb * 10**6)
     metrics.waiting.set_function(lambda: stores.watermark.waiting)
     metrics.in_flight.set_function(lambda: memory.used)
-    load = LoadGuard(stores.health, settings)
+    overload = OverloadGuard(stores.health, settings)
     return Context(
         graph=settings.graph,
         log=stores.log,
@@ -79,8 +79,8 @@ def make_context(settings: Settings) -> Context:
         watermark=stores.watermark,
         rejected=stores.rejected,
         worker=stores.worker,
-        load=load,
-        readiness=Readiness(stores.health, load),
+        overload=overload,
+        readiness=Readiness(stores.health, overload),
         metrics=metrics,
         read_timeout_s=settings.read_timeout_s,
         memory=memory,

@@ -152,5 +152,5 @@ def redis_problem(found: Refusal, method: str) -> Problem:
 
 
 def _field(location: tuple[int | str, ...]) -> str:
-    """``("body", "classes", 0)`` as ``classes.0``; the source itself says nothing to the client."""
+    """``("body", "classes", 0)`` as ``classes.0``; the source means nothing to the client."""
     return ".".join(str(part) for part in location[1:])

@@ -103,7 +103,7 @@ class _StrictBuffer(ReceiveBuffer):
         if not self._framing:
             _check_single(raw)
         elif any(line.lower().startswith(_FRAMING_FIELDS) for line in lines):
-            raise refused("a field in the trailers that says where the body ends")
+            raise refused("a field in the trailers that frames the body")
         self._framing = self._data_bytes = 0
         return lines
 

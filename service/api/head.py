@@ -14,6 +14,6 @@ class HeadAsGet:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on."""
         if scope["type"] == "http" and scope["method"] == "HEAD":
-            # A copy: the server looks at its own to know that no body may be sent.
+            # A copy: the server reads the method of its own scope to know that no body may be sent.
             scope = {**scope, "method": "GET"}
         await self._app(scope, receive, send)

@@ -24,7 +24,7 @@ class NotEnoughMemory(OladError, RuntimeError):
 
 
 class MemoryGuard:
-    """Holds batches against the worker's budget: the graph as last reported, what is on its way, and the batch.
+    """Compares with the worker's budget: the graph as last reported, the batches not yet applied, and a new batch.
 
     The API does not know the ids of the graph, so every id in a batch counts as new until the worker has applied it.
 
@@ -37,7 +37,7 @@ class MemoryGuard:
         self._group = GroupSizes()
         self._on_its_way: list[tuple[PositionPair, Sizes]] = []
         self._held = Sizes()
-        """The graph with what is on its way."""
+        """The graph with the batches that are not yet applied."""
 
     def follow(self, position: str, graph: Sizes, group: GroupSizes, budget: int) -> None:
         """Take over what the worker has reported of its state at a position."""
@@ -62,7 +62,7 @@ class MemoryGuard:
         for distinct in (False, True):
             added = replace(most_added(batch, distinct=distinct), classes=classes)
             if added.nodes == 0:
-                # It takes something away, or labels what is there.
+                # It removes something, or labels an existing node.
                 return added
             needed = bytes_needed(held.plus(added), self._group)
             if needed <= self._budget:
@@ -82,25 +82,25 @@ class MemoryGuard:
         )
 
     def expect(self, position: str, sizes: Sizes) -> None:
-        """Count a batch that stands in the log until the worker has applied it."""
+        """Count a batch that is in the log until the worker has applied it."""
         if sizes.nodes:
             self._on_its_way.append((parse_position(position), sizes))
             self._held = self._held.plus(sizes)
 
 
 class Admission:
-    """Decides about one batch; what it may add counts as soon as it stands in the log."""
+    """Decides about one batch; what it may add counts as soon as it is in the log."""
 
     def __init__(self, guard: MemoryGuard) -> None:
         self._guard = guard
         self._added = Sizes()
 
     def __call__(self, batch: Sequence[Event], classes: int) -> None:
-        """Let a checked batch in or not; see :meth:`MemoryGuard.check`."""
+        """Admit or refuse a checked batch; see :meth:`MemoryGuard.check`."""
         self._added = self._guard.check(batch, classes)
 
     def admitted(self, position: str) -> None:
-        """The batch stands in the log, at this position."""
+        """The batch is in the log, at this position."""
         self._guard.expect(position, self._added)
 
 

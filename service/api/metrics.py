@@ -54,7 +54,7 @@ class ApiMetrics:
 
 @dataclass(frozen=True)
 class StoreState:
-    """What Redis tells when metrics are read.
+    """State of the log and the worker, read from Redis when metrics are requested.
 
     Attributes:
         entries: kept in the log.
@@ -72,7 +72,7 @@ class StoreState:
 
 
 class StoreMetrics(Collector):
-    """Metrics of what Redis tells; only ``olad_redis_up`` where it tells nothing."""
+    """Metrics that are read from Redis; only ``olad_redis_up`` where Redis does not answer."""
 
     def __init__(self) -> None:
         self.state: StoreState | None = None

@@ -81,7 +81,7 @@ class OriginGuard:
             detail = f"pages of {origin[:255]} may not use this API; set OLAD_CORS_ORIGINS to let them"
             raise Problem(ORIGIN_NOT_ALLOWED, detail)
         if headers.get(b"sec-fetch-site") in {"cross-site", "same-site"}:
-            # Somebody who follows a link to the dashboard comes from another site too.
+            # A link to the dashboard on another site also makes a cross-site request.
             link = headers.get(b"sec-fetch-mode") == "navigate" and headers.get(b"sec-fetch-dest") == "document"
             if not (link and method in _READS):
                 raise Problem(ORIGIN_NOT_ALLOWED, "pages of other sites may not load anything from this API")

@@ -1,4 +1,4 @@
-"""Refusing events before the log, the worker's disk or Redis runs out of room."""
+"""Refusing events with 429 before the log, the worker's disk or the memory of Redis is full."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class _Refusal:
     lasting: bool = True
 
 
-class LoadGuard:
-    """Looks a few times a second at most, when events come.
+class OverloadGuard:
+    """Decides whether events are accepted. It reads the load from Redis when events arrive, at most every 0.25 seconds.
 
     Events are refused while more than ``max_behind`` wait to be applied, while Redis uses more than nine tenths of its
     ``maxmemory`` (of the machine's memory where that is not set), and while the worker's disk is nearly full.
@@ -38,16 +38,16 @@ class LoadGuard:
     def __init__(self, health: HealthReader, settings: Settings) -> None:
         self._health = health
         self._settings = settings
-        self._looked = float("-inf")
+        self._read_at = float("-inf")
         self._refusal: _Refusal | None = None
         self.memory = MemoryGuard(memory_budget(settings.memory_budget_mb))
 
     def admission(self) -> Admission:
-        """What decides about one batch, once it is decoded, whether the worker has the memory for it."""
+        """The decision whether the worker has the memory for one decoded batch."""
         return Admission(self.memory)
 
     async def check(self) -> None:
-        """Let events in or not.
+        """Refuse events while the service is overloaded.
 
         Raises:
             Problem: 429 with ``Retry-After``.
@@ -63,12 +63,12 @@ class LoadGuard:
 
     async def _current(self) -> _Refusal | None:
         now = time.monotonic()
-        if now - self._looked >= _EVERY_S:
-            self._looked = now
-            self._refusal = await self._look()
+        if now - self._read_at >= _EVERY_S:
+            self._read_at = now
+            self._refusal = await self._read()
         return self._refusal
 
-    async def _look(self) -> _Refusal | None:
+    async def _read(self) -> _Refusal | None:
         """Why events are refused now."""
         load = await self._health.load()
         worker = load.worker

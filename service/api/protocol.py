@@ -1,4 +1,4 @@
-"""The server's connections, with limits on what a client may cost before it has sent a request."""
+"""The server's connections, with limits on the resources of a client that has not sent a request yet."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """What all connections of a server share."""
+    """State that all connections of a server share."""
 
     connections: int
     read_timeout_s: float
 
 
 class GuardedProtocol(H11Protocol):
-    """uvicorn's protocol on h11, with limits on what a client may cost, and problem documents where bytes are refused.
+    """uvicorn's protocol on h11, with limits on a client's resources, and problem documents where bytes are refused.
 
     uvicorn itself would wait for ever for a head or a body, and take any number of connections.
     """
@@ -56,7 +56,7 @@ class GuardedProtocol(H11Protocol):
         self._timed: object = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client has come."""
+        """A client has connected."""
         super().connection_made(transport)
         self._wire = transport
         self.transport = cast("asyncio.Transport", _Lingering(transport, self._end))
@@ -68,7 +68,7 @@ class GuardedProtocol(H11Protocol):
         self._set_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client has gone."""
+        """The client has disconnected."""
         self._stop_clock()
         super().connection_lost(exc)
 
@@ -196,13 +196,13 @@ def _answer(kind: Kind, detail: str) -> bytes:
 
 
 def notice_silence(transport: asyncio.Transport) -> None:
-    """Have the kernel end a connection whose other end has gone without a word, or does not take what it asked for."""
+    """Have the kernel end a connection whose other end has disappeared, or does not read the answer it asked for."""
     connection = cast("socket.socket | None", transport.get_extra_info("socket"))
     if connection is None or connection.family not in {socket.AF_INET, socket.AF_INET6}:
         return
     with contextlib.suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        # What Linux has and others may not.
+        # Options that Linux has and other systems may not.
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * _SILENT_S)
         if hasattr(socket, "TCP_KEEPIDLE"):

@@ -38,7 +38,7 @@ class RateLimiter:
         who = caller.client(scope)
         over = [limit for limit in self._limits if not await self._limiter.hit(limit, who)]
         left = [await self._left(limit, who) for limit in over or self._limits]
-        # Of the limits that are passed the one that lasts longest is told, else the one with least left.
+        # The headers describe the exceeded limit that lasts longest, else the limit with the fewest requests left.
         amount, remaining, seconds = max(left, key=lambda one: one[2]) if over else min(left, key=lambda one: one[1])
         headers = {
             "RateLimit-Limit": str(amount),

@@ -1,4 +1,4 @@
-"""Log lines about requests, and about who changed what."""
+"""Log lines about requests, and the audit log of changes."""
 
 from __future__ import annotations
 

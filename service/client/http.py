@@ -1,4 +1,4 @@
-"""A client of the service's HTTP API, patient where the service asks for patience."""
+"""A client of the service's HTTP API. It waits and retries where an answer asks for that."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ServiceError(OladError, RuntimeError):
 
 
 class _TryAgain(OladError):
-    """An answer that may be another one later."""
+    """An answer after which the request is tried again."""
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -44,7 +44,7 @@ class Client:
     Args:
         url: address of the service.
         key: API key, where the service needs one.
-        patience_s: how long one request is tried anew; no attempt begins later, and none that would is waited for.
+        patience_s: seconds for which one request is tried again; no attempt begins later.
         stop: ends the waiting early.
 
     Raises:

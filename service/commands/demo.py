@@ -19,12 +19,12 @@ from rich.console import Console
 
 from service.api_keys import key_ring
 from service.client.http import Client
-from service.commands.failures import read_settings, told
+from service.commands.failures import read_settings, reported_failures
 from service.commands.options import Device, Port, RedisUrl
 from service.commands.replay_view import ReplayView, print_summary
 from service.commands.up import print_urls
 from service.local.data_dir import locked
-from service.local.processes import Stack, StackFailed, StopRequest, listen, stop_on_signals
+from service.local.processes import LocalService, LocalServiceFailed, StopRequest, listen, stop_on_signals
 from service.logs import configure_logging
 from service.redaction import printable
 from service.replay.progress import Progress
@@ -54,7 +54,7 @@ def demo(
         settings = settings.model_copy(update={"graph": f"demo-{secrets.token_hex(4)}"})
     configure_logging(settings.log_level, settings.log_format)
     console = Terminal()
-    with told(), stop_on_signals() as stop:
+    with reported_failures(), stop_on_signals() as stop:
         key_ring(settings)
         source = open_source(dataset, StreamOptions(limit=limit), data_home=settings.data_home)
         if source.notice:
@@ -62,52 +62,56 @@ def demo(
         _empty(settings.data_dir)
         settings = _on_free_port(settings, console)
         console.print("Starting Redis, worker and API ...")
-        with Stack(settings, log_dir=settings.data_dir / "logs", stop=stop) as stack:
-            stack.wait_until_live(stop)
+        with LocalService(settings, log_dir=settings.data_dir / "logs", stop=stop) as local:
+            local.wait_until_live(stop)
             if not stop.requested:
-                _run(console, stack, source, rate or source.demo_rate, stop, exit_at_end=exit_at_end)
+                _run(console, local, source, rate or source.demo_rate, stop, exit_at_end=exit_at_end)
             console.print("Stopping ...")
     console.print("Stopped.")
 
 
-def _run(console: Console, stack: Stack, source: Source, rate: float, stop: StopRequest, *, exit_at_end: bool) -> None:
+def _run(
+    console: Console, local: LocalService, source: Source, rate: float, stop: StopRequest, *, exit_at_end: bool
+) -> None:
     first = next(source.batches, None)
     if first is None:
-        raise StackFailed(f"{source.name} has no events")
+        raise LocalServiceFailed(f"{source.name} has no events")
     source = replace(source, batches=itertools.chain([first], source.batches))
-    print_urls(console, stack)
-    _print_commands(console, stack.url, first.nodes)
+    print_urls(console, local)
+    _print_commands(console, local.url, first.nodes)
     if not exit_at_end and _can_show_a_page():
-        webbrowser.open(f"{stack.url}/")
-    state = _replay(console, stack, source, rate, stop)
+        webbrowser.open(f"{local.url}/")
+    state = _replay(console, local, source, rate, stop)
     if state is not None:
         print_summary(console, source.name, state)
     if exit_at_end or stop.requested:
         return
-    console.print(f"Still serving at {stack.url}/ - Ctrl-C stops it.")
+    console.print(f"Still serving at {local.url}/ - Ctrl-C stops it.")
     while not stop.requested:
-        stack.poll()
+        local.poll()
         time.sleep(0.2)
 
 
 @dataclass
 class _Outcome:
-    """What the replaying thread leaves for the main one."""
+    """Results of the replaying thread for the main thread."""
 
     state: ReplayState | None = None
     error: Exception | None = None
     stop: threading.Event = field(default_factory=threading.Event)
 
 
-def _replay(console: Console, stack: Stack, source: Source, rate: float, stop: StopRequest) -> ReplayState | None:
-    """Replay in a thread of its own while this one, the children's parent, looks after the stack."""
+def _replay(
+    console: Console, local: LocalService, source: Source, rate: float, stop: StopRequest
+) -> ReplayState | None:
+    """Replay in a thread of its own while this one, the parent of the processes, watches them."""
     outcome = _Outcome()
 
     def send() -> None:
         try:
             with (
-                Client(stack.url, key=stack.settings.api_key, stop=outcome.stop) as client,
-                Progress(stack.settings.data_dir / "replay", stack.url) as progress,
+                Client(local.url, key=local.settings.api_key, stop=outcome.stop) as client,
+                Progress(local.settings.data_dir / "replay", local.url) as progress,
             ):
                 outcome.state = replay(
                     source, client, progress, rate=rate, stop=outcome.stop, on_batch=lambda now: _note(outcome, now)
@@ -122,7 +126,7 @@ def _replay(console: Console, stack: Stack, source: Source, rate: float, stop: S
             while thread.is_alive():
                 if stop.requested:
                     outcome.stop.set()
-                stack.poll()
+                local.poll()
                 thread.join(0.2)
                 if outcome.state is not None:
                     view.update(outcome.state)
@@ -170,9 +174,9 @@ def _on_free_port(settings: Settings, console: Console) -> Settings:
     for port in range(wanted, min(wanted + _PORTS_TRIED, 65_535) + 1):
         try:
             listen(settings.host, port).close()
-        except StackFailed:
+        except LocalServiceFailed:
             continue
         if port != wanted:
             console.print(f"Port {wanted} is taken; using {port}.")
         return settings.model_copy(update={"port": port})
-    raise StackFailed(f"no free port from {wanted} on: choose another --port")
+    raise LocalServiceFailed(f"no free port from {wanted} on: choose another --port")

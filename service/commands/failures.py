@@ -1,4 +1,4 @@
-"""How a command ends when something outside it is wrong: one clear message instead of a traceback."""
+"""How a command ends after an error of its environment: with one message instead of a traceback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from service.client.http import ServiceError
 from service.exit_codes import REFUSES
 from service.local.data_dir import DataDirInUse, DataDirUnusable
 from service.local.embedded_redis import RedisFailed
-from service.local.processes import StackFailed
+from service.local.processes import LocalServiceFailed
 from service.local.redis_program import RedisNotFound
 from service.local.redis_repair import RepairFailed
 from service.redaction import printable, redacted
@@ -34,16 +34,16 @@ _EXPECTED = (
     RepairFailed,
     ServiceError,
     SourceNotFound,
-    StackFailed,
+    LocalServiceFailed,
     UnreadableDataset,
 )
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
-    """Tell the user what was wrong and end with status 1, or 78 where a file or folder cannot be used.
+def reported_failures() -> Iterator[None]:
+    """Print an expected error and end with status 1, or 78 where a file or folder cannot be used.
 
-    Ctrl-C within raises :class:`KeyboardInterrupt`, which ends the program with status 130 without a word.
+    Ctrl-C within raises :class:`KeyboardInterrupt`, which ends the program with status 130 without a message.
     """
     try:
         with _interruptible():

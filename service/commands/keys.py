@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from service.api_keys import SCOPES, KeysUnusable, create_key, read_keys, revoke_key
-from service.commands.failures import read_settings, told
+from service.commands.failures import read_settings, reported_failures
 from service.terminal import Terminal
 
 keys = typer.Typer(name="keys", help="Make, list and revoke API keys (docs/security.md).", no_args_is_help=True)
@@ -22,7 +22,7 @@ File = Annotated[Path | None, typer.Option(help="File of the keys.", show_defaul
 
 @keys.command()
 def create(
-    name: Annotated[str, typer.Option(help="Whose key it is; the audit log says this name.")],
+    name: Annotated[str, typer.Option(help="Whose key it is; the audit log names it.")],
     scope: Annotated[
         list[_Scope],
         typer.Option(help="read: predictions and status; write: events; admin: everything. May be repeated."),
@@ -30,14 +30,14 @@ def create(
     file: File = None,
 ) -> None:
     """Make a key and print it, this one time: only its hash is kept."""
-    with told():
+    with reported_failures():
         typer.echo(create_key(_file(file), name, [known for known in SCOPES if known in scope]))
 
 
 @keys.command(name="list")
 def list_keys(file: File = None) -> None:
     """Show every key's name, scopes and age."""
-    with told():
+    with reported_failures():
         kept = read_keys(_file(file))
     table = Table("name", "scopes", "id", "created")
     for key in kept:
@@ -50,8 +50,8 @@ def revoke(
     name: Annotated[str, typer.Argument(help="The key's name or id.")],
     file: File = None,
 ) -> None:
-    """Refuse a key from now on; a running API notices within a second."""
-    with told():
+    """Refuse a key from now on; a running API refuses it within a second."""
+    with reported_failures():
         gone = revoke_key(_file(file), name)
     Terminal().print(f"Revoked {gone.name} ({gone.id}).")
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands.failures import read_settings, told
+from service.commands.failures import read_settings, reported_failures
 from service.local.data_dir import locked
 from service.local.redis_repair import repair_log
 from service.logs import configure_logging
@@ -22,7 +22,7 @@ def repair(
     """Cut off the end of Redis's log that it cannot read, as after a power cut; a copy of all is kept."""
     settings = read_settings(data_dir=data_dir)
     configure_logging(settings.log_level, settings.log_format)
-    with told(), locked(settings.data_dir):
+    with reported_failures(), locked(settings.data_dir):
         done = repair_log(settings.data_dir)
     if done.copy is None:
         typer.echo(
@@ -33,5 +33,5 @@ def repair(
     typer.echo(
         f"{done.cut_bytes:,} bytes at the end could not be read and were cut off; {done.kept_bytes:,} are left. "
         f"The files as they were are in {done.copy}.\n"
-        "If `olad up` then says that Redis has lost entries, docs/operations.md says how to go on."
+        "If `olad up` then reports that Redis has lost entries, follow docs/operations.md."
     )

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from olad_core.events import MAX_EVENTS
 from service.client.http import Client
-from service.commands.failures import read_settings, told
+from service.commands.failures import read_settings, reported_failures
 from service.commands.options import AsJson, Url
 from service.commands.replay_view import ReplayView, print_summary
 from service.replay.arrival_stream import BATCH_BYTES
@@ -52,7 +52,7 @@ def replay_source(
     settings = read_settings()
     url = url or f"http://{settings.host}:{settings.port}"
     console = Terminal(stderr=as_json)
-    with told():
+    with reported_failures():
         opened = open_source(
             source,
             StreamOptions(label_delay, batch_size, batch_bytes, limit),

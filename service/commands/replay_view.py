@@ -1,4 +1,4 @@
-"""What a replay looks like while it runs and when it is done."""
+"""The terminal output of a replay, while it runs and when it is done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``olad api`` and ``olad worker``: one process each, for containers and for the local stack."""
+"""``olad api`` and ``olad worker``: one process each, for containers and for the local service."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands.failures import read_settings, told
+from service.commands.failures import read_settings, reported_failures
 from service.logs import configure_logging
 
 
@@ -20,7 +20,7 @@ def api(
     # Each process loads only its own half: the API never imports torch, the worker no web framework.
     from service.api.server import make_server  # noqa: PLC0415
 
-    with told():
+    with reported_failures():
         server = make_server(settings)
     server.run(sockets=None if fd is None else [socket.socket(fileno=fd)])
     if not server.started:

@@ -1,4 +1,4 @@
-"""``olad status``: the service at one glance."""
+"""``olad status``: the state of the service."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from service.client.http import Client
-from service.commands.failures import read_settings, told
+from service.commands.failures import read_settings, reported_failures
 from service.commands.options import AsJson, Url
 from service.commands.replay_view import percent
 from service.models import ServiceStatus
@@ -27,7 +27,10 @@ def status(
 ) -> None:
     """Show positions, lag, graph size, versions, students and their scores."""
     settings = read_settings()
-    with told(), Client(url or f"http://{settings.host}:{settings.port}", key=settings.api_key, patience_s=3) as client:
+    with (
+        reported_failures(),
+        Client(url or f"http://{settings.host}:{settings.port}", key=settings.api_key, patience_s=3) as client,
+    ):
         report, group = client.status(), client.students()
     if as_json:
         typer.echo(json.dumps({"status": report.model_dump(mode="json"), **group.model_dump(mode="json")}))

@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 
 from service.api_keys import key_ring
-from service.commands.failures import read_settings, told
+from service.commands.failures import read_settings, reported_failures
 from service.commands.options import Device, Port, RedisUrl
-from service.local.processes import Stack, stop_on_signals
+from service.local.processes import LocalService, stop_on_signals
 from service.logs import configure_logging
 from service.terminal import Terminal
 
@@ -29,23 +29,23 @@ def up(
     settings = read_settings(port=port, data_dir=data_dir, redis_url=redis_url, device=device)
     configure_logging(settings.log_level, settings.log_format)
     console = Terminal()
-    with told(), stop_on_signals() as stop:
-        key_ring(settings)  # Rather here, in words, than by an API that ends again and again.
+    with reported_failures(), stop_on_signals() as stop:
+        key_ring(settings)  # Checked here, because the API would end again and again.
         console.print("Starting ...")
-        with Stack(settings, stop=stop) as stack:
-            stack.wait_until_live(stop)
+        with LocalService(settings, stop=stop) as local:
+            local.wait_until_live(stop)
             if not stop.requested:
-                print_urls(console, stack)
+                print_urls(console, local)
                 console.print("Ctrl-C stops it.")
             while not stop.requested:
-                stack.poll()
+                local.poll()
                 time.sleep(0.2)
             console.print("Stopping ...")
     console.print("Stopped.")
 
 
-def print_urls(console: Console, stack: Stack) -> None:
+def print_urls(console: Console, local: LocalService) -> None:
     """Where the service can be reached."""
     console.print(
-        f"Dashboard  {stack.url}/\nAPI        {stack.url}/docs\nData       {stack.settings.data_dir}", soft_wrap=True
+        f"Dashboard  {local.url}/\nAPI        {local.url}/docs\nData       {local.settings.data_dir}", soft_wrap=True
     )

@@ -1,4 +1,4 @@
-"""The data directory: it belongs to one running stack at a time, and its files to one user."""
+"""The data directory: it belongs to one running service at a time, and its files to one user."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _EFFECTIVE = os.access in os.supports_effective_ids
 
 
 class DataDirInUse(OladError, RuntimeError):
-    """Another running stack has the directory."""
+    """Another running service uses the directory."""
 
 
 class DataDirUnusable(OladError, RuntimeError):
-    """The directory cannot be made, or not be written; the message says why."""
+    """The directory cannot be made, or not be written; the message names the reason."""
 
 
 @contextlib.contextmanager
 def locked(data_dir: Path, patience_s: float = 3.0) -> Iterator[int]:
     """Create the directory where it is missing and hold its lock; yields the lock's file descriptor.
 
-    A child that inherits the descriptor holds the lock too, so it is free only when the whole stack is gone:
-    two Redis servers never write one append-only file. ``patience_s`` is for a stack that is just ending. What other
-    users may do with the files in it is taken away (:func:`keep_private`).
+    A child that inherits the descriptor holds the lock too. It is free only when all processes of the service have
+    ended, so two Redis servers never write one append-only file. ``patience_s`` is for a service that is just ending.
+    Other users lose their access to the files in it (:func:`keep_private`).
 
     Raises:
         DataDirInUse: the lock is still taken after that time.
@@ -54,7 +54,7 @@ def locked(data_dir: Path, patience_s: float = 3.0) -> Iterator[int]:
             if time.monotonic() > deadline:
                 owner = path.read_text().strip()
                 raise DataDirInUse(
-                    f"the data directory {data_dir} is in use by another running stack"
+                    f"the data directory {data_dir} is in use by another running service"
                     f"{f' (process {owner})' if owner else ''}: stop that one or choose another --data-dir"
                 )
             time.sleep(0.05)
@@ -69,9 +69,9 @@ def locked(data_dir: Path, patience_s: float = 3.0) -> Iterator[int]:
 
 
 def keep_private(data_dir: Path) -> None:
-    """Take from other users what they may do with the files of the service, and log that.
+    """Remove the access of other users to the files of the service, and log that.
 
-    The directory itself is left alone where it holds other things too, such as a home directory; a warning says so
+    The directory itself is left alone where it holds other things too, such as a home directory; a warning is logged
     where others may write in it. Links are not followed.
     """
     ours = [path for name in _FOLDERS for path in _tree(data_dir / name)]
@@ -119,7 +119,7 @@ def _close_to_others(path: Path) -> bool:
 
 
 def _check_folders(data_dir: Path) -> None:
-    """Raise the error that a part of the stack would otherwise meet later."""
+    """Raise the error that a process of the service would otherwise raise later."""
     for name in _FOLDERS:
         folder = data_dir / name
         if folder.exists() and not folder.is_dir():

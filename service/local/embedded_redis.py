@@ -1,4 +1,4 @@
-"""A Redis server of our own: the best program of this machine, kept on disk, on a socket that is ours alone."""
+"""An embedded Redis server: the best program of this machine, data on disk, a private Unix socket."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MEMORY_SHARE = 0.4
 _LONGEST_SOCKET_PATH = 100
 """Bytes. The system's own limit is 108 on Linux and 104 on macOS, with the zero at the end."""
 
-# What an older server, and what Redis says of the binary file that a newer one, or Valkey, began its log with.
+# Messages of an older server, and of Redis, about a binary file written by a newer server or by Valkey.
 _FOREIGN = re.compile(r"Can't handle RDB format version|reading the append only file \S*\.base\.rdb")
 _DAMAGED = ("Bad file format reading the append only file", "Unexpected end of file reading the append only file")
 
@@ -87,7 +87,7 @@ class EmbeddedRedis:
     def start(self) -> subprocess.Popen[bytes]:
         """Start the server and wait until it has loaded its data; a second start keeps the URL.
 
-        The best program is taken. One that cannot read the data that another one wrote makes way for the next.
+        The best program is started first. Where it cannot read the data that another one wrote, the next is tried.
 
         Raises:
             RedisNotFound: no server program on this machine.
@@ -183,7 +183,7 @@ maxmemory-policy noeviction
         return False
 
     def _failure(self) -> str:
-        """Why the server has ended, as far as its log says, and what to do."""
+        """Why the server has ended, according to its log, and what to do."""
         log = self._log_tail()
         if _FOREIGN.search(log):
             return (

@@ -1,4 +1,4 @@
-"""The local stack: Redis, worker and API as child processes, started, watched and stopped together."""
+"""The local service: Redis, worker and API as child processes, started, watched and stopped together."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _START_TIMEOUT_S = 120.0
 _CRASHES_PER_MINUTE = 5
 
 
-class StackFailed(OladError, RuntimeError):
-    """The stack could not be started or kept running; the message says which part and why."""
+class LocalServiceFailed(OladError, RuntimeError):
+    """The service could not be started or kept running; the message names the process and the reason."""
 
 
 @dataclass
@@ -47,7 +47,7 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Turn Ctrl-C, SIGTERM and a closed terminal into a request, so that stopping has its order."""
+    """Turn Ctrl-C, SIGTERM and a closed terminal into a request, so that processes are stopped in order."""
     stop = StopRequest()
 
     def request(_signal: int, _frame: FrameType | None) -> None:
@@ -62,8 +62,8 @@ def stop_on_signals() -> Iterator[StopRequest]:
 
 
 @dataclass
-class _Part:
-    """One child process with the memory of its crashes."""
+class _Child:
+    """One child process and the times of its crashes."""
 
     name: str
     launch: Callable[[], subprocess.Popen[bytes]]
@@ -85,7 +85,7 @@ class _Part:
         self.process = None
 
 
-class Stack:
+class LocalService:
     """Redis (unless the settings name one), worker and API.
 
     Used as a context manager: leaving it stops API, worker and Redis, in that order. The thread that enters
@@ -102,7 +102,7 @@ class Stack:
         self._log_dir = log_dir
         self._stop = stop or StopRequest()
         self._exit = contextlib.ExitStack()
-        self._parts: list[_Part] = []
+        self._children: list[_Child] = []
         self._settings = settings
 
     @property
@@ -126,7 +126,7 @@ class Stack:
             }
             server = EmbeddedRedis(self._given.data_dir, inherit=(lock,), interrupted=lambda: self._stop.requested)
             started.callback(server.remove_socket)
-            started.callback(self._stop_parts)
+            started.callback(self._stop_children)
             if self._given.redis_url is None:
                 self._add("redis", server.start, stop_timeout_s=30)
                 changes["redis_url"] = server.url
@@ -150,33 +150,33 @@ class Stack:
         return redis.Redis.from_url(self._settings.redis_url, socket_timeout=5)
 
     def _forget_earlier_worker(self) -> None:
-        """Take away the heartbeat of a worker that has ended, so that the next one seen is the new worker's."""
+        """Delete the heartbeat of a worker that has ended, so that the next one seen is the new worker's."""
         try:
             with self._store() as store:
                 store.delete(Keys(self._settings.graph).heartbeat)
         except (redis.RedisError, ValueError) as error:
-            raise StackFailed(f"the Redis of OLAD_REDIS_URL or --redis-url cannot be used: {error}") from None
+            raise LocalServiceFailed(f"the Redis of OLAD_REDIS_URL or --redis-url cannot be used: {error}") from None
 
     def wait_until_live(self, stop: StopRequest) -> None:
-        """Wait until the API answers and the worker's heart beats, or until a stop is requested.
+        """Wait until the API answers and the worker's heartbeat is there, or until a stop is requested.
 
         Raises:
-            StackFailed: a part ended, or it took too long.
+            LocalServiceFailed: a process ended, or the start took too long.
         """
         deadline = time.monotonic() + _START_TIMEOUT_S
         with self._store() as store, httpx.Client(trust_env=False) as http:
             while not stop.requested:
-                for part in self._parts:
-                    if part.process is not None and part.process.poll() is not None:
-                        code = part.process.returncode
-                        raise StackFailed(
-                            f"the {part.name} {'refuses to start' if code == REFUSES else 'ended while starting'} "
-                            f"(exit code {code})" + self.output_of(part.name)
+                for child in self._children:
+                    if child.process is not None and child.process.poll() is not None:
+                        code = child.process.returncode
+                        raise LocalServiceFailed(
+                            f"the {child.name} {'refuses to start' if code == REFUSES else 'ended while starting'} "
+                            f"(exit code {code})" + self.output_of(child.name)
                         )
                 if self._is_live(store, http):
                     return
                 if time.monotonic() > deadline:
-                    raise StackFailed(f"worker and API were not there after {_START_TIMEOUT_S:.0f} s")
+                    raise LocalServiceFailed(f"worker and API were not there after {_START_TIMEOUT_S:.0f} s")
                 time.sleep(0.1)
 
     def _is_live(self, store: redis.Redis, http: httpx.Client) -> bool:
@@ -188,52 +188,52 @@ class Stack:
         except httpx.HTTPError:
             return False
         except redis.RedisError as error:
-            raise StackFailed(f"Redis cannot be used: {error}") from None
+            raise LocalServiceFailed(f"Redis cannot be used: {error}") from None
 
     def poll(self) -> None:
-        """Start again what has ended, a little later after each crash; not what has said that this is of no use.
+        """Restart processes that have ended, unless their exit status is :data:`~service.exit_codes.REFUSES`.
 
-        Call it a few times a second.
+        The wait before a restart doubles with each crash of the last minute. Call it a few times a second.
 
         Raises:
-            StackFailed: a part crashes again and again.
+            LocalServiceFailed: a process crashed six times within a minute.
         """
         now = time.monotonic()
-        for part in self._parts:
-            if part.process is not None and part.process.poll() is not None:
-                if part.process.returncode == REFUSES:
-                    _log.error("ended, and starting it again would not help; the rest goes on", part=part.name)
-                    part.process = None
+        for child in self._children:
+            if child.process is not None and child.process.poll() is not None:
+                if child.process.returncode == REFUSES:
+                    _log.error("ended, and starting it again would not help; the rest goes on", part=child.name)
+                    child.process = None
                     continue
-                while part.crashes and part.crashes[0] < now - 60:
-                    part.crashes.popleft()
-                if len(part.crashes) >= _CRASHES_PER_MINUTE:
-                    raise StackFailed(
-                        f"the {part.name} crashed {len(part.crashes) + 1} times within a minute "
-                        f"(exit code {part.process.returncode})" + self.output_of(part.name)
+                while child.crashes and child.crashes[0] < now - 60:
+                    child.crashes.popleft()
+                if len(child.crashes) >= _CRASHES_PER_MINUTE:
+                    raise LocalServiceFailed(
+                        f"the {child.name} crashed {len(child.crashes) + 1} times within a minute "
+                        f"(exit code {child.process.returncode})" + self.output_of(child.name)
                     )
-                wait_s = 0.25 * 2 ** len(part.crashes)
-                _log.error("ended; starting it again", part=part.name, code=part.process.returncode, in_s=wait_s)
-                part.crashes.append(now)
-                part.process, part.restart_at = None, now + wait_s
-            elif part.restart_at is not None and now >= part.restart_at:
-                part.process, part.restart_at = part.launch(), None
+                wait_s = 0.25 * 2 ** len(child.crashes)
+                _log.error("ended; starting it again", part=child.name, code=child.process.returncode, in_s=wait_s)
+                child.crashes.append(now)
+                child.process, child.restart_at = None, now + wait_s
+            elif child.restart_at is not None and now >= child.restart_at:
+                child.process, child.restart_at = child.launch(), None
 
     def output_of(self, name: str) -> str:
-        """The end of a part's output for an error message; empty where it went to the terminal anyway."""
+        """The end of a process's output for an error message; empty where it went to the terminal."""
         if self._log_dir is None or not (path := self._log_dir / f"{name}.log").exists():
             return ""
         return f"; the end of {path}:\n" + "\n".join(path.read_text(errors="replace").splitlines()[-12:])
 
     def _add(self, name: str, launch: Callable[[], subprocess.Popen[bytes]], stop_timeout_s: float) -> None:
-        part = _Part(name, launch, stop_timeout_s)
-        self._parts.append(part)
-        part.process = launch()
+        child = _Child(name, launch, stop_timeout_s)
+        self._children.append(child)
+        child.process = launch()
 
-    def _stop_parts(self) -> None:
-        for part in reversed(self._parts):
-            part.stop()
-        self._parts.clear()
+    def _stop_children(self) -> None:
+        for child in reversed(self._children):
+            child.stop()
+        self._children.clear()
 
     def _launch(self, *command: str, pass_fds: tuple[int, ...]) -> subprocess.Popen[bytes]:
         with contextlib.ExitStack() as files:
@@ -242,7 +242,7 @@ class Stack:
                 self._log_dir.mkdir(parents=True, exist_ok=True)
                 output = files.enter_context((self._log_dir / f"{command[0]}.log").open("ab"))
             return subprocess.Popen(  # noqa: S603
-                # Nothing is lost by a kill, and nothing can be waited for once this process is gone.
+                # A kill loses nothing, and once this process has ended no other waits for its children.
                 tethered([*PYTHON, "service.entry", *command], signal.SIGKILL),
                 env={name: value for name, value in os.environ.items() if name != "OLAD_API_KEY"}
                 | environment(self._settings),
@@ -250,7 +250,7 @@ class Stack:
                 stdout=output,
                 stderr=output,
                 pass_fds=pass_fds,
-                # Ctrl-C in a terminal goes to the whole group; here only this process may act on it.
+                # Ctrl-C in a terminal goes to the whole process group; only this process may act on it.
                 start_new_session=True,
                 umask=ONLY_FOR_THE_USER,
             )
@@ -262,7 +262,7 @@ def environment(settings: Settings) -> dict[str, str]:
     >>> environment(Settings(port=8123))["OLAD_PORT"]
     '8123'
     """
-    # The key is for clients; no process of the stack shows it to anybody.
+    # The key is for clients; no process of the service shows it to anybody.
     values = settings.model_dump(mode="json", exclude_none=True, exclude={"api_key"})
     return {
         f"OLAD_{name.upper()}": ",".join(value) if isinstance(value, list) else str(value)
@@ -271,13 +271,15 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket for the API; held by the stack, so that it outlives a crash of the API.
+    """A listening socket for the API; held by this process, so that it outlives a crash of the API.
 
     Raises:
-        StackFailed: the port is taken or the address is not one of this machine's.
+        LocalServiceFailed: the port is taken or the address is not one of this machine's.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise StackFailed(f"cannot listen on {host}, port {port} ({error.strerror}): choose another --port") from None
+        raise LocalServiceFailed(
+            f"cannot listen on {host}, port {port} ({error.strerror}): choose another --port"
+        ) from None

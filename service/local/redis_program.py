@@ -68,16 +68,16 @@ def _paths() -> Iterator[str]:
 
 
 def _version(path: str) -> ServerVersion | None:
-    """The version the program says it has; None where it does not run here or is something else."""
+    """The version that the program reports; None where it does not run here or is something else."""
     try:
-        said = subprocess.run(  # noqa: S603
+        ran = subprocess.run(  # noqa: S603
             [path, "--version"],
             capture_output=True,
             text=True,
             timeout=_VERSION_TIMEOUT_S,
             check=False,
-            start_new_session=True,  # Ctrl-C in a terminal would make it look as if there were no server.
+            start_new_session=True,  # Ctrl-C in a terminal would end it and leave it without a version.
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return version_of_program(said.stdout)
+    return version_of_program(ran.stdout)

@@ -13,7 +13,7 @@ from service.local.redis_program import RedisProgram, check_aof_command, find_re
 
 
 class RepairFailed(OladError, RuntimeError):
-    """The files are as they were, or no better; the message says why and where the copy is."""
+    """The files could not be repaired; the message names the reason and the copy."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def repair_log(data_dir: Path) -> Repair:
     """Cut off the end that Redis cannot read, after a copy of all was made.
 
     The checker of the server program that ``olad up`` would run decides what can be read of the newest file: every
-    command before the first that is damaged. The files before it, which a power cut cannot damage, are not looked at.
+    command before the first that is damaged. The files before it, which a power cut cannot damage, are not checked.
     No server may be running.
 
     Args:
@@ -61,10 +61,10 @@ def repair_log(data_dir: Path) -> Repair:
     again = _check(program, newest)
     after = newest.stat().st_size
     if again.returncode != 0 and after > 0:
-        said = [line for line in (cut.stdout + again.stdout).splitlines() if line.strip()][-4:]
+        report = [line for line in (cut.stdout + again.stdout).splitlines() if line.strip()][-4:]
         raise RepairFailed(
             f"{newest} cannot be repaired by cutting off its end; restore a backup. A copy is in {copy}. "
-            f"The checker's last lines: {' / '.join(said)}"
+            f"The checker's last lines: {' / '.join(report)}"
         )
     return Repair(before - after, after, copy)
 

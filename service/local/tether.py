@@ -1,6 +1,6 @@
 """Run a program that cannot outlive its parent: ``python -m service.local.tether SIGNAL PARENT PROGRAM [ARGUMENT]...``.
 
-The kernel sends the signal when the parent is gone, however it went (``kill -9`` included). The request is made
+The kernel sends the signal when the parent has ended, for whatever reason (``kill -9`` included). The request is made
 here, after the fork and before the program takes over, because code between fork and exec in a parent with
 threads is not safe. It lasts through the exec. Only Linux has it; elsewhere the program simply runs.
 """
@@ -13,8 +13,8 @@ import signal
 import sys
 
 PYTHON = (sys.executable, "-P", "-m")
-"""Begin of a command line that runs a module of this project. With ``-P`` the directory that the user is in is no place
-to import from: a folder ``service`` or a file ``redis.py`` there would take the place of ours."""
+"""Begin of a command line that runs a module of this project. With ``-P`` Python does not import from the current
+directory: a folder ``service`` or a file ``redis.py`` there would hide ours."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -33,7 +33,7 @@ def main(ending: int, parent: int, command: list[str]) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.prctl(_PR_SET_PDEATHSIG, ending) != 0:
             raise OSError(ctypes.get_errno(), "prctl failed")
-        if os.getppid() != parent:  # It died before the request was made.
+        if os.getppid() != parent:  # The parent ended before the request was made.
             raise SystemExit(1)
     os.execv(command[0], command)  # noqa: S606
 

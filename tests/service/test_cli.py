@@ -206,7 +206,7 @@ def test_a_data_directory_in_use_is_named(runner: CliRunner, tmp_path: Path) -> 
     with locked(tmp_path / "data"):
         result = runner.invoke(app, ["up", "--port", "0", "--data-dir", "data"])
     assert result.exit_code == 1
-    assert "data is in use by another running stack" in result.stderr
+    assert "data is in use by another running service" in result.stderr
 
 
 def test_a_redis_that_cannot_be_reached_is_named(runner: CliRunner) -> None:

@@ -25,10 +25,10 @@ from olad_core.students.student import Student
 __all__ = ["CHECKS", "ESSENTIAL", "Check", "ContractBroken", "Result", "check_student", "results"]
 
 Check = Callable[[Case], None]
-"""Raises :class:`ContractBroken` where a student does not keep one part of the contract; its docstring says which."""
+"""Raises :class:`ContractBroken` where a student breaks one part of the contract; its docstring names the part."""
 
 ESSENTIAL: tuple[Check, ...] = (structure.is_a_student, structure.is_built)
-"""Checks without which the others make no sense. They take milliseconds."""
+"""Checks that the others rely on. They take milliseconds."""
 
 CHECKS: tuple[Check, ...] = (
     *ESSENTIAL,

@@ -1,4 +1,4 @@
-"""What the checks of a student are made of: a small graph, inputs, and statements that must hold."""
+"""Fixtures of the checks of a student: a small graph, inputs, and assertions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NODES, FEATURES, WIDTH, CLASSES = 9, 5, 8, 3
 
 
 class ContractBroken(OladError, AssertionError):
-    """A student does not keep the contract of :class:`~olad_core.students.Student`; the message says where."""
+    """A student does not keep the contract of :class:`~olad_core.students.Student`; the message names the check."""
 
 
 @dataclass(frozen=True)

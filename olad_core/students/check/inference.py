@@ -33,7 +33,7 @@ def inference_is_exact(case: Case) -> None:
 
 
 def _follow(student: Student, graph: DynamicGraph) -> None:
-    # Inference stands above students. It is imported here alone, so that whoever needs a student does not load it.
+    # Serving is a layer above students. It is imported here alone, so that an import of students does not load it.
     from olad_core.serving.embedding import Embedding  # noqa: PLC0415
     from olad_core.serving.touched import merge  # noqa: PLC0415
 
@@ -88,7 +88,7 @@ class _States:
 
 
 def _events(features: int) -> Iterator[Event]:
-    """Events without end: nodes and edges come, change and leave, and nodes are labelled."""
+    """An endless stream of events: nodes and edges are added, changed and removed, and nodes are labelled."""
     draw = random.Random(7)
 
     def name() -> str:

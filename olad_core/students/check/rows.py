@@ -26,7 +26,7 @@ from olad_core.students.linear import LinearStudent
 from olad_core.students.side_by_side import Stack
 from olad_core.students.student import Student
 
-PARTS = ([7, 0, 3], [8], [6, 5, 4, 2, 1])
+SUBSETS = ([7, 0, 3], [8], [6, 5, 4, 2, 1])
 
 
 def rows_are_computed_alone(case: Case) -> None:
@@ -34,13 +34,13 @@ def rows_are_computed_alone(case: Case) -> None:
     student, weights = case.build(), adjacency()
     together = layers(student, inputs(), block_of(weights))
     with torch.no_grad():
-        for part in PARTS:
-            alone = student.encode(of_nodes(inputs(), part), student.scale)
-            require_close(alone, together[0][part], f"encode gives other rows for the nodes {part} alone")
+        for subset in SUBSETS:
+            alone = student.encode(of_nodes(inputs(), subset), student.scale)
+            require_close(alone, together[0][subset], f"encode gives other rows for the nodes {subset} alone")
             for number in range(1, student.num_layers + 1):
-                alone = student.layer(number, together[number - 1], block_of(weights, part))
-                expected = together[number][part]
-                require_close(alone, expected, f"layer {number} gives other rows for the targets {part} alone")
+                alone = student.layer(number, together[number - 1], block_of(weights, subset))
+                expected = together[number][subset]
+                require_close(alone, expected, f"layer {number} gives other rows for the targets {subset} alone")
 
 
 def rows_read_neighbours_only(case: Case) -> None:
@@ -71,7 +71,7 @@ def order_of_nodes_does_not_matter(case: Case) -> None:
 
 
 def degree_is_declared(case: Case) -> None:
-    """uses_degree says whether a message depends on the degree of its sender."""
+    """uses_degree states whether a message depends on the degree of its sender."""
     student = case.build()
     block = block_of(adjacency(), [0])
     others = block.in_weight.clone()

@@ -52,19 +52,19 @@ def _completed(document: dict[str, Any], *, keys_needed: bool) -> dict[str, Any]
     return document
 
 
-def _complete(operation: dict[str, Any], told: Operation) -> None:
+def _complete(operation: dict[str, Any], documented: Operation) -> None:
     """Add body, example and problems."""
     ((status, good),) = ((status, good) for status, good in operation["responses"].items() if status.startswith("2"))
     for content in good["content"].values():
-        content["example"] = told.answer
+        content["example"] = documented.answer
         if content["schema"].get("$ref") is None:
             content["schema"] = parameter(content["schema"])
-    if told.headers:
-        good["headers"] = {**told.headers}
-    if told.body is not None:
-        operation["requestBody"] = {**told.body}
-    scope_and_body = BODY if told.body is not None else ()
-    operation["responses"] = {status: good, **problem_docs(*ANYWHERE, *told.problems, *scope_and_body)}
+    if documented.headers:
+        good["headers"] = {**documented.headers}
+    if documented.body is not None:
+        operation["requestBody"] = {**documented.body}
+    scope_and_body = BODY if documented.body is not None else ()
+    operation["responses"] = {status: good, **problem_docs(*ANYWHERE, *documented.problems, *scope_and_body)}
     for known in operation.get("parameters", ()):
         known["schema"] = parameter(known["schema"])
     operation.setdefault("parameters", []).append({**REQUEST_ID})

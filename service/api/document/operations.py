@@ -1,4 +1,4 @@
-"""What each operation takes and answers, by its operation id: what the routes themselves do not say."""
+"""Examples, problems and headers of each operation, by its operation id: what the routes do not declare themselves."""
 
 from __future__ import annotations
 

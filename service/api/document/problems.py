@@ -17,7 +17,7 @@ from service.store.status import Position
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 100
-"""Things that are wrong and listed in one answer at most."""
+"""Errors that one answer lists at most."""
 
 Example = tuple[Kind, str, Mapping[str, object]]
 """Kind, detail and further members of a problem."""
@@ -26,7 +26,7 @@ _URIS = sorted(kind.uri for kind in vars(problems).values() if isinstance(kind, 
 
 
 class InvalidItem(BaseModel):
-    """One thing that is wrong with a request."""
+    """One error of a request."""
 
     index: Annotated[int, Field(ge=-1)] | SkipJsonSchema[None] = Field(
         default=None,
@@ -116,7 +116,7 @@ BODY: tuple[Example, ...] = (
     (problems.TOO_MUCH_AT_ONCE, f"this client's {_FULL}: send the request again when others are done", {}),
     (problems.NO_MEMORY_FREE, f"all {_FULL}: send the request again when others are done", {}),
 )
-# Of operations that speak to Redis.
+# Of operations that use Redis.
 REDIS: tuple[Example, ...] = ((problems.REDIS_UNAVAILABLE, "Redis does not answer; try again soon.", {}),)
 # Of operations that write to the log.
 WRITING: tuple[Example, ...] = (

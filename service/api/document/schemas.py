@@ -27,7 +27,7 @@ def components(of_routes: dict[str, Schema]) -> dict[str, Schema]:
     schemas = {name: schema for name, schema in of_routes.items() if name not in _FRAMEWORK_S_OWN}
     event, of_events = json_schema()
     schemas["Event"] = {
-        "description": "A change of the graph; `op` says which.",
+        "description": "A change of the graph; `op` names its kind.",
         "oneOf": event["anyOf"],
         "discriminator": event["discriminator"],
     }

@@ -55,11 +55,11 @@ async def post_events(request: Request, context: Ctx, idempotency_key: Idempoten
     is part of the prediction.
     """
     kind = media_type(request, (JSON, NDJSON))
-    await context.load.check()
+    await context.overload.check()
     decode = _decode_json if kind == JSON else _decode_ndjson
     key = idempotency_key.encode() if idempotency_key else None
     owner = key_of(request)
-    admission = context.load.admission()
+    admission = context.overload.admission()
     try:
         async with received(request, MAX_BODY_BYTES) as body:
             context.metrics.bytes.inc(len(body))
@@ -112,8 +112,8 @@ async def get_rejected(
 ) -> RejectedPage:
     """Accepted events that were well-formed but impossible when their turn came, newest first.
 
-    The newest 100,000 or so are kept, older ones are forgotten: `oldest` says from which on, `rejected_events` how
-    many there were in all. To read on, pass each page's `next` as `after`.
+    The newest 100,000 or so are kept, older ones are deleted: `oldest` is the first position kept, `rejected_events`
+    the number of all. To read on, pass each page's `next` as `after`.
     """
     if after is not None:
         try:

@@ -1,4 +1,4 @@
-"""Three questions of orchestrators: does the process answer, does it accept events, can it predict."""
+"""Three probes for orchestrators: whether the process answers, accepts events, and can predict."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/health", tags=["health"])
     response_description="It does.",
 )
 async def get_live() -> LiveAnswer:
-    """Says nothing about Redis or the worker: restarting this process would not help them."""
+    """Does not depend on Redis or the worker: a restart of this process would not help them."""
     return LiveAnswer()
 
 
@@ -49,8 +49,8 @@ async def get_ready(context: Ctx) -> ReadyAnswer:
 async def get_predicting(context: Ctx) -> PredictingAnswer:
     """Redis answers reads, and a model is published.
 
-    A worker that is away does not end it: the last predictions are answered, with their position and how far they are
-    behind. `worker` says whether one is there.
+    A worker is not needed: the last predictions are answered, with their position and how far they are behind.
+    `worker` states whether the worker's heartbeat is there.
     """
     try:
         snapshot = await context.predictions.read([])

@@ -16,7 +16,7 @@ from service.store.redis_refusals import REDIS_ERRORS
 router = APIRouter(tags=["health"])
 
 _ANSWERS_WITHIN_S = 3.0
-"""A Redis that takes longer counts as away: Prometheus waits for 10 seconds unless told otherwise."""
+"""Redis counts as unavailable after so many seconds. The default timeout of Prometheus is 10 seconds."""
 
 
 @router.get(
@@ -38,7 +38,7 @@ async def get_metrics(context: Ctx) -> Response:
 
 
 async def _read(context: Context) -> tuple[StoreState | None, bytes]:
-    """What Redis tells, and the worker's own metrics while it lives."""
+    """Metrics read from Redis, and the worker's own metrics while its heartbeat is there."""
     try:
         async with asyncio.timeout(_ANSWERS_WITHIN_S):
             found = await context.worker.counters()

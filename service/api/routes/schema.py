@@ -35,7 +35,7 @@ _MAX_BODY_BYTES = 2**20
 async def get_schema(context: Ctx) -> HeldSchema:
     """What was declared, and the feature width that the first features fixed.
 
-    `classes` are the declared ones; all that have been seen stand in `GET /status` under `worker.graph.classes`.
+    `classes` are the declared ones; all classes seen so far are in `GET /status` under `worker.graph.classes`.
     """
     return await context.log.schema()
 

@@ -1,4 +1,4 @@
-"""Everything about the service at one glance."""
+"""The state of the whole service."""
 
 from __future__ import annotations
 

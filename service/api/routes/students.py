@@ -19,8 +19,8 @@ router = APIRouter(tags=["status"])
 async def get_students(context: Ctx) -> Group:
     """Architecture, size and prequential scores of each member, and which one is served since when.
 
-    `decisions` tells what the worker decided by itself: which student each version came from and why, drift in the
-    errors of what was served, versions that were refused, students that began anew, new classes.
+    `decisions` lists the decisions of the worker: the student of each version and why it was chosen, drift in the
+    errors of the served predictions, refused versions, students with new weights, new classes.
     """
     status = await context.worker.report()
     if status is None:

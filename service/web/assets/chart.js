@@ -43,7 +43,7 @@ export function pathOf(points, x, y) {
  *
  * `draw(series, options)` takes series `{name, color, dash, width, points, area}` and options
  * `{format, exact, empty, label, smallest, floor, ceiling, zero}`: how to write a value at the axis and under the pointer,
- * what to say without any, the text for screen readers, the smallest step of the axis, limits that it does not cross,
+ * the text without any, the text for screen readers, the smallest step of the axis, limits that it does not cross,
  * and whether it starts at zero. The arrow keys move through the samples as the pointer does.
  */
 export class LineChart {
@@ -122,9 +122,9 @@ export class LineChart {
     const { floor = -Infinity, ceiling = Infinity, smallest = 0 } = this.options;
     let low = values.reduce((a, b) => Math.min(a, b));
     let high = values.reduce((a, b) => Math.max(a, b));
-    const room = Math.max((high - low) * 0.08, smallest);
-    low = Math.max(floor, this.options.zero ? 0 : low - room);
-    high = Math.min(ceiling, high + room);
+    const margin = Math.max((high - low) * 0.08, smallest);
+    low = Math.max(floor, this.options.zero ? 0 : low - margin);
+    high = Math.min(ceiling, high + margin);
     if (high <= low) high = low + (smallest || 1);
     return roundTicks(low, high, 5, smallest).filter((level) => level >= floor - 1e-9 && level <= ceiling + 1e-9);
   }

@@ -24,7 +24,7 @@ export const percent = (share) => {
 
 export const loss = (value) => (known(value) ? (Math.abs(value) >= 0.001 || value === 0 ? value.toFixed(3) : value.toExponential(1)) : NONE);
 
-/** Seconds as a person would say them: `4 s`, `3 min`, `2 h 5 min`. */
+/** Seconds in the usual units: `4 s`, `3 min`, `2 h 5 min`. */
 export function duration(seconds) {
   if (!known(seconds)) return NONE;
   const s = Math.max(0, Math.round(seconds));

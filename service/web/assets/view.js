@@ -46,22 +46,22 @@ export function showTiles({ worker, log, graph: name, position, checkpoint_age_s
 /** The pill beside the title and the line above the tiles. */
 export function showState({ worker, heartbeat }) {
   const missing = worker?.learning.missing ?? [];
-  if (!worker) say("warn", "No worker", "No worker has reported yet. Events are kept in the log; olad worker applies them.");
-  else if (!heartbeat) say("bad", "Worker silent", "The worker's heartbeat is gone: these are its last numbers. Events are kept in the log until it is back.");
-  else if (!worker.served) say("warn", "No model yet", `No model yet. Still missing: ${missing.join("; ") || "its first published version"}.`);
-  else say("good", "Serving", "");
+  if (!worker) setState("warn", "No worker", "No worker has reported yet. Events are kept in the log; olad worker applies them.");
+  else if (!heartbeat) setState("bad", "Worker silent", "The worker's heartbeat is gone: these are its last numbers. Events are kept in the log until it is back.");
+  else if (!worker.served) setState("warn", "No model yet", `No model yet. Still missing: ${missing.join("; ") || "its first published version"}.`);
+  else setState("good", "Serving", "");
 }
 
 export const showUnreachable = (why, since) =>
-  say("bad", "API unreachable", `The API has not answered since ${since}: ${why}. Asking again; the numbers below are old.`);
+  setState("bad", "API unreachable", `The API has not answered since ${since}: ${why}. Asking again; the numbers below are old.`);
 
-export const showRefused = (why, since) => say("bad", "API in trouble", `${why.trim()} Asking again; the numbers below are from ${since}.`);
+export const showRefused = (why, since) => setState("bad", "API in trouble", `${why.trim()} Asking again; the numbers below are from ${since}.`);
 
-export const showSignIn = () => say("wait", "Sign in", "This API has keys. Enter one with the scope read to see its numbers.");
-export const showWrongKey = () => say("bad", "Key refused", "The API does not accept this key: it is unknown, expired or revoked. Enter another one.");
-export const showWeakKey = () => say("bad", "Key refused", "This key lacks the scope read. Enter another one.");
+export const showSignIn = () => setState("wait", "Sign in", "This API has keys. Enter one with the scope read to see its numbers.");
+export const showWrongKey = () => setState("bad", "Key refused", "The API does not accept this key: it is unknown, expired or revoked. Enter another one.");
+export const showWeakKey = () => setState("bad", "Key refused", "This key lacks the scope read. Enter another one.");
 
-function say(state, short, long) {
+function setState(state, short, long) {
   byId("state").dataset.state = state;
   byId("state-text").textContent = short;
   const notice = byId("notice");

@@ -106,4 +106,4 @@ def test_a_running_service_is_not_repaired(tmp_path: Path) -> None:
     with locked(tmp_path):
         result = CliRunner().invoke(app, ["repair", str(tmp_path)])
     assert result.exit_code == 1
-    assert "in use by another running stack" in result.stderr
+    assert "in use by another running service" in result.stderr
