@@ -16,6 +16,7 @@ from benchmarks.stack import Stack
 from olad_core.serving.publication import Publication, TableUpdate, Version
 from service.store.bulk_hset import hset_commands
 from service.store.prediction_writer import PredictionWriter
+from service.store.rows import encode_rows
 
 CLASSES = 40
 NODES = 169_343
@@ -29,8 +30,8 @@ def main() -> None:
     given = parser.parse_args()
     random = np.random.default_rng(0)
     nodes = tuple(map(str, random.choice(NODES, given.rows, replace=False).tolist()))
-    places = np.arange(given.rows)
     rows = random.random((given.rows, CLASSES + 1), dtype=np.float32)
+    update = TableUpdate(1, nodes, rows[:, :-1], rows[:, -1], rows=np.arange(given.rows))
     version = Version(1, "sage", tuple(map(str, range(CLASSES))))
     with Stack() as stack:
         writer = PredictionWriter(stack.redis, stack.keys)
@@ -38,7 +39,6 @@ def main() -> None:
         positions = iter(range(1, 1_000_000))
 
         def publish() -> float:
-            update = TableUpdate(1, nodes, rows[:, :-1], rows[:, -1], rows=places)
             publication = Publication(f"{next(positions)}-0", 1, (update,), version)
             return _milliseconds(lambda: writer.publish(publication))
 
@@ -51,7 +51,7 @@ def main() -> None:
             return _milliseconds(write)
 
         def encode() -> float:
-            return _milliseconds(lambda: list(hset_commands("table", nodes, rows)))
+            return _milliseconds(lambda: list(hset_commands("table", nodes, encode_rows(update, (1, 0), 1))))
 
         found = alternate(given.rounds, publish=publish, pipeline=pipeline, encode=encode)
     results = {

@@ -76,7 +76,7 @@ class PredictionAnswer(BaseModel):
 
 
 class PredictionList(Answer):
-    """Answers in the order of the question, all of one moment."""
+    """Answers in the order of the question, all of one version, each with its own position."""
 
     predictions: list[PredictionAnswer] = Field(max_length=MAX_NODES, description="One answer for each node.")
 

@@ -37,6 +37,14 @@ class RowOrigins:
     position_sequence: npt.NDArray[np.uint32]
     applied_events: npt.NDArray[np.uint64]
 
+    def columns(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32], npt.NDArray[np.uint64]]:
+        """The three arrays, in the order of the fields."""
+        return self.position_ms, self.position_sequence, self.applied_events
+
+    def part(self, rows: slice) -> RowOrigins:
+        """Those of some of the rows."""
+        return RowOrigins(self.position_ms[rows], self.position_sequence[rows], self.applied_events[rows])
+
 
 @dataclass(frozen=True)
 class MarkedBlocks:

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from service.api.body import JSON, client_of, too_much
 from service.problems import TOO_LARGE, Problem
 from service.shares import NoShare, Share
-from service.store.prediction_reader import Model, Snapshot
+from service.store.prediction_reader import Model, Moment, Snapshot
 
 MAX_CELLS = 1_000_000
 """Probabilities in one answer at most; as JSON they are about 25 MB."""
@@ -27,7 +27,7 @@ _PATIENCE_S = 30.0
 _BYTES_PER_S = 100_000
 
 
-def prediction(node: str | int, row: bytes, model: Model, snapshot: Snapshot, top: int | None = None) -> dict[str, Any]:
+def prediction(node: str | int, row: bytes, model: Model, moment: Moment, top: int | None = None) -> dict[str, Any]:
     """The answer for one node; with ``top`` its ``top`` most likely classes, the likeliest first."""
     if top is None:
         found = model.rows.decode(row)
@@ -44,12 +44,12 @@ def prediction(node: str | int, row: bytes, model: Model, snapshot: Snapshot, to
         "disagreement": found.disagreement,
         "student": model.student,
         "model_version": model.version,
-        "position": snapshot.position,
-        "behind": snapshot.behind,
+        "position": moment.position,
+        "behind": moment.behind,
     }
 
 
-def not_found(node: str | int, model: Model, snapshot: Snapshot) -> dict[str, Any]:
+def not_found(node: str | int, model: Model, moment: Moment) -> dict[str, Any]:
     """The answer for a node that is not in the graph."""
     return {
         "node": node,
@@ -57,8 +57,8 @@ def not_found(node: str | int, model: Model, snapshot: Snapshot) -> dict[str, An
         "error": "not-found",
         "student": model.student,
         "model_version": model.version,
-        "position": snapshot.position,
-        "behind": snapshot.behind,
+        "position": moment.position,
+        "behind": moment.behind,
     }
 
 
@@ -92,9 +92,10 @@ def answer_parts(
     rows = max(1, _CELLS_PER_STEP // (min(len(model.classes), top or len(model.classes)) + 8))
     parts = [b'{"predictions":[']
     for first in range(0, len(asked), rows):
+        part = slice(first, first + rows)
         answers = [
-            prediction(node, row, model, snapshot, top) if row is not None else not_found(node, model, snapshot)
-            for node, row in zip(asked[first : first + rows], snapshot.rows[first : first + rows], strict=True)
+            prediction(node, row, model, moment, top) if row is not None else not_found(node, model, moment)
+            for node, row, moment in zip(asked[part], snapshot.rows[part], snapshot.moments[part], strict=True)
         ]
         text = msgspec.json.encode(answers)[1:-1]
         parts.append(b"," + text if first else text)

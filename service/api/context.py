@@ -17,6 +17,7 @@ from service.shares import Shares
 from service.store.log_writer import LogWriter
 from service.store.prediction_reader import PredictionReader
 from service.store.rejected import RejectedReader
+from service.store.request_writer import RequestWriter
 from service.store.stores import open_stores
 from service.store.watermark import Watermark
 from service.store.worker_state import WorkerStateReader
@@ -42,6 +43,7 @@ class Context:
     log: LogWriter
     predictions: PredictionReader
     watermark: Watermark
+    requests: RequestWriter
     rejected: RejectedReader
     worker: WorkerStateReader
     overload: OverloadGuard
@@ -77,6 +79,7 @@ def make_context(settings: Settings) -> Context:
         log=stores.log,
         predictions=stores.predictions,
         watermark=stores.watermark,
+        requests=stores.requests,
         rejected=stores.rejected,
         worker=stores.worker,
         overload=overload,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import msgspec
+from starlette.requests import ClientDisconnect, Request
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.answers import SMALL_BYTES, prediction
+from service.api.body import client_of
 from service.api.context import Context
 from service.api.routes.predict import node_in
+from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, renewed
 from service.problems import Problem
 from service.store.redis_refusals import REDIS_ERRORS
 
@@ -40,7 +43,7 @@ class Shortcut:
         if scope["type"] == "http" and scope["method"] == "GET" and not scope["query_string"]:
             raw: bytes = scope.get("raw_path") or b""
             if raw.startswith(_BEFORE_NODE):
-                body = await self._answer(raw)
+                body = await self._answer(raw, scope, receive)
         if body is None:
             await self._app(scope, receive, send)
             return
@@ -49,19 +52,21 @@ class Shortcut:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _answer(self, raw_path: bytes) -> bytes | None:
+    async def _answer(self, raw_path: bytes, scope: Scope, receive: Receive) -> bytes | None:
+        context = self._context
         try:
             node = node_in(raw_path)
-            snapshot = await self._context.predictions.read_one(node)
-        except (Problem, *REDIS_ERRORS):
+            snapshot = await context.predictions.read_one(node)
+            if snapshot.marked and len(snapshot.rows[0] or b"") <= _SMALL_ROW_BYTES:
+                with Patience(receive, client_of(Request(scope)), DEFAULT_TIMEOUT_MS) as patience:
+                    snapshot = await renewed(context, patience, (node,), snapshot)
+        except (Problem, ClientDisconnect, *REDIS_ERRORS):
             return None
-        (row,) = snapshot.rows
-        if row is None or snapshot.model is None:
+        (row,), (moment,) = snapshot.rows, snapshot.moments
+        if row is None or snapshot.model is None or len(row) > _SMALL_ROW_BYTES:
             return None
-        if len(row) > _SMALL_ROW_BYTES:
-            return None
-        body = msgspec.json.encode(prediction(node, row, snapshot.model, snapshot))
+        body = msgspec.json.encode(prediction(node, row, snapshot.model, moment))
         if len(body) > SMALL_BYTES:
             return None
-        self._context.metrics.predictions.inc()
+        context.metrics.predictions.inc()
         return body

@@ -46,7 +46,12 @@ class ApiMetrics:
         self.predictions = Counter("olad_api_predictions", "Predictions read.", registry=registry)
         self.waits = Counter("olad_api_waits", "Requests that had to wait for min_position.", registry=registry)
         self.timeouts = Counter("olad_api_wait_timeouts", "Waits that ended with 504.", registry=registry)
-        self.waiting = Gauge("olad_api_waiting", "Requests that wait for min_position now.", registry=registry)
+        self.rows_requested = Counter(
+            "olad_api_rows_requested", "Marked rows that reads asked the worker to renew.", registry=registry
+        )
+        self.waiting = Gauge(
+            "olad_api_waiting", "Requests that wait for min_position or for marked rows now.", registry=registry
+        )
         self.in_flight = Gauge(
             "olad_api_in_flight_bytes", "Bytes of request bodies and large answers held now.", registry=registry
         )

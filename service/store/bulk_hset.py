@@ -13,7 +13,7 @@ ROWS_PER_COMMAND = 10_000
 Bytes = npt.NDArray[np.uint8]
 
 
-def hset_commands(key: str, nodes: Sequence[str], rows: npt.NDArray[np.float32]) -> Iterator[bytes]:
+def hset_commands(key: str, nodes: Sequence[str], rows: Bytes) -> Iterator[bytes]:
     r"""``HSET key node row ...`` in Redis' wire format, one or more commands; their order of rows is their own.
 
     Rows whose ids have equally many bytes look alike on the wire but for ids and values, so all of them are
@@ -22,21 +22,20 @@ def hset_commands(key: str, nodes: Sequence[str], rows: npt.NDArray[np.float32])
     Args:
         key: of the hash.
         nodes: ids, any text, each one once.
-        rows: float32 ``[len(nodes), any]``; stored little-endian.
+        rows: their bytes, uint8 ``[len(nodes), any]``.
 
-    >>> next(hset_commands("k", ["a"], np.array([[0.0]], np.float32)))
-    b'*4\r\n$4\r\nHSET\r\n$1\r\nk\r\n$1\r\na\r\n$4\r\n\x00\x00\x00\x00\r\n'
+    >>> next(hset_commands("k", ["a"], np.array([[7, 0]], np.uint8)))
+    b'*4\r\n$4\r\nHSET\r\n$1\r\nk\r\n$1\r\na\r\n$2\r\n\x07\x00\r\n'
 
     Raises:
         ValueError: where nodes and rows do not fit each other.
     """
     if rows.shape[:1] != (len(nodes),):
         raise ValueError(f"{len(nodes)} nodes but rows of shape {rows.shape}")
-    values = np.ascontiguousarray(rows, dtype="<f4").view(np.uint8)
     for length, places, ids in _by_length(nodes):
         for first in range(0, len(places), ROWS_PER_COMMAND):
             part = slice(first, first + ROWS_PER_COMMAND)
-            yield _hset(key, length, ids[part], values[places[part]])
+            yield _hset(key, length, ids[part], rows[places[part]])
 
 
 def _by_length(nodes: Sequence[str]) -> Iterator[tuple[int, npt.NDArray[np.int64], Bytes]]:

@@ -78,15 +78,30 @@ class Keys:
     def served(self) -> str:
         """Hash: what readers see.
 
-        ``position``, ``applied`` (events up to there), ``rejected_to`` (position up to which rejections are written);
+        ``position``, ``applied`` (events up to there), ``rejected_to`` (position up to which rejections are written),
+        ``answered`` (id of the last request that readers see answered);
         once a model is published also ``version``, ``student``, ``classes`` (JSON array), ``table`` and
         ``format`` (of its rows).
         """
         return self._key("served")
 
     def predictions(self, table: str) -> str:
-        """Hash: node id to its float32 class probabilities and disagreement; one a version and worker start."""
+        """Hash: node id to its row (:mod:`service.store.rows`); one a version and worker start."""
         return self._key(f"predictions:{table}")
+
+    def marks(self, table: str) -> str:
+        """String: a bitmap beside a prediction table; bit r is set where the answer for graph row r is marked."""
+        return self._key(f"marks:{table}")
+
+    @property
+    def requests(self) -> str:
+        """Stream, bounded: nodes whose marked rows readers want, ``nodes`` (MessagePack), until they are answered."""
+        return self._key("requests")
+
+    @property
+    def answered(self) -> str:
+        """Channel: id of the last request that is answered, after each publication that answers one."""
+        return self._key("answered")
 
     @property
     def tables(self) -> str:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, cast
 
 import msgspec
+import numpy as np
 from redis.asyncio import Redis
 
 from olad_core.errors import OladError
 from service.store.keys import Keys
-from service.store.positions import START
-from service.store.rows import ROW_FORMAT, RowDecoder, classes_in
+from service.store.marks import marked_in
+from service.store.positions import START, PositionPair, parse_position
+from service.store.rows import ROW_FORMAT, RowDecoder, classes_in, graph_rows, origin
 from service.store.scripts import script
 
 _READS_PER_CALL = 1_000
@@ -31,21 +33,59 @@ class Model:
     rows: RowDecoder
 
 
+class Moment(NamedTuple):
+    """How much of the log an answer knows.
+
+    Attributes:
+        position: the answer is exact for the graph at this position.
+        behind: events in the log after it.
+    """
+
+    position: str
+    behind: int
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """What is served at one moment.
 
     Attributes:
-        position: position up to which the rows are true.
-        behind: events in the log after it.
+        visible: position that readers see; rows that are not marked are exact there.
         model: the version that made the rows; None while none is published.
+        table: name of the table that holds the rows; None while there is none.
         rows: one for each node asked for; None for a node that is not in the graph.
+        moments: of each row: the visible one, or where it was computed if it is marked.
+        marked: places of the marked rows, in order.
+        answered: id of the last request that is answered.
+        heartbeat: whether the worker's heartbeat is there; read only where a row may be marked.
     """
 
-    position: str
-    behind: int
+    visible: Moment
     model: Model | None
+    table: str | None
     rows: Sequence[bytes | None]
+    moments: Sequence[Moment]
+    marked: Sequence[int]
+    answered: PositionPair
+    heartbeat: bool
+
+    def earlier_than(self, wanted: PositionPair) -> list[int]:
+        """Places of the rows that are exact for an earlier position only."""
+        return [place for place in self.marked if parse_position(self.moments[place].position) < wanted]
+
+    def with_rows(self, places: Sequence[int], newer: Snapshot) -> Snapshot:
+        """The same with some rows read anew, each with its own moment.
+
+        Args:
+            places: of these rows.
+            newer: those rows alone, of the same table.
+        """
+        rows, moments = list(self.rows), list(self.moments)
+        for place, row, moment in zip(places, newer.rows, newer.moments, strict=True):
+            rows[place], moments[place] = row, moment
+        marked = sorted(({*self.marked} - {*places}) | {places[place] for place in newer.marked})
+        heartbeat = newer.heartbeat if newer.marked else self.heartbeat
+        return replace(newer, visible=self.visible, rows=rows, moments=moments, marked=marked, heartbeat=heartbeat)
 
 
 class RowsTooLarge(OladError, ValueError):
@@ -87,15 +127,37 @@ class PredictionReader:
             RowsTooLarge: the rows have more bytes.
         """
         keys = self._keys
-        served, appended, rows, passed = await cast(
+        served, appended, rows, passed, marked, heartbeat = await cast(
             "Awaitable[list[Any]]",
-            self._script(keys=[keys.served, keys.appended], args=[keys.predictions(""), most_bytes, *nodes]),
+            self._script(
+                keys=[keys.served, keys.appended, keys.heartbeat],
+                args=[keys.predictions(""), keys.marks(""), most_bytes, *nodes],
+            ),
         )
         if passed:
             raise RowsTooLarge(classes_in(passed))
-        position, applied, *model = served
-        behind = max(0, int(appended or 0) - int(applied or 0))
-        return Snapshot(position.decode() if position else START, behind, self._parse_model(model[:4]), rows)
+        position, applied, answered, version, student, classes, row_format, table = served
+        count = int(appended or 0)
+        visible = Moment(_text(position), max(0, count - int(applied or 0)))
+        model = self._parse_model((version, student, classes, row_format))
+        if model is None:
+            rows, marked = [None] * len(nodes), []
+        elif isinstance(marked, bytes):
+            marked = _marked_places(rows, marked)
+        moments = [visible] * len(rows)
+        for place in marked:
+            at, applied_events = origin(rows[place])
+            moments[place] = Moment(f"{at[0]}-{at[1]}", max(0, count - applied_events))
+        return Snapshot(
+            visible=visible,
+            model=model,
+            table=table.decode() if table is not None else None,
+            rows=rows,
+            moments=moments,
+            marked=marked,
+            answered=parse_position(_text(answered)),
+            heartbeat=bool(heartbeat),
+        )
 
     async def read_one(self, node: str) -> Snapshot:
         """The prediction of one node."""
@@ -117,10 +179,10 @@ class PredictionReader:
                     if not future.done():
                         future.set_exception(error)
                 continue
-            rows = all_of_them.rows or [None] * len(taken)
-            for (_, future), row in zip(taken, rows, strict=True):
+            marked = frozenset(all_of_them.marked)
+            for place, (_, future) in enumerate(taken):
                 if not future.done():
-                    future.set_result(Snapshot(all_of_them.position, all_of_them.behind, all_of_them.model, (row,)))
+                    future.set_result(_one_of(all_of_them, place, marked=place in marked))
 
     def _parse_model(self, fields: Sequence[bytes | None]) -> Model | None:
         version, student, classes, row_format = fields
@@ -131,3 +193,27 @@ class PredictionReader:
             self._model = Model(int(version), student.decode(), names, RowDecoder(len(names)))
             self._model_fields = (version, student, classes)
         return self._model
+
+
+def _one_of(snapshot: Snapshot, place: int, *, marked: bool) -> Snapshot:
+    """The snapshot with a single one of its rows."""
+    return Snapshot(
+        visible=snapshot.visible,
+        model=snapshot.model,
+        table=snapshot.table,
+        rows=(snapshot.rows[place],),
+        moments=(snapshot.moments[place],),
+        marked=(0,) if marked else (),
+        answered=snapshot.answered,
+        heartbeat=snapshot.heartbeat,
+    )
+
+
+def _marked_places(rows: Sequence[bytes | None], bitmap: bytes) -> list[int]:
+    places = [place for place, row in enumerate(rows) if row is not None]
+    marked = marked_in(bitmap, graph_rows([row for row in rows if row is not None]))
+    return [places[found] for found in np.flatnonzero(marked).tolist()]
+
+
+def _text(position: bytes | None) -> str:
+    return position.decode() if position is not None else START

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import cast
 
@@ -20,6 +20,7 @@ from olad_core.serving.publication import Publication, TableUpdate
 from service.store.bulk_hset import ROWS_PER_COMMAND, hset_commands
 from service.store.fence import Fence
 from service.store.keys import Keys
+from service.store.marks import setrange_commands
 from service.store.positions import START, parse_position
 from service.store.rejected import add_rejected
 from service.store.rows import ROW_FORMAT, encode_rows
@@ -60,6 +61,8 @@ class PredictionWriter:
         self._fence = fence or Fence(redis, keys)
         self._seen: int | None = None
         """The version that readers see since this start; None before its first one."""
+        self._answered: str | None = None
+        """The last request that is answered, but not in a table that readers see."""
 
     def start(self) -> int:
         """Begin with fresh tables; those of earlier starts stay readable until this one serves a version.
@@ -73,6 +76,7 @@ class PredictionWriter:
             pending.add("DEL", self._keys.metrics)
             pending.run()
         self._seen = None
+        self._answered = None
         return start
 
     def visible_position(self) -> str | None:
@@ -97,18 +101,21 @@ class PredictionWriter:
             Superseded: where another worker has started.
             LogLost: where Redis has lost what was written.
         """
+        self._answered = publication.answered or self._answered
         last: list[TableUpdate] = []
         for update in publication.updates:
             *ahead, rest = [update] if update.version == self._seen else _pieces(update)
             for piece in ahead:
                 with self._guarded(publication.position) as (_, pending):
-                    self._write_rows(pending, piece)
+                    self._write_rows(pending, piece, publication)
             last.append(rest)
         with self._guarded(publication.position) as (seen, pending):
             for update in last:
-                self._write_rows(pending, update)
+                self._write_rows(pending, update, publication)
             add_rejected(pending, self._keys, publication.rejected, after=seen.rejected_to)
-            self._move(pending, publication, seen)
+            moves = self._move(pending, publication, seen)
+        if moves:
+            self._answered = None
         if publication.served is not None:
             self._seen = publication.served.number
 
@@ -143,13 +150,19 @@ class PredictionWriter:
             yield _Seen(rejected_to or START, table, tuple(name.decode() for name in tables)), pending
             pending.run()
 
-    def _move(self, pending: Transaction, publication: Publication, seen: _Seen) -> None:
-        """Let readers go on to the publication's position and version, and remove tables that nobody reads then."""
+    def _move(self, pending: Transaction, publication: Publication, seen: _Seen) -> bool:
+        """Let readers go on to the publication's position and version, and remove tables that nobody reads then.
+
+        Returns:
+            Whether they go on: they do not while they see a table of an earlier start.
+        """
         keys, served = self._keys, publication.served
         fields: dict[str, str | bytes | int] = {"rejected_to": publication.position}
         moves = served is not None or seen.table is None or self._is_own(seen.table)
         if moves:
             fields |= {"position": publication.position, "applied": publication.applied_events}
+            if self._answered is not None:
+                fields["answered"] = self._answered
         if served is not None:
             fields |= {
                 "version": served.number,
@@ -163,31 +176,45 @@ class PredictionWriter:
         if served is not None:
             gone.update(name for name in seen.tables if not self._is_own(name))
         if gone:
-            pending.add("UNLINK", *(keys.predictions(name) for name in gone))
+            pending.add("UNLINK", *chain.from_iterable((keys.predictions(name), keys.marks(name)) for name in gone))
             pending.add("SREM", keys.tables, *gone)
         if moves:
             pending.add("PUBLISH", keys.watermark, publication.position)
+            if self._answered is not None:
+                pending.add("PUBLISH", keys.answered, self._answered)
+                # Nobody reads those before it any more.
+                pending.add("XTRIM", keys.requests, "MINID", self._answered)
+        return moves
 
-    def _write_rows(self, pending: Transaction, update: TableUpdate) -> None:
+    def _write_rows(self, pending: Transaction, update: TableUpdate, publication: Publication) -> None:
         name = self._table(update.version)
         key = self._keys.predictions(name)
         pending.add("SADD", self._keys.tables, name)
-        rows = encode_rows(update.probabilities, update.disagreement)
+        rows = encode_rows(update, parse_position(publication.position), publication.applied_events)
         for command in hset_commands(key, update.nodes, rows):
             pending.add_packed(command)
         for first in range(0, len(update.removed), ROWS_PER_COMMAND):
             pending.add("HDEL", key, *update.removed[first : first + ROWS_PER_COMMAND])
+        if update.marked is not None:
+            for change in setrange_commands(self._keys.marks(name), update.marked):
+                pending.add(*change)
 
 
 def _pieces(update: TableUpdate) -> Iterator[TableUpdate]:
-    """The update in pieces of so many rows, one at least; removed nodes leave with the first."""
-    for first in range(0, max(1, len(update.nodes)), ROWS_PER_PIECE):
+    """The update in pieces of so many rows, one at least.
+
+    Removed nodes leave with the first, marks come with the last.
+    """
+    count = len(update.nodes)
+    for first in range(0, max(1, count), ROWS_PER_PIECE):
         part = slice(first, first + ROWS_PER_PIECE)
-        yield TableUpdate(
-            update.version,
-            update.nodes[part],
-            update.probabilities[part],
-            update.disagreement[part],
-            () if first else update.removed,
+        yield replace(
+            update,
+            nodes=update.nodes[part],
+            probabilities=update.probabilities[part],
+            disagreement=update.disagreement[part],
+            removed=() if first else update.removed,
             rows=update.rows[part],
+            origins=update.origins and update.origins.part(part),
+            marked=update.marked if first + ROWS_PER_PIECE >= count else None,
         )

@@ -1,7 +1,7 @@
 """The layout of a prediction row: the only place that knows which bytes stand where.
 
-A row is little-endian float32: a probability for each class, in the order of the version's classes, then the
-disagreement of the group.
+A row is little-endian: a header that says which row of the graph it is about and where in the log it was computed,
+then float32: a probability for each class, in the order of the version's classes, then the disagreement of the group.
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-ROW_FORMAT = 2
+from olad_core.serving.publication import TableUpdate
+from service.store.positions import PositionPair
+
+ROW_FORMAT = 3
 """Number of this layout; readers see no model in tables of another one, until a worker has written them anew."""
 BYTES_PER_VALUE = 4
-_VALUE = "<f4"
+_HEADER = struct.Struct("<IIQQ")
 _OTHER_VALUES = 1
+_GRAPH_ROW_BYTES = 4
 
 
 class Row(NamedTuple):
@@ -34,24 +38,81 @@ class Row(NamedTuple):
     disagreement: float
 
 
-def encode_rows(
-    probabilities: npt.NDArray[np.float32], disagreement: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
-    r"""Rows ``[N, C + 1]``, whose bytes are those that are stored.
+class Origin(NamedTuple):
+    """Where a row was computed.
+
+    Attributes:
+        position: the row is exact for the graph at this position.
+        applied_events: number of events up to there, since the graph began.
+    """
+
+    position: PositionPair
+    applied_events: int
+
+
+def encode_rows(update: TableUpdate, position: PositionPair, applied_events: int) -> npt.NDArray[np.uint8]:
+    r"""Rows ``[N, bytes]`` as they are stored.
 
     Args:
-        probabilities: ``[N, C]``.
-        disagreement: ``[N]``.
+        update: the rows.
+        position: of the publication, where rows were computed that have no other origin.
+        applied_events: of the publication.
 
-    >>> encode_rows(np.array([[1.0]], np.float32), np.array([0.0], np.float32)).tobytes()
-    b'\x00\x00\x80?\x00\x00\x00\x00'
+    >>> values, places = np.array([[1.0]], np.float32), np.array([5])
+    >>> update = TableUpdate(1, ("a",), values, np.array([0.0], np.float32), rows=places)
+    >>> encode_rows(update, (7, 2), 9).tobytes().hex(" ", 4)
+    '05000000 02000000 07000000 00000000 09000000 00000000 0000803f 00000000'
+
+    Raises:
+        ValueError: where the arrays do not fit each other.
     """
-    return np.ascontiguousarray(np.column_stack([probabilities, disagreement]), dtype=_VALUE)
+    count, classes = update.probabilities.shape
+    origins = update.origins
+    columns = [update.rows, update.disagreement, *(origins.columns() if origins is not None else ())]
+    if any(column.shape != (count,) for column in columns):
+        raise ValueError(f"{count} rows of probabilities, others of {sorted({len(column) for column in columns})}")
+    rows = np.empty(count, _layout(classes))
+    rows["row"] = update.rows
+    rows["position_sequence"] = position[1] if origins is None else origins.position_sequence
+    rows["position_ms"] = position[0] if origins is None else origins.position_ms
+    rows["applied_events"] = applied_events if origins is None else origins.applied_events
+    rows["probabilities"] = update.probabilities
+    rows["disagreement"] = update.disagreement
+    return rows.view(np.uint8).reshape(count, rows.dtype.itemsize)
+
+
+def _layout(classes: int) -> np.dtype[np.void]:
+    return np.dtype(
+        [
+            *(("row", "<u4"), ("position_sequence", "<u4"), ("position_ms", "<u8"), ("applied_events", "<u8")),
+            *(("probabilities", "<f4", (classes,)), ("disagreement", "<f4")),
+        ]
+    )
 
 
 def classes_in(row_bytes: int) -> int:
     """How many classes a row of so many bytes is about."""
-    return row_bytes // BYTES_PER_VALUE - _OTHER_VALUES
+    return (row_bytes - _HEADER.size) // BYTES_PER_VALUE - _OTHER_VALUES
+
+
+def origin(row: bytes) -> Origin:
+    """Where a row was computed.
+
+    >>> origin(bytes.fromhex("05000000 02000000 07000000 00000000 09000000 00000000"))
+    Origin(position=(7, 2), applied_events=9)
+    """
+    _, sequence, milliseconds, applied_events = _HEADER.unpack_from(row)
+    return Origin((milliseconds, sequence), applied_events)
+
+
+def graph_rows(rows: Sequence[bytes]) -> npt.NDArray[np.int64]:
+    """The graph's row of each, which is its place in the bitmap of marks."""
+    return np.frombuffer(b"".join([row[:_GRAPH_ROW_BYTES] for row in rows]), "<u4").astype(np.int64)
+
+
+def values_of(row: bytes) -> bytes:
+    """What a row says, without where and for which row of the graph it was computed."""
+    return row[_HEADER.size :]
 
 
 class RowDecoder:
@@ -62,7 +123,7 @@ class RowDecoder:
     """
 
     def __init__(self, classes: int) -> None:
-        self._struct = struct.Struct(f"<{classes + _OTHER_VALUES}f")
+        self._struct = struct.Struct(f"<{_HEADER.size}x{classes + _OTHER_VALUES}f")
         self._all = range(classes)
 
     @property
@@ -73,7 +134,7 @@ class RowDecoder:
     def decode(self, row: bytes) -> Row:
         """The prediction, with every class in its order.
 
-        >>> RowDecoder(2).decode(struct.pack("<3f", 0.25, 0.75, 0.5))
+        >>> RowDecoder(2).decode(bytes(24) + struct.pack("<3f", 0.25, 0.75, 0.5))
         Row(classes=range(0, 2), probabilities=[0.25, 0.75], disagreement=0.5)
         """
         *probabilities, disagreement = self._struct.unpack(row)
@@ -82,9 +143,9 @@ class RowDecoder:
     def decode_top(self, row: bytes, top: int) -> Row:
         """The prediction, with its ``top`` most likely classes, the likeliest first; ties in the order of classes.
 
-        >>> RowDecoder(2).decode_top(struct.pack("<3f", 0.25, 0.75, 0.5), 1)
+        >>> RowDecoder(2).decode_top(bytes(24) + struct.pack("<3f", 0.25, 0.75, 0.5), 1)
         Row(classes=[1], probabilities=[0.75], disagreement=0.5)
         """
-        values = np.frombuffer(row, _VALUE)
+        values = np.frombuffer(row, "<f4", offset=_HEADER.size)
         best = np.argsort(-values[:-1], kind="stable")[:top]
         return Row(best.tolist(), values[best].tolist(), float(values[-1]))

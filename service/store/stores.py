@@ -11,6 +11,7 @@ from service.store.keys import Keys
 from service.store.log_writer import LogWriter
 from service.store.prediction_reader import PredictionReader
 from service.store.rejected import RejectedReader
+from service.store.request_writer import RequestWriter
 from service.store.watermark import Watermark
 from service.store.worker_state import WorkerStateReader
 
@@ -22,7 +23,8 @@ class Stores:
     Attributes:
         log: batches are appended to.
         predictions: what is served.
-        watermark: waits for positions.
+        watermark: waits for positions and answers.
+        requests: for marked rows.
         rejected: events that could not be applied.
         worker: the worker's report, heartbeat and metrics.
         health: of Redis.
@@ -32,6 +34,7 @@ class Stores:
     log: LogWriter
     predictions: PredictionReader
     watermark: Watermark
+    requests: RequestWriter
     rejected: RejectedReader
     worker: WorkerStateReader
     health: HealthReader
@@ -45,13 +48,14 @@ def open_stores(url: str | None, graph: str, *, max_classes: int, max_waiting: i
         url: of Redis; None is the default one.
         graph: its name.
         max_classes: classes that may be declared or named by labels.
-        max_waiting: requests that may wait for a position at once.
+        max_waiting: requests that may wait for a position or an answer at once.
     """
     redis, keys = connect(url), Keys(graph)
     return Stores(
         log=LogWriter(redis, keys, max_classes),
         predictions=PredictionReader(redis, keys),
         watermark=Watermark(redis, keys, max_waiting),
+        requests=RequestWriter(redis, keys),
         rejected=RejectedReader(redis, keys),
         worker=WorkerStateReader(redis, keys),
         health=HealthReader(redis, keys),

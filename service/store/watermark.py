@@ -1,12 +1,10 @@
-"""Waiting until readers can see a position of the log."""
+"""Waiting until readers can see a position of the log, or the answer to a request."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import heapq
-import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 from redis.asyncio import Redis
@@ -15,14 +13,15 @@ from redis.exceptions import RedisError
 from olad_core.errors import OladError
 from service.shares import NoShare, Shares
 from service.store.keys import Keys
-from service.store.positions import PositionPair, parse_position
+from service.store.positions import START, PositionPair, parse_position
+from service.store.waiters import Waiters
 
 _POLL_S = 0.05
 _RESUBSCRIBE_S = 0.5
 
 
 class TooManyWaiting(OladError, RuntimeError):
-    """As many wait for a position as may, or as many of one client.
+    """As many wait as may, or as many of one client.
 
     Attributes:
         own: how many of this client wait.
@@ -32,19 +31,19 @@ class TooManyWaiting(OladError, RuntimeError):
     """
 
     def __init__(self, own: int, used: int, total: int) -> None:
-        super().__init__(f"{used} of {total} wait for a position already, {own} of them of this client")
+        super().__init__(f"{used} of {total} wait already, {own} of them of this client")
         self.own, self.used, self.total = own, used, total
         self.full = used >= total
 
 
 class Watermark:
-    """Wakes up whoever waits for a position; one subscription serves the whole process.
+    """Wakes up whoever waits for a position or for an answer; one subscription serves the whole process.
 
-    A message can be lost (publish and subscribe promise nothing), so while anybody waits the position is also read
+    A message can be lost (publish and subscribe promise nothing), so while anybody waits both are also read
     every 50 ms.
 
     Args:
-        redis: where the position is read.
+        redis: where both are read.
         keys: of the graph.
         most: how many may wait at once; None does not limit.
     """
@@ -53,13 +52,13 @@ class Watermark:
         self._places = Shares(most) if most is not None else None
         self._redis = redis
         self._keys = keys
-        self._order = itertools.count()
-        self._waiting: list[tuple[PositionPair, int, asyncio.Future[None]]] = []
-        self._abandoned = 0
         self._anybody = asyncio.Event()
+        self._positions = Waiters(self._anybody)
+        self._answers = Waiters(self._anybody)
+        self._answered = parse_position(START)
 
     async def run(self) -> None:
-        """Follow the position until cancelled."""
+        """Follow both until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow())
             tasks.create_task(self._poll())
@@ -75,8 +74,23 @@ class Watermark:
         Raises:
             TooManyWaiting: as many wait as may, or this client has its share of the places.
         """
-        with self._place(client):
-            yield from self._wait_for(position)
+        with self._place(client), self._positions.waiter(position) as seen:
+            yield seen
+
+    @contextlib.contextmanager
+    def answer_waiter(self, request: PositionPair, client: str = "") -> Iterator[asyncio.Future[None]]:
+        """A future that is done as soon as readers see a request's answer, even if that was before entering.
+
+        Args:
+            request: its id.
+            client: who waits; one client may have about half of the places.
+
+        Raises:
+            TooManyWaiting: as many wait as may, or this client has its share of the places.
+        """
+        with self._place(client), self._answers.waiter(request) as answered:
+            self._answers.reached(self._answered)
+            yield answered
 
     @contextlib.contextmanager
     def _place(self, client: str) -> Iterator[None]:
@@ -88,53 +102,32 @@ class Watermark:
                     raise TooManyWaiting(error.own, error.used, error.total) from None
             yield
 
-    def _wait_for(self, position: PositionPair) -> Iterator[asyncio.Future[None]]:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (position, next(self._order), future))
-        self._anybody.set()
-        try:
-            yield future
-        finally:
-            future.cancel()
-            if future.cancelled():
-                self._abandoned += 1
-                self._forget_abandoned()
-
     @property
     def waiting(self) -> int:
         """How many wait now."""
-        return len(self._waiting) - self._abandoned
+        return len(self._positions) + len(self._answers)
 
-    def _forget_abandoned(self) -> None:
-        """Give their memory back, though the position they waited for may never come."""
-        if 2 * self._abandoned > len(self._waiting):
-            self._waiting = [waiting for waiting in self._waiting if not waiting[2].done()]
-            heapq.heapify(self._waiting)
-            self._abandoned = 0
-        if not self._waiting:
-            self._anybody.clear()
+    @property
+    def kept(self) -> int:
+        """How many waits have their memory here, given up or not."""
+        return self._positions.kept + self._answers.kept
 
-    def _reached(self, position: PositionPair) -> None:
-        while self._waiting and self._waiting[0][0] <= position:
-            future = heapq.heappop(self._waiting)[2]
-            if future.done():
-                self._abandoned -= 1
-            else:
-                future.set_result(None)
-        if not self._waiting:
-            self._anybody.clear()
+    def _see_answered(self, request: PositionPair) -> None:
+        self._answered = request
+        self._answers.reached(request)
 
     async def _follow(self) -> None:
+        follow = {self._keys.watermark: self._positions.reached, self._keys.answered: self._see_answered}
         while True:
             # Redis may be away for a while; polling tells the same, and the requests themselves report the error.
             with contextlib.suppress(RedisError, OSError):
                 async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
-                    await channel.subscribe(self._keys.watermark)
+                    await channel.subscribe(*follow)
                     while True:
                         message = await channel.get_message(timeout=1.0)
                         _end_if_cancelled()
                         if message is not None and message["type"] == "message":
-                            self._reached(parse_position(message["data"].decode()))
+                            follow[message["channel"].decode()](parse_position(message["data"].decode()))
             _end_if_cancelled()
             await asyncio.sleep(_RESUBSCRIBE_S)
 
@@ -142,10 +135,16 @@ class Watermark:
         while True:
             await self._anybody.wait()
             with contextlib.suppress(RedisError, OSError):
-                position = await self._redis.hget(self._keys.served, "position")
+                position, answered = cast(
+                    "Sequence[bytes | None]", await self._redis.hmget(self._keys.served, ["position", "answered"])
+                )
                 if position is not None:
-                    self._reached(parse_position(cast("bytes", position).decode()))
+                    self._positions.reached(parse_position(position.decode()))
+                if answered is not None:
+                    self._see_answered(parse_position(answered.decode()))
             _end_if_cancelled()
+            if not self.waiting:
+                self._anybody.clear()
             await asyncio.sleep(_POLL_S)
 
 

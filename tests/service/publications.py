@@ -30,6 +30,7 @@ def publication(
     dropped: tuple[int, ...] = (),
     disagreement: float = 0.0,
     rejected: tuple[RejectedEvent, ...] = (),
+    answered: str | None = None,
 ) -> Publication:
     """Serve ``version``, with rows written into the table of version ``into`` (the served one by default)."""
     updates: tuple[TableUpdate, ...] = ()
@@ -41,7 +42,7 @@ def publication(
         places = np.arange(len(probabilities))
         updates = (TableUpdate(table, tuple(rows or {}), probabilities, differing, removed, rows=places),)
     served = Version(version, "sage", classes) if version is not None else None
-    return Publication(position, applied, updates, served, dropped, rejected)
+    return Publication(position, applied, updates, served, dropped, rejected, answered)
 
 
 def worker_status(*, missing: tuple[str, ...] = (), checkpoint_at: float | None = None) -> WorkerStatus:

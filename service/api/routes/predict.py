@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
 import re
@@ -12,7 +11,6 @@ from urllib.parse import quote, unquote_to_bytes
 import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.convertors import StringConvertor, register_url_convertor
-from starlette.requests import ClientDisconnect
 
 from olad_core.event_codec import malformed
 from service.api.answers import (
@@ -27,19 +25,19 @@ from service.api.body import JSON, client_of, media_type, received, too_much
 from service.api.context import Context, Ctx
 from service.api.document.examples import POSITION
 from service.api.errors import invalid
+from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, renewed, require_reached, until_visible
 from service.models import MAX_BODY_BYTES, MAX_NODES, Prediction, PredictionList
 from service.problems import (
     INVALID_REQUEST,
     NO_MEMORY_FREE,
     NO_MODEL,
-    POSITION_NOT_REACHED,
     TOO_MUCH_AT_ONCE,
     UNKNOWN_NODE,
     Problem,
 )
 from service.shares import NoShare
 from service.slices import in_slices
-from service.store.positions import PositionPair, parse_position
+from service.store.positions import PositionPair
 from service.store.prediction_reader import Model, RowsTooLarge, Snapshot
 from service.store.rows import BYTES_PER_VALUE
 
@@ -74,7 +72,16 @@ MinPosition = Annotated[
         json_schema_extra={"pattern": "^[0-9]{1,20}(-[0-9]{1,20})?$"},
     ),
 ]
-TimeoutMs = Annotated[int, Query(ge=0, le=60_000, description="How long to wait for `min_position` before a 504.")]
+TimeoutMs = Annotated[
+    int,
+    Query(
+        ge=0,
+        le=60_000,
+        description=(
+            "How long to wait in all: for `min_position`, before a 504, and for predictions to be brought up to date."
+        ),
+    ),
+]
 
 Top = Annotated[
     int | None,
@@ -98,25 +105,30 @@ async def get_prediction(
     context: Ctx,
     node: Annotated[str, Path(description="The node's id, percent-encoded.", examples=["p1"])],
     min_position: MinPosition = None,
-    timeout_ms: TimeoutMs = 5_000,
+    timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
     top: Top = None,
 ) -> Response:
     """The class probabilities of a node, as the served version of the best student sees the graph.
 
     `disagreement` says how far the members of the group differ about it, from 0 to 1.
     `position` says up to which log entry the graph was known and `behind` how many events wait after it.
+    A prediction that recent events reach from afar may be held as it was before them. It is brought up to date when
+    it is asked for. Where that takes longer than `timeout_ms`, the answer is the earlier one, at its own position.
     """
     # Some servers give no raw path; encoded again, the decoded one serves.
     node = node_in(request.scope.get("raw_path") or b"/predict/" + quote(node, safe="").encode())
-    await _until_visible(request, context, min_position, timeout_ms)
-    snapshot = await context.predictions.read_one(node)
+    with Patience(request.receive, client_of(request), timeout_ms) as patience:
+        wanted = await until_visible(context, patience, min_position)
+        snapshot = await context.predictions.read_one(node)
+        snapshot = await renewed(context, patience, (node,), snapshot, wanted)
     model = await _model_of(context, snapshot)
     context.metrics.predictions.inc()
-    (row,) = snapshot.rows
+    (row,), (moment,) = snapshot.rows, snapshot.moments
     if row is None:
         detail = f"node {node!r} is not in the graph at this position"
-        raise Problem(UNKNOWN_NODE, detail, position=snapshot.position, behind=snapshot.behind)
-    return one_answer(request, msgspec.json.encode(prediction(node, row, model, snapshot, top)))
+        raise Problem(UNKNOWN_NODE, detail, position=moment.position, behind=moment.behind)
+    require_reached(context, (node,), snapshot, wanted)
+    return one_answer(request, msgspec.json.encode(prediction(node, row, model, moment, top)))
 
 
 ONE_NODE = next(route for route in router.routes if getattr(route, "endpoint", None) is get_prediction)
@@ -128,13 +140,13 @@ ONE_NODE = next(route for route in router.routes if getattr(route, "endpoint", N
     operation_id="predictNodes",
     summary="Predict many nodes",
     response_model=PredictionList,
-    response_description="One answer each, in order, all of one moment.",
+    response_description="One answer each, in order, all of one version.",
 )
 async def post_predictions(
     request: Request,
     context: Ctx,
     min_position: MinPosition = None,
-    timeout_ms: TimeoutMs = 5_000,
+    timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
     top: Top = None,
 ) -> Response:
     """Up to 10,000 nodes at once. A node that is not in the graph has `"label": null` and `"error": "not-found"`.
@@ -144,29 +156,40 @@ async def post_predictions(
     """
     media_type(request, (JSON,))
     async with received(request, MAX_BODY_BYTES) as body:
-        if min_position is not None:
-            _nodes_in(body)
-            await _until_visible(request, context, min_position, timeout_ms)
-        if _is_small(context, body):
-            return await _answer(request, context, body, top)
-        try:
-            with context.answers.take(client_of(request)):
-                async with context.large_answers:
-                    return await _answer(request, context, body, top)
-        except NoShare as error:
-            raise _too_many_answers(error) from None
+        with Patience(request.receive, client_of(request), timeout_ms) as patience:
+            if min_position is not None:
+                _nodes_in(body)
+            wanted = await until_visible(context, patience, min_position)
+            if _is_small(context, body):
+                return await _answer(request, context, body, top, patience, wanted)
+            try:
+                with context.answers.take(client_of(request)):
+                    async with context.large_answers:
+                        return await _answer(request, context, body, top, patience, wanted)
+            except NoShare as error:
+                raise _too_many_answers(error) from None
 
 
-async def _answer(request: Request, context: Context, body: bytes, top: int | None) -> Response:
+async def _answer(
+    request: Request,
+    context: Context,
+    body: bytes,
+    top: int | None,
+    patience: Patience,
+    wanted: PositionPair | None,
+) -> Response:
     asked = _nodes_in(body)
+    nodes = [str(node) for node in asked]
     try:
-        snapshot = await context.predictions.read([str(node) for node in asked], most_bytes=_MAX_ROWS_BYTES)
+        snapshot = await context.predictions.read(nodes, most_bytes=_MAX_ROWS_BYTES)
+        snapshot = await renewed(context, patience, nodes, snapshot, wanted, _MAX_ROWS_BYTES)
     except RowsTooLarge as error:
         cells = _MAX_ROWS_BYTES // BYTES_PER_VALUE
         most = f"at most {max(1, cells // error.classes):,} nodes at once"
         raise too_many_cells(len(asked), error.classes, cells, most) from None
     model = await _model_of(context, snapshot)
     require_few_cells(snapshot, model, top)
+    require_reached(context, nodes, snapshot, wanted)
     context.metrics.predictions.inc(len(asked))
     with contextlib.ExitStack() as held:
         try:
@@ -224,62 +247,6 @@ def node_in(raw_path: bytes) -> str:
     if not node:
         raise invalid(INVALID_REQUEST, [{"field": "node", "message": "must not be empty"}])
     return node
-
-
-async def _until_visible(request: Request, context: Context, min_position: str | None, timeout_ms: int) -> None:
-    """Wait until readers see a position, or the client has gone.
-
-    Raises:
-        Problem: 504 where it takes too long.
-        TooManyWaiting: too many wait.
-        ClientDisconnect: nobody waits for the answer any more.
-    """
-    if min_position is None:
-        return
-    try:
-        wanted = parse_position(min_position)
-    except ValueError as error:
-        raise invalid(INVALID_REQUEST, [{"field": "min_position", "message": str(error)}]) from None
-    snapshot = await context.predictions.read(())
-    if parse_position(snapshot.position) >= wanted:
-        return
-    context.metrics.waits.inc()
-    snapshot = await _wait(request, context, wanted, timeout_ms)
-    if parse_position(snapshot.position) < wanted:
-        context.metrics.timeouts.inc()
-        detail = (
-            f"position {min_position} was not reached within {timeout_ms} ms; predictions show {snapshot.position}, "
-            f"{snapshot.behind} events behind the log"
-        )
-        raise Problem(POSITION_NOT_REACHED, detail, position=snapshot.position, behind=snapshot.behind)
-
-
-async def _wait(request: Request, context: Context, wanted: PositionPair, timeout_ms: int) -> Snapshot:
-    """What is served once a position is passed, or when the time is up."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + timeout_ms / 1000
-    gone = asyncio.ensure_future(_gone(request))
-    try:
-        while True:
-            with context.watermark.waiter(wanted, client_of(request)) as passed:
-                # Only a read after the waiter is registered cannot miss the publication in between.
-                snapshot = await context.predictions.read(())
-                if parse_position(snapshot.position) >= wanted:
-                    return snapshot
-                left = max(0.0, deadline - loop.time())
-                await asyncio.wait((passed, gone), timeout=left, return_when=asyncio.FIRST_COMPLETED)
-                if gone.done():
-                    raise ClientDisconnect
-                if not passed.done():
-                    return await context.predictions.read(())
-    finally:
-        gone.cancel()
-
-
-async def _gone(request: Request) -> None:
-    """Return when the client has closed its connection: its place is another's then."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _model_of(context: Context, snapshot: Snapshot) -> Model:

@@ -21,7 +21,7 @@ def client(redis_server: RedisServer) -> redis.Redis:
     return redis_server.client()
 
 
-def write(client: redis.Redis, nodes: list[str], rows: npt.NDArray[np.float32]) -> dict[bytes, bytes]:
+def write(client: redis.Redis, nodes: list[str], rows: npt.NDArray[np.uint8]) -> dict[bytes, bytes]:
     """What Redis holds afterwards."""
     client.delete("rows")
     with transaction(client, ["rows"], [("EXISTS", "rows")]) as (_, pending):
@@ -33,21 +33,19 @@ def write(client: redis.Redis, nodes: list[str], rows: npt.NDArray[np.float32]) 
 
 @given(IDS, st.integers(1, 5))
 def test_redis_holds_each_row_under_its_id(client: redis.Redis, nodes: list[str], width: int) -> None:
-    rows = np.random.default_rng(0).random((len(nodes), width), dtype=np.float32)
-    expected = {node.encode(): row.astype("<f4").tobytes() for node, row in zip(nodes, rows, strict=True)}
+    rows = np.random.default_rng(0).integers(0, 256, (len(nodes), width), np.uint8)
+    expected = {node.encode(): row.tobytes() for node, row in zip(nodes, rows, strict=True)}
     assert write(client, nodes, rows) == expected
 
 
 def test_ids_of_which_only_some_are_ascii(client: redis.Redis) -> None:
     nodes = ["ab", "é", "\r\n", "$1", "日本語", "abc", "\x00"]
-    rows = np.arange(7, dtype=np.float32)[:, None]
-    assert write(client, nodes, rows) == {
-        node.encode(): np.float32(number).tobytes() for number, node in enumerate(nodes)
-    }
+    rows = np.arange(7, dtype=np.uint8)[:, None]
+    assert write(client, nodes, rows) == {node.encode(): bytes([number]) for number, node in enumerate(nodes)}
 
 
 def test_more_rows_than_one_command_takes(client: redis.Redis) -> None:
     nodes = [f"{number:05}" for number in range(ROWS_PER_COMMAND + 1)]
-    rows = np.arange(len(nodes), dtype=np.float32)[:, None]
+    rows = np.arange(len(nodes), dtype="<u4")[:, None].view(np.uint8)
     assert len(list(hset_commands("rows", nodes, rows))) == 2
     assert write(client, nodes, rows)[nodes[-1].encode()] == rows[-1].tobytes()

@@ -1,0 +1,195 @@
+"""Waiting: for a position that readers do not see yet, and for marked rows that the worker renews on request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
+
+from service.api.context import Context
+from service.api.errors import invalid
+from service.problems import INVALID_REQUEST, POSITION_NOT_REACHED, Problem
+from service.store.positions import PositionPair, parse_position
+from service.store.prediction_reader import Moment, Snapshot
+from service.store.redis_refusals import REDIS_ERRORS
+from service.store.watermark import TooManyWaiting
+
+DEFAULT_TIMEOUT_MS = 5_000
+_NODES_AT_ONCE = 1_000
+"""Marked rows that one reader requests at once: requests of others go between."""
+
+
+class Patience:
+    """How long a request waits in all, and whether its client is still there. Close it in the end.
+
+    Args:
+        receive: of the request, whose body has been read.
+        client: whose share of the places counts.
+        timeout_ms: for everything that the request waits for.
+    """
+
+    def __init__(self, receive: Receive, client: str, timeout_ms: int) -> None:
+        self.client = client
+        self.timeout_ms = timeout_ms
+        self._receive = receive
+        self._deadline = asyncio.get_running_loop().time() + timeout_ms / 1000
+        self._gone: asyncio.Future[None] | None = None
+
+    def __enter__(self) -> Patience:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._gone is not None:
+            self._gone.cancel()
+
+    async def wait_for(self, future: asyncio.Future[None]) -> bool:
+        """Wait until a future is done; whether it was in time.
+
+        Raises:
+            ClientDisconnect: nobody waits for the answer any more.
+        """
+        if self._gone is None:
+            self._gone = asyncio.ensure_future(_disconnected(self._receive))
+        left = max(0.0, self._deadline - asyncio.get_running_loop().time())
+        await asyncio.wait((future, self._gone), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if self._gone.done():
+            raise ClientDisconnect
+        return future.done()
+
+
+async def _disconnected(receive: Receive) -> None:
+    """Return when the client has closed its connection: its place is another's then."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def until_visible(context: Context, patience: Patience, min_position: str | None) -> PositionPair | None:
+    """Wait until readers see a position.
+
+    Returns:
+        The position, None where none is asked for.
+
+    Raises:
+        Problem: 422 where it is none, 504 where it takes too long.
+        TooManyWaiting: too many wait.
+        ClientDisconnect: nobody waits for the answer any more.
+    """
+    if min_position is None:
+        return None
+    try:
+        wanted = parse_position(min_position)
+    except ValueError as error:
+        raise invalid(INVALID_REQUEST, [{"field": "min_position", "message": str(error)}]) from None
+    visible = await _visible(context)
+    if parse_position(visible.position) < wanted:
+        context.metrics.waits.inc()
+        visible = await _wait_until_visible(context, patience, wanted)
+    if parse_position(visible.position) < wanted:
+        context.metrics.timeouts.inc()
+        detail = (
+            f"position {min_position} was not reached within {patience.timeout_ms} ms; predictions show "
+            f"{visible.position}, {visible.behind} events behind the log"
+        )
+        raise Problem(POSITION_NOT_REACHED, detail, position=visible.position, behind=visible.behind)
+    return wanted
+
+
+async def _wait_until_visible(context: Context, patience: Patience, wanted: PositionPair) -> Moment:
+    """What readers see once a position is passed, or when the time is up."""
+    while True:
+        with context.watermark.waiter(wanted, patience.client) as passed:
+            # Only a read after the waiter is registered cannot miss the publication in between.
+            visible = await _visible(context)
+            if parse_position(visible.position) >= wanted:
+                return visible
+            if not await patience.wait_for(passed):
+                return await _visible(context)
+
+
+async def _visible(context: Context) -> Moment:
+    return (await context.predictions.read(())).visible
+
+
+async def renewed(
+    context: Context,
+    patience: Patience,
+    nodes: Sequence[str],
+    snapshot: Snapshot,
+    wanted: PositionPair | None = None,
+    most_bytes: int = 0,
+) -> Snapshot:
+    """The same rows, none of an earlier position than wanted, as far as the worker renews them in time.
+
+    Where the worker is away, Redis refuses the request, or too many wait, a row stays as it is: it names its position.
+
+    Args:
+        context: the application's.
+        patience: of the request.
+        nodes: that were asked for.
+        snapshot: of them.
+        wanted: position that each row must be exact for, or a later one; None is the position that is visible in
+            the snapshot.
+        most_bytes: of all rows; 0 does not limit.
+
+    Raises:
+        RowsTooLarge: another version is served meanwhile, whose rows have more bytes.
+        ClientDisconnect: nobody waits for the answer any more.
+    """
+    if wanted is None:
+        wanted = parse_position(snapshot.visible.position)
+    answered_for: set[int] = set()
+    while snapshot.heartbeat:
+        # What is still early after its answer is not renewed by another one: the node is not in the worker's graph.
+        early = [place for place in snapshot.earlier_than(wanted) if place not in answered_for][:_NODES_AT_ONCE]
+        if not early:
+            break
+        asked = [nodes[place] for place in early]
+        try:
+            in_time = await _answered(context, patience, asked, snapshot.answered)
+        except (TooManyWaiting, *REDIS_ERRORS):
+            break
+        newer = await _read(context, asked, most_bytes)
+        if newer.table == snapshot.table:
+            snapshot = snapshot.with_rows(early, newer)
+            answered_for.update(early)
+        else:
+            snapshot = await _read(context, nodes, most_bytes)
+            answered_for.clear()
+        if not in_time:
+            break
+    return snapshot
+
+
+async def _answered(context: Context, patience: Patience, nodes: Sequence[str], answered: PositionPair) -> bool:
+    """Request rows and wait; whether they were answered in time."""
+    context.metrics.rows_requested.inc(len(nodes))
+    request = await context.requests.request(nodes, answered)
+    with context.watermark.answer_waiter(request, patience.client) as done:
+        return await patience.wait_for(done)
+
+
+async def _read(context: Context, nodes: Sequence[str], most_bytes: int) -> Snapshot:
+    if len(nodes) == 1:
+        return await context.predictions.read_one(nodes[0])
+    return await context.predictions.read(nodes, most_bytes)
+
+
+def require_reached(context: Context, nodes: Sequence[str], snapshot: Snapshot, wanted: PositionPair | None) -> None:
+    """See that no row is of an earlier position than ``min_position``.
+
+    Raises:
+        Problem: 504 with the earliest position of a row.
+    """
+    early = snapshot.earlier_than(wanted) if wanted is not None else []
+    if not early or wanted is None:
+        return
+    context.metrics.timeouts.inc()
+    place = min(early, key=lambda at: parse_position(snapshot.moments[at].position))
+    moment = snapshot.moments[place]
+    detail = (
+        f"the prediction of node {nodes[place]!r} was not brought up to position {wanted[0]}-{wanted[1]} in time; it "
+        f"shows {moment.position}, {moment.behind} events behind the log"
+    )
+    raise Problem(POSITION_NOT_REACHED, detail, position=moment.position, behind=moment.behind)

@@ -1,0 +1,69 @@
+"""The worker's side of the requests: nodes whose marked rows readers wait for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+from redis import Redis
+
+from service.store.keys import Keys
+from service.store.positions import START
+
+
+@dataclass(frozen=True)
+class Request:
+    """One entry of the requests.
+
+    Attributes:
+        number: its id, which a publication names in ``answered``.
+        nodes: whose rows are wanted; none where the entry cannot be read.
+    """
+
+    number: str
+    nodes: tuple[str, ...]
+
+
+class RequestReader:
+    """Reads requests in order, each once. Call :meth:`begin` first; the client must return bytes.
+
+    Args:
+        redis: the client; it times out later than :meth:`wait` blocks.
+        keys: of the graph.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._after = START
+
+    def begin(self) -> None:
+        """Go on after the last request that an earlier worker has answered."""
+        answered = cast("bytes | None", self._redis.hget(self._keys.served, "answered"))
+        self._after = answered.decode() if answered is not None else START
+
+    def read(self, most: int = 1) -> list[Request]:
+        """The next requests, so many at most; empty where there are none."""
+        found: Any = self._redis.xrange(self._keys.requests, min=f"({self._after}", count=most)
+        requests = [Request(number.decode(), _nodes(fields)) for number, fields in found]
+        if requests:
+            self._after = requests[-1].number
+        return requests
+
+    def wait(self, position: str, block_ms: int) -> None:
+        """Return as soon as there is a log entry after a position, or a request to read, or the time is over.
+
+        Args:
+            position: of the log.
+            block_ms: how long to wait in Redis, one at least.
+        """
+        streams: Any = {self._keys.log: position, self._keys.requests: self._after}
+        self._redis.xread(streams, count=1, block=max(1, block_ms))
+
+
+def _nodes(fields: dict[bytes, bytes]) -> tuple[str, ...]:
+    try:
+        return msgspec.msgpack.decode(fields.get(b"nodes", b"\x90"), type=tuple[str, ...])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ()
