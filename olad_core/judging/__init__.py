@@ -1,1 +1,1 @@
-"""How good each student is, and what was served: given arrays, it asks nobody."""
+"""How good each student is, and what was served: functions of the arrays that they are given."""

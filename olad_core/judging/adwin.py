@@ -17,7 +17,7 @@ import numpy.typing as npt
 BUCKETS = 5
 """Buckets of one size, at most: what the window costs in memory and gives in resolution (M in the paper)."""
 CHECK_EVERY = 8
-"""Values between two looks for a change."""
+"""Values between two searches for a change."""
 LEAST_SIDE = 5
 """Values on either side of a split, at least."""
 
@@ -43,7 +43,7 @@ class Adwin:
     """A window of values from [0, 1] that is as long as their mean is constant.
 
     The window is kept as an exponential histogram: buckets of 1, 2, 4, ... values, :data:`BUCKETS` of each size, so
-    that n values take memory and time of order log n. At any look the probability of a change that is none is
+    that n values take memory and time of order log n. At any search the probability of a change that is none is
     ``delta`` at most.
 
     Args:
@@ -139,7 +139,7 @@ def _oldest_first(rows: list[list[tuple[float, float]]]) -> list[tuple[int, list
 def _differing(sizes: npt.NDArray[np.int64], buckets: npt.NDArray[np.float64], delta: float) -> int:
     """Number of buckets before the split whose sides differ most, where any differ by more than chance; else 0.
 
-    More than chance is the paper's ``epsilon_cut``. Where they differ most is told by the difference over its own
+    More than chance is the paper's ``epsilon_cut``. They differ most where the difference is greatest over its own
     deviation, which is as the root of the sides' harmonic mean.
     """
     width = int(sizes.sum())

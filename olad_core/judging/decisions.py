@@ -35,7 +35,7 @@ class Decision:
         kind: ``first-version``, ``student-kept``, ``student-switched``: a version was started, and why with this
             student; ``version-refused``: it will not be served; ``drift``: the errors of what is served rose;
             ``student-reset``, ``group-restarted``: new weights for one member or all; ``classes-grown``.
-        student: whom it is about; None for the group.
+        student: that it is about; None for the group.
         version: number of the version it is about; None where there is none.
         reason: one sentence.
         numbers: what it was decided by.
@@ -55,7 +55,7 @@ class Decisions:
     """The last :data:`KEPT` decisions.
 
     Beyond that the oldest of the most frequent kind goes: routine ones, a version every few seconds, must not push
-    out the rare ones that people look for.
+    out the rare ones.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Decisions:
         self._applied_events = 0
 
     def follow(self, position: str, applied_events: int) -> None:
-        """Say where in the log the decisions are made that come now; no part of the state."""
+        """Set the place in the log of the decisions that follow; it is no part of the state."""
         self._position, self._applied_events = position, applied_events
 
     def add(

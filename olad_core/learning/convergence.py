@@ -96,7 +96,7 @@ class Convergence:
         self._steps += learning_rate_of(1.0, size)
 
     def follow(self, loss: float, size: StepSize) -> None:
-        """Take in the loss of one step; one that is not finite tells nothing."""
+        """Take in the loss of one step; one that is not finite is left out."""
         if not math.isfinite(loss):
             return
         window = self._window

@@ -15,10 +15,10 @@ LEAST_SQUARE = 1e-24
 class Discriminators(nn.Module):
     """G small graph neural networks, computed as one stacked operation.
 
-    Discriminator ``i`` scores each node of (graph, embedding): it learns to say "real" to the embeddings of
-    student ``i`` and "fake" to those of student ``i - 1``. Scores are logits: nothing is cut off before the
-    sigmoid, so a discriminator can say "fake" with confidence. Embeddings are brought to unit length first,
-    so that students cannot be told apart by scale alone.
+    Discriminator ``i`` scores each node of (graph, embedding): it learns to classify the embeddings of student ``i``
+    as real and those of student ``i - 1`` as fake. Scores are logits: nothing is cut off before the sigmoid, so the
+    probability of "fake" can be close to one. Embeddings are brought to unit length first, so that students cannot
+    be distinguished by scale alone.
 
     Args:
         group: number of students G.
@@ -38,20 +38,20 @@ class Discriminators(nn.Module):
                 nn.init.xavier_uniform_(matrix)
 
     def forward(self, seen: Tensor, next_in_cycle: bool) -> Tensor:
-        """Scores ``[G, n]`` of what is :func:`seen`, ``[G, n, 2 width]``.
+        """Scores ``[G, n]`` of the inputs that :func:`seen` makes, ``[G, n, 2 width]``.
 
         Args:
             seen: of student ``i`` at place ``i``.
-            next_in_cycle: whether discriminator ``i + 1`` is asked about it instead of discriminator ``i``.
+            next_in_cycle: whether discriminator ``i + 1`` scores it instead of discriminator ``i``.
         """
-        judges = [torch.cat([self.own, self.neighbour], dim=1), self.bias, self.score, self.prior]
-        maps, bias, score, prior = (each.roll(-1, dims=0) for each in judges) if next_in_cycle else judges
+        own = [torch.cat([self.own, self.neighbour], dim=1), self.bias, self.score, self.prior]
+        maps, bias, score, prior = (weights.roll(-1, dims=0) for weights in own) if next_in_cycle else own
         hidden = torch.relu_(torch.baddbmm(bias, seen, maps))
         return (hidden * score.mT).sum(dim=2) + prior
 
 
 def seen(embeddings: Tensor, graph: Block) -> Tensor:
-    """What discriminators know of each node: its unit embedding and the mean of its neighbours', ``[G, n, 2 width]``.
+    """Inputs of the discriminators: each node's unit embedding and the mean of its neighbours', ``[G, n, 2 width]``.
 
     Args:
         embeddings: ``[G, n, width]``.

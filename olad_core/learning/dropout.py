@@ -1,4 +1,4 @@
-"""Noise that keeps students from learning their few labels by heart."""
+"""Noise that keeps students from overfitting their few labels."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Replay:
         """Append newly labelled rows; a row that is known already moves to the end."""
         before = self._count
         self._append(rows, graph.arrival[rows], graph.capacity)
-        # What is looked at depends on the numbers of entries alone, so that a restored engine sweeps at the same entry.
+        # Whether to sweep depends on the numbers of entries alone, so that a restored engine sweeps at the same entry.
         if self._count >= FEWEST_SWEPT and self._count.bit_length() > before.bit_length():
             current = self._current(np.arange(self._count), graph)
             if 2 * np.count_nonzero(current) < self._count:

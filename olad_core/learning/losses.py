@@ -25,7 +25,7 @@ def discriminator_losses(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def local_losses(fake: Tensor) -> Tensor:
-    """Local knowledge: ``BCE(D_{i+1}(A, h_i), 1)``, what student ``i`` pays for being recognised.
+    """Local knowledge: ``BCE(D_{i+1}(A, h_i), 1)``, the loss of student ``i`` for being recognised.
 
     Args:
         fake: ``[G, n]``, scores of ``h_i`` by discriminator ``i + 1``.

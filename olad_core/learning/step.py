@@ -143,7 +143,7 @@ def local_terms(group: Group, nodes: StepNodes, computed: Computed, weights: Ten
 def descend(group: Group, total: Tensor) -> Tensor:
     """One step of the students, if the gradients of all are finite; bool ``[G]``, whose are."""
     group.student_optimizer.zero_grad()
-    # Gradients of the discriminators are left out: they must not learn from being fooled.
+    # Gradients of the discriminators are left out: the students' local losses would make them worse.
     total.backward(inputs=group.student_optimizer.parameters)  # type: ignore[no-untyped-call]
     limit = group.config.max_gradient_norm
     weights = [list(student.parameters()) for student in group.students]

@@ -11,8 +11,8 @@ Floats = npt.NDArray[np.float64]
 
 SHARPNESS = 20.0
 """A teacher that is right five percentage points more often has e times the weight."""
-BY_HEART, LEARNING = 0.4, 0.7
-"""Training loss over loss at arrival, of a student that knows its labels by heart and of one that still learns."""
+OVERFIT, LEARNING = 0.4, 0.7
+"""Training loss over loss at arrival, of a student that overfits its labels and of one that still learns."""
 DOUBTED = 20.0
 """Scored nodes, imagined, on which teaching helped as much as it can."""
 
@@ -20,10 +20,10 @@ DOUBTED = 20.0
 def worth_teaching(training_loss: Floats, log_loss: Floats, weight: Floats) -> Floats:
     """How much teaching can help each student ``[G]``, from 0 to 1.
 
-    Teaching keeps a student from learning its few labels by heart. One whose loss on the labels that it learns from
-    is not much below its loss at arrival has not learned them by heart: what it needs is its labels, and the group's
-    opinion would only slow it down. So it counts for nothing from :data:`LEARNING` of the loss at arrival on, and
-    in full below :data:`BY_HEART`.
+    Teaching keeps a student from overfitting its few labels. One whose loss on the labels that it learns from is not
+    much below its loss at arrival does not overfit: what it needs is its labels, and the group's predictions would
+    only slow it down. So they count for nothing from :data:`LEARNING` of the loss at arrival on, and in full below
+    :data:`OVERFIT`.
 
     Args:
         training_loss: ``[G]``, mean supervised loss of the last steps.
@@ -34,7 +34,7 @@ def worth_teaching(training_loss: Floats, log_loss: Floats, weight: Floats) -> F
     array([1.  , 1.  , 0.33, 0.  ])
     """
     share = np.divide(training_loss, log_loss, out=np.zeros_like(log_loss), where=log_loss > 0)
-    helps = np.clip((LEARNING - share) / (LEARNING - BY_HEART), 0, 1)
+    helps = np.clip((LEARNING - share) / (LEARNING - OVERFIT), 0, 1)
     worth: Floats = (weight * helps + DOUBTED) / (weight + DOUBTED)
     return worth
 

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 Rows = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 Probabilities = npt.NDArray[np.float32]
 
 LEAST_PROBABILITY = 1e-6
@@ -33,7 +32,7 @@ class NodeScores:
     answered: Flags
     predicted: Rows
     right: Flags
-    loss: Floats
+    loss: npt.NDArray[np.float32]
     confidence: Probabilities
 
 
@@ -41,8 +40,8 @@ def score(probabilities: Probabilities, labels: Rows) -> NodeScores:
     """Score class probabilities ``[n, P, C]``, NaN without an answer, by the classes ``[n]`` of the nodes.
 
     >>> found = score(np.array([[[0.75, 0.25], [np.nan, np.nan]]], dtype=np.float32), np.array([0]))
-    >>> found.right, found.loss.round(3), found.confidence
-    (array([[ True, False]]), array([[0.288, 0.   ]]), array([[0.75, 0.  ]], dtype=float32))
+    >>> found.right.tolist(), found.confidence.tolist(), found.loss.round(2)
+    ([[True, False]], [[0.75, 0.0]], array([[0.29, 0.  ]], dtype=float32))
     """
     nodes, predictors, classes = probabilities.shape
     predicted = predicted_classes(probabilities)
