@@ -142,7 +142,7 @@ class Chaos:
         return row
 
     def _settle(self, row: Row) -> tuple[int, int]:
-        """Let everything accepted be applied, and look for it; how many events were accepted and applied."""
+        """Let everything accepted be applied, and verify that; how many events were accepted and applied."""
         producers = (self.producer, *self._flooders)
         with self.producer.turn:
             position = max((producer.position for producer in producers), key=parse_position)
@@ -155,7 +155,7 @@ class Chaos:
             return sum(producer.events for producer in producers), self._reported(position) or 0
 
     def _reported(self, position: str) -> int | None:
-        """Events the worker says it has applied; None before it reports from that position on."""
+        """Events that the worker reports as applied; None before it reports from that position on."""
         status = self.service.status()
         if status is None or parse_position(status.position) < parse_position(position):
             return None
@@ -182,7 +182,7 @@ class Chaos:
         }
 
     def _fill_worker_disk(self) -> None:
-        """Checkpoints fail, events are refused, reading goes on; then there is room again."""
+        """Checkpoints fail, events are refused, reading goes on; then there is free space again."""
         service, disk = self.service, self.service.disks["worker"]
         status = service.status()
         failures, refused = status.checkpoint_failures if status else 0, self.producer.answers["429"]
@@ -198,7 +198,7 @@ class Chaos:
         until(lambda: self._checkpoints()[-1] != newest)
 
     def _fill_redis_disk(self) -> None:
-        """Nothing can be written, what was published can be read; then there is room again."""
+        """Nothing can be written, what was published can be read; then there is free space again."""
         service, disk = self.service, self.service.disks["redis"]
         until(lambda: service.http.get("/health/predicting").is_success)
         refused, node = self.producer.answers["503"], self.producer.node(self.producer.batches - 1, 0)
@@ -214,7 +214,7 @@ class Chaos:
             disk.free()
 
     def _limit_files(self) -> None:
-        """No file of the worker can grow any more, until a checkpoint has failed; then there is room again."""
+        """No file of the worker can grow any more, until a checkpoint has failed; then there is free space again."""
         service = self.service
         resource.prlimit(service.worker.pid, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
         try:
@@ -239,8 +239,8 @@ class Chaos:
             os.truncate(tensors, int(self.random.random() * tensors.stat().st_size))
         finally:
             service.held.discard("worker")
-        until(lambda: service.worker.running() and service.worker.said("caught up"))
-        assert service.worker.said("skipped a broken checkpoint")
+        until(lambda: service.worker.running() and service.worker.logged("caught up"))
+        assert service.worker.logged("skipped a broken checkpoint")
 
     def _lose_answers(self) -> None:
         batches = self.producer.batches

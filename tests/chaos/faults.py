@@ -118,7 +118,7 @@ def _lose_connection(fault: Fault) -> None:
 
 
 def _in_swap(fault: Fault) -> None:
-    """When the n-th version has taken the place of the one before; or in the publication that tells of it."""
+    """When the n-th version has taken the place of the one before; or in the publication of that version."""
     is_now, advance, run = _countdown(1 + fault["number"] // 5), Versions.advance, Transaction.run
     struck = False
 

@@ -1,6 +1,6 @@
 """Far more events than the worker can apply: ``python -m tests.chaos.flood --seconds 300`` prints what became of them.
 
-Clients send batches one after the other as fast as they can and do not wait when they are told to. Half of the batches
+Clients send batches one after the other as fast as they can and ignore Retry-After. Half of the batches
 add edges, the other half take just those away again, so the graph stays as it is in size, and a batch that is lost,
 applied twice or out of turn shows: in the number of applied events, in the number of edges, or in removals of edges
 that are not there, which are rejected.

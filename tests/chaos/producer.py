@@ -101,7 +101,7 @@ class Producer:
 
 
 def lost_and_surplus(http: httpx.Client, producer: Producer) -> tuple[int, int]:
-    """Nodes that should be there and are not, and the other way round, as the API itself tells."""
+    """Nodes that should be there and are not, and the other way round, according to the API itself."""
     known = present(http, sorted(producer.expected | producer.removed))
     return len(producer.expected - known), len(producer.removed & known)
 

@@ -34,7 +34,7 @@ class SmallDisk:
                 return self._mount(f"remount,size={max(used, found.f_frsize)}")
 
     def free(self) -> None:
-        """There is room again."""
+        """Free space is back."""
         self._mount(f"remount,size={_ROOMY}")
 
     def close(self) -> None:

@@ -176,5 +176,5 @@ def test_a_file_that_cannot_be_had_stops_no_worker(
     append(redis_client, keys, random_entries(3, seed=1))
     worker.start()
     worker.wait_until_visible(redis_client, "3-0")
-    assert worker.said("will not be noticed")
+    assert worker.logged("will not be noticed")
     shutil.rmtree(tmp_path / "workers" / f"{keys.graph}.attempts")

@@ -29,7 +29,7 @@ def test_steps_owed_to_an_entry_survive_a_publication_that_fails(
         try:
             append(redis_client, keys, random_entries(8, seed=4))
             worker.wait_until_visible(redis_client, "8-0")
-            assert worker.said("Redis cannot be used, trying again") == (fault is not None)
+            assert worker.logged("Redis cannot be used, trying again") == (fault is not None)
             assert worker.terminate() == 0, worker.log.read_text()
         finally:
             worker.close()

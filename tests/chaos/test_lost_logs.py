@@ -101,7 +101,7 @@ def change_nothing(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("happens", "settings", "says"),
+    ("happens", "settings", "messages"),
     [
         (lose_checkpoints, {}, ["the log is trimmed up to 3-0", "OLAD_ACCEPT_LOG_LOSS=0-0"]),
         (lose_the_end, {}, ["Redis has lost entries", "OLAD_ACCEPT_LOG_LOSS=3-0"]),
@@ -113,14 +113,14 @@ def change_nothing(site: Site) -> None:
     ],
 )
 def test_what_cannot_be_gone_on_from_is_refused_with_what_to_do(
-    stopped_at_3: Site, happens: Callable[[Site], None], settings: dict[str, object], says: list[str]
+    stopped_at_3: Site, happens: Callable[[Site], None], settings: dict[str, object], messages: list[str]
 ) -> None:
     happens(stopped_at_3)
     worker = stopped_at_3.worker(**settings)
     worker.start()
     assert worker.wait() == REFUSES
-    assert [text for text in says if not worker.said(text)] == []
-    assert not worker.said("Traceback")
+    assert [text for text in messages if not worker.logged(text)] == []
+    assert not worker.logged("Traceback")
 
 
 def test_a_redis_emptied_under_a_running_worker_ends_it(stopped_at_3: Site) -> None:
@@ -129,7 +129,7 @@ def test_a_redis_emptied_under_a_running_worker_ends_it(stopped_at_3: Site) -> N
     worker.wait_until_visible(stopped_at_3.client, "3-0")
     stopped_at_3.lose_redis()
     assert worker.wait() == REFUSES
-    assert worker.said("the worker cannot go on")
+    assert worker.logged("the worker cannot go on")
 
 
 def test_a_lost_entry_is_left_behind_when_asked(stopped_at_3: Site) -> None:
@@ -137,7 +137,7 @@ def test_a_lost_entry_is_left_behind_when_asked(stopped_at_3: Site) -> None:
     lose_entry_3(stopped_at_3)
     worker = stopped_at_3.worker(accept_log_loss="3-0")
     worker.run_until(client, "4-0")
-    assert worker.said("going on without entries that are lost")
+    assert worker.logged("going on without entries that are lost")
     applied, appended = client.hget(keys.served, "applied"), client.get(keys.appended)
     assert applied == appended == str(sum(map(len, ENTRIES[:4]))).encode()
 
@@ -166,6 +166,6 @@ def test_a_stop_while_catching_up_is_orderly_and_takes_nothing_back(site: Site) 
     worker.start()
     until(lambda: client.exists(keys.heartbeat))
     assert worker.terminate() == 0, worker.log.read_text()
-    assert not worker.said("caught up")
+    assert not worker.logged("caught up")
     assert client.hget(keys.served, "position") == b"12-0"
     assert list_checkpoints(site.checkpoints) == []

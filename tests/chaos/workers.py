@@ -125,7 +125,7 @@ class ForkedWorker:
         self.wait_until_visible(client, position)
         assert self.terminate() == 0, self.log.read_text()
 
-    def said(self, text: str) -> bool:
+    def logged(self, text: str) -> bool:
         """Whether it has logged that since its start."""
         return text in self.log.read_bytes()[self._log_begins :].decode(errors="replace")
 
@@ -134,8 +134,8 @@ class ForkedWorker:
 
         def seen() -> bool:
             assert self.running(), self.log.read_text()[-4000:]
-            # What was visible before this start does not say that this one is there.
-            return is_visible(client, self._keys, position) and self.said("caught up")
+            # What was visible before this start does not show that this one runs.
+            return is_visible(client, self._keys, position) and self.logged("caught up")
 
         until(seen, timeout_s)
 

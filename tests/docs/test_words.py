@@ -25,6 +25,15 @@ BANNED = {
 }
 """Regular expressions of words that have no technical use here, and what to write instead."""
 _DIALECT = re.compile(rf"\b(?:{'|'.join(BANNED)})\b", re.IGNORECASE)
+_SPEECH = re.compile(r"\b(?:told|tells|hears|heard|says|said)\b", re.IGNORECASE)
+SOURCES = (
+    "olad_core/messages",
+    "olad_core/students",
+    "olad_core/tasks",
+    "service/client",
+    "service/commands",
+    "service/local",
+)
 
 
 def dialect(text: str) -> list[str]:
@@ -39,6 +48,15 @@ def dialect(text: str) -> list[str]:
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_has_no_word_of_the_dialect(page: Path) -> None:
     found = {block: words for block in blocks(page) if (words := dialect(block))}
+    assert found == {}
+
+
+@pytest.mark.parametrize("folder", SOURCES)
+def test_source_text_has_no_speaking_subject(folder: str) -> None:
+    """Data, files and functions are passed, returned and reported. They do not talk."""
+    files = sorted((ROOT / folder).rglob("*.py"))
+    assert files
+    found = {str(file.relative_to(ROOT)): words for file in files if (words := _SPEECH.findall(file.read_text()))}
     assert found == {}
 
 

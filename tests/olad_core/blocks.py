@@ -11,7 +11,7 @@ from olad_core.messages.sparse_features import Features
 from olad_core.students import Inputs
 from olad_core.students.check.case import block_of, embed, random_adjacency
 
-__all__ = ["block_of", "embed", "random_adjacency", "row_mean", "symmetric", "told", "with_lonely_targets"]
+__all__ = ["block_of", "embed", "inputs_of", "random_adjacency", "row_mean", "symmetric", "with_lonely_targets"]
 
 
 def with_lonely_targets(nodes: int) -> Tensor:
@@ -22,7 +22,7 @@ def with_lonely_targets(nodes: int) -> Tensor:
     return weights
 
 
-def told(x: Features, label: Sequence[int] | None = None) -> Inputs:
+def inputs_of(x: Features, label: Sequence[int] | None = None) -> Inputs:
     """Inputs of nodes whose labels are not known, unless they are given."""
     return Inputs(x, torch.full((x.shape[0],), -1) if label is None else torch.tensor(label))
 

@@ -51,7 +51,7 @@ def take(stream: Iterator[Event], count: int) -> list[Event]:
 
 
 def two_communities(nodes: int = 60, seed: int = 0, labelled: bool = True) -> list[Event]:
-    """Nodes of two classes, with features and neighbours that tell them apart, in order of arrival."""
+    """Nodes of two classes, with features and neighbours that separate them, in order of arrival."""
     draw = np.random.default_rng(seed)
     events: list[Event] = []
     for node in range(nodes):
@@ -75,10 +75,10 @@ def graph_of(events: list[Event], *, directed: bool = False) -> DynamicGraph:
 
 
 def arriving(nodes: Iterable[int]) -> list[Event]:
-    """Nodes with features that tell clearly whether their names are even or odd."""
+    """Nodes with features that show clearly whether their names are even or odd."""
     return [UpsertNode(str(node), [3.0 if node % 2 else -3.0, 0.0, 0.0]) for node in nodes]
 
 
 def labels_of(nodes: Iterable[int], *, right: bool = True) -> list[Event]:
-    """The class that each node's features tell, or else the other one."""
+    """The class that each node's features show, or else the other one."""
     return [LabelNode(str(node), ["even", "odd"][(node + (not right)) % 2]) for node in nodes]

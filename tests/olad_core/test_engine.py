@@ -39,15 +39,15 @@ class TestServing:
     def test_says_what_is_missing_until_the_first_version_is_served(self) -> None:
         run = Run(PAIR)
         run.turn(two_communities(16))
-        said = [run.engine.missing()]
+        missing = [run.engine.missing()]
         while run.engine.missing():
             assert run.engine.learn(1) is True
-            said.append(run.engine.missing())
-        assert said[0] == ("training steps before the first version (0 of 5)",)
-        assert said[4] == ("training steps before the first version (4 of 5)",)
-        assert said[5] == ("embedding the graph for the first version (8% done)",)
-        assert said[6] == ("embedding the graph for the first version (38% done)",)
-        assert said[-1] == ()
+            missing.append(run.engine.missing())
+        assert missing[0] == ("training steps before the first version (0 of 5)",)
+        assert missing[4] == ("training steps before the first version (4 of 5)",)
+        assert missing[5] == ("embedding the graph for the first version (8% done)",)
+        assert missing[6] == ("embedding the graph for the first version (38% done)",)
+        assert missing[-1] == ()
 
     @pytest.mark.usefixtures("small_slices")
     @pytest.mark.parametrize("seed", [3, 4])
@@ -225,15 +225,15 @@ class TestDeterminism:
         assert_same_state(restored, Engine(PAIR, DEVICE))
 
     @pytest.mark.parametrize(
-        ("trainer", "says"),
+        ("trainer", "message"),
         [
             (replace(PAIR.trainer, students=("gat", "gcn")), "students .*OLAD_STUDENTS"),
             (replace(PAIR.trainer, width=16), "width 8, the settings ask for 16: set OLAD_WIDTH"),
         ],
     )
-    def test_other_students_are_refused(self, trainer: TrainerConfig, says: str) -> None:
+    def test_other_students_are_refused(self, trainer: TrainerConfig, message: str) -> None:
         run = learned(Run(PAIR))
-        with pytest.raises(ValueError, match=says):
+        with pytest.raises(ValueError, match=message):
             Engine.restore(replace(PAIR, trainer=trainer), *run.engine.state(), DEVICE)
 
 

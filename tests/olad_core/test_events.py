@@ -199,7 +199,7 @@ def test_an_empty_batch_is_refused(decode: Callable[[bytes], list[Event]]) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected"),
     [
         (b"{bad", "JSON is malformed: expected '\"' (byte 1)"),
         (b'{"op": "remove_node" "id": 1}', "JSON is malformed: expected ',' or '}' (byte 21)"),
@@ -209,8 +209,8 @@ def test_an_empty_batch_is_refused(decode: Callable[[bytes], list[Event]]) -> No
         (b"", "JSON is malformed: it ends too early (byte 0)"),
     ],
 )
-def test_what_is_no_json_is_called_so_whatever_else_is_wrong(text: bytes, says: str) -> None:
-    assert problems_of(text) == [(-1, "", says)]
+def test_what_is_no_json_is_called_so_whatever_else_is_wrong(text: bytes, expected: str) -> None:
+    assert problems_of(text) == [(-1, "", expected)]
 
 
 def test_json_that_is_no_array_is_told_so() -> None:
@@ -246,7 +246,7 @@ class TestFeatureWidth:
         assert feature_width_of([RemoveNode("a"), UpsertNode("b", [1.0, 2.0]), UpsertNode("c", [1.0])]) == 2
 
     @pytest.mark.parametrize(
-        ("indices", "values", "field", "says"),
+        ("indices", "values", "field", "expected"),
         [
             ([0, 3], [1.0, 1.0], "x.indices", "not below the feature width 3"),
             ([-1], [1.0], "x.indices[0]", ">= 0"),
@@ -257,12 +257,12 @@ class TestFeatureWidth:
         ],
     )
     def test_sparse_features_are_checked_against_it(
-        self, indices: list[float], values: list[float], field: str, says: str
+        self, indices: list[float], values: list[float], field: str, expected: str
     ) -> None:
         sent = NODE | {"x": {"indices": indices, "values": values}}
         ((index, named, message),) = problems_of(body(NODE, sent), 3)
         assert (index, named) == (1, field)
-        assert says in message
+        assert expected in message
 
     def test_sparse_features_need_a_declared_one(self) -> None:
         sent = NODE | {"x": {"indices": [0], "values": [1.0]}}

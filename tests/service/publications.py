@@ -1,4 +1,4 @@
-"""Publications for tests: short ways to say what is served."""
+"""Publications for tests, in a short form."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ class TestCommands:
         assert runner.invoke(app, ["keys", "list"]).output == "No keys.\n"
 
     @pytest.mark.parametrize(
-        ("command", "says"),
+        ("command", "message"),
         [
             (["create", "--name", "a b", "--scope", "read"], "name"),
             (["create", "--name", "a", "--scope", "root"], "root"),
@@ -166,10 +166,10 @@ class TestCommands:
             (["list"], "olad keys create"),
         ],
     )
-    def test_what_cannot_be_done_is_said(self, file: Path, command: list[str], says: str) -> None:
+    def test_what_cannot_be_done_is_reported(self, file: Path, command: list[str], message: str) -> None:
         result = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["keys", *command, "--file", str(file)])
         assert result.exit_code != 0
-        assert says in result.output
+        assert message in result.output
 
     def test_a_file_must_be_named(self) -> None:
         result = CliRunner().invoke(app, ["keys", "list"])

@@ -273,7 +273,7 @@ class _Refuses(BaseHTTPRequestHandler):
     do_POST = do_PUT = do_GET  # noqa: N815
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.mark.parametrize("command", [["status"], ["replay", "\u202e[bold].ndjson"]])

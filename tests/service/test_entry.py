@@ -18,7 +18,7 @@ import pytest
 
 from service.cli import run
 
-Say = Callable[..., tuple[int, str, str]]
+RunOlad = Callable[..., tuple[int, str, str]]
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = "import sys; from service.entry import main; sys.argv[0] = 'olad'; main()"
@@ -156,10 +156,10 @@ def test_a_data_directory_that_cannot_be_used_is_one_line(tmp_path: Path, comman
 
 
 @pytest.fixture
-def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
+def run_olad(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunOlad:
     """Runs a command line here; returns its status, output and errors."""
 
-    def said(*arguments: str) -> tuple[int, str, str]:
+    def run_here(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["olad", *arguments])
         try:
             status = run()
@@ -167,21 +167,21 @@ def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
             status = int(end.code or 0)
         return (status, *capsys.readouterr())
 
-    return said
+    return run_here
 
 
-def test_the_version_is_that_of_the_package(say: Say) -> None:
-    assert say("--version") == (0, f"olad {metadata.version('olad')}\n", "")
+def test_the_version_is_that_of_the_package(run_olad: RunOlad) -> None:
+    assert run_olad("--version") == (0, f"olad {metadata.version('olad')}\n", "")
 
 
 @pytest.mark.parametrize(
     "command", [[], ["up"], ["api"], ["worker"], ["replay"], ["status"], ["demo"], ["verify"], ["repair"], ["keys"]]
 )
-def test_help_is_short_too(say: Say, command: list[str]) -> None:
-    status, output, errors = say(*command, "-h")
+def test_help_is_short_too(run_olad: RunOlad, command: list[str]) -> None:
+    status, output, errors = run_olad(*command, "-h")
     assert (status, errors) == (0, "")
     assert f"Usage: {' '.join(['olad', *command])}" in output
-    assert (status, output, errors) == say(*command, "--help")
+    assert (status, output, errors) == run_olad(*command, "--help")
 
 
 @pytest.mark.parametrize(
@@ -197,8 +197,8 @@ def test_help_is_short_too(say: Say, command: list[str]) -> None:
         (["\x1b[2J"], "No such command"),
     ],
 )
-def test_a_wrong_command_line_is_one_line(say: Say, arguments: list[str], suggested: str) -> None:
-    status, output, errors = say(*arguments)
+def test_a_wrong_command_line_is_one_line(run_olad: RunOlad, arguments: list[str], suggested: str) -> None:
+    status, output, errors = run_olad(*arguments)
     assert (status, output) == (2, "")
     (line,) = errors.splitlines()
     assert line.startswith("error: ")
@@ -207,11 +207,11 @@ def test_a_wrong_command_line_is_one_line(say: Say, arguments: list[str], sugges
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_there_is_a_completion_for_the_shell(say: Say, shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    status, output, _ = say("--show-completion", shell)
+def test_there_is_a_completion_for_the_shell(run_olad: RunOlad, shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    status, output, _ = run_olad("--show-completion", shell)
     assert status == 0
     assert "_OLAD_COMPLETE" in output
     monkeypatch.setenv("_OLAD_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", "olad re")
     monkeypatch.setenv("COMP_CWORD", "1")
-    assert say()[1].split() == ["replay", "repair"]
+    assert run_olad()[1].split() == ["replay", "repair"]

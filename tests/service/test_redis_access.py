@@ -126,15 +126,15 @@ class TestUrl:
         assert "k3y" not in str(environment(settings))
 
     @pytest.mark.parametrize(
-        ("given", "says"),
+        ("given", "message"),
         [
             ({"redis_user": "u"}, "must be set"),
             ({"redis_url": "redis://h", "redis_ca_file": Path("/ca")}, "rediss://"),
             ({"redis_url": "redis://h", "redis_password_file": Path("/nowhere/at/all")}, "cannot be read"),
         ],
     )
-    def test_what_does_not_fit_is_named(self, given: dict[str, object], says: str) -> None:
-        with pytest.raises(ValidationError, match=says):
+    def test_what_does_not_fit_is_named(self, given: dict[str, object], message: str) -> None:
+        with pytest.raises(ValidationError, match=message):
             Settings(**given)  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""``olad up`` with a worker that refuses to go on: said once, and not started again and again."""
+"""``olad up`` with a worker that refuses to start: reported once, and not restarted."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def test_a_refusal_is_said_once_and_the_rest_goes_on_but_nothing_starts_with_it(
 
     with olad_up(own_redis_server, tmp_path, OLAD_WIDTH="16") as (process, log):
         assert process.wait(120) == 1
-    said = log.read_text()
-    assert said.count(_REFUSAL) == 1
-    assert "set OLAD_WIDTH to the former" in said
-    assert f"the worker refuses to start (exit code {REFUSES})" in said
-    assert "Traceback" not in said
+    output = log.read_text()
+    assert output.count(_REFUSAL) == 1
+    assert "set OLAD_WIDTH to the former" in output
+    assert f"the worker refuses to start (exit code {REFUSES})" in output
+    assert "Traceback" not in output

@@ -1,4 +1,4 @@
-"""Random use of the HTTP API against a model in plain Python: after every batch both tell the same."""
+"""Random use of the HTTP API against a model in plain Python: after every batch both agree."""
 
 from __future__ import annotations
 
@@ -107,8 +107,8 @@ class Use(RuleBasedStateMachine):
     def rejected_events_are_those_of_the_model(self) -> None:
         page = self.http.get("/events/rejected", params={"limit": 1000}).json()["rejected"]
         own = {position for position, _, _ in self.rejected} | {position for _, _, position in self.sent}
-        told = [(item["position"], item["index"], item["reason"]) for item in page if item["position"] in own]
-        assert sorted(told) == sorted(self.rejected)
+        reported = [(item["position"], item["index"], item["reason"]) for item in page if item["position"] in own]
+        assert sorted(reported) == sorted(self.rejected)
 
     def _post(self, body: bytes, key: str, *, ndjson: bool = False) -> httpx.Response:
         kind = "application/x-ndjson" if ndjson else "application/json"

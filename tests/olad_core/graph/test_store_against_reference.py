@@ -1,4 +1,4 @@
-"""Random events: the store does what the plain-Python reference does, and says so."""
+"""Random events: the store does what the plain-Python reference does, and reports the same."""
 
 from __future__ import annotations
 

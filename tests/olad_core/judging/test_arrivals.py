@@ -19,7 +19,7 @@ def rows(*values: int) -> npt.NDArray[np.int64]:
     return np.array(values, np.int64)
 
 
-def said(*firsts: float) -> npt.NDArray[np.float32]:
+def predicted(*firsts: float) -> npt.NDArray[np.float32]:
     """One predictor, two classes: the first class's probabilities."""
     return array([[[first, 1 - first]] for first in firsts])
 
@@ -32,34 +32,34 @@ def taken(arrivals: Arrivals, at: npt.NDArray[np.int64], arrival: npt.NDArray[np
 class TestArrivals:
     def test_a_prediction_waits_for_its_label_and_is_taken_once(self) -> None:
         arrivals = Arrivals(1, 10)
-        arrivals.add(rows(5, 2), rows(0, 1), said(0.25, 0.5))
+        arrivals.add(rows(5, 2), rows(0, 1), predicted(0.25, 0.5))
         assert taken(arrivals, rows(2, 7, 5_000), rows(1, 2, 3)) == {2: 0.5}
         assert taken(arrivals, rows(5, 2), rows(0, 1)) == {5: 0.25}
 
     def test_the_oldest_are_forgotten_beyond_the_limit(self) -> None:
         arrivals = Arrivals(1, 3)
-        arrivals.add(rows(0, 1), rows(0, 1), said(0.0, 0.125))
-        arrivals.add(rows(2, 3), rows(2, 3), said(0.25, 0.5))
+        arrivals.add(rows(0, 1), rows(0, 1), predicted(0.0, 0.125))
+        arrivals.add(rows(2, 3), rows(2, 3), predicted(0.25, 0.5))
         assert taken(arrivals, rows(0, 1, 2, 3), rows(0, 1, 2, 3)) == {1: 0.125, 2: 0.25, 3: 0.5}
 
     def test_of_more_than_the_limit_at_once_the_last_are_kept(self) -> None:
         arrivals = Arrivals(1, 2)
-        arrivals.add(rows(0, 1, 2), rows(0, 1, 2), said(0.0, 0.25, 0.5))
+        arrivals.add(rows(0, 1, 2), rows(0, 1, 2), predicted(0.0, 0.25, 0.5))
         assert taken(arrivals, rows(0, 1, 2), rows(0, 1, 2)) == {1: 0.25, 2: 0.5}
 
     def test_a_row_taken_again_is_another_node(self) -> None:
         arrivals = Arrivals(1, 4)
-        arrivals.add(rows(0), rows(0), said(0.25))
+        arrivals.add(rows(0), rows(0), predicted(0.25))
         assert taken(arrivals, rows(0), rows(1)) == {}
-        arrivals.add(rows(0), rows(1), said(0.5))
+        arrivals.add(rows(0), rows(1), predicted(0.5))
         assert taken(arrivals, rows(0), rows(0)) == {}
         assert taken(arrivals, rows(0), rows(1)) == {0: 0.5}
 
     def test_those_that_wait_are_told_the_last_first(self) -> None:
         arrivals = Arrivals(1, 4)
-        arrivals.add(rows(0, 1, 2), rows(0, 1, 2), said(0.0, 0.25, 0.5))
+        arrivals.add(rows(0, 1, 2), rows(0, 1, 2), predicted(0.0, 0.25, 0.5))
         arrivals.take(rows(1), rows(1))
-        arrivals.add(rows(7, 2), rows(3, 4), said(0.5, 0.75))
+        arrivals.add(rows(7, 2), rows(3, 4), predicted(0.5, 0.75))
         waiting, arrival = arrivals.waiting()
         assert (waiting.tolist(), arrival.tolist()) == ([2, 7, 2], [4, 3, 2])
 
@@ -75,17 +75,17 @@ class TestArrivals:
         # Row 0 comes again and again; the ring wraps, so that its latest entry stands before older ones.
         one, other = Arrivals(1, 4), Arrivals(1, 4)
         for arrival in range(added):
-            one.add(rows(0 if arrival % 2 else arrival), rows(arrival), said(arrival / 8))
+            one.add(rows(0 if arrival % 2 else arrival), rows(arrival), predicted(arrival / 8))
         other.restore(one.state())
         labels = rows(0, 2, 4), rows(added - 1 if added % 2 == 0 else max(added - 2, 0), 2, 4)
         assert taken(other, *labels) == taken(one, *labels)
         for arrivals in (one, other):
-            arrivals.add(rows(9), rows(9), said(0.875))
+            arrivals.add(rows(9), rows(9), predicted(0.875))
         assert taken(other, rows(9, 0), rows(9, 0)) == taken(one, rows(9, 0), rows(9, 0))
 
     def test_a_taken_one_leaves_no_probabilities_in_the_state(self) -> None:
         arrivals = Arrivals(1, 1000)
-        arrivals.add(np.arange(600), np.arange(600), said(*[0.5] * 600))
+        arrivals.add(np.arange(600), np.arange(600), predicted(*[0.5] * 600))
         arrivals.take(np.arange(500), np.arange(500))
         state = arrivals.state()
         assert (len(state["rows"]), len(state["probabilities"])) == (600, 100)

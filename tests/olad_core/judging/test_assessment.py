@@ -26,23 +26,23 @@ def scores_of(run: Run) -> ScoreTable:
 
 
 class TestScores:
-    def test_a_node_is_scored_by_what_readers_were_told_at_its_arrival(self) -> None:
+    def test_a_node_is_scored_by_what_readers_got_at_its_arrival(self) -> None:
         run = learned(Run(PAIR))
         assert run.engine.assessment.served_score().scored[0] == 0  # these nodes came before there was a version
-        told: dict[str, npt.NDArray[np.float32]] = {}
+        arrived: dict[str, npt.NDArray[np.float32]] = {}
         for event in two_communities(48, labelled=False):
             if isinstance(event, UpsertNode) and int(event.id) >= 40:
                 run.turn([event])
                 assert run.reader.served is not None
-                told[str(event.id)] = run.reader.tables[run.reader.served][str(event.id)]
+                arrived[str(event.id)] = run.reader.tables[run.reader.served][str(event.id)]
                 run.turn([UpsertEdge(event.id, int(event.id) - 2)], steps=10)
         assert run.reader.served is not None
         now = run.reader.tables[run.reader.served]
-        assert all((now[node] != row).all() for node, row in told.items())  # what is served has moved on
-        for node in told:
+        assert all((now[node] != row).all() for node, row in arrived.items())  # what is served has moved on
+        for node in arrived:
             run.turn([LabelNode(node, ["even", "odd"][int(node) % 2])], steps=2)
-        losses = [-math.log(max(row[int(node) % 2], LEAST_PROBABILITY)) for node, row in told.items()]
-        right = [row.argmax() == int(node) % 2 for node, row in told.items()]
+        losses = [-math.log(max(row[int(node) % 2], LEAST_PROBABILITY)) for node, row in arrived.items()]
+        right = [row.argmax() == int(node) % 2 for node, row in arrived.items()]
         assert scores_of(run).scored.tolist() == [8, 8, 8]
         assert run.engine.assessment.served_score().log_loss[0] == pytest.approx(np.mean(losses))
         assert run.engine.assessment.served_score().accuracy[0] == pytest.approx(np.mean(right))
@@ -63,7 +63,7 @@ class TestScores:
         np.testing.assert_allclose(right(("even", "odd")) + right(("odd", "even")), 8)
 
     def test_a_label_reaches_its_neighbours_predictions_in_the_same_publication(self) -> None:
-        def told(name: str) -> npt.NDArray[np.float32]:
+        def served(name: str) -> npt.NDArray[np.float32]:
             run = learned(Run(PAIR))
             run.turn([UpsertNode("new"), UpsertEdge("new", "friend"), UpsertNode("alone")])
             assert run.reader.served is not None
@@ -72,7 +72,7 @@ class TestScores:
             assert (run.reader.tables[run.reader.served]["alone"] == alone).all()
             return run.reader.tables[run.reader.served]["new"]
 
-        assert told("even")[0] > told("odd")[0]
+        assert served("even")[0] > served("odd")[0]
 
     def test_of_many_arrivals_at_once_no_more_than_the_limit_are_scored(self) -> None:
         run = learned(Run(PAIR))

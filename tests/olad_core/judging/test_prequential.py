@@ -25,11 +25,11 @@ def plain(predictions: list[Prediction], labels: list[int], predictors: int) -> 
     for predictor in range(predictors):
         count, right, loss, weight, recent_right, recent_loss = 0, 0.0, 0.0, 0.0, 0.0, 0.0
         for prediction, label in zip(predictions, labels, strict=True):
-            said = prediction[predictor]
-            if any(math.isnan(p) for p in said):
+            predicted = prediction[predictor]
+            if any(math.isnan(p) for p in predicted):
                 continue
-            of_truth = said[label] if label < len(said) else 0.0
-            hit = float(said.index(max(said)) == label)
+            of_truth = predicted[label] if label < len(predicted) else 0.0
+            hit = float(predicted.index(max(predicted)) == label)
             miss = -math.log(max(of_truth, LEAST_PROBABILITY))
             keep = math.exp(-1 / MEMORY)
             count, right, loss = count + 1, right + hit, loss + miss
@@ -41,11 +41,11 @@ def plain(predictions: list[Prediction], labels: list[int], predictors: int) -> 
 
 def plain_macro_f1(pairs: list[tuple[int, int, float]]) -> float:
     """Of labels, predictions and their weights."""
-    classes = {label for label, _, _ in pairs} | {said for _, said, _ in pairs}
+    classes = {label for label, _, _ in pairs} | {predicted for _, predicted, _ in pairs}
     f1 = []
     for one in classes:
-        hits = sum(weight for label, said, weight in pairs if label == said == one)
-        support = sum(weight * ((label == one) + (said == one)) for label, said, weight in pairs)
+        hits = sum(weight for label, predicted, weight in pairs if label == predicted == one)
+        support = sum(weight * ((label == one) + (predicted == one)) for label, predicted, weight in pairs)
         f1.append(2 * hits / support)
     return sum(f1) / len(f1) if f1 else NAN
 
@@ -56,8 +56,8 @@ def found(scores: Scores) -> list[tuple[float, ...]]:
 
 
 _probability = st.sampled_from([0.0, 0.125, 0.25, 0.5, 1.0])
-_said = st.lists(_probability, min_size=3, max_size=3) | st.just([NAN] * 3)
-_node = st.tuples(st.lists(_said, min_size=2, max_size=2), st.integers(0, 4))
+_predicted = st.lists(_probability, min_size=3, max_size=3) | st.just([NAN] * 3)
+_node = st.tuples(st.lists(_predicted, min_size=2, max_size=2), st.integers(0, 4))
 
 
 class TestScores:
@@ -80,10 +80,14 @@ class TestScores:
             predictions = array([node for node, _ in batch]).reshape(len(batch), 2, 3)
             scores.add(predictions, np.array([label for _, label in batch], np.int64))
         for predictor in range(2):
-            told = [(node[predictor], label) for batch in batches for node, label in batch]
-            spoken = [(label, said.index(max(said))) for said, label in told if not math.isnan(said[0])]
-            newest_first = [(*pair, math.exp(-age / 20)) for age, pair in enumerate(spoken[::-1])]
-            whole = plain_macro_f1([(*pair, 1.0) for pair in spoken])
+            labelled = [(node[predictor], label) for batch in batches for node, label in batch]
+            scored = [
+                (label, predicted.index(max(predicted)))
+                for predicted, label in labelled
+                if not math.isnan(predicted[0])
+            ]
+            newest_first = [(*pair, math.exp(-age / 20)) for age, pair in enumerate(scored[::-1])]
+            whole = plain_macro_f1([(*pair, 1.0) for pair in scored])
             assert scores.macro_f1()[predictor] == pytest.approx(whole, nan_ok=True)
             recent = plain_macro_f1(newest_first)
             assert scores.recent_macro_f1()[predictor] == pytest.approx(recent, nan_ok=True)

@@ -15,20 +15,20 @@ NAN = math.nan
 
 
 def most(classes: list[int]) -> int:
-    """What students that are equally sure say together."""
+    """The class that students of equal confidence predict together."""
     return int(np.bincount(classes, minlength=3).argmax())
 
 
 def plain(nodes: list[list[int]], labels: list[int], student: int) -> float:
-    """What a student's standing is after nodes that were first heard and then labelled."""
-    heard = apart = differed = balance = 0.0
+    """A student's standing after nodes that were first predicted and then labelled."""
+    seen = apart = differed = balance = 0.0
     for classes, label in zip(nodes, labels, strict=True):
         own, group = classes[student], most(classes)
-        heard = 1 + math.exp(-1 / LATELY) * heard
+        seen = 1 + math.exp(-1 / LATELY) * seen
         apart = (own != group) + math.exp(-1 / LATELY) * apart
         differed = (own != group) + math.exp(-1 / MEMORY) * differed
         balance = (own == label) - (group == label) + math.exp(-1 / MEMORY) * balance
-    return (balance - LOST * IMAGINED) / (differed + IMAGINED) * apart / heard
+    return (balance - LOST * IMAGINED) / (differed + IMAGINED) * apart / seen
 
 
 nodes_and_labels = st.lists(
@@ -37,7 +37,7 @@ nodes_and_labels = st.lists(
 
 
 class TestExpected:
-    def test_nothing_is_known_before_anything_was_heard(self) -> None:
+    def test_nothing_is_known_before_anything_was_observed(self) -> None:
         standing = Standing(2, MEMORY)
         standing.compare(saying([[0, 1]]), np.array([0]))
         assert np.isnan(standing.expected()).all()
@@ -54,7 +54,7 @@ class TestExpected:
         first, second, third = standing.expected()
         assert first > second == 0 > third
 
-    def test_what_is_said_now_counts_for_what_labels_of_long_ago_told(self) -> None:
+    def test_predictions_of_now_weigh_what_old_labels_showed(self) -> None:
         standing = Standing(3, MEMORY)
         standing.compare(saying([[0, 1, 1], [1, 1, 0]] * 500), np.ones(1000, np.int64))
         standing.observe(saying([[0, 1, 1]] * 10 + [[1, 1, 0]] * 30))
@@ -62,8 +62,8 @@ class TestExpected:
         assert first == pytest.approx(third / 3, rel=0.2)
 
     @given(nodes_and_labels)
-    def test_is_that_of_one_node_after_the_other_in_plain_python(self, told: list[tuple[list[int], int]]) -> None:
-        nodes, labels = [classes for classes, _ in told], [label for _, label in told]
+    def test_is_that_of_one_node_after_the_other_in_plain_python(self, pairs: list[tuple[list[int], int]]) -> None:
+        nodes, labels = [classes for classes, _ in pairs], [label for _, label in pairs]
         standing = Standing(3, MEMORY)
         for start in range(0, len(nodes), 7):
             piece = slice(start, start + 7)
@@ -72,13 +72,13 @@ class TestExpected:
         expected = [plain(nodes, labels, student) for student in range(3)]
         np.testing.assert_allclose(standing.expected(), expected, atol=1e-9)
 
-    def test_a_student_that_says_no_number_differs_and_the_others_are_the_group(self) -> None:
-        said = saying([[1, 2, 1]] * 20)
-        said[:, 0] = NAN
-        said[:10, 1] = saying([[1]] * 10)[:, 0]
+    def test_a_student_that_predicts_no_number_differs_and_the_others_are_the_group(self) -> None:
+        predicted = saying([[1, 2, 1]] * 20)
+        predicted[:, 0] = NAN
+        predicted[:10, 1] = saying([[1]] * 10)[:, 0]
         standing = Standing(3, MEMORY)
-        standing.observe(said)
-        standing.compare(said, np.ones(20, np.int64))
+        standing.observe(predicted)
+        standing.compare(predicted, np.ones(20, np.int64))
         spoilt, half, whole = standing.expected()
         assert spoilt < half < whole == 0
 

@@ -218,7 +218,7 @@ class TestRest:
 
 class TestSwitches:
     def test_equals_do_not_alternate_without_new_scores(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Whatever the students say of nodes that wait for their label: only labels tell which of them is better."""
+        """Predictions of unlabelled nodes do not count: only labels show which student is better."""
         run = learned(Run(PAIR))
         run.turn(arriving(range(1000, 1008)))
         run.turn(labels_of(range(1000, 1008), right=True))

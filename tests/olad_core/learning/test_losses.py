@@ -66,9 +66,9 @@ class TestDiscriminators:
         with torch.no_grad():
             discriminators.bias.uniform_(-1, 1)
             discriminators.prior.uniform_(-1, 1)
-        told = seen(embeddings, block_of(row_mean(self.adjacency)))
+        inputs = seen(embeddings, block_of(row_mean(self.adjacency)))
         for next_in_cycle in (False, True):
-            scores = discriminators(told, next_in_cycle)
+            scores = discriminators(inputs, next_in_cycle)
             assert scores.shape == (GROUP, NODES)
             for i in range(GROUP):
                 judge = (i + next_in_cycle) % GROUP
@@ -86,9 +86,9 @@ class TestDiscriminators:
     def test_see_nothing_in_an_embedding_of_zeros(self, embeddings: Tensor) -> None:
         zero = embeddings.clone()
         zero[1] = 0
-        told = seen(zero.requires_grad_(), block_of(self.adjacency))
-        assert not told[1].any()
-        told.sum().backward()  # type: ignore[no-untyped-call]
+        inputs = seen(zero.requires_grad_(), block_of(self.adjacency))
+        assert not inputs[1].any()
+        inputs.sum().backward()  # type: ignore[no-untyped-call]
         assert zero.grad is not None
         assert zero.grad.isfinite().all()
 
@@ -118,7 +118,7 @@ class TestDiscriminators:
         assert (reached(real), reached(fake)) == ([judge], [(judge - 1) % GROUP])
         assert reached(discriminators.own) == [judge]
 
-    def test_learn_to_tell_neighbouring_students_apart(
+    def test_learn_to_distinguish_neighbouring_students(
         self, discriminators: Discriminators, embeddings: Tensor
     ) -> None:
         apart = seen(embeddings + 3 * torch.eye(GROUP, WIDTH)[:, None, :], block_of(self.adjacency))

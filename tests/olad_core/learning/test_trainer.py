@@ -207,13 +207,13 @@ class TestTerms:
         lesson = Lesson(replace(SMALL, students=("gcn", "sage", "gat"), learning_rate=0.0))
         asked: list[tuple[Tensor, bool]] = []
         lesson.trainer.group.discriminators.register_forward_pre_hook(
-            lambda _, told, named: asked.append((told[0].detach(), named["next_in_cycle"])), with_kwargs=True
+            lambda _, given, named: asked.append((given[0].detach(), named["next_in_cycle"])), with_kwargs=True
         )
         lesson.teaching = np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]], np.float32) / np.float32(2)
         lesson.step()
-        # About their own students, about their predecessors' to tell them, and once more to be fooled.
+        # On their own students, on their predecessors to distinguish them, and once more for the adversarial loss.
         assert [next_in_cycle for _, next_in_cycle in asked] == [False, True, True]
-        assert all(torch.equal(told, asked[0][0]) for told, _ in asked)
+        assert all(torch.equal(given, asked[0][0]) for given, _ in asked)
 
     def test_discriminators_learn_nothing_from_being_fooled(self, monkeypatch: pytest.MonkeyPatch) -> None:
         lesson, plain = Lesson(PAIR), Lesson(PAIR)
@@ -233,7 +233,7 @@ class TestTerms:
         assert all(parameter.grad is not None for parameter in lesson.trainer.group.discriminators.parameters())
 
     def test_a_student_follows_its_teacher(self) -> None:
-        # One label a step teaches little; a teacher that has learned before says more.
+        # One label a step teaches little; a teacher that has learned before knows more.
         lesson = Lesson(replace(PAIR, local_weight=0.0))
         lesson.steps(40)
         followers = Lesson(replace(PAIR, local_weight=0.0, global_weight=0.0))

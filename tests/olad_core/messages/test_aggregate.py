@@ -93,7 +93,7 @@ class TestSegmentSoftmax:
 
 class TestBlock:
     def test_names_the_target_of_every_edge(self) -> None:
-        # Node 0 hears 1 with weight 3 and 2 with weight 1; node 1 hears 0 with weight 3; node 2 hears nobody.
+        # Node 0 receives from 1 with weight 3 and from 2 with weight 1; node 1 from 0 with weight 3; node 2 from none.
         adjacency = torch.tensor([[0.0, 3.0, 1.0], [3.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
         block = block_of(adjacency)
         assert block.target_of_edge.tolist() == [0, 0, 1]

@@ -10,7 +10,7 @@ from olad_core.graph import DynamicGraph
 from olad_core.messages.aggregate import aggregate
 from olad_core.messages.sample import Sample, features, sample
 from olad_core.students import build_student
-from tests.olad_core.blocks import block_of, told
+from tests.olad_core.blocks import block_of, inputs_of
 from tests.olad_core.streams import FEATURES, changes, graph_of, take
 
 CPU = torch.device("cpu")
@@ -74,7 +74,7 @@ def test_without_leaving_anyone_out_a_student_says_what_it_says_on_the_whole_gra
         labels = graph.label.astype(np.int64)
         labels[seeds_of(graph)] = -1
         whole, _ = student(
-            told(torch.from_numpy(graph.features.dense(np.arange(graph.capacity))), labels.tolist()),
+            inputs_of(torch.from_numpy(graph.features.dense(np.arange(graph.capacity))), labels.tolist()),
             [block_of(adjacency)] * 2,
         )
     torch.testing.assert_close(logits, whole[seeds_of(graph)])

@@ -55,7 +55,7 @@ def remember(memory: Memory, student: Student, rows: Rows, seed: int) -> None:
 
 
 def full(graph: DynamicGraph, student: Student, memory: Memory) -> tuple[Rows, Tensor]:
-    """Living rows and what is said of them, from the whole graph as a dense matrix."""
+    """Living rows and their predictions, from the whole graph as a dense matrix."""
     rows = np.flatnonzero(graph.alive)
     place = np.full(graph.capacity, -1)
     place[rows] = np.arange(len(rows))
@@ -77,7 +77,7 @@ def full(graph: DynamicGraph, student: Student, memory: Memory) -> tuple[Rows, T
     return rows, answers
 
 
-def said(embedding: Embedding, rows: Rows) -> npt.NDArray[np.float32]:
+def served(embedding: Embedding, rows: Rows) -> npt.NDArray[np.float32]:
     """Disagreement and class probabilities."""
     return np.column_stack([embedding.disagreement(rows), embedding.probabilities(rows)])
 
@@ -86,7 +86,7 @@ def assert_fresh(embedding: Embedding, graph: DynamicGraph, memory: Memory | Non
     rows, expected = full(graph, embedding.student, memory or remembering(embedding.student))
     assert embedding.complete
     np.testing.assert_array_equal(embedding.computed(graph), rows)
-    np.testing.assert_allclose(said(embedding, rows), expected, rtol=RTOL, atol=ATOL)
+    np.testing.assert_allclose(served(embedding, rows), expected, rtol=RTOL, atol=ATOL)
 
 
 def embedded(graph: DynamicGraph, student: Student, memory: Memory | None = None) -> Embedding:
@@ -117,13 +117,13 @@ def test_updates_equal_a_full_computation(architecture: str, directed: bool, see
         advanced = touch.rows[::2]
         remember(memory, student, advanced, seed + size)
         touch = replace(touch, remembered=advanced)
-        held = said(embedding, np.arange(len(embedding._layers[-1])))
+        held = served(embedding, np.arange(len(embedding._layers[-1])))
         before = np.full((graph.capacity, 1 + CLASSES), -1, np.float32)
         before[: len(held)] = held
         changed = embedding.update(graph, touch)
         assert_fresh(embedding, graph, memory)
         alive = np.flatnonzero(graph.alive)
-        differ = alive[(said(embedding, alive) != before[alive]).any(axis=1)]
+        differ = alive[(served(embedding, alive) != before[alive]).any(axis=1)]
         np.testing.assert_array_equal(changed, np.union1d(differ, touch.created))
 
 
@@ -141,25 +141,27 @@ def test_a_candidate_filled_between_changes_ends_equal(
         stream, graph = changes(seed), DynamicGraph(feature_width=FEATURES)
         graph.apply(take(stream, 60), 0.0)
         embedding = Embedding(student_of(architecture), CLASSES, DEVICE)
-        told: dict[int, npt.NDArray[np.float32]] = {}
+        received: dict[int, npt.NDArray[np.float32]] = {}
 
-        def tell(rows: Rows) -> None:
-            told.update(zip(rows.tolist(), embedding.probabilities(rows), strict=True))
+        def receive(rows: Rows) -> None:
+            received.update(zip(rows.tolist(), embedding.probabilities(rows), strict=True))
 
         progress = [embedding.progress(graph)]
         turn = 0
         while not embedding.complete:
-            tell(embedding.advance(graph))
+            receive(embedding.advance(graph))
             progress.append(embedding.progress(graph))
             turn += 1
             if turn % 2 == 0:
                 change = graph.apply(take(stream, turn % 7), 0.0)
                 changed = embedding.update(graph, merge([change], graph))
                 assert np.isin(changed, embedding.computed(graph)).all()
-                tell(changed)
+                receive(changed)
         assert_fresh(embedding, graph)
         alive = np.flatnonzero(graph.alive)
-        np.testing.assert_array_equal(np.stack([told[row] for row in alive.tolist()]), embedding.probabilities(alive))
+        np.testing.assert_array_equal(
+            np.stack([received[row] for row in alive.tolist()]), embedding.probabilities(alive)
+        )
         assert (progress[0], progress[-1]) == (0.0, 1.0)
         assert embedding.advance(graph).size == 0
 

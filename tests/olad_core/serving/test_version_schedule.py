@@ -158,10 +158,10 @@ class TestDecisions:
             run.engine.trainer.group.students[1].head.bias.fill_(torch.nan)
         run.turn([], steps=PATIENCE)
         run.engine.restart_training()
-        told = {decision.kind: decision for decision in run.engine.decisions.newest_first()}
-        assert "'third', 'fourth'" in told["classes-grown"].reason
-        assert told["student-reset"].student == "sage"
-        assert told["group-restarted"].student is None
+        decided = {decision.kind: decision for decision in run.engine.decisions.newest_first()}
+        assert "'third', 'fourth'" in decided["classes-grown"].reason
+        assert decided["student-reset"].student == "sage"
+        assert decided["group-restarted"].student is None
 
     def test_a_version_of_weights_that_are_no_numbers_is_not_begun(self, monkeypatch: pytest.MonkeyPatch) -> None:
         run = learned(Run(PAIR))

@@ -32,7 +32,7 @@ def features(sparse: bool) -> Features:
     return SparseRows(FEATURES, entries)
 
 
-def said(students: list[Student], together: list[Stack], inputs: Inputs) -> tuple[Tensor, Tensor, list[Tensor]]:
+def results_of(students: list[Student], together: list[Stack], inputs: Inputs) -> tuple[Tensor, Tensor, list[Tensor]]:
     """Logits and embeddings of all, and the gradients of a number that depends on every one of them."""
     # The second layer's targets are not the first rows.
     adjacency = random_adjacency(NODES, seed=2)
@@ -72,8 +72,8 @@ def test_together_they_say_and_learn_what_they_do_one_by_one(
     together, apart = stacks(students), [Stack([student], number) for number, student in enumerate(students)]
     assert len(together) == passes
     inputs = Inputs(features(sparse), torch.arange(NODES) % (CLASSES + 1) - 1)
-    logits, embeddings, gradients = said(students, together, inputs)
-    expected_logits, expected_embeddings, expected_gradients = said(students, apart, inputs)
+    logits, embeddings, gradients = results_of(students, together, inputs)
+    expected_logits, expected_embeddings, expected_gradients = results_of(students, apart, inputs)
     assert logits.shape == (len(students), 3, CLASSES)
     assert embeddings.shape == (len(students), 3, WIDTH)
     torch.testing.assert_close(logits, expected_logits)

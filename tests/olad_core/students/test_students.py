@@ -7,7 +7,7 @@ from torch import Tensor
 
 from olad_core.messages.sparse_features import SparseRows, mean_squares
 from olad_core.students import ARCHITECTURES, GAT, GCN, SAGE, TGCN, Block, EvolveGCN, Inputs, Student, build_student
-from tests.olad_core.blocks import block_of, embed, random_adjacency, row_mean, symmetric, told
+from tests.olad_core.blocks import block_of, embed, inputs_of, random_adjacency, row_mean, symmetric
 
 NODES, FEATURES, WIDTH, CLASSES = 9, 5, 8, 3
 
@@ -103,20 +103,20 @@ class TestEveryArchitecture:
         path = torch.zeros(4, 4)
         path[[1, 2, 3], [0, 1, 2]] = 1
         x = features()[:4].requires_grad_()
-        logits, _ = student(told(x), [block_of(path)] * student.num_layers)
+        logits, _ = student(inputs_of(x), [block_of(path)] * student.num_layers)
         logits[3].square().sum().backward()
         assert x.grad is not None
         assert (x.grad.abs().sum(dim=1) > 0).tolist() == [False, True, True, True]
 
     def test_sparse_features_are_the_same_features(self, student: Student, adjacency: Tensor) -> None:
         x = features() * (features() > 0.5)
-        dense, _ = embed(student, told(x), block_of(adjacency))
+        dense, _ = embed(student, inputs_of(x), block_of(adjacency))
         row, column = x.nonzero(as_tuple=True)
         counts = torch.bincount(row, minlength=NODES)
         offsets = torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)])
         entries = Block(torch.arange(NODES), column, offsets, x[row, column], torch.zeros(FEATURES))
         with torch.no_grad():
-            sparse, _ = student(told(SparseRows(FEATURES, entries)), [block_of(adjacency)] * student.num_layers)
+            sparse, _ = student(inputs_of(SparseRows(FEATURES, entries)), [block_of(adjacency)] * student.num_layers)
         torch.testing.assert_close(sparse, dense)
         torch.testing.assert_close(mean_squares(SparseRows(FEATURES, entries)), mean_squares(x))
 
@@ -124,13 +124,13 @@ class TestEveryArchitecture:
         path = torch.zeros(4, 4)
         path[[1, 2, 3], [0, 1, 2]] = 1
 
-        def said(labels: list[int]) -> Tensor:
-            return embed(student, told(features()[:4], labels), block_of(path))[0][3]
+        def logits_of(labels: list[int]) -> Tensor:
+            return embed(student, inputs_of(features()[:4], labels), block_of(path))[0][3]
 
-        unknown = said([-1, -1, -1, -1])
-        assert torch.equal(said([2, -1, -1, -1]), unknown)
-        assert not torch.allclose(said([-1, 2, -1, -1]), unknown)
-        assert not torch.allclose(said([-1, 1, -1, -1]), said([-1, 2, -1, -1]))
+        unknown = logits_of([-1, -1, -1, -1])
+        assert torch.equal(logits_of([2, -1, -1, -1]), unknown)
+        assert not torch.allclose(logits_of([-1, 2, -1, -1]), unknown)
+        assert not torch.allclose(logits_of([-1, 1, -1, -1]), logits_of([-1, 2, -1, -1]))
 
     def test_the_seed_decides_its_weights_and_nothing_else_is_touched(self, student: Student) -> None:
         before = torch.random.get_rng_state()
@@ -157,8 +157,8 @@ def test_gcn_is_the_dense_formula(adjacency: Tensor) -> None:
     assert isinstance(student, GCN)
     matrix = symmetric(adjacency)
     with torch.no_grad():
-        expected = student.classify(matrix @ torch.relu(matrix @ student.encoder(told(features()), student.scale)))
-    torch.testing.assert_close(embed(student, told(features()), block_of(adjacency))[0], expected)
+        expected = student.classify(matrix @ torch.relu(matrix @ student.encoder(inputs_of(features()), student.scale)))
+    torch.testing.assert_close(embed(student, inputs_of(features()), block_of(adjacency))[0], expected)
 
 
 def test_sage_is_the_dense_formula(adjacency: Tensor) -> None:
@@ -171,7 +171,7 @@ def test_sage_is_the_dense_formula(adjacency: Tensor) -> None:
         x = scaled(student)
         hidden = torch.relu(x @ own + bias + mean @ (x @ neighbour + neighbour_bias))
         expected = student.classify(torch.relu(student.second(torch.cat([hidden, mean @ hidden], dim=1))))
-    torch.testing.assert_close(embed(student, told(features()), block_of(adjacency))[0], expected)
+    torch.testing.assert_close(embed(student, inputs_of(features()), block_of(adjacency))[0], expected)
 
 
 def dense_attention(rows: Tensor, source: Tensor, target: Tensor, adjacency: Tensor) -> Tensor:
@@ -190,17 +190,17 @@ def test_gat_is_dense_attention_with_self_loops(adjacency: Tensor) -> None:
     assert isinstance(student, GAT)
     first, second = student.first, student.second
     with torch.no_grad():
-        rows = student.encoder(told(features()), student.scale)
+        rows = student.encoder(inputs_of(features()), student.scale)
         rows = student.between(F.elu(dense_attention(rows, first.source, first.target, adjacency)))
         expected = student.classify(F.elu(dense_attention(rows, second.source, second.target, adjacency)))
-    torch.testing.assert_close(embed(student, told(features()), block_of(adjacency))[0], expected)
+    torch.testing.assert_close(embed(student, inputs_of(features()), block_of(adjacency))[0], expected)
 
 
 def test_gat_says_the_same_with_and_without_gradients(adjacency: Tensor) -> None:
     student = built("gat")
     block = block_of(adjacency * torch.logspace(-6, 6, NODES)[:, None])
-    logits, _ = student(told(features()), [block] * 2)
-    torch.testing.assert_close(embed(student, told(features()), block)[0], logits.detach(), rtol=1e-4, atol=1e-5)
+    logits, _ = student(inputs_of(features()), [block] * 2)
+    torch.testing.assert_close(embed(student, inputs_of(features()), block)[0], logits.detach(), rtol=1e-4, atol=1e-5)
 
 
 def test_gat_refuses_a_width_its_heads_cannot_share() -> None:
@@ -236,9 +236,9 @@ class TestEvolveGCN:
         assert isinstance(student, EvolveGCN)
         matrix, (first, second) = symmetric(adjacency), self.weights(student)
         with torch.no_grad():
-            rows = torch.relu(student.encoder(told(features()), student.scale))
+            rows = torch.relu(student.encoder(inputs_of(features()), student.scale))
             expected = student.classify(torch.relu(matrix @ torch.relu(matrix @ rows @ first) @ second))
-        torch.testing.assert_close(embed(student, told(features()), block_of(adjacency))[0], expected)
+        torch.testing.assert_close(embed(student, inputs_of(features()), block_of(adjacency))[0], expected)
 
     def test_a_step_of_time_passes_the_weights_through_the_recurrent_network(self) -> None:
         student = built("evolvegcn")
@@ -256,7 +256,7 @@ class TestEvolveGCN:
         student = built("evolvegcn")
         student.advance()
         past = student.state_dict()["past"].clone()
-        first, _ = embed(student, told(features()), block_of(adjacency))
-        second, _ = embed(student, told(features()), block_of(adjacency))
+        first, _ = embed(student, inputs_of(features()), block_of(adjacency))
+        second, _ = embed(student, inputs_of(features()), block_of(adjacency))
         assert torch.equal(first, second)
         assert torch.equal(student.state_dict()["past"], past)

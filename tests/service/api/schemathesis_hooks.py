@@ -1,4 +1,4 @@
-"""What schemathesis must be told about this API's bodies."""
+"""Rules of this API's bodies that schemathesis cannot derive."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ import schemathesis
 
 @schemathesis.serializer("application/x-ndjson")
 def ndjson(_context: Any, value: Any) -> bytes:
-    """The schema says text, so text comes; generated in spite of it, anything may."""
+    """The schema demands text; negative tests may send anything."""
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")

@@ -125,7 +125,7 @@ with AuthenticatedClient(base_url=sys.argv[1], token=sys.argv[2]) as client:
 
 
 def ran(command: list[str | Path], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """What a command said that ended well."""
+    """Output of a command that ended well."""
     done = subprocess.run(
         command,
         cwd=folder,
@@ -158,16 +158,16 @@ def document(called: Called, tmp_path: Path) -> Path:
 
 
 def assert_calls(client: httpx.Client, output: str) -> None:
-    """What both clients have to say of their calls, and what they did."""
-    said = json.loads(output)
+    """Both clients report the same answers, and had the same effects."""
+    answers = json.loads(output)
     log = client.get("/status").json()["log"]
     assert log["appended_events"] == 5
-    assert said["position"] == log["position"]
-    assert (said["accepted"], said["label"], said["probability"]) == (5, "b", 0.75)
-    assert said["kind"] == "urn:olad:problem:invalid-request"
-    assert said["errors"] == [None, "not-found"]
-    assert said["entries"] == log["entries"]
-    assert (said["width"], said["nodes"]) == (None, None)
+    assert answers["position"] == log["position"]
+    assert (answers["accepted"], answers["label"], answers["probability"]) == (5, "b", 0.75)
+    assert answers["kind"] == "urn:olad:problem:invalid-request"
+    assert answers["errors"] == [None, "not-found"]
+    assert answers["entries"] == log["entries"]
+    assert (answers["width"], answers["nodes"]) == (None, None)
 
 
 @pytest.mark.parametrize("keys_needed", [False, True], ids=["without keys", "with keys"])
@@ -193,21 +193,21 @@ def test_a_client_of_typescript_compiles_and_calls(called: Called, document: Pat
     options = ["--strict", "--noUncheckedIndexedAccess", "--target", "es2022", "--module", "nodenext"]
     ran([modules / ".bin" / "tsc", *options, "call.ts"], tmp_path)
     client, key = called
-    said = ran(["node", "call.js", str(client.base_url), key], tmp_path, NODE_USE_ENV_PROXY="0").stdout
-    assert_calls(client, said)
+    answers = ran(["node", "call.js", str(client.base_url), key], tmp_path, NODE_USE_ENV_PROXY="0").stdout
+    assert_calls(client, answers)
 
 
 def test_a_client_of_python_compiles_and_calls(called: Called, document: Path, tmp_path: Path) -> None:
     generator = str(python_packages(PYTHON))
     generate = [sys.executable, "-m", "openapi_python_client", "generate", f"--path={document}"]
-    told = ran([*generate, "--meta=none", "--output-path=olad_api"], tmp_path, PYTHONPATH=generator).stderr
+    warnings = ran([*generate, "--meta=none", "--output-path=olad_api"], tmp_path, PYTHONPATH=generator).stderr
     # It knows no lines of JSON; everything else it takes.
-    assert told.count("WARNING") == told.count("Unsupported content type application/x-ndjson") == 1, told
+    assert warnings.count("WARNING") == warnings.count("Unsupported content type application/x-ndjson") == 1, warnings
     assert compileall.compile_dir(tmp_path / "olad_api", quiet=1)
     (tmp_path / "call.py").write_text(CALL_PY)
     # What the generator writes once, whatever the document, is its own affair.
     checked = ["--strict", "--follow-imports=silent", "call.py", "olad_api/models", "olad_api/api"]
     ran([sys.executable, "-m", "mypy", f"--cache-dir={tmp_path / 'mypy'}", *checked], tmp_path)
     client, key = called
-    said = ran([sys.executable, "call.py", str(client.base_url), key], tmp_path, NO_PROXY="*").stdout
-    assert_calls(client, said)
+    answers = ran([sys.executable, "call.py", str(client.base_url), key], tmp_path, NO_PROXY="*").stdout
+    assert_calls(client, answers)

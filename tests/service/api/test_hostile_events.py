@@ -1,4 +1,4 @@
-"""What docs/events.md promises about odd events, at the door of the real API."""
+"""What docs/events.md specifies for unusual events, against the real API."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def api(redis_server: RedisServer, graph: str) -> Iterator[httpx.Client]:
 
 
 def report(writer: PredictionWriter, *, rows: int, edges: int = 0, position: str = "0-0") -> None:
-    """Let the worker report a graph of these sizes, and the API look again."""
+    """Let the worker report a graph of these sizes, and the API read the report again."""
     memory = MemoryStatus(budget=BUDGET, needed=1, used=1, rows=rows, featured=0, students=4, recurrent=0, hidden=64)
     graph = GraphStatus(nodes=rows, edges=edges, labelled=0, classes=("0", "1"), feature_width=None)
     status = worker_status().model_copy(update={"memory": memory, "graph": graph, "position": position})

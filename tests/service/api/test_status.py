@@ -71,9 +71,9 @@ def test_status(api: httpx.Client, writer: PredictionWriter) -> None:
     assert status["log"] == {"position": last, "entries": 2, "appended_events": 5, "behind_events": 2}
     assert status["checkpoint_age_s"] >= 30
     assert status["worker"] == report.model_dump(mode="json")
-    told = report.model_dump(mode="json")
-    assert api.get("/students").json() == {"students": told["students"], "decisions": told["decisions"]}
-    assert told["decisions"][0]["kind"] == "drift"
+    reported = report.model_dump(mode="json")
+    assert api.get("/students").json() == {"students": reported["students"], "decisions": reported["decisions"]}
+    assert reported["decisions"][0]["kind"] == "drift"
 
 
 class TestHealth:
@@ -213,7 +213,7 @@ def test_the_report_of_a_worker_of_another_release_stops_nothing(
     assert api.get("/status").json()["worker"] is None
     assert api.get("/students").json() == {"students": [], "decisions": []}
     assert_problem(api.get("/predict/1"), 503, "no-model")
-    # What it says of its disk is understood all the same.
+    # Its free disk space is read nevertheless.
     assert_problem(api.post("/events", json=[EDGE]), 429, "overloaded")
 
 

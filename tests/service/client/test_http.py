@@ -1,4 +1,4 @@
-"""The client against a real HTTP server that refuses as often as it is told to."""
+"""The client against a real HTTP server that refuses a set number of requests."""
 
 from __future__ import annotations
 

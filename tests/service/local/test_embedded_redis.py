@@ -157,13 +157,13 @@ def test_says_why_it_did_not_start(tmp_path: Path) -> None:
         EmbeddedRedis(tmp_path).start()
 
 
-SAID = (
+MESSAGES = (
     "Can't handle RDB format version 99",
     "Bad file format reading the append only file appendonly.aof.1.base.rdb: make a backup of your AOF file",
 )
 
 
-@pytest.fixture(params=SAID)
+@pytest.fixture(params=MESSAGES)
 def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> RedisProgram:
     """A server that cannot read what another one wrote."""
     program = tmp_path / "redis-server"
@@ -191,7 +191,7 @@ def test_data_that_no_program_can_read_is_not_called_damaged(
     assert "repair" not in str(raised.value)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent is gone")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals the end of the parent to a child")
 def test_does_not_outlive_a_parent_that_is_killed(tmp_path: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path; from service.local.embedded_redis import EmbeddedRedis\n"

@@ -56,7 +56,7 @@ def owner_and_standby(
     append(redis_client, keys, ENTRIES[:4])
     owner.wait_until_visible(redis_client, "4-0")
     standby.start()
-    until(lambda: standby.said(STANDBY))
+    until(lambda: standby.logged(STANDBY))
     return owner, standby
 
 
@@ -153,13 +153,13 @@ def test_a_rolling_update_hands_the_graph_over_as_soon_as_the_old_worker_has_end
     old, new = owner_and_standby
     append(redis_client, keys, ENTRIES[4:5], first=5)
     old.wait_until_visible(redis_client, "5-0")
-    assert not new.said("restored")
+    assert not new.logged("restored")
     assert old.terminate() == 0, old.log.read_text()
     ended = time.monotonic()
     append(redis_client, keys, ENTRIES[5:6], first=6)
     until(lambda: is_visible(redis_client, keys, "6-0"))
     assert time.monotonic() - ended < 5
-    assert new.said("restored")
+    assert new.logged("restored")
     assert new.terminate() == 0
 
 
@@ -185,7 +185,7 @@ def test_one_that_was_stopped_is_superseded_writes_nothing_more_and_ends_with_78
     checkpoints = list_checkpoints(tmp_path / "checkpoints" / keys.graph)
     old.send(signal.SIGCONT)
     assert old.wait() == REFUSES, old.log.read_text()
-    assert old.said("the worker cannot go on")
+    assert old.logged("the worker cannot go on")
     assert everything(redis_client, keys) == before
     assert list_checkpoints(tmp_path / "checkpoints" / keys.graph) == checkpoints
 
@@ -197,13 +197,13 @@ def test_two_started_in_the_same_moment_do_not_fight(
         worker.start()
     append(redis_client, keys, ENTRIES)
     until(lambda: is_visible(redis_client, keys, "12-0"))
-    until(lambda: any(worker.said(STANDBY) for worker in pair))
+    until(lambda: any(worker.logged(STANDBY) for worker in pair))
     starts = redis_client.get(keys.starts)
     time.sleep(3)
     assert [worker.running() for worker in pair] == [True, True]
-    assert sorted(worker.said(STANDBY) for worker in pair) == [False, True]
+    assert sorted(worker.logged(STANDBY) for worker in pair) == [False, True]
     assert redis_client.get(keys.starts) == starts
-    standby = next(worker for worker in pair if worker.said(STANDBY))
+    standby = next(worker for worker in pair if worker.logged(STANDBY))
     assert standby.terminate() == 0
     assert standby.log.read_text().count(STANDBY) == 1
 

@@ -229,7 +229,7 @@ class TestRestart:
         assert after.start() == 2
         after.publish(publication("2-0", {"x": [0.0, 1.0]}, version=None, into=1))
         assert read.rows("x", "gone") == [(1.0, 0.0), (1.0, 0.0)]
-        # The old table knows nothing after 1-0, so readers must not be told otherwise.
+        # The old table knows nothing after 1-0, so readers must not see a later position.
         assert after.visible_position() == "1-0"
         after.publish(publication("2-0"))
         assert read.rows("x", "gone") == [(0.0, 1.0), None]

@@ -191,13 +191,13 @@ def test_the_worker_waits_and_goes_on_by_itself(
             append(client, keys, entries[:2])
             worker.wait_until_visible(client, "2-0")
             with provoke(client, own_redis_server):
-                until(lambda: worker.said("Redis cannot be used, trying again"))
+                until(lambda: worker.logged("Redis cannot be used, trying again"))
             append(client, keys, entries[2:], first=3)
             until(lambda: is_visible(client, keys, "4-0"))
         assert worker.terminate() == 0, worker.log.read_text()
     finally:
         worker.close()
-    assert not worker.said("Traceback")
+    assert not worker.logged("Traceback")
 
 
 @pytest.mark.parametrize("provoke", LASTING)
@@ -218,8 +218,8 @@ def test_the_worker_ends_with_78_where_a_person_must_act(
                 assert worker.wait() == REFUSES, worker.log.read_text()
     finally:
         worker.close()
-    assert worker.said("the worker cannot go on, and starting it again does not help")
-    assert not worker.said("Traceback")
+    assert worker.logged("the worker cannot go on, and starting it again does not help")
+    assert not worker.logged("Traceback")
 
 
 ERRORS = {
@@ -259,16 +259,16 @@ def test_errors_that_are_hard_to_provoke(
                 assert set(ask_everything(api)) == {503}
                 assert api.get("/health/live").status_code == 200
                 assert api.get("/health/ready").status_code == 503
-                told = CliRunner().invoke(app, ["status", "--url", str(api.base_url)])
-                assert told.exit_code == 1
+                ended = CliRunner().invoke(app, ["status", "--url", str(api.base_url)])
+                assert ended.exit_code == 1
             if passes:
-                until(lambda: worker.said("Redis cannot be used, trying again"))
+                until(lambda: worker.logged("Redis cannot be used, trying again"))
                 assert worker.terminate() == 0
             else:
                 assert worker.wait() == REFUSES, worker.log.read_text()
         finally:
             worker.close()
-        assert not worker.said("Traceback")
+        assert not worker.logged("Traceback")
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1", "redis://no-such-host.invalid:6379", "unix:///no/such.sock"])
@@ -278,7 +278,7 @@ def test_a_redis_that_is_not_there_is_waited_for(nursery: Nursery, keys: Keys, t
         worker.start()
         with serving(url, keys.graph) as api:
             assert set(ask_everything(api)) == {503}
-        until(lambda: worker.said("Redis cannot be used, trying again"))
+        until(lambda: worker.logged("Redis cannot be used, trying again"))
         assert worker.terminate() == 0
     finally:
         worker.close()

@@ -143,17 +143,19 @@ def test_an_empty_directory_is_no_checkpoint(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("manifest", "says"),
+    ("manifest", "message"),
     [
         ({"format": checkpoint.FORMAT, "sha256": {}}, "tensors.safetensors"),
         ({}, "format"),
         ([], "manifest"),
     ],
 )
-def test_a_manifest_that_does_not_vouch_for_the_content_is_refused(tmp_path: Path, manifest: object, says: str) -> None:
+def test_a_manifest_that_does_not_vouch_for_the_content_is_refused(
+    tmp_path: Path, manifest: object, message: str
+) -> None:
     path = write(tmp_path)
     (path / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(BrokenCheckpoint, match=says):
+    with pytest.raises(BrokenCheckpoint, match=message):
         read_checkpoint(path)
 
 

@@ -46,7 +46,7 @@ def test_the_worker_applies_what_comes_before_and_ends_with_78(
     if not running:
         worker.start()
     assert worker.wait() == REFUSES
-    assert worker.said(f"log entry 3-0 has format {LATER}, and this worker reads formats up to {ENTRY_FORMAT}")
+    assert worker.logged(f"log entry 3-0 has format {LATER}, and this worker reads formats up to {ENTRY_FORMAT}")
     assert redis_client.hget(keys.served, "position") == b"2-0"
     assert not redis_client.exists(keys.skipped)
     rejected: Any = redis_client.xrange(keys.rejected)

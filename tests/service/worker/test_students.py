@@ -175,7 +175,7 @@ def test_a_worker_refuses_a_student_that_is_not_there(
         assert worker.wait() == REFUSES
     finally:
         worker.close()
-    assert worker.said("there is no student mlp: give one of gcn, sage, gat, evolvegcn, tgcn")
+    assert worker.logged("there is no student mlp: give one of gcn, sage, gat, evolvegcn, tgcn")
     assert "Traceback" not in worker.log.read_text()
 
 
