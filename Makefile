@@ -60,7 +60,8 @@ fuzz: $(TESTS)
 	$(VENV)/bin/python -m tests.fuzz.http --seconds $(FUZZ_SECONDS)
 	$(VENV)/bin/python -m tests.fuzz.events -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=.fuzz/ .fuzz/corpus
 
-# Every benchmark, then one table in benchmarks/RESULTS.md; a quick look: make bench ARGS=--quick
+# Every benchmark, then the tables in benchmarks/RESULTS.md; a quick look: make bench ARGS=--quick; one row:
+# make bench ARGS=freshness; in turns with another commit: make bench ARGS='--against d34ecfc'
 bench: $(TESTS)
 	$(VENV)/bin/python -m benchmarks.table $(ARGS)
 

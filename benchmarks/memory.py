@@ -10,9 +10,11 @@ import time
 
 import psutil
 
+from benchmarks.outside import events
+from benchmarks.outside.traffic import Traffic, beside
 from benchmarks.prepared import prepared
 from benchmarks.report import emit
-from benchmarks.stack import Stack, alongside, wait_for
+from benchmarks.stack import Stack
 
 GIB = 2**30
 
@@ -31,13 +33,12 @@ def main() -> None:
         while not stack.is_served():
             largest = max(largest, process.memory_info().rss)
             time.sleep(0.1)
-        with alongside("benchmarks.load", "post", url, f"--seconds={given.seconds}", *graph.shape) as load:
-            wait_for(load, "ready")
+        stream = Traffic(lambda: events.changes(graph.graph), 2_000, 20)
+        with beside(url, stream, seconds=given.seconds + 10):
             ends = time.monotonic() + given.seconds
             while time.monotonic() < ends:
                 largest = max(largest, process.memory_info().rss)
                 time.sleep(0.1)
-            wait_for(load, "[")
         now = process.memory_info().rss
         redis_bytes = int(stack.redis.info("memory")["used_memory_peak"])
     results = {

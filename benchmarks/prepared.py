@@ -41,11 +41,6 @@ class Prepared:
     schema: GraphSchema
     students: tuple[StudentName, ...]
 
-    @property
-    def shape(self) -> list[str]:
-        """The graph's size as options of :mod:`benchmarks.load`."""
-        return [f"--nodes={len(self.graph)}", f"--edges={len(self.graph.src)}"]
-
     def announce(self, client: redis.Redis, keys: Keys) -> None:
         """Let an empty Redis look as if the graph had come through it."""
         held = HeldSchema(**self.schema.model_dump(), feature_width_held=True)
@@ -59,11 +54,6 @@ class Prepared:
 def add_size(parser: argparse.ArgumentParser) -> None:
     """The option that makes the graph smaller."""
     parser.add_argument("--scale", type=float, default=1.0, help="of the graph")
-
-
-def add_students(parser: argparse.ArgumentParser) -> None:
-    """The option that names another group: what is served costs most with attention and least with sums."""
-    parser.add_argument("--students", default=",".join(GROUP), help="the group, separated by commas")
 
 
 def size_of(given: argparse.Namespace) -> tuple[int, int]:

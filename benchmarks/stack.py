@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -20,7 +20,6 @@ from service.local.embedded_redis import EmbeddedRedis
 from service.local.processes import environment, listen
 from service.settings import Settings
 from service.store.keys import Keys
-from service.store.status import WorkerStatus
 
 
 class Stack:
@@ -62,14 +61,6 @@ class Stack:
         """Start the worker; it may take a while until it serves."""
         return self._start("worker", "-m", "service.cli", "worker")
 
-    def program(self, module: str) -> str:
-        """Start a module that serves HTTP on the file descriptor it is given; its URL once it answers."""
-        listener = self._exit.enter_context(listen("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        process = self._start(module, "-m", module, str(listener.fileno()), keep=(listener.fileno(),))
-        self._until_answered(module, process, f"{url}/live")
-        return url
-
     def until_served(self) -> None:
         """Wait until readers see a model at the end of the log."""
         until(self.is_served)
@@ -81,20 +72,6 @@ class Stack:
     def behind(self) -> int:
         """Events in the log that predictions do not show."""
         return int(self.redis.get(self.keys.appended) or 0) - int(self.redis.hget(self.keys.served, "applied") or 0)
-
-    def report(self) -> WorkerStatus:
-        """The worker's last report."""
-        until(lambda: self.redis.get(self.keys.status))
-        return WorkerStatus.model_validate_json(self.redis.get(self.keys.status) or b"")
-
-    def served_student(self) -> str | None:
-        """Name of the student that is served."""
-        served = self.report().served
-        return served.student if served is not None else None
-
-    def steps(self) -> int:
-        """Training steps up to the worker's last report."""
-        return self.report().learning.steps
 
     def output(self, name: str) -> str:
         """What a process has written."""
@@ -134,28 +111,6 @@ def until(true: Callable[[], object], timeout_s: float = 180.0, every_s: float =
         if time.monotonic() > deadline:
             raise TimeoutError("what the benchmark waits for did not come")
         time.sleep(every_s)
-
-
-@contextlib.contextmanager
-def alongside(*module: str) -> Iterator[subprocess.Popen[str]]:
-    """A module that runs beside a measurement, with its output to be read; ended with it."""
-    process = subprocess.Popen([sys.executable, "-m", *module], stdout=subprocess.PIPE, text=True)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
-
-
-def wait_for(process: subprocess.Popen[str], beginning: str) -> str:
-    """The next line of output that begins so."""
-    assert process.stdout is not None, "it is a pipe"
-    for line in process.stdout:
-        if line.startswith(beginning):
-            return line
-    raise RuntimeError(f"a process has ended early: {process.args!r}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

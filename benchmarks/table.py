@@ -1,95 +1,78 @@
-"""Runs the benchmarks one after the other and writes one table: `python -m benchmarks.table [--quick] [NAME ...]`."""
+"""Run the benchmarks and write one table: `python -m benchmarks.table [--quick] [--against REV] [NAME ...]`.
+
+First what a user meets, from outside, then single parts in their own process. With ``--against`` both are measured
+for another commit too, in turns: from outside with the same clients, in process with the modules of that commit.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from os import cpu_count
 from pathlib import Path
-from typing import Any
 
-MODULES: dict[str, tuple[str, ...]] = {
-    "incremental_inference": (),
-    "scaling": (),
-    "distillation_step": (),
-    "end_to_end": ("--seconds=15", "--scale=0.2"),
-    "freshness": ("--seconds=10", "--scale=0.2"),
-    "post_events": ("--seconds=1", "--rounds=3"),
-    "get_predict": ("--seconds=2", "--rounds=2", "--scale=0.2"),
-    "publication": (),
-    "memory": ("--seconds=15", "--scale=0.1"),
-    "checkpoint_pause": ("--scale=0.2",),
-    "start": ("--rounds=1", "--scale=0.2"),
-}
-"""Each with its options for a quick look; without them it measures what the targets speak of."""
+from benchmarks import inside
+from benchmarks.outside.render import lines as outside_lines
+from benchmarks.outside.rows import QUICK, Plan
+from benchmarks.outside.run import measure
+from benchmarks.outside.scenes import scenes
+from benchmarks.outside.tree import Tree, this_tree, tree_of
+
 RESULTS = Path(__file__).parent / "RESULTS.md"
+QUICK_ROUNDS_AGAINST = 3
+"""Of each row in a quick comparison: fewer have no spread."""
 
 
 def main() -> None:
     """Run, print, write; the exit status says whether every benchmark ran, not whether targets were met."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MODULES)}; all without one")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of rows or modules (--list); all without one")
     parser.add_argument("--quick", action="store_true", help="smaller and shorter; RESULTS.md stays as it is")
+    parser.add_argument("--against", metavar="REV", help="another commit, measured in turns with this tree")
+    parser.add_argument("--list", action="store_true", help="print the names and end")
     given = parser.parse_args()
-    if unknown := set(given.names) - set(MODULES):
+    plan = QUICK if given.quick else Plan()
+    known = [row.name for scene in scenes(plan) for row in scene.rows] + [*inside.MODULES]
+    if given.list:
+        print("\n".join(known))
+        return
+    if unknown := set(given.names) - set(known):
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}")
-    found = {name: _run(name, MODULES[name] if given.quick else ()) for name in given.names or MODULES}
-    table = _table(found)
+    trees = [this_tree(), *([tree_of(given.against)] if given.against else [])]
+    if given.quick and given.against:
+        plan = replace(plan, rounds=QUICK_ROUNDS_AGAINST)
+    table, complete = _measured(plan, trees, given.names)
     print(f"\n{table}")
     if not given.quick and not given.names:
-        RESULTS.write_text(f"# Results\n\n{measured_where('make bench')}\n\n{table}")
-    sys.exit(any(line is None for line in found.values()))
+        RESULTS.write_text(f"# Results\n\n{measured_where(_command(given.against))}\n\n{table}")
+    sys.exit(not complete)
 
 
-def _run(name: str, options: tuple[str, ...]) -> dict[str, Any] | None:
-    """The last line of a benchmark's output, which otherwise goes to the terminal; None where it failed."""
-    print(f"== {name} {' '.join(options)}", flush=True)
-    command = [sys.executable, "-m", f"benchmarks.{name}", *options]
-    last = ""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None, "it is a pipe"
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            last = line
-    if process.returncode:
-        return None
-    line = json.loads(last)
-    assert isinstance(line, dict), "a benchmark's last line is an object"
-    return line
+def _measured(plan: Plan, trees: Sequence[Tree], names: Sequence[str]) -> tuple[str, bool]:
+    """Both tables, and whether every benchmark of this tree ran."""
+    rows = [row for scene in scenes(plan) for row in measure(scene, trees, plan, names)]
+    parts = inside.measure(trees, names, quick=plan.quick)
+    other = trees[1].name if len(trees) > 1 else None
+    table = (
+        "## From outside\n\n`olad up`, HTTP only, every process on this machine. A figure is the median of its rounds, "
+        "with the least and the greatest where there are several.\n\n"
+        + "\n".join(outside_lines(rows, other, with_targets=not plan.quick))
+        + "\n\n## In process\n\n"
+        + "\n".join(inside.lines(parts, other))
+        + "\n"
+    )
+    complete = all(figures is not None for row in rows for figures in row.rounds["this"])
+    return table, complete and all(results["this"] is not None for results in parts.values())
 
 
-def _table(found: dict[str, dict[str, Any] | None]) -> str:
-    """Every result in a row of its own, those with a target first."""
-    rows = ["| benchmark | what | result | target | met |", "|---|---|---:|---:|---|"]
-    for name, line in found.items():
-        if line is None:
-            rows.append(f"| {name} | | it failed | | no |")
-            continue
-        target = line["target"]
-        wanted = {
-            what: (sign, bound)
-            for sign, bounds in (("≥", target["at_least"]), ("≤", target["at_most"]))
-            for what, bound in bounds.items()
-        }
-        for what, value in sorted(line["results"].items(), key=lambda item: item[0] not in wanted):
-            sign, bound = wanted.get(what, ("", None))
-            met = "" if bound is None else "yes" if (value >= bound if sign == "≥" else value <= bound) else "no"
-            shown = "" if bound is None else f"{sign} {_text(bound)}"
-            rows.append(f"| {name} | {what} | {_text(value)} | {shown} | {met} |")
-    return "\n".join(rows) + "\n"
-
-
-def _text(value: object) -> str:
-    if isinstance(value, float) and abs(value) >= 100:
-        return f"{value:,.0f}"
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+def _command(against: str | None) -> str:
+    return f"make bench ARGS='--against {against}'" if against else "make bench"
 
 
 def commit() -> str:
@@ -119,7 +102,7 @@ def machine() -> str:
     )
     cpu = models[0].partition(":")[2].strip() if models else platform.processor()
     return (
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores of {cpu}, "
+        f"{datetime.now(UTC):%Y-%m-%d}, {cpu_count()} cores of {cpu}, "
         f"{platform.system()}, Python {platform.python_version()}"
     )
 

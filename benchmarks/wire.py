@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import time
@@ -10,6 +11,8 @@ from urllib.parse import urlsplit
 
 IDLE_S = 2.0
 """A connection that was not used for so long is opened anew: servers close those that idle for some seconds."""
+
+_TIMEOUT_S = 120.0
 
 
 class Refused(RuntimeError):
@@ -35,6 +38,12 @@ class Connection:
         self._used = time.monotonic()
         self._buffer = b""
 
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
     def get(self, path: str) -> bytes:
         """The body of an answer."""
         return self.exchange(get_request(self.host, path))
@@ -42,6 +51,10 @@ class Connection:
     def post(self, path: str, body: bytes) -> bytes:
         """The body of the answer."""
         return self.exchange(post_request(self.host, path, body))
+
+    def put(self, path: str, body: bytes) -> bytes:
+        """The body of the answer."""
+        return self.exchange(post_request(self.host, path, body, "PUT"))
 
     def exchange(self, request: bytes) -> bytes:
         """Send a request as it stands and wait for its answer."""
@@ -76,7 +89,7 @@ class Connection:
         return body
 
     def _open(self) -> socket.socket:
-        connection = socket.create_connection(self._address)
+        connection = socket.create_connection(self._address, timeout=_TIMEOUT_S)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 
@@ -86,43 +99,46 @@ def get_request(host: str, path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n".encode()
 
 
-def post_request(host: str, path: str, body: bytes) -> bytes:
-    """A POST of JSON as it goes over the wire."""
-    head = (
-        f"POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+def post_request(host: str, path: str, body: bytes, method: str = "POST") -> bytes:
+    """A POST of JSON, or a PUT, as it goes over the wire."""
+    fields = f"host: {host}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
+    return f"{method} {path} HTTP/1.1\r\n{fields}\r\n\r\n".encode() + body
 
 
-def closed_loop(url: str, connections: int, seconds: float, request: Callable[[str], bytes]) -> list[float]:
+def closed_loop(url: str, connections: int, seconds: float, request: Callable[[str], bytes | None]) -> list[float]:
     """Keep that many connections busy, each sending its next request when the last one is answered.
 
     Args:
         url: of the service.
         connections: how many.
         seconds: for how long.
-        request: makes the next request for a host.
+        request: makes the next request for a host; None where there is none left.
 
     Returns:
         Seconds from each request to its answer.
     """
-    ends = {connection.socket.fileno(): connection for connection in (Connection(url) for _ in range(connections))}
-    poll = select.epoll()
-    sent: dict[int, float] = {}
-    times: list[float] = []
     deadline = time.perf_counter() + seconds
-    for number, connection in ends.items():
-        poll.register(number, select.EPOLLIN)
-        sent[number] = time.perf_counter()
-        connection.socket.sendall(request(connection.host))
-    while True:
-        for number, _ in poll.poll():
-            connection = ends[number]
-            if connection.receive() is None:
-                continue
-            now = time.perf_counter()
-            times.append(now - sent[number])
-            if now > deadline:
-                return times
-            sent[number] = now
-            connection.socket.sendall(request(connection.host))
+    busy: dict[int, tuple[Connection, float]] = {}
+    times: list[float] = []
+
+    def send(connection: Connection) -> None:
+        wanted = request(connection.host) if time.perf_counter() < deadline else None
+        if wanted is None:
+            busy.pop(connection.socket.fileno(), None)
+        else:
+            busy[connection.socket.fileno()] = connection, time.perf_counter()
+            connection.socket.sendall(wanted)
+
+    with contextlib.ExitStack() as opened:
+        poll = opened.enter_context(contextlib.closing(select.epoll()))
+        for _ in range(connections):
+            connection = opened.enter_context(Connection(url))
+            poll.register(connection.socket.fileno(), select.EPOLLIN)
+            send(connection)
+        while busy:
+            for number, _ in poll.poll():
+                connection, sent = busy[number]
+                if connection.receive() is not None:
+                    times.append(time.perf_counter() - sent)
+                    send(connection)
+    return times
