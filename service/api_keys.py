@@ -158,7 +158,7 @@ def _write(path: Path, keys: tuple[ApiKey, ...]) -> None:
 
 
 def _digest(key: str) -> str:
-    """A key has 256 random bits, so nobody guesses it from a plain hash."""
+    """A key has 256 random bits, so it cannot be guessed from an unsalted hash."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -200,7 +200,7 @@ class KeyRing:
         except KeysUnusable as error:
             _log.error("the API keys stay as they were", reason=str(error))
         else:
-            _log.info("read the API keys anew", keys=len(self._keys))
+            _log.info("read the API keys again", keys=len(self._keys))
 
     def _stamp_now(self) -> tuple[int, int, int] | None:
         try:

@@ -18,7 +18,7 @@ class Kind:
 
     @property
     def uri(self) -> str:
-        """The problem type as it stands in an answer.
+        """The problem type of an answer.
 
         >>> NOT_FOUND.uri
         'urn:olad:problem:not-found'

@@ -9,7 +9,7 @@ from platform import python_version
 from prometheus_client import CollectorRegistry, Info, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-# Each would double the series of a counter or histogram, for a creation time that nobody queries.
+# Each would double the series of a counter or histogram, for a creation time that no query uses.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 

@@ -127,7 +127,7 @@ def install(app: FastAPI) -> None:
 
 
 def too_many_waiting(error: TooManyWaiting) -> Problem:
-    """The 503 answer where nobody may wait, or the 429 answer where this client may not."""
+    """The 503 answer where no further request may wait, or the 429 answer where this client has too many waiting."""
     mine = "" if error.full else f", {error.own} of them of this client, which may have about half of {error.total}"
     detail = f"{error.used} requests wait for a position already{mine}; ask again, or without min_position"
     return Problem(TOO_MANY_WAITING if error.full else TOO_MUCH_AT_ONCE, detail, headers={"Retry-After": "1"})

@@ -69,7 +69,7 @@ class StrictConnection(h11.Connection):
         """The bytes of an event.
 
         A final answer in place of ``100 Continue`` ends the connection: the client may send the body or not, so that
-        nobody knows what its next bytes are.
+        the meaning of its next bytes is unknown.
         """
         if isinstance(event, h11.Response) and self.they_are_waiting_for_100_continue:
             headers = [*event.headers.raw_items(), (b"connection", b"close")]

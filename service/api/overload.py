@@ -21,7 +21,7 @@ _LONGEST_RETRY_S = 60
 
 @dataclass(frozen=True)
 class _Refusal:
-    """Why events are refused, when to ask again, and whether that lasts until somebody acts."""
+    """Why events are refused, when to ask again, and whether an operator must act."""
 
     why: str
     retry_after_s: int = RETRY_AFTER_S
@@ -57,7 +57,7 @@ class OverloadGuard:
             raise overloaded(refusal.why, refusal.retry_after_s)
 
     async def lasting(self) -> str | None:
-        """Why every batch is refused until somebody acts; None where none is, or a worker that is there lags behind."""
+        """Why every batch is refused until an operator acts; None where none is, or a live worker only lags."""
         refusal = await self._current()
         return refusal.why if refusal is not None and refusal.lasting else None
 

@@ -1,4 +1,4 @@
-"""The pages of the API process, the dashboard and the API's documentation, and the headers that fence answers in."""
+"""The pages of the API process, the dashboard and the API's documentation, and the security headers of answers."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class RateLimiter:
         }
         if over:
             limits = " and ".join(f"{limit.amount} requests in {limit.get_expiry()} s" for limit in over)
-            detail = f"{who.partition(':')[0]} limited to {limits}; go on in {seconds} s"
+            detail = f"{who.partition(':')[0]} limited to {limits}; try again in {seconds} s"
             raise Problem(RATE_LIMITED, detail, headers={"Retry-After": str(seconds), **headers})
         return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 

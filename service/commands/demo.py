@@ -48,9 +48,9 @@ def demo(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=0, help="End the stream after this many arrivals.")] = None,
 ) -> None:
-    """Start everything, replay a dataset, show what is served, and go on serving until Ctrl-C."""
+    """Start everything, replay a dataset, show what is served, and serve until Ctrl-C."""
     settings = read_settings(port=port, data_dir=data_dir, redis_url=redis_url, device=device)
-    if settings.redis_url is not None:  # Nothing of an earlier demo, or of anybody else, in a shared Redis.
+    if settings.redis_url is not None:  # A shared Redis may hold graphs of other users.
         settings = settings.model_copy(update={"graph": f"demo-{secrets.token_hex(4)}"})
     configure_logging(settings.log_level, settings.log_format)
     console = Terminal()

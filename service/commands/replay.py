@@ -45,7 +45,7 @@ def replay_source(
     score_from: Annotated[
         int | None, typer.Option(min=0, help="Second accuracy: from this arrival on.", show_default="the dataset's own")
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of going on where it stopped.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming where it stopped.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Send a dataset to a running service; report the accuracy of what it served at each arrival."""
@@ -75,7 +75,7 @@ def replay_source(
                 state = replay(opened, client, progress, rate=rate, score_from=score_from, on_batch=view.update)
             except KeyboardInterrupt:
                 files.close()
-                console.print("Stopped; the same command goes on from here.")
+                console.print("Stopped; the same command resumes here.")
                 raise typer.Exit(130) from None
         _report(console, shown(opened.name), state, as_json=as_json)
 
@@ -83,7 +83,7 @@ def replay_source(
 def _open_progress(
     files: contextlib.ExitStack, source: Source, url: str, log: str, settings: Settings, *, fresh: bool
 ) -> Progress:
-    if source.identity is None:  # Standard input cannot be read again, so there is nothing to go on from.
+    if source.identity is None:  # Standard input cannot be read again, so a replay of it cannot be resumed.
         folder = Path(files.enter_context(tempfile.TemporaryDirectory(prefix="olad-replay-")))
     else:
         folder = settings.data_dir / "replay"

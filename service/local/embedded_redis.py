@@ -217,7 +217,7 @@ def _socket_path(data: Path) -> Path:
     if _takes_a_socket(data):
         return data / "redis.sock"
     for parent in dict.fromkeys((tempfile.gettempdir(), "/tmp")):  # noqa: S108
-        folder = Path(tempfile.mkdtemp(prefix="olad-", dir=parent))  # Nobody else can enter it.
+        folder = Path(tempfile.mkdtemp(prefix="olad-", dir=parent))  # Only this user can enter it.
         if _takes_a_socket(folder):
             return folder / "redis.sock"
         folder.rmdir()

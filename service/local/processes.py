@@ -202,7 +202,9 @@ class LocalService:
         for child in self._children:
             if child.process is not None and child.process.poll() is not None:
                 if child.process.returncode == REFUSES:
-                    _log.error("ended, and starting it again would not help; the rest goes on", part=child.name)
+                    _log.error(
+                        "ended, and starting it again would not help; the other processes keep running", part=child.name
+                    )
                     child.process = None
                     continue
                 while child.crashes and child.crashes[0] < now - 60:
@@ -262,7 +264,7 @@ def environment(settings: Settings) -> dict[str, str]:
     >>> environment(Settings(port=8123))["OLAD_PORT"]
     '8123'
     """
-    # The key is for clients; no process of the service shows it to anybody.
+    # The key is for clients; no process of the service needs it.
     values = settings.model_dump(mode="json", exclude_none=True, exclude={"api_key"})
     return {
         f"OLAD_{name.upper()}": ",".join(value) if isinstance(value, list) else str(value)

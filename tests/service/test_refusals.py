@@ -63,7 +63,7 @@ def test_a_refusal_is_said_once_and_the_rest_goes_on_but_nothing_starts_with_it(
             until(lambda: checkpoint_of(http) == position)
             with own_redis_server.client() as client:
                 client.flushall()
-            until(lambda: "starting it again would not help; the rest goes on" in log.read_text())
+            until(lambda: "starting it again would not help; the other processes keep running" in log.read_text())
             assert http.get("/health/live").is_success
             # Events are accepted, and wait for the worker; what it had published went with Redis's data.
             assert http.get("/health/ready").is_success

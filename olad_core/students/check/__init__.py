@@ -103,6 +103,6 @@ def _problem(check: Check, case: Case) -> str | None:
         check(case)
     except ContractBroken as broken:
         return str(broken)
-    except Exception as error:  # Whatever somebody's student raises is a finding about it.
+    except Exception as error:  # Any exception of the checked student is a result.
         return f"raised {type(error).__name__}: {error}"
     return None

@@ -87,7 +87,7 @@ def state_holds_everything(case: Case) -> None:
 
 
 def copies_are_independent(case: Case) -> None:
-    """A deep copy computes the same, and goes on to do so while the original learns."""
+    """A deep copy computes the same, also after the original has learned."""
     student, block = case.build(), block_of(adjacency())
     frozen = copy.deepcopy(student)
     logits, _ = embed(student, inputs(), block)

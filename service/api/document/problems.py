@@ -99,7 +99,7 @@ ANYWHERE: tuple[Example, ...] = (
     (problems.BAD_REQUEST, "Invalid HTTP request received.", {}),
     (problems.HOST_NOT_ALLOWED, "this API does not answer to the host graph.example.org", {}),
     (problems.ORIGIN_NOT_ALLOWED, "pages of https://example.org may not use this API", {}),
-    (problems.RATE_LIMITED, "key limited to 100 requests in 60 s; go on in 7 s", {}),
+    (problems.RATE_LIMITED, "key limited to 100 requests in 60 s; try again in 7 s", {}),
     (problems.HEAD_TOO_LARGE, "it has more than 65,536 bytes", {}),
     (problems.INTERNAL, "the service has logged what happened", {}),
     (problems.NOT_IMPLEMENTED, "the transfer coding gzip is not supported", {}),

@@ -46,7 +46,7 @@ IdempotencyKey = Annotated[
     status_code=202,
     summary="Append a batch of events",
     response_model=AcceptedBatch,
-    response_description="The batch stands in the log and will be applied.",
+    response_description="The batch is in the log and will be applied.",
 )
 async def post_events(request: Request, context: Ctx, idempotency_key: IdempotencyKey = None) -> Response:
     """One request is one log entry: accepted as a whole or refused as a whole.

@@ -67,7 +67,7 @@ async def put_schema(request: Request, context: Ctx) -> HeldSchema:
     status_code=202,
     summary="Set the graph's clock",
     response_model=ClockSet,
-    response_description="The setting stands in the log and will be applied.",
+    response_description="The setting is in the log and will be applied.",
 )
 async def put_clock(request: Request, context: Ctx) -> ClockSet:
     """Where a wrong `ts` has moved the latest time far ahead, set it back; or forward, where time has really gone on.
