@@ -27,9 +27,8 @@ from olad_core.learning.teaching import teaching_of
 from olad_core.learning.trainer import Trainer
 from olad_core.memory_use import GroupSizes
 from olad_core.named_state import join_parts, take_part
-from olad_core.predicting import predict_arrivals, predict_now, without_label
+from olad_core.predicting import compare_now, predict_arrivals
 from olad_core.schema import SchemaConflict, TooManyClasses
-from olad_core.serving.choice import Candidates
 from olad_core.serving.publication import Publication, RejectedEvent
 from olad_core.serving.touched import merge
 from olad_core.serving.version_schedule import Schedule
@@ -348,20 +347,8 @@ class Engine:
         return EntryOutcome(events, rejected)
 
     def _start_version(self, trainer: Trainer, size: StepSize) -> None:
-        """Begin a version of the best student, judged by what all predict now of the last nodes without a label."""
-        graph, assessment, group = self.graph, self.assessment, trainer.group
-        rows = without_label(graph, *assessment.waiting())[: max(1, size.of(self.config.arrivals_compared))]
-        if len(rows):
-            assessment.observe(predict_now(graph, rows, group))
-        candidates = Candidates(
-            names=group.names,
-            students=group.students,
-            standing=assessment.standing(),
-            training_loss=assessment.mean_losses["supervised"],
-            temperatures=assessment.temperatures(),
-            classes=graph.classes[: group.num_classes(graph)],
-            evidence=(assessment.scored(), trainer.health.resets),
-        )
+        """Begin a version of the best student."""
+        candidates = compare_now(self.graph, trainer, self.assessment, size.of(self.config.arrivals_compared))
         self._schedule.start(candidates, trainer.steps, self.position)
 
     def _begin_anew(self) -> None:

@@ -1,4 +1,4 @@
-"""What the students and the served version predict of nodes, for judging: labels of these nodes are hidden."""
+"""What the students and the served version predict of nodes, for judging and choice: these nodes' labels are hidden."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import numpy.typing as npt
 
 from olad_core.graph import DynamicGraph
 from olad_core.judging.arrivals import Predictions
+from olad_core.judging.assessment import Assessment
 from olad_core.learning.group import Group
+from olad_core.learning.trainer import Trainer
+from olad_core.serving.choice import Candidates
 from olad_core.serving.versions import HeldVersion
 
 Rows = npt.NDArray[np.int64]
@@ -46,6 +49,30 @@ def predict_now(graph: DynamicGraph, rows: Rows, group: Group) -> npt.NDArray[np
         group: the students.
     """
     return group.probabilities(graph, rows, group.by_name, group.num_classes(graph)).transpose(1, 0, 2)
+
+
+def compare_now(graph: DynamicGraph, trainer: Trainer, assessment: Assessment, most: int) -> Candidates:
+    """The students to choose from, after the assessment has observed what they predict now.
+
+    Args:
+        graph: the live graph.
+        trainer: of the students.
+        assessment: of the students; observes their predictions of the last nodes without a label.
+        most: nodes to predict; at least one is.
+    """
+    group = trainer.group
+    rows = without_label(graph, *assessment.waiting())[: max(1, most)]
+    if len(rows):
+        assessment.observe(predict_now(graph, rows, group))
+    return Candidates(
+        names=group.names,
+        students=group.students,
+        standing=assessment.standing(),
+        training_loss=assessment.training_loss(),
+        temperatures=assessment.temperatures(),
+        classes=graph.classes[: group.num_classes(graph)],
+        evidence=(assessment.scored(), trainer.health.resets),
+    )
 
 
 def without_label(graph: DynamicGraph, rows: Rows, arrival: Rows) -> Rows:
