@@ -24,6 +24,7 @@ from olad_core.events import Event, RemoveEdge, UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph, Neighbours
 from olad_core.serving import loops
 from olad_core.serving.embedding import Embedding
+from olad_core.serving.operations import Mixture
 from olad_core.serving.touched import merge
 from olad_core.students import Block, Inputs, LinearStudent, Student, build_student
 
@@ -60,13 +61,10 @@ class Recomputed(Student):
         inner, targets = self.inner, block.targets
         if not isinstance(inner, LinearStudent):
             return inner.layer(number, source, block)
-        total = torch.zeros(block.num_targets, inner.message_widths[number - 1])
         near = Neighbours(block.offsets.numpy(), block.sources.numpy(), block.weight.numpy())
         factors = inner.factors(block.in_weight)
-        loops.sum_up(total, np.arange(block.num_targets), near, source, inner.sent_from, factors.sent)
-        total *= factors.total[targets].unsqueeze(1)
-        own = source[:, : total.shape[1]].index_select(0, targets)
-        mixed = total.addcmul_(own, factors.own[targets].unsqueeze(1))
+        mixture = Mixture(source, inner.sent_from, inner.message_widths[number - 1], factors)
+        mixed = loops.mix(mixture, targets.numpy(), near)
         rows = inner.finish(number, mixed, source, targets)
         return rows if number == inner.num_layers else inner.prepare(number + 1, rows)
 
@@ -132,7 +130,8 @@ def measure(arrays: GraphArrays, architecture: str, *, directed: bool, rounds: i
             spent["apply"].append(perf_counter() - started)
             for name, embedding in ways.items():
                 started = perf_counter()
-                changed = embedding.update(graph, touch)
+                embedding.mark(graph, touch)
+                changed = embedding.compute(graph, embedding.marked(graph)).rows
                 spent[name].append(perf_counter() - started)
             rows.append(len(changed))
         apply = median(spent["apply"])

@@ -65,7 +65,8 @@ def main() -> None:
             spent.setdefault(("apply", size), []).append(perf_counter() - started)
             for name, embedding in embeddings.items():
                 started = perf_counter()
-                embedding.update(graph, touch)
+                embedding.mark(graph, touch)
+                embedding.compute(graph, touch.direct)
                 spent.setdefault((name, size), []).append(perf_counter() - started)
     costs = {key: 1e6 * median(values[2:]) / args.batch for key, values in spent.items()}
     sizes = list(ways)

@@ -29,6 +29,7 @@ from olad_core.memory_use import GroupSizes
 from olad_core.named_state import join_parts, take_part
 from olad_core.predicting import compare_now, predict_arrivals
 from olad_core.schema import SchemaConflict, TooManyClasses
+from olad_core.serving.answers import Origin
 from olad_core.serving.publication import Publication, RejectedEvent
 from olad_core.serving.touched import merge
 from olad_core.serving.version_schedule import Schedule
@@ -141,11 +142,19 @@ class Engine:
         self._rejected.append(RejectedEvent(position, -1, "batch", "apply-failed", detail, content))
         return self._reach(position, count, count)
 
-    def refresh(self) -> None:
-        """Bring predictions up to the applied events, score the new labels, remember both for training."""
+    def refresh(self, most_work: int | None = None) -> int:
+        """Follow the applied events: mark what they reach, compute what they touched, score the new labels.
+
+        Args:
+            most_work: bounds the work, in rows of layers. Predictions that are not computed stay marked until they
+                are asked for (:meth:`ask`), or there is time (:meth:`tidy`). None computes all of them.
+
+        Returns:
+            The work that it was.
+        """
         changes, self._unfollowed = self._unfollowed, []
         if not changes:
-            return
+            return 0
         if any(change.anything for change in changes):
             self._convergence.renew()
         touch = merge(changes, self.graph)
@@ -156,7 +165,8 @@ class Engine:
             self.trainer.group.advance(self.graph, lately)
             touch = replace(touch, remembered=lately)
             self._advance_event = self.applied_events
-        self.versions.follow(self.graph, touch)
+        self.versions.mark(self.graph, touch)
+        work = self.versions.renew(self.graph, touch, self._origin, most_work)
         if self.trainer and len(touch.created):
             arrivals = touch.created[: self.config.arrivals_scored]
             predictions = predict_arrivals(self.graph, arrivals, self.trainer.group, self.versions.served)
@@ -164,6 +174,24 @@ class Engine:
         self._labels.add(changes, self.graph, self.assessment, training=self.trainer is not None)
         if self.graph.is_worth_beginning_anew:
             self._begin_anew()
+        return work
+
+    def ask(self, nodes: Sequence[str]) -> int:
+        """Compute the predictions of nodes that somebody asks for, where they are marked; the work that it was.
+
+        For a while they are kept fresh by :meth:`refresh`. Ids of no node are passed over.
+        """
+        rows = self.graph.rows(nodes)
+        return self.versions.ask(self.graph, rows[rows >= 0], self._origin)
+
+    def tidy(self, most_work: int) -> int:
+        """Compute some of the marked predictions; the work that it was, 0 where none is marked."""
+        return self.versions.tidy(self.graph, self._origin, most_work)
+
+    @property
+    def marked(self) -> int:
+        """How many served predictions are of an earlier position."""
+        return self.versions.marked(self.graph)
 
     @property
     def has_news(self) -> bool:
@@ -227,7 +255,7 @@ class Engine:
     def embed(self, size: StepSize = FULL_SIZE) -> None:
         """Embed one slice of the version on its way, if there is one; with the last one it is served."""
         if self.trainer:
-            self._schedule.advance(self.graph, self.trainer.steps, size)
+            self._schedule.advance(self.graph, self._origin, self.trainer.steps, size)
 
     @property
     def converged(self) -> bool:
@@ -236,7 +264,7 @@ class Engine:
 
     @property
     def resting(self) -> bool:
-        """Whether there is nothing to do before something new comes: what was learned last is served, too."""
+        """Whether there is nothing to learn before something new comes: what was learned last is served, too."""
         return self.converged and (self.trainer is None or self._schedule.is_done(self.trainer.steps))
 
     def finish(self, size: StepSize = FULL_SIZE) -> None:
@@ -337,6 +365,11 @@ class Engine:
 
     def _reject(self, position: str, index: int, op: RejectedOp, reason: RejectionReason, detail: str) -> None:
         self._rejected.append(RejectedEvent(position, index, op, reason, detail))
+
+    @property
+    def _origin(self) -> Origin:
+        """Where in the log the graph is."""
+        return Origin.at(self.position, self.applied_events)
 
     def _reach(self, position: str, events: int, rejected: int = 0) -> EntryOutcome:
         """Count an entry: the log is applied up to its position."""

@@ -43,7 +43,7 @@ class Changes:
         features: int64, ascending: rows whose features differ from before; new nodes with features included.
         labelled: int64: living rows that a label event named, whether or not it changed anything, in order of the
             last such event. Their class is in ``DynamicGraph.label``.
-        relabelled: bool, one for each of ``labelled``: its class was known before the batch, and was another.
+        label_differs: bool, one for each of ``labelled``: its class was unknown before the batch, or was another.
         removed_rows: int64: rows that were alive before the batch and are not now, in order of removal.
         removed_ids: their ids.
         edge_source: int64, one for each arc whose weight changed, ascending by source, then target. An undirected
@@ -59,7 +59,7 @@ class Changes:
     created: Rows
     features: Rows
     labelled: Rows
-    relabelled: npt.NDArray[np.bool_]
+    label_differs: npt.NDArray[np.bool_]
     removed_rows: Rows
     removed_ids: list[str]
     edge_source: Rows

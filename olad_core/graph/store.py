@@ -176,7 +176,6 @@ class DynamicGraph:
         labelled = np.fromiter(batch.labels, np.int64, len(batch.labels))
         classes = np.fromiter(batch.labels.values(), np.int32, len(batch.labels))
         differing = self.label[labelled] != classes
-        relabelled = (self.label[labelled] >= 0) & differing
         self.label[labelled] = classes
 
         if batch.first_ts is not None:
@@ -196,7 +195,7 @@ class DynamicGraph:
             created=created[self.alive[created]],
             features=np.array(changed, np.int64),
             labelled=labelled,
-            relabelled=relabelled,
+            label_differs=differing,
             removed_rows=np.fromiter(batch.removed, np.int64, len(batch.removed)),
             removed_ids=list(batch.removed.values()),
             edge_source=arcs.source,

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from olad_core.graph.compiled import compiled
+from olad_core.graph.compiled import compiled, prefetch_row
 from olad_core.messages.block import Block
 
 Floats = npt.NDArray[np.floating[Any]]
+Float64s = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]
 
 
@@ -52,7 +53,8 @@ class _Attend(Function):
             prepared.new_empty(most + 1).numpy(),
         )
         found = prepared.new_empty(block.num_targets, prepared.shape[1] - 2 * heads)
-        _attend(prepared.numpy(), ctx.attention, found.numpy())
+        shares, peak = prepared.new_empty(most + 1, heads).numpy(), prepared.new_empty(heads).numpy()
+        _attend(prepared.numpy(), ctx.attention, shares, peak, np.empty(heads), found.numpy())
         return found
 
     @staticmethod
@@ -117,19 +119,50 @@ def _weigh(prepared: Floats, attention: _Attention, target: int, count: int, hea
 
 
 @compiled
-def _attend(prepared: Floats, attention: _Attention, found: Floats) -> None:
-    width = found.shape[1] // attention.heads
-    near, share = attention.near, attention.share
+def _share_out(
+    prepared: Floats, attention: _Attention, target: int, count: int, shares: Floats, peak: Floats, total: Float64s
+) -> None:
+    """Fill in ``shares`` ``[count + 1, heads]`` for the target in ``near``: every head's softmax of the scores."""
+    heads, slope, near = attention.heads, attention.slope, attention.near
+    sent = prepared.shape[1] - 2 * heads
+    for head in range(heads):
+        total[head] = 0.0
+        peak[head] = -np.inf
+    for at in range(count + 1):
+        for head in range(heads):
+            score = prepared[near[at], sent + head] + prepared[near[count], sent + heads + head]
+            shares[at, head] = max(score, slope * score)
+            peak[head] = max(peak[head], shares[at, head])
+    begin = attention.offsets[target]
+    for at in range(count + 1):
+        for head in range(heads):
+            shares[at, head] = math.exp(shares[at, head] - peak[head])
+            if at < count:
+                shares[at, head] *= attention.weight[begin + at]
+            total[head] += shares[at, head]
+    for at in range(count + 1):
+        for head in range(heads):
+            shares[at, head] /= total[head]
+
+
+@compiled
+def _attend(
+    prepared: Floats, attention: _Attention, shares: Floats, peak: Floats, total: Float64s, found: Floats
+) -> None:
+    width, near, heads = found.shape[1] // attention.heads, attention.near, attention.heads
     for target in range(attention.targets.size):
         count = _gather(attention, target)
-        for head in range(attention.heads):
-            _weigh(prepared, attention, target, count, head)
-            first = head * width
-            for column in range(first, first + width):
-                found[target, column] = share[count] * prepared[near[count], column]
-            for at in range(count):
-                for column in range(first, first + width):
-                    found[target, column] += share[at] * prepared[near[at], column]
+        for at in range(count + 1):
+            prefetch_row(prepared, near[at], 0, prepared.shape[1])
+        _share_out(prepared, attention, target, count, shares, peak, total)
+        for head in range(heads):
+            for column in range(head * width, (head + 1) * width):
+                found[target, column] = shares[count, head] * prepared[near[count], column]
+        # Neighbour by neighbour, so that each of their rows is read once.
+        for at in range(count):
+            for head in range(heads):
+                for column in range(head * width, (head + 1) * width):
+                    found[target, column] += shares[at, head] * prepared[near[at], column]
 
 
 @compiled

@@ -1,9 +1,10 @@
-"""All layers of one frozen student for all nodes, kept equal to a full recomputation."""
+"""All layers of one frozen student for all nodes: exact wherever they are not marked, computed on demand."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,23 +12,13 @@ import torch
 from torch import Tensor
 
 from olad_core.device import to_device
-from olad_core.graph import DynamicGraph
+from olad_core.graph import DynamicGraph, Neighbours
 from olad_core.messages.sample import in_weight, inputs
-from olad_core.serving.attention import AttentionSums
-from olad_core.serving.propagation import (
-    Propagation,
-    Recomputing,
-    Renewed,
-    Step,
-    copied,
-    distinct,
-    lengthened,
-    places,
-)
-from olad_core.serving.sums import Sums, operations
+from olad_core.serving.marks import Marks, UInt8s
+from olad_core.serving.propagation import copied, lengthened, operations, propagation
 from olad_core.serving.touched import Touch
 from olad_core.step_size import FULL_SIZE, StepSize
-from olad_core.students import GAT, LinearStudent, Student
+from olad_core.students import Student
 from olad_core.tasks import node_class
 
 Rows = npt.NDArray[np.int64]
@@ -46,28 +37,39 @@ def without_memory(rows: Rows) -> None:
     """What a student recalls that does not remember."""
 
 
-def propagation(student: Student, classes: int, device: torch.device) -> Propagation:
-    """How a student's layers are followed."""
-    if isinstance(student, LinearStudent):
-        return Sums(student, classes, device)
-    if isinstance(student, GAT) and device.type == "cpu":
-        return AttentionSums(student, classes)
-    return Recomputing(student, classes)
+@dataclass(frozen=True)
+class Computed:
+    """What computing rows did.
+
+    Attributes:
+        rows: of the last layer that were computed, each once.
+        work: how much it was, in rows of layers.
+    """
+
+    rows: Rows
+    work: int
+
+
+class _Place(NamedTuple):
+    """Where the first pass over all rows is: in which layer, and at which row of it."""
+
+    layer: int
+    row: int
 
 
 class Embedding:
-    """Layer 0 to the probabilities of a frozen student, for the rows of a live graph.
+    """Layer 0 to the answers of a frozen student, for the rows of a live graph.
 
-    A new embedding is filled layer by layer in slices (:meth:`advance`) while the graph goes on changing
-    (:meth:`update`): layers below the frontier are complete, the frontier's layer is complete up to its row,
-    and a change renews just those of its touched rows that were computed before.
+    A change of the graph *marks* the rows of every layer that it reaches (:meth:`mark`). Marked rows are computed
+    when somebody wants them (:meth:`compute`), from all their neighbours; what is marked beneath them is computed
+    first. Layer 0 has no marks: what a change reaches there is computed at once.
 
-    For a linear student the sums of messages are kept and followed by differences; for any other, touched
-    rows are computed from all their neighbours.
+    A new embedding is filled by a pass over all rows, layer by layer, in slices (:meth:`advance`), while the graph
+    goes on changing. A second pass over the last layer computes what was marked meanwhile.
 
     Args:
         student: its weights must not change any more.
-        classes: number of classes it speaks of.
+        classes: number of classes it predicts.
         device: where it computes and where the layers stay.
         recall: hidden states of rows, for a student that remembers.
     """
@@ -79,59 +81,78 @@ class Embedding:
         self._recall = recall
         self._exchange = operations(device).exchange
         self._layers: list[Tensor]
+        self._last: int
+        self._marks: Marks
+        self._place: _Place
         self._allocate()
-        self._frontier = (0, 0)
 
     @property
     def complete(self) -> bool:
-        """Whether every node has its probabilities."""
-        return self._frontier[0] == len(self._layers)
+        """Whether both passes over all rows are done."""
+        return self._place.layer > len(self._layers)
 
     def progress(self, graph: DynamicGraph) -> float:
-        """Share of the work that is done, in ``[0, 1]``."""
-        layer, row = self._frontier
-        return min(1.0, (layer + row / max(graph.capacity, 1)) / len(self._layers))
+        """Share of the two passes that is done, in ``[0, 1]``."""
+        done = self._place.layer + self._place.row / max(graph.capacity, 1)
+        return min(1.0, done / (len(self._layers) + 1))
+
+    def marked(self, graph: DynamicGraph) -> Rows:
+        """Nodes whose answers are of an earlier position, or not computed yet."""
+        self._fit(graph)
+        return np.flatnonzero(self.marks & graph.alive)
+
+    @property
+    def marks(self) -> UInt8s:
+        """uint8 ``[capacity]``, 1 where the answer of a row is marked; rows without a node mean nothing."""
+        return self._marks.marked(self._last)
+
+    def mark(self, graph: DynamicGraph, touch: Touch) -> Rows:
+        """Mark what a change of the graph reaches; the rows of the last layer that were not marked before."""
+        self._fit(graph)
+        senders = self._reweigh(graph, touch.edges) if len(touch.edges) else touch.edges
+        received = touch.received
+        with torch.no_grad():
+            reached = self._renew_inputs(graph, touch, senders)
+        if not self.student.uses_degree:
+            senders = senders[:0]
+        for layer in range(1, self._last + 1):
+            near = graph.out_neighbours(np.concatenate([reached, senders]))
+            reached = self._marks.add(layer, np.concatenate([near.index, reached, senders, received]))
+        return reached
+
+    def compute(self, graph: DynamicGraph, rows: Rows) -> Computed:
+        """Compute those of the rows of the last layer that are marked, and what is marked beneath them."""
+        self._fit(graph)
+        return self._compute(graph, self._last, rows)
 
     def advance(self, graph: DynamicGraph, size: StepSize = FULL_SIZE) -> Rows:
-        """Compute one more slice; returns the rows whose probabilities it filled."""
-        if self._frontier == (0, 0):
+        """Go on with the passes over all rows by one slice; the rows of the last layer that it computed."""
+        self._fit(graph)
+        if self._place == (0, 0):
             self._in_weight = in_weight(graph, np.arange(graph.capacity), self._device)
             self._propagation.begin(self._in_weight)
-        self._fit(graph)
-        filled: list[Rows] = []
+        found: list[Rows] = []
         left = max(1, size.of(CHUNK))
         while left > 0 and not self.complete:
-            layer = self._frontier[0]
-            rows, work = self._fill(graph, left)
-            left -= work
-            if layer == len(self._layers) - 1:
-                filled.append(rows)
-        return np.concatenate([np.empty(0, dtype=np.int64), *filled])
+            layer = min(self._place.layer, self._last)
+            rows = self._next_rows(graph, left)
+            if layer == 0:
+                with torch.no_grad():
+                    self._write_inputs(graph, rows)
+                left -= max(1, len(rows))
+                continue
+            computed = self._compute(graph, layer, rows)
+            left -= max(1, computed.work)
+            if layer == self._last:
+                found.append(computed.rows)
+        return np.concatenate([np.empty(0, dtype=np.int64), *found])
 
     def begin_anew(self) -> None:
         """Follow a graph whose rows are given out from the first one again: it has no node."""
         complete = self.complete
         self._allocate()
-        self._frontier = (len(self._layers), 0) if complete else (0, 0)
-
-    def update(self, graph: DynamicGraph, touch: Touch) -> Rows:
-        """Follow a change of the graph; returns the rows whose probabilities changed."""
-        self._fit(graph)
-        index = self._index(touch.edges)
-        weight_before, weight = self._in_weight[index], in_weight(graph, touch.edges, self._device)
-        self._in_weight[index] = weight
-        reweighted = touch.edges[(weight_before != weight).cpu().numpy()]
-        rows = self._told(graph, touch, reweighted)
-        with torch.no_grad():
-            step = Step(graph, touch, self._layers, self._in_weight, weight_before, reweighted)
-            receive = self._propagation.follow(step)
-            renewed = self._renew(graph, 0, rows[rows < self._limit(0)])
-            for layer in range(1, len(self._layers)):
-                if self._limit(layer) == 0:
-                    return np.empty(0, dtype=np.int64)
-                renewed = self._renew(graph, layer, receive(layer, renewed, self._limit(layer)))
-        # A row that was freed and taken again may by chance hold the same values for another node.
-        return renewed.rows[renewed.changed | (places(touch.created, renewed.rows) >= 0)]
+        if complete:
+            self._place = _Place(len(self._layers) + 1, 0)
 
     def probabilities(self, rows: Rows) -> npt.NDArray[np.float32]:
         """Class probabilities ``[n, C]`` of computed rows."""
@@ -141,27 +162,22 @@ class Embedding:
         """Disagreement ``[n]`` to be expected in the student's group about computed rows, from 0 to 1."""
         return self._layers[-1][self._index(rows), node_class.DISAGREEMENT].cpu().numpy()
 
-    def computed(self, graph: DynamicGraph) -> Rows:
-        """The nodes that have their probabilities."""
-        alive = np.flatnonzero(graph.alive)
-        return alive[alive < self._limit(len(self._layers) - 1)]
-
     def broken(self, graph: DynamicGraph) -> int:
         """How many nodes have probabilities that are no numbers."""
         if bool(torch.isfinite(self._layers[-1].sum())):
             return 0
-        return int(np.count_nonzero(~np.isfinite(self.probabilities(self.computed(graph))).all(axis=1)))
+        return int(np.count_nonzero(~np.isfinite(self.probabilities(np.flatnonzero(graph.alive))).all(axis=1)))
 
     def state(self, rows: int | None = None) -> dict[str, Tensor]:
-        """Tensors for a checkpoint: weights, layers, sums and frontier. Those in use, not copies of them.
+        """Tensors for a checkpoint: weights, layers, marks and place. Those in use, not copies of them.
 
         Args:
             rows: from there on no row was ever used.
         """
         tensors = {f"student/{name}": value for name, value in self.student.state_dict().items()}
         tensors |= {f"layer/{number}": layer[:rows] for number, layer in enumerate(self._layers)}
-        tensors |= self._propagation.state(rows)
-        tensors |= {"in_weight": self._in_weight[:rows], "frontier": torch.tensor(self._frontier)}
+        tensors |= self._marks.state(rows)
+        tensors |= {"in_weight": self._in_weight[:rows], "place": torch.tensor(self._place)}
         return {name: tensor.detach() for name, tensor in tensors.items()}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
@@ -169,72 +185,96 @@ class Embedding:
         weights = {name.removeprefix("student/"): t for name, t in tensors.items() if name.startswith("student/")}
         self.student.load_state_dict(weights)
         self._layers = [copied(tensors[f"layer/{number}"], self._device) for number in range(len(self._layers))]
+        self._marks.restore(tensors)
         self._in_weight = tensors["in_weight"].to(self._device, copy=True)
-        self._propagation.restore(tensors, self._in_weight)
-        layer, row = tensors["frontier"].tolist()
-        self._frontier = (layer, row)
+        self._propagation.begin(self._in_weight)
+        self._place = _Place(*tensors["place"].tolist())
 
     def _allocate(self) -> None:
         self._propagation = propagation(self.student, self.classes, self._device)
         self._layers = [torch.zeros(0, width, device=self._device) for width in self._propagation.widths]
+        self._last = len(self._layers) - 1
+        self._marks = Marks(self._last)
         self._in_weight = torch.zeros(0, device=self._device)
+        self._propagation.begin(self._in_weight)
+        self._place = _Place(0, 0)
 
-    def _fill(self, graph: DynamicGraph, most: int) -> tuple[Rows, int]:
-        """Compute the next rows of the frontier's layer, as many as that much work is; returns them and their work."""
-        layer, row = self._frontier
+    def _compute(self, graph: DynamicGraph, layer: int, rows: Rows) -> Computed:
+        """Compute the marked ones of these rows of a layer, after what is marked beneath them."""
+        due = self._marks.take(layer, rows)
+        plan = []
+        for number in range(layer, 0, -1):
+            near = graph.in_neighbours(due)
+            plan.append((number, due, near))
+            if number > 1:
+                due = self._marks.take(number - 1, np.concatenate([near.index, due]))
+        work = 0
+        with torch.no_grad():
+            for number, needed, near in reversed(plan):
+                work += len(needed) + len(near.index) // EDGES_PER_ROW
+                for piece, around in _pieces(needed, near):
+                    values = self._propagation.rows(graph, self._layers, number, piece, around)
+                    self._exchange(self._layers[number], piece, values)
+        return Computed(plan[0][1], work)
+
+    def _next_rows(self, graph: DynamicGraph, most: int) -> Rows:
+        """The next rows of the pass, as many as that much work is; moves on behind them."""
+        layer, row = self._place
         end = min(row + most, graph.capacity)
         rows: Rows = np.flatnonzero(graph.alive[row:end]) + row
         work = np.cumsum(1 + graph.in_degree(rows) // EDGES_PER_ROW) if layer > 0 else np.arange(1, len(rows) + 1)
         count = max(1, int(np.searchsorted(work, most, side="right")))
         if count < len(rows):
             rows, end = rows[:count], int(rows[count])
-        with torch.no_grad():
-            self._frontier = (layer, end)
-            if layer > 0:
-                self._propagation.sum_afresh(graph, self._layers, layer, rows)
-            self._renew(graph, layer, rows)
-        self._frontier = (layer, end) if end < graph.capacity else (layer + 1, 0)
-        return rows, int(work[len(rows) - 1]) if len(rows) else 0
+        self._place = _Place(layer, end) if end < graph.capacity else _Place(layer + 1, 0)
+        return rows
 
-    def _limit(self, layer: int) -> int:
-        """Rows of a layer below this one are computed."""
-        frontier, row = self._frontier
-        if layer > frontier:
-            return 0
-        return row if layer == frontier else self._layers[layer].shape[0]
+    def _reweigh(self, graph: DynamicGraph, rows: Rows) -> Rows:
+        """Follow the sums of the weights of incoming edges of rows; the rows for which it is another."""
+        index = self._index(rows)
+        before, weight = self._in_weight[index], in_weight(graph, rows, self._device)
+        self._in_weight[index] = weight
+        self._propagation.reweigh(rows, self._in_weight)
+        other: Rows = rows[(before != weight).cpu().numpy()]
+        return other
 
-    def _told(self, graph: DynamicGraph, touch: Touch, reweighted: Rows) -> Rows:
-        """Rows of which the student is told something else."""
-        told = [touch.features, touch.labels]
-        if self.student.feature_width == 0:  # The degree is told instead.
-            told.append(reweighted)
+    def _renew_inputs(self, graph: DynamicGraph, touch: Touch, reweighted: Rows) -> Rows:
+        """Compute the rows of layer 0 whose inputs changed; those that hold other values now."""
+        due = [touch.features, touch.labels]
+        if self.student.feature_width == 0:  # The degree is the input.
+            due.append(reweighted)
         if self.student.remembers:
-            told.append(touch.remembered)
-        return distinct(graph, *told)
+            due.append(touch.remembered)
+        rows = graph.distinct(np.concatenate(due))
+        return rows[self._write_inputs(graph, rows)]
 
-    def _renew(self, graph: DynamicGraph, layer: int, rows: Rows) -> Renewed:
-        """Compute rows of a layer; what is kept of them beside the layers is up to date."""
-        if not len(rows):
-            return Renewed(rows, self._layers[layer][:0], np.empty(0, np.bool_))
-        held = []
+    def _write_inputs(self, graph: DynamicGraph, rows: Rows) -> npt.NDArray[np.bool_]:
+        """Compute rows of layer 0; bool ``[n]``, whether they held other values."""
+        changed = [np.empty(0, np.bool_)]
         for start in range(0, len(rows), PIECE):
             piece = rows[start : start + PIECE]
-            held.append(self._exchange(self._layers[layer], piece, self._rows(graph, layer, piece)))
-        before, changed = zip(*held, strict=True)
-        return Renewed(rows, torch.cat(before), np.concatenate(changed))
-
-    def _rows(self, graph: DynamicGraph, layer: int, rows: Rows) -> Tensor:
-        if layer > 0:
-            return self._propagation.rows(graph, self._layers, layer, rows, self._in_weight)
-        told = inputs(graph, rows, self.student.feature_width, self._device)
-        encoded = self.student.encode(replace(told, memory=self._recall(rows)), self.student.scale)
-        return self._propagation.raised(0, encoded)
+            given = inputs(graph, piece, self.student.feature_width, self._device)
+            encoded = self.student.encode(replace(given, memory=self._recall(piece)), self.student.scale)
+            changed.append(self._exchange(self._layers[0], piece, self._propagation.raised(0, encoded)))
+        return np.concatenate(changed)
 
     def _index(self, rows: Rows) -> Tensor:
         return to_device(rows, self._device)
 
     def _fit(self, graph: DynamicGraph) -> None:
         """Room for every row of the graph."""
+        if graph.capacity <= len(self._in_weight):
+            return
         self._in_weight = lengthened(self._in_weight, graph.capacity)
         self._layers = [lengthened(layer, graph.capacity) for layer in self._layers]
-        self._propagation.fit(self._in_weight)
+        self._marks.fit(graph.capacity)
+        self._propagation.reweigh(np.empty(0, np.int64), self._in_weight)
+
+
+def _pieces(rows: Rows, near: Neighbours) -> Iterator[tuple[Rows, Neighbours]]:
+    """The rows so many at once, each with their neighbours."""
+    for start in range(0, len(rows), PIECE):
+        piece = rows[start : start + PIECE]
+        indptr = near.indptr[start : start + len(piece) + 1]
+        part = slice(indptr[0], indptr[-1])
+        yield piece, Neighbours(indptr - indptr[0], near.index[part], near.weight[part])

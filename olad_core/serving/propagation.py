@@ -1,71 +1,30 @@
-"""How changes pass from one layer to the next, and how the rows of a layer follow from those of the layer below."""
+"""How the rows of a frozen student's layers follow from those of the layer below."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from typing_extensions import override
 
 from olad_core.device import to_device
-from olad_core.graph import DynamicGraph
+from olad_core.graph import DynamicGraph, Neighbours
 from olad_core.messages.sample import to_block
-from olad_core.serving.touched import Touch
-from olad_core.students import Block, Student
+from olad_core.serving import loops, tensors
+from olad_core.serving.operations import Mixture, Operations
+from olad_core.students import Block, LinearStudent, Student
+from olad_core.students.linear import Factors
+from olad_core.tasks import node_class
 
 Rows = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Renewed:
-    """Rows of one layer that were written.
-
-    Attributes:
-        rows: distinct graph rows, ascending.
-        before: ``[n, d]``, what stood there.
-        changed: bool ``[n]``, whether other values stand there now.
-    """
-
-    rows: Rows
-    before: Tensor
-    changed: npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Step:
-    """A change of the graph that an embedding follows.
-
-    Attributes:
-        graph: as it is now.
-        touch: what changed.
-        layers: rows of all layers, being brought up to it from the lowest on.
-        in_weight: sums of the weights of all rows' incoming edges, as they are now.
-        in_weight_before: of ``touch.edges``.
-        reweighted: those of ``touch.edges`` for which it is another.
-    """
-
-    graph: DynamicGraph
-    touch: Touch
-    layers: list[Tensor]
-    in_weight: Tensor
-    in_weight_before: Tensor
-    reweighted: Rows
-
-
-Receive: TypeAlias = Callable[[int, Renewed, int], Rows]
-"""The touched rows of a layer below a limit, ascending, given what was written to the layer below."""
-
-
 class Propagation(ABC):
-    """The layers of a frozen student above its inputs; the last one holds probabilities.
-
-    What is kept beside the layers is kept here; without more said, that is nothing.
+    """The layers of a frozen student above its inputs; the last one holds answers.
 
     Attributes:
         widths: of all layers.
@@ -78,43 +37,141 @@ class Propagation(ABC):
         """Rows as they stand in a layer, from those of the student's layer; these may be overwritten."""
 
     @abstractmethod
-    def rows(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows, in_weight: Tensor) -> Tensor:
-        """Rows of a layer above the first, from the layer below and what is kept."""
+    def rows(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows, near: Neighbours) -> Tensor:
+        """Rows of a layer above the first, from the layer below.
+
+        Args:
+            graph: as it is now.
+            layers: rows of all layers.
+            layer: 1 or more.
+            rows: which to compute.
+            near: their in-neighbours.
+        """
 
     @abstractmethod
-    def follow(self, step: Step) -> Receive:
-        """Begin to follow a change of the graph."""
+    def begin(self, in_weight: Tensor) -> None:
+        """Start with a graph whose sums of incoming weights are these."""
 
-    def fit(self, in_weight: Tensor) -> None:  # noqa: B027
-        """Make room for as many rows as there are sums of weights."""
-
-    def begin(self, in_weight: Tensor) -> None:  # noqa: B027
-        """Start with a graph whose sums of weights are these."""
-
-    def sum_afresh(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows) -> None:  # noqa: B027
-        """Bring what is kept of rows up to date, from all their neighbours."""
-
-    def state(self, rows: int | None) -> dict[str, Tensor]:  # noqa: ARG002
-        """Tensors for a checkpoint, of the first rows: those in use, not copies of them."""
-        return {}
-
-    def restore(self, tensors: Mapping[str, Tensor], in_weight: Tensor) -> None:  # noqa: B027
-        """Take over the tensors of :meth:`state`."""
+    @abstractmethod
+    def reweigh(self, rows: Rows, in_weight: Tensor) -> None:
+        """Follow other sums of incoming weights, of these rows; ``in_weight`` is of all rows."""
 
 
-def distinct(graph: DynamicGraph, *rows: Rows) -> Rows:
-    """The rows in any of these, each once, ascending."""
-    found = graph.distinct(np.concatenate(rows))
-    found.sort()
-    return found
+def propagation(student: Student, classes: int, device: torch.device) -> Propagation:
+    """How a student's layers are computed."""
+    if isinstance(student, LinearStudent):
+        return LinearPropagation(student, classes, device)
+    return BlockPropagation(student, classes)
 
 
-def places(known: Rows, rows: Rows) -> Rows:
-    """Where each of ``rows`` stands among the ``known`` ones, which are ascending; -1 where it does not."""
-    if not len(known):
-        return np.full(len(rows), -1)
-    place = np.minimum(np.searchsorted(known, rows), len(known) - 1)
-    return np.where(known[place] == rows, place, -1)
+def operations(device: torch.device) -> Operations:
+    """What is fast on a device."""
+    return loops if device.type == "cpu" else tensors
+
+
+class BlockPropagation(Propagation):
+    """Rows are computed by the student itself from blocks: right for any student.
+
+    Args:
+        student: frozen.
+        classes: number of classes it predicts.
+    """
+
+    def __init__(self, student: Student, classes: int) -> None:
+        self._student = student
+        self._in_weight = torch.zeros(0)
+        self.widths = (*student.layer_widths[:-1], node_class.head_width(classes))
+
+    @override
+    def raised(self, layer: int, rows: Tensor) -> Tensor:
+        if layer < len(self.widths) - 1:
+            return rows
+        return self._student.answers(self._student.read(rows)[:, : self.widths[-1]])
+
+    @override
+    def rows(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows, near: Neighbours) -> Tensor:
+        below = layers[layer - 1]
+        if below.device.type != "cpu":
+            block, sources = to_block(graph, rows, near, below.device)
+            below = below[to_device(sources, below.device)]
+        else:
+            # Students read what the block names: on a CPU there is no need to gather it first.
+            targets, index, offsets, weight = map(torch.from_numpy, (rows, near.index, near.indptr, near.weight))
+            block = Block(targets, index, offsets, weight, self._in_weight)
+        return self.raised(layer, self._student.layer(layer, below, block))
+
+    @override
+    def begin(self, in_weight: Tensor) -> None:
+        self._in_weight = in_weight
+
+    @override
+    def reweigh(self, rows: Rows, in_weight: Tensor) -> None:
+        self._in_weight = in_weight
+
+
+class LinearPropagation(Propagation):
+    """The propagation of a linear student.
+
+    Where its last layer is linear, the layer before holds logits: there are mostly fewer classes than the embedding
+    is wide.
+
+    Args:
+        student: frozen.
+        classes: number of classes it predicts.
+        device: where everything is.
+    """
+
+    def __init__(self, student: LinearStudent, classes: int, device: torch.device) -> None:
+        self._student = student
+        self._device = device
+        self._operations = operations(device)
+        self._last = student.num_layers
+        outputs = node_class.head_width(classes)
+        self._logits = student.ends_linearly and outputs < student.message_widths[-1]
+        below, self._mixed_widths = list(student.prepared_widths), list(student.message_widths)
+        if self._logits:
+            below[-1] = self._mixed_widths[-1] = outputs
+        self.widths = (*below, outputs)
+        self._factors = student.factors(torch.zeros(0, device=device))
+
+    @override
+    def raised(self, layer: int, rows: Tensor) -> Tensor:
+        head, width = self._student.head, self.widths[-1]
+        if layer == self._last:
+            outputs = rows + head.bias[:width] if self._logits else self._student.read(rows)[:, :width]
+            return self._student.answers(outputs)
+        rows = self._student.prepare(layer + 1, rows)
+        return F.linear(rows, head.weight[:width]) if self._logits and layer == self._last - 1 else rows
+
+    @override
+    def rows(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows, near: Neighbours) -> Tensor:
+        below, of_logits = layers[layer - 1], self._logits and layer == self._last
+        first = 0 if of_logits else self._student.sent_from
+        mixture = Mixture(below, first, self._mixed_widths[layer - 1], self._factors)
+        mixed = self._operations.mix(mixture, rows, near)
+        if not of_logits:
+            mixed = self._student.finish(layer, mixed, below, to_device(rows, self._device))
+        return self.raised(layer, mixed)
+
+    @override
+    def begin(self, in_weight: Tensor) -> None:
+        self._factors = together(self._student.factors(in_weight))
+
+    @override
+    def reweigh(self, rows: Rows, in_weight: Tensor) -> None:
+        known = len(self._factors.own)
+        if len(in_weight) > known:
+            more = self._student.factors(in_weight[known:])
+            self._factors = together(Factors(*map(torch.cat, zip(self._factors, more, strict=True))))
+        index = to_device(rows, self._device)
+        for table, values in zip(self._factors, self._student.factors(in_weight[index]), strict=True):
+            table[index] = values
+
+
+def together(factors: Factors) -> Factors:
+    """The same in one table: those of one node then mostly stand in one line of the cache."""
+    table = torch.stack(factors, dim=1)
+    return Factors(*copied(table, table.device).unbind(1))
 
 
 def lengthened(table: Tensor, rows: int) -> Tensor:
@@ -132,44 +189,3 @@ def copied(table: Tensor, device: torch.device) -> Tensor:
     """A copy in memory that rows all over it are found in fast."""
     room = lengthened(table[:0].to(device), len(table))
     return room.copy_(table) if len(table) else room
-
-
-class Recomputing(Propagation):
-    """Touched rows are computed from all their neighbours: right for any student.
-
-    Args:
-        student: frozen.
-        classes: number of classes it speaks of.
-    """
-
-    def __init__(self, student: Student, classes: int) -> None:
-        self._student = student
-        self.widths = (*student.layer_widths[:-1], 1 + classes)
-
-    @override
-    def raised(self, layer: int, rows: Tensor) -> Tensor:
-        if layer < len(self.widths) - 1:
-            return rows
-        return self._student.answers(self._student.read(rows)[:, : self.widths[-1]])
-
-    @override
-    def rows(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows, in_weight: Tensor) -> Tensor:
-        near, below = graph.in_neighbours(rows), layers[layer - 1]
-        if below.device.type != "cpu":
-            block, sources = to_block(graph, rows, near, below.device)
-            below = below[to_device(sources, below.device)]
-        else:
-            # Students read what the block names: on a CPU there is no need to gather it first.
-            targets, index, offsets, weight = map(torch.from_numpy, (rows, near.index, near.indptr, near.weight))
-            block = Block(targets, index, offsets, weight, in_weight)
-        return self.raised(layer, self._student.layer(layer, below, block))
-
-    @override
-    def follow(self, step: Step) -> Receive:
-        def receive(_: int, below: Renewed, limit: int) -> Rows:
-            changed, edges = below.rows[below.changed], step.touch.edges
-            senders = distinct(step.graph, changed, step.reweighted) if self._student.uses_degree else changed
-            rows = distinct(step.graph, step.graph.out_neighbours(senders).index, changed, edges)
-            return rows[(rows < limit) & step.graph.alive[rows]]
-
-        return receive

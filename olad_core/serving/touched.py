@@ -23,7 +23,7 @@ class Touch:
     Attributes:
         created: living rows of new nodes.
         features: living rows whose features changed, the created ones included.
-        labels: living rows that were labelled.
+        labels: living rows that were given another class.
         remembered: rows whose hidden states advanced, ascending; see :class:`~olad_core.students.Memory`.
         edges: living rows at which an incoming edge appeared, changed or left, the created ones included.
         arc_source: int64 ``[A]``, source of every change of an arc's weight, living or not.
@@ -39,6 +39,16 @@ class Touch:
     arc_target: Rows
     arc_change: npt.NDArray[np.float32]
     remembered: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    @property
+    def received(self) -> Rows:
+        """Rows for which the weight of an incoming edge is another, or which are new; some more than once."""
+        return np.concatenate([self.created, self.arc_target[self.arc_change != 0]])
+
+    @property
+    def direct(self) -> Rows:
+        """Living rows that the change touched itself, each once, ascending."""
+        return np.unique(np.concatenate([self.features, self.labels, self.edges]))
 
     @property
     def rows(self) -> Rows:
@@ -62,7 +72,7 @@ def merge(changes: Iterable[Changes], graph: DynamicGraph) -> Touch:
     return Touch(
         created=created,
         features=living([created, *(change.features for change in changes)]),
-        labels=living(change.labelled for change in changes),
+        labels=living(change.labelled[change.label_differs] for change in changes),
         edges=living([created, target]),
         arc_source=joined(change.edge_source for change in changes),
         arc_target=target,

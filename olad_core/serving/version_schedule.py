@@ -11,6 +11,7 @@ import torch
 from olad_core.config import EngineConfig
 from olad_core.graph import DynamicGraph
 from olad_core.judging.decisions import Decisions, explain_choice
+from olad_core.serving.answers import Origin
 from olad_core.serving.choice import Candidates, choose_best
 from olad_core.serving.versions import Versions
 from olad_core.step_size import StepSize
@@ -35,15 +36,16 @@ class Schedule:
         # Nodes that had been scored at the last decision, and resets until then.
         self._evidence = [0, 0]
 
-    def advance(self, graph: DynamicGraph, steps: int, size: StepSize) -> None:
+    def advance(self, graph: DynamicGraph, origin: Origin, steps: int, size: StepSize) -> None:
         """Embed one slice of the version on its way.
 
         Args:
             graph: the live graph.
+            origin: where in the log it is.
             steps: training steps that have been taken.
             size: of the slice.
         """
-        outcome = self._versions.advance(graph, size)
+        outcome = self._versions.advance(graph, origin, size)
         version = outcome.finished
         if version is None:
             return

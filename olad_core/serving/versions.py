@@ -1,9 +1,9 @@
-"""Published versions: one that is served, one on its way, and what readers must be told of them."""
+"""Published versions: one that is served, one on its way, and what is to be published of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,9 @@ from torch import Tensor
 
 from olad_core.graph import DynamicGraph
 from olad_core.named_state import join_parts, take_part
-from olad_core.serving.embedding import Embedding
+from olad_core.serving.answers import Answers, Origin
+from olad_core.serving.asked import Asked
+from olad_core.serving.embedding import EDGES_PER_ROW, Embedding
 from olad_core.serving.publication import TableUpdate, Version
 from olad_core.serving.touched import Touch
 from olad_core.step_size import StepSize
@@ -22,6 +24,9 @@ from olad_core.students import Memory, Student, build_student, registered_name
 
 Rows = npt.NDArray[np.int64]
 Values = dict[str, object]
+
+_ROWS_AT_ONCE = 512
+"""Work after which a bound is looked at, in rows of layers, without what is marked beneath them."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +37,21 @@ class HeldVersion:
         version: its number, student and classes.
         architecture: kind of its student.
         position: where in the log its weights were taken.
-        embedding: its layers and probabilities for every node.
+        embedding: its layers and answers for every node.
+        answers: where they were computed, and what is to be published of them.
     """
 
     version: Version
     architecture: str
     position: str
     embedding: Embedding
+    answers: Answers = field(default_factory=Answers)
+
+    def compute(self, graph: DynamicGraph, rows: Rows, origin: Origin) -> int:
+        """Compute the marked ones of some rows, which is done at this point of the log; the work that it was."""
+        computed = self.embedding.compute(graph, rows)
+        self.answers.compute(graph, computed.rows, origin)
+        return computed.work
 
 
 @dataclass(frozen=True)
@@ -73,7 +86,8 @@ class Versions:
         self.next_number = 1
         self.refused = 0
         """Candidates given up because they had more predictions that are no numbers than what is served."""
-        self._changed: dict[int, list[Rows]] = {}
+        self._asked = Asked()
+        self._next_row = 0
         self._dropped: list[int] = []
 
     def start(self, student: Student, name: str, classes: Sequence[str], position: str) -> None:
@@ -82,14 +96,21 @@ class Versions:
         self.candidate = HeldVersion(version, registered_name(student), position, self._embedding(student, version))
         self.next_number += 1
 
-    def advance(self, graph: DynamicGraph, size: StepSize) -> AdvanceOutcome:
-        """Embed one slice of the candidate; with the last one it becomes the served version."""
+    def advance(self, graph: DynamicGraph, origin: Origin, size: StepSize) -> AdvanceOutcome:
+        """Embed one slice of the candidate; with the last one it becomes the served version.
+
+        Args:
+            graph: the live graph.
+            origin: where in the log it is.
+            size: of the slice.
+        """
         held = self.candidate
         if held is None:
             return AdvanceOutcome()
-        self._note(held, held.embedding.advance(graph, size))
+        held.answers.compute(graph, held.embedding.advance(graph, size), origin)
         if not held.embedding.complete:
             return AdvanceOutcome()
+        held.compute(graph, held.answers.missing(graph), origin)
         broken = held.embedding.broken(graph)
         if broken and broken > (self.served.embedding.broken(graph) if self.served else 0):
             self.refused += 1
@@ -98,36 +119,88 @@ class Versions:
         if self.served is None or self.served.version.student != held.version.student:
             self.served_since = held.version.number
         if self.served:
-            self._forget(self.served)
+            self._dropped.append(self.served.version.number)
         self.served, self.candidate = held, None
         return AdvanceOutcome(held.version)
 
     def withdraw(self) -> None:
         """Give up the candidate."""
         if self.candidate:
-            self._forget(self.candidate)
+            self._dropped.append(self.candidate.version.number)
             self.candidate = None
 
-    def follow(self, graph: DynamicGraph, touch: Touch) -> None:
-        """Bring both versions up to a change of the graph."""
+    def mark(self, graph: DynamicGraph, touch: Touch) -> None:
+        """Mark what a change of the graph reaches, in both versions."""
         for held in self._held():
-            self._note(held, held.embedding.update(graph, touch))
+            held.answers.mark(held.embedding.mark(graph, touch))
+            held.answers.create(graph, touch.created)
+
+    def renew(self, graph: DynamicGraph, touch: Touch, origin: Origin, most_work: int | None) -> int:
+        """Compute the answers of the served version that a change touched directly, or that were asked for lately.
+
+        Args:
+            graph: the live graph.
+            touch: the change, which is marked already.
+            origin: where in the log the graph is.
+            most_work: bounds the work in rows of layers, but for new nodes; None computes every marked answer.
+
+        Returns:
+            The work that it was.
+        """
+        held = self.served
+        if held is None:
+            return 0
+        if most_work is None:
+            return held.compute(graph, held.embedding.marked(graph), origin)
+        work = held.compute(graph, touch.created, origin)
+        wanted = np.concatenate([self._asked.lately(origin.applied_events), touch.direct])
+        wanted = wanted[wanted < graph.capacity]
+        wanted = wanted[graph.alive[wanted] & (held.embedding.marks[wanted] > 0)]
+        return work + self._compute_some(held, graph, wanted, origin, most_work - work)[0]
+
+    def ask(self, graph: DynamicGraph, rows: Rows, origin: Origin) -> int:
+        """Compute the answers of the served version that somebody asks for, and keep them fresh for a while.
+
+        Returns:
+            The work that it was.
+        """
+        if self.served is None:
+            return 0
+        self._asked.add(rows, origin.applied_events)
+        return self.served.compute(graph, rows, origin)
+
+    def tidy(self, graph: DynamicGraph, origin: Origin, most_work: int) -> int:
+        """Compute some of the marked answers of the served version; the work that it was, 0 where there were none."""
+        held = self.served
+        rows = held.embedding.marked(graph) if held else np.empty(0, np.int64)
+        if held is None or not len(rows):
+            return 0
+        # Each slice goes on where the last one ended, or rows that are marked all the time would be the only ones.
+        rows = np.roll(rows, -int(np.searchsorted(rows, self._next_row)))
+        work, self._next_row = self._compute_some(held, graph, rows, origin, most_work)
+        return work
+
+    def marked(self, graph: DynamicGraph) -> int:
+        """How many answers of the served version are marked."""
+        return len(self.served.embedding.marked(graph)) if self.served else 0
 
     def begin_anew(self) -> None:
         """Forget all rows: the graph has no node, and gives them out from the first one again."""
-        self._changed = {}
+        self._asked.begin_anew()
+        self._next_row = 0
         for held in self._held():
             held.embedding.begin_anew()
+            held.answers.begin_anew()
 
     def note_all(self, graph: DynamicGraph) -> None:
         """Let the next :meth:`take_updates` hold every prediction there is."""
         for held in self._held():
-            self._note(held, held.embedding.computed(graph))
+            held.answers.note_all(graph)
 
     @property
     def has_news(self) -> bool:
         """Whether :meth:`take_updates` has anything to give."""
-        return bool(self._changed or self._dropped)
+        return bool(self._dropped) or any(held.answers.has_news for held in self._held())
 
     def take_updates(
         self, graph: DynamicGraph, removed: tuple[str, ...]
@@ -135,15 +208,24 @@ class Versions:
         """Changed predictions since the last call, and the numbers of the versions that are gone."""
         updates = []
         for held in self._held():
-            changed = self._changed.get(held.version.number, [])
-            rows = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *changed]))
-            rows = rows[graph.alive[rows]]
-            if len(rows) or removed:
-                nodes = tuple(graph.ids(rows))
-                probabilities, disagreement = held.embedding.probabilities(rows), held.embedding.disagreement(rows)
-                updates.append(TableUpdate(held.version.number, nodes, probabilities, disagreement, removed, rows=rows))
-        dropped = tuple(self._dropped)
-        self._changed, self._dropped = {}, []
+            if not (held.answers.has_news or removed):
+                continue
+            embedding = held.embedding
+            news = held.answers.take_news(graph, embedding.marks)
+            rows = news.rows
+            updates.append(
+                TableUpdate(
+                    version=held.version.number,
+                    nodes=tuple(graph.ids(rows)),
+                    probabilities=embedding.probabilities(rows),
+                    disagreement=embedding.disagreement(rows),
+                    removed=removed,
+                    rows=rows,
+                    origins=news.origins,
+                    marked=news.marked,
+                )
+            )
+        dropped, self._dropped = tuple(self._dropped), []
         return tuple(updates), dropped
 
     def state(self, rows: int) -> tuple[dict[str, Tensor], Values]:
@@ -153,7 +235,7 @@ class Versions:
         for role, held in (("served", self.served), ("candidate", self.candidate)):
             if held is None:
                 continue
-            tensors[role] = held.embedding.state(rows)
+            tensors[role] = held.embedding.state(rows) | {"origin": held.answers.state(rows)}
             values[role] = {
                 "number": held.version.number,
                 "student": held.version.student,
@@ -188,16 +270,22 @@ class Versions:
             if (own[name].dtype, own[name].shape[1:]) != (new.dtype, new.shape[1:]):
                 raise ValueError(f"versions/{role}/{name}: {own[name].dtype} {list(own[name].shape)}")
         embedding.restore(own)
-        return HeldVersion(version, held["architecture"], held["position"], embedding)
+        restored = HeldVersion(version, held["architecture"], held["position"], embedding)
+        restored.answers.restore(own["origin"])
+        return restored
 
     def _embedding(self, student: Student, version: Version) -> Embedding:
         recall = partial(self._memory.recall, version.student)
         return Embedding(student, len(version.classes), self._device, recall)
 
-    def _note(self, held: HeldVersion, rows: Rows) -> None:
-        if len(rows):
-            self._changed.setdefault(held.version.number, []).append(rows)
-
-    def _forget(self, held: HeldVersion) -> None:
-        self._changed.pop(held.version.number, None)
-        self._dropped.append(held.version.number)
+    def _compute_some(
+        self, held: HeldVersion, graph: DynamicGraph, rows: Rows, origin: Origin, most_work: int
+    ) -> tuple[int, int]:
+        """Compute marked rows in their order until it was enough work; the work, and the row to go on with, or 0."""
+        first, work = 0, 0
+        while first < len(rows) and work < most_work:
+            edges = np.cumsum(1 + graph.in_degree(rows[first : first + _ROWS_AT_ONCE]) // EDGES_PER_ROW)
+            count = max(1, int(np.searchsorted(edges, min(most_work - work, _ROWS_AT_ONCE), side="right")))
+            work += max(count, held.compute(graph, rows[first : first + count], origin))
+            first += count
+        return work, int(rows[first]) if first < len(rows) else 0

@@ -30,6 +30,7 @@ from service.store.log_reader import LogReader
 from service.store.prediction_writer import PredictionWriter
 from service.store.redis_refusals import RedisUnusable
 from service.store.redis_versions import version_of_server
+from service.store.request_reader import RequestReader
 from service.worker.attempts import Attempts
 from service.worker.checkpoint import BrokenCheckpoint, OtherFormat, list_checkpoints, read_checkpoint
 from service.worker.checkpoint_schedule import CheckpointSchedule
@@ -45,9 +46,10 @@ from service.worker.recovery import Recovery, check_log
 from service.worker.reporting import Reporter
 from service.worker.restoring import restore
 from service.worker.retrying import Retrying
+from service.worker.row_pace import RowPace
 from service.worker.standby import wait_for_graph
 from service.worker.stop import Stop
-from service.worker.stores import Log, Predictions
+from service.worker.stores import Log, Predictions, Requests
 from service.worker.students import StudentUnusable, register_students
 
 log = structlog.get_logger(__name__)
@@ -151,6 +153,7 @@ def build_worker(
     restore: Callable[[], Engine],
     event_log: Log,
     predictions: Predictions,
+    requests: Requests,
     checkpointer: Checkpointer,
     attempts: Attempts,
     settings: Settings,
@@ -162,20 +165,25 @@ def build_worker(
         restore: makes the engine of the newest checkpoint, or a new one.
         event_log: the log.
         predictions: the store of predictions.
+        requests: of readers for predictions that are marked.
         checkpointer: writes checkpoints.
         attempts: stores which entries are being applied.
         settings: of the service.
         clock: the time that the loop works by.
     """
     engine, metrics, stop = restore(), WorkerMetrics(), Stop()
-    learning = Learning(LearningPace(settings.freshness_target_ms, clock.monotonic()), metrics, clock)
-    lane = Lane(engine, event_log, predictions, attempts, learning, metrics, settings.steps_per_entry)
+    row_pace = RowPace(settings.freshness_target_ms, clock)
+    learning = Learning(LearningPace(settings.freshness_target_ms, clock.monotonic()), row_pace, metrics, clock)
+    steps = settings.steps_per_entry
+    lane = Lane(engine, event_log, predictions, requests, attempts, learning, row_pace, metrics, steps)
     checkpoints = CheckpointSchedule(checkpointer, event_log, settings.checkpoint_interval_s, metrics, clock, stop)
     memory = memory_budget(settings.memory_budget_mb)
     reporter = Reporter(engine, predictions, checkpoints, checkpointer, metrics, clock, memory)
     check = functools.partial(check_log, event_log, lane, settings.accept_log_loss)
     retrying = Retrying(check, metrics, clock, stop)
-    recovery = Recovery(lane, restore, event_log, predictions, attempts, checkpoints, reporter, retrying, metrics, stop)
+    recovery = Recovery(
+        lane, restore, event_log, predictions, requests, attempts, checkpoints, reporter, retrying, metrics, stop
+    )
     return Worker(lane, recovery, retrying, reporter, checkpoints, attempts, stop)
 
 
@@ -205,6 +213,7 @@ def main(settings: Settings) -> None:
                 functools.partial(restore_engine, checkpoints, engine_config(settings), device),
                 LogReader(client, keys, lease),
                 PredictionWriter(client, keys, lease),
+                RequestReader(client, keys),
                 checkpointer,
                 attempts,
                 settings,

@@ -1,8 +1,9 @@
-"""One graph of a worker: its engine, the entries that are applied, their publication, and what is still owed."""
+"""One graph of a worker: its engine, the entries that are applied, the publications, and what is still owed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from olad_core.engine import Engine, EntryOutcome
 from olad_core.errors import OladError
@@ -13,7 +14,8 @@ from service.worker.decision_log import DecisionLog
 from service.worker.learning import Learning
 from service.worker.metrics import WorkerMetrics
 from service.worker.pace import Part
-from service.worker.stores import Log, Predictions
+from service.worker.row_pace import RowPace
+from service.worker.stores import Log, Predictions, Requests
 
 MAX_EVENTS_PER_TURN = 10_000
 """Events applied in one turn at most, but for a last entry that is larger."""
@@ -37,8 +39,10 @@ class Lane:
         engine: of the graph.
         event_log: where the entries are.
         predictions: where the publications go.
+        requests: of readers for predictions that are marked.
         attempts: stores which entries are being applied, for the start after a kill.
         learning: learns in the time left.
+        row_pace: how many predictions are computed at a time.
         metrics: of the worker.
         fixed_steps: training steps after each entry; None to learn in the time left.
     """
@@ -48,8 +52,10 @@ class Lane:
         engine: Engine,
         event_log: Log,
         predictions: Predictions,
+        requests: Requests,
         attempts: Attempts,
         learning: Learning,
+        row_pace: RowPace,
         metrics: WorkerMetrics,
         fixed_steps: int | None,
     ) -> None:
@@ -59,8 +65,10 @@ class Lane:
         """Positions of entries that are not applied, each with the reason."""
         self._event_log = event_log
         self._predictions = predictions
+        self._requests = requests
         self._attempts = attempts
         self._learning = learning
+        self._row_pace = row_pace
         self._metrics = metrics
         self._decision_log = DecisionLog(metrics, engine.decisions.total)
         self._unpublished: Publication | None = None
@@ -79,26 +87,26 @@ class Lane:
 
     @property
     def rests(self) -> bool:
-        """Whether there is nothing to learn before the next entry."""
-        return self.fixed_steps is not None or self.engine.resting
+        """Whether there is nothing to do before the next entry."""
+        return self.fixed_steps is not None or (self.engine.resting and not self.engine.marked)
 
     def seconds_to_wait(self, longest: float) -> float:
         """How long to wait for an entry: until the next part of learning is due, or ``longest`` while at rest."""
         return longest if self.rests else self._learning.rest_left_s()
 
     def read(self, *, wait_s: float = 0.0) -> list[Entry]:
-        """The entries of the next turn, at most some seconds later; none where none has come.
+        """The entries of the next turn, at most some seconds later; none where none has come, or a request before.
 
         With fixed steps a turn is one entry, so that no turn is long. An entry that must be applied alone is a turn of
         its own.
         """
         position = self.engine.position
         single = self.fixed_steps is not None or self._attempts.is_within(position)
-        entries = self._event_log.read(
-            position,
-            max_events=1 if single else MAX_EVENTS_PER_TURN,
-            block_ms=max(1, int(1000 * wait_s)) if wait_s > 0 else None,
-        )
+        most = 1 if single else MAX_EVENTS_PER_TURN
+        entries = self._event_log.read(position, max_events=most)
+        if not entries and wait_s > 0:
+            self._requests.wait(position, max(1, int(1000 * wait_s)))
+            entries = self._event_log.read(position, max_events=most)
         return self._attempts.first_turn(entries)
 
     def apply(self, entries: list[Entry]) -> EntryOutcome:
@@ -137,10 +145,20 @@ class Lane:
         return self._learning.take_due_parts(self.engine, self.publish_changes, loaded=loaded)
 
     def publish(self) -> None:
-        """Publish the position and what has changed; a publication that failed before goes first."""
+        """Answer requests; publish the position and what has changed. A publication that failed before goes first."""
         if self._unpublished is not None:
             self._send(self._unpublished)
-        self._send(self.engine.take_publication())
+        answered = self._compute_requested()
+        self._send(replace(self.engine.take_publication(), answered=answered))
+
+    def answer_requests(self) -> bool:
+        """Publish the predictions that readers wait for; whether there were requests."""
+        if self._unpublished is not None:
+            self._send(self._unpublished)
+        answered = self._compute_requested()
+        if answered is not None:
+            self._send(replace(self.engine.take_publication(), answered=answered))
+        return answered is not None
 
     def publish_changes(self) -> bool:
         """Publish where more than the position has changed; whether that was the case."""
@@ -179,7 +197,10 @@ class Lane:
                 self._metrics.rejected.inc(outcome.rejected)
                 total += outcome
         with self._metrics.stage("refresh"):
-            self.engine.refresh()
+            if self.fixed_steps is None:
+                self._row_pace.refresh(self.engine)
+            else:
+                self.engine.refresh()
         return total
 
     def _apply_entry(self, entry: Entry) -> EntryOutcome:
@@ -192,6 +213,18 @@ class Lane:
         if entry.clock is not None:
             return engine.set_clock(entry.position, entry.clock, entry.arrival)
         return engine.apply(entry.position, entry.events, entry.arrival)
+
+    def _compute_requested(self) -> str | None:
+        """Compute the predictions that readers wait for; the last request that was read, None where there was none."""
+        answered, work = None, 0
+        while work < self._row_pace.most_work:
+            requests = self._requests.read()
+            if not requests:
+                break
+            with self._metrics.stage("requests"):
+                work += max(1, self.engine.ask(requests[0].nodes))
+            answered = requests[0].number
+        return answered
 
     def _send(self, publication: Publication) -> None:
         self._unpublished = publication

@@ -1,4 +1,4 @@
-"""Learning beside the events: training steps and slices of a new version, in turn, of a size that fits the pace."""
+"""What is done beside the events: training steps, slices of a new version, and marked predictions, in turn."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from olad_core.step_size import StepSize
 from service.worker.clock import Clock
 from service.worker.metrics import WorkerMetrics
 from service.worker.pace import LearningPace, Part
+from service.worker.row_pace import RowPace
 
 log = structlog.get_logger(__name__)
 
@@ -21,15 +22,18 @@ class Learning:
 
     Args:
         pace: when a part is due, and its size.
+        row_pace: how many predictions are computed at a time.
         metrics: time the parts and count failures.
         clock: measures the parts.
     """
 
-    def __init__(self, pace: LearningPace, metrics: WorkerMetrics, clock: Clock) -> None:
+    def __init__(self, pace: LearningPace, row_pace: RowPace, metrics: WorkerMetrics, clock: Clock) -> None:
         self._pace = pace
+        self._row_pace = row_pace
         self._metrics = metrics
         self._clock = clock
         self._slice_is_next = False
+        self._rows_are_next = False
 
     def saw_events(self) -> None:
         """Events have been applied since the last part."""
@@ -47,7 +51,7 @@ class Learning:
         """A training step, and one turn later a slice of the version that is being embedded, where one is due.
 
         Under load learning is rare, so both are done in one turn. Once the students have converged, only slices are
-        left.
+        left. Predictions that are marked take every second turn, but not under load.
 
         Args:
             engine: learns.
@@ -59,6 +63,9 @@ class Learning:
         """
         if not self._pace.is_due(self._clock.monotonic(), loaded=loaded):
             return ()
+        rows_are_next, self._rows_are_next = self._rows_are_next and not loaded, not self._rows_are_next
+        if (rows_are_next or engine.resting) and self._tidy(engine, publish):
+            return ("rows",)
         if engine.converged:
             self._slice_is_next = False
             return (self._take(engine, "slice", engine.finish, publish),)
@@ -80,6 +87,16 @@ class Learning:
         publish()
         self._pace.follow(part, started, self._clock.monotonic())
         return part
+
+    def _tidy(self, engine: Engine, publish: Callable[[], object]) -> bool:
+        """Compute some of the predictions that are marked; False where none is."""
+        started = self._clock.monotonic()
+        with self._metrics.stage("tidy"):
+            if not self._row_pace.tidy(engine):
+                return False
+        publish()
+        self._pace.follow("rows", started, self._clock.monotonic())
+        return True
 
     def _guarded(self, engine: Engine, work: Callable[[], object]) -> None:
         """Learn. After a failure the students are replaced by new ones; what is served stays."""

@@ -77,6 +77,8 @@ class Worker:
         entries = self._wait_for_entries()
         if entries:
             lane.apply(entries)
+        else:
+            lane.answer_requests()
         lane.learn_in_time(loaded=sum(len(entry.events) for entry in entries) >= MAX_EVENTS_PER_TURN)
         lane.publish_changes()
         lane.log_decisions()
@@ -84,7 +86,7 @@ class Worker:
         self._checkpoints.follow(lane)
 
     def _wait_for_entries(self) -> list[Entry]:
-        """The entries of this turn. The worker waits here and nowhere else, unless Redis is unavailable."""
+        """The entries of this turn. The worker waits here for them or for a request, and nowhere else."""
         return self._lane.read(wait_s=self._lane.seconds_to_wait(LONGEST_WAIT_S))
 
     def _report(self) -> None:

@@ -59,7 +59,7 @@ class WorkerMetrics:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time one stage: ``apply``, ``refresh``, ``publish``, ``learn`` or ``checkpoint``."""
+        """Time one stage: ``apply``, ``refresh``, ``publish``, ``learn``, ``tidy``, ``requests`` or ``checkpoint``."""
         started = perf_counter()
         try:
             yield

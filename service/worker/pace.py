@@ -6,8 +6,9 @@ from typing import Literal
 
 from olad_core.step_size import StepSize
 
-Part = Literal["step", "slice"]
-"""What learning is made of: training steps, and slices of embedding a new version. Each has a size of its own."""
+Part = Literal["step", "slice", "rows"]
+"""What is done beside the events: training steps, slices of embedding a new version, and predictions that are marked.
+The first two have a size of their own."""
 
 STEP_SHARE = 0.2
 """Share of the freshness target that one training step, or one slice, may take."""
@@ -54,10 +55,12 @@ class LearningPace:
         return not (loaded or self.rest_left(now) > 0) or now - self._learned_at > LEARN_AT_LEAST_EVERY_S
 
     def follow(self, part: Part, started: float, ended: float) -> None:
-        """Fit the rest, and the size of the next such part, to one that is done."""
+        """Fit the rest, and the size of the next such part where it has one, to one that is done."""
         took = ended - started
         self._learned_at = ended
         self._rest_until = ended + REST * took if self._events_since else ended
         self._events_since = False
+        if part not in self.sizes:
+            return
         fitting = min(1.1, max(0.8, self._allowed_s / max(took, 1e-6)))
         self.sizes[part] = StepSize(min(1.0, max(LEAST_STEP, self.sizes[part].fraction * fitting)))

@@ -16,7 +16,7 @@ from service.worker.metrics import WorkerMetrics
 from service.worker.reporting import Reporter
 from service.worker.retrying import Retrying
 from service.worker.stop import Stop
-from service.worker.stores import Log, Predictions
+from service.worker.stores import Log, Predictions, Requests
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +62,7 @@ class Recovery:
         restore: makes the engine of the newest checkpoint, or a new one.
         event_log: the log.
         predictions: the store of predictions.
+        requests: of readers.
         attempts: which entries are applied alone, and which one has killed the worker.
         checkpoints: must not be written while the engine is replaced.
         reporter: sends heartbeats meanwhile.
@@ -76,6 +77,7 @@ class Recovery:
         restore: Callable[[], Engine],
         event_log: Log,
         predictions: Predictions,
+        requests: Requests,
         attempts: Attempts,
         checkpoints: CheckpointSchedule,
         reporter: Reporter,
@@ -87,6 +89,7 @@ class Recovery:
         self._restore = restore
         self._event_log = event_log
         self._predictions = predictions
+        self._requests = requests
         self._attempts = attempts
         self._checkpoints = checkpoints
         self._reporter = reporter
@@ -139,6 +142,7 @@ class Recovery:
         """Apply what readers have seen already, then publish everything; False where a stop was requested before."""
         lane = self._lane
         self._predictions.start()
+        self._requests.begin()
         self._reporter.beat()
         lane.skipped = self._entries_to_skip()
         served = self._predictions.served_version()

@@ -18,19 +18,19 @@ from torch import Tensor
 from olad_core.config import EngineConfig, TrainerConfig
 from olad_core.engine import Engine
 from olad_core.engine_state import OtherStudents
-from olad_core.graph.features import from_format_4
 from olad_core.graph.state_check import check_graph_state
 from olad_core.judging.assessment import Assessment
 from olad_core.judging.decisions import Decision
 from olad_core.named_state import take_part
 from service.worker.checkpoint import BrokenCheckpoint, Checkpoint
+from service.worker.earlier_formats import converted
 
 _Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 _Amount = Annotated[float, Meta(ge=0, le=1e300)]
 _Finite = Annotated[float, Meta(ge=-1e300, le=1e300)]
 _Width = Annotated[int, Meta(ge=0, le=65_536)]
 _Position = Annotated[str, Meta(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
-_ROW_TABLES = re.compile(r"versions/(served|candidate)/(layer/\d+|totals/\d+|peak|received/\d+|in_weight)")
+_ROW_TABLES = re.compile(r"versions/(served|candidate)/(layer/\d+|marked/\d+|origin|in_weight)")
 _BY_CLASS = ("arrivals/probabilities", "scores/classes", "scores/faded_classes")
 _ANY_LENGTH = ("drift/row_lengths", "drift/buckets", "arrivals/rows", "arrivals/arrival", "arrivals/probabilities")
 
@@ -114,7 +114,7 @@ def restore(config: EngineConfig, checkpoint: Checkpoint, device: torch.device) 
     """
     try:
         values = msgspec.convert(checkpoint.values, _Values)
-        tensors = _converted(checkpoint.tensors)
+        tensors = converted(checkpoint.tensors, values.position, values.applied_events)
         _check_tensors(tensors, values)
         _check_scores(tensors, Engine(config, device).assessment)
         engine = Engine.restore(config, tensors, checkpoint.values, device)
@@ -143,17 +143,6 @@ def restore_as_it_was(checkpoint: Checkpoint, device: torch.device) -> Engine:
     except ValueError as error:
         raise BrokenCheckpoint(f"{checkpoint.path}: {error}") from error
     return restore(config, checkpoint, device)
-
-
-def _converted(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """The tensors as this release writes them; those of format 4 had a row of features for every node."""
-    if "graph/has_features" not in tensors:
-        return tensors
-    features, has = (tensors[f"graph/{name}"].numpy() for name in ("features", "has_features"))
-    if (str(features.dtype), str(has.dtype), features.ndim, has.shape) != ("float32", "bool", 2, features.shape[:1]):
-        raise ValueError("features: are not float32 [rows, width] with a bool for each row")
-    kept = {name: tensor for name, tensor in tensors.items() if name not in {"graph/features", "graph/has_features"}}
-    return kept | {f"graph/{name}": torch.from_numpy(array) for name, array in from_format_4(features, has).items()}
 
 
 def _check_tensors(tensors: Mapping[str, Tensor], values: _Values) -> None:

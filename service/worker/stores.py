@@ -1,8 +1,9 @@
-"""What the worker needs of its two stores, the log and the predictions.
+"""What the worker needs of its stores: the log, the predictions, and the requests of readers.
 
-:class:`service.store.log_reader.LogReader` and :class:`service.store.prediction_writer.PredictionWriter` are the ones
-in Redis. Every method of both may raise a :class:`redis.exceptions.RedisError` or an :class:`OSError` while Redis is
-unavailable, and :class:`service.store.fence.Superseded` where it writes and another worker has started.
+:class:`service.store.log_reader.LogReader`, :class:`service.store.prediction_writer.PredictionWriter` and
+:class:`service.store.request_reader.RequestReader` are the ones in Redis. Every method may raise a
+:class:`redis.exceptions.RedisError` or an :class:`OSError` while Redis is unavailable, and
+:class:`service.store.fence.Superseded` where it writes and another worker has started.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ from typing import Protocol
 from olad_core.schema import HeldSchema
 from olad_core.serving.publication import Publication
 from service.store.log_reader import Entry
+from service.store.request_reader import Request
 from service.store.status import WorkerStatus
 
 
 class Log(Protocol):
     """The log of one graph."""
 
-    def read(self, after: str, *, max_events: int, block_ms: int | None = None) -> list[Entry]:
-        """Entries after a position, in order; ``block_ms`` is how long to wait for a first one, None does not wait."""
+    def read(self, after: str, *, max_events: int) -> list[Entry]:
+        """Entries after a position, in order, as many as hold so many events; none where there are none."""
 
     def require(self, position: str) -> None:
         """Raise :class:`service.store.fence.LogLost` where entries after a position are missing."""
@@ -35,6 +37,19 @@ class Log(Protocol):
 
     def trim_before(self, position: str) -> int:
         """Remove entries up to and including a position; the number of removed ones."""
+
+
+class Requests(Protocol):
+    """Nodes whose marked predictions readers wait for."""
+
+    def begin(self) -> None:
+        """Continue after the last request that was answered."""
+
+    def read(self, most: int = 1) -> list[Request]:
+        """The next requests, so many at most; each is read once."""
+
+    def wait(self, position: str, block_ms: int) -> None:
+        """Return when there is a log entry after a position, or a request, or after so many milliseconds."""
 
 
 class Predictions(Protocol):

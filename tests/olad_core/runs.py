@@ -11,7 +11,7 @@ import numpy.typing as npt
 from olad_core.config import EngineConfig, TrainerConfig
 from olad_core.engine import Engine
 from olad_core.events import Event
-from olad_core.serving.publication import Publication
+from olad_core.serving.publication import MARKS_PER_BLOCK, Publication
 from tests.device import DEVICE
 from tests.olad_core.streams import changes, take, two_communities
 
@@ -29,9 +29,12 @@ PAIR = replace(CONFIG, trainer=replace(CONFIG.trainer, students=("gcn", "sage"))
 
 @dataclass
 class Reader:
-    """What readers of the publications have: a table of predictions a version, and which one is served."""
+    """What readers of the publications have: a table of predictions and a bitmap of marks a version, and which one is
+    served."""
 
     tables: dict[int, dict[str, npt.NDArray[np.float32]]] = field(default_factory=dict)
+    rows: dict[int, dict[str, int]] = field(default_factory=dict)
+    blocks: dict[int, dict[int, npt.NDArray[np.uint8]]] = field(default_factory=dict)
     served: int | None = None
     served_in_turn: list[int] = field(default_factory=list)
 
@@ -41,12 +44,28 @@ class Reader:
             for node in update.removed:
                 table.pop(node, None)
             table.update(zip(update.nodes, update.probabilities, strict=True))
+            self.rows.setdefault(update.version, {}).update(zip(update.nodes, update.rows.tolist(), strict=True))
+            if update.marked:
+                bits = np.unpackbits(update.marked.bits, axis=1)
+                blocks = self.blocks.setdefault(update.version, {})
+                blocks.update(zip(update.marked.first.tolist(), bits, strict=True))
         for version in publication.dropped:
             self.tables.pop(version, None)
+            self.rows.pop(version, None)
+            self.blocks.pop(version, None)
         if publication.served:
             self.served = publication.served.number
             if self.served_in_turn[-1:] != [self.served]:
                 self.served_in_turn.append(self.served)
+
+    @property
+    def marked(self) -> set[str]:
+        """Nodes whose served predictions are of an earlier position."""
+        if self.served is None:
+            return set()
+        rows, blocks = self.rows[self.served], self.blocks[self.served]
+        places = {node: divmod(rows[node], MARKS_PER_BLOCK) for node in self.tables[self.served]}
+        return {node for node, (block, bit) in places.items() if blocks[block][bit]}
 
 
 class Run:
@@ -94,7 +113,7 @@ def learned(run: Run) -> Run:
 
 
 def assert_readers_are_fresh(run: Run) -> None:
-    """Every living node, and no other, has the prediction that a full computation gives."""
+    """Every living node, and no other, has a prediction; those that are not marked have the present one."""
     held = run.engine.versions.served
     assert held is not None
     assert run.reader.served == held.version.number
@@ -102,5 +121,6 @@ def assert_readers_are_fresh(run: Run) -> None:
     rows = np.flatnonzero(run.engine.graph.alive)
     nodes = run.engine.graph.ids(rows)
     assert table.keys() == set(nodes)
+    assert run.reader.marked == set(run.engine.graph.ids(held.embedding.marked(run.engine.graph)))
     if rows.size:
         np.testing.assert_array_equal(np.stack([table[node] for node in nodes]), held.embedding.probabilities(rows))

@@ -46,7 +46,10 @@ def _follow(student: Student, graph: DynamicGraph) -> None:
     for seed, count in enumerate(ROUNDS[1:], start=1):
         touch = merge([graph.apply([next(stream) for _ in range(count)], 0.0)], graph)
         states.forget(touch.created)
-        embedding.update(graph, replace(touch, remembered=states.draw(touch.rows[::2], seed)))
+        embedding.mark(graph, replace(touch, remembered=states.draw(touch.rows[::2], seed)))
+        # One row alone first, then the others: what is computed does not depend on the order.
+        embedding.compute(graph, embedding.marked(graph)[:1])
+        embedding.compute(graph, embedding.marked(graph))
         rows = np.flatnonzero(graph.alive)
         disagreement, probabilities = embedding.disagreement(rows), embedding.probabilities(rows)
         served = torch.from_numpy(np.column_stack([disagreement, probabilities]))

@@ -65,7 +65,7 @@ def test_labels_are_told_in_the_order_of_their_last_event() -> None:
     batch = [LabelNode(id="a", label="y"), LabelNode(id="b", label="x"), LabelNode(id="a", label="y")]
     changes = graph.apply([*batch, UpsertNode(id="d", label="y")], time=0.0)
     assert graph.ids(changes.labelled) == ["b", "a", "d"]
-    assert changes.relabelled.tolist() == [False, True, False]
+    assert changes.label_differs.tolist() == [False, True, True]
 
 
 def test_features_that_stay_the_same_are_no_change() -> None:

@@ -97,8 +97,7 @@ def assert_says_what_changed(
     changed_label = {row for row in rows if graph.label[row] != (before.label[row] if row in kept else -1)}
     assert changed_label <= set(changes.labelled.tolist())
     assert graph.alive[changes.labelled].all()
-    relabelled = {row for row in changed_label if row in kept and before.label[row] >= 0}
-    assert set(changes.labelled[changes.relabelled].tolist()) == relabelled
+    assert set(changes.labelled[changes.label_differs].tolist()) == changed_label
     named = {str(getattr(event, "id", "")) for event in batch if getattr(event, "label", None) is not None}
     assert set(graph.ids(changes.labelled)) <= named & model.nodes.keys()
 

@@ -1,9 +1,8 @@
-"""What is kept fresh incrementally equals a full computation, after any sequence of changes."""
+"""What is not marked equals a full computation, after any sequence of changes and of rows that are asked for."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from types import ModuleType
@@ -19,9 +18,9 @@ from torch import Tensor
 from olad_core.events import MAX_WEIGHT, Event, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph
 from olad_core.serving import embedding as embedding_module
-from olad_core.serving import loops, sums, tensors, wear
+from olad_core.serving import loops, propagation, tensors
 from olad_core.serving.embedding import Embedding
-from olad_core.serving.touched import merge
+from olad_core.serving.touched import Touch, merge
 from olad_core.students import ARCHITECTURES, Inputs, Memory, Student, build_student
 from tests.device import DEVICE
 from tests.olad_core.blocks import block_of
@@ -55,7 +54,7 @@ def remember(memory: Memory, student: Student, rows: Rows, seed: int) -> None:
 
 
 def full(graph: DynamicGraph, student: Student, memory: Memory) -> tuple[Rows, Tensor]:
-    """Living rows and their predictions, from the whole graph as a dense matrix."""
+    """Living rows and what is said of them, from the whole graph as a dense matrix."""
     rows = np.flatnonzero(graph.alive)
     place = np.full(graph.capacity, -1)
     place[rows] = np.arange(len(rows))
@@ -77,16 +76,38 @@ def full(graph: DynamicGraph, student: Student, memory: Memory) -> tuple[Rows, T
     return rows, answers
 
 
-def served(embedding: Embedding, rows: Rows) -> npt.NDArray[np.float32]:
+def answers(embedding: Embedding, rows: Rows) -> npt.NDArray[np.float32]:
     """Disagreement and class probabilities."""
     return np.column_stack([embedding.disagreement(rows), embedding.probabilities(rows)])
 
 
-def assert_fresh(embedding: Embedding, graph: DynamicGraph, memory: Memory | None = None) -> None:
+def follow(embedding: Embedding, graph: DynamicGraph, touch: Touch) -> Rows:
+    """Mark what a change reaches, and compute all of it; returns the rows."""
+    embedding.mark(graph, touch)
+    return np.sort(embedding.compute(graph, embedding.marked(graph)).rows)
+
+
+def assert_exact(embedding: Embedding, graph: DynamicGraph, memory: Memory | None = None) -> None:
+    """Every answer that is not marked is that of a full computation."""
     rows, expected = full(graph, embedding.student, memory or remembering(embedding.student))
+    fresh = ~np.isin(rows, embedding.marked(graph))
+    np.testing.assert_allclose(answers(embedding, rows[fresh]), expected[fresh], rtol=RTOL, atol=ATOL)
+
+
+def assert_fresh(embedding: Embedding, graph: DynamicGraph, memory: Memory | None = None) -> None:
+    """No answer is marked, and every one is that of a full computation."""
     assert embedding.complete
-    np.testing.assert_array_equal(embedding.computed(graph), rows)
-    np.testing.assert_allclose(served(embedding, rows), expected, rtol=RTOL, atol=ATOL)
+    assert embedding.marked(graph).size == 0
+    assert_exact(embedding, graph, memory)
+
+
+def assert_marks_reach_up(embedding: Embedding, graph: DynamicGraph) -> None:
+    """Where a row is marked, it and all its out-neighbours are marked in the layer above."""
+    for layer in range(1, embedding.student.num_layers):
+        marked = np.flatnonzero(embedding._marks.marked(layer) * graph.alive)
+        above = embedding._marks.marked(layer + 1)
+        assert above[marked].all()
+        assert above[graph.out_neighbours(marked).index].all()
 
 
 def embedded(graph: DynamicGraph, student: Student, memory: Memory | None = None) -> Embedding:
@@ -101,7 +122,8 @@ def embedded(graph: DynamicGraph, student: Student, memory: Memory | None = None
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
 @given(seeds)
 @settings(max_examples=6)
-def test_updates_equal_a_full_computation(architecture: str, directed: bool, seed: int) -> None:
+def test_what_is_asked_for_equals_a_full_computation(architecture: str, directed: bool, seed: int) -> None:
+    draw = np.random.default_rng(seed)
     stream, graph = changes(seed), DynamicGraph(directed=directed, feature_width=FEATURES)
     graph.apply(take(stream, 60), 0.0)
     student = student_of(architecture)
@@ -110,21 +132,48 @@ def test_updates_equal_a_full_computation(architecture: str, directed: bool, see
     embedding = embedded(graph, student, memory)
     assert_fresh(embedding, graph, memory)
     for size in (1, 3, 20, 80, 1, 5):
-        # Two batches between two updates: a row may be freed and taken again in between.
+        # Two batches between two changes: a row may be freed and taken again in between.
         both = [graph.apply(take(stream, size), 0.0) for _ in range(2)]
         touch = merge(both, graph)
         memory.forget(touch.created)
         advanced = touch.rows[::2]
         remember(memory, student, advanced, seed + size)
-        touch = replace(touch, remembered=advanced)
-        held = served(embedding, np.arange(len(embedding._layers[-1])))
-        before = np.full((graph.capacity, 1 + CLASSES), -1, np.float32)
-        before[: len(held)] = held
-        changed = embedding.update(graph, touch)
-        assert_fresh(embedding, graph, memory)
-        alive = np.flatnonzero(graph.alive)
-        differ = alive[(served(embedding, alive) != before[alive]).any(axis=1)]
-        np.testing.assert_array_equal(changed, np.union1d(differ, touch.created))
+        before = np.array(embedding.marks)
+        newly = embedding.mark(graph, replace(touch, remembered=advanced))
+        assert_marks_reach_up(embedding, graph)
+        assert len(np.unique(newly)) == len(newly)
+        assert not before[newly[newly < len(before)]].any()
+        assert_exact(embedding, graph, memory)
+        for _ in range(3):
+            alive = np.flatnonzero(graph.alive)
+            asked = draw.choice(alive, size=draw.integers(len(alive) + 1), replace=True)
+            marked = embedding.marked(graph)
+            computed = embedding.compute(graph, asked)
+            np.testing.assert_array_equal(np.sort(computed.rows), np.intersect1d(asked, marked))
+            np.testing.assert_array_equal(embedding.marked(graph), np.setdiff1d(marked, asked))
+            assert_marks_reach_up(embedding, graph)
+            assert_exact(embedding, graph, memory)
+    embedding.compute(graph, embedding.marked(graph))
+    assert_fresh(embedding, graph, memory)
+
+
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+@given(seeds)
+@settings(max_examples=4)
+def test_what_rows_hold_does_not_depend_on_what_was_asked_for(architecture: str, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    stream, graph = changes(seed), DynamicGraph(feature_width=FEATURES)
+    graph.apply(take(stream, 60), 0.0)
+    one, other = (embedded(graph, student_of(architecture)) for _ in range(2))
+    for _ in range(4):
+        touch = merge([graph.apply(take(stream, 15), 0.0)], graph)
+        for embedding in (one, other):
+            embedding.mark(graph, touch)
+        one.compute(graph, draw.permutation(np.flatnonzero(graph.alive))[:10])
+    for embedding in (one, other):
+        embedding.compute(graph, embedding.marked(graph))
+    rows = np.flatnonzero(graph.alive)
+    np.testing.assert_allclose(answers(one, rows), answers(other, rows), rtol=RTOL, atol=ATOL)
 
 
 @pytest.mark.parametrize("way", [loops, tensors])
@@ -137,31 +186,24 @@ def test_a_candidate_filled_between_changes_ends_equal(
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(embedding_module, "CHUNK", chunk)
         patched.setattr(embedding_module, "PIECE", 1 + chunk // 2)
-        patched.setattr(sums, "loops", way)
+        patched.setattr(propagation, "loops", way)
         stream, graph = changes(seed), DynamicGraph(feature_width=FEATURES)
         graph.apply(take(stream, 60), 0.0)
         embedding = Embedding(student_of(architecture), CLASSES, DEVICE)
-        received: dict[int, npt.NDArray[np.float32]] = {}
-
-        def receive(rows: Rows) -> None:
-            received.update(zip(rows.tolist(), embedding.probabilities(rows), strict=True))
-
+        filled: dict[int, npt.NDArray[np.float32]] = {}
         progress = [embedding.progress(graph)]
         turn = 0
         while not embedding.complete:
-            receive(embedding.advance(graph))
+            rows = embedding.advance(graph)
+            filled.update(zip(rows.tolist(), embedding.probabilities(rows), strict=True))
             progress.append(embedding.progress(graph))
+            assert_marks_reach_up(embedding, graph)
             turn += 1
             if turn % 2 == 0:
-                change = graph.apply(take(stream, turn % 7), 0.0)
-                changed = embedding.update(graph, merge([change], graph))
-                assert np.isin(changed, embedding.computed(graph)).all()
-                receive(changed)
-        assert_fresh(embedding, graph)
-        alive = np.flatnonzero(graph.alive)
-        np.testing.assert_array_equal(
-            np.stack([received[row] for row in alive.tolist()]), embedding.probabilities(alive)
-        )
+                embedding.mark(graph, merge([graph.apply(take(stream, turn % 7), 0.0)], graph))
+        assert_exact(embedding, graph)
+        fresh = np.setdiff1d(np.flatnonzero(graph.alive), embedding.marked(graph))
+        np.testing.assert_array_equal(np.stack([filled[row] for row in fresh.tolist()]), embedding.probabilities(fresh))
         assert (progress[0], progress[-1]) == (0.0, 1.0)
         assert embedding.advance(graph).size == 0
 
@@ -174,7 +216,7 @@ def test_as_many_classes_as_an_embedding_is_wide(architecture: str) -> None:
     embedding = Embedding(student, student.width, DEVICE)
     while not embedding.complete:
         embedding.advance(graph)
-    embedding.update(graph, merge([graph.apply(take(stream, 30), 0.0)], graph))
+    follow(embedding, graph, merge([graph.apply(take(stream, 30), 0.0)], graph))
     afresh = Embedding(student, student.width, DEVICE)
     while not afresh.complete:
         afresh.advance(graph)
@@ -188,7 +230,7 @@ def test_a_graph_without_features_is_embedded_by_its_edges(architecture: str) ->
     graph.apply([UpsertEdge("a", "b"), UpsertEdge("b", "c"), UpsertNode("d")], 0.0)
     embedding = embedded(graph, student_of(architecture, feature_width=0))
     change = graph.apply([UpsertEdge("c", "d", 4.0), RemoveEdge("a", "b")], 0.0)
-    embedding.update(graph, merge([change], graph))
+    follow(embedding, graph, merge([change], graph))
     assert_fresh(embedding, graph)
 
 
@@ -200,7 +242,7 @@ def test_enormous_weights_stay_finite(architecture: str) -> None:
     embedding = embedded(graph, student_of(architecture))
     assert np.isfinite(embedding.probabilities(np.flatnonzero(graph.alive))).all()
     change = graph.apply([RemoveEdge(str(source), "hub") for source in range(4)], 0.0)
-    embedding.update(graph, merge([change], graph))
+    follow(embedding, graph, merge([change], graph))
     assert_fresh(embedding, graph)
 
 
@@ -225,15 +267,15 @@ def test_goes_on_from_its_state(monkeypatch: pytest.MonkeyPatch, slices: int, ar
         change = graph.apply(take(stream, 9), 0.0)
         touch = merge([change], graph)
         for embedding in (one, other):
-            embedding.update(graph, touch)
+            embedding.mark(graph, touch)
             embedding.advance(graph)
-    assert_fresh(one, graph)
+    assert_exact(one, graph)
     before, after = one.state(), other.state()
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 @pytest.mark.parametrize("architecture", ["gcn", "sage", "evolvegcn", "gat"])
-def test_differences_do_not_drift_away_in_a_hundred_thousand_events(architecture: str) -> None:
+def test_errors_do_not_add_up_in_a_hundred_thousand_events(architecture: str) -> None:
     draw = np.random.default_rng(6)
     graph = DynamicGraph(directed=True, feature_width=FEATURES)
     graph.apply([UpsertNode(str(node), x) for node, x in enumerate(draw.normal(size=(300, FEATURES)).tolist())], 0.0)
@@ -250,24 +292,12 @@ def test_differences_do_not_drift_away_in_a_hundred_thousand_events(architecture
             else UpsertEdge(source, target, weight)
             for source, target, kind, weight in zip(*ends, kinds, weights, strict=True)
         ]
-        embedding.update(graph, merge([graph.apply(events, 0.0)], graph))
+        follow(embedding, graph, merge([graph.apply(events, 0.0)], graph))
     assert_fresh(embedding, graph)
 
 
-def rewired(draw: np.random.Generator, nodes: int, count: int) -> list[Event]:
-    """Edges come and go, and a hub is in a third of them."""
-    ends = draw.integers(nodes, size=(2, count))
-    ends[1, draw.random(count) < 0.3] = 0
-    kinds = draw.random(count)
-    return [
-        RemoveEdge(str(source), str(target)) if kind < 0.5 else UpsertEdge(str(source), str(target))
-        for source, target, kind in zip(*ends.tolist(), kinds, strict=True)
-    ]
-
-
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
-def test_neighbours_a_thousand_times_as_great_come_and_go(monkeypatch: pytest.MonkeyPatch, architecture: str) -> None:
-    monkeypatch.setattr(wear, "REFRESH", 0)
+def test_neighbours_a_thousand_times_as_great_come_and_go(architecture: str) -> None:
     graph = DynamicGraph(directed=True, feature_width=1)
     graph.apply([UpsertNode(str(node), [node / 10]) for node in range(12)], 0.0)
     graph.apply([UpsertEdge(str(node), "0") for node in range(1, 9)], 0.0)
@@ -283,43 +313,8 @@ def test_neighbours_a_thousand_times_as_great_come_and_go(monkeypatch: pytest.Mo
         [RemoveNode("3")],
     ]
     for events in turns:
-        embedding.update(graph, merge([graph.apply(events, 0.0)], graph))
+        follow(embedding, graph, merge([graph.apply(events, 0.0)], graph))
         assert_fresh(embedding, graph)
-
-
-@pytest.mark.parametrize("architecture", ["gcn", "sage", "gat"])
-def test_errors_of_sums_are_gone_after_as_many_changes_as_there_are_edges(architecture: str) -> None:
-    draw, graph = np.random.default_rng(2), DynamicGraph(directed=True, feature_width=1)
-    graph.apply([UpsertNode(str(node), [float(node % 5)]) for node in range(80)], 0.0)
-    graph.apply(rewired(draw, 80, 900), 0.0)
-    embedding = embedded(graph, student_of(architecture, feature_width=1))
-    for _, totals in totals_of(embedding):
-        totals.add_(0.5)
-    worth, changed = int(graph.in_degree(np.flatnonzero(graph.alive)).sum()) + graph.capacity, 0
-    while changed < 2 * worth:
-        touch = merge([graph.apply(rewired(draw, 80, 7), 0.0)], graph)
-        embedding.update(graph, touch)
-        changed += len(touch.arc_source)
-    assert_fresh(embedding, graph)
-
-
-@pytest.mark.parametrize("architecture", ["gcn", "sage"])
-def test_a_sum_that_received_many_differences_is_computed_afresh(
-    monkeypatch: pytest.MonkeyPatch, architecture: str
-) -> None:
-    monkeypatch.setattr(wear, "REFRESH", 0)
-    monkeypatch.setattr(wear, "WORN", (20, 0.5))
-    graph = DynamicGraph(directed=True, feature_width=1)
-    leaves = [str(leaf) for leaf in range(30)]
-    graph.apply([UpsertNode("hub", [1.0]), *(UpsertEdge(leaf, "hub") for leaf in leaves)], 0.0)
-    embedding = embedded(graph, student_of(architecture, feature_width=1))
-    for _, totals in totals_of(embedding):
-        totals[graph.row("hub")] += 0.5
-    for leaf in leaves[:20]:
-        embedding.update(graph, merge([graph.apply([UpsertNode(leaf, [2.0])], 0.0)], graph))
-    assert all((kept - whole).abs().max() > 0.4 for (_, kept), (_, whole) in both_totals(embedding, graph))
-    embedding.update(graph, merge([graph.apply([UpsertNode(leaves[20], [2.0])], 0.0)], graph))
-    assert_fresh(embedding, graph)
 
 
 def test_a_slice_is_bounded_by_its_edges_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,36 +346,26 @@ def test_broken_predictions_are_counted() -> None:
     assert embedding.broken(graph) == 0
 
 
-def totals_of(embedding: Embedding) -> list[tuple[str, Tensor]]:
-    """The sums of an embedding, those in use."""
-    return [(name, tensor) for name, tensor in embedding.state().items() if name.startswith(("totals/", "sums/"))]
-
-
-def both_totals(embedding: Embedding, graph: DynamicGraph) -> Iterator[tuple[tuple[str, Tensor], tuple[str, Tensor]]]:
-    """The sums of an embedding, each with what it would be if computed afresh."""
-    return zip(totals_of(embedding), totals_of(embedded(graph, embedding.student)), strict=True)
-
-
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
 def test_a_hub_with_a_hundred_thousand_neighbours_is_followed(architecture: str) -> None:
     graph = DynamicGraph(feature_width=1)
     graph.apply([UpsertNode("hub", [1.0]), *(UpsertEdge(str(leaf), "hub") for leaf in range(100_000))], 0.0)
     embedding = embedded(graph, student_of(architecture, feature_width=1))
     change = graph.apply([UpsertNode("hub", [-3.0]), RemoveEdge("7", "hub"), UpsertEdge("7", "8")], 0.0)
-    embedding.update(graph, merge([change], graph))
+    follow(embedding, graph, merge([change], graph))
     afresh = embedded(graph, embedding.student)
     rows = np.flatnonzero(graph.alive)
     np.testing.assert_allclose(embedding.probabilities(rows), afresh.probabilities(rows), rtol=1e-5, atol=1e-7)
 
 
-def test_only_rows_within_reach_of_a_change_are_told_of() -> None:
+def test_only_rows_within_reach_of_a_change_are_marked() -> None:
     graph = DynamicGraph(feature_width=FEATURES)
     graph.apply([UpsertEdge(a, b) for a, b in zip("abcdef", "bcdefg", strict=True)], 0.0)
     embedding = embedded(graph, student_of("gcn"))
     change = graph.apply([UpsertNode("a", [1.0, 2.0, 3.0])], 0.0)
-    assert sorted(graph.ids(embedding.update(graph, merge([change], graph)))) == ["a", "b", "c"]
+    assert sorted(graph.ids(follow(embedding, graph, merge([change], graph)))) == ["a", "b", "c"]
     again = graph.apply([UpsertNode("a", [1.0, 2.0, 3.0]), UpsertEdge("c", "e"), RemoveEdge("c", "e")], 0.0)
-    assert embedding.update(graph, merge([again], graph)).size == 0
+    assert embedding.mark(graph, merge([again], graph)).size == 0
 
 
 def test_of_several_batches_only_living_rows_are_touched() -> None:

@@ -14,6 +14,7 @@ import torch
 from olad_core.engine import Engine
 from olad_core.events import GraphSchema, RemoveNode, UpsertEdge, UpsertNode
 from olad_core.schema import SchemaConflict
+from olad_core.serving.embedding import Embedding
 from service.worker import checkpoint
 from service.worker.checkpoint import (
     BrokenCheckpoint,
@@ -175,8 +176,8 @@ def test_the_oldest_position_is_that_of_the_oldest_readable_one(tmp_path: Path) 
     assert oldest_position(tmp_path) == "3-0"
 
 
-def test_the_format_before_is_read() -> None:
-    """``checkpoints/format-4`` was written by the release before; some of its nodes have no features."""
+def test_format_4_is_read() -> None:
+    """Some nodes of ``checkpoints/format-4`` have no features."""
     stored = Path(__file__).parent / "checkpoints" / "format-4"
     newest, skipped = newest_checkpoint(stored)
     assert newest is not None
@@ -198,3 +199,33 @@ def test_the_format_before_is_read() -> None:
     again = Engine.restore(PAIR, *engine.state(), DEVICE)
     assert graph.schema == again.graph.schema
     np.testing.assert_array_equal(graph.features.dense(np.arange(40)), again.graph.features.dense(np.arange(40)))
+
+
+def test_format_5_is_read() -> None:
+    """``checkpoints/format-5`` was written while the first layer of a version was being embedded."""
+    newest, skipped = newest_checkpoint(Path(__file__).parent / "checkpoints" / "format-5")
+    assert newest is not None
+    assert not skipped
+    run = Run(PAIR, restore(PAIR, newest, DEVICE))
+    versions = run.engine.versions
+    assert versions.served is not None
+    assert versions.candidate is not None
+    assert run.engine.marked == 0
+    run.engine.republish()
+    publication = run.publish()
+    assert_readers_are_fresh(run)
+    (update,) = (update for update in publication.updates if update.version == versions.served.version.number)
+    assert update.origins is not None
+    assert set(update.origins.applied_events.tolist()) == {run.engine.applied_events}
+    candidate = versions.candidate
+    run.turn([UpsertNode("new", [1.0, 1.0, 1.0]), UpsertEdge("new", "3")])
+    while versions.served is not candidate:
+        run.engine.embed()
+    run.turn([UpsertEdge("3", "new", 2.0)])
+    assert_readers_are_fresh(run)
+    rows = np.flatnonzero(run.engine.graph.alive)
+    whole = Embedding(candidate.embedding.student, candidate.embedding.classes, DEVICE)
+    while not whole.complete:
+        whole.advance(run.engine.graph)
+    found, expected = candidate.embedding.probabilities(rows), whole.probabilities(rows)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)

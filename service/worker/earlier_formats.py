@@ -1,0 +1,67 @@
+"""Checkpoints of earlier formats, as this release writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from olad_core.graph.features import from_format_4
+from olad_core.named_state import take_part
+
+_SUMS = ("totals/", "received/", "sums/", "peak", "turn")
+"""Beginnings of the names of running sums, which inference kept up to format 5."""
+_PASSES = 2
+
+
+def converted(tensors: Mapping[str, Tensor], position: str, applied_events: int) -> Mapping[str, Tensor]:
+    """The tensors of a checkpoint of any format that can be read.
+
+    Args:
+        tensors: as they were written.
+        position: of the checkpoint.
+        applied_events: events up to there.
+
+    Raises:
+        ValueError: they are not what they must be.
+    """
+    tensors = _with_sparse_features(tensors)
+    for role in ("served", "candidate"):
+        if f"versions/{role}/frontier" in tensors:
+            tensors = _with_marks(tensors, f"versions/{role}/", position, applied_events)
+    return tensors
+
+
+def _with_sparse_features(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Format 4 had a row of features for every node."""
+    if "graph/has_features" not in tensors:
+        return tensors
+    features, has = (tensors[f"graph/{name}"].numpy() for name in ("features", "has_features"))
+    if (str(features.dtype), str(has.dtype), features.ndim, has.shape) != ("float32", "bool", 2, features.shape[:1]):
+        raise ValueError("features: are not float32 [rows, width] with a bool for each row")
+    kept = {name: tensor for name, tensor in tensors.items() if name not in {"graph/features", "graph/has_features"}}
+    return kept | {f"graph/{name}": torch.from_numpy(array) for name, array in from_format_4(features, has).items()}
+
+
+def _with_marks(tensors: Mapping[str, Tensor], prefix: str, position: str, applied_events: int) -> Mapping[str, Tensor]:
+    """Up to format 5 a version had running sums and no marks: what was computed was of the checkpoint's position."""
+    own = take_part(tensors, prefix.rstrip("/"))
+    layer, row = own["frontier"].tolist()
+    layers = sum(name.startswith("layer/") for name in own)
+    rows = len(own["in_weight"])
+    new: dict[str, Tensor] = {}
+    for number in range(1, layers):
+        computed = rows if number < layer else row if number == layer else 0
+        marked = np.ones(rows, np.uint8)
+        marked[:computed] = 0
+        new[f"marked/{number}"] = torch.from_numpy(marked)
+    ms, _, sequence = position.partition("-")
+    origin = np.full((rows, 3), (int(ms), int(sequence), applied_events), np.int64)
+    origin[new[f"marked/{layers - 1}"].numpy() > 0] = (0, 0, -1)
+    new["origin"] = torch.from_numpy(origin)
+    new["place"] = torch.tensor([layers - 1 + _PASSES, 0] if layer == layers else [layer, row])
+    kept = {name: tensor for name, tensor in own.items() if name != "frontier" and not name.startswith(_SUMS)}
+    others = {name: tensor for name, tensor in tensors.items() if not name.startswith(prefix)}
+    return others | {f"{prefix}{name}": tensor for name, tensor in (kept | new).items()}

@@ -1,0 +1,51 @@
+"""How many predictions are computed at a time, so that no event waits long for them."""
+
+from __future__ import annotations
+
+from olad_core.engine import Engine
+from service.worker.clock import Clock
+
+SHARE = 0.2
+"""Share of the freshness target in which predictions are computed at a time."""
+FIRST_SPEED = 200_000.0
+"""Rows a second that are assumed at first."""
+LEAST_WORK = 500
+"""Less work than this tells nothing of the speed, and is never refused."""
+LEARNED = 0.2
+"""Share of the last measurement in the speed."""
+
+
+class RowPace:
+    """Bounds the work of the engine by the speed that was measured.
+
+    Args:
+        freshness_target_ms: how long an event may wait to be visible.
+        clock: measures the work.
+    """
+
+    def __init__(self, freshness_target_ms: int, clock: Clock) -> None:
+        self._allowed_s = SHARE * freshness_target_ms / 1000
+        self._clock = clock
+        self._speed = FIRST_SPEED
+
+    @property
+    def most_work(self) -> int:
+        """Rows that may be computed at a time."""
+        return max(LEAST_WORK, int(self._allowed_s * self._speed))
+
+    def refresh(self, engine: Engine) -> None:
+        """Let the engine follow the applied events."""
+        started = self._clock.monotonic()
+        self._follow(engine.refresh(self.most_work), started)
+
+    def tidy(self, engine: Engine) -> bool:
+        """Let the engine compute some marked predictions; whether there were any."""
+        started = self._clock.monotonic()
+        work = engine.tidy(self.most_work)
+        self._follow(work, started)
+        return work > 0
+
+    def _follow(self, work: int, started: float) -> None:
+        took = self._clock.monotonic() - started
+        if work >= LEAST_WORK and took > 0:
+            self._speed += LEARNED * (work / took - self._speed)
