@@ -111,13 +111,14 @@ class PartsResponse(Response):
     Args:
         parts: of the body.
         held: closed when all has been sent, or the client has gone.
+        media_type: of the body.
     """
 
-    def __init__(self, parts: Sequence[bytes], held: contextlib.ExitStack) -> None:
+    def __init__(self, parts: Sequence[bytes], held: contextlib.ExitStack, media_type: str = JSON) -> None:
         self._parts = parts
         self._held = held
         self._length = sum(map(len, parts))
-        super().__init__(None, headers={"content-length": str(self._length)}, media_type=JSON)
+        super().__init__(None, headers={"content-length": str(self._length)}, media_type=media_type)
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         """Send it; a client that takes it too slowly loses its connection."""

@@ -149,3 +149,12 @@ class RowDecoder:
         values = np.frombuffer(row, "<f4", offset=_HEADER.size)
         best = np.argsort(-values[:-1], kind="stable")[:top]
         return Row(best.tolist(), values[best].tolist(), float(values[-1]))
+
+    def columns(self, rows: Sequence[bytes]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Probabilities ``[N, C]`` and disagreement ``[N]`` of many rows.
+
+        Raises:
+            ValueError: where a row has another size.
+        """
+        values = np.frombuffer(b"".join(rows), _layout(len(self._all)))
+        return values["probabilities"], values["disagreement"]

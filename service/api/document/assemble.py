@@ -56,7 +56,8 @@ def _complete(operation: dict[str, Any], documented: Operation) -> None:
     """Add body, example and problems."""
     ((status, good),) = ((status, good) for status, good in operation["responses"].items() if status.startswith("2"))
     for content in good["content"].values():
-        content["example"] = documented.answer
+        if content["schema"].get("format") != "binary":
+            content["example"] = documented.answer
         if content["schema"].get("$ref") is None:
             content["schema"] = parameter(content["schema"])
     if documented.headers:

@@ -1,0 +1,157 @@
+"""Answers about many nodes as a stream of Arrow record batches: binary, and without work for each number."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import nanoarrow as na
+import numpy as np
+import numpy.typing as npt
+from nanoarrow.ipc import StreamWriter
+from starlette.requests import Request
+
+from service.api.body import JSON
+from service.shares import Share
+from service.store.prediction_reader import Model, Moment, Snapshot
+
+ARROW = "application/vnd.apache.arrow.stream"
+_ROWS_PER_BATCH = 2_000
+_CELLS_PER_BATCH = 100_000
+_NOT_FOUND = "not-found"
+
+
+def wants_arrow(request: Request) -> bool:
+    """Whether a client accepts Arrow, and not JSON rather than that; it must name Arrow itself."""
+    wishes = dict(_wish(part) for part in request.headers.get("accept", "").lower().split(","))
+    return wishes.get(ARROW, 0.0) > 0 and wishes[ARROW] >= wishes.get(JSON, 0.0)
+
+
+def _wish(part: str) -> tuple[str, float]:
+    """A media type of the header Accept, and its quality.
+
+    >>> _wish(" application/json ; q=0.5")
+    ('application/json', 0.5)
+    """
+    kind, *parameters = (text.strip() for text in part.split(";"))
+    weights = [text.partition("=")[2] for text in parameters if text.startswith("q=")]
+    try:
+        return kind, float(weights[0]) if weights else 1.0
+    except ValueError:
+        return kind, 0.0
+
+
+def arrow_parts(
+    asked: Sequence[str | int], snapshot: Snapshot, model: Model, top: int | None, share: Share
+) -> Generator[None, None, list[bytes]]:
+    """The stream in parts, one a record batch, with ``yield`` between two; the share grows with it.
+
+    Columns are ``node``, ``label``, ``probabilities``, with ``top`` also ``classes``, then ``disagreement``,
+    ``position``, ``behind`` and ``error``. The metadata of the schema names the student, the version and all classes.
+
+    Raises:
+        NoShare: the process holds too much already.
+    """
+    width = len(model.classes) if top is None else min(top, len(model.classes))
+    rows = max(1, min(_ROWS_PER_BATCH, _CELLS_PER_BATCH // len(model.classes)))
+    schema = _schema(model, width, ranked=top is not None)
+    parts = []
+    out = io.BytesIO()
+    with StreamWriter.from_writable(out) as writer:
+        # An empty batch is a stream too, with its schema.
+        for first in range(0, max(1, len(asked)), rows):
+            part = slice(first, first + rows)
+            columns = _columns(asked[part], snapshot.rows[part], snapshot.moments[part], model, top)
+            batch = na.c_array_from_buffers(schema, len(asked[part]), [None], children=columns, null_count=0)
+            writer.write_array(batch)
+            parts.append(_taken(out))
+            share.grow(len(parts[-1]))
+            yield
+    parts.append(_taken(out))
+    return parts
+
+
+def _taken(out: io.BytesIO) -> bytes:
+    written = out.getvalue()
+    out.seek(0)
+    out.truncate()
+    return written
+
+
+def _schema(model: Model, width: int, *, ranked: bool) -> Any:
+    fields = {
+        "node": na.string(nullable=False),
+        "label": na.string(),
+        "probabilities": na.fixed_size_list(na.float32(), width),
+        **({"classes": na.fixed_size_list(na.int32(), width)} if ranked else {}),
+        "disagreement": na.float32(),
+        "position": na.string(nullable=False),
+        "behind": na.int64(nullable=False),
+        "error": na.string(),
+    }
+    about = {
+        "student": model.student,
+        "model_version": str(model.version),
+        "classes": json.dumps(model.classes, ensure_ascii=False),
+    }
+    return na.c_schema(na.struct(fields, nullable=False)).modify(metadata=about)
+
+
+def _columns(
+    asked: Sequence[str | int],
+    rows: Sequence[bytes | None],
+    moments: Sequence[Moment],
+    model: Model,
+    top: int | None,
+) -> list[Any]:
+    there = np.array([row is not None for row in rows], np.bool_)
+    shown, differing = model.rows.columns([row for row in rows if row is not None])
+    best = np.argsort(-shown, axis=1, kind="stable")[:, :top]
+    if top is not None:
+        shown = np.take_along_axis(shown, best, axis=1)
+    labels = iter([model.classes[place] for place in best[:, 0].tolist()])
+    ranked = [] if top is None else [_lists(na.int32(), best.astype(np.int32), there)]
+    return [
+        _texts([str(node) for node in asked]),
+        _texts([next(labels) if known else None for known in there.tolist()]),
+        _lists(na.float32(), shown, there),
+        *ranked,
+        _numbers(na.float32(), _spread(differing, there), there),
+        _texts([moment.position for moment in moments]),
+        _numbers(na.int64(), np.array([moment.behind for moment in moments], np.int64)),
+        _texts([None if known else _NOT_FOUND for known in there.tolist()]),
+    ]
+
+
+def _spread(values: npt.NDArray[Any], there: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
+    """Values at the places that are there, zeros elsewhere."""
+    spread = np.zeros((len(there), *values.shape[1:]), values.dtype)
+    spread[there] = values
+    return spread
+
+
+def _lists(kind: Any, values: npt.NDArray[Any], there: npt.NDArray[np.bool_]) -> Any:
+    flat = _spread(values, there).ravel()
+    child = _numbers(kind, flat)
+    return na.c_array_from_buffers(
+        na.fixed_size_list(kind, values.shape[1]), len(there), [_valid(there)], children=[child]
+    )
+
+
+def _numbers(kind: Any, values: npt.NDArray[Any], there: npt.NDArray[np.bool_] | None = None) -> Any:
+    return na.c_array_from_buffers(kind, len(values), [None if there is None else _valid(there), values])
+
+
+def _texts(texts: Sequence[str | None]) -> Any:
+    encoded = [text.encode() if text is not None else b"" for text in texts]
+    ends = np.zeros(len(texts) + 1, np.int32)
+    np.cumsum(np.fromiter(map(len, encoded), np.int32, len(encoded)), out=ends[1:])
+    there = np.array([text is not None for text in texts], np.bool_)
+    return na.c_array_from_buffers(na.string(), len(texts), [_valid(there), ends, b"".join(encoded)])
+
+
+def _valid(there: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8] | None:
+    """The validity bitmap; None where all values are there."""
+    return None if there.all() else np.packbits(there, bitorder="little")
