@@ -136,6 +136,11 @@ class Group:
         embeddings = torch.cat([rows.transpose(0, 1) for _, rows in results], dim=1).transpose(0, 1)
         return logits, embeddings
 
+    def embed(self, encoded: Sequence[Tensor], blocks: Sequence[Block], drop: Drop | None = None) -> Tensor:
+        """Embeddings ``[G, n, width]`` from layer 0 by each stack."""
+        pairs = zip(self._stacks, encoded, strict=True)
+        return torch.cat([stack.embed(rows, blocks, drop) for stack, rows in pairs])
+
     def inputs(self, drawn: Sample, names: Iterable[str]) -> list[Inputs]:
         """The inputs of a sample as each of these students gets them."""
         return [replace(drawn.inputs, memory=self.memory.recall(name, drawn.rows)) for name in names]

@@ -122,19 +122,19 @@ def disagreement_terms(group: Group, nodes: StepNodes, computed: Computed) -> Te
     return node_class.disagreement_losses(doubts, node_class.disagreement(computed.logits[:, own].detach()))
 
 
-def local_terms(group: Group, nodes: StepNodes, computed: Computed, weights: Tensor) -> tuple[Tensor, Tensor]:
+def local_terms(group: Group, nodes: StepNodes, embeddings: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """The discriminators take a step of their own; then what the students lose by being recognised.
 
     Args:
         group: students and discriminators.
         nodes: of the step.
-        computed: by the students.
+        embeddings: by the students ``[G, n, width]``.
         weights: ``[G, G]``, how much student ``j`` teaches student ``i``.
 
     Returns:
         Losses ``[G]`` of the discriminators, and of the students times ``local_weight``.
     """
-    inputs = seen(computed.embeddings, nodes.sample.among_seeds())
+    inputs = seen(embeddings, nodes.sample.among_seeds())
     discriminator = _train_discriminators(group, inputs.detach())
     fake = group.discriminators(inputs, next_in_cycle=True)
     return discriminator, group.config.local_weight * weights.sum(dim=1) * local_losses(fake)

@@ -17,8 +17,10 @@ from olad_core.graph import DynamicGraph
 from olad_core.learning.group import Group
 from olad_core.learning.health import Health
 from olad_core.learning.label_history import Replay, Touched
+from olad_core.learning.many_classes import candidate_terms, narrow
 from olad_core.learning.step import (
     Computed,
+    Knowledge,
     StepNodes,
     descend,
     disagreement_terms,
@@ -100,14 +102,15 @@ class Trainer:
         if nodes is None:
             return StepOutcome({})
         group.follow_scale(nodes.sample.inputs.x, self.steps)
-        computed = forward(group, nodes.sample, len(graph.classes))
-        terms = {"supervised": supervised_terms(graph, nodes, computed, group.device)}
         weights = to_device(teaching, group.device)
-        if knowledge.from_predictions:
-            terms["global"] = self._global_terms(nodes, computed, weights)
-        terms["disagreement"] = disagreement_terms(group, nodes, computed)
+        if node_class.are_many(len(graph.classes)):
+            narrowed = narrow(graph, nodes, group, knowledge)
+            embeddings, terms = narrowed.embeddings, candidate_terms(nodes, group, narrowed, knowledge, weights)
+        else:
+            computed = forward(group, nodes.sample, len(graph.classes))
+            embeddings, terms = computed.embeddings, self._terms(graph, nodes, computed, knowledge, weights)
         if knowledge.from_embeddings:
-            terms["discriminator"], terms["local"] = local_terms(group, nodes, computed, weights)
+            terms["discriminator"], terms["local"] = local_terms(group, nodes, embeddings, weights)
         renewed = self._learn(terms)
         return StepOutcome({name: term.detach().cpu().numpy() for name, term in terms.items()}, renewed)
 
@@ -141,6 +144,16 @@ class Trainer:
         trainer.health.restore(values["resets"], values["spoilt"])
         trainer.steps, trainer.skipped_steps = values["steps"], values["skipped_steps"]
         return trainer
+
+    def _terms(
+        self, graph: DynamicGraph, nodes: StepNodes, computed: Computed, knowledge: Knowledge, weights: Tensor
+    ) -> Terms:
+        """What the students lose by labels, by teachers and by the expected disagreement, over all classes."""
+        terms = {"supervised": supervised_terms(graph, nodes, computed, self.group.device)}
+        if knowledge.from_predictions:
+            terms["global"] = self._global_terms(nodes, computed, weights)
+        terms["disagreement"] = disagreement_terms(self.group, nodes, computed)
+        return terms
 
     def _global_terms(self, nodes: StepNodes, computed: Computed, weights: Tensor) -> Tensor:
         """Divergence ``[G]`` of each student from its teachers, times ``global_weight``."""

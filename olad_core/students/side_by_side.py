@@ -54,13 +54,19 @@ class Stack:
             blocks: one for each layer.
             drop: in training, applied to each layer's input.
         """
+        embeddings = self.embed(rows, blocks, drop)
+        if len(self.students) == 1:
+            return self.students[0].classify(embeddings[0]).unsqueeze(0), embeddings
+        return node_class.logits_side_by_side([student.head for student in self.students], embeddings), embeddings
+
+    def embed(self, rows: Tensor, blocks: Sequence[Block], drop: Drop | None = None) -> Tensor:
+        """Embeddings ``[G, n, width]`` alone; arguments are :meth:`propagate`'s."""
         first = self.students[0]
         for number, block in enumerate(blocks, start=1):
             rows = first.layer(number, rows if drop is None else drop(rows), block)
         if len(self.students) == 1:
-            return first.classify(rows).unsqueeze(0), rows.unsqueeze(0)
-        embeddings = rows.view(len(rows), len(self.students), first.width).transpose(0, 1)
-        return node_class.logits_side_by_side([student.head for student in self.students], embeddings), embeddings
+            return rows.unsqueeze(0)
+        return rows.view(len(rows), len(self.students), first.width).transpose(0, 1)
 
 
 def stacks(students: Sequence[Student]) -> list[Stack]:

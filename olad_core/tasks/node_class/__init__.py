@@ -7,6 +7,16 @@ answer has the same columns: the disagreement, then class probabilities.
 from __future__ import annotations
 
 from olad_core.tasks.node_class.answers import answers, probabilities
+from olad_core.tasks.node_class.candidates import (
+    MOST_EXACT,
+    CandidateHeads,
+    Candidates,
+    are_many,
+    candidate_heads,
+    draw_candidates,
+    nodes_to_predict,
+    predicted_of_all,
+)
 from olad_core.tasks.node_class.class_counts import count_classes, macro_f1, with_classes
 from olad_core.tasks.node_class.head import (
     CLASSES,
@@ -38,13 +48,19 @@ __all__ = [
     "CLASSES",
     "DISAGREEMENT",
     "LEAST_PROBABILITY",
+    "MOST_EXACT",
     "NO_CLASS",
+    "CandidateHeads",
+    "Candidates",
     "NodeScores",
     "answers",
+    "are_many",
+    "candidate_heads",
     "class_capacity",
     "count_classes",
     "disagreement",
     "disagreement_losses",
+    "draw_candidates",
     "global_losses",
     "group_classes",
     "grow_head",
@@ -53,7 +69,9 @@ __all__ = [
     "losses",
     "macro_f1",
     "new_head",
+    "nodes_to_predict",
     "predicted_classes",
+    "predicted_of_all",
     "probabilities",
     "score",
     "targets",

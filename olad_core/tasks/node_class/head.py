@@ -11,6 +11,8 @@ DISAGREEMENT = 0
 """Column of the disagreement, in outputs and in answers."""
 CLASSES = slice(1, None)
 """Columns of the classes, in outputs and in answers."""
+CHUNK = 1024
+"""Class logits that a head grows by; a head of fewer doubles."""
 LABEL_LOGIT = 1.0
 """Initial logit of a class for each unit in its column of the embedding."""
 
@@ -27,9 +29,11 @@ def head_width(classes: int) -> int:
 def class_capacity(classes: int) -> int:
     """Class logits of a head for so many classes: more than there are, so that heads seldom grow.
 
-    >>> [class_capacity(classes) for classes in (2, 8, 9, 100)]
-    [8, 8, 16, 128]
+    >>> [class_capacity(classes) for classes in (2, 8, 9, 100, 5_000)]
+    [8, 8, 16, 128, 5120]
     """
+    if classes > CHUNK:
+        return -(-classes // CHUNK) * CHUNK
     return max(8, 1 << (classes - 1).bit_length())
 
 

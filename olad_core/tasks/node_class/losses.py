@@ -40,7 +40,12 @@ def losses(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def global_losses(
-    logits: Tensor, teachers: Tensor, teaching: Tensor, temperature: float, min_confidence: float = 0.0
+    logits: Tensor,
+    teachers: Tensor,
+    teaching: Tensor,
+    temperature: float,
+    min_confidence: float = 0.0,
+    taught: slice = slice(None),
 ) -> Tensor:
     """Global knowledge: ``a_i T^2 * mean over nodes of KL(p_i || s_T(z_i))``, ``p_i = sum_j (w_ij / a_i) s_T(t_j)``.
 
@@ -54,6 +59,7 @@ def global_losses(
             much the student is taught at all.
         temperature: ``T``.
         min_confidence: in ``[0, 1)``.
+        taught: the classes whose probabilities are taught.
 
     Returns:
         ``[G]``.
@@ -61,8 +67,8 @@ def global_losses(
     strength = teaching.sum(dim=1)
     weights = teaching / strength.clamp_min(1e-12).unsqueeze(1)
     shares = _log_probabilities(teachers.detach() / temperature).exp()
-    target = torch.einsum("ij,jcn->icn", weights, shares.mT).mT
-    divergence = (target * (_log(target) - _log_probabilities(logits / temperature))).sum(dim=2)
+    target = torch.einsum("ij,jcn->icn", weights, shares.mT).mT[:, :, taught]
+    divergence = (target * (_log(target) - _log_probabilities(logits / temperature)[:, :, taught])).sum(dim=2)
     confident = target.amax(dim=2) > min_confidence
     return strength * temperature**2 * (divergence * confident).mean(dim=1)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from olad_core.config import TrainerConfig
+from olad_core.config import MAX_CLASSES, TrainerConfig
 from olad_core.events import Event, LabelNode, RemoveNode, UpsertNode
 from olad_core.graph import DynamicGraph
 from olad_core.learning import step as step_module
@@ -46,8 +46,10 @@ EACH_OTHER = np.array([[0, 1], [1, 0]], np.float32)
 class Lesson:
     """A trainer with the graph it learns from, labels and touched rows followed as in the engine."""
 
-    def __init__(self, config: TrainerConfig, events: Sequence[Event] | None = None) -> None:
-        self.graph = DynamicGraph()
+    def __init__(
+        self, config: TrainerConfig, events: Sequence[Event] | None = None, max_classes: int = MAX_CLASSES
+    ) -> None:
+        self.graph = DynamicGraph(max_classes=max_classes)
         self.replay = Replay(config.recent_labels)
         self.touched = Touched(config.recent_touched)
         self.apply(two_communities() if events is None else events)
