@@ -34,7 +34,7 @@ if served[8] and count > 0 then
     first = last + 1
   end
   local marks = ARGV[2] .. served[8]
-  if count > 200 and redis.call('STRLEN', marks) < 1000 * count then
+  if count > 30 and redis.call('STRLEN', marks) < 500 * count then
     marked = redis.call('GET', marks) or ''
     heartbeat = redis.call('EXISTS', KEYS[3])
   else
