@@ -1,0 +1,170 @@
+"""One graph of a worker, without process and Redis: outcomes, what is owed, and the same bytes as the bare engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from redis.exceptions import ConnectionError as Unreachable
+
+from olad_core.engine import Engine, EntryOutcome
+from olad_core.events import GraphSchema, RemoveNode, UpsertNode
+from service.store.log_reader import Entry
+from service.worker.attempts import Attempts
+from service.worker.lane import MAX_EVENTS_PER_TURN, ApplyFailed, Lane
+from service.worker.learning import Learning
+from service.worker.metrics import WorkerMetrics
+from service.worker.pace import LearningPace
+from service.worker.row_pace import RowPace
+from tests.device import DEVICE
+from tests.olad_core.runs import PAIR, Run, stream
+from tests.service.worker.by_hand import Site, bytes_of, text_of
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def lane_of(site: Site, fixed_steps: int | None = None, metrics: WorkerMetrics | None = None) -> Lane:
+    metrics = metrics or WorkerMetrics()
+    rows = RowPace(100, site.clock)
+    learning = Learning(LearningPace(100, site.clock.monotonic()), rows, metrics, site.clock)
+    attempts = Attempts(site.attempts_file)
+    engine = Engine(PAIR, DEVICE)
+    return Lane(engine, site.log, site.predictions, site.requests, attempts, learning, rows, metrics, fixed_steps)
+
+
+def test_with_fixed_steps_it_does_what_the_bare_engine_does(site: Site) -> None:
+    batches = stream(turns=8)
+    expected = Run(PAIR)
+    for number, events in enumerate(batches, start=1):
+        expected.engine.apply(f"{number}-0", events, float(number))
+        expected.engine.refresh()
+        expected.publish()
+        expected.engine.learn(3)
+    site.log.append(*batches)
+    lane = lane_of(site, fixed_steps=3)
+    while entries := lane.read():
+        assert len(entries) == 1
+        lane.apply(entries)
+    assert list(map(text_of, site.predictions.published)) == list(map(text_of, expected.published))
+    lane.publish()
+    expected.publish()
+    assert bytes_of(lane.engine) == bytes_of(expected.engine)
+
+
+def test_a_publication_that_failed_goes_first_and_the_steps_follow(site: Site) -> None:
+    site.log.append(*stream(turns=2))
+    lane = lane_of(site, fixed_steps=3)
+    site.wire.fail_once("publish")
+    first = lane.read()
+    with pytest.raises(Unreachable):
+        lane.apply(first)
+    assert not lane.is_settled
+    assert (site.predictions.published, lane.engine.trainer) == ([], None)
+    site.wire.fail_once("publish")
+    with pytest.raises(Unreachable):
+        lane.settle()
+    assert (site.predictions.published, lane.engine.trainer) == ([], None)
+    lane.settle()
+    assert lane.is_settled
+    assert [publication.position for publication in site.predictions.published] == ["1-0"]
+    assert lane.engine.trainer is not None
+    assert lane.engine.trainer.steps == 3
+    lane.settle()
+    assert lane.engine.trainer.steps == 3
+    assert len(site.predictions.published) == 1
+
+
+@pytest.mark.parametrize("publish", [Lane.publish, Lane.publish_changes])
+def test_every_later_publication_waits_for_one_that_failed(site: Site, publish: object) -> None:
+    assert callable(publish)
+    site.log.append(*stream(turns=1))
+    lane = lane_of(site)
+    site.wire.fail_once("publish")
+    with pytest.raises(Unreachable):
+        lane.apply(lane.read())
+    lane.engine.skip("2-0", 1, "a reason", "[]")
+    publish(lane)
+    assert [publication.position for publication in site.predictions.published] == ["1-0", "2-0"]
+    assert lane.is_settled
+
+
+def test_another_engine_is_owed_nothing(site: Site) -> None:
+    site.log.append(*stream(turns=1))
+    lane = lane_of(site, fixed_steps=3)
+    site.wire.fail_once("publish")
+    with pytest.raises(Unreachable):
+        lane.apply(lane.read())
+    lane.replace_engine(Engine(PAIR, DEVICE))
+    assert lane.is_settled
+    lane.settle()
+    assert (site.predictions.published, lane.engine.trainer) == ([], None)
+
+
+def test_an_outcome_counts_what_was_rejected(site: Site) -> None:
+    metrics = WorkerMetrics()
+    lane = lane_of(site, metrics=metrics)
+    lane.skipped = {"3-0": "it failed before"}
+    conflict = GraphSchema(feature_width=5)
+    entries = [
+        Entry("1-0", [UpsertNode("a", [1.0, 2.0]), RemoveNode("nobody")], count=2),
+        Entry("2-0", (), count=3, problem="the entry cannot be read"),
+        Entry("3-0", [UpsertNode("b")], count=1),
+        Entry("4-0", (), schema=conflict),
+    ]
+    assert lane.apply(entries) == EntryOutcome(events=6, rejected=1 + 3 + 1 + 1)
+    assert (lane.engine.applied_events, lane.engine.rejected_events) == (6, 6)
+    reasons = [event.reason for publication in site.predictions.published for event in publication.rejected]
+    assert sorted(reasons) == ["apply-failed", "apply-failed", "schema-conflict", "unknown-node"]
+    text = metrics.registry.get_sample_value
+    assert (text("olad_worker_events_total"), text("olad_worker_rejected_total")) == (6, 6)
+
+
+def test_a_failure_names_the_entries_of_its_turn(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.log.append(*stream(turns=3))
+    lane = lane_of(site)
+    monkeypatch.setattr(lane.engine, "refresh", lambda *_: 1 / 0)
+    with pytest.raises(ApplyFailed, match="ZeroDivisionError: division by zero") as failed:
+        lane.apply(lane.read())
+    assert [entry.position for entry in failed.value.entries] == ["1-0", "2-0", "3-0"]
+    assert site.predictions.published == []
+
+
+def test_a_replay_publishes_nothing_and_learns_as_before(site: Site) -> None:
+    batches = stream(turns=6)
+    site.log.append(*batches)
+    seen, replayed = lane_of(site, fixed_steps=2), lane_of(site, fixed_steps=2)
+    while entries := seen.read():
+        seen.apply(entries)
+    seen.publish()
+    published = len(site.predictions.published)
+    while entries := replayed.read():
+        replayed.replay(entries)
+    assert len(site.predictions.published) == published
+    replayed.publish()
+    assert bytes_of(replayed.engine) == bytes_of(seen.engine)
+
+
+def test_what_must_be_applied_alone_is_read_alone(site: Site) -> None:
+    site.log.append(*stream(turns=4))
+    lane = lane_of(site)
+    turns = []
+    lane._attempts.isolate(site.log.entries[1:3])
+    while entries := lane.read():
+        turns.append([entry.position for entry in entries])
+        lane.apply(entries)
+    assert turns == [["1-0"], ["2-0"], ["3-0"], ["4-0"]]
+
+
+def test_a_turn_is_bounded(site: Site) -> None:
+    half = [UpsertNode(str(number)) for number in range(MAX_EVENTS_PER_TURN // 2)]
+    site.log.append(half, half, half)
+    assert len(lane_of(site).read()) == 2
+
+
+@pytest.mark.parametrize(("wait_s", "block_ms"), [(0.0, []), (0.00001, [1]), (0.5, [500]), (0.0239, [23])])
+def test_it_waits_for_an_entry_in_whole_milliseconds(site: Site, wait_s: float, block_ms: list[int]) -> None:
+    lane_of(site).read(wait_s=wait_s)
+    assert site.requests.waits_ms == block_ms
