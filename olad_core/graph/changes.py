@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.events import RejectedOp, RejectionReason
+from olad_core.graph.compiled import compiled
 
 Rows = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float32]
@@ -82,18 +83,47 @@ class Arcs(NamedTuple):
 
 def net_arcs(key: Rows, before: Weights, after: Weights, *, directed: bool) -> Arcs:
     """Sum up a log of weight changes, in order of time, into the net change of every arc, in order of its ends."""
-    order = np.argsort(key, kind="stable")
-    key, before, after = key[order], before[order], after[order]
-    first = np.flatnonzero(np.diff(key, prepend=-1))
-    last = np.append(first[1:], key.size)[: first.size] - 1
-    key, before, after = key[first], before[first], after[last]
-    changed = before != after
-    key, before, after = key[changed], before[changed], after[changed]
-    source, target = key >> 32, key & 0xFFFFFFFF
-    if not directed:
-        other = np.flatnonzero(source != target)
-        source, target = np.append(source, target[other]), np.append(target, source[other])
-        before, after = np.append(before, before[other]), np.append(after, after[other])
-        order = np.lexsort((target, source))
-        source, target, before, after = source[order], target[order], before[order], after[order]
-    return Arcs(source, target, before, after)
+    most = key.size if directed else 2 * key.size
+    net = _Net(np.empty(most, np.int64), np.empty(most, np.float32), np.empty(most, np.float32))
+    count = _net(np.argsort(key, kind="stable"), key, before, after, directed, net)
+    order = np.argsort(net.key[:count])
+    rows, weights = np.empty((2, count), np.int64), np.empty((2, count), np.float32)
+    _in_order(order, net, rows, weights)
+    return Arcs(rows[0], rows[1], weights[0], weights[1])
+
+
+class _Net(NamedTuple):
+    key: Rows
+    before: Weights
+    after: Weights
+
+
+@compiled
+def _net(order: Rows, key: Rows, before: Weights, after: Weights, directed: bool, net: _Net) -> int:
+    """Fill ``net``, an undirected edge standing in both directions; how many arcs there are."""
+    count = 0
+    for at in range(order.size):
+        edge = key[order[at]]
+        if at == 0 or key[order[at - 1]] != edge:
+            first = before[order[at]]
+        if at + 1 < order.size and key[order[at + 1]] == edge:
+            continue
+        last = after[order[at]]
+        if first == last:
+            continue
+        source, target = edge >> 32, edge & 0xFFFFFFFF
+        for turned in range(1 if directed or source == target else 2):
+            net.key[count] = (target << 32) | source if turned else edge
+            net.before[count] = first
+            net.after[count] = last
+            count += 1
+    return count
+
+
+@compiled
+def _in_order(order: Rows, net: _Net, rows: Rows, weights: Weights) -> None:
+    for at in range(order.size):
+        rows[0, at] = net.key[order[at]] >> 32
+        rows[1, at] = net.key[order[at]] & 0xFFFFFFFF
+        weights[0, at] = net.before[order[at]]
+        weights[1, at] = net.after[order[at]]

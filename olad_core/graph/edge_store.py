@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from olad_core.graph import kernels
+from olad_core.graph.arrays import Int32s, Int64s, UInt8s, lengthened
 from olad_core.graph.changes import Arcs, net_arcs
-from olad_core.graph.kernels import Edges, Graph, Int64s, Log, Operations, Queue, Slabs, UInt8s
-
-_Scalar = TypeVar("_Scalar", bound=np.generic)
+from olad_core.graph.columns import UPSERT_EDGE
+from olad_core.graph.edge_arrays import Edges, Graph, Log, Operations, Queue, Slabs
 
 _PER_EDGE = ("key", "time", "place_source", "place_target")
 _PER_ROW, _PER_PLACE = ("offset", "length", "capacity"), ("neighbour", "weight")
@@ -62,15 +61,16 @@ class EdgeStore:
         Returns:
             The places among the operations of removals of edges that were not there.
         """
-        upserts = int(np.count_nonzero(operations.kind == kernels.UPSERT_EDGE))
-        self._reserve_edges(upserts)
+        if not operations.kind.size:
+            return np.empty(0, np.int64)
+        self._reserve_edges(int(np.count_nonzero(operations.kind == UPSERT_EDGE)))
         absent: UInt8s = np.zeros(operations.kind.size, np.uint8)
         done = 0
         while done < operations.kind.size:
             done = kernels.run_operations(self._graph(), operations, done, absent)
             if done < operations.kind.size:
                 self._reserve_log()
-                if operations.kind[done] == kernels.UPSERT_EDGE:
+                if operations.kind[done] == UPSERT_EDGE:
                     self._reserve_places(int(operations.source[done]), int(operations.target[done]))
         return np.flatnonzero(absent)
 
@@ -102,6 +102,8 @@ class EdgeStore:
     def take_changes(self) -> Arcs:
         """Net change per arc since the last call."""
         size = int(self._log.size[0])
+        if not size and self._log.key.size <= 2 * FEWEST:
+            return _NO_ARCS
         arcs = net_arcs(self._log.key[:size], self._log.before[:size], self._log.after[:size], directed=self.directed)
         self._log.size[0] = 0
         if self._log.key.size > 2 * max(size, FEWEST):
@@ -180,19 +182,11 @@ class EdgeStore:
         self.outgoing = _with_places(self.outgoing, source, target) if self.directed else self.incoming
 
 
-def lengthened(array: npt.NDArray[_Scalar], size: int) -> npt.NDArray[_Scalar]:
-    """The array, followed by zeros up to ``size`` along the first axis."""
-    if array.shape[0] >= size:
-        return array
-    longer = np.zeros((size, *array.shape[1:]), array.dtype)
-    longer[: array.shape[0]] = array
-    return longer
-
-
+_NO_ARCS = Arcs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.float32))
 _NO_QUEUE = Queue(np.empty(0), np.empty(0, np.int64), np.zeros(1, np.int64))
 
 
-def _empty_table(entries: int) -> kernels.Int32s:
+def _empty_table(entries: int) -> Int32s:
     return np.full(1 << math.ceil(math.log2(max(entries, FEWEST) / FULLEST)), -1, np.int32)
 
 

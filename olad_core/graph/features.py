@@ -8,13 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from olad_core.events import SparseFeatures
+from olad_core.graph.arrays import Float32s, Int32s, Int64s, lengthened
+from olad_core.graph.columns import SPARSE, Columns
 from olad_core.graph.compiled import compiled
-from olad_core.graph.edge_store import lengthened
-
-Int32s = npt.NDArray[np.int32]
-Int64s = npt.NDArray[np.int64]
-Float32s = npt.NDArray[np.float32]
 
 SPARSEST = 0.2
 """Rows with a smaller share of non-zero entries are taken as sparse: to multiply the zeros would cost more."""
@@ -80,28 +76,25 @@ class FeatureTable:
         """Features ``[n, width]``; as entries where nearly all of them are zero."""
         return _gather(self._values, self._slot[rows].astype(np.int64))
 
-    def put(self, row: int, x: list[float] | SparseFeatures) -> bool:
-        """Replace a row's features; whether they were others, or none, before."""
-        if isinstance(x, list):
-            dense = np.array(x, np.float32)
-        else:
-            dense = np.zeros(self.width, np.float32)
-            dense[x.indices] = x.values
-        slot = int(self._slot[row])
-        if slot and np.array_equal(self._values[slot], dense):
-            return False
-        if not slot:
-            slot = self._slot[row] = self._take_slot()
-        self._values[slot] = dense
-        return True
+    def put(self, rows: Int64s, columns: Columns, events: Int64s) -> npt.NDArray[np.bool_]:
+        """Replace rows' features by those of the events; which rows had others before, or none.
 
-    def remove(self, rows: list[int]) -> None:
+        Args:
+            rows: distinct.
+            columns: of the batch.
+            events: for each row the event with its features.
+        """
+        before = self._slot[rows]
+        self._take_slots(rows[before == 0])
+        changed: npt.NDArray[np.bool_] = before == 0
+        _put(self._values, self._slot[rows], columns, events, np.empty(self.width, np.float32), changed)
+        return changed
+
+    def remove(self, rows: Int64s) -> None:
         """Let rows have no features."""
-        for row in rows:
-            slot = int(self._slot[row])
-            if slot:
-                self._free.append(slot)
-                self._slot[row] = 0
+        slots = self._slot[rows]
+        self._free.extend(slots[slots > 0].tolist())
+        self._slot[rows] = 0
         if len(self._free) > 1024 and 4 * self.count < self._values.shape[0]:
             self._shrink()
 
@@ -125,13 +118,15 @@ class FeatureTable:
         table._values[1 : table._end] = values
         return table
 
-    def _take_slot(self) -> int:
-        if self._free:
-            return self._free.pop()
-        if self._end == len(self._values):
-            self._values = lengthened(self._values, self._end + max(1, self._end // 2))
-        self._end += 1
-        return self._end - 1
+    def _take_slots(self, rows: Int64s) -> None:
+        """Give rows slots: first those given up, the last one first, then unused ones."""
+        reused = min(rows.size, len(self._free))
+        unused = rows.size - reused
+        if self._end + unused > len(self._values):
+            self._values = lengthened(self._values, self._end + max(unused, self._end // 2))
+        self._slot[rows[:reused]] = [self._free.pop() for _ in range(reused)]
+        self._slot[rows[reused:]] = np.arange(self._end, self._end + unused)
+        self._end += unused
 
     def _shrink(self) -> None:
         """Move the slots in use to the front, and give the rest of the memory back."""
@@ -182,3 +177,32 @@ def _fill(features: Float32s, rows: Int64s, found: Entries) -> None:
             found.column[place] = column
             found.value[place] = value
             place += value != 0
+
+
+@compiled
+def _put(
+    values: Float32s,
+    slots: Int32s,
+    columns: Columns,
+    events: Int64s,
+    whole: Float32s,
+    changed: npt.NDArray[np.bool_],
+) -> None:
+    """Bring events' features into slots; ``changed`` becomes true where they were others. ``whole`` is to work in."""
+    for at in range(slots.size):
+        event, slot = events[at], slots[at]
+        first, count = columns.first[event], columns.width[event]
+        if columns.form[event] == SPARSE:
+            whole[:] = 0
+            for place in range(first, first + count):
+                whole[columns.place[place]] = columns.value[place]
+        else:
+            for column in range(count):
+                whole[column] = columns.value[first + column]
+        differs = changed[at]
+        for column in range(whole.size):
+            differs |= values[slot, column] != whole[column]
+        if differs:
+            changed[at] = True
+            for column in range(whole.size):
+                values[slot, column] = whole[column]

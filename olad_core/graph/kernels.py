@@ -1,102 +1,25 @@
 """The compiled loops over edges: hash index, adjacency slabs, expiry queue, and the run through a batch's operations.
 
-Arrays travel in named tuples; a one-element array stands for a number that a loop changes. Nothing here allocates:
-a loop that runs out of room returns, the caller (:mod:`olad_core.graph.edge_store`) makes room and goes on.
+Arrays travel in named tuples (:mod:`olad_core.graph.edge_arrays`). A one-element array stands for a number that a loop
+changes. Nothing here allocates: a loop that runs out of room returns, the caller (:mod:`olad_core.graph.edge_store`)
+makes room and goes on.
 
 An edge's key is ``source << 32 | target``; in an undirected graph the smaller row comes first.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias
-
 import numpy as np
-import numpy.typing as npt
 
+from olad_core.graph.arrays import Integer, Number, UInt8s
+from olad_core.graph.columns import REMOVE_EDGE, UPSERT_EDGE
 from olad_core.graph.compiled import AHEAD, compiled, prefetch
+from olad_core.graph.edge_arrays import Edges, Graph, Log, Operations, Queue, Slabs
 
-Int32s = npt.NDArray[np.int32]
-Int64s = npt.NDArray[np.int64]
-Float32s = npt.NDArray[np.float32]
-Float64s = npt.NDArray[np.float64]
-UInt8s = npt.NDArray[np.uint8]
-Integer: TypeAlias = int | np.integer[Any]
-Number: TypeAlias = float | np.floating[Any]
-
-UPSERT_EDGE, REMOVE_EDGE, REMOVE_NODE = 0, 1, 2
 FIRST_CAPACITY = 4
 """Places in a node's first slab."""
 CANCELLATION = 2.0**-12
 """A sum that falls to less than this part of itself has lost digits and is summed anew."""
-
-
-class Edges(NamedTuple):
-    """One slot an edge, without holes: slots ``0 .. in_use[0] - 1`` are in use.
-
-    ``place_source`` is where the edge stands in the slab of its source, ``place_target`` in that of its target.
-    ``table`` is an open-addressing hash table from key to slot, -1 where free, a power of two long.
-    """
-
-    key: Int64s
-    time: Float64s
-    place_source: Int32s
-    place_target: Int32s
-    table: Int32s
-    in_use: Int64s
-
-
-class Slabs(NamedTuple):
-    """Every row's neighbours, contiguous in one pool, with room to grow.
-
-    ``used`` holds the first free place of the pool and the number of places given up before it.
-    """
-
-    offset: Int64s
-    length: Int32s
-    capacity: Int32s
-    neighbour: Int32s
-    weight: Float32s
-    used: Int64s
-
-
-class Queue(NamedTuple):
-    """Binary heap of (time, key), smallest first. An entry counts while the edge still has that time."""
-
-    time: Float64s
-    key: Int64s
-    size: Int64s
-
-
-class Log(NamedTuple):
-    """Weight changes in the order they happened; weight 0 stands for no edge."""
-
-    key: Int64s
-    before: Float32s
-    after: Float32s
-    size: Int64s
-
-
-class Graph(NamedTuple):
-    """All that the loops work on. Undirected: ``outgoing`` and ``incoming`` are the same arrays."""
-
-    edges: Edges
-    outgoing: Slabs
-    incoming: Slabs
-    in_weight: Float64s
-    queue: Queue
-    log: Log
-    directed: bool
-    expiring: bool
-
-
-class Operations(NamedTuple):
-    """What a batch does to edges, in order. NaN weight: keep, or 1 for a new edge. ``source`` is the node removed."""
-
-    kind: UInt8s
-    source: Int32s
-    target: Int32s
-    weight: Float32s
-    time: Float64s
 
 
 @compiled

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from olad_core.graph.arrays import Int32s, Int64s
 from olad_core.graph.compiled import AHEAD, compiled, prefetch
-
-Int32s = npt.NDArray[np.int32]
-Int64s = npt.NDArray[np.int64]
 
 
 class Localiser:

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.graph.arrays import Float32s, Int64s, Integer
 from olad_core.graph.compiled import AHEAD, compiled, prefetch
-from olad_core.graph.kernels import Float32s, Int64s, Integer, Slabs
+from olad_core.graph.edge_arrays import Slabs
 
 
 @dataclass(frozen=True)

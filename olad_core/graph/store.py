@@ -10,15 +10,18 @@ import numpy.typing as npt
 
 from olad_core.config import MAX_CLASSES, REMOVED_KEPT
 from olad_core.events import Event, GraphSchema
-from olad_core.graph.batch import Batch
+from olad_core.graph.arrays import lengthened
+from olad_core.graph.batch import Batch, Limits, reject_absent, settle
 from olad_core.graph.changes import Changes
-from olad_core.graph.clock import Belief, Clock
-from olad_core.graph.edge_store import EdgeStore, lengthened
+from olad_core.graph.clock import Clock
+from olad_core.graph.columns import Columns
+from olad_core.graph.edge_store import EdgeStore
+from olad_core.graph.event_columns import columns_of
 from olad_core.graph.features import FeatureTable
 from olad_core.graph.localise import Localiser
 from olad_core.graph.neighbours import Neighbours, all_neighbours, sampled_neighbours
 from olad_core.graph.node_ids import NodeIds
-from olad_core.graph.text import pack, unpack
+from olad_core.graph.text import unpack
 from olad_core.memory_use import Sizes
 from olad_core.schema import NODE_TYPE, RELATION, HeldSchema, SchemaConflict, after_declaration, after_events
 
@@ -66,8 +69,8 @@ class DynamicGraph:
         self._width = feature_width
         self._width_held = False
         self._max_classes = max_classes
-        self._classes = {name: number for number, name in enumerate(dict.fromkeys(classes))}
         self._nodes = NodeIds(removed_kept)
+        self._nodes.add_classes(classes)
         self._allocate(directed=directed)
 
     @property
@@ -83,7 +86,7 @@ class DynamicGraph:
     @property
     def num_nodes(self) -> int:
         """Number of living nodes."""
-        return len(self._nodes.row_of)
+        return self._nodes.living
 
     @property
     def num_edges(self) -> int:
@@ -116,17 +119,17 @@ class DynamicGraph:
     @property
     def classes(self) -> list[str]:
         """Class names, in the order of their numbers."""
-        return list(self._classes)
+        return list(self._nodes.classes)
 
     @property
     def removed_ids(self) -> int:
         """Ids of removed nodes that are remembered."""
-        return len(self._nodes.removed)
+        return self._nodes.remembered
 
     @property
     def sizes(self) -> Sizes:
         """What memory is needed for."""
-        return Sizes(self._nodes.end, self.num_edges, self.features.count, self._width or 0, len(self._classes))
+        return Sizes(self._nodes.end, self.num_edges, self.features.count, self._width or 0, len(self._nodes.classes))
 
     @property
     def schema(self) -> HeldSchema:
@@ -134,7 +137,7 @@ class DynamicGraph:
         return HeldSchema(
             feature_width=self._width,
             feature_width_held=self._width_held,
-            classes=tuple(self._classes),
+            classes=tuple(self._nodes.classes),
             directed=self.directed,
             edge_lifetime=self.edge_lifetime,
             ts_ahead_max=self.ts_ahead_max,
@@ -156,55 +159,46 @@ class DynamicGraph:
             events: checked events.
             time: seconds at which they arrived; may go back, which the graph's clock does not.
         """
-        belief = Belief(self.edge_lifetime, self.ts_ahead_max)
-        batch = Batch(
-            events,
-            self._clock.at(time),
-            belief,
-            self._nodes,
-            self._classes,
-            self._max_classes,
-            self._width,
-            self._width_held,
-        )
-        self._hold_width(batch.width, held=batch.width_held)
+        events = columns_of(events)
+        limits = Limits(self.edge_lifetime, self.ts_ahead_max, self._max_classes, self._width, self._width_held)
+        batch = settle(events, self._clock.at(time), self._nodes, limits)
+        if (batch.width, batch.width_held) != (self._width, self._width_held):
+            self._hold_width(batch.width, held=batch.width_held)
         self._reserve(self._nodes.end)
-        self.arrival[batch.created] = np.arange(self._nodes.arrivals - len(batch.created), self._nodes.arrivals)
-        self.alive[batch.created] = True
-        self.alive[batch.freed] = False
-        changed = sorted(row for row, x in batch.features.items() if self.features.put(row, x))
-        labelled = np.fromiter(batch.labels, np.int64, len(batch.labels))
-        classes = np.fromiter(batch.labels.values(), np.int32, len(batch.labels))
-        differing = self.label[labelled] != classes
-        self.label[labelled] = classes
-
+        if batch.created.size:
+            self.arrival[batch.created] = np.arange(self._nodes.arrivals - batch.created.size, self._nodes.arrivals)
+            self.alive[batch.created] = True
+        changed = self._put_features(batch, events.columns)
+        differing = self._put_labels(batch)
         if batch.first_ts is not None:
             self._edges.set_times(batch.first_ts)
-        batch.reject_absent(self._edges.run(batch.operations()).tolist())
-        self._clock = batch.clock()
+        absent = self._edges.run(batch.operations)
+        self._clock = batch.clock
         expired = 0
         if self.edge_lifetime is not None:
             expired = self._edges.expire(self.clock - self.edge_lifetime)
         arcs = self._edges.take_changes()
 
-        self.features.remove(batch.freed)
-        self.label[batch.freed] = -1
-        self._nodes.free(batch.freed)
-        created = np.array(batch.created, np.int64)
+        if batch.freed.size:
+            self.alive[batch.freed] = False
+            self.features.remove(batch.freed)
+            self.label[batch.freed] = -1
         return Changes(
-            created=created[self.alive[created]],
-            features=np.array(changed, np.int64),
-            labelled=labelled,
+            created=batch.created[self.alive[batch.created]] if batch.freed.size else batch.created,
+            features=changed,
+            labelled=batch.labelled,
             label_differs=differing,
-            removed_rows=np.fromiter(batch.removed, np.int64, len(batch.removed)),
-            removed_ids=list(batch.removed.values()),
+            removed_rows=batch.removed_rows,
+            removed_ids=batch.removed_ids,
             edge_source=arcs.source,
             edge_target=arcs.target,
             weight_before=arcs.before,
             weight_after=arcs.after,
             expired=expired,
-            rejected=batch.rejected,
-            anything=bool(differing.any() or batch.created or batch.removed or changed or len(arcs.source)),
+            rejected=reject_absent(events, batch, absent.tolist()) if absent.size else batch.rejected,
+            anything=bool(
+                batch.created.size or batch.removed_rows.size or changed.size or arcs.source.size or differing.any()
+            ),
         )
 
     @property
@@ -264,16 +258,33 @@ class DynamicGraph:
 
     def row(self, node: str) -> int:
         """Row of a node; KeyError where there is no such node."""
-        return self._nodes.row_of[node]
+        row = int(self.rows([node])[0])
+        if row < 0:
+            raise KeyError(node)
+        return row
 
     def rows(self, ids: Iterable[str]) -> npt.NDArray[np.int64]:
         """Rows of nodes, -1 where there is no such node."""
-        row_of = self._nodes.row_of
-        return np.array([row_of.get(node, -1) for node in ids], np.int64)
+        return self._nodes.rows(ids)
 
     def ids(self, rows: Iterable[int] | npt.NDArray[np.int64]) -> list[str]:
         """Ids of the nodes in these rows; KeyError for a row that holds none."""
-        return [self._nodes.id_of(int(row)) for row in rows]
+        return unpack(*self.ids_bytes(np.array(rows, np.int64)))
+
+    def ids_bytes(self, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """Ids of the nodes in these rows as UTF-8, one after the other, and where each begins and the last one ends.
+
+        >>> from olad_core.events import UpsertNode
+        >>> graph = DynamicGraph()
+        >>> _ = graph.apply([UpsertNode("a"), UpsertNode("bcd")], time=0.0)
+        >>> text, offsets = graph.ids_bytes(np.array([1, 0]))
+        >>> text.tobytes(), offsets.tolist()
+        (b'bcda', [0, 3, 4])
+
+        Raises:
+            KeyError: for a row that holds no node.
+        """
+        return self._nodes.bytes_of(rows)
 
     def in_neighbours(self, rows: npt.NDArray[np.int64]) -> Neighbours:
         """Every node with an edge into these rows' nodes; a row that holds no node has none.
@@ -339,7 +350,6 @@ class DynamicGraph:
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
         """Everything that the graph's future depends on, as arrays. They may be those in use: copy them in time."""
         end = self._nodes.end
-        classes, class_ends = pack(self._classes)
         return {
             **self.features.state(end),
             "label": self.label[:end],
@@ -351,8 +361,6 @@ class DynamicGraph:
             "edge_lifetime": np.array(math.nan if self.edge_lifetime is None else self.edge_lifetime),
             "ts_ahead_max": np.array(math.nan if self.ts_ahead_max is None else self.ts_ahead_max),
             **self._clock.state(),
-            "classes": classes,
-            "class_offsets": class_ends,
             **self._nodes.state(),
             **self._edges.state(end),
         }
@@ -375,8 +383,8 @@ class DynamicGraph:
             removed_kept: ids of removed nodes that are remembered.
         """
         lifetime, ahead_max = float(state["edge_lifetime"]), float(state.get("ts_ahead_max", np.array(math.nan)))
-        width, classes = int(state["feature_width"]), unpack(state["classes"], state["class_offsets"])
-        graph = cls(feature_width=width or None, classes=classes, max_classes=max_classes)
+        width = int(state["feature_width"])
+        graph = cls(feature_width=width or None, max_classes=max_classes)
         graph._nodes = NodeIds.from_state(state, removed_kept)
         capacity, end = int(state["capacity"]), graph._nodes.end
         graph._reserve(capacity)
@@ -384,7 +392,7 @@ class DynamicGraph:
             getattr(graph, name)[:end] = state[name]
         graph._features[NODE_TYPE] = FeatureTable.from_state(state, capacity, width)
         graph._width_held = bool(state["feature_width_held"])
-        graph.alive[list(graph._nodes.row_of.values())] = True
+        graph.alive[:end] = graph._nodes.arrays.name_of[:end] >= 0
         graph._clock = Clock.from_state(state, arrival)
         graph.ts_ahead_max = None if math.isnan(ahead_max) else ahead_max
         graph.edge_lifetime = None if math.isnan(lifetime) else lifetime
@@ -415,8 +423,21 @@ class DynamicGraph:
     def _follow(self, schema: HeldSchema) -> None:
         """Take over the feature width and the classes."""
         self._hold_width(schema.feature_width, held=schema.feature_width_held)
-        for name in schema.classes:
-            self._classes.setdefault(name, len(self._classes))
+        self._nodes.add_classes(schema.classes)
+
+    def _put_features(self, batch: Batch, columns: Columns) -> npt.NDArray[np.int64]:
+        """Set the features of a batch; the rows that had others before, ascending."""
+        if not batch.featured.size:
+            return batch.featured
+        return np.sort(batch.featured[self.features.put(batch.featured, columns, batch.features_of)])
+
+    def _put_labels(self, batch: Batch) -> npt.NDArray[np.bool_]:
+        """Set the labels of a batch; which of them are others than before."""
+        if not batch.labelled.size:
+            return np.empty(0, np.bool_)
+        differing = self.label[batch.labelled] != batch.classes
+        self.label[batch.labelled] = batch.classes
+        return differing
 
     def _hold_width(self, width: int | None, *, held: bool) -> None:
         if width != self._width:

@@ -14,8 +14,9 @@ import msgspec
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from olad_core.event_codec import decode_log, decode_log_for_people
+from olad_core.event_codec import decode_log_for_people
 from olad_core.events import ClockSetting, Event, GraphSchema
+from olad_core.graph.event_columns import columns_of_log
 from olad_core.schema import HeldSchema
 from service.store.entry_format import UnknownEntryFormat, require_known
 from service.store.fence import Fence, LogLost
@@ -206,6 +207,6 @@ def _entry(position: bytes, fields: Sequence[bytes]) -> Entry:
             return replace(entry, schema=GraphSchema.model_validate_json(named[b"schema"]))
         if b"clock" in named:
             return replace(entry, clock=ClockSetting.model_validate_json(named[b"clock"]))
-        return replace(entry, events=decode_log(raw))
+        return replace(entry, events=columns_of_log(raw))
     except (msgspec.MsgspecError, ValueError) as error:
         return replace(entry, problem=f"the entry cannot be read: {error}")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from olad_core.graph.arrays import Int64s
+from olad_core.graph.columns import REMOVE_EDGE, REMOVE_NODE, UPSERT_EDGE
+from olad_core.graph.edge_arrays import Operations
 from olad_core.graph.edge_store import EdgeStore
-from olad_core.graph.kernels import REMOVE_EDGE, REMOVE_NODE, UPSERT_EDGE, Int64s, Operations
 from olad_core.graph.neighbours import all_neighbours
 
 

@@ -178,7 +178,7 @@ def test_values_of_other_types_are_broken_or_used_as_they_stand(written: Path) -
             continue
         for name in ("applied_events", "rejected_events", "advance_event"):
             assert type(getattr(engine, name.replace("advance", "_advance"))) is int
-        assert engine.graph.num_nodes == len(engine.graph._nodes.row_of)
+        assert engine.graph.num_nodes == len(set(engine.graph.ids(np.flatnonzero(engine.graph.alive))))
         engine.learn(1)
 
 

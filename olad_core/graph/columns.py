@@ -1,0 +1,61 @@
+"""The events of a batch in arrays, which compiled loops take."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from olad_core.graph.arrays import Float32s, Float64s, Int32s, Int64s, UInt8s
+
+UPSERT_NODE, REMOVE_NODE, UPSERT_EDGE, REMOVE_EDGE, LABEL_NODE = range(5)
+"""Kinds of events, and of operations on edges."""
+NO_FEATURES, DENSE, SPARSE = range(3)
+"""Forms of features."""
+
+
+class Columns(NamedTuple):
+    """The events of a batch in arrays. An event has two texts, those of the i-th stand at ``2 * i`` and ``2 * i + 1``.
+
+    Attributes:
+        kind: uint8 ``[n]``, ``UPSERT_NODE`` and so on.
+        text: uint8, bytes that the texts are parts of.
+        start: int64 ``[2 n]``: of the id and the label, or of both ends of the edge.
+        length: int32 ``[2 n]``; 0 where there is no such text.
+        weight: float64 ``[n]``, NaN where there is none.
+        time: float64 ``[n]``, NaN where there is none.
+        form: uint8 ``[n]``: ``NO_FEATURES``, ``DENSE`` or ``SPARSE``.
+        first: int64 ``[n]``, where the features begin in ``value``, and their indices in ``place``.
+        width: int64 ``[n]``, how many there are.
+        value: float32.
+        place: int32, as long as ``value``; meaningful for sparse features.
+    """
+
+    kind: UInt8s
+    text: UInt8s
+    start: Int64s
+    length: Int32s
+    weight: Float64s
+    time: Float64s
+    form: UInt8s
+    first: Int64s
+    width: Int64s
+    value: Float32s
+    place: Int32s
+
+
+def empty_columns(text: UInt8s, events: int, values: int) -> Columns:
+    """Columns of so many events, with so many feature values together; what they hold is undefined."""
+    return Columns(
+        kind=np.empty(events, np.uint8),
+        text=text,
+        start=np.empty(2 * events, np.int64),
+        length=np.empty(2 * events, np.int32),
+        weight=np.empty(events),
+        time=np.empty(events),
+        form=np.empty(events, np.uint8),
+        first=np.empty(events, np.int64),
+        width=np.empty(events, np.int64),
+        value=np.empty(values, np.float32),
+        place=np.empty(values, np.int32),
+    )
