@@ -435,7 +435,7 @@ class DynamicGraph:
         """Set the labels of a batch; which of them are others than before."""
         if not batch.labelled.size:
             return np.empty(0, np.bool_)
-        differing = self.label[batch.labelled] != batch.classes
+        differing: npt.NDArray[np.bool_] = self.label[batch.labelled] != batch.classes
         self.label[batch.labelled] = batch.classes
         return differing
 
