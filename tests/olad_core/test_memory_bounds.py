@@ -41,11 +41,13 @@ def state_bytes(engine: Engine) -> int:
 
 
 def containers(found: object, seen: set[int]) -> Iterator[int]:
-    """Lengths of all Python containers that an object of the core reaches."""
+    """Lengths of all Python containers and arrays that an object of the core reaches."""
     if id(found) in seen or isinstance(found, (str, bytes, type)):
         return
     seen.add(id(found))
-    if isinstance(found, (Mapping, AbstractSet, list, tuple)):
+    if isinstance(found, np.ndarray):
+        yield found.size
+    elif isinstance(found, (Mapping, AbstractSet, list, tuple)):
         yield len(found)
         # What is alike in a long container is looked at once.
         values = list(found.values()) if isinstance(found, Mapping) else list(found)
