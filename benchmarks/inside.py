@@ -14,7 +14,7 @@ MODULES: dict[str, tuple[str, ...] | None] = {
     "incremental_inference": ("--rounds=3", "--scale=0.02"),
     "peers": ("--rounds=2", "--scale=0.02"),
     "scaling": None,
-    "distillation_step": ("--rounds=6",),
+    "distillation_step": None,
     "publication": ("--rounds=5",),
     "memory": None,
     "checkpoint_pause": None,
@@ -27,13 +27,20 @@ Results = dict[str, Any]
 
 
 def measure(trees: Sequence[Tree], names: Sequence[str], *, quick: bool) -> dict[str, dict[str, Results | None]]:
-    """By module and tree; None where a module failed, or is not in that tree."""
+    """By module and tree that has it; None where it failed."""
     found: dict[str, dict[str, Results | None]] = {}
     for name, options in MODULES.items():
         if (names and name not in names) or (quick and options is None):
             continue
-        found[name] = {tree.name: _run(tree, name, (options or ()) if quick else ()) for tree in trees}
+        found[name] = {
+            tree.name: _run(tree, name, (options or ()) if quick else ()) for tree in trees if _has(tree, name)
+        }
     return found
+
+
+def _has(tree: Tree, name: str) -> bool:
+    """Whether a tree has a module: this one's may be newer than another commit."""
+    return (tree.directory / "benchmarks" / f"{name}.py").exists()
 
 
 def lines(found: Mapping[str, Mapping[str, Results | None]], other: str | None) -> Iterator[str]:

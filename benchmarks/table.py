@@ -18,10 +18,11 @@ from os import cpu_count
 from pathlib import Path
 
 from benchmarks import inside
+from benchmarks.outside.freshness import flatness
 from benchmarks.outside.render import lines as outside_lines
 from benchmarks.outside.rows import QUICK, Plan
 from benchmarks.outside.run import measure
-from benchmarks.outside.scenes import scenes
+from benchmarks.outside.scenes import SIZES, scenes
 from benchmarks.outside.tree import Tree, this_tree, tree_of
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
@@ -57,6 +58,7 @@ def main() -> None:
 def _measured(plan: Plan, trees: Sequence[Tree], names: Sequence[str]) -> tuple[str, bool]:
     """Both tables, and whether every benchmark of this tree ran."""
     rows = [row for scene in scenes(plan) for row in measure(scene, trees, plan, names)]
+    rows += flatness(rows, SIZES)
     parts = inside.measure(trees, names, quick=plan.quick)
     other = trees[1].name if len(trees) > 1 else None
     table = (

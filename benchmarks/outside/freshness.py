@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.outside import events, probe
-from benchmarks.outside.rows import Row, Site
+from benchmarks.outside.rows import Measured, Row, Site
 from benchmarks.outside.traffic import Traffic, beside
 from benchmarks.outside.turns import Figures
 
@@ -23,6 +23,25 @@ def freshness(name: str, at_most: Mapping[str, float] | None = None, *, per_s: f
 
     conditions = f"{per_s:,.0f} events/s of edges and features in batches of {batch:,}"
     return Row(name, conditions, measure, at_most=at_most or {})
+
+
+def flatness(rows: Sequence[Measured], sizes: Sequence[int]) -> Iterator[Measured]:
+    """How much the median grows from the least to the greatest of the sizes that were measured, in each round."""
+    found = [row for size in sizes for row in rows if row.name == f"freshness_{size}_nodes"]
+    if len(found) < 2:
+        return
+    rounds: dict[str, list[Figures | None]] = {
+        side: [_ratio(first, last) for first, last in zip(found[0].rounds[side], found[-1].rounds[side], strict=True)]
+        for side in found[0].rounds
+    }
+    conditions = f"p50_ms of {found[-1].name} over that of {found[0].name}"
+    yield Measured("freshness_by_size", conditions, rounds, at_most={"largest_to_smallest": 1.5})
+
+
+def _ratio(first: Figures | None, last: Figures | None) -> Figures | None:
+    if first is None or last is None:
+        return None
+    return {"largest_to_smallest": float(last["p50_ms"]) / float(first["p50_ms"])}
 
 
 def probed(site: Site, probes: tuple[probe.Probe, ...], streams: tuple[Traffic, ...]) -> Figures:

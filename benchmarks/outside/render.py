@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from benchmarks.outside.run import Measured
+from benchmarks.outside.rows import Measured
 from benchmarks.outside.turns import Figures, Spread, ratios, spreads
 
 
@@ -41,7 +41,7 @@ def text(value: object) -> str:
 def _row(row: Measured, other: str | None, *, with_targets: bool) -> Iterator[str]:
     wanted = {
         what: (sign, bound)
-        for sign, bounds in (("≥", row.row.at_least), ("≤", row.row.at_most))
+        for sign, bounds in (("≥", row.at_least), ("≤", row.at_most))
         for what, bound in (bounds.items() if with_targets else ())
     }
     these = spreads(_complete(row.rounds["this"]))
@@ -52,7 +52,7 @@ def _row(row: Measured, other: str | None, *, with_targets: bool) -> Iterator[st
         sign, bound = wanted.get(what, ("", None))
         value = these.get(what)
         met = "" if bound is None else "yes" if _met(value, sign, bound) else "no"
-        cells = [row.row.name, conditions, what, _cell(value)]
+        cells = [row.name, conditions, what, _cell(value)]
         if other:
             cells += [_cell(those.get(what)), _cell(beside[what]) if what in beside else ""]
         yield f"| {' | '.join([*cells, '' if bound is None else f'{sign} {text(bound)}', met])} |"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -85,6 +85,17 @@ class Row:
     at_most: Mapping[str, float] = field(default_factory=dict)
     prepare: Callable[[Site], None] | None = None
     once: bool = False
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the rounds of a row found for each tree; None stands for a round that failed."""
+
+    name: str
+    conditions: str
+    rounds: Mapping[str, Sequence[Figures | None]]
+    at_least: Mapping[str, float] = field(default_factory=dict)
+    at_most: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

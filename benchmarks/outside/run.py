@@ -7,13 +7,12 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from benchmarks.graphs import GraphArrays
 from benchmarks.outside import events
-from benchmarks.outside.rows import Plan, Row, Scene, Site
+from benchmarks.outside.rows import Measured, Plan, Row, Scene, Site
 from benchmarks.outside.service import Service, Unserved, post
 from benchmarks.outside.tree import Tree
 from benchmarks.outside.turns import Figures, turns
@@ -21,15 +20,6 @@ from benchmarks.wire import Connection, Refused
 
 _SETTLE_S = 0.5
 _BATCH = 1_000
-
-
-@dataclass
-class Measured:
-    """What the rounds of a row found for each tree; None stands for a round that failed."""
-
-    row: Row
-    conditions: str
-    rounds: dict[str, list[Figures | None]] = field(default_factory=dict)
 
 
 def measure(scene: Scene, trees: Sequence[Tree], plan: Plan, names: Sequence[str] = ()) -> list[Measured]:
@@ -47,7 +37,16 @@ def measure(scene: Scene, trees: Sequence[Tree], plan: Plan, names: Sequence[str
                 sites[tree.name] = _load(service, scene, graph, plan)
                 service.freeze()
         names = [tree.name for tree in trees]
-        return [Measured(row, f"{common}; {row.conditions}", _rounds(row, sites, names, plan.rounds)) for row in rows]
+        return [
+            Measured(
+                row.name,
+                f"{common}; {row.conditions}",
+                _rounds(row, sites, names, plan.rounds),
+                row.at_least,
+                row.at_most,
+            )
+            for row in rows
+        ]
 
 
 def _rounds(row: Row, sites: Mapping[str, Site], names: Sequence[str], rounds: int) -> dict[str, list[Figures | None]]:

@@ -24,9 +24,10 @@ from benchmarks.graphs import GraphArrays, arxiv_shaped
 from benchmarks.inside import lines as inside_lines
 from benchmarks.outside import events, wrk
 from benchmarks.outside.classes import probability
+from benchmarks.outside.freshness import flatness
 from benchmarks.outside.render import lines, text
-from benchmarks.outside.rows import QUICK, Plan, Row
-from benchmarks.outside.run import Measured, measure
+from benchmarks.outside.rows import QUICK, Measured, Plan
+from benchmarks.outside.run import measure
 from benchmarks.outside.scenes import scenes
 from benchmarks.outside.traffic import paced
 from benchmarks.outside.tree import HERE, this_tree, tree_of
@@ -178,14 +179,16 @@ class TestTraffic:
 
 
 class TestTable:
-    ROW = Row("freshness", "in batches", lambda _: {}, at_least={"per_s": 10}, at_most={"p50_ms": 20})
+    @staticmethod
+    def measured(rounds: dict[str, list[Figures | None]]) -> Measured:
+        return Measured("freshness", "undirected", rounds, at_least={"per_s": 10}, at_most={"p50_ms": 20})
 
     def test_a_figure_a_line_with_its_target(self) -> None:
         rounds: dict[str, list[Figures | None]] = {
             "this": [{"student": "gcn", "p50_ms": 10.0, "per_s": 9.0}, None, {"student": "gcn", "p50_ms": 30.0}]
         }
-        assert list(lines([Measured(self.ROW, "undirected; in batches", rounds)]))[2:] == [
-            "| freshness | undirected; in batches | p50_ms | 20 (10 to 30) | ≤ 20 | yes |",
+        assert list(lines([self.measured(rounds)]))[2:] == [
+            "| freshness | undirected | p50_ms | 20 (10 to 30) | ≤ 20 | yes |",
             "| freshness |  | per_s | 9 | ≥ 10 | no |",
             "| freshness |  | student | gcn |  |  |",
         ]
@@ -195,16 +198,16 @@ class TestTable:
             "this": [{"p50_ms": 10.0}, {"p50_ms": 30.0}],
             "abc": [{"p50_ms": 20.0, "old": 1.0}, None],
         }
-        table = list(lines([Measured(self.ROW, "c", rounds)], "abc"))
+        table = list(lines([self.measured(rounds)], "abc"))
         assert table[2:] == [
-            "| freshness | c | p50_ms | 20 (10 to 30) | 20 | 0.5 | ≤ 20 | yes |",
+            "| freshness | undirected | p50_ms | 20 (10 to 30) | 20 | 0.5 | ≤ 20 | yes |",
             "| freshness |  | old | failed | 1 |  |  |  |",
         ]
         assert {line.count("|") for line in table} == {9}
 
     def test_a_row_that_failed_stays_in_the_table(self) -> None:
-        assert list(lines([Measured(self.ROW, "c", {"this": [None]})], with_targets=False))[2:] == [
-            "| freshness | c |  | failed |  |  |"
+        assert list(lines([self.measured({"this": [None]})], with_targets=False))[2:] == [
+            "| freshness | undirected |  | failed |  |  |"
         ]
 
     def test_of_single_parts(self) -> None:
@@ -233,6 +236,16 @@ def test_classes_that_an_answer_leaves_out_share_the_rest() -> None:
     shown = {str(label): 0.9 / 32 for label in range(32)}
     total = sum(probability(shown, str(label), 5_000) for label in range(5_000))
     assert total == pytest.approx(1, abs=1e-3)
+
+
+def test_flatness_is_of_the_least_and_the_greatest_size_in_one_round() -> None:
+    rows = [
+        Measured(f"freshness_{size}_nodes", "", {"this": [{"p50_ms": 10.0}, {"p50_ms": last}]})
+        for size, last in ((10, 20.0), (1000, 60.0), (100, 5.0))
+    ]
+    (found,) = flatness(rows, (10, 100, 1000))
+    assert found.rounds == {"this": [{"largest_to_smallest": 1.0}, {"largest_to_smallest": 3.0}]}
+    assert not list(flatness(rows[:1], (10, 100, 1000)))
 
 
 class TestScenes:
@@ -269,6 +282,6 @@ def test_measures_a_running_service(capfd: pytest.CaptureFixture[str]) -> None:
     plan = replace(QUICK, scale=0.003, seconds=0.5, idle_after_s=(0.2,), idle_for_s=0.2, posted_at_once=2_000)
     scene = scenes(plan)[0]
     found = measure(scene, [this_tree()], plan)
-    assert [row.row.name for row in found] == [row.name for row in scene.rows], capfd.readouterr().out
-    failed = [row.row.name for row in found if row.rounds["this"] == [None]]
+    assert [row.name for row in found] == [row.name for row in scene.rows], capfd.readouterr().out
+    failed = [row.name for row in found if row.rounds["this"] == [None]]
     assert not failed, capfd.readouterr().out
