@@ -33,7 +33,7 @@ def main() -> None:
         while not stack.is_served():
             largest = max(largest, process.memory_info().rss)
             time.sleep(0.1)
-        stream = Traffic(lambda: events.changes(graph.graph), 2_000, 20)
+        stream = Traffic(events.changes(graph.graph), 2_000, 20)
         with beside(url, stream, seconds=given.seconds + 10):
             ends = time.monotonic() + given.seconds
             while time.monotonic() < ends:

@@ -60,9 +60,9 @@ def changes(graph: GraphArrays, first: int = 0, seed: int = 0) -> Iterator[str]:
                 yield edge(node, target)
 
 
-def hub_edges(neighbours: int, nodes: int) -> Iterator[str]:
-    """Edges of the hub without end: one more, then the same one less."""
-    for node in itertools.cycle(range(neighbours, nodes)):
+def hub_edges(first: int, end: int) -> Iterator[str]:
+    """Edges of the hub without end: one more, then the same one less, from nodes that are no neighbours otherwise."""
+    for node in itertools.cycle(range(first, end)):
         yield edge(node, HUB)
         yield f'{{"op":"remove_edge","src":"{node}","dst":"{HUB}"}}'
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from benchmarks.outside import events, probe
 from benchmarks.outside.freshness import probed
@@ -16,17 +16,10 @@ _TARGETS = {"elsewhere_p50_ms": 20.0, "elsewhere_p99_ms": 100.0, "hub_p50_ms": 5
 
 def rows() -> tuple[Row, ...]:
     """Its edges change, then its features; the first of them makes it."""
-
-    def edges(site: Site) -> Iterator[str]:
-        return events.hub_edges(neighbours_of(site), len(site.graph))
-
-    def features(site: Site) -> Iterator[str]:
-        return events.hub_features(site.graph)
-
     beside = "2,000 events/s elsewhere in batches of 20"
     return (
-        Row("hub_edges", f"100 updates/s of a hub's edges, {beside}", _row(edges), at_most=_TARGETS, prepare=_make),
-        Row("hub_features", f"100 updates/s of a hub's features, {beside}", _row(features), at_most=_TARGETS),
+        Row("hub_edges", f"100 updates/s of a hub's edges, {beside}", _edges, at_most=_TARGETS, prepare=_make),
+        Row("hub_features", f"100 updates/s of a hub's features, {beside}", _features, at_most=_TARGETS),
     )
 
 
@@ -42,19 +35,22 @@ def _make(site: Site) -> None:
     site.service.until_visible(events.HUB, position)
 
 
-def _row(
-    of_hub: Callable[[Site], Iterator[str]],
-) -> Callable[[Site], Figures]:
-    def measure(site: Site) -> Figures:
-        graph, neighbours = site.graph, neighbours_of(site)
-        streams = (
-            Traffic(lambda: events.changes(graph, neighbours), 2_000, 20),
-            Traffic(lambda: of_hub(site), 100, 1),
-        )
-        probes = (
-            probe.Probe("elsewhere", probe.edges_and_features(graph, neighbours), []),
-            probe.Probe("hub", probe.of_hub(of_hub(site)), []),
-        )
-        return {"neighbours": neighbours} | probed(site, probes, streams)
+def _edges(site: Site) -> Figures:
+    first, nodes = neighbours_of(site), len(site.graph)
+    half = (first + nodes) // 2
+    return _beside(site, events.hub_edges(first, half), events.hub_edges(half, nodes))
 
-    return measure
+
+def _features(site: Site) -> Figures:
+    return _beside(site, events.hub_features(site.graph), events.hub_features(site.graph))
+
+
+def _beside(site: Site, sent: Iterator[str], asked: Iterator[str]) -> Figures:
+    """Events of the hub are sent, others of it are asked for, beside what happens elsewhere."""
+    graph, neighbours = site.graph, neighbours_of(site)
+    probes = (
+        probe.Probe("elsewhere", probe.edges_and_features(graph, neighbours, next(site.seeds)), []),
+        probe.Probe("hub", probe.of_hub(asked), []),
+    )
+    elsewhere = Traffic(events.changes(graph, neighbours, next(site.seeds)), 2_000, 20)
+    return {"neighbours": neighbours} | probed(site, probes, (elsewhere, Traffic(sent, 100, 1)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,7 @@ class Probe:
     times: list[float]
 
 
-def edges_and_features(graph: GraphArrays, first: int = 0, seed: int = 1) -> Touch:
+def edges_and_features(graph: GraphArrays, first: int, seed: int) -> Touch:
     """In turns a new edge and other features, of any node from ``first`` on."""
     chosen = random.Random(seed)
     fresh = events.changes(graph, first, seed)
@@ -46,9 +46,8 @@ def edges_and_features(graph: GraphArrays, first: int = 0, seed: int = 1) -> Tou
     return touch
 
 
-def of_hub(stream: Iterable[str]) -> Touch:
+def of_hub(stream: Iterator[str]) -> Touch:
     """The hub's own row, touched by the next event of a stream of the hub's."""
-    stream = iter(stream)
     return lambda: (next(stream), events.HUB)
 
 

@@ -22,7 +22,7 @@ CONNECTIONS = 16
 ASKED_AT_ONCE = 10_000
 ARROW = "application/vnd.apache.arrow.stream"
 _TIMES = 5
-_SETTLE_S = 0.5
+_SETTLE_S, _SPARE_S = 0.5, 5.0
 
 
 def single() -> Row:
@@ -40,8 +40,8 @@ def many() -> Row:
 
 def _single(site: Site) -> Figures:
     student, graph = site.service.student(), site.graph
-    stream = Traffic(lambda: events.changes(graph), 2_000, 20)
-    with beside(site.service.url, stream, seconds=site.plan.seconds + 30) as sent:
+    stream = Traffic(events.changes(graph, 0, next(site.seeds)), 2_000, 20)
+    with beside(site.service.url, stream, seconds=1.5 * site.plan.seconds + _SPARE_S) as sent:
         time.sleep(_SETTLE_S)
         read_nodes = wrk.read_nodes if wrk.installed() else _read_nodes
         with site.service.metered() as cores:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -54,6 +55,7 @@ class Site:
         plan: how long and how large.
         graph: as arrays.
         unlabelled: nodes whose label the service does not know.
+        seeds: another one for each measurement: events that were sent before would change nothing.
         until_served_s: seconds from the last event's POST until a prediction showed it; infinite where none did.
     """
 
@@ -62,6 +64,7 @@ class Site:
     graph: GraphArrays
     unlabelled: npt.NDArray[np.int64]
     until_served_s: float
+    seeds: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def accepted() -> Row:
 
 
 def _sustained(site: Site) -> Figures:
-    student, stream = site.service.student(), events.bodies(events.changes(site.graph), BATCH)
+    student, stream = site.service.student(), events.bodies(events.changes(site.graph, 0, next(site.seeds)), BATCH)
     ready = islice(stream, min(_MADE, int(site.plan.seconds * _FASTEST_PER_S / BATCH)))
     made = chain([*ready], stream)
     unconfirmed: deque[str] = deque()
@@ -53,7 +53,7 @@ def _sustained(site: Site) -> Figures:
 
 def _accepted(site: Site) -> Figures:
     count = site.plan.posted_at_once // BATCH
-    made = iter([*islice(events.bodies(events.new_edges(len(site.graph)), BATCH), count)])
+    made = iter([*islice(events.bodies(events.new_edges(len(site.graph), next(site.seeds)), BATCH), count)])
 
     def request(host: str) -> bytes | None:
         body = next(made, None)

@@ -33,7 +33,7 @@ class Traffic:
         batch: events in one POST.
     """
 
-    events: Callable[[], Iterator[str]]
+    events: Iterator[str]
     per_s: float
     batch: int
 
@@ -87,7 +87,7 @@ def _child(url: str, stream: Traffic, seconds: float, pipe: Pipe) -> None:
     gc.disable()
     # Made beforehand: what is made while it runs takes time from the service.
     count = int(seconds * stream.per_s / stream.batch)
-    made = list(itertools.islice(bodies(stream.events(), stream.batch), count))
+    made = list(itertools.islice(bodies(stream.events, stream.batch), count))
     pipe.send("ready")
     pipe.recv()
     sent = paced(url, made, stream.batch, stream.batch / stream.per_s, pipe.poll)

@@ -113,6 +113,11 @@ class TestEvents:
         nodes = {event.get("id", event.get("src")) for event in made}
         assert nodes == {str(node) for node in range(len(SMALL))}
 
+    def test_another_seed_makes_other_changes(self) -> None:
+        first, same, other = (list(itertools.islice(events.changes(SMALL, seed=seed), 500)) for seed in (1, 1, 2))
+        assert first == same
+        assert len({event for event in first if '"x"' in event} & set(other)) == 0
+
     def test_changes_leave_the_first_nodes_alone(self) -> None:
         made = [json.loads(event) for event in itertools.islice(events.changes(SMALL, first=150), 2_000)]
         assert min(int(event.get("id", event.get("src"))) for event in made) >= 150
