@@ -9,6 +9,8 @@ MAX_CLASSES = 1_000
 REMOVED_KEPT = 100_000
 """Ids of removed nodes that are remembered: the last ones."""
 
+ARRIVAL_CLASSES = 64
+"""Classes whose probabilities are remembered of such a node, the best ones: all of them where there are no more."""
 ARRIVAL_CELLS = 2**24
 """Probabilities that are remembered of nodes that wait for their label: nodes x predictors x classes, at most."""
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from olad_core.config import ARRIVAL_CELLS, EngineConfig
+from olad_core.config import ARRIVAL_CELLS, ARRIVAL_CLASSES, EngineConfig
 from olad_core.events import Event, UpsertEdge, UpsertNode
 
 _PROCESS = 500_000_000
@@ -120,8 +120,9 @@ def remembered(limit: int, cells: int, predictors: int, classes: int) -> int:
 
 def _arrivals(predictors: int, classes: int) -> float:
     """Bytes of predictions that wait for a label."""
-    waiting = remembered(EngineConfig.arrivals_remembered, ARRIVAL_CELLS, predictors, classes)
-    return _ARRIVALS * 4 * waiting * predictors * classes
+    columns = min(classes, ARRIVAL_CLASSES + 1)
+    waiting = remembered(EngineConfig.arrivals_remembered, ARRIVAL_CELLS, predictors, columns)
+    return _ARRIVALS * 4 * waiting * (predictors + 1) * columns
 
 
 def most_added(batch: Sequence[Event], *, distinct: bool = False) -> Sizes:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from olad_core.config import ARRIVAL_CELLS
+from olad_core.config import ARRIVAL_CELLS, ARRIVAL_CLASSES
+from olad_core.judging.class_columns import COLUMNS, ClassColumns, best_columns
 from olad_core.memory_use import remembered
 
 Rows = npt.NDArray[np.int64]
@@ -41,7 +42,7 @@ class Arrivals:
     """Predictions made at arrival that still wait for their label, the oldest forgotten beyond a limit.
 
     A prediction that was taken counts for the limit until as many others have come after it. Memory is taken as it is
-    used.
+    used. Of many classes the best ones are remembered: see :mod:`olad_core.judging.class_columns`.
 
     Args:
         predictors: number of predictors P: the students, then the served model.
@@ -58,30 +59,48 @@ class Arrivals:
         self._rows = np.empty(0, dtype=np.int64)
         self._arrival = np.empty(0, dtype=np.int64)
         self._probabilities = np.zeros((0, predictors, 0), dtype=np.float32)
+        # Tables of ClassColumns, once there are more classes than are remembered.
+        self._tables = np.zeros((0, 0), dtype=np.int32)
         self._slot_of_row = np.empty(0, dtype=np.int64)
 
     def add(self, rows: Rows, arrival: Rows, probabilities: npt.NDArray[np.float32]) -> None:
         """Remember predictions ``[n, P, C]``; NaN where a predictor had no answer."""
         self._hold_classes(probabilities.shape[2])
         rows, arrival, probabilities = rows[-self._limit :], arrival[-self._limit :], probabilities[-self._limit :]
+        columns = ClassColumns.of_few(len(rows), probabilities.shape[2])
+        if probabilities.shape[2] > ARRIVAL_CLASSES:
+            probabilities, columns = best_columns(probabilities)
         self._use(min(self._limit, self._used + len(rows)))
         slots = (self._next + np.arange(len(rows))) % self._limit
         self._rows[slots], self._arrival[slots] = rows, arrival
         self._probabilities[slots] = 0
         self._probabilities[slots, :, : probabilities.shape[2]] = probabilities
+        if self._tables.shape[1]:
+            self._tables[slots] = columns.table
         self._next = (self._next + len(rows)) % self._limit
         self._index(rows, slots)
 
-    def take(self, rows: Rows, arrival: Rows) -> tuple[Rows, npt.NDArray[np.float32]]:
-        """Places in ``rows`` (distinct) that are remembered, and their predictions ``[n, P, C]``, now forgotten."""
+    def take(self, rows: Rows, arrival: Rows) -> tuple[Rows, npt.NDArray[np.float32], ClassColumns | None]:
+        """Predictions of rows whose label has come, now forgotten.
+
+        Args:
+            rows: distinct.
+            arrival: numbers of their arrivals.
+
+        Returns:
+            Places in ``rows`` that are remembered, their predictions ``[n, P, C]``, and the classes of the columns;
+            None where each class is the column of its number.
+        """
         places = np.flatnonzero(rows < len(self._slot_of_row))
         slots = self._slot_of_row[rows[places]]
         # A slot beyond those in use was forgotten.
         used = (slots >= 0) & (slots < self._used)
         places, slots = places[used], slots[used]
         known = (self._rows[slots] == rows[places]) & (self._arrival[slots] == arrival[places])
-        self._rows[slots[known]] = -1
-        return places[known], self._probabilities[slots[known]]
+        slots = slots[known]
+        self._rows[slots] = -1
+        columns = ClassColumns(self._tables[slots]) if self._tables.shape[1] else None
+        return places[known], self._probabilities[slots], columns
 
     def waiting(self) -> tuple[Rows, Rows]:
         """Rows of nodes whose label has not come, and their arrivals, the last first; some may have left."""
@@ -92,7 +111,8 @@ class Arrivals:
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
         """Arrays for a checkpoint: rows and arrivals of the slots in use, and probabilities of those not taken."""
         rows = self._rows[: self._used].copy()
-        return {
+        tables = {"classes": self._tables[: self._used][rows >= 0]} if self._tables.shape[1] else {}
+        return tables | {
             "rows": rows,
             "arrival": self._arrival[: self._used].copy(),
             "probabilities": self._probabilities[: self._used][rows >= 0],
@@ -102,13 +122,17 @@ class Arrivals:
     def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """Take over the arrays of :meth:`state`; those of earlier releases hold slots that were never used, too."""
         rows, arrival = state["rows"].astype(np.int64), state["arrival"].astype(np.int64)
-        found = state["probabilities"].astype(np.float32)
+        found, tables = _narrow(state)
         probabilities = found
         if len(found) != len(rows):
             probabilities = np.zeros((len(rows), *found.shape[1:]), dtype=np.float32)
             probabilities[rows >= 0] = found
+            held = np.zeros((len(rows), tables.shape[1]), dtype=np.int32)
+            held[rows >= 0] = tables
+            tables = held
         used = int(np.flatnonzero(arrival >= 0).max(initial=-1)) + 1
         self._rows, self._arrival, self._probabilities = rows[:used], arrival[:used], probabilities[:used]
+        self._tables = tables[:used]
         self._used, self._next = used, int(state["next"][0])
         self._limit = remembered(self._most, self._cells, *found.shape[1:])
         full = used == self._limit and 0 <= self._next < used
@@ -126,22 +150,25 @@ class Arrivals:
 
     def _hold_classes(self, classes: int) -> None:
         """Hold so many classes; the oldest predictions are forgotten where that lowers the limit."""
-        missing = classes - self._probabilities.shape[2]
+        held = self._probabilities.shape[2]
+        missing = min(classes, COLUMNS) - held
         if missing <= 0:
             return
-        limit = remembered(self._most, self._cells, self._probabilities.shape[1], classes)
+        limit = remembered(self._most, self._cells, self._probabilities.shape[1], held + missing)
         if limit < self._limit:
             self._limit = limit
             self._put_in_order()
             slots = np.flatnonzero(self._rows >= 0)
             self._index(self._rows[slots], slots)
         self._probabilities = np.pad(self._probabilities, ((0, 0), (0, 0), (0, missing)))
+        if classes > ARRIVAL_CLASSES:
+            self._tables = ClassColumns.of_few(len(self._rows), held).table
 
     def _put_in_order(self) -> None:
         """Let the slots in use be the first ones, oldest first, and no more than the limit."""
         slots = self._oldest_first()[-self._limit :]
         self._rows, self._arrival = self._rows[slots], self._arrival[slots]
-        self._probabilities = self._probabilities[slots]
+        self._probabilities, self._tables = self._probabilities[slots], self._tables[slots]
         self._used, self._next = len(slots), len(slots) % self._limit
 
     def _use(self, slots: int) -> None:
@@ -151,6 +178,7 @@ class Arrivals:
             more = size - len(self._rows)
             self._rows, self._arrival = (np.pad(array, (0, more)) for array in (self._rows, self._arrival))
             self._probabilities = np.pad(self._probabilities, ((0, more), (0, 0), (0, 0)))
+            self._tables = np.pad(self._tables, ((0, more), (0, 0)))
         self._used = max(self._used, slots)
 
     def _index(self, rows: Rows, slots: Rows) -> None:
@@ -159,3 +187,21 @@ class Arrivals:
             more = np.full(max(beyond, len(self._slot_of_row)), -1, dtype=np.int64)
             self._slot_of_row = np.concatenate([self._slot_of_row, more])
         self._slot_of_row[rows] = slots
+
+
+def _narrow(state: Mapping[str, npt.NDArray[np.generic]]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+    """Probabilities and tables of a state; earlier releases wrote every class, and no tables.
+
+    Raises:
+        ValueError: there is not a table for each prediction.
+    """
+    found = state["probabilities"].astype(np.float32)
+    if "classes" in state:
+        tables = state["classes"].astype(np.int32)
+        if tables.shape != (len(found), COLUMNS) or found.shape[2] != COLUMNS:
+            raise ValueError(f"arrivals/classes: {list(tables.shape)} for probabilities {list(found.shape)}")
+        return found, tables
+    if found.shape[2] > ARRIVAL_CLASSES:
+        found, columns = best_columns(found)
+        return found, columns.table
+    return found, np.zeros((len(found), 0), dtype=np.int32)

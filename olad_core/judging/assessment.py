@@ -30,7 +30,7 @@ class Scored:
 
     Attributes:
         predictions: of n nodes.
-        labels: their classes ``[n]``.
+        labels: the columns ``[n]`` of their classes in the predictions.
         drift: what their scores show; None without a drift.
     """
 
@@ -143,10 +143,12 @@ class Assessment:
             arrival: numbers of their arrivals ``[n]``.
             labels: their classes ``[n]``.
         """
-        places, together = self._arrivals.take(rows, arrival)
+        places, together, columns = self._arrivals.take(rows, arrival)
         predictions, labels = Predictions.apart(together), labels[places]
-        found = self._scores.add(together, labels)
-        self._temperatures.add(predictions.students, labels)
+        found = self._scores.add(together, labels, columns)
+        if columns:
+            labels = columns.places(labels)
+        self._temperatures.add(predictions.students, labels, columns.counts if columns else None)
         self._standing.compare(predictions.students, labels)
         errors = np.logical_not(found.right[found.answered[:, -1], -1])
         return Scored(predictions, labels, self._drift.add(errors))

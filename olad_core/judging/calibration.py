@@ -57,19 +57,25 @@ def calibration_error(bins: Floats) -> Floats:
     return error
 
 
-def tempered(probabilities: npt.NDArray[np.floating], temperature: Floats) -> Floats:
+def tempered(probabilities: npt.NDArray[np.floating], temperature: Floats, counts: Floats | None = None) -> Floats:
     """Probabilities ``[..., C]`` as they were with logits divided by ``temperature`` ``[...]``.
+
+    With ``counts``, each column stands for so many classes of that probability; the result is theirs together.
 
     >>> tempered(np.array([0.8, 0.2, 0.0]), np.array(2.0)).round(3)
     array([0.667, 0.333, 0.   ])
     """
     peak = probabilities.max(axis=-1, keepdims=True)
     powers = (probabilities / peak).astype(np.float64) ** (1 / temperature[..., None])
+    if counts is not None:
+        powers *= counts
     result: Floats = powers / powers.sum(axis=-1, keepdims=True)
     return result
 
 
-def log_loss_slopes(probabilities: npt.NDArray[np.floating], labels: Rows, log_temperature: Floats) -> Floats:
+def log_loss_slopes(
+    probabilities: npt.NDArray[np.floating], labels: Rows, log_temperature: Floats, counts: Floats | None = None
+) -> Floats:
     """First derivative of the log-loss by log T, and its information: ``[2, n, G]``.
 
     The information is the expected second derivative, which is never negative.
@@ -78,9 +84,10 @@ def log_loss_slopes(probabilities: npt.NDArray[np.floating], labels: Rows, log_t
         probabilities: at temperature 1, ``[n, G, C]``; not NaN, and not 0 for the label.
         labels: ``[n, G]``.
         log_temperature: ``[G]``.
+        counts: how many classes each column stands for ``[n, 1, C]``; None for one each.
     """
     inverse = np.exp(-log_temperature)
-    shares = tempered(probabilities, np.broadcast_to(np.exp(log_temperature), probabilities.shape[:2]))
+    shares = tempered(probabilities, np.broadcast_to(np.exp(log_temperature), probabilities.shape[:2]), counts)
     logits = np.log(probabilities, out=np.zeros(probabilities.shape), where=probabilities > 0)
     mean = (shares * logits).sum(axis=2)
     of_label = np.take_along_axis(logits, labels[:, :, None], axis=2)[:, :, 0]
@@ -102,8 +109,10 @@ class Temperatures:
         # Faded number of nodes and faded information about log T.
         self._faded = np.zeros((2, students))
 
-    def add(self, probabilities: npt.NDArray[np.float32], labels: Rows) -> None:
+    def add(self, probabilities: npt.NDArray[np.float32], labels: Rows, counts: Floats | None = None) -> None:
         """Learn from predictions ``[n, G, C]`` at temperature 1, of nodes in the order of their labels.
+
+        With ``counts`` ``[n, C]``, a column stands for so many classes of that probability.
 
         Nothing is learned from a prediction that gave the label's class no probability at all, as where the class
         was unknown: no temperature changes it.
@@ -119,8 +128,9 @@ class Temperatures:
         weight = self._fading.weights(usable)
         before = self._faded * self._fading.kept(usable)
         held, started = before[1] + DAMPING, self._log
+        counted = None if counts is None else counts[:, None]
         for _ in range(ITERATIONS):
-            slope, information = (weight * log_loss_slopes(clean, labels, self._log)).sum(axis=1)
+            slope, information = (weight * log_loss_slopes(clean, labels, self._log, counted)).sum(axis=1)
             step = (slope + held * (self._log - started)) / (information + held)
             self._log = np.clip(self._log - step, np.log(LEAST_TEMPERATURE), np.log(MOST_TEMPERATURE))
         self._faded = before + np.stack([weight.sum(axis=0), information])

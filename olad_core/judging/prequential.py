@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.judging.calibration import BINS, bin_confidences, calibration_error
+from olad_core.judging.class_columns import ClassColumns
 from olad_core.judging.fading import Fading
 from olad_core.tasks import node_class
 
@@ -59,9 +60,19 @@ class Scores:
         self._faded_classes = np.zeros((3, predictors, 0))
         self._faded_bins = np.zeros((3, predictors, BINS))
 
-    def add(self, probabilities: npt.NDArray[np.float32], labels: Rows) -> node_class.NodeScores:
-        """Score predictions ``[n, P, C]`` of nodes in the order of their labels; what each of them yields."""
-        found = node_class.score(probabilities, labels)
+    def add(
+        self, probabilities: npt.NDArray[np.float32], labels: Rows, columns: ClassColumns | None = None
+    ) -> node_class.NodeScores:
+        """Score predictions of nodes in the order of their labels; what each of them yields.
+
+        Args:
+            probabilities: ``[n, P, C]``.
+            labels: classes ``[n]``.
+            columns: the classes of the columns; None where each class is the column of its number.
+        """
+        found = node_class.score(probabilities, columns.places(labels) if columns else labels)
+        predicted = columns.named(found.predicted) if columns else found.predicted
+        classes = int(predicted.max(initial=-1)) + 1 if columns else probabilities.shape[2]
         self.scored += found.answered.sum(axis=0)
         self._sums += np.stack([found.right.sum(axis=0), found.loss.sum(axis=0)])
         # Each predictor forgets at the pace of its own scored nodes.
@@ -69,11 +80,11 @@ class Scores:
         terms = np.stack([weight, weight * found.right, weight * found.loss]).sum(axis=1)
         faded = self._fading.kept(found.answered)
         self._faded = self._faded * faded + terms
-        classes = max(probabilities.shape[2], int(labels.max(initial=-1)) + 1, self._classes.shape[2])
+        classes = max(classes, int(labels.max(initial=-1)) + 1, self._classes.shape[2])
         self._classes = node_class.with_classes(self._classes, classes)
-        self._classes += node_class.count_classes(found.predicted, labels, found.answered.astype(np.float64), classes)
+        self._classes += node_class.count_classes(predicted, labels, found.answered.astype(np.float64), classes)
         self._faded_classes = node_class.with_classes(self._faded_classes, classes) * faded[:, None]
-        self._faded_classes += node_class.count_classes(found.predicted, labels, weight, classes)
+        self._faded_classes += node_class.count_classes(predicted, labels, weight, classes)
         self._faded_bins = self._faded_bins * faded[:, None] + bin_confidences(found.confidence, found.right, weight)
         return found
 
