@@ -31,13 +31,15 @@ class Reference:
     width: int | None
     nodes: dict[str, Node] = field(default_factory=dict)
     edges: dict[tuple[str, str], Edge] = field(default_factory=dict)
-    removed: set[str] = field(default_factory=set)
+    removed: dict[str, None] = field(default_factory=dict)
     classes: list[str] = field(default_factory=list)
     clock: float = -math.inf
     ahead_max: float | None = None
     from_ts: bool = False
     arrival: float = -math.inf
     waited: float = 0.0
+    removed_kept: int = 100_000
+    max_classes: int = 1_000
 
     def apply(self, events: Sequence[Event], time: float) -> tuple[list[tuple[int, str]], int]:
         """Rejections (index, reason), and how many edges left by age."""
@@ -106,13 +108,20 @@ class Reference:
         if node not in self.nodes:
             return "removed-node" if node in self.removed else "unknown-node"
         if isinstance(event, LabelNode):
-            if event.ts is not None and self._ahead(event.ts):
-                return "ts-ahead"
-            self._label(node, str(event.label))
-        else:
-            del self.nodes[node]
-            self.removed.add(node)
-            self.edges = {key: edge for key, edge in self.edges.items() if node not in key}
+            return self._label_node(event, node)
+        del self.nodes[node]
+        self.removed[node] = None
+        if len(self.removed) > self.removed_kept:
+            del self.removed[next(iter(self.removed))]
+        self.edges = {key: edge for key, edge in self.edges.items() if node not in key}
+        return None
+
+    def _label_node(self, event: LabelNode, node: str) -> str | None:
+        if event.ts is not None and self._ahead(event.ts):
+            return "ts-ahead"
+        if not self._may_be_class(str(event.label)):
+            return "too-many-classes"
+        self._label(node, str(event.label))
         return None
 
     def _edge(self, event: UpsertEdge | RemoveEdge, source: str, target: str, time: float) -> str | None:
@@ -140,12 +149,17 @@ class Reference:
             x = [entries.get(at, 0.0) for at in range(self.width)]
         elif x is not None and self.width != len(x):
             return "feature-width"
-        self.removed.discard(node)
+        if event.label is not None and not self._may_be_class(str(event.label)):
+            return "too-many-classes"
+        self.removed.pop(node, None)
         held = self.nodes.setdefault(node, Node())
         held.x = x if x is not None else held.x
         if event.label is not None:
             self._label(node, str(event.label))
         return None
+
+    def _may_be_class(self, label: str) -> bool:
+        return label in self.classes or len(self.classes) < self.max_classes
 
     def _label(self, node: str, label: str) -> None:
         self.nodes[node].label = label
@@ -179,6 +193,8 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(LabelNode, _ids, _labels, _times),
 )
 batches = st.lists(st.tuples(st.lists(events, max_size=25), st.integers(0, 20).map(float)), max_size=8)
+bounds = st.tuples(st.sampled_from([0, 1, 2, 100]), st.sampled_from([0, 1, 2, 100]))
+"""Removed ids that are remembered, and classes."""
 ahead_maxes = st.sampled_from([None, None, 6.0])
 clock_settings = st.dictionaries(st.integers(0, 7), st.none() | st.integers(-2, 20).map(float), max_size=2)
 """Number of a batch, to what the clock is set to before it."""

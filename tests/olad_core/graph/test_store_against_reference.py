@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from olad_core.events import Event
 from olad_core.graph import Changes, DynamicGraph
-from tests.olad_core.graph.reference import Reference, ahead_maxes, batches, clock_settings, events
+from olad_core.graph.text import unpack
+from tests.olad_core.graph.reference import Reference, ahead_maxes, batches, bounds, clock_settings, events
 
 Batches = list[tuple[list[Event], float]]
 
@@ -37,6 +39,11 @@ def assert_same(graph: DynamicGraph, model: Reference) -> None:
     assert graph.alive.sum() == len(model.nodes)
     assert graph.alive[rows].all()
     assert graph.ids(rows) == list(model.nodes)
+    text, ends = graph.ids_bytes(rows)
+    assert [text[a:b].tobytes().decode() for a, b in pairwise(ends)] == list(model.nodes)
+    removed = graph.state()
+    assert unpack(removed["removed_ids"], removed["removed_id_offsets"]) == list(model.removed)
+    assert graph.removed_ids == len(model.removed)
     assert (np.diff(graph.arrival[rows]) > 0).all()
     for row, node in zip(rows, model.nodes.values(), strict=True):
         assert graph.features.has(row) == (node.x is not None)
@@ -103,17 +110,29 @@ def assert_says_what_changed(
 
 
 @settings(max_examples=150)
-@given(st.booleans(), st.sampled_from([None, 5.0]), st.sampled_from([None, 2]), ahead_maxes, batches, clock_settings)
+@given(
+    st.booleans(),
+    st.sampled_from([None, 5.0]),
+    st.sampled_from([None, 2]),
+    ahead_maxes,
+    bounds,
+    batches,
+    clock_settings,
+)
 def test_every_batch_does_what_its_events_do_one_by_one(
     directed: bool,
     lifetime: float | None,
     width: int | None,
     ahead_max: float | None,
+    bounds: tuple[int, int],
     batches: Batches,
     settings: dict[int, float | None],
 ) -> None:
-    model = Reference(directed, lifetime, width, ahead_max=ahead_max)
-    graph = DynamicGraph(directed=directed, edge_lifetime=lifetime, feature_width=width)
+    kept, classes = bounds
+    model = Reference(directed, lifetime, width, ahead_max=ahead_max, removed_kept=kept, max_classes=classes)
+    graph = DynamicGraph(
+        directed=directed, edge_lifetime=lifetime, feature_width=width, removed_kept=kept, max_classes=classes
+    )
     graph.ts_ahead_max = ahead_max
     for number, (batch, time) in enumerate(batches):
         if number in settings:
