@@ -202,7 +202,9 @@ class Engine:
 
     def take_publication(self) -> Publication:
         """Everything that changed since the last call, to become visible in one step; it is handed out once."""
-        gone = [node for node in dict.fromkeys(self._removed) if self.graph.rows([node])[0] < 0]
+        removed = list(dict.fromkeys(self._removed))
+        rows = self.graph.rows(removed).tolist()
+        gone = [node for node, row in zip(removed, rows, strict=True) if row < 0]
         updates, dropped = self.versions.take_updates(self.graph, tuple(gone))
         rejected, self._removed, self._rejected = tuple(self._rejected), [], []
         served = self.versions.served.version if self.versions.served else None
