@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 from starlette.requests import ClientDisconnect
@@ -65,8 +66,18 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-async def until_visible(context: Context, patience: Patience, min_position: str | None) -> PositionPair | None:
+async def until_visible(
+    context: Context, patience: Patience, min_position: str | None, nodes: Sequence[str] = ()
+) -> PositionPair | None:
     """Wait until readers see a position.
+
+    The nodes' rows are requested before the wait, so that the publication of the position has them.
+
+    Args:
+        context: the application's.
+        patience: of the request.
+        min_position: the position, None where none is asked for.
+        nodes: that will be read then.
 
     Returns:
         The position, None where none is asked for.
@@ -85,6 +96,8 @@ async def until_visible(context: Context, patience: Patience, min_position: str 
     visible = await _visible(context)
     if parse_position(visible.position) < wanted:
         context.metrics.waits.inc()
+        if nodes:
+            await _request_ahead(context, nodes)
         visible = await _wait_until_visible(context, patience, wanted)
     if parse_position(visible.position) < wanted:
         context.metrics.timeouts.inc()
@@ -94,6 +107,12 @@ async def until_visible(context: Context, patience: Patience, min_position: str 
         )
         raise Problem(POSITION_NOT_REACHED, detail, position=visible.position, behind=visible.behind)
     return wanted
+
+
+async def _request_ahead(context: Context, nodes: Sequence[str]) -> None:
+    """Request rows before they are read; where Redis refuses, they are requested afterwards."""
+    with contextlib.suppress(*REDIS_ERRORS):
+        await context.requests.request(nodes, (await context.predictions.read(())).answered)
 
 
 async def _wait_until_visible(context: Context, patience: Patience, wanted: PositionPair) -> Moment:

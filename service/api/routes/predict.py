@@ -119,7 +119,7 @@ async def get_prediction(
     # Some servers give no raw path; encoded again, the decoded one serves.
     node = node_in(request.scope.get("raw_path") or b"/predict/" + quote(node, safe="").encode())
     with Patience(request.receive, client_of(request), timeout_ms) as patience:
-        wanted = await until_visible(context, patience, min_position)
+        wanted = await until_visible(context, patience, min_position, (node,))
         snapshot = await context.predictions.read_one(node)
         snapshot = await renewed(context, patience, (node,), snapshot, wanted)
     model = await _model_of(context, snapshot)

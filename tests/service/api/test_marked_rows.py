@@ -150,6 +150,20 @@ class TestAsking:
                 assert "n0" in worker.engine.marked
                 assert check(answer.result(), worker.engine) == visible
 
+    def test_the_row_is_requested_while_its_position_is_awaited(self, api: httpx.Client, worker: LazyWorker) -> None:
+        worker.live()
+        ms, sequence = worker.visible[-1]
+        with in_background(lambda: get(api, f"/predict/n9?{MINUTE}&min_position={ms + 1}-{sequence}")) as answer:
+            until(lambda: worker.answer() == 1)
+            assert worker.seen == [("n9",)]
+            worker.engine.apply((), ["n9"])
+            while worker.engine.position < (ms + 1, sequence):
+                worker.engine.apply(["n8"])
+            worker.engine.ask(["n9"])
+            worker.publish()
+            assert check(answer.result(), worker.engine) >= (ms + 1, sequence)
+        assert worker.seen == [("n9",)]
+
     def test_a_node_that_leaves_meanwhile(self, api: httpx.Client, worker: LazyWorker) -> None:
         worker.live()
         with in_background(lambda: api.get(f"/predict/n0?{MINUTE}")) as answer:
