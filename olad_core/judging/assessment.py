@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from olad_core.config import EngineConfig
 from olad_core.judging.arrivals import Arrivals, Predictions
 from olad_core.judging.calibration import Temperatures
+from olad_core.judging.class_report import LISTED_CLASSES, ClassReport
 from olad_core.judging.drift import Drift, DriftWatch
 from olad_core.judging.evidence import Evidence
 from olad_core.judging.prequential import Scores, ScoreTable
@@ -69,6 +70,20 @@ class Assessment:
     def served_score(self) -> ScoreTable:
         """Scores of what was served ``[1]``."""
         return self._scores.table().part(slice(-1, None))
+
+    def student_reports(self, names: Sequence[str], most: int = LISTED_CLASSES) -> tuple[ClassReport, ...]:
+        """The report of each student, class by class.
+
+        Args:
+            names: of the graph's classes, by number.
+            most: classes to list, at most.
+        """
+        students = len(self._config.trainer.students)
+        return tuple(self._scores.class_report(student, names, most) for student in range(students))
+
+    def served_report(self, names: Sequence[str], most: int = LISTED_CLASSES) -> ClassReport:
+        """The report of what was served, class by class, with the confusion matrix; arguments as above."""
+        return self._scores.class_report(len(self._config.trainer.students), names, most)
 
     def quality(self) -> npt.NDArray[np.float64]:
         """Expected accuracy of each student ``[G]``, NaN where nothing is known."""

@@ -56,6 +56,17 @@ class ClassColumns:
         classes = np.take_along_axis(self.table, np.clip(places, 0, ARRIVAL_CLASSES - 1), axis=1)
         return np.where(places < 0, places, classes.astype(np.int64))
 
+    def spread(self, probabilities: Probabilities, classes: int) -> Probabilities:
+        """Probabilities ``[n, P, classes]`` of the first classes, from those of the columns ``[n, P, COLUMNS]``.
+
+        A class without a column of its own has the mean of the others, and 0 where it was unknown.
+        """
+        known = np.arange(classes) < self.table[:, -1:]
+        spread: Probabilities = np.where(known[:, None, :], probabilities[:, :, -1:], np.float32(0))
+        nodes, columns = np.nonzero(self.table[:, :-1] < classes)
+        spread[nodes, :, self.table[nodes, columns]] = probabilities[nodes, :, columns]
+        return spread
+
 
 def best_columns(probabilities: Probabilities) -> tuple[Probabilities, ClassColumns]:
     """Predictions ``[n, P, COLUMNS]``, and their classes, from probabilities ``[n, P, C]`` of more than they can hold.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -10,7 +10,10 @@ import numpy.typing as npt
 
 from olad_core.judging.calibration import BINS, bin_confidences, calibration_error
 from olad_core.judging.class_columns import ClassColumns
+from olad_core.judging.class_report import LISTED_CLASSES, ClassReport, class_report
+from olad_core.judging.class_scores import ClassScores
 from olad_core.judging.fading import Fading
+from olad_core.named_state import join_parts, take_part
 from olad_core.tasks import node_class
 
 Rows = npt.NDArray[np.int64]
@@ -59,6 +62,7 @@ class Scores:
         self._classes = np.zeros((3, predictors, 0))
         self._faded_classes = np.zeros((3, predictors, 0))
         self._faded_bins = np.zeros((3, predictors, BINS))
+        self._of_classes = ClassScores(predictors)
 
     def add(
         self, probabilities: npt.NDArray[np.float32], labels: Rows, columns: ClassColumns | None = None
@@ -86,6 +90,10 @@ class Scores:
         self._faded_classes = node_class.with_classes(self._faded_classes, classes) * faded[:, None]
         self._faded_classes += node_class.count_classes(predicted, labels, weight, classes)
         self._faded_bins = self._faded_bins * faded[:, None] + bin_confidences(found.confidence, found.right, weight)
+        of_classes = (
+            columns.spread(probabilities, min(classes, node_class.RANKED_CLASSES)) if columns else probabilities
+        )
+        self._of_classes.add(of_classes, labels, predicted, weight, faded)
         return found
 
     def forget(self, count: int) -> None:
@@ -94,6 +102,7 @@ class Scores:
         self._faded *= share
         self._faded_classes *= share[:, None]
         self._faded_bins *= share[:, None]
+        self._of_classes.fade(share)
 
     def accuracy(self) -> Floats:
         """``[P]``, NaN before the first score."""
@@ -142,6 +151,24 @@ class Scores:
             recent_weight=self.recent_weight(),
         )
 
+    def class_report(self, predictor: int, names: Sequence[str], most: int = LISTED_CLASSES) -> ClassReport:
+        """The report of one predictor, class by class; the last one's has the confusion matrix.
+
+        Args:
+            predictor: its number.
+            names: of all classes, by number.
+            most: classes to list, at most.
+        """
+        return class_report(
+            names,
+            self._classes[:, predictor],
+            self._faded_classes[:, predictor],
+            self._of_classes.average_precision(predictor),
+            self._of_classes.recent_average_precision(predictor),
+            self._of_classes.confusion() if predictor == len(self.scored) - 1 else None,
+            most=most,
+        )
+
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
         """Arrays for a checkpoint."""
         return {
@@ -151,6 +178,7 @@ class Scores:
             "classes": self._classes.copy(),
             "faded_classes": self._faded_classes.copy(),
             "faded_bins": self._faded_bins.copy(),
+            **join_parts({"by_class": self._of_classes.state()}),
         }
 
     def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
@@ -161,6 +189,7 @@ class Scores:
         self._classes = state["classes"].astype(np.float64)
         self._faded_classes = state["faded_classes"].astype(np.float64)
         self._faded_bins = state["faded_bins"].astype(np.float64)
+        self._of_classes.restore(take_part(state, "by_class"))
 
 
 def _ratio(part: Floats, whole: Floats | Rows) -> Floats:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
 import torch
 from msgspec import Meta, Struct
 from torch import Tensor
@@ -20,8 +21,10 @@ from olad_core.engine import Engine
 from olad_core.engine_state import OtherStudents
 from olad_core.graph.state_check import check_graph_state
 from olad_core.judging.assessment import Assessment
+from olad_core.judging.class_scores import CONFUSED_CLASSES
 from olad_core.judging.decisions import Decision
 from olad_core.named_state import take_part
+from olad_core.tasks.node_class import RANK_BINS, RANKED_CLASSES
 from service.worker.checkpoint import BrokenCheckpoint, Checkpoint
 from service.worker.earlier_formats import converted
 
@@ -32,6 +35,8 @@ _Width = Annotated[int, Meta(ge=0, le=65_536)]
 _Position = Annotated[str, Meta(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
 _ROW_TABLES = re.compile(r"versions/(served|candidate)/(layer/\d+|marked/\d+|origin|in_weight)")
 _BY_CLASS = ("arrivals/probabilities", "scores/classes", "scores/faded_classes")
+_BY_CLASS_SINCE = re.compile(r"scores/by_class/(ranks|faded_ranks|confusion)")
+"""Checkpoints of earlier releases have none of these."""
 _ANY_LENGTH = ("drift/row_lengths", "drift/buckets", "arrivals/rows", "arrivals/arrival", "arrivals/probabilities")
 
 
@@ -170,6 +175,9 @@ def _check_tensors(tensors: Mapping[str, Tensor], values: _Values) -> None:
 def _check_scores(tensors: Mapping[str, Tensor], new: Assessment) -> None:
     """See that the scores' arrays are as those of a new engine, but for the number of classes and of arrivals."""
     for name, wanted in new.state().items():
+        if _BY_CLASS_SINCE.fullmatch(name):
+            _check_by_class(name, tensors, wanted.dtype)
+            continue
         found = tensors[name].numpy()
         shapes = [list(array.shape) for array in (found, wanted)]
         for shape in shapes:
@@ -189,6 +197,21 @@ def _check_scores(tensors: Mapping[str, Tensor], new: Assessment) -> None:
     for name, loss in losses.items():
         if loss.dtype != torch.float64 or loss.ndim != 1:
             raise ValueError(f"losses/{name}: {loss.dtype} {list(loss.shape)}, not float64 [any]")
+
+
+def _check_by_class(name: str, tensors: Mapping[str, Tensor], dtype: np.dtype[np.generic]) -> None:
+    """See that an array of scores by class has the shape that it is used in; it may be missing, with the others."""
+    parts = [other for other in tensors if _BY_CLASS_SINCE.fullmatch(other)]
+    if not parts:
+        return
+    found, predictors = tensors[name].numpy(), tensors["scores/scored"].shape[0]
+    side = len(found)
+    fits = found.shape == (side, side) and 1 <= side <= CONFUSED_CLASSES + 1
+    if not name.endswith("confusion"):
+        classes = found.shape[2] if found.ndim == 4 else 0
+        fits = found.shape == (2, predictors, classes, RANK_BINS) and classes <= RANKED_CLASSES
+    if found.dtype != dtype or not fits:
+        raise ValueError(f"{name}: {found.dtype} {list(found.shape)}")
 
 
 def _compare_types(given: Mapping[str, Tensor], taken_over: Mapping[str, Any]) -> None:

@@ -34,6 +34,7 @@ from olad_core.tasks.node_class.losses import (
     losses,
     targets,
 )
+from olad_core.tasks.node_class.ranks import RANK_BINS, RANKED_CLASSES, average_precision, count_ranks
 from olad_core.tasks.node_class.scores import (
     LEAST_PROBABILITY,
     NO_CLASS,
@@ -50,14 +51,18 @@ __all__ = [
     "LEAST_PROBABILITY",
     "MOST_EXACT",
     "NO_CLASS",
+    "RANKED_CLASSES",
+    "RANK_BINS",
     "CandidateHeads",
     "Candidates",
     "NodeScores",
     "answers",
     "are_many",
+    "average_precision",
     "candidate_heads",
     "class_capacity",
     "count_classes",
+    "count_ranks",
     "disagreement",
     "disagreement_losses",
     "draw_candidates",

@@ -46,6 +46,13 @@ class TestScores:
         assert scores_of(run).scored.tolist() == [8, 8, 8]
         assert run.engine.assessment.served_score().log_loss[0] == pytest.approx(np.mean(losses))
         assert run.engine.assessment.served_score().accuracy[0] == pytest.approx(np.mean(right))
+        report = run.engine.assessment.served_report(run.engine.graph.classes)
+        assert {row.name: row.support for row in report.classes} == {"even": 4, "odd": 4}
+        assert report.confusion is not None
+        assert report.confusion.counts[0][0] + report.confusion.counts[1][1] == sum(right)
+        for student in run.engine.assessment.student_reports(run.engine.graph.classes):
+            assert student.scored == 8
+            assert student.confusion is None
 
     def test_a_label_that_comes_with_its_node_does_not_help_to_predict_it(self) -> None:
         def right(names: tuple[str, str]) -> npt.NDArray[np.float64]:
