@@ -72,7 +72,9 @@ class Schedule:
             steps: training steps that have been taken.
             position: of the log.
         """
-        names, standing, margin = candidates.names, candidates.standing, self._config.switch_margin
+        names, margin = candidates.names, self._config.switch_margin
+        penalty = self._versions.cost.penalty(candidates.students)
+        standing = candidates.standing - penalty
         served = self._versions.served
         current = names.index(served.version.student) if served else None
         # Equals differ a little each time they are asked: a switch needs scores that came since the last decision.
@@ -83,7 +85,9 @@ class Schedule:
         if not all(bool(torch.isfinite(value).all()) for value in student.state_dict().values()):
             self._decisions.add("version-refused", f"no version of {name}: its weights are not finite", student=name)
             return
-        kind, reason, numbers = explain_choice(names, standing, current, best, margin=margin, news=news)
+        kind, reason, numbers = explain_choice(
+            names, standing, current, best, margin=margin, news=news, penalty=penalty
+        )
         self._decisions.add(kind, reason, student=name, version=self._versions.next_number, numbers=numbers)
         student.temperature.fill_(float(candidates.temperatures[best]))
         self._versions.start(student, name, candidates.classes, position)

@@ -18,6 +18,7 @@ from olad_core.serving.answers import Answers, Origin
 from olad_core.serving.asked import Asked
 from olad_core.serving.embedding import EDGES_PER_ROW, Embedding
 from olad_core.serving.publication import TableUpdate, Version
+from olad_core.serving.refresh_cost import RefreshCost
 from olad_core.serving.touched import Touch
 from olad_core.step_size import StepSize
 from olad_core.students import Memory, Student, build_student, registered_name
@@ -86,6 +87,7 @@ class Versions:
         self.next_number = 1
         self.refused = 0
         """Candidates given up because they had more predictions that are no numbers than what is served."""
+        self.cost = RefreshCost()
         self._asked = Asked()
         self._next_row = 0
         self._dropped: list[int] = []
@@ -156,7 +158,9 @@ class Versions:
         wanted = np.concatenate([self._asked.lately(origin.applied_events), touch.direct])
         wanted = wanted[wanted < graph.capacity]
         wanted = wanted[graph.alive[wanted] & (held.embedding.marks[wanted] > 0)]
-        return work + self._compute_some(held, graph, wanted, origin, most_work - work)[0]
+        work += self._compute_some(held, graph, wanted, origin, most_work - work)[0]
+        self.cost.follow(len(wanted), int(np.count_nonzero(held.embedding.marks[wanted])))
+        return work
 
     def ask(self, graph: DynamicGraph, rows: Rows, origin: Origin) -> int:
         """Compute the answers of the served version that somebody asks for, and keep them fresh for a while.

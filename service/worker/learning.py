@@ -92,7 +92,7 @@ class Learning:
         """Compute some of the predictions that are marked; False where none is."""
         started = self._clock.monotonic()
         with self._metrics.stage("tidy"):
-            if not self._row_pace.tidy(engine):
+            if not self._row_pace.tidy(engine, beside_events=self._pace.events_since):
                 return False
         publish()
         self._pace.follow("rows", started, self._clock.monotonic())

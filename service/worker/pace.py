@@ -38,13 +38,14 @@ class LearningPace:
     def __init__(self, freshness_target_ms: int, now: float) -> None:
         self._allowed_s = STEP_SHARE * freshness_target_ms / 1000
         self._learned_at = self._rest_until = now
-        self._events_since = False
+        self.events_since = False
+        """Whether events have come since the last part."""
         self.sizes: dict[Part, StepSize] = {"step": StepSize(LEAST_STEP), "slice": StepSize(LEAST_STEP)}
         """Size of the next one of each."""
 
     def saw_events(self) -> None:
         """Events have come since the last part."""
-        self._events_since = True
+        self.events_since = True
 
     def rest_left(self, now: float) -> float:
         """Seconds in which events are waited for before the next part; 0 where it may begin."""
@@ -58,8 +59,8 @@ class LearningPace:
         """Fit the rest, and the size of the next such part where it has one, to one that is done."""
         took = ended - started
         self._learned_at = ended
-        self._rest_until = ended + REST * took if self._events_since else ended
-        self._events_since = False
+        self._rest_until = ended + REST * took if self.events_since else ended
+        self.events_since = False
         if part not in self.sizes:
             return
         fitting = min(1.1, max(0.8, self._allowed_s / max(took, 1e-6)))

@@ -11,6 +11,8 @@ FIRST_SPEED = 200_000.0
 """Rows a second that are assumed at first."""
 LEAST_WORK = 500
 """Less work than this tells nothing of the speed, and is never refused."""
+BESIDE_EVENTS = 4
+"""While events come, a turn spends this many times less on predictions that nobody asks for: events mark them again."""
 LEARNED = 0.2
 """Share of the last measurement in the speed."""
 
@@ -38,10 +40,10 @@ class RowPace:
         started = self._clock.monotonic()
         self._follow(engine.refresh(self.most_work), started)
 
-    def tidy(self, engine: Engine) -> bool:
-        """Let the engine compute some marked predictions; whether there were any."""
+    def tidy(self, engine: Engine, *, beside_events: bool) -> bool:
+        """Let the engine compute some marked predictions, fewer where events keep coming; whether there were any."""
         started = self._clock.monotonic()
-        work = engine.tidy(self.most_work)
+        work = engine.tidy(self.most_work // BESIDE_EVENTS if beside_events else self.most_work)
         self._follow(work, started)
         return work > 0
 

@@ -1,0 +1,101 @@
+"""A bound on the work of a turn leaves predictions marked, and the choice of the student takes that into account."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from olad_core.events import UpsertEdge
+from olad_core.serving.choice import Candidates
+from olad_core.serving.version_schedule import Schedule
+from olad_core.students import ARCHITECTURES, build_student
+from tests.olad_core.runs import CONFIG, PAIR, Run, assert_readers_are_fresh, learned
+
+
+def edges(first: int) -> list[UpsertEdge]:
+    return [UpsertEdge(str(node % 40), str((7 * node + first) % 40), 1.0 + first) for node in range(40)]
+
+
+def bounded(run: Run, turn: int, most_work: int) -> int:
+    """A turn whose refresh may do so much work; the work that it was."""
+    run.engine.apply(f"{100 + turn}-0", edges(turn), float(turn))
+    work = run.engine.refresh(most_work)
+    run.publish()
+    return work
+
+
+def test_what_is_left_stays_marked_until_it_is_asked_for_or_there_is_time() -> None:
+    run = learned(Run(PAIR))
+    assert bounded(run, 1, most_work=1) > 0
+    marked = run.engine.marked
+    assert 0 < marked == len(run.reader.marked)
+    assert_readers_are_fresh(run)
+    node = min(run.reader.marked)
+    run.engine.ask([node, "no such node"])
+    run.publish()
+    assert node not in run.reader.marked
+    assert_readers_are_fresh(run)
+    while run.engine.tidy(most_work=5):
+        run.publish()
+        assert_readers_are_fresh(run)
+    assert run.engine.marked == 0
+    assert not run.engine.has_news
+
+
+def test_a_node_that_was_asked_for_is_kept_fresh() -> None:
+    run = learned(Run(PAIR))
+    run.engine.ask(["3"])
+    for turn in range(5):
+        bounded(run, turn, most_work=1)
+        assert "3" not in run.reader.marked
+
+
+def test_new_nodes_have_predictions_whatever_the_bound_is() -> None:
+    run = learned(Run(PAIR))
+    run.engine.apply("100-0", [UpsertEdge("new", "3"), UpsertEdge("other", "new")], 0.0)
+    run.engine.refresh(most_work=0)
+    run.publish()
+    assert not {"new", "other"} & run.reader.marked
+    assert_readers_are_fresh(run)
+
+
+def test_pressure_grows_while_predictions_are_left_and_falls_when_none_is() -> None:
+    run = learned(Run(PAIR))
+    cost = run.engine.versions.cost
+    for turn in range(20):
+        bounded(run, turn, most_work=1)
+    high = cost.pressure
+    assert high > 0.1
+    for turn in range(20, 40):
+        bounded(run, turn, most_work=10**9)
+    assert cost.pressure < high
+
+
+@pytest.mark.parametrize(("pressure", "chosen"), [(0.0, "gcn"), (1.0, "sage")])
+def test_under_pressure_a_cheaper_student_is_chosen(pressure: float, chosen: str) -> None:
+    run = learned(Run(replace(PAIR, switch_margin=0.0)))
+    engine = run.engine
+    assert engine.trainer is not None
+    group = engine.trainer.group
+    engine.versions.cost.pressure = pressure
+    candidates = Candidates(
+        names=group.names,
+        students=group.students,
+        standing=np.array([0.01, 0.0]),
+        training_loss=np.zeros(2),
+        temperatures=np.ones(2),
+        classes=engine.graph.classes,
+        evidence=(10**6, 0),
+    )
+    engine.versions.withdraw()
+    Schedule(CONFIG, engine.versions, engine.decisions).start(candidates, 10, engine.position)
+    assert engine.versions.candidate is not None
+    assert engine.versions.candidate.version.student == chosen
+
+
+def test_without_pressure_nothing_is_taken_off() -> None:
+    students = [build_student(name, 3, 8, 8, seed=0) for name in sorted(ARCHITECTURES)]
+    cost = learned(Run(PAIR)).engine.versions.cost
+    assert cost.penalty(students).tolist() == [0.0] * len(students)
