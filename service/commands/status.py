@@ -14,7 +14,7 @@ from service.commands.failures import read_settings, reported_failures
 from service.commands.options import AsJson, Url
 from service.commands.replay_view import percent
 from service.models import ServiceStatus
-from service.store.status import GraphStatus, StudentStatus
+from service.store.status import ClassReportStatus, GraphStatus, StudentStatus
 from service.terminal import Terminal, shown_report
 
 DECISIONS_SHOWN = 5
@@ -38,6 +38,8 @@ def status(
     report, group = shown_report(report), shown_report(group)
     console = Terminal()
     console.print(_service_table(report))
+    if report.worker is not None and report.worker.served_report is not None and report.worker.served_report.classes:
+        console.print(_class_table(report.worker.served_report))
     console.print(_student_table(group.students))
     for decision in [decision for decision in group.decisions if decision.kind != "student-kept"][:DECISIONS_SHOWN]:
         line = f"{decision.position} {decision.kind}: {decision.reason}"
@@ -122,6 +124,22 @@ def _student_table(students: list[StudentStatus]) -> Table:
             percent(score.calibration_error_recent),
             f"since version {student.served_since_version}" if student.served else "",
         )
+    return table
+
+
+def _class_table(report: ClassReportStatus) -> Table:
+    always = f"always {report.commonest}: {percent(report.commonest_accuracy)} right"
+    title = f"classes, as served at arrival ({always})"
+    table = Table(title=title, title_justify="left")
+    table.add_column("class")
+    for column in ("nodes", "predicted", "precision", "recall", "F1", "average precision"):
+        table.add_column(column, justify="right")
+    for row in report.classes:
+        found = row.whole
+        measures = (found.precision, found.recall, found.f1, found.average_precision)
+        table.add_row(row.name, f"{row.support:,}", f"{row.predicted:,}", *map(percent, measures))
+    if report.unlisted:
+        table.add_row(f"{report.unlisted:,} more", *[""] * 6)
     return table
 
 

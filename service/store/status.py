@@ -52,6 +52,49 @@ class Score(Answer):
     )
 
 
+class ClassMeasuresStatus(Answer):
+    """Measures of one class; null where one is not defined."""
+
+    precision: float | None = Field(description="Share of the nodes predicted to be of the class that are.")
+    recall: float | None = Field(description="Share of the nodes of the class that were predicted to be.")
+    f1: float | None = Field(description="Harmonic mean of precision and recall.")
+    average_precision: float | None = Field(
+        description="Mean precision over the ranking by the probability of the class; null beyond the first 64 classes."
+    )
+
+
+class ClassStatus(Answer):
+    """One class in the predictions made at arrival."""
+
+    name: str = Field(description="Its name.")
+    support: int = Field(description="Scored nodes of the class.")
+    predicted: int = Field(description="Scored nodes that were predicted to be of it.")
+    whole: ClassMeasuresStatus = Field(description="Over all scored nodes.")
+    recent: ClassMeasuresStatus = Field(description="With forgetting: the last hundreds of nodes count most.")
+
+
+class ConfusionStatus(Answer):
+    """The confusion matrix of what was served."""
+
+    classes: tuple[str, ...] = Field(description="Names of rows and columns, the greatest class first.")
+    further: bool = Field(description="Whether one more row and column stand for all other classes together.")
+    counts: tuple[tuple[int, ...], ...] = Field(
+        description="Scored nodes of each class (row) for which each class (column) was predicted."
+    )
+
+
+class ClassReportStatus(Answer):
+    """The predictions made at arrival, class by class."""
+
+    scored: int = Field(description="Nodes scored so far.")
+    classes: tuple[ClassStatus, ...] = Field(description="The greatest classes, 20 at most, the greatest first.")
+    unlisted: int = Field(description="Classes that are not listed.")
+    commonest: str | None = Field(description="The class of most scored nodes; null before the first.")
+    commonest_accuracy: float | None = Field(description="Accuracy of always predicting it.")
+    commonest_macro_f1: float | None = Field(description="Macro-F1 of always predicting it.")
+    confusion: ConfusionStatus | None = Field(description="The confusion matrix; null for a student.")
+
+
 class StudentStatus(Answer):
     """One member of the group."""
 
@@ -59,6 +102,10 @@ class StudentStatus(Answer):
     architecture: str = Field(description="Kind of network: a name as in OLAD_STUDENTS.")
     parameters: int = Field(description="Number of trained parameters.")
     score: Score = Field(description="Score of its predictions at each arrival.")
+    report: ClassReportStatus | None = Field(
+        default=None,
+        description="The same predictions, class by class; null where the worker is of an earlier release.",
+    )
     temperature: float = Field(description="What to divide its logits by, so that confidence is accuracy; 1 at first.")
     served: bool = Field(description="Whether predictions come from this student now.")
     served_since_version: int | None = Field(
@@ -180,6 +227,9 @@ class WorkerStatus(Answer):
     learning: LearningStatus = Field(description="Training, and what it still waits for.")
     served: VersionStatus | None = Field(description="The version that is served; null before the first.")
     served_score: Score = Field(description="Score of what was served at each arrival, whichever student it came from.")
+    served_report: ClassReportStatus | None = Field(
+        default=None, description="The same, class by class; null where the worker is of an earlier release."
+    )
     candidate: VersionStatus | None = Field(description="The next version, while it is embedded; else null.")
     students: tuple[StudentStatus, ...] = Field(description="The group, in its fixed order; empty before training.")
     decisions: tuple[DecisionStatus, ...] = Field(

@@ -143,6 +143,14 @@ def _scores(status: WorkerStatus) -> Iterator[Metric]:
         "Recent prequential macro-F1.",
         ((name, score.macro_f1_recent) for name, score in scores),
     )
+    classes = status.served_report.classes if status.served_report else ()
+    for measure in ("precision", "recall", "f1", "average_precision"):
+        yield from gauges_by(
+            "class",
+            f"olad_worker_class_{measure}",
+            f"Recent prequential {measure.replace('_', ' ')} of what was served, the greatest classes.",
+            ((row.name, getattr(row.recent, measure)) for row in classes),
+        )
     yield from gauges_by(
         "student",
         "olad_worker_calibration_error",

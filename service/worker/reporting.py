@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.engine import Engine
+from olad_core.judging.class_report import ClassReport
 from olad_core.judging.prequential import ScoreTable
 from olad_core.memory_use import bytes_needed
 from olad_core.serving.versions import HeldVersion
@@ -16,6 +17,7 @@ from olad_core.students import registered_name
 from service.machine_memory import memory_used
 from service.store.status import (
     CheckpointStatus,
+    ClassReportStatus,
     DecisionStatus,
     GraphStatus,
     LearningState,
@@ -152,6 +154,7 @@ def report(
     served, candidate = engine.versions.served, engine.versions.candidate
     students = trainer.group.students if trainer else ()
     temperatures, scores = engine.assessment.temperatures(), engine.assessment.student_scores()
+    reports = [_report(found) for found in engine.assessment.student_reports(graph.classes)]
     return WorkerStatus(
         position=engine.position,
         applied_events=engine.applied_events,
@@ -183,6 +186,7 @@ def report(
         ),
         served=_version(served, 1.0) if served else None,
         served_score=_score(engine.assessment.served_score()),
+        served_report=_report(engine.assessment.served_report(graph.classes)),
         candidate=_version(candidate, candidate.embedding.progress(graph)) if candidate else None,
         students=tuple(
             StudentStatus(
@@ -190,6 +194,7 @@ def report(
                 architecture=registered_name(student),
                 parameters=sum(parameter.numel() for parameter in student.parameters()),
                 score=_score(scores, number),
+                report=reports[number],
                 temperature=float(temperatures[number]),
                 served=served is not None and served.version.student == name,
                 served_since_version=(
@@ -227,6 +232,10 @@ def _version(held: HeldVersion, progress: float) -> VersionStatus:
         progress=progress,
         created_position=held.position,
     )
+
+
+def _report(found: ClassReport) -> ClassReportStatus:
+    return ClassReportStatus(**asdict(found))
 
 
 def _score(scores: ScoreTable, predictor: int = 0) -> Score:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
 
+from olad_core.judging.class_report import class_report
 from olad_core.serving.publication import Publication, RejectedEvent, TableUpdate, Version
 from service.store.status import (
     CheckpointStatus,
+    ClassReportStatus,
     DecisionStatus,
     GraphStatus,
     LearningStatus,
@@ -43,6 +46,13 @@ def publication(
         updates = (TableUpdate(table, tuple(rows or {}), probabilities, differing, removed, rows=places),)
     served = Version(version, "sage", classes) if version is not None else None
     return Publication(position, applied, updates, served, dropped, rejected, answered)
+
+
+def class_report_status() -> ClassReportStatus:
+    """Of a hundred nodes, eight of which are of the rare class "b"; two of these were found."""
+    counts = np.array([[90.0, 2.0], [96.0, 4.0], [92.0, 8.0]])
+    confusion, ranked = np.array([[90, 2, 0], [6, 2, 0], [0, 0, 0]]), np.array([0.99, 0.6])
+    return ClassReportStatus(**asdict(class_report(["a", "b"], counts, counts, ranked, ranked, confusion)))
 
 
 def worker_status(*, missing: tuple[str, ...] = (), checkpoint_at: float | None = None) -> WorkerStatus:
@@ -89,6 +99,7 @@ def worker_status(*, missing: tuple[str, ...] = (), checkpoint_at: float | None 
         learning=LearningStatus(steps=7, skipped_steps=0, missing=missing, losses={"supervised": 0.5}),
         served=None,
         served_score=score,
+        served_report=class_report_status(),
         candidate=None,
         students=(student,),
         decisions=(decision,),

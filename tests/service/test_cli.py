@@ -169,7 +169,10 @@ def test_status_shows_what_there_is_from_the_beginning_on(
     after = runner.invoke(app, ["status", "--url", url])
     for text in ("two classes with labels", "sage", "1,234", "60.0 %", "since version 1", "no heartbeat"):
         assert text in after.output
+    for text in ("always a: 92.0 % right", "b", "8", "4", "50.0 %", "25.0 %", "33.3 %"):
+        assert text in after.output
     as_json = json.loads(runner.invoke(app, ["status", "--url", url, "--json"]).stdout)
+    assert as_json["status"]["worker"]["served_report"]["confusion"]["counts"] == [[90, 2], [6, 2]]
     assert as_json["status"]["worker"]["graph"]["nodes"] == 2
     assert as_json["students"][0]["name"] == "sage"
 

@@ -216,3 +216,10 @@ class TestAlarms:
         (tmp_path / "rules.yml").write_text(rules)
         done = promtool("rules", str(tmp_path / "rules.yml"))
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_classes_of_what_was_served_are_exported() -> None:
+    text = WorkerMetrics().text(worker_status()).decode()
+    assert 'olad_worker_class_precision{class="b"} 0.5' in text
+    assert 'olad_worker_class_recall{class="b"} 0.25' in text
+    assert 'olad_worker_class_average_precision{class="b"} 0.6' in text

@@ -1,0 +1,33 @@
+"""The worker's report of classes, out of a real engine."""
+
+from olad_core.events import UpsertNode
+from service.store.status import ClassReportStatus
+from service.worker.reporting import Rates, report
+from tests.olad_core.runs import PAIR, Run, learned
+
+
+def test_the_report_names_the_classes_of_every_student_and_of_what_was_served() -> None:
+    run = learned(Run(PAIR))
+    run.turn([UpsertNode(f"new-{n}", [2.0 * n - 7, 0.5, 0.0], ["even", "odd"][n % 2]) for n in range(8)], steps=1)
+    status = report(
+        run.engine,
+        Rates(0.0, 0.0),
+        learning="learning",
+        learning_since=0.0,
+        started_at=0.0,
+        now=0.0,
+        checkpoint=None,
+        checkpoint_failures=0,
+        disk_free=None,
+        memory_budget=1,
+    )
+    served = status.served_report
+    assert isinstance(served, ClassReportStatus)
+    assert served.scored == status.served_score.scored > 0
+    assert sum(row.support for row in served.classes) == served.scored
+    assert served.confusion is not None
+    assert sum(map(sum, served.confusion.counts)) == served.scored
+    for student in status.students:
+        assert student.report is not None
+        assert student.report.scored == student.score.scored
+        assert student.report.confusion is None
