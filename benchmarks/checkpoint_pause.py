@@ -24,7 +24,7 @@ from olad_core.step_size import StepSize
 from service.settings import Settings
 from service.worker.assembly import engine_config, restore_engine
 from service.worker.checkpointer import Checkpointer
-from service.worker.copy_buffers import Room
+from service.worker.copy_buffers import CopyBuffers
 from service.worker.temporal_library import import_temporal_library
 
 TARGET_MS = 20.0
@@ -71,7 +71,7 @@ def main() -> None:
                     turn()
             copied.append(pauses[-1])
     tensors, _ = engine.state()
-    room = Room()
+    room = CopyBuffers()
     room.make(tensors)
     plain = []
     for _ in range(given.checkpoints):

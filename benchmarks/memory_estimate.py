@@ -21,7 +21,7 @@ from olad_core.engine import Engine
 from olad_core.events import Event, UpsertEdge, UpsertNode
 from olad_core.memory_use import bytes_needed
 from service.worker.checkpoint import write_checkpoint
-from service.worker.copy_buffers import Room
+from service.worker.copy_buffers import CopyBuffers
 from service.worker.temporal_library import import_temporal_library
 
 SHAPES = ("20000x0x1000", "3000x16384x2", "200000x0x2", "100000x64x10")
@@ -49,7 +49,7 @@ def measure(nodes: int, width: int, classes: int) -> tuple[int, int]:
     import_temporal_library()
     config = EngineConfig(max_classes=max(1000, classes))
     engine = Engine(config, torch.device("cpu"))
-    copies = Room()
+    copies = CopyBuffers()
     with tempfile.TemporaryDirectory() as folder:
         for number, events in enumerate(entries(nodes, width, classes), start=1):
             engine.apply(f"{number}-0", events, float(number))

@@ -129,7 +129,7 @@ class Engine:
     def skip(self, position: str, count: int, detail: str, content: str, events: Sequence[Event] = ()) -> EntryOutcome:
         """Go past a log entry that cannot be applied; it is rejected as a whole.
 
-        What it says of the schema is followed, for whoever took it in has followed it.
+        What it adds to the schema is followed, since the API has followed it.
 
         Args:
             position: the entry's id.
@@ -303,7 +303,7 @@ class Engine:
         """Tensors and plain values of everything that decides what comes next.
 
         Call it when everything is refreshed and published: what waits for either is not part of it. The tensors may
-        be those in use: write or copy them (:class:`service.worker.copy_buffers.Room`) before the engine's next call.
+        be those in use: write or copy them (:class:`service.worker.copy_buffers.CopyBuffers`) before the next call.
         """
         waiting = [*self._unfollowed, *self._removed, *self._rejected]
         assert not waiting, "refresh and publish first"

@@ -171,7 +171,7 @@ class _Whole:
         self.seen = 0
 
     def try_json(self, piece: bytes) -> bool:
-        """Take a piece if all of it is right, and there is room for it."""
+        """Take a piece if all of it is right, and there is space for it."""
         try:
             events = decode_json(b"[" + piece + b"]", self._width)
         except InvalidEvents:

@@ -23,7 +23,7 @@ class Edges(NamedTuple):
 
 
 class Slabs(NamedTuple):
-    """Every row's neighbours, contiguous in one pool, with room to grow.
+    """Every row's neighbours, contiguous in one pool, with space to grow.
 
     ``used`` holds the first free place of the pool and the number of places given up before it.
     """

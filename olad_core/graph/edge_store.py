@@ -1,4 +1,4 @@
-"""Owner of the edge arrays: gives the compiled loops room to work in, and keeps their memory in bounds."""
+"""Owner of the edge arrays: reserves space for the compiled loops, and keeps their memory in bounds."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class EdgeStore:
         return sum(array.nbytes for group in held for array in group)
 
     def reserve_rows(self, rows: int) -> None:
-        """Make room for rows ``0 .. rows - 1``."""
+        """Reserve rows ``0 .. rows - 1``."""
         self.in_weight = lengthened(self.in_weight, rows)
         self.incoming = _with_rows(self.incoming, rows)
         self.outgoing = _with_rows(self.outgoing, rows) if self.directed else self.incoming
@@ -125,7 +125,7 @@ class EdgeStore:
 
     @classmethod
     def from_state(cls, state: Mapping[str, npt.NDArray[np.generic]], *, directed: bool, rows: int) -> EdgeStore:
-        """The inverse of :meth:`state`, with room for ``rows`` rows."""
+        """The inverse of :meth:`state`, with ``rows`` rows."""
         store = cls(directed=directed, rows=rows)
         count = state["edge_key"].size
         store._edges = _empty_edges(max(count, FEWEST))
@@ -177,7 +177,7 @@ class EdgeStore:
             self._log = Log(lengthened(key, size), lengthened(before, size), lengthened(after, size), used)
 
     def _reserve_places(self, source: int, target: int) -> None:
-        """Make room in the pools for one more neighbour of each of the two."""
+        """Reserve space in the pools for one more neighbour of each of the two."""
         self.incoming = _with_places(self.incoming, source, target)
         self.outgoing = _with_places(self.outgoing, source, target) if self.directed else self.incoming
 
@@ -231,7 +231,7 @@ def _with_rows(slabs: Slabs, rows: int) -> Slabs:
 
 
 def _with_places(slabs: Slabs, source: int, target: int) -> Slabs:
-    """The slabs with room in the pool for one more neighbour of each of the two rows."""
+    """The slabs with space in the pool for one more neighbour of each of the two rows."""
     most = 2 * int(slabs.capacity[source]) + 2 * int(slabs.capacity[target]) + 2 * kernels.FIRST_CAPACITY
     used, given_up = (int(number) for number in slabs.used)
     pool = slabs.neighbour.size

@@ -38,7 +38,7 @@ class FeatureTable:
     Slot 0 holds zeros and stands for no features, so that reading needs no case of its own.
 
     Args:
-        rows: rows to make room for.
+        rows: rows to reserve.
         width: number of features of a node; 0 while it is not known.
     """
 
@@ -60,7 +60,7 @@ class FeatureTable:
         return self._values.nbytes + self._slot.nbytes
 
     def reserve(self, rows: int) -> None:
-        """Make room for rows ``0 .. rows - 1``."""
+        """Reserve rows ``0 .. rows - 1``."""
         self._slot = lengthened(self._slot, rows)
 
     def has(self, rows: Int64s | int) -> npt.NDArray[np.bool_]:
@@ -108,7 +108,7 @@ class FeatureTable:
 
     @classmethod
     def from_state(cls, state: Mapping[str, npt.NDArray[np.generic]], rows: int, width: int) -> FeatureTable:
-        """The inverse of :meth:`state`, with room for ``rows`` rows."""
+        """The inverse of :meth:`state`, with ``rows`` rows."""
         table = cls(rows, width)
         slot, values = state["feature_slot"], state["feature_values"]
         table._free = state["feature_free_slots"].tolist()

@@ -1,8 +1,8 @@
 """The compiled loops over edges: hash index, adjacency slabs, expiry queue, and the run through a batch's operations.
 
 Arrays travel in named tuples (:mod:`olad_core.graph.edge_arrays`). A one-element array stands for a number that a loop
-changes. Nothing here allocates: a loop that runs out of room returns, the caller (:mod:`olad_core.graph.edge_store`)
-makes room and goes on.
+changes. Nothing here allocates: a loop that runs out of space returns, the caller (:mod:`olad_core.graph.edge_store`)
+reserves more and goes on.
 
 An edge's key is ``source << 32 | target``; in an undirected graph the smaller row comes first.
 """
@@ -85,7 +85,7 @@ def _growth(slabs: Slabs, row: Integer) -> Integer:
 
 @compiled
 def _append(slabs: Slabs, row: Integer, neighbour: Integer, weight: Number) -> Integer:
-    """Add a neighbour, in a larger slab if need be; its place in the slab. There must be room in the pool."""
+    """Add a neighbour, in a larger slab if need be; its place in the slab. The pool must have space for it."""
     growth = _growth(slabs, row)
     if growth > 0:
         start, old = slabs.used[0], slabs.offset[row]
@@ -299,7 +299,7 @@ def _strip(graph: Graph, slabs: Slabs, row: Integer, as_source: bool) -> bool:
 
 @compiled
 def _call_ends(graph: Graph, source: Integer, target: Integer) -> None:
-    """Have the cache fetch where an edge's place in the hash table is, and what says where its ends' slabs are."""
+    """Have the cache fetch where an edge's place in the hash table is, and the offsets of its ends' slabs."""
     prefetch(graph.edges.table, _home(_key(graph, source, target), graph.edges.table.size - 1))
     prefetch(graph.outgoing.offset, source)
     prefetch(graph.outgoing.length, source)
@@ -331,7 +331,7 @@ def run_operations(graph: Graph, operations: Operations, start: Integer, absent:
     """Carry out the operations from ``start`` on, one after the other.
 
     Returns:
-        The operation to go on with once there is more room; the number of operations when all are done. ``absent``
+        The operation to go on with once there is more space; the number of operations when all are done. ``absent``
         is set to 1 for every removal of an edge that was not there.
     """
     last = operations.kind.size - 1

@@ -96,7 +96,7 @@ class NodeIds:
     def intern(self, slices: Slices) -> tuple[Int64s, Int64s]:
         """Numbers of the ids and class names of a batch, -1 where there is none; and those of them that are new.
 
-        Makes room for all that the batch may do.
+        Reserves space for all that the batch may do.
         """
         numbers, new = self._texts.intern(slices)
         self._reserve(slices.length.size)
@@ -167,7 +167,7 @@ class NodeIds:
         return nodes
 
     def _reserve(self, more: int) -> None:
-        """Make room for so many rows more, as many free ones, as many removed ids, and every number there may be."""
+        """Reserve space for so many more rows, free rows and removed ids, and for every number there may be."""
         arrays, numbers = self.arrays, self._texts.capacity
         end, _, free, _, head, tail, _, _ = arrays.sizes.tolist()
         if arrays.row_of.size < numbers:

@@ -2,7 +2,7 @@
 
 It is in the order of the events. Nodes are created and removed, classes numbered, event times followed, and edge events
 become operations; what it leaves to :mod:`olad_core.graph.kernels` is whether an edge is there. No row is used twice in
-one batch, so rows name nodes without ambiguity. Nothing here allocates: whoever calls has made room.
+one batch, so rows name nodes without ambiguity. Nothing here allocates: whoever calls has reserved the space.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def _operate(
 
 @compiled
 def _reject(settled: Settled, event: int, reason: int, place: int) -> None:
-    """Reject an event; ``place`` says which of its texts the reason is about."""
+    """Reject an event; ``place`` is that of the text that the reason is about."""
     settled.rejected_at[settled.length[REJECTED]] = _latest(settled)
     _add(settled, REJECTED, event)
     _add(settled, REASON, reason)

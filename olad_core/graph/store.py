@@ -253,7 +253,7 @@ class DynamicGraph:
         self._edges.set_times(self._clock.latest, only_later=time is not None)
 
     def pass_over(self, events: Sequence[Event]) -> None:
-        """Follow what a batch that cannot be applied says of the schema; nothing else of it happens."""
+        """Follow what a batch that cannot be applied adds to the schema; nothing else of it happens."""
         self._follow(after_events(self.schema, events))
 
     def row(self, node: str) -> int:
@@ -446,7 +446,7 @@ class DynamicGraph:
         self._width, self._width_held = width, held
 
     def _reserve(self, rows: int) -> None:
-        """Make room for so many rows."""
+        """Reserve so many rows."""
         if rows > self.capacity:
             capacity = max(rows, 2 * self.capacity)
             used = self.capacity

@@ -1,6 +1,6 @@
 """The compiled loops of a hash table from texts to numbers.
 
-Nothing here allocates: whoever calls (:mod:`olad_core.graph.text_table`) has made room.
+Nothing here allocates: whoever calls (:mod:`olad_core.graph.text_table`) has reserved the space.
 """
 
 from __future__ import annotations

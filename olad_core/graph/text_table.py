@@ -83,7 +83,7 @@ class TextTable:
         return text, offsets
 
     def _reserve(self, more: int, more_bytes: int) -> None:
-        """Make room for so many texts more, of so many bytes together."""
+        """Reserve space for so many texts more, of so many bytes together."""
         texts = self._texts
         used, _, end, free = texts.sizes.tolist()
         if end + more > texts.start.size:

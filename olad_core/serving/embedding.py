@@ -262,7 +262,7 @@ class Embedding:
         return to_device(rows, self._device)
 
     def _fit(self, graph: DynamicGraph) -> None:
-        """Room for every row of the graph."""
+        """Lengthen all tables to the rows of the graph."""
         if graph.capacity <= len(self._in_weight):
             return
         self._in_weight = lengthened(self._in_weight, graph.capacity)

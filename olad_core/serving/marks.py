@@ -42,7 +42,7 @@ class Marks:
         return self._marked[layer - 1]
 
     def fit(self, rows: int) -> None:
-        """Make room for so many rows; new ones have never been computed, so they are marked."""
+        """Lengthen to so many rows; new ones have never been computed, so they are marked."""
         if self._marked and rows > len(self._marked[0]):
             self._marked = [np.append(held, np.ones(rows - len(held), np.uint8)) for held in self._marked]
 

@@ -175,7 +175,7 @@ def together(factors: Factors) -> Factors:
 
 
 def lengthened(table: Tensor, rows: int) -> Tensor:
-    """A table with room for so many rows; new ones are zero."""
+    """A table of at least so many rows; new ones are zero."""
     if rows <= len(table):
         return table
     shape = (rows, *table.shape[1:])
@@ -187,5 +187,5 @@ def lengthened(table: Tensor, rows: int) -> Tensor:
 
 def copied(table: Tensor, device: torch.device) -> Tensor:
     """A copy in memory that rows all over it are found in fast."""
-    room = lengthened(table[:0].to(device), len(table))
-    return room.copy_(table) if len(table) else room
+    copy = lengthened(table[:0].to(device), len(table))
+    return copy.copy_(table) if len(table) else copy

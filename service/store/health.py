@@ -65,7 +65,7 @@ class HealthReader:
         self._keys = keys
 
     async def probe_write(self) -> None:
-        """Write a key that expires. Only a write tells: a replica, a full disk and a want of replicas answer reads.
+        """Write a key that expires. Only a write finds out: a replica, a full disk and a want of replicas answer reads.
 
         Raises:
             RedisRefused: Redis refuses the write.

@@ -4,7 +4,7 @@ The owner renews the lease once a second from a thread of its own, so that a lon
 graph. Another worker takes the graph over in one of three ways:
 
 - at once where the owner has given the lease back, which it does at an orderly end;
-- at once where the owner's lock on the data directory is free, which tells that its process has ended (``kill -9``);
+- at once where the owner's lock on the data directory is free, which shows that its process has ended (``kill -9``);
 - else when the lease has run out and has stayed so for a while: the owner is stopped, cut off, or was on another
   machine. The while is for an owner that comes back together with Redis: it goes on, and nothing changes hands.
 

@@ -1,7 +1,7 @@
 """The worker's side of the predictions: rows, and what readers see of them, written in atomic steps.
 
 A prediction is a row (:mod:`service.store.rows`) in a hash named after version and worker start; the hash ``served``
-says which one readers see and up to which position it is true. See ``docs/decisions/0004-redis-layout.md``.
+names the one that readers see and the position up to which it is true. See ``docs/decisions/0004-redis-layout.md``.
 """
 
 from __future__ import annotations

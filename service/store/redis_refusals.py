@@ -50,7 +50,7 @@ _UNKNOWN = Refusal(
 )
 _PASSES = {
     "OOM": "Redis has no memory left",
-    "MISCONF": "Redis cannot write to its disk, which is full or broken: make room where Redis keeps its files",
+    "MISCONF": "Redis cannot write to its disk, which is full or broken: free space where Redis keeps its files",
     "READONLY": "this Redis is a read-only replica: wait for the failover, or set OLAD_REDIS_URL to the primary",
     "NOREPLICAS": "Redis has fewer replicas than its min-replicas-to-write asks for",
     "MASTERDOWN": "this Redis is a replica that has lost its primary",
@@ -136,9 +136,9 @@ def wait_out(error: RedisError | OSError) -> Refusal:
     """The refusal, if waiting may help.
 
     Raises:
-        RedisUnusable: a person must act; the message says what to do.
+        RedisUnusable: a person must act; the message has what to do.
     """
     found = refusal(error)
     if not found.passes:
-        raise RedisUnusable(f"{found.advice} (Redis says: {error})") from error
+        raise RedisUnusable(f"{found.advice} (Redis: {error})") from error
     return found

@@ -1,6 +1,6 @@
 """The layout of a prediction row: the only place that knows which bytes stand where.
 
-A row is little-endian: a header that says which row of the graph it is about and where in the log it was computed,
+A row is little-endian: a header with the row of the graph and the position at which it was computed,
 then float32: a probability for each class, in the order of the version's classes, then the disagreement of the group.
 """
 
@@ -111,7 +111,7 @@ def graph_rows(rows: Sequence[bytes]) -> npt.NDArray[np.int64]:
 
 
 def values_of(row: bytes) -> bytes:
-    """What a row says, without where and for which row of the graph it was computed."""
+    """The content of a row without its header."""
     return row[_HEADER.size :]
 
 

@@ -213,7 +213,7 @@ class MemoryStatus(Answer):
 
 
 class WorkerStatus(Answer):
-    """Everything the worker says about itself."""
+    """The worker's report about itself."""
 
     position: Position = Field(description="Last log entry that is applied and visible in predictions.")
     applied_events: int = Field(description="Events up to that position.")

@@ -119,7 +119,7 @@ class Watermark:
     async def _follow(self) -> None:
         follow = {self._keys.watermark: self._positions.reached, self._keys.answered: self._see_answered}
         while True:
-            # Redis may be away for a while; polling tells the same, and the requests themselves report the error.
+            # Redis may be away for a while; polling finds the same, and the requests themselves report the error.
             with contextlib.suppress(RedisError, OSError):
                 async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
                     await channel.subscribe(*follow)

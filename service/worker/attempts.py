@@ -12,7 +12,7 @@ The worker may also be killed by an operator, or by a supervisor. That sets noth
 end while the same single entry is applied: a start that ends anywhere else, or gets past the entry, counts from the
 beginning. A publication waits for Redis, and that is when operators kill; therefore it counts half. After SIGTERM
 nothing is marked: a kill that follows is that of a supervisor whose patience has ended. Two kills without SIGTERM
-within the application of one entry cannot be told from an entry that needs too much memory.
+within the application of one entry cannot be distinguished from an entry that needs too much memory.
 
 Not covered: reading an entry, which is bounded by the size of a body, training, and the first publication after a
 start, which holds all predictions. The file belongs to a data directory: workers with different ones count for
@@ -97,7 +97,7 @@ class Page:
 class Attempts:
     """The file of one graph, and what follows from it.
 
-    Where the file cannot be used, the worker works without it, and a warning says so.
+    Where the file cannot be used, the worker works without it, and logs a warning.
 
     Args:
         path: of the file; made where it is missing. One process at a time uses it.

@@ -27,7 +27,7 @@ from torch import Tensor
 from olad_core.errors import OladError
 
 FORMAT = 6
-"""Version of the format that is written. A release that changes it says in CHANGELOG.md how to go on."""
+"""Version of the format that is written. A release that changes it describes in CHANGELOG.md what to do."""
 _READABLE = (4, 5, FORMAT)
 """Formats that are read: each reads its predecessor."""
 _TENSORS, _VALUES, _MANIFEST = "tensors.safetensors", "values.json", "manifest.json"

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from service.store.status import CheckpointStatus
 from service.worker.checkpoint import list_checkpoints, oldest_position, write_checkpoint
-from service.worker.copy_buffers import Room
+from service.worker.copy_buffers import CopyBuffers
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ class Checkpointer:
         self._root = root
         self._keep = keep
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
-        self._room = Room()
+        self._buffers = CopyBuffers()
         self._making_room: Future[None] | None = None
         self._writing: Future[Saved] | None = None
         self.failures = 0
@@ -64,7 +64,7 @@ class Checkpointer:
 
     @property
     def busy(self) -> bool:
-        """Whether nothing can be begun: room is being made, or the end of the last one has not been asked for."""
+        """Whether nothing can be begun: buffers are being made, or the end of the last one has not been asked for."""
         making = self._making_room is not None and not self._making_room.done()
         return making or self._writing is not None
 
@@ -93,10 +93,10 @@ class Checkpointer:
             if self._making_room is not None:
                 making, self._making_room = self._making_room, None
                 making.result()
-            if not now and not self._room.holds(tensors):
-                self._making_room = self._thread.submit(self._room.make, dict(tensors))
+            if not now and not self._buffers.holds(tensors):
+                self._making_room = self._thread.submit(self._buffers.make, dict(tensors))
                 return False
-            self._writing = self._thread.submit(self._write, self._room.copy(tensors), values)
+            self._writing = self._thread.submit(self._write, self._buffers.copy(tensors), values)
         except Exception as error:
             self._fail("the state could not be copied for a checkpoint; serving goes on", error)
         return True
@@ -125,7 +125,7 @@ class Checkpointer:
 
     def _fail(self, what: str, error: Exception) -> None:
         self.failures += 1
-        # Of what the system refuses its one line says all.
+        # The one line of an OSError is enough.
         log.error(what, error=str(error) or type(error).__name__, exc_info=not isinstance(error, OSError))
 
     def _write(self, tensors: Mapping[str, Tensor], values: Mapping[str, object]) -> Saved:

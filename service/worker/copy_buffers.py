@@ -9,26 +9,26 @@ import torch
 from torch import Tensor
 
 SPARE = 1.25
-"""Room is made for so many times what is to be copied, so that a growing state seldom outgrows it."""
+"""The buffers are so many times as large as what is copied, so that a growing state seldom outgrows them."""
 _MOST_SPARE = 8
 """Memory for more than so many times what is to be copied is given back."""
 _FEWEST = 2**18
 """Numbers whose memory is kept, however few of them are used."""
 
 
-class Room:
+class CopyBuffers:
     """Holds one copy of a mapping of tensors, in CPU memory.
 
     Memory that the system has to hand out first makes a copy several times slower. So it is taken, and touched, apart
     from the copying: :meth:`make` may run in another thread, while the state goes on changing.
 
-    >>> room, state = Room(), {"a": torch.arange(3)}
-    >>> room.holds(state)
+    >>> buffers, state = CopyBuffers(), {"a": torch.arange(3)}
+    >>> buffers.holds(state)
     False
-    >>> room.make(state)
-    >>> room.holds(state)
+    >>> buffers.make(state)
+    >>> buffers.holds(state)
     True
-    >>> copy = room.copy(state)
+    >>> copy = buffers.copy(state)
     >>> state["a"][0] = 7
     >>> copy["a"].tolist()
     [0, 1, 2]

@@ -92,7 +92,7 @@ def _sizes(status: WorkerStatus) -> Iterator[Metric]:
     yield from counter(
         "olad_worker_checkpoint_failures", "Checkpoints that could not be written.", status.checkpoint_failures
     )
-    yield from gauge("olad_worker_disk_free_bytes", "Room where checkpoints are written.", status.disk_free)
+    yield from gauge("olad_worker_disk_free_bytes", "Free space where checkpoints are written.", status.disk_free)
     yield from gauge(
         "olad_worker_checkpoint_timestamp_seconds",
         "When the newest checkpoint was written.",

@@ -52,7 +52,7 @@ class LearningPace:
         return max(0.0, self._rest_until - now)
 
     def is_due(self, now: float, *, loaded: bool) -> bool:
-        """Whether to learn now; ``loaded`` says that more events wait than one turn applies."""
+        """Whether to learn now; ``loaded`` is whether more events wait than one turn applies."""
         return not (loaded or self.rest_left(now) > 0) or now - self._learned_at > LEARN_AT_LEAST_EVERY_S
 
     def follow(self, part: Part, started: float, ended: float) -> None:

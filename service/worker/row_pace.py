@@ -10,7 +10,7 @@ SHARE = 0.2
 FIRST_SPEED = 200_000.0
 """Rows a second that are assumed at first."""
 LEAST_WORK = 500
-"""Less work than this tells nothing of the speed, and is never refused."""
+"""Less work than this is too little to measure the speed by, and is always allowed."""
 BESIDE_EVENTS = 4
 """While events come, a turn spends this many times less on predictions that nobody asks for: events mark them again."""
 LEARNED = 0.2

@@ -16,7 +16,7 @@ ENTRY_POINTS = "olad.students"
 
 
 class StudentUnusable(OladError, RuntimeError):
-    """A name does not lead to a student that the worker can run; the message says why."""
+    """A name does not lead to a student that the worker can run; the message has the reason."""
 
 
 def find_class(name: str) -> type[Student]:

@@ -253,7 +253,7 @@ class TestOverload:
                     accepted.append(answer.json()["position"])
                 else:
                     refused = assert_problem(answer, 503, "redis-unavailable")
-            assert "make room where Redis keeps its files" in str(refused["detail"])
+            assert "free space where Redis keeps its files" in str(refused["detail"])
             assert int(answer.headers["retry-after"]) > 0
             disk.free()
             while (answer := api.post("/events", json=[EDGE])).status_code != 202:

@@ -9,7 +9,7 @@ import torch
 
 from service.worker.checkpoint import read_checkpoint
 from service.worker.checkpointer import Checkpointer
-from service.worker.copy_buffers import Room
+from service.worker.copy_buffers import CopyBuffers
 from tests.chaos.workers import until
 
 
@@ -63,11 +63,11 @@ def test_a_copy_beside_the_checkpoints_stops_none(tmp_path: Path) -> None:
 
 
 def fail_to_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Room, "make", lambda *_: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(CopyBuffers, "make", lambda *_: (_ for _ in ()).throw(MemoryError()))
 
 
 def fail_to_copy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Room, "copy", lambda *_: (_ for _ in ()).throw(RuntimeError("can't allocate memory")))
+    monkeypatch.setattr(CopyBuffers, "copy", lambda *_: (_ for _ in ()).throw(RuntimeError("can't allocate memory")))
 
 
 def fail_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
