@@ -76,11 +76,11 @@ install: $(READY)
 
 # The stamps are written last: an installation that was interrupted is done again. torch comes after what it needs, so
 # that its index gives torch alone.
-$(READY): pyproject.toml requirements/run.txt requirements/torch.txt requirements/no-deps.txt
+$(READY): pyproject.toml requirements/run.txt requirements/files.txt requirements/torch.txt requirements/no-deps.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "$(PYTHON) is `$(PYTHON) --version`; 3.11 or newer is needed: make PYTHON=python3.11" >&2; exit 1; }
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --require-hashes -r requirements/run.txt
+	$(PIP) install --quiet --require-hashes -r requirements/run.txt -r requirements/files.txt
 	$(PIP) install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r requirements/torch.txt
 	$(PIP) install --quiet --require-hashes --no-deps -r requirements/no-deps.txt
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .

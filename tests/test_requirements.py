@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
-from importlib import metadata
+from importlib import metadata, util
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
+FILES = ("files",) if util.find_spec("pyarrow") else ()
+"""The extra that reads CSV and Parquet, where it is installed: what it needs is only known then."""
 
 
 ACCELERATOR = re.compile(r"^(nvidia-|cuda-|triton$)")
@@ -78,9 +80,10 @@ def _needed(*chosen: str, **machine: str) -> set[str]:
     [
         ((), ("api.txt",)),
         (("worker", "local"), ("run.txt", "torch.txt")),
-        (("worker", "local", "dev"), ("run.txt", "torch.txt", "test.txt")),
+        (("worker", "local", *FILES), ("run.txt", "files.txt", "torch.txt")),
+        (("worker", "local", *FILES, "dev"), ("run.txt", "files.txt", "torch.txt", "test.txt")),
     ],
-    ids=["api", "run", "test"],
+    ids=["api", "run", "files", "test"],
 )
 def test_everything_that_is_needed_is_pinned(
     extras: tuple[str, ...], files: tuple[str, ...], machine: dict[str, str]
@@ -90,14 +93,14 @@ def test_everything_that_is_needed_is_pinned(
 
 
 def test_the_pins_are_exact_and_fit_the_project() -> None:
-    pins = _pinned("run.txt", "torch.txt", "test.txt")
+    pins = _pinned("run.txt", "files.txt", "torch.txt", "test.txt")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for text in project["dependencies"] + [r for extra in project["optional-dependencies"].values() for r in extra]:
         requirement = Requirement(text)
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), text
 
 
-@pytest.mark.parametrize("name", ["api.txt", "run.txt", "test.txt", "no-deps.txt"])
+@pytest.mark.parametrize("name", ["api.txt", "run.txt", "files.txt", "test.txt", "no-deps.txt"])
 def test_every_file_that_may_be_installed_has_its_hash(name: str) -> None:
     entries = list(_entries(name))
     assert entries
@@ -107,14 +110,15 @@ def test_every_file_that_may_be_installed_has_its_hash(name: str) -> None:
 
 
 def test_what_runs_has_neither_tests_nor_a_build_of_torch() -> None:
-    assert set(_pinned("run.txt")) & set(_pinned("test.txt")) == set()
+    assert set(_pinned("run.txt", "files.txt")) & set(_pinned("test.txt")) == set()
+    assert set(_pinned("run.txt")) & set(_pinned("files.txt")) == set()
     assert not {"torch", "pytest", "ruff", "mypy"} & set(_pinned("run.txt"))
     assert not [name for name in _pinned("run.txt", "test.txt") if ACCELERATOR.match(name)]
     assert _pinned("api.txt").items() <= _pinned("run.txt").items()
 
 
 def test_what_is_installed_here_is_what_is_pinned() -> None:
-    pins = _pinned("run.txt", "torch.txt", "test.txt", "no-deps.txt")
-    needed = _needed("worker", "local", "dev") | {"torch-geometric-temporal"}
+    pins = _pinned("run.txt", "files.txt", "torch.txt", "test.txt", "no-deps.txt")
+    needed = _needed("worker", "local", *FILES, "dev") | {"torch-geometric-temporal"}
     installed = {name: metadata.version(name).split("+")[0] for name in needed & set(pins)}
     assert installed == {name: pins[name] for name in installed}

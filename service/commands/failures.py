@@ -22,6 +22,7 @@ from service.redaction import printable, redacted
 from service.replay.arrival_stream import UnreadableDataset
 from service.replay.progress import ProgressBusy
 from service.replay.sources import SourceNotFound
+from service.replay.table_options import WrongMapping
 from service.settings import Settings
 from service.terminal import Terminal
 
@@ -36,6 +37,7 @@ _EXPECTED = (
     SourceNotFound,
     LocalServiceFailed,
     UnreadableDataset,
+    WrongMapping,
 )
 
 

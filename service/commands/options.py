@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from service.replay.label_delay import Duration, parse_delay
+
 Port = Annotated[
     int | None,
     typer.Option(min=0, max=65535, help="Port of the API; 0 takes a free one.", show_default="8000"),
@@ -16,3 +18,26 @@ Device = Annotated[
 ]
 Url = Annotated[str | None, typer.Option(help="The service.", show_default="host and port of the settings")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+
+
+def _delay(text: str) -> int | Duration:
+    try:
+        return parse_delay(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+LabelDelay = Annotated[
+    int | None,
+    typer.Option(
+        parser=_delay,
+        metavar="ARRIVALS|TIME",
+        help="From a node to its label: arrivals, or event time such as 14d.",
+        show_default="the source's own",
+    ),
+]
+"""An ``int`` of arrivals, or a :class:`~service.replay.label_delay.Duration`."""
+BatchBytes = Annotated[int, typer.Option(min=1000, max=16 * 2**20, help="Bytes of JSON in one POST, at most.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of going on where it stopped.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the first ten events and the schema; send nothing.")]
+Declare = Annotated[bool, typer.Option("--declare", help="Declare the schema that --dry-run shows, before all else.")]

@@ -1,16 +1,14 @@
-"""From arrivals to the batches that are sent: labels that follow late, and where a batch ends."""
+"""Arrivals, and the batches in which they are sent."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
-from msgspec import structs
 
 from olad_core.errors import OladError
-from olad_core.events import MAX_EVENTS, Event, LabelNode
+from olad_core.events import MAX_EVENTS, Event
 
 BATCH_BYTES = 4 * 2**20
 """Bytes of JSON in one batch at most: a quarter of what the service takes, for many pieces hold nobody up."""
@@ -42,33 +40,6 @@ class Batch:
     events: tuple[Event, ...]
     nodes: tuple[str, ...]
     truths: tuple[tuple[str, str], ...]
-
-
-def delay_labels(arrivals: Iterable[Arrival], delay: int) -> Iterator[Arrival]:
-    """Send what is known of a node's class as a label event, once ``delay`` further nodes have arrived.
-
-    A class that becomes known only after that is sent at once. The labels of the last ``delay`` nodes are
-    never sent: the arrivals they wait for do not come. A label has the greatest time of the events before it.
-
-    >>> from olad_core.events import UpsertNode
-    >>> nodes = [Arrival((UpsertNode(id=name),), name, (name, "red")) for name in ("a", "b", "c")]
-    >>> [[type(event).__name__ for event in arrival.events] for arrival in delay_labels(nodes, 2)]
-    [['UpsertNode'], ['UpsertNode'], ['UpsertNode', 'LabelNode']]
-    """
-    place: dict[str, int] = {}
-    waiting: defaultdict[int, list[LabelNode]] = defaultdict(list)
-    latest: float | None = None
-    for arrival in arrivals:
-        times = [ts for event in arrival.events if (ts := getattr(event, "ts", None)) is not None]
-        latest = max(times, default=latest) if latest is None else max([latest, *times])
-        if arrival.node is not None:
-            place[arrival.node] = len(place)
-        now = len(place) - 1
-        if arrival.truth is not None:
-            node, label = arrival.truth
-            waiting[max(place.get(node, now) + delay, now)].append(LabelNode(id=node, label=label))
-        labels = tuple(structs.replace(label, ts=latest) for label in waiting.pop(now, ()))
-        yield replace(arrival, events=arrival.events + labels)
 
 
 def batched(

@@ -1,9 +1,10 @@
-"""Lines out of a file of events, whatever it is wrapped in: told by its first bytes, not by its name."""
+"""Lines out of a file of events, whatever it is wrapped in: recognised by its first bytes, not by its name."""
 
 from __future__ import annotations
 
 import bz2
 import codecs
+import contextlib
 import gzip
 import io
 import lzma
@@ -17,16 +18,27 @@ from service.replay.arrival_stream import UnreadableDataset
 LONGEST_LINE = 16 * 2**20
 """Bytes of one line at most: no event that the service takes is longer."""
 _ZIP = b"PK\x03\x04"
+
+
+def _by_arrow(codec: str) -> Callable[[Any], Any]:
+    def opened(stream: IO[bytes]) -> IO[bytes]:
+        import pyarrow as pa  # noqa: PLC0415 (an extra)
+
+        return cast("IO[bytes]", io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(stream, "r"), codec)))
+
+    return opened
+
+
 _COMPRESSED: dict[bytes, tuple[str, Callable[[Any], Any]]] = {
     b"\x1f\x8b": ("gzip", gzip.open),
     b"BZh": ("bzip2", bz2.open),
     b"\xfd7zXZ\0": ("xz", lzma.open),
+    b"\x28\xb5\x2f\xfd": ("zstd", _by_arrow("zstd")),
+    b"\x04\x22\x4d\x18": ("lz4", _by_arrow("lz4")),
 }
 """Beginning of a compressed file, its name and what reads it."""
 _OTHERS = {
-    b"PAR1": "a Parquet file: write each row as an event, one JSON object a line",
-    b"\x28\xb5\x2f\xfd": "compressed with zstd: pipe it, `zstd -dc FILE | olad replay -`",
-    b"\x04\x22\x4d\x18": "compressed with lz4: pipe it, `lz4 -dc FILE | olad replay -`",
+    b"PAR1": "a Parquet file, which must be read from its end: give the file itself, neither piped nor compressed",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive: unpack it",
     b"Rar!": "a RAR archive: unpack it",
     _ZIP: "a zip archive: unpack it; an archive of arrays is read from a file, not from standard input",
@@ -49,6 +61,7 @@ _MARKS = (
 )
 """Beginnings of other encodings than UTF-8; the longer ones first."""
 _BROKEN = (EOFError, OSError, zlib.error, lzma.LZMAError)
+"""What the readers of compressed files raise for files that are not whole."""
 
 
 def is_zip(path: Path) -> bool:
@@ -69,27 +82,59 @@ def read_lines(stream: IO[bytes], name: str) -> Iterator[bytes]:
     Raises:
         UnreadableDataset: it is something else, and what; it ends too early; or a line is too long.
     """
-    head, rest = _peek(stream)
-    for mark, (kind, opened) in _COMPRESSED.items():
-        if head.startswith(mark):
-            yield from _decompressed(opened(rest), kind, name)
-            return
-    yield from _text_lines(rest, head, name)
-
-
-def _decompressed(stream: IO[bytes], kind: str, name: str) -> Iterator[bytes]:
-    try:
-        head, rest = _peek(stream)
+    with unwrapping(stream, name) as (head, rest):
         yield from _text_lines(rest, head, name)
+
+
+@contextlib.contextmanager
+def unwrapping(stream: IO[bytes], name: str) -> Iterator[tuple[bytes, IO[bytes]]]:
+    """The first bytes of a file, and the file from its beginning, both as they are without compression.
+
+    Raises:
+        UnreadableDataset: it is compressed and not whole, then or while it is read; or it is known and not read.
+    """
+    head, rest = _peek(stream)
+    kind, opened = next((found for mark, found in _COMPRESSED.items() if head.startswith(mark)), ("", None))
+    try:
+        if opened is not None:
+            head, rest = _peek(opened(rest))
+        for mark, what in _OTHERS.items():
+            if head.startswith(mark):
+                raise UnreadableDataset(f"{name} is {what}")
+        yield head, rest
+    except ModuleNotFoundError:
+        raise UnreadableDataset(f"{name} is compressed with {kind}, which needs: pip install 'olad[files]'") from None
     except _BROKEN as error:
-        raise UnreadableDataset(f"{name}: not a whole {kind} file ({error})") from None
+        if opened is None:
+            raise
+        raise UnreadableDataset(f"{name}: not a whole {kind} file ({_short(error)}): fetch or copy it again") from None
+
+
+def _short(error: BaseException) -> str:
+    """The first line of a library's message."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def recoded(stream: IO[bytes], encoding: str) -> IO[bytes]:
+    """The same text in UTF-8, without a byte order mark.
+
+    Reading raises :class:`UnicodeError` where the text is not in that encoding.
+    """
+    return cast("IO[bytes]", io.BufferedReader(_Recoded(stream, encoding)))
+
+
+def joined(head: bytes, rest: IO[bytes]) -> IO[bytes]:
+    """A stream that begins with bytes that were read of it."""
+    return cast("IO[bytes]", io.BufferedReader(_Joined(head, rest)))
+
+
+def encoding_of(head: bytes) -> str | None:
+    """The encoding of a text by its first bytes; None for UTF-8."""
+    return next((encoding for mark, encoding in _MARKS if head.startswith(mark)), None)
 
 
 def _text_lines(stream: IO[bytes], head: bytes, name: str) -> Iterator[bytes]:
-    for mark, what in _OTHERS.items():
-        if head.startswith(mark):
-            raise UnreadableDataset(f"{name} is {what}")
-    encoding = next((encoding for mark, encoding in _MARKS if head.startswith(mark)), None)
+    encoding = encoding_of(head)
     lines = _bounded(stream, name) if encoding is None else _recoded(stream, encoding, name)
     for number, marked in enumerate(lines):
         # Files that were put together have a mark in the middle.
@@ -136,8 +181,8 @@ def _refuse_other_text(line: bytes, name: str) -> None:
     if begin and not begin.startswith(b"{") and separator is not None:
         shown = begin[:60].decode(errors="replace")
         raise UnreadableDataset(
-            f"{name} looks like CSV (it begins with {shown!r}): write each row as an event, one JSON object a line, "
-            'like {"op": "upsert_edge", "src": "a", "dst": "b", "ts": 1.0}'
+            f"{name} looks like CSV (it begins with {shown!r}): name its columns with --source and --target, --id or "
+            "--mapping"
         )
 
 
@@ -149,7 +194,7 @@ def _peek(stream: IO[bytes]) -> tuple[bytes, IO[bytes]]:
         if not more:
             break
         head += more
-    return head, cast("IO[bytes]", io.BufferedReader(_Joined(head, stream)))
+    return head, joined(head, stream)
 
 
 class _Joined(io.RawIOBase):
@@ -169,5 +214,25 @@ class _Joined(io.RawIOBase):
         else:
             read = getattr(self._rest, "read1", self._rest.read)
             part = read(len(buffer))
+        buffer[: len(part)] = part
+        return len(part)
+
+
+class _Recoded(io.RawIOBase):
+    """Text of another encoding as UTF-8."""
+
+    def __init__(self, stream: IO[bytes], encoding: str) -> None:
+        self._text = io.TextIOWrapper(stream, encoding=encoding, newline="")
+        self._rest = b""
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """The next bytes."""
+        if not self._rest:
+            self._rest = self._text.read(1 << 16).encode()
+        part, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
         buffer[: len(part)] = part
         return len(part)

@@ -14,11 +14,16 @@ from service.replay.arrival_stream import Arrival, UnreadableDataset
 _decoder = msgspec.json.Decoder(Event)
 
 
-def read_ndjson(lines: Iterable[bytes], name: str) -> Iterator[Arrival]:
+def read_ndjson(lines: Iterable[bytes], name: str, *, arrivals: bool = True) -> Iterator[Arrival]:
     """One arrival a line, in the order of the lines; empty lines are skipped.
 
     A node arrives with its first ``upsert_node``. Labels stay where they stand; what they say counts as known
     from then on.
+
+    Args:
+        lines: of the file.
+        name: for messages.
+        arrivals: whether to find out which nodes arrive; the ids of all of them are kept for that.
 
     Raises:
         UnreadableDataset: naming the line and what is wrong with it.
@@ -39,14 +44,14 @@ def read_ndjson(lines: Iterable[bytes], name: str) -> Iterator[Arrival]:
         if isinstance(event, UpsertNode | LabelNode):
             if event.label is not None:
                 truth = (str(event.id), str(event.label))
-            if isinstance(event, UpsertNode) and str(event.id) not in seen:
+            if arrivals and isinstance(event, UpsertNode) and str(event.id) not in seen:
                 node = str(event.id)
                 seen.add(node)
         yield Arrival((event,), node, truth)
 
 
 def without_labels(arrivals: Iterable[Arrival]) -> Iterator[Arrival]:
-    """Take the labels out of the events, so that :func:`~service.replay.arrival_stream.delay_labels` can send them."""
+    """Take the labels out of the events, so that :func:`~service.replay.label_delay.delay_labels` can send them."""
     for arrival in arrivals:
         events = tuple(_unlabelled(event) for event in arrival.events if not isinstance(event, LabelNode))
         yield replace(arrival, events=events)

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import IO, Literal
 
 import httpx
 
 from olad_core.errors import OladError
 from olad_core.events import GraphSchema
 from service.replay.archive_graph import GraphDataset
-from service.replay.arrival_stream import BATCH_BYTES, Arrival, Batch, batched, delay_labels
-from service.replay.event_files import is_zip, read_lines
+from service.replay.arrival_stream import BATCH_BYTES, Arrival, Batch, batched
+from service.replay.event_files import read_lines
+from service.replay.file_kinds import kind_of
+from service.replay.label_delay import Duration, delay_labels, delay_labels_in_time
+from service.replay.meter import Meter
 from service.replay.ndjson import read_ndjson, without_labels
 from service.replay.npz import read_npz
 from service.replay.registry import DATASETS, DatasetSpec, spec_of_file
+from service.replay.table_options import TableOptions
 
 PUBMED_URL = "https://github.com/abojchevski/graph2gauss/raw/master/data/pubmed.npz"
 """PubMed as the field publishes it: papers, citations, features and classes, without years and without pickle."""
 _EVENTS = 2_000
+_DELAY = 100
+"""Arrivals between a node and its label, in tables."""
 
 
 class SourceNotFound(OladError, RuntimeError):
@@ -40,6 +48,9 @@ class Source:
         score_from: arrivals before this one are left out of the second accuracy.
         demo_rate: events per second in the demo.
         notice: one line the user should read.
+        proposal: the schema that fits what was found in it, which is declared where the user asks for it.
+        notes: what was found in it, a line each.
+        meter: how much of its file has been read.
     """
 
     name: str
@@ -50,6 +61,9 @@ class Source:
     score_from: int = 500
     demo_rate: float = 200.0
     notice: str | None = None
+    proposal: GraphSchema | None = None
+    notes: tuple[str, ...] = ()
+    meter: Meter | None = None
 
 
 @dataclass(frozen=True)
@@ -57,56 +71,88 @@ class StreamOptions:
     """How a source becomes a stream.
 
     Attributes:
-        label_delay: arrivals between a node and its label; None takes the dataset's own, and leaves the labels of
-            NDJSON where they stand.
+        label_delay: arrivals, or event time, between a node and its label; None takes the dataset's own, and leaves
+            the labels of NDJSON where they stand.
         batch_size: nodes that arrive in one batch, at most.
         batch_bytes: bytes of JSON in one batch, at most; an event that is larger alone goes alone.
         limit: end after this many arrivals.
+        batch_events: events of one batch, at most.
+        scored: whether the predictions of arriving nodes are asked for. Without, labels that have no delay of their
+            own follow at once, and memory does not depend on the number of nodes.
     """
 
-    label_delay: int | None = None
+    label_delay: int | Duration | None = None
     batch_size: int = 20
     batch_bytes: int = BATCH_BYTES
     limit: int | None = None
+    batch_events: int = field(default=_EVENTS, repr=False)
+    scored: bool = field(default=True, repr=False)
+
+    @property
+    def default_delay(self) -> int:
+        """Arrivals between a node and its label where nothing else is stated."""
+        return _DELAY if self.scored else 0
 
     def batches(self, arrivals: Iterable[Arrival]) -> Iterator[Batch]:
         """The arrivals as they are sent."""
         wanted = arrivals if self.limit is None else _limited(arrivals, self.limit)
-        return batched(wanted, self.batch_size, _EVENTS, self.batch_bytes)
+        return batched(wanted, self.batch_size, self.batch_events, self.batch_bytes)
 
 
 def open_source(
     source: str,
     options: StreamOptions = StreamOptions(),
     *,
+    tables: TableOptions = TableOptions(),
     data_home: Path | None = None,
     published_url: str = PUBMED_URL,
+    on_read: Callable[[Meter], None] = lambda _meter: None,
 ) -> Source:
     """Open a source and lay out its stream.
 
     Args:
-        source: name of a dataset, path of an ``.npz`` or of NDJSON in any of its wrappings, or ``-``.
+        source: name of a dataset, path of an ``.npz``, of NDJSON in any of its wrappings or of a table, or ``-``.
         options: how it becomes a stream.
+        tables: what the columns of a table are.
         data_home: folder with the archives of named datasets; None looks into ``../shared/data`` and ``data``.
         published_url: where PubMed is published.
+        on_read: called while a table is read through, before anything is sent.
 
     Raises:
         SourceNotFound: neither a name nor a file.
         UnreadableDataset: the file cannot be turned into events.
+        WrongMapping: what is stated of the columns does not fit.
     """
     path = Path(source)
     if source == "-":
-        return _events("standard input", read_lines(sys.stdin.buffer, "standard input"), None, options)
+        return _stream(lambda: sys.stdin.buffer, "standard input", options, tables)
     if path.is_dir():
         raise SourceNotFound(f"{source} is a folder: name the file in it")
-    if path.exists():
-        if path.is_file() and (path.suffix == ".npz" or is_zip(path)):
-            return _archive(path, spec_of_file(path.name) or DatasetSpec(path.name, path.name, "an archive"), options)
-        # A pipe cannot be read twice.
-        return _events(path.name, _lines(path), _identity(path) if path.is_file() else None, options)
+    if path.is_file():
+        return _file(path, options, tables, on_read)
+    if path.exists():  # A pipe cannot be read twice.
+        return _stream(lambda: path.open("rb"), str(path), options, tables)
     if source in DATASETS:
         return _named(DATASETS[source], options, data_home, published_url)
     raise SourceNotFound(f"{source}: no such file, and no dataset of this name; the names are {', '.join(DATASETS)}")
+
+
+def _file(path: Path, options: StreamOptions, tables: TableOptions, on_read: Callable[[Meter], None]) -> Source:
+    kind = kind_of(path)
+    if kind == "archive":
+        return _archive(path, spec_of_file(path.name) or DatasetSpec(path.name, path.name, "an archive"), options)
+    if kind in {"csv", "parquet"} or tables.names_columns:
+        return _table_file(path, "parquet" if kind == "parquet" else "csv", options, tables, on_read)
+    meter = Meter(path.stat().st_size)
+    return _events(path.name, _lines(lambda: meter.open(path), str(path)), file_identity(path), options, meter)
+
+
+def _stream(opened: Callable[[], IO[bytes]], name: str, options: StreamOptions, tables: TableOptions) -> Source:
+    if tables.names_columns:
+        with _needing_files(name):
+            from service.replay.table_source import table_stream  # noqa: PLC0415
+        return table_stream(opened(), name, options, tables)
+    return _events(name, _lines(opened, name), None, options)
 
 
 def _named(spec: DatasetSpec, options: StreamOptions, data_home: Path | None, published_url: str) -> Source:
@@ -136,22 +182,23 @@ def _digits() -> GraphDataset:
 
 
 def _archive(path: Path, spec: DatasetSpec, options: StreamOptions) -> Source:
-    return _graph(read_npz(path), spec, _identity(path), options)
+    return _graph(read_npz(path), spec, file_identity(path), options)
 
 
-def _identity(path: Path) -> str:
+def file_identity(path: Path) -> str:
+    """What is another text for another file, or another state of one."""
     stat = path.stat()
     return f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns}"
 
 
 def _graph(graph: GraphDataset, spec: DatasetSpec, identity: str, options: StreamOptions) -> Source:
     if options.label_delay is None:
-        options = replace(options, label_delay=spec.label_delay)
+        options = replace(options, label_delay=spec.label_delay if options.scored else 0)
     assert options.label_delay is not None, "set above"
     return Source(
         name=spec.name,
         identity=f"{identity} {options}",
-        batches=options.batches(delay_labels(graph.arrivals(), options.label_delay)),
+        batches=options.batches(_delayed(graph.arrivals(), options.label_delay, spec.name)),
         schema=graph.schema(spec.edge_lifetime),
         nodes=len(graph) if options.limit is None else min(options.limit, len(graph)),
         score_from=spec.score_from,
@@ -159,11 +206,42 @@ def _graph(graph: GraphDataset, spec: DatasetSpec, identity: str, options: Strea
     )
 
 
-def _events(name: str, lines: Iterable[bytes], identity: str | None, options: StreamOptions) -> Source:
-    arrivals = read_ndjson(lines, name)
+def _events(
+    name: str, lines: Iterable[bytes], identity: str | None, options: StreamOptions, meter: Meter | None = None
+) -> Source:
+    arrivals = read_ndjson(lines, name, arrivals=options.scored or options.label_delay is not None)
     if options.label_delay is not None:
-        arrivals = delay_labels(without_labels(arrivals), options.label_delay)
-    return Source(name=name, identity=identity and f"{identity} {options}", batches=options.batches(arrivals))
+        arrivals = _delayed(without_labels(arrivals), options.label_delay, name)
+    return Source(
+        name=name, identity=identity and f"{identity} {options}", batches=options.batches(arrivals), meter=meter
+    )
+
+
+def _delayed(arrivals: Iterable[Arrival], delay: int | Duration, name: str) -> Iterator[Arrival]:
+    if isinstance(delay, Duration):
+        return delay_labels_in_time(arrivals, delay, name)
+    return delay_labels(arrivals, delay)
+
+
+def _table_file(
+    path: Path,
+    kind: Literal["csv", "parquet"],
+    options: StreamOptions,
+    tables: TableOptions,
+    on_read: Callable[[Meter], None],
+) -> Source:
+    with _needing_files(path):
+        from service.replay.table_source import table_file  # noqa: PLC0415
+    return table_file(path, kind, options, tables, on_read)
+
+
+@contextlib.contextmanager
+def _needing_files(name: object) -> Iterator[None]:
+    """Import what reads tables: Arrow is large, and only in the extra ``files``."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise SourceNotFound(f"{name} needs {error.name}: pip install 'olad[files]'") from None
 
 
 def _limited(arrivals: Iterable[Arrival], limit: int) -> Iterator[Arrival]:
@@ -175,9 +253,9 @@ def _limited(arrivals: Iterable[Arrival], limit: int) -> Iterator[Arrival]:
         yield arrival
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        yield from read_lines(file, str(path))
+def _lines(opened: Callable[[], IO[bytes]], name: str) -> Iterator[bytes]:
+    with opened() as file:
+        yield from read_lines(file, name)
 
 
 def download(url: str, to: Path, otherwise: str) -> None:

@@ -11,7 +11,8 @@ from olad_core.events import Event, LabelNode, UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph
 from service.models import MAX_BODY_BYTES
 from service.replay.archive_graph import GraphDataset
-from service.replay.arrival_stream import BATCH_BYTES, Arrival, batched, delay_labels
+from service.replay.arrival_stream import BATCH_BYTES, Arrival, batched
+from service.replay.label_delay import delay_labels
 
 
 def _node(name: str, label: str | None = None, edges: int = 0) -> Arrival:

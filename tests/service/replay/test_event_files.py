@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from olad_core.events import UpsertEdge, UpsertNode
@@ -25,6 +26,15 @@ from service.replay.sources import SourceNotFound, open_source
 LINES = '{"op": "upsert_node", "id": "é"}\n\n{"op": "upsert_edge", "src": "é", "dst": "b"}\n'
 EVENTS = (UpsertNode(id="é"), UpsertEdge(src="é", dst="b"))
 PLAIN = LINES.encode()
+
+
+def _arrow(codec: str, content: bytes) -> bytes:
+    """Compressed as the programs of that name do."""
+    written = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(written, codec) as stream:
+        stream.write(content)
+    return bytes(written.getvalue())
+
 
 READ: dict[str, bytes] = {
     "UTF-8": PLAIN,
@@ -43,6 +53,8 @@ READ: dict[str, bytes] = {
     "gzip of UTF-16": gzip.compress(LINES.encode("utf-16")),
     "bzip2": bz2.compress(PLAIN),
     "xz": lzma.compress(PLAIN),
+    "zstd": _arrow("zstd", PLAIN),
+    "lz4": _arrow("lz4", PLAIN),
 }
 
 
@@ -68,16 +80,21 @@ def test_an_archive_of_arrays_by_another_name_is_one(tmp_path: Path) -> None:
 
 
 NAMED: dict[str, tuple[bytes, str]] = {
-    "Parquet": (b"PAR1\x15\x04\x15 and so on", "a Parquet file: write each row as an event"),
-    "CSV": (b"src,dst,ts\na,b,1\n", r"looks like CSV \(it begins with 'src,dst,ts'\)"),
-    "CSV with a mark": (codecs.BOM_UTF8 + b"src;dst\na;b\n", "looks like CSV"),
-    "tabs": (b"src\tdst\na\tb\n", "looks like CSV"),
-    "CSV, zipped": (gzip.compress(b"src,dst\na,b\n"), "looks like CSV"),
-    "CSV in UTF-16": ("src,dst\na,b\n".encode("utf-16"), "looks like CSV"),
+    "Parquet, cut": (b"PAR1\x15\x04\x15 and so on", "not a whole Parquet file"),
+    "Parquet, zipped": (
+        gzip.compress(b"PAR1\x15\x04\x15 and so on"),
+        "a Parquet file, which must be read from its end",
+    ),
+    "CSV": (b"src,dst,ts\na,b,1\n", "is CSV; it has the columns src, dst, ts: name them with --source and --target"),
+    "CSV with a mark": (codecs.BOM_UTF8 + b"src;dst\na;b\n", "is CSV; it has the columns src, dst: name them"),
+    "tabs": (b"src\tdst\na\tb\n", "is CSV; it has the columns src, dst: name them"),
+    "CSV, zipped": (gzip.compress(b"src,dst\na,b\n"), "is CSV; it has the columns src, dst: name them"),
+    "CSV in UTF-16": ("src,dst\na,b\n".encode("utf-16"), "is CSV; it has the columns src, dst: name them"),
     "a JSON array": (b'[\n{"op": "upsert_node", "id": 1}]', "a JSON array, not one event a line"),
     "one long JSON array": (b"[" + b'{"op":"upsert_node","id":1},' * 700_000, "a JSON array, not one event a line"),
-    "zstd": (b"\x28\xb5\x2f\xfd and so on, longer", "compressed with zstd: pipe it"),
-    "lz4": (b"\x04\x22\x4d\x18 and so on, longer", "compressed with lz4"),
+    "no zstd": (b"\x28\xb5\x2f\xfd and so on, longer", "not a whole zstd file"),
+    "no lz4": (b"\x04\x22\x4d\x18 and so on, longer", "not a whole lz4 file"),
+    "half a zstd file": (_arrow("zstd", PLAIN * 100)[:-5], "not a whole zstd file"),
     "a pickle": (b"\x80\x04\x95 and so on, longer", "a Python pickle, which is never read"),
     "HDF5": (b"\x89HDF\r\n\x1a\n and so on", "an HDF5 file"),
     "SQLite": (b"SQLite format 3\0 and so on", "an SQLite database"),

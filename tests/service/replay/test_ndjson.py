@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from olad_core.events import LabelNode, RemoveNode, UpsertEdge, UpsertNode
-from service.replay.arrival_stream import UnreadableDataset, delay_labels
+from service.replay.arrival_stream import UnreadableDataset
+from service.replay.label_delay import delay_labels
 from service.replay.ndjson import read_ndjson, without_labels
 
 LINES = [

@@ -11,7 +11,8 @@ import redis
 
 from olad_core.events import GraphSchema, LabelNode, UpsertNode
 from service.client.http import Client, ServiceError
-from service.replay.arrival_stream import Arrival, batched, delay_labels
+from service.replay.arrival_stream import Arrival, batched
+from service.replay.label_delay import delay_labels
 from service.replay.progress import Done, Progress
 from service.replay.sender import ReplayState, forget_if_lost, replay
 from service.replay.served_score import Accuracy

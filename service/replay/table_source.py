@@ -1,0 +1,107 @@
+"""Tables as sources: CSV, Parquet and rows of JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Literal
+
+from service.replay.arrival_stream import Arrival, UnreadableDataset
+from service.replay.label_delay import Duration, delay_labels_in_time, delay_own_labels
+from service.replay.mapping_file import read_mapping
+from service.replay.meter import Meter
+from service.replay.sources import Source, StreamOptions, file_identity
+from service.replay.table_options import TableOptions, csv_format_of, mapping_of
+from service.replay.tables.mapping import CsvFormat, RowMapping
+from service.replay.tables.opening import file_table, planned, stream_table
+from service.replay.tables.plan import Plan
+from service.replay.tables.table import Table, named
+
+
+def table_file(
+    path: Path,
+    kind: Literal["csv", "parquet"],
+    options: StreamOptions,
+    tables: TableOptions,
+    on_read: Callable[[Meter], None],
+) -> Source:
+    """A file with a table. It is read through first, so that nothing is sent of a file with a value that does not fit.
+
+    Raises:
+        UnreadableDataset: naming file, line, column and value, and what to do.
+        WrongMapping: it is not stated what the columns are, or not so that it fits.
+    """
+    meter = Meter(path.stat().st_size)
+    mapping, form = _stated(tables)
+    table = file_table(path, kind, meter, form)
+    if mapping is None:
+        what = "CSV" if kind == "csv" else "a Parquet file"
+        raise UnreadableDataset(
+            f"{path} is {what}; {named(table.columns)}: name them with --source and --target, --id or --mapping "
+            "(docs/files.md)"
+        )
+    plan, arrivals = planned(table, mapping, again=True, on_rows=lambda _rows: on_read(meter))
+    source = _source(path.name, table, plan, arrivals, options)
+    return replace(source, identity=f"{file_identity(path)} {options} {tables} {plan}", meter=meter)
+
+
+def table_stream(stream: IO[bytes], name: str, options: StreamOptions, tables: TableOptions) -> Source:
+    """CSV that can be read once, such as that on standard input.
+
+    Raises:
+        UnreadableDataset, WrongMapping: as for files; and where the mapping leaves something open.
+    """
+    mapping, form = _stated(tables)
+    assert mapping is not None, "asked for where there is one"
+    table = stream_table(stream, name, form)
+    plan, arrivals = planned(table, mapping, again=False, on_rows=lambda _rows: None)
+    return _source(name, table, plan, arrivals, options)
+
+
+def _stated(tables: TableOptions) -> tuple[RowMapping | None, CsvFormat]:
+    if not tables.names_columns:
+        return None, csv_format_of(tables)
+    if tables.mapping is None:
+        return mapping_of(tables), csv_format_of(tables)
+    mapping = read_mapping(tables.mapping, tables)
+    return mapping, csv_format_of(tables, mapping.csv)
+
+
+def _source(name: str, table: Table, plan: Plan, arrivals: Iterator[Arrival], options: StreamOptions) -> Source:
+    return Source(
+        name=name,
+        identity=None,
+        batches=options.batches(_with_labels(table, plan, arrivals, options)),
+        proposal=plan.schema(),
+        notes=_notes(plan),
+    )
+
+
+def _with_labels(table: Table, plan: Plan, arrivals: Iterable[Arrival], options: StreamOptions) -> Iterable[Arrival]:
+    label = plan.mapping.node.label if plan.mapping.node is not None else None
+    if label is None:
+        return arrivals
+    delay = options.label_delay if options.label_delay is not None else label.delay
+    if not isinstance(delay, Duration):
+        return delay_own_labels(arrivals, options.default_delay if delay is None else delay)
+    if plan.mapping.time is None:
+        raise UnreadableDataset(f"{table.name}: a label delay in time needs times: --time COLUMN")
+    if plan.time_unit == "own":
+        raise UnreadableDataset(
+            f"{table.name}, column {plan.mapping.time.column!r}: a label delay in time needs dates, and these "
+            "numbers are none: give it as a number of arrivals, or --time-unit"
+        )
+    return delay_labels_in_time(arrivals, delay, table.name, "s")
+
+
+def _notes(plan: Plan) -> tuple[str, ...]:
+    notes = list(plan.notes)
+    if plan.mapping.time is not None:
+        how = {"iso": "dates", "own": "numbers that are no dates"}.get(
+            plan.time_unit, f"dates in {plan.time_unit} since 1970"
+        )
+        notes.insert(0, f"times in {plan.mapping.time.column!r} are {how}")
+    if plan.features:
+        notes.insert(0, f"features: {', '.join(plan.feature_names)}")
+    return tuple(notes)

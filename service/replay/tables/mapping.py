@@ -1,0 +1,133 @@
+"""What the columns of a table are: the model of ``--source``, ``--target`` ... and of a mapping file."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from service.replay.label_delay import LabelDelay
+
+TimeUnit = Literal["auto", "iso", "s", "ms", "us", "ns", "d", "own"]
+"""``iso``: dates as text. ``s`` to ``ns``, ``d``: since 1970. ``own``: numbers that are no dates, left as they are."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _column(value: Any) -> Any:
+    """A column may be written as its name alone."""
+    return {"column": value} if isinstance(value, str) else value
+
+
+class IdColumn(_Part):
+    """A column of node ids."""
+
+    column: str = Field(description="Name of the column.")
+    prefix: str = Field(default="", description="Text before every id, so that ids of two kinds stay apart.")
+
+
+class TimeColumn(_Part):
+    """A column of times."""
+
+    column: str = Field(description="Name of the column.")
+    unit: TimeUnit = Field(
+        default="auto",
+        description="`iso` for dates as text, `s`, `ms`, `us`, `ns` or `d` since 1970, `own` for other numbers.",
+    )
+
+
+class FeatureColumn(_Part):
+    """A column that is a feature, or several."""
+
+    column: str = Field(description="Name of the column.")
+    kind: Literal["auto", "number", "category"] = Field(
+        default="auto", description="A number is one feature; a category is one feature for each of its values."
+    )
+    categories: tuple[str, ...] = Field(
+        default=(), description="Values of a category. Left out: those of the file. A value that is not here is zeros."
+    )
+    missing: bool | None = Field(
+        default=None,
+        description="A further feature, 1 where the value is missing. Left out: where any is missing.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.categories and self.kind == "number":
+            raise ValueError("a number has no categories")
+        return self
+
+
+class LabelColumn(_Part):
+    """A column of classes."""
+
+    column: str = Field(description="Name of the column. A missing value is a class that is not known.")
+    delay: LabelDelay | None = Field(
+        default=None, description="From a row to its label: a number of arrivals, or a time such as `14d`."
+    )
+
+
+IdOf = Annotated[IdColumn, BeforeValidator(_column)]
+TimeOf = Annotated[TimeColumn, BeforeValidator(_column)]
+FeatureOf = Annotated[FeatureColumn, BeforeValidator(_column)]
+LabelOf = Annotated[LabelColumn, BeforeValidator(_column)]
+
+
+class NodeRows(_Part):
+    """Rows that are nodes, such as payments."""
+
+    id: IdOf | None = Field(default=None, description="Column of ids. Left out: `row-1`, `row-2` ...")
+    features: tuple[FeatureOf, ...] = Field(default=(), description="Columns of features, in this order.")
+    label: LabelOf | None = Field(default=None, description="Column of classes.")
+
+
+class RowMapping(_Part):
+    """How a row becomes events.
+
+    With ``node`` a row is a node, joined to ``source`` and ``target`` where they are given. Without, it is an edge.
+    """
+
+    time: TimeOf | None = Field(default=None, description="Column of times.")
+    source: IdOf | None = Field(default=None, description="Column of the nodes that edges begin at.")
+    target: IdOf | None = Field(default=None, description="Column of the nodes that edges end at.")
+    weight: str | None = Field(default=None, description="Column of the weights of edges.")
+    node: NodeRows | None = Field(default=None, description="The row as a node. Left out: the row is an edge.")
+
+    @model_validator(mode="after")
+    def _is_an_edge_or_a_node(self) -> Self:
+        if self.node is None and (self.source is None or self.target is None):
+            raise ValueError("a row is an edge, with `source` and `target`, or a node, with `node`")
+        return self
+
+    def columns(self) -> Iterator[str]:
+        """Every column that is read; a column with two uses comes twice."""
+        node = self.node or NodeRows()
+        for part in (self.time, self.source, self.target, node.id, *node.features, node.label):
+            if part is not None:
+                yield part.column
+        if self.weight is not None:
+            yield self.weight
+
+
+class CsvFormat(_Part):
+    """How a CSV file is written, where that is not found out."""
+
+    delimiter: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1,
+        description="Left out: comma, semicolon, tab or bar, by the header.",
+    )
+    encoding: str | None = Field(default=None, description="Left out: UTF-8, or UTF-16 with its mark.")
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str | None) -> str | None:
+        try:
+            return None if encoding is None else codecs.lookup(encoding).name
+        except LookupError:
+            raise ValueError(f"{encoding!r} is no encoding: write utf-8, latin-1, cp1252 or utf-16") from None

@@ -1,0 +1,113 @@
+"""How the columns of one table become features, times and classes, once the table has been read through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from olad_core.events import GraphSchema
+from service.replay.tables.mapping import FeatureColumn, RowMapping
+from service.replay.tables.times import Unit
+from service.replay.tables.values import categories, numbers
+
+Features = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FeaturePlan:
+    """One column as features.
+
+    Attributes:
+        column: its name.
+        categories: one feature, 0 or 1, for each; None for a number. What is not among them is zeros.
+        missing: a further feature is 1 where the value is missing.
+    """
+
+    column: str
+    categories: tuple[str, ...] | None = None
+    missing: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """A name for each feature.
+
+        >>> FeaturePlan("land", ("AT", "DE"), missing=True).names
+        ['land=AT', 'land=DE', 'land missing']
+        """
+        own = [self.column] if self.categories is None else [f"{self.column}={name}" for name in self.categories]
+        return own + [f"{self.column} missing"] * self.missing
+
+    def encode(self, column: Any) -> Features:
+        """The features ``[N, width]`` of a part of the column.
+
+        Raises:
+            BadValue: a value does not fit.
+        """
+        if self.categories is None:
+            values, missing = numbers(column)
+            own = values[:, None]
+        else:
+            found = pa.array(categories(column), pa.string())
+            place = pc.index_in(found, value_set=pa.array(self.categories, pa.string()))
+            places = pc.fill_null(place, -1).to_numpy(zero_copy_only=False)
+            own = places[:, None] == np.arange(len(self.categories))
+            missing = found.is_null().to_numpy(zero_copy_only=False)
+        return np.column_stack([own, missing] if self.missing else [own]).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is needed to turn record batches into events.
+
+    Attributes:
+        mapping: what the columns are.
+        time_unit: of the column of times.
+        features: of the rows that are nodes.
+        classes: seen in the column of labels.
+        notes: what the user should know.
+    """
+
+    mapping: RowMapping
+    time_unit: Unit = "iso"
+    features: tuple[FeaturePlan, ...] = ()
+    classes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def feature_names(self) -> list[str]:
+        """A name for each feature."""
+        return [name for feature in self.features for name in feature.names]
+
+    def schema(self) -> GraphSchema:
+        """What to declare: the width of features, and the classes."""
+        return GraphSchema(feature_width=len(self.feature_names) or None, classes=self.classes)
+
+
+def plan_without_reading(mapping: RowMapping) -> Plan:
+    """The plan of a table that cannot be read twice, such as standard input.
+
+    Raises:
+        ValueError: naming what the mapping leaves open.
+    """
+    node = mapping.node
+    features = tuple(_stated(feature) for feature in node.features) if node is not None else ()
+    unit: Unit = "iso"
+    if mapping.time is not None:
+        if mapping.time.unit == "auto":
+            raise ValueError(f"state the unit of the times in {mapping.time.column!r}")
+        unit = mapping.time.unit
+    return Plan(mapping, unit, features)
+
+
+def _stated(feature: FeatureColumn) -> FeaturePlan:
+    if feature.categories:
+        return FeaturePlan(feature.column, feature.categories, bool(feature.missing))
+    if feature.kind == "number":
+        return FeaturePlan(feature.column, None, bool(feature.missing))
+    what = "its categories" if feature.kind == "category" else "`kind: number` or its categories"
+    raise ValueError(f"state {what} for the feature {feature.column!r}")

@@ -1,0 +1,149 @@
+"""Record batches in, arrivals out: a mapping of columns to events that does not depend on the format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.events import MAX_WEIGHT, Event, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
+from service.replay.arrival_stream import Arrival
+from service.replay.tables.mapping import IdColumn, RowMapping
+from service.replay.tables.plan import Plan
+from service.replay.tables.table import BadValue, Rows, Table, in_column
+from service.replay.tables.times import times
+from service.replay.tables.values import Floats, categories, ids, numbers, texts
+
+Ends = Sequence[str | None] | None
+
+
+def arrivals(table: Table, plan: Plan) -> Iterator[Arrival]:
+    """Every row of a table as an arrival, in the order of the rows.
+
+    A row that is a node comes with an edge from its source and one to its target. Its class, where it has one, is
+    the truth of the arrival and not among its events. A row that reports its removal removes its node or edge.
+
+    Raises:
+        UnreadableDataset: naming file, line, column and value.
+    """
+    wanted = tuple(dict.fromkeys(plan.mapping.columns()))
+    for rows in table.rows(wanted):
+        if plan.mapping.node is None:
+            yield from _edges(table, plan, rows)
+        else:
+            yield from _nodes(table, plan, rows)
+
+
+def ends_of(table: Table, mapping: RowMapping, rows: Rows) -> tuple[Ends, Ends]:
+    """Ids of the nodes at which edges of rows begin and end.
+
+    Where a row is a node, an end may be missing: then there is no such edge.
+
+    Raises:
+        UnreadableDataset: naming file, line, column and value.
+    """
+    return _end(table, mapping, mapping.source, rows), _end(table, mapping, mapping.target, rows)
+
+
+def row_ids_of(table: Table, mapping: RowMapping, rows: Rows) -> list[str] | None:
+    """Ids of rows that are nodes; None where they are edges.
+
+    Raises:
+        UnreadableDataset: naming file, line, column and value.
+    """
+    if mapping.node is None:
+        return None
+    given = mapping.node.id
+    if given is None:
+        return [f"row-{row + 1}" for row in range(rows.first, rows.first + rows.batch.num_rows)]
+    return in_column(table, rows, given.column, lambda column: ids(column, given.prefix))
+
+
+def weights_of(column: Any) -> list[float | None]:
+    """Weights of edges; None where one is missing.
+
+    Raises:
+        BadValue: a weight is not above 0, or too great.
+    """
+    values, missing = numbers(column)
+    wrong = np.flatnonzero(~missing & ((values <= 0) | (values > MAX_WEIGHT)))
+    if len(wrong):
+        raise BadValue(int(wrong[0]), f"a weight of {values[wrong[0]]:g}: above 0 and at most {MAX_WEIGHT:g}")
+    return _optional(values, missing)
+
+
+def _end(table: Table, mapping: RowMapping, end: IdColumn | None, rows: Rows) -> Ends:
+    if end is None:
+        return None
+    if mapping.node is None:
+        return in_column(table, rows, end.column, lambda column: ids(column, end.prefix))
+
+    def known(column: Any) -> list[str | None]:
+        # Lengths are checked with those that are there.
+        found = texts(column)
+        ids(column.filter(np.array([text is not None for text in found])), end.prefix)
+        return [None if text is None else end.prefix + text for text in found]
+
+    return in_column(table, rows, end.column, known)
+
+
+def _nodes(table: Table, plan: Plan, rows: Rows) -> Iterator[Arrival]:
+    node = plan.mapping.node
+    assert node is not None, "rows are nodes"
+    names = row_ids_of(table, plan.mapping, rows)
+    assert names is not None, "rows are nodes"
+    sources, targets = ends_of(table, plan.mapping, rows)
+    features = _features(table, plan, rows)
+    labels = in_column(table, rows, node.label.column, categories) if node.label is not None else None
+    moments, weights = _times(table, plan, rows), _weights(table, plan, rows)
+    for row, name in enumerate(names):
+        if rows.deleted is not None and rows.deleted[row]:
+            yield Arrival((RemoveNode(id=name),))
+            continue
+        ts, weight = moments[row], weights[row]
+        x = None if features is None else features[row].tolist()
+        events: list[Event] = [UpsertNode(id=name, x=x, ts=ts)]
+        if sources is not None and (source := sources[row]) is not None:
+            events.append(UpsertEdge(src=source, dst=name, weight=weight, ts=ts))
+        if targets is not None and (target := targets[row]) is not None:
+            events.append(UpsertEdge(src=name, dst=target, weight=weight, ts=ts))
+        label = None if labels is None else labels[row]
+        yield Arrival(tuple(events), name, None if label is None else (name, label))
+
+
+def _edges(table: Table, plan: Plan, rows: Rows) -> Iterator[Arrival]:
+    sources, targets = ends_of(table, plan.mapping, rows)
+    assert sources is not None, "an edge has both ends"
+    assert targets is not None, "an edge has both ends"
+    moments, weights = _times(table, plan, rows), _weights(table, plan, rows)
+    for row, (src, dst) in enumerate(zip(sources, targets, strict=True)):
+        assert src is not None, "refused before"
+        assert dst is not None, "refused before"
+        if rows.deleted is not None and rows.deleted[row]:
+            yield Arrival((RemoveEdge(src=src, dst=dst),))
+        else:
+            yield Arrival((UpsertEdge(src=src, dst=dst, weight=weights[row], ts=moments[row]),))
+
+
+def _features(table: Table, plan: Plan, rows: Rows) -> npt.NDArray[np.float64] | None:
+    if not plan.features:
+        return None
+    return np.column_stack([in_column(table, rows, part.column, part.encode) for part in plan.features])
+
+
+def _times(table: Table, plan: Plan, rows: Rows) -> list[float | None]:
+    if plan.mapping.time is None:
+        return [None] * rows.batch.num_rows
+    return _optional(*in_column(table, rows, plan.mapping.time.column, lambda column: times(column, plan.time_unit)))
+
+
+def _weights(table: Table, plan: Plan, rows: Rows) -> list[float | None]:
+    if plan.mapping.weight is None:
+        return [None] * rows.batch.num_rows
+    return in_column(table, rows, plan.mapping.weight, weights_of)
+
+
+def _optional(values: Floats, missing: npt.NDArray[np.bool_]) -> list[float | None]:
+    return [None if gone else value for value, gone in zip(values.tolist(), missing.tolist(), strict=True)]

@@ -1,0 +1,146 @@
+"""Reading a table through before anything of it is sent: what its columns hold, and whether every value fits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import NoReturn
+
+import numpy as np
+
+from olad_core.events import MAX_FEATURE_WIDTH
+from service.replay.arrival_stream import UnreadableDataset
+from service.replay.tables.features import FeatureFinder
+from service.replay.tables.mapping import NodeRows, RowMapping
+from service.replay.tables.plan import Plan
+from service.replay.tables.row_events import ends_of, row_ids_of, weights_of
+from service.replay.tables.table import Rows, Table, in_column, require_columns
+from service.replay.tables.times import Unit, UnitFinder, times
+from service.replay.tables.values import categories
+
+_MOST_CLASSES = 1_000
+_IDS_COMPARED = 10_000
+"""Ids of rows, and of their ends, that are compared with each other."""
+
+
+def survey(table: Table, mapping: RowMapping, on_rows: Callable[[int], None] = lambda _rows: None) -> Plan:
+    """Read a table through, check every value, and find out what the mapping leaves open.
+
+    Args:
+        table: of which every row is read once.
+        mapping: what its columns are.
+        on_rows: called with the number of rows read so far, for progress.
+
+    Raises:
+        UnreadableDataset: naming file, line, column and value of the first thing that does not fit.
+    """
+    wanted = tuple(dict.fromkeys(mapping.columns()))
+    require_columns(table, wanted)
+    finder = _Finder(table, mapping)
+    for rows in table.rows(wanted):
+        finder.take(rows)
+        on_rows(rows.first + rows.batch.num_rows)
+    plan = finder.plan()
+    if len(plan.feature_names) > MAX_FEATURE_WIDTH:
+        raise UnreadableDataset(f"{table.name}: {len(plan.feature_names):,} features, {MAX_FEATURE_WIDTH:,} at most")
+    return plan
+
+
+class _Finder:
+    """What has been found out of the rows so far."""
+
+    def __init__(self, table: Table, mapping: RowMapping) -> None:
+        self._table, self._mapping = table, mapping
+        self._node = mapping.node or NodeRows()
+        self._features = [FeatureFinder(table, feature) for feature in self._node.features]
+        self._unit = UnitFinder() if mapping.time is not None and mapping.time.unit == "auto" else None
+        self._classes: Counter[str] = Counter()
+        self._row_ids: set[str] = set()
+        self._ends: set[str] = set()
+        self._latest = -np.inf
+        self._notes: list[str] = []
+
+    def take(self, rows: Rows) -> None:
+        for feature in self._features:
+            feature.take(rows)
+        self._take_times(rows)
+        self._take_classes(rows)
+        self._take_ids(rows)
+        if self._mapping.weight is not None:
+            in_column(self._table, rows, self._mapping.weight, weights_of)
+
+    def plan(self) -> Plan:
+        unit: Unit = "iso"
+        if self._mapping.time is not None:
+            unit = self._found_unit() if self._unit is not None else self._stated_unit()
+        features = tuple(feature.plan() for feature in self._features)
+        if shared := sorted(self._row_ids & self._ends):
+            self._notes.append(
+                f"{shared[0]!r} is the id of a row and of an end of one: they are the same node. "
+                "--id-prefix gives the rows ids of their own"
+            )
+        return Plan(self._mapping, unit, features, _in_order(self._classes), tuple(self._notes))
+
+    def _take_times(self, rows: Rows) -> None:
+        column = self._mapping.time
+        if column is None:
+            return
+        if self._unit is not None:
+            in_column(self._table, rows, column.column, self._unit.take)
+        # Numbers of any unit have the same order.
+        unit: Unit = self._stated_unit() if self._unit is None else "iso" if self._unit.is_text() else "own"
+        found, missing = in_column(self._table, rows, column.column, lambda values: times(values, unit))
+        known = found[~missing]
+        if len(known) and not any("order" in note for note in self._notes):
+            before = np.maximum.accumulate(np.concatenate([[self._latest], known]))
+            early = np.flatnonzero(known < before[:-1])
+            if len(early):
+                row = rows.first + int(np.flatnonzero(~missing)[early[0]])
+                where = self._table.place(row)
+                self._notes.append(
+                    f"rows are not in the order of {column.column!r}: {where} is earlier than one before"
+                )
+            self._latest = float(before[-1])
+
+    def _take_classes(self, rows: Rows) -> None:
+        column = self._node.label
+        if column is None:
+            return
+        found = in_column(self._table, rows, column.column, categories)
+        self._classes.update(name for name in found if name is not None)
+        if len(self._classes) > _MOST_CLASSES:
+            _refuse(
+                self._table,
+                f"column {column.column!r} has more than {_MOST_CLASSES:,} different classes: is it the one of labels?",
+            )
+
+    def _take_ids(self, rows: Rows) -> None:
+        ends = ends_of(self._table, self._mapping, rows)
+        ids = row_ids_of(self._table, self._mapping, rows)
+        for kept, new in ((self._row_ids, ids or ()), *((self._ends, end) for end in ends if end is not None)):
+            if len(kept) < _IDS_COMPARED:
+                kept.update(name for name in new if name is not None)
+
+    def _stated_unit(self) -> Unit:
+        assert self._mapping.time is not None, "asked for where there is one"
+        assert self._mapping.time.unit != "auto", "found out"
+        return self._mapping.time.unit
+
+    def _found_unit(self) -> Unit:
+        assert self._unit is not None, "asked for where it is found out"
+        assert self._mapping.time is not None, "asked for where there is one"
+        try:
+            return self._unit.unit()
+        except ValueError as error:
+            _refuse(self._table, f"column {self._mapping.time.column!r}: {error}")
+
+
+def _refuse(table: Table, problem: str) -> NoReturn:
+    raise UnreadableDataset(f"{table.name}, {problem}")
+
+
+def _in_order(classes: Counter[str]) -> tuple[str, ...]:
+    """Class names by value where all are numbers, else by name."""
+    if all(name.isdecimal() for name in classes):
+        return tuple(sorted(classes, key=lambda name: (int(name), name)))
+    return tuple(sorted(classes))
