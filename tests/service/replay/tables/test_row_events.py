@@ -129,9 +129,8 @@ def test_rows_that_are_nodes_alone(tmp_path: Path) -> None:
 def test_notes_name_what_the_user_should_know(tmp_path: Path) -> None:
     path = tmp_path / "mixed.csv"
     path.write_text("id,from,to,t\n1,7,8,2026-01-02\n7,8,9,2026-01-01\n")
-    notes = open_source(
-        str(path), tables=TableOptions(id="id", source="from", target="to", as_node=True, time="t")
-    ).notes
+    tables = TableOptions(id="id", source="from", target="to", as_node=True, time="t")
+    notes = open_source(str(path), tables=tables).notes
     assert any("rows are not in the order of 't': line 3 is earlier" in note for note in notes)
     assert any("'7' is the id of a row and of an end of one" in note for note in notes)
     assert "times in 't' are dates" in notes
