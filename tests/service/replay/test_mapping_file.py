@@ -34,7 +34,10 @@ def test_the_command_of_the_page_runs(mapping: Path) -> None:
     _, *words = COMMAND.replace("\\\n", " ").split()
     shown = CliRunner().invoke(app, words)
     assert shown.exit_code == 0, shown.output
-    assert '"classes": ["fraud", "ok"]' in shown.output
+    printed = re.findall(r"^    ((?:\{|payments\.csv:|schema).*)", PAGE, re.MULTILINE)
+    assert len(printed) == 5
+    assert [line for line in printed if line not in shown.output.splitlines()] == []
+    assert re.findall(r"^    (P0000,.*)", PAGE, re.MULTILINE) == [Path("payments.csv").read_text().splitlines()[1]]
 
 
 def test_the_mapping_of_the_page_is_read(mapping: Path) -> None:
