@@ -62,6 +62,21 @@ SCHEMA = {**SCHEMA_CHANGE, "feature_width_held": True}
 CLOCK = {"time": 2010.0}
 CLOCK_SET = {"position": POSITION}
 
+_PHYSICS = {"precision": 0.86, "recall": 0.9, "f1": 0.88, "average_precision": 0.93}
+_BIOLOGY = {"precision": 0.79, "recall": 0.72, "f1": 0.75, "average_precision": 0.82}
+REPORT = {
+    "scored": 1800,
+    "classes": [
+        {"name": "physics", "support": 1200, "predicted": 1256, "whole": _PHYSICS, "recent": _PHYSICS},
+        {"name": "biology", "support": 600, "predicted": 544, "whole": _BIOLOGY, "recent": _BIOLOGY},
+    ],
+    "unlisted": 0,
+    "commonest": "physics",
+    "commonest_accuracy": 0.667,
+    "commonest_macro_f1": 0.4,
+    "confusion": None,
+}
+CONFUSION = {"classes": ["physics", "biology"], "further": False, "counts": [[1080, 120], [168, 432]]}
 STUDENT = {
     "name": "sage",
     "architecture": "sage",
@@ -76,6 +91,7 @@ STUDENT = {
         "log_loss_recent": 0.41,
         "calibration_error_recent": 0.03,
     },
+    "report": REPORT,
     "temperature": 1.2,
     "served": True,
     "served_since_version": 3,
@@ -129,6 +145,7 @@ STATUS = {
         },
         "served": {"version": 7, "student": "sage", "progress": 1.0, "created_position": POSITION},
         "served_score": STUDENT["score"],
+        "served_report": {**REPORT, "confusion": CONFUSION},
         "candidate": None,
         "students": [STUDENT],
         "decisions": [DECISION],

@@ -142,7 +142,7 @@ ONE_NODE = next(route for route in router.routes if getattr(route, "endpoint", N
     summary="Predict many nodes",
     response_model=PredictionList,
     response_description="One answer each, in order, all of one version.",
-    # The stream is in the description alone: a second type of content would make the answer a union in generated clients.
+    # The stream is in the description alone: with a second type of content, generated clients answer a union.
 )
 async def post_predictions(
     request: Request,
