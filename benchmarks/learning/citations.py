@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.learning.stream import Stream, Turn, dataset
-from service.replay.arrival_stream import Arrival, batched, delay_labels
+from service.replay.arrival_stream import Arrival, batched
+from service.replay.label_delay import delay_labels
 
 DELAY = 1000
 """Arrivals between a paper and its label."""

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from benchmarks.learning.citations import some_labelled
 from benchmarks.learning.stream import Stream, Turn
 from olad_core.events import GraphSchema, UpsertEdge, UpsertNode
-from service.replay.arrival_stream import Arrival, batched, delay_labels
+from service.replay.arrival_stream import Arrival, batched
+from service.replay.label_delay import delay_labels
 
 Drift = Literal["sudden", "gradual", "links"]
 FEATURES = 16

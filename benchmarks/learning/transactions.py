@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Iterator
 
 from benchmarks.learning.stream import Stream, Turn, dataset
-from service.replay.arrival_stream import batched, delay_labels
+from service.replay.arrival_stream import batched
+from service.replay.label_delay import delay_labels
 
 DELAY = 1000
 """Arrivals between a transaction and its label."""
