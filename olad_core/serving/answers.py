@@ -69,7 +69,7 @@ class Answers:
     def compute(self, graph: DynamicGraph, rows: Rows, origin: Origin) -> None:
         """Note that the answers of rows were computed there."""
         if len(rows):
-            self._fit(graph)
+            self._reserve(graph.capacity)
             self._origin[rows] = origin
             self._computed.append(rows)
             self._blocks.append(np.unique(rows // MARKS_PER_BLOCK))
@@ -81,18 +81,18 @@ class Answers:
 
     def create(self, graph: DynamicGraph, rows: Rows) -> None:
         """Note that rows belong to new nodes, for which nothing was computed yet."""
-        self._fit(graph)
+        self._reserve(graph.capacity)
         self._origin[rows] = _NEVER
         self.mark(rows)
 
     def missing(self, graph: DynamicGraph) -> Rows:
         """Nodes whose answers were never computed."""
-        self._fit(graph)
+        self._reserve(graph.capacity)
         return np.flatnonzero(graph.alive & (self._origin[:, 2] < 0))
 
     def note_all(self, graph: DynamicGraph) -> None:
         """Let the next :meth:`take_news` hold every answer and every mark there is."""
-        self._fit(graph)
+        self._reserve(graph.capacity)
         self._computed = [np.flatnonzero(graph.alive & (self._origin[:, 2] >= 0))]
         self._blocks = [np.arange(-(-graph.capacity // MARKS_PER_BLOCK))]
 
@@ -113,14 +113,15 @@ class Answers:
 
     def state(self, rows: int | None) -> Tensor:
         """int64 ``[rows, 3]`` for a checkpoint: position, sequence number and events; those in use, not copies."""
+        self._reserve(rows or 0)
         return torch.from_numpy(self._origin[:rows])
 
     def restore(self, tensor: Tensor) -> None:
         """Take over the tensor of :meth:`state`."""
         self._origin = tensor.numpy().copy()
 
-    def _fit(self, graph: DynamicGraph) -> None:
-        more = graph.capacity - len(self._origin)
+    def _reserve(self, rows: int) -> None:
+        more = rows - len(self._origin)
         if more > 0:
             self._origin = np.concatenate([self._origin, np.tile(np.array(_NEVER, np.int64), (more, 1))])
 

@@ -98,7 +98,7 @@ class Embedding:
 
     def marked(self, graph: DynamicGraph) -> Rows:
         """Nodes whose answers are of an earlier position, or not computed yet."""
-        self._fit(graph)
+        self._reserve(graph.capacity)
         return np.flatnonzero(self.marks & graph.alive)
 
     @property
@@ -108,7 +108,7 @@ class Embedding:
 
     def mark(self, graph: DynamicGraph, touch: Touch) -> Rows:
         """Mark what a change of the graph reaches; the rows of the last layer that were not marked before."""
-        self._fit(graph)
+        self._reserve(graph.capacity)
         senders = self._reweigh(graph, touch.edges) if len(touch.edges) else touch.edges
         received = touch.received
         with torch.no_grad():
@@ -122,12 +122,12 @@ class Embedding:
 
     def compute(self, graph: DynamicGraph, rows: Rows) -> Computed:
         """Compute those of the rows of the last layer that are marked, and what is marked beneath them."""
-        self._fit(graph)
+        self._reserve(graph.capacity)
         return self._compute(graph, self._last, rows)
 
     def advance(self, graph: DynamicGraph, size: StepSize = FULL_SIZE) -> Rows:
         """Go on with the passes over all rows by one slice; the rows of the last layer that it computed."""
-        self._fit(graph)
+        self._reserve(graph.capacity)
         if self._place == (0, 0):
             self._in_weight = in_weight(graph, np.arange(graph.capacity), self._device)
             self._propagation.begin(self._in_weight)
@@ -174,6 +174,7 @@ class Embedding:
         Args:
             rows: from there on no row was ever used.
         """
+        self._reserve(rows or 0)
         tensors = {f"student/{name}": value for name, value in self.student.state_dict().items()}
         tensors |= {f"layer/{number}": layer[:rows] for number, layer in enumerate(self._layers)}
         tensors |= self._marks.state(rows)
@@ -261,13 +262,13 @@ class Embedding:
     def _index(self, rows: Rows) -> Tensor:
         return to_device(rows, self._device)
 
-    def _fit(self, graph: DynamicGraph) -> None:
-        """Lengthen all tables to the rows of the graph."""
-        if graph.capacity <= len(self._in_weight):
+    def _reserve(self, rows: int) -> None:
+        """Lengthen all tables to so many rows."""
+        if rows <= len(self._in_weight):
             return
-        self._in_weight = lengthened(self._in_weight, graph.capacity)
-        self._layers = [lengthened(layer, graph.capacity) for layer in self._layers]
-        self._marks.fit(graph.capacity)
+        self._in_weight = lengthened(self._in_weight, rows)
+        self._layers = [lengthened(layer, rows) for layer in self._layers]
+        self._marks.fit(rows)
         self._propagation.reweigh(np.empty(0, np.int64), self._in_weight)
 
 

@@ -28,6 +28,9 @@ from service.worker.checkpoint import (
     write_checkpoint,
 )
 from service.worker.restoring import restore, restore_as_it_was
+from tests.device import DEVICE
+from tests.olad_core.runs import PAIR, Run, assert_readers_are_fresh, learned
+from tests.olad_core.streams import two_communities
 from tests.service.entries import random_entries
 
 CPU = torch.device("cpu")
@@ -271,3 +274,18 @@ def test_another_format_is_told_from_a_flipped_digit(written: Path, tmp_path: Pa
     (path / "manifest.json").write_text(json.dumps({"format": FORMAT + 1}))
     with pytest.raises(OtherFormat):
         read_checkpoint(path)
+
+
+def test_a_version_that_has_just_begun_is_restored(tmp_path: Path) -> None:
+    run = learned(Run(PAIR))
+    while run.engine.versions.candidate is None:
+        run.engine.train()
+    run.publish()
+    other = Run(engine=restore(PAIR, read_checkpoint(write_checkpoint(tmp_path, *run.engine.state(), keep=1)), DEVICE))
+    for each in (run, other):
+        each.engine.republish()
+        each.turn(two_communities(50), steps=30)
+        assert_readers_are_fresh(each)
+    assert run.reader.tables[run.reader.served or 0].keys() == other.reader.tables[other.reader.served or 0].keys()
+    for name, tensor in run.engine.state()[0].items():
+        assert tensor.numpy().tobytes() == other.engine.state()[0][name].numpy().tobytes(), name
