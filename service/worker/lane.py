@@ -72,12 +72,13 @@ class Lane:
         self._metrics = metrics
         self._decision_log = DecisionLog(metrics, engine.decisions.total)
         self._unpublished: Publication | None = None
+        self._answered: str | None = None
         self._owed_steps = 0
 
     def replace_engine(self, engine: Engine) -> None:
         """Continue with another engine, to which nothing is owed."""
         self.engine = engine
-        self._unpublished, self._owed_steps = None, 0
+        self._unpublished, self._answered, self._owed_steps = None, None, 0
         self._decision_log.continue_after(engine.decisions.total)
 
     @property
@@ -148,17 +149,18 @@ class Lane:
         """Answer requests; publish the position and what has changed. A publication that failed before goes first."""
         if self._unpublished is not None:
             self._send(self._unpublished)
-        answered = self._compute_requested()
-        self._send(replace(self.engine.take_publication(), answered=answered))
+        self._compute_requested()
+        self._send_news()
 
     def answer_requests(self) -> bool:
         """Publish the predictions that readers wait for; whether there were requests."""
         if self._unpublished is not None:
             self._send(self._unpublished)
-        answered = self._compute_requested()
-        if answered is not None:
-            self._send(replace(self.engine.take_publication(), answered=answered))
-        return answered is not None
+        self._compute_requested()
+        if self._answered is None:
+            return False
+        self._send_news()
+        return True
 
     def publish_changes(self) -> bool:
         """Publish where more than the position has changed; whether that was the case."""
@@ -214,17 +216,23 @@ class Lane:
             return engine.set_clock(entry.position, entry.clock, entry.arrival)
         return engine.apply(entry.position, entry.events, entry.arrival)
 
-    def _compute_requested(self) -> str | None:
-        """Compute the predictions that readers wait for; the last request that was read, None where there was none."""
-        answered, work = None, 0
+    def _compute_requested(self) -> None:
+        """Compute the predictions that readers wait for, and note the last request that was read."""
+        work = 0
         while work < self._row_pace.most_work:
             requests = self._requests.read()
             if not requests:
                 break
+            # Noted at once: the next read may fail, and each request is read once.
+            self._answered = requests[0].number
             with self._metrics.stage("requests"):
                 work += max(1, self.engine.ask(requests[0].nodes))
-            answered = requests[0].number
-        return answered
+
+    def _send_news(self) -> None:
+        """Publish what has changed, and with it the answers to requests."""
+        publication = replace(self.engine.take_publication(), answered=self._answered)
+        self._answered = None
+        self._send(publication)
 
     def _send(self, publication: Publication) -> None:
         self._unpublished = publication

@@ -10,6 +10,7 @@ from redis.exceptions import ConnectionError as Unreachable
 from olad_core.engine import Engine, EntryOutcome
 from olad_core.events import GraphSchema, RemoveNode, UpsertNode
 from service.store.log_reader import Entry
+from service.store.request_reader import Request
 from service.worker.attempts import Attempts
 from service.worker.lane import MAX_EVENTS_PER_TURN, ApplyFailed, Lane
 from service.worker.learning import Learning
@@ -168,3 +169,28 @@ def test_a_turn_is_bounded(site: Site) -> None:
 def test_it_waits_for_an_entry_in_whole_milliseconds(site: Site, wait_s: float, block_ms: list[int]) -> None:
     lane_of(site).read(wait_s=wait_s)
     assert site.requests.waits_ms == block_ms
+
+
+def test_a_request_that_was_read_before_redis_failed_is_answered_afterwards(site: Site) -> None:
+    site.log.append(*stream(turns=2))
+    lane = lane_of(site)
+    lane.apply(lane.read())
+    site.requests.pending = [Request("7-0", ("0", "unknown"))]
+    site.wire.failing = {len(site.wire.operations) + 2}
+    with pytest.raises(Unreachable):
+        lane.answer_requests()
+    assert lane.answer_requests()
+    assert site.predictions.published[-1].answered == "7-0"
+    published = len(site.predictions.published)
+    assert not lane.answer_requests()
+    assert len(site.predictions.published) == published
+
+
+def test_a_publication_answers_the_requests_that_are_there(site: Site) -> None:
+    batches = stream(turns=4)
+    lane = lane_of(site)
+    for batch in batches:
+        site.log.append(batch)
+        site.requests.pending = [Request(f"{len(site.log.entries)}-7", ("1",))]
+        lane.apply(lane.read())
+        assert site.predictions.published[-1].answered == f"{len(site.log.entries)}-7"
