@@ -28,16 +28,30 @@ def predict_arrivals(graph: DynamicGraph, rows: Rows, group: Group, served: Held
     students = predict_now(graph, rows, group)
     answers = np.full((len(rows), students.shape[2]), np.nan, dtype=np.float32)
     if served:
-        embedding = served.embedding
         answers[:] = 0
-        answers[:, : embedding.classes] = embedding.probabilities(rows)
-        # Where the label came with the node, it is an input of what is served. It must not help to predict itself.
-        labelled = graph.label[rows] >= 0
-        if labelled.any():
-            student = {served.version.student: embedding.student}
-            hidden = group.probabilities(graph, rows[labelled], student, embedding.classes)
-            answers[labelled, : embedding.classes] = hidden[0]
+        answers[:, : served.embedding.classes] = predict_served(graph, rows, group, served)
     return Predictions(students, answers)
+
+
+def predict_served(graph: DynamicGraph, rows: Rows, group: Group, served: HeldVersion) -> npt.NDArray[np.float32]:
+    """Class probabilities ``[n, C]`` as readers get them, but where a label came with the node it is hidden.
+
+    It is an input of what is served, and must not help to predict itself.
+
+    Args:
+        graph: the live graph, with the nodes in it.
+        rows: of the nodes ``[n]``, distinct.
+        group: the students; draws the neighbourhoods of nodes with a label.
+        served: the version that readers get.
+    """
+    embedding = served.embedding
+    answers = embedding.probabilities(rows)
+    labelled = graph.label[rows] >= 0
+    if labelled.any():
+        student = {served.version.student: embedding.student}
+        answers = np.array(answers)
+        answers[labelled] = group.probabilities(graph, rows[labelled], student, embedding.classes)[0]
+    return answers
 
 
 def predict_now(graph: DynamicGraph, rows: Rows, group: Group) -> npt.NDArray[np.float32]:

@@ -9,6 +9,7 @@ import typer
 
 from service.commands.check_student import check_student
 from service.commands.demo import demo
+from service.commands.evaluate import evaluate_source
 from service.commands.import_events import import_source
 from service.commands.keys import keys
 from service.commands.repair import repair
@@ -46,6 +47,7 @@ app.command()(up)
 app.command()(api)
 app.command()(worker)
 app.command(name="replay")(replay_source)
+app.command(name="evaluate")(evaluate_source)
 app.command(name="import")(import_source)
 app.command()(status)
 app.command()(demo)

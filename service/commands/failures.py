@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from service.api_keys import KeysUnusable
 from service.client.http import ServiceError
+from service.evaluation.configurations import WrongConfiguration
 from service.exit_codes import REFUSES
 from service.local.data_dir import DataDirInUse, DataDirUnusable
 from service.local.embedded_redis import RedisFailed
@@ -37,6 +38,7 @@ _EXPECTED = (
     SourceNotFound,
     LocalServiceFailed,
     UnreadableDataset,
+    WrongConfiguration,
     WrongMapping,
 )
 

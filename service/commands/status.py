@@ -39,7 +39,7 @@ def status(
     console = Terminal()
     console.print(_service_table(report))
     if report.worker is not None and report.worker.served_report is not None and report.worker.served_report.classes:
-        console.print(_class_table(report.worker.served_report))
+        console.print(class_table(report.worker.served_report))
     console.print(_student_table(group.students))
     for decision in [decision for decision in group.decisions if decision.kind != "student-kept"][:DECISIONS_SHOWN]:
         line = f"{decision.position} {decision.kind}: {decision.reason}"
@@ -127,7 +127,8 @@ def _student_table(students: list[StudentStatus]) -> Table:
     return table
 
 
-def _class_table(report: ClassReportStatus) -> Table:
+def class_table(report: ClassReportStatus) -> Table:
+    """Measures class by class, beside what always naming the commonest class would score."""
     always = f"always {report.commonest}: {percent(report.commonest_accuracy)} right"
     title = f"classes, as served at arrival ({always})"
     table = Table(title=title, title_justify="left")

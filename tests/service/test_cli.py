@@ -78,9 +78,19 @@ def test_every_command_is_listed_and_explains_itself(runner: CliRunner, command:
 
 
 def test_the_commands_are_all_there() -> None:
-    assert {"up", "api", "worker", "replay", "status", "demo", "verify", "repair", "check-student", "keys"} <= {
-        name for (name, *_) in COMMANDS
-    }
+    assert {
+        "up",
+        "api",
+        "worker",
+        "replay",
+        "evaluate",
+        "status",
+        "demo",
+        "verify",
+        "repair",
+        "check-student",
+        "keys",
+    } <= {name for (name, *_) in COMMANDS}
 
 
 @pytest.mark.parametrize("command", [["status"], ["replay", "digits"], ["up"], ["api"], ["worker"], ["demo"]])

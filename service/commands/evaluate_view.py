@@ -1,0 +1,92 @@
+"""The terminal output of an evaluation, while it runs and when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from service.commands.replay_view import percent
+from service.commands.status import class_table
+from service.store.status import ClassReportStatus
+from service.terminal import shown, shown_report
+
+if TYPE_CHECKING:
+    from service.evaluation.prequential import Progress
+    from service.evaluation.report import Report
+
+
+class EvaluateView:
+    """A progress bar with the accuracy of the first contestant; nothing where there is no terminal.
+
+    What is printed there is the same each time.
+    """
+
+    def __init__(self, console: Console, name: str, nodes: int | None) -> None:
+        self._bar: Bar | None = None
+        self._task: TaskID | None = None
+        if console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+            self._bar = Bar(*columns, TextColumn("{task.fields[now]}"), TimeRemainingColumn(), console=console)
+            self._task = self._bar.add_task(name, total=nodes, now="")
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def update(self, progress: Progress) -> None:
+        """Show where the evaluation is."""
+        if self._bar is not None and self._task is not None:
+            now = ", ".join(f"{shown(name)} {percent(value)}" for name, value in progress.accuracy.items())
+            self._bar.update(self._task, completed=progress.arrivals, now=now)
+
+
+def print_report(console: Console, report: Report) -> None:
+    """Scores, differences, the course over time, and the classes of the reference."""
+    # Loads what needs torch.
+    from service.evaluation.texts import DIFFERENCE_HEAD, HEAD, difference_rows, score_rows  # noqa: PLC0415
+
+    name = shown(report.source)
+    _print(console, f"{name}: prequential scores at arrival", HEAD, score_rows(report, later=False))
+    if any(contestant.later.scored for contestant in report.contestants):
+        _print(console, f"from arrival {report.score_from:,} on", HEAD, score_rows(report, later=True))
+    if rows := difference_rows(report):
+        title = f"less {shown(report.reference)}, same arrivals, with 95 % interval"
+        _print(console, title, DIFFERENCE_HEAD, rows)
+    course = [
+        (f"{first.first:,} to {first.last:,}", *(percent(one.course[place].accuracy) for one in report.contestants))
+        for place, first in enumerate(report.contestants[0].course)
+    ]
+    heads = ("arrivals", *(contestant.name for contestant in report.contestants))
+    _print(console, "accuracy over time", heads, course)
+    classes = ClassReportStatus(**asdict(report.contestants[0].classes))
+    if classes.classes:
+        console.print(class_table(shown_report(classes)))
+    console.print(
+        f"{report.arrivals:,} nodes arrived in {report.entries:,} entries of {report.events:,} events; "
+        f"{report.labelled:,} have a known class",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def _print(console: Console, title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(title=title, title_justify="left")
+    for place, column in enumerate(head):
+        table.add_column(shown(column), justify="right" if place else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(shown, row))
+    console.print(table)

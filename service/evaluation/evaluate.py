@@ -1,0 +1,84 @@
+"""An evaluation: the configurations and baselines that are asked for, on one stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from service.evaluation.baselines import baseline
+from service.evaluation.configurations import CHANGEABLE, Configuration, WrongConfiguration
+from service.evaluation.players import EnginePlayer, Player
+from service.evaluation.prequential import Progress, play
+from service.evaluation.report import Entrant, Report, build_report
+from service.replay.sources import Source
+from service.worker.assembly import CannotBegin, choose_device, engine_config
+from service.worker.determinism import compute_repeatably
+from service.worker.students import StudentUnusable, register_students
+
+STEPS_PER_ENTRY = 8
+"""Training steps after each entry where the settings state none."""
+
+
+def steps_of(configuration: Configuration) -> int:
+    """Training steps after each entry under a configuration."""
+    steps = configuration.settings.steps_per_entry
+    return STEPS_PER_ENTRY if steps is None else steps
+
+
+def evaluate(
+    source: Source,
+    configurations: Sequence[Configuration],
+    baselines: Sequence[str] = (),
+    *,
+    device: str = "cpu",
+    score_from: int | None = None,
+    on_entry: Callable[[Progress], None] = lambda _progress: None,
+) -> Report:
+    """Play the source for all of them, and compare each with the first configuration.
+
+    The same arguments give the same report, on one machine with the same libraries.
+
+    Args:
+        source: the stream.
+        configurations: of the engine, one at least.
+        baselines: their names.
+        device: where the engines compute.
+        score_from: overrides the source's own.
+        on_entry: called after each entry of the stream.
+
+    Raises:
+        WrongConfiguration: a student or baseline is unknown or needs what is not installed, or there is no GPU.
+    """
+    names = [configuration.name for configuration in configurations] + list(dict.fromkeys(baselines))
+    if len(set(names)) < len(names):
+        raise WrongConfiguration(f"two contestants have one name: {', '.join(names)}")
+    torch.set_num_threads(configurations[0].settings.torch_threads)
+    compute_repeatably(True)
+    players: dict[str, Player] = {
+        configuration.name: _engine_player(configuration, device) for configuration in configurations
+    }
+    players |= {name: baseline(name) for name in names[len(configurations) :]}
+    start = source.score_from if score_from is None else score_from
+    played = play(source, players, score_from=start, on_entry=on_entry)
+    entrants = [_entrant(configuration, players[configuration.name]) for configuration in configurations] + [
+        Entrant(name, "baseline", {}, {}, 0, players[name].rejected) for name in names[len(configurations) :]
+    ]
+    return build_report(source.name, start, played, entrants)
+
+
+def _engine_player(configuration: Configuration, device: str) -> EnginePlayer:
+    settings = configuration.settings
+    try:
+        register_students(settings.students)
+        return EnginePlayer(engine_config(settings), steps_of(configuration), choose_device(device))
+    except (StudentUnusable, CannotBegin) as error:
+        raise WrongConfiguration(f"{configuration.name}: {error}") from None
+
+
+def _entrant(configuration: Configuration, player: Player) -> Entrant:
+    settings = {name: getattr(configuration.settings, name) for name in CHANGEABLE}
+    settings["steps_per_entry"] = steps_of(configuration)
+    return Entrant(
+        configuration.name, "configuration", settings, dict(configuration.changes), player.steps, player.rejected
+    )

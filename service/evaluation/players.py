@@ -1,0 +1,123 @@
+"""What plays a stream: the engine as the worker drives it, or a baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from olad_core.config import EngineConfig
+from olad_core.engine import Engine
+from olad_core.events import GraphSchema
+from olad_core.predicting import predict_served
+from service.replay.arrival_stream import Batch
+from service.worker.temporal_library import import_temporal_library
+
+Probabilities = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What is predicted of n nodes.
+
+    Attributes:
+        classes: names of the C columns.
+        probabilities: ``[n, C]``; a row of NaN where there is no answer.
+    """
+
+    classes: Sequence[str]
+    probabilities: Probabilities
+
+    @classmethod
+    def none(cls, nodes: int, classes: Sequence[str]) -> Answers:
+        """No answer for any of them."""
+        return cls(classes, np.full((nodes, len(classes)), np.nan, dtype=np.float32))
+
+
+class Player(Protocol):
+    """Follows a stream, one entry after the other, and predicts the nodes that arrive."""
+
+    def declare(self, schema: GraphSchema) -> None:
+        """Take over the schema, before the first entry."""
+
+    def apply(self, number: int, batch: Batch) -> Answers:
+        """Apply the entry of this number, from 1, and predict the nodes that arrive in it.
+
+        Nothing of a later entry is known, nor the labels of these nodes.
+        """
+
+    def learn(self) -> None:
+        """Learn from what is known, after the predictions of an entry are scored."""
+
+    @property
+    def steps(self) -> int:
+        """Training steps taken; 0 for a baseline."""
+
+    @property
+    def rejected(self) -> int:
+        """Events that could not be applied."""
+
+
+class EnginePlayer:
+    """The engine as a worker with ``OLAD_STEPS_PER_ENTRY`` drives it, in process and without Redis.
+
+    An event without a time has the number of its entry, in seconds.
+
+    Args:
+        config: of the engine.
+        steps_per_entry: training steps after each entry.
+        device: where it computes.
+    """
+
+    def __init__(self, config: EngineConfig, steps_per_entry: int, device: torch.device) -> None:
+        import_temporal_library()
+        self._engine = Engine(config, device)
+        self._steps_per_entry = steps_per_entry
+
+    def declare(self, schema: GraphSchema) -> None:
+        """Declare the schema as an entry of its own."""
+        self._engine.declare("0-1", schema)
+
+    def apply(self, number: int, batch: Batch) -> Answers:
+        """Apply, refresh and publish one entry; what is served of its nodes."""
+        engine = self._engine
+        engine.apply(f"{number}-0", batch.events, float(number))
+        engine.refresh()
+        engine.take_publication()
+        return self._served(batch.nodes)
+
+    def learn(self) -> None:
+        """Take the training steps of an entry, and publish what they changed."""
+        self._engine.learn(self._steps_per_entry)
+        self._engine.take_publication()
+
+    @property
+    def steps(self) -> int:
+        """Training steps of the group."""
+        return self._engine.trainer.steps if self._engine.trainer else 0
+
+    @property
+    def rejected(self) -> int:
+        """Events that could not be applied."""
+        return self._engine.rejected_events
+
+    def _served(self, nodes: Sequence[str]) -> Answers:
+        engine = self._engine
+        served, trainer = engine.versions.served, engine.trainer
+        answers = Answers.none(len(nodes), engine.graph.classes)
+        rows = engine.graph.rows(nodes)
+        # A node may leave in the entry in which it arrives.
+        there = np.flatnonzero(rows >= 0)
+        if served is None or trainer is None or not len(there):
+            return answers
+        # The request must not change what comes: the sampling for training continues as if there were none.
+        random = trainer.group.random.bit_generator.state
+        found = predict_served(engine.graph, rows[there], trainer.group, served)
+        trainer.group.random.bit_generator.state = random
+        answers.probabilities[there] = 0
+        answers.probabilities[there, : found.shape[1]] = found
+        return answers

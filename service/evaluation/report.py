@@ -1,0 +1,182 @@
+"""The report of an evaluation: scores, classes, the course over time, and differences from the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from olad_core.judging.class_report import ClassReport
+from olad_core.judging.prequential import Scores
+from service.evaluation.paired import Differences, Outcomes, differences
+from service.evaluation.prequential import Played
+
+POINTS = 20
+"""Points of the course over time."""
+LEAST_POINT = 50
+"""Arrivals of a point, at least."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Scores over some arrivals.
+
+    Attributes:
+        scored: arrivals with a prediction and a known class.
+        unanswered: arrivals with a known class, but no prediction.
+        accuracy, log_loss, macro_f1: None without scored arrivals.
+    """
+
+    scored: int
+    unanswered: int
+    accuracy: float | None
+    log_loss: float | None
+    macro_f1: float | None
+
+
+@dataclass(frozen=True)
+class Point:
+    """Scores over successive arrivals.
+
+    Attributes:
+        first, last: numbers of the arrivals, from 0.
+        scored: how many were answered and have a known class.
+        accuracy, log_loss: None without any.
+    """
+
+    first: int
+    last: int
+    scored: int
+    accuracy: float | None
+    log_loss: float | None
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """What one configuration or baseline reached.
+
+    Attributes:
+        name: its name.
+        kind: what it is.
+        settings: of a configuration: those that decide what is learned; the changes among them are ``changed``.
+        changed: settings that differ from the reference's, as they were given.
+        steps: training steps taken.
+        rejected: events that it could not apply.
+        whole: over all arrivals.
+        later: over the arrivals from ``score_from`` on.
+        course: over time.
+        classes: class by class.
+        differences: from the reference; None for the reference itself.
+    """
+
+    name: str
+    kind: Literal["configuration", "baseline"]
+    settings: Mapping[str, Any]
+    changed: Mapping[str, str]
+    steps: int
+    rejected: int
+    whole: Summary
+    later: Summary
+    course: tuple[Point, ...]
+    classes: ClassReport
+    differences: Differences | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """The report of an evaluation.
+
+    Attributes:
+        source: name of the stream.
+        arrivals, entries, events: of the stream.
+        labelled: arrivals with a known class.
+        score_from: the first arrival of the later scores.
+        reference: name of the contestant that the others are compared with.
+        contestants: the reference first.
+    """
+
+    source: str
+    arrivals: int
+    entries: int
+    events: int
+    labelled: int
+    score_from: int
+    reference: str
+    contestants: tuple[Contestant, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For machines; :func:`schema` describes it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """Who took part: a :class:`Contestant` before its scores; attributes as there."""
+
+    name: str
+    kind: Literal["configuration", "baseline"]
+    settings: Mapping[str, Any]
+    changed: Mapping[str, str]
+    steps: int
+    rejected: int
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a report."""
+    return TypeAdapter(Report).json_schema(mode="serialization")
+
+
+def build_report(source: str, score_from: int, played: Played, entrants: list[Entrant]) -> Report:
+    """The report of a stream that was played; the first of the ``entrants`` is the reference."""
+    reference = entrants[0].name
+    outcomes = {entrant.name: played.scorings[entrant.name].outcomes for entrant in entrants}
+    late = int(np.count_nonzero(played.arrival >= score_from))
+    contestants = []
+    for entrant in entrants:
+        scoring, own = played.scorings[entrant.name], outcomes[entrant.name]
+        paired = None
+        if entrant.name != reference:
+            paired = differences(own, outcomes[reference], played.truth)
+        contestants.append(
+            Contestant(
+                **vars(entrant),
+                whole=_summary(scoring.whole, len(played.truth)),
+                later=_summary(scoring.later, late),
+                course=_course(own, played),
+                classes=scoring.whole.class_report(0, played.classes),
+                differences=paired,
+            )
+        )
+    return Report(
+        source=source,
+        arrivals=played.arrivals,
+        entries=played.entries,
+        events=played.events,
+        labelled=len(played.truth),
+        score_from=score_from,
+        reference=reference,
+        contestants=tuple(contestants),
+    )
+
+
+def _summary(scores: Scores, known: int) -> Summary:
+    scored = int(scores.scored[0])
+    values = (scores.accuracy(), scores.log_loss(), scores.macro_f1())
+    accuracy, log_loss, macro_f1 = (float(value[0]) if scored else None for value in values)
+    return Summary(scored, known - scored, accuracy, log_loss, macro_f1)
+
+
+def _course(outcomes: Outcomes, played: Played) -> tuple[Point, ...]:
+    size = max(LEAST_POINT, -(-played.arrivals // POINTS))
+    points = []
+    for first in range(0, played.arrivals, size):
+        inside = (played.arrival >= first) & (played.arrival < first + size) & outcomes.answered
+        right = outcomes.predicted[inside] == played.truth[inside]
+        scored = len(right)
+        accuracy = float(right.mean()) if scored else None
+        log_loss = float(outcomes.loss[inside].mean()) if scored else None
+        points.append(Point(first, min(first + size, played.arrivals) - 1, scored, accuracy, log_loss))
+    return tuple(points)

@@ -1,0 +1,90 @@
+"""The prequential scores of one contestant: each prediction at arrival is scored when its class is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.config import EngineConfig
+from olad_core.judging.prequential import Scores
+from service.evaluation.paired import Outcomes
+from service.evaluation.players import Answers
+
+Rows = npt.NDArray[np.int64]
+_MEMORY = EngineConfig().score_memory
+
+
+class ClassNumbers:
+    """The classes by number, in the order in which they are met; the same for all contestants."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._numbers: dict[str, int] = {}
+
+    def number(self, name: str) -> int:
+        """The number of a class; a new one for one that has not been met.
+
+        >>> numbers = ClassNumbers()
+        >>> numbers.number("ok"), numbers.number("fraud"), numbers.number("ok")
+        (0, 1, 0)
+        """
+        if name not in self._numbers:
+            self._numbers[name] = len(self.names)
+            self.names.append(name)
+        return self._numbers[name]
+
+
+class Scoring:
+    """Scores of one contestant.
+
+    Args:
+        classes: numbers of the classes.
+        score_from: arrivals before this one are left out of :attr:`later`.
+    """
+
+    def __init__(self, classes: ClassNumbers, score_from: int) -> None:
+        self.whole = Scores(1, _MEMORY)
+        self.later = Scores(1, _MEMORY)
+        self._score_from = score_from
+        self._classes = classes
+        self._waiting: dict[str, tuple[int, npt.NDArray[np.float32]]] = {}
+        self._predicted: list[int] = []
+        self._loss: list[float] = []
+
+    def remember(self, first: int, nodes: Sequence[str], answers: Answers) -> None:
+        """Remember what is predicted of nodes, the first of which is the arrival of number ``first``."""
+        numbers = [self._classes.number(name) for name in answers.classes]
+        # Without any class there is no answer either: one column shows that.
+        width = max(1, len(self._classes.names))
+        for place, node in enumerate(nodes):
+            row = np.full(width, np.nan, dtype=np.float32)
+            if numbers and np.isfinite(answers.probabilities[place]).all():
+                row[:] = 0
+                row[numbers] = answers.probabilities[place]
+            self._waiting[node] = first + place, row
+
+    def score(self, truths: Sequence[tuple[str, str]]) -> None:
+        """Score what was predicted of nodes whose class is known now; each node once."""
+        known = [(*self._waiting.pop(node), self._classes.number(label)) for node, label in truths if self._has(node)]
+        if not known:
+            return
+        arrivals, rows, labels = zip(*known, strict=True)
+        width = max(map(len, rows))
+        probabilities = np.stack([np.pad(row, (0, width - len(row))) for row in rows])[:, None]
+        truth = np.array(labels, dtype=np.int64)
+        found = self.whole.add(probabilities, truth)
+        late = np.array(arrivals) >= self._score_from
+        if late.any():
+            self.later.add(probabilities[late], truth[late])
+        self._predicted += found.predicted[:, 0].tolist()
+        self._loss += found.loss[:, 0].tolist()
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """Of every scored arrival, in order."""
+        return Outcomes(np.array(self._predicted, dtype=np.int64), np.array(self._loss, dtype=np.float64))
+
+    def _has(self, node: str) -> bool:
+        return node in self._waiting
