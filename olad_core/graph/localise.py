@@ -30,42 +30,9 @@ class Localiser:
         """The rows in ``index``, each once, in the order in which they stand there."""
         return self(index[:0], index, capacity)[0]
 
-    def counted(self, index: Int64s, others: Int64s, capacity: int) -> tuple[Int64s, Int32s]:
-        """The rows in ``index``, then the other rows in ``others``, each once; how often the former stand there."""
-        self._fit(capacity)
-        rows = np.empty(index.size + others.size, np.int64)
-        times = np.zeros(index.size, np.int32)
-        counted, count = _count(self._place, index, others, rows, times)
-        return rows[:count], times[:counted]
-
     def _fit(self, capacity: int) -> None:
         if self._place.size < capacity:
             self._place = np.full(capacity, -1, np.int32)
-
-
-@compiled
-def _count(place: Int32s, index: Int64s, others: Int64s, rows: Int64s, times: Int32s) -> tuple[int, int]:
-    """Fill ``rows`` and ``times``; how many are in use of ``times``, and of ``rows``."""
-    count, last = 0, index.size - 1
-    for at in range(index.size):
-        row = index[at]
-        prefetch(place, index[min(at + 2 * AHEAD, last)])
-        if place[row] < 0:
-            place[row] = count
-            rows[count] = row
-            count += 1
-        times[place[row]] += 1
-    counted, last = count, others.size - 1
-    for at in range(others.size):
-        row = others[at]
-        prefetch(place, others[min(at + 2 * AHEAD, last)])
-        if place[row] < 0:
-            place[row] = count
-            rows[count] = row
-            count += 1
-    for at in range(count):
-        place[rows[at]] = -1
-    return counted, count
 
 
 @compiled

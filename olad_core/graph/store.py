@@ -327,16 +327,6 @@ class DynamicGraph:
         """The rows in ``index``, each once, in the order in which they first stand there."""
         return self._localiser.distinct(self._checked(index), self.capacity)
 
-    def counted(
-        self, index: npt.NDArray[np.int64], others: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-        """The rows in ``index``, then the other rows in ``others``, each once.
-
-        Returns:
-            The rows, and for those in ``index`` how often they stand there.
-        """
-        return self._localiser.counted(self._checked(index), self._checked(others), self.capacity)
-
     def in_degree(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Number of in-neighbours of each row."""
         return self._edges.incoming.length[self._checked(rows)].astype(np.int64)

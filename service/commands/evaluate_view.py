@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 from rich.table import Table
 
+from service.commands.bar_view import BarView, arrivals_bar
 from service.commands.replay_view import percent
 from service.commands.status import class_table
 from service.store.status import ClassReportStatus
@@ -22,36 +20,19 @@ if TYPE_CHECKING:
     from service.evaluation.report import Report
 
 
-class EvaluateView:
+class EvaluateView(BarView):
     """A progress bar with the accuracy of the first contestant; nothing where there is no terminal.
 
     What is printed there is the same each time.
     """
 
     def __init__(self, console: Console, name: str, nodes: int | None) -> None:
-        self._bar: Bar | None = None
-        self._task: TaskID | None = None
-        if console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-            self._bar = Bar(*columns, TextColumn("{task.fields[now]}"), TimeRemainingColumn(), console=console)
-            self._task = self._bar.add_task(name, total=nodes, now="")
-
-    def __enter__(self) -> Self:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        super().__init__(arrivals_bar(console) if console.is_terminal else None, name, nodes)
 
     def update(self, progress: Progress) -> None:
         """Show where the evaluation is."""
-        if self._bar is not None and self._task is not None:
-            now = ", ".join(f"{shown(name)} {percent(value)}" for name, value in progress.accuracy.items())
-            self._bar.update(self._task, completed=progress.arrivals, now=now)
+        now = ", ".join(f"{shown(name)} {percent(value)}" for name, value in progress.accuracy.items())
+        self._moved(now, progress.arrivals)
 
 
 def print_report(console: Console, report: Report) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from service.commands.bar_view import BarView, arrivals_bar
 from service.replay.sender import ReplayState
 from service.replay.served_score import RECENT, Accuracy
 
@@ -22,7 +19,7 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
-class ReplayView:
+class ReplayView(BarView):
     """A progress bar with the accuracy of what is served; plain lines where there is no terminal."""
 
     def __init__(self, console: Console, name: str, nodes: int | None) -> None:
@@ -30,37 +27,13 @@ class ReplayView:
         self._name = name
         self._nodes = nodes
         self._next_line = 0
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
-        if console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[now]}"),
-                TimeRemainingColumn(),
-                console=console,
-            )
-            self._task = self._bar.add_task(name, total=nodes, now="")
-
-    def __enter__(self) -> Self:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        super().__init__(arrivals_bar(console) if console.is_terminal else None, name, nodes)
 
     def update(self, state: ReplayState) -> None:
         """Show where the replay is."""
         now = f"served right {percent(state.whole.value)}, lately {percent(state.recent.value)}"
         now += f", {state.events_per_s:,.0f} events/s"
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=state.arrivals, now=now)
-        elif state.arrivals >= self._next_line:
+        if not self._moved(now, state.arrivals) and state.arrivals >= self._next_line:
             # Eleven lines for a source of known length.
             step = 1000 if self._nodes is None else max(1, self._nodes // 10)
             self._next_line = (state.arrivals // step + 1) * step

@@ -8,10 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.progress import Progress as Bar
 
 from service.client.http import Client
+from service.commands.bar_view import bytes_bar
 from service.replay.meter import Meter
 from service.replay.progress import Progress
 from service.replay.sender import forget_if_lost
@@ -19,12 +18,6 @@ from service.replay.sources import Source, StreamOptions, open_source
 from service.replay.table_options import TableOptions
 from service.settings import Settings
 from service.terminal import shown
-
-
-def bytes_bar(console: Console) -> Bar:
-    """A bar that counts bytes of a file."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    return Bar(*columns, TextColumn("{task.fields[now]}"), TimeRemainingColumn(), console=console)
 
 
 def open_for(
