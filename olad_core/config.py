@@ -76,7 +76,9 @@ class EngineConfig:
         trainer: how the group learns.
         publish_steps: training steps between two versions, at least; and twice as many as it took to embed the last.
         score_memory: scored nodes after which a recent score's weight has fallen to 1/e.
-        switch_margin: by how much another student's expected accuracy must be higher to take over.
+        metric: what decides which student is served, as :func:`olad_core.judging.metric.parse_metric` reads it. None:
+            accuracy where classes are balanced, else macro-F1.
+        switch_margin: by how much another student's expected score must be better to take over.
         least_remembered: scored nodes that stay in memory after a drift, at least.
         drift_delta: probability that one test for drift reports one where there is none, at most.
         arrivals_scored: arrivals in one refresh that every student predicts, at most; the rest are not scored.
@@ -92,6 +94,7 @@ class EngineConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     publish_steps: int = 2
     score_memory: float = 500.0
+    metric: str | None = None
     switch_margin: float = 0.005
     least_remembered: int = 50
     drift_delta: float = 0.02

@@ -167,6 +167,7 @@ class Engine:
             self._advance_event = self.applied_events
         self.versions.mark(self.graph, touch)
         work = self.versions.renew(self.graph, touch, self._origin, most_work)
+        self.assessment.know_classes(self.graph.classes)
         if self.trainer and len(touch.created):
             arrivals = touch.created[: self.config.arrivals_scored]
             predictions = predict_arrivals(self.graph, arrivals, self.trainer.group, self.versions.served)
@@ -351,6 +352,7 @@ class Engine:
         )
         engine.memory.restore(take_part(tensors, "memory"))
         engine.versions.restore(take_part(tensors, "versions"), values["versions"])
+        engine.assessment.know_classes(engine.graph.classes)
         engine.assessment.restore(arrays)
         engine.decisions.restore(values["decisions"])
         engine._labels.restore(take_part(arrays, "replay"), values["classes_seen"], engine.graph)

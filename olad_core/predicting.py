@@ -82,6 +82,7 @@ def compare_now(graph: DynamicGraph, trainer: Trainer, assessment: Assessment, m
         names=group.names,
         students=group.students,
         standing=assessment.standing(),
+        metric=assessment.metric,
         training_loss=assessment.training_loss(),
         temperatures=assessment.temperatures(),
         classes=graph.classes[: group.num_classes(graph)],

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from olad_core.config import EngineConfig
+from olad_core.judging.metric import parse_metric
 
 _STUDENT = re.compile(r"[A-Za-z_][\w-]*|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
@@ -178,6 +179,12 @@ class Settings(BaseSettings):
     publish_steps: int = Field(
         default=_ENGINE.publish_steps, ge=1, description="Training steps between two published versions, at least."
     )
+    metric: str | None = Field(
+        default=_ENGINE.metric,
+        description="What predictions are judged by, and the served student is chosen by: `accuracy`, `macro_f1`, "
+        "`log_loss`, or `average_precision:CLASS`. Unset: accuracy where classes are balanced, else macro-F1 "
+        "(docs/rare-classes.md).",
+    )
     steps_per_entry: int | None = Field(
         default=None,
         ge=0,
@@ -249,6 +256,11 @@ class Settings(BaseSettings):
         if limit is not None:
             parse_many(limit)
         return limit
+
+    @field_validator("metric")
+    @classmethod
+    def _metric(cls, metric: str | None) -> str | None:
+        return str(parse_metric(metric)) if metric is not None else None
 
     @field_validator("students", "allowed_hosts", "cors_origins", mode="before")
     @classmethod

@@ -15,8 +15,10 @@ from olad_core.judging.calibration import Temperatures
 from olad_core.judging.class_report import LISTED_CLASSES, ClassReport
 from olad_core.judging.drift import Drift, DriftWatch
 from olad_core.judging.evidence import Evidence
+from olad_core.judging.lead import LeadFigure
+from olad_core.judging.metric import Metric, parse_metric
 from olad_core.judging.prequential import Scores, ScoreTable
-from olad_core.judging.standing import Standing
+from olad_core.judging.standings import Standings
 from olad_core.named_state import join_parts, take_part
 
 Rows = npt.NDArray[np.int64]
@@ -61,7 +63,8 @@ class Assessment:
         self._drift = DriftWatch(config.drift_delta)
         self._temperatures = Temperatures(students, config.score_memory)
         self._evidence = Evidence(students, config.score_memory)
-        self._standing = Standing(students, config.score_memory)
+        declared = parse_metric(config.metric) if config.metric else None
+        self._standings = Standings(students, config.score_memory, declared)
 
     def student_scores(self) -> ScoreTable:
         """Scores of the students ``[G]``."""
@@ -91,8 +94,28 @@ class Assessment:
         return self._evidence.quality(scores.recent_accuracy()[:-1], scores.recent_weight()[:-1])
 
     def standing(self) -> npt.NDArray[np.float64]:
-        """Expected accuracy of each student, as it is now, less the group's ``[G]``, NaN where nothing is known."""
-        return self._standing.expected()
+        """By how much each student, as it is now, is expected to score better than its group on :attr:`metric`.
+
+        ``[G]``, NaN where nothing is known.
+        """
+        return self._standings.expected()
+
+    @property
+    def metric(self) -> Metric:
+        """What decides: the declared metric, else accuracy or macro-F1 by how even the classes are."""
+        return self._standings.metric
+
+    def know_classes(self, names: Sequence[str]) -> None:
+        """Take in the names of the graph's classes, by number."""
+        self._standings.know_classes(names)
+
+    def student_leads(self, names: Sequence[str]) -> tuple[LeadFigure, ...]:
+        """The score of each student on :attr:`metric`; ``names`` are the graph's classes, by number."""
+        return tuple(self._lead(student, names) for student in range(len(self._config.trainer.students)))
+
+    def served_lead(self, names: Sequence[str]) -> LeadFigure:
+        """The score of what was served on :attr:`metric`; ``names`` are the graph's classes, by number."""
+        return self._lead(len(self._config.trainer.students), names)
 
     def scored(self) -> int:
         """Nodes that have been scored so far, whoever predicted them."""
@@ -135,7 +158,7 @@ class Assessment:
             predictions: of the students and of what was served, made without the nodes' own labels.
         """
         self._evidence.observe(predictions.students)
-        self._standing.observe(predictions.students)
+        self._standings.observe(predictions.students, self.temperatures())
         self._arrivals.add(rows, arrival, predictions.together)
 
     def forget_waiting(self) -> None:
@@ -148,7 +171,7 @@ class Assessment:
 
     def observe(self, probabilities: npt.NDArray[np.float32]) -> None:
         """Take in what the students predict now, ``[n, G, C]``, of nodes whose label has not come."""
-        self._standing.observe(probabilities)
+        self._standings.observe(probabilities, self.temperatures())
 
     def score(self, rows: Rows, arrival: Rows, labels: Rows) -> Scored:
         """Score what was predicted of nodes whose labels have come.
@@ -161,10 +184,11 @@ class Assessment:
         places, together, columns = self._arrivals.take(rows, arrival)
         predictions, labels = Predictions.apart(together), labels[places]
         found = self._scores.add(together, labels, columns)
+        self._standings.follow_balance(self._scores.recent_support())
+        self._standings.compare(predictions.students, labels, self.temperatures(), columns)
         if columns:
             labels = columns.places(labels)
         self._temperatures.add(predictions.students, labels, columns.counts if columns else None)
-        self._standing.compare(predictions.students, labels)
         errors = np.logical_not(found.right[found.answered[:, -1], -1])
         return Scored(predictions, labels, self._drift.add(errors))
 
@@ -182,7 +206,7 @@ class Assessment:
         self._scores.forget(count)
         self._temperatures.forget(count)
         self._evidence.forget(count)
-        self._standing.forget(count)
+        self._standings.forget(count)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Arrays for a checkpoint."""
@@ -192,7 +216,7 @@ class Assessment:
                 "scores": self._scores.state(),
                 "drift": self._drift.state(),
                 "evidence": self._evidence.state(),
-                "standing": self._standing.state(),
+                "standing": self._standings.state(),
                 "temperatures": self._temperatures.state(),
                 "losses": self.mean_losses,
             }
@@ -204,9 +228,13 @@ class Assessment:
         self._scores.restore(take_part(state, "scores"))
         self._drift.restore(take_part(state, "drift"))
         self._evidence.restore(take_part(state, "evidence"))
-        self._standing.restore(take_part(state, "standing"))
+        self._standings.restore(take_part(state, "standing"))
         self._temperatures.restore(take_part(state, "temperatures"))
         self.mean_losses = {name: array.astype(np.float64) for name, array in take_part(state, "losses").items()}
+
+    def _lead(self, predictor: int, names: Sequence[str]) -> LeadFigure:
+        number, declared = self._standings.class_number, self._standings.declared is not None
+        return self._scores.lead_figure(predictor, self.metric, names, number, declared=declared)
 
     def _no_arrivals(self) -> Arrivals:
         return Arrivals(len(self._config.trainer.students) + 1, self._config.arrivals_remembered)

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.judging.metric import ACCURACY, Metric
+
 Kind = Literal[
     "first-version",
     "student-kept",
@@ -113,43 +115,46 @@ def explain_choice(
     margin: float,
     news: bool = True,
     penalty: npt.NDArray[np.float64] | None = None,
+    metric: Metric = ACCURACY,
 ) -> tuple[Kind, str, dict[str, float]]:
     """Kind, reason and numbers of what :func:`~olad_core.serving.choice.choose_best` chose.
 
     Args:
         names: of the G students.
-        standing: ``[G]``, expected accuracy less the group's and less the penalty; NaN where unknown.
+        standing: ``[G]``, expected score less the group's and less the penalty; NaN where unknown.
         current: the student being served.
         chosen: the student of the next version.
         margin: by how much another one must stand higher.
         news: whether anything was scored since the last choice.
         penalty: ``[G]``, what events that wait for predictions take off each student; None or zeros where none wait.
+        metric: what they are scored by.
 
     >>> explain_choice(["gcn", "sage"], np.array([-0.024, 0.001]), 0, 1, margin=0.005)[:2]
     ('student-switched', 'switched from gcn to sage: expected accuracy 2.5 points higher')
     """
     numbers = {f"standing_{name}": float(s) for name, s in zip(names, standing, strict=True) if np.isfinite(s)}
     numbers["margin"] = margin
-    measure = "expected accuracy"
+    measure = f"expected {metric.words}"
+    more, most = ("lower", "lowest") if metric.lower_is_better else ("higher", "highest")
     if penalty is not None and penalty.any():
         numbers |= {f"cost_{name}": float(cost) for name, cost in zip(names, penalty, strict=True)}
         measure += ", less the cost of keeping up with the events,"
     name = names[chosen]
     known = bool(np.isfinite(standing).all())
     if current is None:
-        why = f"highest {measure}" if known else "lowest training loss"
+        why = f"{most} {measure}" if known else "lowest training loss"
         return "first-version", f"started with {name}: {why}", numbers
     if chosen != current:
         points = f"{100 * (standing[chosen] - standing[current]):.1f} points"
-        reason = f"switched from {names[current]} to {name}: {measure} {points} higher"
+        reason = f"switched from {names[current]} to {name}: {measure} {points} {more}"
         return "student-switched", reason, numbers
     if not known:
-        return "student-kept", f"kept {name}: some student has no expected accuracy yet", numbers
+        return "student-kept", f"kept {name}: some student has no {measure} yet", numbers
     best = int(np.argmax(standing))
     if standing[best] <= standing[chosen]:
-        return "student-kept", f"kept {name}: highest {measure}", numbers
+        return "student-kept", f"kept {name}: {most} {measure}", numbers
     if not news:
         return "student-kept", f"kept {name}: no node was scored since the last decision", numbers
     points = f"{100 * (standing[best] - standing[chosen]):.1f} points"
-    reason = f"kept {name}: {names[best]} is only {points} higher, and the margin is {100 * margin:.1f} points"
+    reason = f"kept {name}: {names[best]} is only {points} {more}, and the margin is {100 * margin:.1f} points"
     return "student-kept", reason, numbers

@@ -13,6 +13,8 @@ from olad_core.judging.class_columns import ClassColumns
 from olad_core.judging.class_report import LISTED_CLASSES, ClassReport, class_report
 from olad_core.judging.class_scores import ClassScores
 from olad_core.judging.fading import Fading
+from olad_core.judging.lead import LeadFigure, baseline, baseline_name
+from olad_core.judging.metric import Metric
 from olad_core.named_state import join_parts, take_part
 from olad_core.tasks import node_class
 
@@ -169,6 +171,60 @@ class Scores:
             most=most,
         )
 
+    def recent_support(self) -> Floats:
+        """Scored nodes of each class ``[C]``, with forgetting, of the predictor with the most."""
+        support: Floats = self._faded_classes[2].max(axis=0, initial=0.0)
+        return support
+
+    def support(self) -> Floats:
+        """The same over all scored nodes."""
+        support: Floats = self._classes[2].max(axis=0, initial=0.0)
+        return support
+
+    def lead_figure(
+        self, predictor: int, metric: Metric, names: Sequence[str], number: int | None, *, declared: bool
+    ) -> LeadFigure:
+        """The score of one predictor on a metric.
+
+        Args:
+            predictor: its number.
+            metric: which score.
+            names: of all classes, by number.
+            number: of the class that the metric is about; None where it is about all, or the class is unknown.
+            declared: whether the user declared the metric.
+        """
+        support, recent_support = self._classes[2, predictor], self._faded_classes[2, predictor]
+        whole, recent = self._on(metric, number, predictor)
+        commonest = names[int(support.argmax())] if support.any() else None
+        return LeadFigure(
+            metric=str(metric),
+            declared=declared,
+            lower_is_better=metric.lower_is_better,
+            value=whole,
+            recent=recent,
+            baseline=baseline(metric, support, number),
+            baseline_recent=baseline(metric, recent_support, number),
+            baseline_of=baseline_name(metric, commonest),
+        )
+
+    def _on(self, metric: Metric, number: int | None, predictor: int) -> tuple[float | None, float | None]:
+        """Score of a predictor on a metric over all scored nodes, and with forgetting."""
+        if metric.kind == "accuracy":
+            columns = self.accuracy(), self.recent_accuracy()
+        elif metric.kind == "macro_f1":
+            columns = self.macro_f1(), self.recent_macro_f1()
+        elif metric.kind == "log_loss":
+            columns = self.log_loss(), self.recent_log_loss()
+        else:
+            of_classes = self._of_classes
+            ranked = of_classes.average_precision(predictor), of_classes.recent_average_precision(predictor)
+            whole, recent = (
+                float(column[number]) if number is not None and number < len(column) else None for column in ranked
+            )
+            return _known(whole), _known(recent)
+        whole, recent = (float(column[predictor]) for column in columns)
+        return _known(whole), _known(recent)
+
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
         """Arrays for a checkpoint."""
         return {
@@ -195,3 +251,7 @@ class Scores:
 def _ratio(part: Floats, whole: Floats | Rows) -> Floats:
     ratio: Floats = np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
     return ratio
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or np.isnan(value) else value

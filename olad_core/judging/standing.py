@@ -60,11 +60,24 @@ class Standing:
         counted = np.ones_like(differ), differ, differ & (group == truth), differ & (own == truth)
         self._differed = self._scored.added(self._differed, *counted)
 
-    def expected(self) -> Floats:
-        """Accuracy of each student less its group's ``[G]``, from -1 to 1; NaN before the first prediction."""
+    @property
+    def compared(self) -> Floats:
+        """Scored nodes that stand behind it ``[G]``, with forgetting."""
+        compared: Floats = self._differed[0].copy()
+        return compared
+
+    def expected(self, gained: Floats | None = None) -> Floats:
+        """Score of each student less its group's ``[G]``; NaN before the first prediction.
+
+        Args:
+            gained: ``[G]``, by how much the student's score is higher than its group's on the :attr:`compared` nodes,
+                times their number. None: by accuracy, where that is the nodes on which the student alone is right
+                less those on which its group alone is.
+        """
         predicted, apart = self._predicted
         _, differed, group_right, own_right = self._differed
-        worth = (own_right - group_right - LOST * IMAGINED) / (differed + IMAGINED)
+        more = own_right - group_right if gained is None else gained
+        worth = (more - LOST * IMAGINED) / (differed + IMAGINED)
         unknown = np.full(predicted.shape, np.nan)
         expected: Floats = np.divide(worth * apart, predicted, out=unknown, where=predicted > 0)
         return expected

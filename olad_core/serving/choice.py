@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.judging.metric import Metric
 from olad_core.students import Student
 
 
@@ -18,7 +19,8 @@ class Candidates:
     Attributes:
         names: of the G students.
         students: with their present weights.
-        standing: ``[G]``, expected accuracy less the group's; NaN where unknown.
+        standing: ``[G]``, by how much each is expected to score better than its group; NaN where unknown.
+        metric: what they are scored by.
         training_loss: ``[G]``, mean supervised loss of the last steps.
         temperatures: ``[G]``, what to divide the logits by.
         classes: that their heads can name.
@@ -28,6 +30,7 @@ class Candidates:
     names: tuple[str, ...]
     students: Sequence[Student]
     standing: npt.NDArray[np.float64]
+    metric: Metric
     training_loss: npt.NDArray[np.float64]
     temperatures: npt.NDArray[np.float64]
     classes: Sequence[str]
@@ -48,8 +51,8 @@ def choose_best(
     nothing is known of some student, the lowest training loss decides on the first one.
 
     Args:
-        standing: ``[G]``, expected accuracy less the group's (:class:`~olad_core.judging.standing.Standing`); NaN
-            where unknown.
+        standing: ``[G]``, by how much each is expected to score better than its group
+            (:class:`~olad_core.judging.standings.Standings`); NaN where unknown.
         training_loss: ``[G]``, mean supervised loss of the last steps.
         current: the student being served.
         margin: by how much another one must stand higher.

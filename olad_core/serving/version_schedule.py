@@ -86,7 +86,7 @@ class Schedule:
             self._decisions.add("version-refused", f"no version of {name}: its weights are not finite", student=name)
             return
         kind, reason, numbers = explain_choice(
-            names, standing, current, best, margin=margin, news=news, penalty=penalty
+            names, standing, current, best, margin=margin, news=news, penalty=penalty, metric=candidates.metric
         )
         self._decisions.add(kind, reason, student=name, version=self._versions.next_number, numbers=numbers)
         student.temperature.fill_(float(candidates.temperatures[best]))

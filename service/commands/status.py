@@ -11,10 +11,11 @@ from rich.table import Table
 
 from service.client.http import Client
 from service.commands.failures import read_settings, reported_failures
+from service.commands.lead_view import lead_name, lead_value
 from service.commands.options import AsJson, Url
 from service.commands.replay_view import percent
 from service.models import ServiceStatus
-from service.store.status import ClassReportStatus, GraphStatus, StudentStatus
+from service.store.status import ClassReportStatus, GraphStatus, LeadStatus, StudentStatus
 from service.terminal import Terminal, shown_report
 
 DECISIONS_SHOWN = 5
@@ -72,6 +73,8 @@ def _service_table(report: ServiceStatus) -> Table:
         table.add_row("model", "missing: " + ("; ".join(worker.learning.missing) or "the first version is being made"))
     else:
         table.add_row("model", f"version {worker.served.version}, {worker.served.student}")
+        if worker.lead is not None:
+            table.add_row(f"served {lead_name(worker.lead)}", _lead(worker.lead), style="bold")
         score = worker.served_score
         table.add_row("served", f"{percent(score.accuracy)} right, lately {percent(score.accuracy_recent)}")
         table.add_row("macro-F1", f"{percent(score.macro_f1)}, lately {percent(score.macro_f1_recent)}")
@@ -82,6 +85,13 @@ def _service_table(report: ServiceStatus) -> Table:
     age = report.checkpoint_age_s
     table.add_row("checkpoint", "none yet" if age is None else f"{age:,.0f} s old")
     return table
+
+
+def _lead(lead: LeadStatus) -> str:
+    """The lead figure, beside that of one who has learned nothing."""
+    whole, recent = lead_value(lead, lead.value), lead_value(lead, lead.recent)
+    beside = f"; {lead.baseline_of}: {lead_value(lead, lead.baseline)}" if lead.baseline_of else ""
+    return f"{whole}, lately {recent}{beside}"
 
 
 def _latest_time(graph: GraphStatus) -> str:

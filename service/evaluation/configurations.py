@@ -19,6 +19,7 @@ CHANGEABLE = (
     "temperature",
     "warmup_steps",
     "publish_steps",
+    "metric",
     "steps_per_entry",
     "max_classes",
     "seed",

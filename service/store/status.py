@@ -95,6 +95,26 @@ class ClassReportStatus(Answer):
     confusion: ConfusionStatus | None = Field(description="The confusion matrix; null for a student.")
 
 
+class LeadStatus(Answer):
+    """The score on the metric that decides which student is served, beside that of one who has learned nothing."""
+
+    metric: str = Field(
+        description="`accuracy`, `macro_f1`, `log_loss`, or `average_precision:` with the name of a class."
+    )
+    declared: bool = Field(
+        description="Whether OLAD_METRIC declares it; else accuracy where classes are balanced, and macro-F1 elsewhere."
+    )
+    lower_is_better: bool = Field(description="Whether a smaller value is the better one: of log-loss.")
+    value: float | None = Field(description="Over all scored nodes; null before the first.")
+    recent: float | None = Field(description="With forgetting: the last hundreds of nodes count most.")
+    baseline: float | None = Field(description="What `baseline_of` would score on the same nodes.")
+    baseline_recent: float | None = Field(description="The same with forgetting.")
+    baseline_of: str = Field(
+        description="Who knows nothing but the shares of the classes: always the commonest class, the shares as "
+        "probabilities, or any order. Empty before the first score."
+    )
+
+
 class StudentStatus(Answer):
     """One member of the group."""
 
@@ -102,6 +122,10 @@ class StudentStatus(Answer):
     architecture: str = Field(description="Kind of network: a name as in OLAD_STUDENTS.")
     parameters: int = Field(description="Number of trained parameters.")
     score: Score = Field(description="Score of its predictions at each arrival.")
+    lead: LeadStatus | None = Field(
+        default=None,
+        description="Their score on the metric that decides; null where the worker is of an earlier release.",
+    )
     report: ClassReportStatus | None = Field(
         default=None,
         description="The same predictions, class by class; null where the worker is of an earlier release.",
@@ -133,8 +157,8 @@ class DecisionStatus(Answer):
     reason: str = Field(description="Why, in one sentence.")
     numbers: dict[str, float] = Field(
         description=(
-            "What it was decided by. Accuracies and errors: shares; `standing_<student>` the accuracy expected of a "
-            "student less that of its group."
+            "What it was decided by. Accuracies and errors: shares; `standing_<student>` by how much a student is "
+            "expected to score better than its group, on the metric that decides."
         )
     )
 
@@ -227,6 +251,10 @@ class WorkerStatus(Answer):
     learning: LearningStatus = Field(description="Training, and what it still waits for.")
     served: VersionStatus | None = Field(description="The version that is served; null before the first.")
     served_score: Score = Field(description="Score of what was served at each arrival, whichever student it came from.")
+    lead: LeadStatus | None = Field(
+        default=None,
+        description="Its score on the metric that decides; null where the worker is of an earlier release.",
+    )
     served_report: ClassReportStatus | None = Field(
         default=None, description="The same, class by class; null where the worker is of an earlier release."
     )

@@ -73,7 +73,12 @@ def engine_config(settings: Settings) -> EngineConfig:
         warmup_steps=settings.warmup_steps,
         seed=settings.seed,
     )
-    return EngineConfig(trainer=trainer, publish_steps=settings.publish_steps, max_classes=settings.max_classes)
+    return EngineConfig(
+        trainer=trainer,
+        publish_steps=settings.publish_steps,
+        metric=settings.metric,
+        max_classes=settings.max_classes,
+    )
 
 
 def restore_engine(checkpoints: Path, config: EngineConfig, device: torch.device) -> Engine:

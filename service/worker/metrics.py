@@ -143,6 +143,18 @@ def _scores(status: WorkerStatus) -> Iterator[Metric]:
         "Recent prequential macro-F1.",
         ((name, score.macro_f1_recent) for name, score in scores),
     )
+    leads = [("served", status.lead), *((student.name, student.lead) for student in status.students)]
+    yield from gauges_by(
+        "student",
+        "olad_worker_lead",
+        "Recent prequential score on the metric that decides which student is served.",
+        ((name, lead.recent) for name, lead in leads if lead),
+    )
+    yield from gauge(
+        "olad_worker_lead_baseline",
+        "What one would score on that metric who knows nothing but the shares of the classes.",
+        status.lead.baseline_recent if status.lead else None,
+    )
     classes = status.served_report.classes if status.served_report else ()
     for measure in ("precision", "recall", "f1", "average_precision"):
         yield from gauges_by(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from olad_core.engine import Engine
 from olad_core.judging.class_report import ClassReport
+from olad_core.judging.lead import LeadFigure
 from olad_core.judging.prequential import ScoreTable
 from olad_core.memory_use import bytes_needed
 from olad_core.serving.versions import HeldVersion
@@ -20,6 +21,7 @@ from service.store.status import (
     ClassReportStatus,
     DecisionStatus,
     GraphStatus,
+    LeadStatus,
     LearningState,
     LearningStatus,
     MemoryStatus,
@@ -154,6 +156,7 @@ def report(
     served, candidate = engine.versions.served, engine.versions.candidate
     students = trainer.group.students if trainer else ()
     temperatures, scores = engine.assessment.temperatures(), engine.assessment.student_scores()
+    leads = [_lead(found) for found in engine.assessment.student_leads(graph.classes)]
     reports = [_report(found) for found in engine.assessment.student_reports(graph.classes)]
     return WorkerStatus(
         position=engine.position,
@@ -186,6 +189,7 @@ def report(
         ),
         served=_version(served, 1.0) if served else None,
         served_score=_score(engine.assessment.served_score()),
+        lead=_lead(engine.assessment.served_lead(graph.classes)),
         served_report=_report(engine.assessment.served_report(graph.classes)),
         candidate=_version(candidate, candidate.embedding.progress(graph)) if candidate else None,
         students=tuple(
@@ -194,6 +198,7 @@ def report(
                 architecture=registered_name(student),
                 parameters=sum(parameter.numel() for parameter in student.parameters()),
                 score=_score(scores, number),
+                lead=leads[number],
                 report=reports[number],
                 temperature=float(temperatures[number]),
                 served=served is not None and served.version.student == name,
@@ -232,6 +237,10 @@ def _version(held: HeldVersion, progress: float) -> VersionStatus:
         progress=progress,
         created_position=held.position,
     )
+
+
+def _lead(found: LeadFigure) -> LeadStatus:
+    return LeadStatus(**asdict(found))
 
 
 def _report(found: ClassReport) -> ClassReportStatus:

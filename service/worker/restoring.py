@@ -34,10 +34,19 @@ _Finite = Annotated[float, Meta(ge=-1e300, le=1e300)]
 _Width = Annotated[int, Meta(ge=0, le=65_536)]
 _Position = Annotated[str, Meta(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
 _ROW_TABLES = re.compile(r"versions/(served|candidate)/(layer/\d+|marked/\d+|origin|in_weight)")
-_BY_CLASS = ("arrivals/probabilities", "scores/classes", "scores/faded_classes")
+_BY_CLASS = ("arrivals/probabilities", "scores/classes", "scores/faded_classes", "standing/f1/counts")
 _BY_CLASS_SINCE = re.compile(r"scores/by_class/(ranks|faded_ranks|confusion)")
 """Checkpoints of earlier releases have none of these."""
-_ANY_LENGTH = ("drift/row_lengths", "drift/buckets", "arrivals/rows", "arrivals/arrival", "arrivals/probabilities")
+_ON_METRIC_SINCE = re.compile(r"standing/(?:(log_loss|rank)|f1|balance)/.*")
+"""Checkpoints of earlier releases have none of these, and those under another OLAD_METRIC other ones."""
+_ANY_LENGTH = (
+    "standing/rank/metric",
+    "drift/row_lengths",
+    "drift/buckets",
+    "arrivals/rows",
+    "arrivals/arrival",
+    "arrivals/probabilities",
+)
 
 
 class _Held(Struct):
@@ -121,7 +130,9 @@ def restore(config: EngineConfig, checkpoint: Checkpoint, device: torch.device) 
         values = msgspec.convert(checkpoint.values, _Values)
         tensors = converted(checkpoint.tensors, values.position, values.applied_events)
         _check_tensors(tensors, values)
-        _check_scores(tensors, Engine(config, device).assessment)
+        new = Engine(config, device).assessment
+        tensors = _on_metric(tensors, new.state())
+        _check_scores(tensors, new)
         engine = Engine.restore(config, tensors, checkpoint.values, device)
         _compare_types(tensors, engine.state()[0])
     except (OtherStudents, MemoryError, torch.OutOfMemoryError):
@@ -150,6 +161,18 @@ def restore_as_it_was(checkpoint: Checkpoint, device: torch.device) -> Engine:
     return restore(config, checkpoint, device)
 
 
+def _on_metric(tensors: Mapping[str, Tensor], wanted: Mapping[str, object]) -> Mapping[str, Tensor]:
+    """The tensors without those that were counted for another metric than the one that is wanted now."""
+    parts = {_part_on_metric(name) for name in wanted}
+    return {name: tensor for name, tensor in tensors.items() if _part_on_metric(name) in {None, *parts}}
+
+
+def _part_on_metric(name: str) -> str | None:
+    """The part of the state that a tensor of a standing on a metric belongs to; its tensors come together."""
+    found = _ON_METRIC_SINCE.fullmatch(name)
+    return None if found is None else found[1] or "undeclared"
+
+
 def _check_tensors(tensors: Mapping[str, Tensor], values: _Values) -> None:
     arrays = {name: tensor.numpy() for name, tensor in take_part(tensors, "graph").items()}
     check_graph_state(arrays)
@@ -174,7 +197,10 @@ def _check_tensors(tensors: Mapping[str, Tensor], values: _Values) -> None:
 
 def _check_scores(tensors: Mapping[str, Tensor], new: Assessment) -> None:
     """See that the scores' arrays are as those of a new engine, but for the number of classes and of arrivals."""
+    on_metric = {_part_on_metric(name) for name in tensors}
     for name, wanted in new.state().items():
+        if (part := _part_on_metric(name)) and part not in on_metric:
+            continue
         if _BY_CLASS_SINCE.fullmatch(name):
             _check_by_class(name, tensors, wanted.dtype)
             continue

@@ -17,7 +17,7 @@ from olad_core.tasks.node_class.candidates import (
     nodes_to_predict,
     predicted_of_all,
 )
-from olad_core.tasks.node_class.class_counts import count_classes, macro_f1, with_classes
+from olad_core.tasks.node_class.class_counts import LEAST_SUPPORT, class_f1, count_classes, macro_f1, with_classes
 from olad_core.tasks.node_class.head import (
     CLASSES,
     DISAGREEMENT,
@@ -34,12 +34,13 @@ from olad_core.tasks.node_class.losses import (
     losses,
     targets,
 )
-from olad_core.tasks.node_class.ranks import RANK_BINS, RANKED_CLASSES, average_precision, count_ranks
+from olad_core.tasks.node_class.ranks import RANK_BINS, RANKED_CLASSES, average_precision, count_one_class, count_ranks
 from olad_core.tasks.node_class.scores import (
     LEAST_PROBABILITY,
     NO_CLASS,
     NodeScores,
     group_classes,
+    group_probabilities,
     predicted_classes,
     score,
     taught_classes,
@@ -49,6 +50,7 @@ __all__ = [
     "CLASSES",
     "DISAGREEMENT",
     "LEAST_PROBABILITY",
+    "LEAST_SUPPORT",
     "MOST_EXACT",
     "NO_CLASS",
     "RANKED_CLASSES",
@@ -61,13 +63,16 @@ __all__ = [
     "average_precision",
     "candidate_heads",
     "class_capacity",
+    "class_f1",
     "count_classes",
+    "count_one_class",
     "count_ranks",
     "disagreement",
     "disagreement_losses",
     "draw_candidates",
     "global_losses",
     "group_classes",
+    "group_probabilities",
     "grow_head",
     "head_width",
     "logits_side_by_side",

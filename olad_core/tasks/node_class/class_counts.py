@@ -45,10 +45,17 @@ def macro_f1(counts: Floats) -> Floats:
     >>> macro_f1(np.array([[[2.0, 0.0]], [[3.0, 0.0]], [[2.0, 1.0]]]))
     array([0.4])
     """
+    f1 = class_f1(counts)
+    number = np.isfinite(f1).sum(axis=1)
+    whole = np.nan_to_num(f1).sum(axis=1)
+    mean: Floats = np.divide(whole, number, out=np.full(number.shape, np.nan), where=number > 0)
+    return mean
+
+
+def class_f1(counts: Floats) -> Floats:
+    """F1 ``[P, C]`` of each class out of counts ``[3, P, C]``; NaN for one that was neither label nor prediction."""
     hits, predictions, labels = counts
     support = predictions + labels
     counted = support >= LEAST_SUPPORT
-    f1 = np.divide(2 * hits, support, out=np.zeros_like(hits), where=counted)
-    number = counted.sum(axis=1)
-    mean: Floats = np.divide(f1.sum(axis=1), number, out=np.full(number.shape, np.nan), where=number > 0)
-    return mean
+    f1: Floats = np.divide(2 * hits, support, out=np.full(hits.shape, np.nan), where=counted)
+    return f1

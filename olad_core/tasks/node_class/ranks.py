@@ -34,16 +34,28 @@ def count_ranks(probabilities: npt.NDArray[np.float32], labels: Rows, weight: Fl
     nodes, predictors, known = probabilities.shape
     shares = np.zeros((nodes, predictors, classes))
     shares[:, :, : min(known, classes)] = probabilities[:, :, :classes]
-    shares = np.clip(np.nan_to_num(shares), _LEAST, 1 - _LEAST)
-    scaled = (np.log(shares / (1 - shares)) / _WIDEST + 1) / 2
-    bins = np.minimum((scaled * RANK_BINS).astype(np.int64), RANK_BINS - 1)
-    cells = bins + RANK_BINS * np.arange(predictors * classes).reshape(predictors, classes)
+    cells = _bins(np.nan_to_num(shares)) + RANK_BINS * np.arange(predictors * classes).reshape(predictors, classes)
     own = np.flatnonzero(labels < classes)
     shape, size = (predictors, classes, RANK_BINS), predictors * classes * RANK_BINS
     spread = np.broadcast_to(weight[:, :, None], cells.shape)
     hits = np.bincount(cells[own, :, labels[own]].ravel(), weight[own].ravel(), minlength=size)
     every = np.bincount(cells.ravel(), spread.ravel(), minlength=size)
     return np.stack([hits, every]).astype(np.float64).reshape(2, *shape)
+
+
+def count_one_class(shares: Floats, of_class: Floats, weight: Floats) -> Floats:
+    """The same for one class, of which a node may be a part: ``[2, P, bins]``.
+
+    Args:
+        shares: its probability ``[n, P]``.
+        of_class: how much of each node is of it ``[n]``, from 0 to 1.
+        weight: of every prediction ``[n, P]``.
+    """
+    predictors = shares.shape[1]
+    cells = (_bins(shares) + RANK_BINS * np.arange(predictors)).ravel()
+    weights = np.stack([weight * of_class[:, None], weight]).reshape(2, -1)
+    counted = [np.bincount(cells, part, minlength=predictors * RANK_BINS) for part in weights]
+    return np.stack(counted).astype(np.float64).reshape(2, predictors, RANK_BINS)
 
 
 def average_precision(counts: Floats) -> Floats:
@@ -64,3 +76,11 @@ def average_precision(counts: Floats) -> Floats:
         (precision * hits).sum(axis=-1), whole, out=np.full(whole.shape, np.nan), where=whole > 0
     )
     return average
+
+
+def _bins(shares: Floats) -> Rows:
+    """The bin of each probability."""
+    shares = np.clip(shares, _LEAST, 1 - _LEAST)
+    scaled = (np.log(shares / (1 - shares)) / _WIDEST + 1) / 2
+    bins: Rows = np.minimum((scaled * RANK_BINS).astype(np.int64), RANK_BINS - 1)
+    return bins

@@ -71,9 +71,14 @@ def predicted_classes(probabilities: Probabilities) -> Rows:
 
 def group_classes(probabilities: Probabilities) -> Rows:
     """The class ``[n]`` that the group predicts: that of its mean, over the members ``[n, G, C]`` with an answer."""
-    mean = _without_nan(probabilities, _answered(probabilities)).mean(axis=1)
-    classes: Rows = mean.argmax(axis=1)
+    classes: Rows = group_probabilities(probabilities).argmax(axis=1)
     return classes
+
+
+def group_probabilities(probabilities: Probabilities) -> Probabilities:
+    """The mean ``[n, C]`` of the members' probabilities ``[n, G, C]``; a member without an answer adds nothing."""
+    mean: Probabilities = _without_nan(probabilities, _answered(probabilities)).mean(axis=1)
+    return mean
 
 
 def taught_classes(probabilities: Probabilities, teaching: npt.NDArray[np.float32]) -> Rows:

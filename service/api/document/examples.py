@@ -77,6 +77,16 @@ REPORT = {
     "confusion": None,
 }
 CONFUSION = {"classes": ["physics", "biology"], "further": False, "counts": [[1080, 120], [168, 432]]}
+LEAD = {
+    "metric": "accuracy",
+    "declared": False,
+    "lower_is_better": False,
+    "value": 0.84,
+    "recent": 0.86,
+    "baseline": 0.667,
+    "baseline_recent": 0.67,
+    "baseline_of": "always 'physics'",
+}
 STUDENT = {
     "name": "sage",
     "architecture": "sage",
@@ -91,6 +101,7 @@ STUDENT = {
         "log_loss_recent": 0.41,
         "calibration_error_recent": 0.03,
     },
+    "lead": LEAD,
     "report": REPORT,
     "temperature": 1.2,
     "served": True,
@@ -145,6 +156,7 @@ STATUS = {
         },
         "served": {"version": 7, "student": "sage", "progress": 1.0, "created_position": POSITION},
         "served_score": STUDENT["score"],
+        "lead": LEAD,
         "served_report": {**REPORT, "confusion": CONFUSION},
         "candidate": None,
         "students": [STUDENT],

@@ -165,3 +165,33 @@ class TestTemperatures:
         assert np.unique(temperatures[temperatures != 1]).size == 2
         restored = Engine.restore(PAIR, *run.engine.state(), DEVICE)
         assert restored.assessment.temperatures().tolist() == temperatures.tolist()
+
+
+class TestLead:
+    def test_undeclared_it_is_accuracy_while_classes_are_balanced(self) -> None:
+        run = learned(Run(PAIR))
+        run.turn(two_communities(48))
+        lead = run.engine.assessment.student_leads(run.engine.graph.classes)[0]
+        scores = run.engine.assessment.student_scores()
+        assert (lead.metric, lead.declared, lead.value) == ("accuracy", False, scores.accuracy[0])
+
+    @pytest.mark.parametrize("metric", ["macro_f1", "log_loss", "average_precision:odd"])
+    def test_a_declared_metric_leads_decides_and_survives_a_checkpoint(self, metric: str) -> None:
+        config = replace(PAIR, metric=metric)
+        run = learned(Run(config))
+        names = run.engine.graph.classes
+        run.turn(two_communities(48, labelled=False))
+        run.turn([LabelNode(node, ["even", "odd"][node % 2]) for node in range(40, 48)], steps=12)
+        leads = run.engine.assessment.student_leads(names)
+        report = run.engine.assessment.student_reports(names)[1]
+        values = {
+            "macro_f1": run.engine.assessment.student_scores().macro_f1[1],
+            "log_loss": run.engine.assessment.student_scores().log_loss[1],
+            "average_precision:odd": {row.name: row.whole.average_precision for row in report.classes}["odd"],
+        }
+        assert (leads[1].metric, leads[1].declared) == (metric, True)
+        assert leads[1].value == values[metric]
+        assert np.isfinite(run.engine.assessment.standing()).all()
+        restored = Engine.restore(config, *run.engine.state(), DEVICE)
+        assert restored.assessment.student_leads(names) == leads
+        assert restored.assessment.standing().tolist() == run.engine.assessment.standing().tolist()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from olad_core.judging.decisions import KEPT, Decisions, explain_choice
+from olad_core.judging.metric import parse_metric
 from olad_core.serving.choice import choose_best
 
 NAN = math.nan
@@ -89,3 +90,13 @@ class TestDecisions:
             decisions.add("drift", "errors rose")
         assert other.newest_first() == one.newest_first()
         assert other.total == one.total
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [("macro_f1", "macro-F1 2.0 points higher"), ("log_loss", "log-loss 2.0 points lower")],
+)
+def test_a_choice_is_explained_by_the_metric_that_decided(metric: str, words: str) -> None:
+    standing = np.array([0.0, 0.02])
+    found = explain_choice(["gcn", "sage"], standing, 0, 1, margin=0.005, metric=parse_metric(metric))
+    assert found[1] == f"switched from gcn to sage: expected {words}"

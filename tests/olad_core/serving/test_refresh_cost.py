@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from olad_core.events import UpsertEdge
+from olad_core.judging.metric import ACCURACY
 from olad_core.serving.choice import Candidates
 from olad_core.serving.version_schedule import Schedule
 from olad_core.students import ARCHITECTURES, build_student
@@ -84,6 +85,7 @@ def test_under_pressure_a_cheaper_student_is_chosen(pressure: float, chosen: str
         names=group.names,
         students=group.students,
         standing=np.array([0.01, 0.0]),
+        metric=ACCURACY,
         training_loss=np.zeros(2),
         temperatures=np.ones(2),
         classes=engine.graph.classes,

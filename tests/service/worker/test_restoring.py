@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -240,6 +241,16 @@ def test_missing_and_unknown_tensors_are_broken(written: Path) -> None:
     more = original.tensors | {"graph/unknown": torch.zeros(1)}
     with pytest.raises(BrokenCheckpoint, match="graph/unknown"):
         restore(CONFIG, Checkpoint(written, more, original.values), CPU)
+
+
+@pytest.mark.parametrize("before", ["log_loss", "average_precision:a"])
+@pytest.mark.parametrize("now", [None, "macro_f1", "log_loss", "average_precision:another"])
+def test_it_is_read_under_another_metric(before: str, now: str | None, tmp_path: Path) -> None:
+    engine = learned(Run(replace(PAIR, metric=before))).engine
+    path = write_checkpoint(tmp_path, *engine.state(), keep=1)
+    restored = restore(replace(PAIR, metric=now), read_checkpoint(path), CPU)
+    assert restored.assessment.student_scores().scored.tolist() == engine.assessment.student_scores().scored.tolist()
+    assert str(restored.assessment.metric) == (now or "accuracy")
 
 
 def test_what_has_another_name_is_neither_read_nor_deleted(written: Path, tmp_path: Path) -> None:

@@ -1,0 +1,156 @@
+"""The standing of students on the metric that decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.config import ARRIVAL_CLASSES
+from olad_core.judging.balance import Balance
+from olad_core.judging.calibration import tempered
+from olad_core.judging.class_columns import ClassColumns
+from olad_core.judging.metric import ACCURACY, MACRO_F1, Metric
+from olad_core.judging.metric_standing import F1Gain, LogLossStanding, RankStanding, State
+from olad_core.judging.standing import Standing
+from olad_core.named_state import join_parts, take_part
+from olad_core.tasks import node_class
+
+Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Probabilities = npt.NDArray[np.float32]
+
+
+class Standings:
+    """The standing of G students on the declared metric; undeclared, on accuracy or macro-F1 by how even classes are.
+
+    Args:
+        group: number of students G.
+        memory: scored nodes after which the weight of one has fallen to 1/e.
+        declared: the metric that the user cares about; None where nothing is declared.
+    """
+
+    def __init__(self, group: int, memory: float, declared: Metric | None) -> None:
+        self.declared = declared
+        self.class_number: int | None = None
+        """Of the class that the declared metric is about; None while it is unknown, and where it is about all."""
+        self._balance = Balance()
+        self._accuracy = Standing(group, memory)
+        self._f1 = F1Gain(group, memory)
+        kind = declared.kind if declared else None
+        self._log_loss = LogLossStanding(group, memory) if kind == "log_loss" else None
+        self._rank = RankStanding(group, memory) if kind == "average_precision" else None
+
+    @property
+    def metric(self) -> Metric:
+        """The metric that decides now."""
+        if self.declared is not None:
+            return self.declared
+        return ACCURACY if self._balance.balanced else MACRO_F1
+
+    def know_classes(self, names: Sequence[str]) -> None:
+        """Take in the names of all classes, by number."""
+        if self._rank is None or self.declared is None or self.class_number is not None:
+            return
+        if self.declared.of_class in names:
+            self.class_number = names.index(self.declared.of_class)
+            self._rank.number = self.class_number
+
+    def follow_balance(self, support: Floats) -> None:
+        """Take in the scored nodes of each class ``[C]``, with forgetting."""
+        self._balance.follow(support)
+
+    def observe(self, probabilities: Probabilities, temperatures: Floats) -> None:
+        """Take in what students predict of nodes now.
+
+        Args:
+            probabilities: ``[n, G, C]``.
+            temperatures: ``[G]``, what to divide their logits by.
+        """
+        self._accuracy.observe(probabilities)
+        if self._log_loss is not None:
+            self._log_loss.observe(_tempered(probabilities, temperatures))
+        if self._rank is not None:
+            self._rank.observe(probabilities)
+
+    def compare(
+        self, probabilities: Probabilities, labels: Rows, temperatures: Floats, columns: ClassColumns | None
+    ) -> None:
+        """Compare each student with its group on nodes whose labels have come.
+
+        Args:
+            probabilities: ``[n, G, C]``, of the students at the nodes' arrival.
+            labels: classes ``[n]``.
+            temperatures: ``[G]``, what to divide their logits by.
+            columns: the classes of the columns; None where each class is the column of its number.
+        """
+        if not probabilities.size:
+            return
+        places = columns.places(labels) if columns else labels
+        self._accuracy.compare(probabilities, places)
+        own, group = node_class.predicted_classes(probabilities), node_class.group_classes(probabilities)
+        if columns:
+            # The last column is no class, and only the group may think it the likeliest.
+            named = columns.named(np.concatenate([own, group[:, None]], axis=1))
+            own, group = named[:, :-1], np.where(group < ARRIVAL_CLASSES, named[:, -1], node_class.NO_CLASS)
+        self._f1.compare(own, group, labels)
+        if self._log_loss is not None:
+            self._log_loss.compare(_tempered(probabilities, temperatures, columns), places)
+        if self._rank is not None and self.class_number is not None:
+            known = columns.spread(probabilities, self.class_number + 1) if columns else probabilities
+            self._rank.compare(known, labels)
+
+    def expected(self) -> Floats:
+        """By how much each student is expected to score better than its group ``[G]``; NaN where nothing is known."""
+        if self._log_loss is not None:
+            return self._log_loss.expected()
+        if self._rank is not None:
+            return self._rank.expected()
+        if self.metric == MACRO_F1:
+            return self._accuracy.expected(self._f1.gained() * self._accuracy.compared)
+        return self._accuracy.expected()
+
+    def forget(self, count: int) -> None:
+        """Let what labels have shown weigh as much as ``count`` nodes at most."""
+        for held in (self._accuracy, self._f1, self._log_loss, self._rank):
+            if held is not None:
+                held.forget(count)
+
+    def state(self) -> State:
+        """Arrays for a checkpoint."""
+        return {**self._accuracy.state(), **join_parts(self._parts())}
+
+    def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        """Take over the arrays of :meth:`state`; what another metric needed is left out."""
+        self._accuracy.restore(state)
+        self._f1.restore(take_part(state, "f1"))
+        self._balance.restore(take_part(state, "balance"))
+        if self._log_loss is not None:
+            self._log_loss.restore(take_part(state, "log_loss"))
+        if self._rank is not None and _class_in(take_part(state, "rank")) == str(self.declared):
+            self._rank.restore(take_part(state, "rank"))
+
+    def _parts(self) -> dict[str, State]:
+        parts = {"f1": self._f1.state(), "balance": self._balance.state()}
+        if self._log_loss is not None:
+            parts["log_loss"] = self._log_loss.state()
+        if self._rank is not None:
+            declared = np.frombuffer(str(self.declared).encode(), dtype=np.uint8)
+            parts["rank"] = {**self._rank.state(), "metric": declared.astype(np.int64)}
+        return parts
+
+
+def _class_in(state: Mapping[str, npt.NDArray[np.generic]]) -> str | None:
+    """The metric that a state is of."""
+    return state["metric"].astype(np.uint8).tobytes().decode() if "metric" in state else None
+
+
+def _tempered(probabilities: Probabilities, temperatures: Floats, columns: ClassColumns | None = None) -> Probabilities:
+    if not probabilities.size:
+        return probabilities
+    counts = columns.counts[:, None] if columns else None
+    shares = tempered(probabilities, np.broadcast_to(temperatures, probabilities.shape[:2]), counts)
+    if counts is not None:
+        shares = shares / np.maximum(counts, 1)
+    return shares.astype(np.float32)
