@@ -84,7 +84,7 @@ def load(arrays: GraphArrays, *, directed: bool) -> DynamicGraph:
 
 def embed(graph: DynamicGraph, student: Student, classes: int) -> Embedding:
     """A complete embedding."""
-    embedding = Embedding(student, classes, torch.device("cpu"))
+    embedding = Embedding.alone(student, classes, torch.device("cpu"))
     while not embedding.complete:
         embedding.advance(graph)
     return embedding

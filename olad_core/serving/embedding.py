@@ -1,9 +1,9 @@
-"""All layers of one frozen student for all nodes: exact wherever they are not marked, computed on demand."""
+"""All layers of frozen students for all nodes: exact wherever they are not marked, computed on demand."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -14,12 +14,14 @@ from torch import Tensor
 from olad_core.device import to_device
 from olad_core.graph import DynamicGraph, Neighbours
 from olad_core.messages.sample import in_weight, inputs
+from olad_core.named_state import join_parts, take_part
+from olad_core.serving.combination import Combination
 from olad_core.serving.marks import Marks, UInt8s
-from olad_core.serving.propagation import copied, lengthened, operations, propagation
+from olad_core.serving.propagation import lengthened
+from olad_core.serving.served_member import Recall, ServedMember, without_memory
 from olad_core.serving.touched import Touch
 from olad_core.step_size import FULL_SIZE, StepSize
 from olad_core.students import Student
-from olad_core.tasks import node_class
 
 Rows = npt.NDArray[np.int64]
 
@@ -29,12 +31,6 @@ EDGES_PER_ROW = 4
 """Incoming edges that are as much work as a row itself."""
 PIECE = 2048
 """Rows computed at once: what lies between two operations on them stays in the cache."""
-
-Recall = Callable[[Rows], Tensor | None]
-
-
-def without_memory(rows: Rows) -> None:
-    """What a student recalls that does not remember."""
 
 
 @dataclass(frozen=True)
@@ -58,43 +54,58 @@ class _Place(NamedTuple):
 
 
 class Embedding:
-    """Layer 0 to the answers of a frozen student, for the rows of a live graph.
+    """Layer 0 to the answers of frozen students, for the rows of a live graph.
 
     A change of the graph *marks* the rows of every layer that it reaches (:meth:`mark`). Marked rows are computed
     when somebody wants them (:meth:`compute`), from all their neighbours; what is marked beneath them is computed
-    first. Layer 0 has no marks: what a change reaches there is computed at once.
+    first. Layer 0 has no marks: what a change reaches there is computed at once. Several students have their marks in
+    common: a row is marked where it is for any of them, and neighbours are looked up once.
 
     A new embedding is filled by a pass over all rows, layer by layer, in slices (:meth:`advance`), while the graph
     goes on changing. A second pass over the last layer computes what was marked meanwhile.
 
     Args:
-        student: its weights must not change any more.
-        classes: number of classes it predicts.
+        members: the students, of one feature width and number of layers.
+        combination: how their answers become one; None where there is only one.
         device: where it computes and where the layers stay.
-        recall: hidden states of rows, for a student that remembers.
     """
 
-    def __init__(self, student: Student, classes: int, device: torch.device, recall: Recall = without_memory) -> None:
-        self.student = student.eval().requires_grad_(False)
-        self.classes = classes
+    def __init__(
+        self, members: Sequence[ServedMember], device: torch.device, combination: Combination | None = None
+    ) -> None:
+        self.members = tuple(members)
+        self.combination = combination
+        self.classes = members[0].classes
         self._device = device
-        self._recall = recall
-        self._exchange = operations(device).exchange
-        self._layers: list[Tensor]
-        self._last: int
+        self._last: int = len(members[0].layers) - 1
         self._marks: Marks
         self._place: _Place
         self._allocate()
 
+    @classmethod
+    def alone(cls, student: Student, classes: int, device: torch.device, recall: Recall = without_memory) -> Embedding:
+        """Of one student; arguments as for :class:`~olad_core.serving.served_member.ServedMember`."""
+        return cls([ServedMember(student, classes, device, recall)], device)
+
+    @property
+    def student(self) -> Student:
+        """The first one."""
+        return self.members[0].student
+
+    @property
+    def students(self) -> tuple[Student, ...]:
+        """Those whose answers they are."""
+        return tuple(member.student for member in self.members)
+
     @property
     def complete(self) -> bool:
         """Whether both passes over all rows are done."""
-        return self._place.layer > len(self._layers)
+        return self._place.layer > self._last + 1
 
     def progress(self, graph: DynamicGraph) -> float:
         """Share of the two passes that is done, in ``[0, 1]``."""
         done = self._place.layer + self._place.row / max(graph.capacity, 1)
-        return min(1.0, done / (len(self._layers) + 1))
+        return min(1.0, done / (self._last + 2))
 
     def marked(self, graph: DynamicGraph) -> Rows:
         """Nodes whose answers are of an earlier position, or not computed yet."""
@@ -113,7 +124,7 @@ class Embedding:
         received = touch.received
         with torch.no_grad():
             reached = self._renew_inputs(graph, touch, senders)
-        if not self.student.uses_degree:
+        if not any(student.uses_degree for student in self.students):
             senders = senders[:0]
         for layer in range(1, self._last + 1):
             near = graph.out_neighbours(np.concatenate([reached, senders]))
@@ -130,7 +141,7 @@ class Embedding:
         self._reserve(graph.capacity)
         if self._place == (0, 0):
             self._in_weight = in_weight(graph, np.arange(graph.capacity), self._device)
-            self._propagation.begin(self._in_weight)
+            self._begin()
         found: list[Rows] = []
         left = max(1, size.of(CHUNK))
         while left > 0 and not self.complete:
@@ -139,7 +150,7 @@ class Embedding:
             if layer == 0:
                 with torch.no_grad():
                     self._write_inputs(graph, rows)
-                left -= max(1, len(rows))
+                left -= max(1, len(self.members) * len(rows))
                 continue
             computed = self._compute(graph, layer, rows)
             left -= max(1, computed.work)
@@ -152,19 +163,26 @@ class Embedding:
         complete = self.complete
         self._allocate()
         if complete:
-            self._place = _Place(len(self._layers) + 1, 0)
+            self._place = _Place(self._last + 2, 0)
 
     def probabilities(self, rows: Rows) -> npt.NDArray[np.float32]:
         """Class probabilities ``[n, C]`` of computed rows."""
-        return self._layers[-1][self._index(rows), node_class.CLASSES].cpu().numpy()
+        if self.combination is None:
+            return self.members[0].probabilities(rows)
+        return self.combination.probabilities(self._of_members(rows))
 
     def disagreement(self, rows: Rows) -> npt.NDArray[np.float32]:
-        """Disagreement ``[n]`` to be expected in the student's group about computed rows, from 0 to 1."""
-        return self._layers[-1][self._index(rows), node_class.DISAGREEMENT].cpu().numpy()
+        """Disagreement ``[n]`` of the group about computed rows, from 0 to 1.
+
+        Of a single student it is what this student expects, of a group what it is.
+        """
+        if self.combination is None:
+            return self.members[0].disagreement(rows)
+        return self.combination.disagreement(self._of_members(rows))
 
     def broken(self, graph: DynamicGraph) -> int:
         """How many nodes have probabilities that are no numbers."""
-        if bool(torch.isfinite(self._layers[-1].sum())):
+        if all(bool(torch.isfinite(member.layers[-1].sum())) for member in self.members):
             return 0
         return int(np.count_nonzero(~np.isfinite(self.probabilities(np.flatnonzero(graph.alive))).all(axis=1)))
 
@@ -175,30 +193,36 @@ class Embedding:
             rows: from there on no row was ever used.
         """
         self._reserve(rows or 0)
-        tensors = {f"student/{name}": value for name, value in self.student.state_dict().items()}
-        tensors |= {f"layer/{number}": layer[:rows] for number, layer in enumerate(self._layers)}
+        own = [member.state(rows) for member in self.members]
+        tensors = own[0] if len(own) == 1 else join_parts({_part(place): part for place, part in enumerate(own)})
         tensors |= self._marks.state(rows)
         tensors |= {"in_weight": self._in_weight[:rows], "place": torch.tensor(self._place)}
         return {name: tensor.detach() for name, tensor in tensors.items()}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over the tensors of :meth:`state`."""
-        weights = {name.removeprefix("student/"): t for name, t in tensors.items() if name.startswith("student/")}
-        self.student.load_state_dict(weights)
-        self._layers = [copied(tensors[f"layer/{number}"], self._device) for number in range(len(self._layers))]
+        for place, member in enumerate(self.members):
+            member.restore(tensors if len(self.members) == 1 else take_part(tensors, _part(place)))
         self._marks.restore(tensors)
         self._in_weight = tensors["in_weight"].to(self._device, copy=True)
-        self._propagation.begin(self._in_weight)
+        self._begin()
         self._place = _Place(*tensors["place"].tolist())
 
     def _allocate(self) -> None:
-        self._propagation = propagation(self.student, self.classes, self._device)
-        self._layers = [torch.zeros(0, width, device=self._device) for width in self._propagation.widths]
-        self._last = len(self._layers) - 1
+        for member in self.members:
+            member.allocate()
         self._marks = Marks(self._last)
         self._in_weight = torch.zeros(0, device=self._device)
-        self._propagation.begin(self._in_weight)
+        self._begin()
         self._place = _Place(0, 0)
+
+    def _begin(self) -> None:
+        for member in self.members:
+            member.begin(self._in_weight)
+
+    def _of_members(self, rows: Rows) -> npt.NDArray[np.float32]:
+        """Class probabilities ``[n, G, C]`` of computed rows."""
+        return np.stack([member.probabilities(rows) for member in self.members], axis=1)
 
     def _compute(self, graph: DynamicGraph, layer: int, rows: Rows) -> Computed:
         """Compute the marked ones of these rows of a layer, after what is marked beneath them."""
@@ -212,15 +236,16 @@ class Embedding:
         work = 0
         with torch.no_grad():
             for number, needed, near in reversed(plan):
-                work += len(needed) + len(near.index) // EDGES_PER_ROW
+                work += len(self.members) * (len(needed) + len(near.index) // EDGES_PER_ROW)
                 for piece, around in _pieces(needed, near):
-                    values = self._propagation.rows(graph, self._layers, number, piece, around)
-                    self._exchange(self._layers[number], piece, values)
+                    for member in self.members:
+                        member.compute(graph, number, piece, around)
         return Computed(plan[0][1], work)
 
     def _next_rows(self, graph: DynamicGraph, most: int) -> Rows:
         """The next rows of the pass, as many as that much work is; moves on behind them."""
         layer, row = self._place
+        most = max(1, most // len(self.members))
         end = min(row + most, graph.capacity)
         rows: Rows = np.flatnonzero(graph.alive[row:end]) + row
         work = np.cumsum(1 + graph.in_degree(rows) // EDGES_PER_ROW) if layer > 0 else np.arange(1, len(rows) + 1)
@@ -232,44 +257,50 @@ class Embedding:
 
     def _reweigh(self, graph: DynamicGraph, rows: Rows) -> Rows:
         """Follow the sums of the weights of incoming edges of rows; the rows for which it is another."""
-        index = self._index(rows)
+        index = to_device(rows, self._device)
         before, weight = self._in_weight[index], in_weight(graph, rows, self._device)
         self._in_weight[index] = weight
-        self._propagation.reweigh(rows, self._in_weight)
+        for member in self.members:
+            member.reweigh(rows, self._in_weight)
         other: Rows = rows[(before != weight).cpu().numpy()]
         return other
 
     def _renew_inputs(self, graph: DynamicGraph, touch: Touch, reweighted: Rows) -> Rows:
         """Compute the rows of layer 0 whose inputs changed; those that hold other values now."""
         due = [touch.features, touch.labels]
-        if self.student.feature_width == 0:  # The degree is the input.
+        if self._feature_width == 0:  # The degree is the input.
             due.append(reweighted)
-        if self.student.remembers:
+        if any(student.remembers for student in self.students):
             due.append(touch.remembered)
         rows = graph.distinct(np.concatenate(due))
         return rows[self._write_inputs(graph, rows)]
 
     def _write_inputs(self, graph: DynamicGraph, rows: Rows) -> npt.NDArray[np.bool_]:
-        """Compute rows of layer 0; bool ``[n]``, whether they held other values."""
+        """Compute rows of layer 0; bool ``[n]``, whether they held other values for any member."""
         changed = [np.empty(0, np.bool_)]
         for start in range(0, len(rows), PIECE):
             piece = rows[start : start + PIECE]
-            given = inputs(graph, piece, self.student.feature_width, self._device)
-            encoded = self.student.encode(replace(given, memory=self._recall(piece)), self.student.scale)
-            changed.append(self._exchange(self._layers[0], piece, self._propagation.raised(0, encoded)))
+            given = inputs(graph, piece, self._feature_width, self._device)
+            changed.append(np.any([member.write_inputs(piece, given) for member in self.members], axis=0))
         return np.concatenate(changed)
 
-    def _index(self, rows: Rows) -> Tensor:
-        return to_device(rows, self._device)
+    @property
+    def _feature_width(self) -> int:
+        return self.members[0].student.feature_width
 
     def _reserve(self, rows: int) -> None:
         """Lengthen all tables to so many rows."""
         if rows <= len(self._in_weight):
             return
         self._in_weight = lengthened(self._in_weight, rows)
-        self._layers = [lengthened(layer, rows) for layer in self._layers]
         self._marks.fit(rows)
-        self._propagation.reweigh(np.empty(0, np.int64), self._in_weight)
+        for member in self.members:
+            member.reserve(rows, self._in_weight)
+
+
+def _part(place: int) -> str:
+    """Name of a member's part of the state, where there are several."""
+    return f"member/{place}"
 
 
 def _pieces(rows: Rows, near: Neighbours) -> Iterator[tuple[Rows, Neighbours]]:

@@ -280,7 +280,7 @@ class Versions:
 
     def _embedding(self, student: Student, version: Version) -> Embedding:
         recall = partial(self._memory.recall, version.student)
-        return Embedding(student, len(version.classes), self._device, recall)
+        return Embedding.alone(student, len(version.classes), self._device, recall)
 
     def _compute_some(
         self, held: HeldVersion, graph: DynamicGraph, rows: Rows, origin: Origin, most_work: int

@@ -62,7 +62,7 @@ class TestServing:
         assert held.version.number > 2
         rows = np.flatnonzero(run.engine.graph.alive)
         embedding = held.embedding
-        expected = embedding_module.Embedding(embedding.student, embedding.classes, DEVICE)
+        expected = embedding_module.Embedding.alone(embedding.student, embedding.classes, DEVICE)
         while not expected.complete:
             expected.advance(run.engine.graph)
         np.testing.assert_allclose(embedding.probabilities(rows), expected.probabilities(rows), rtol=1e-5, atol=1e-7)

@@ -113,7 +113,7 @@ class TestAnEmptiedGraph:
         assert held is not None
         rows = np.flatnonzero(run.engine.graph.alive)
         if config is CONFIG:
-            expected = Embedding(held.embedding.student, held.embedding.classes, DEVICE)
+            expected = Embedding.alone(held.embedding.student, held.embedding.classes, DEVICE)
             while not expected.complete:
                 expected.advance(run.engine.graph)
             found = held.embedding.probabilities(rows)

@@ -40,7 +40,7 @@ def _follow(student: Student, graph: DynamicGraph) -> None:
     stream, states = _events(student.feature_width), _States(student)
     graph.apply([next(stream) for _ in range(ROUNDS[0])], 0.0)
     states.draw(np.flatnonzero(graph.alive), seed=0)
-    embedding = Embedding(student, CLASSES, CPU, states.recall)
+    embedding = Embedding.alone(student, CLASSES, CPU, states.recall)
     while not embedding.complete:
         embedding.advance(graph)
     for seed, count in enumerate(ROUNDS[1:], start=1):

@@ -112,7 +112,7 @@ def assert_marks_reach_up(embedding: Embedding, graph: DynamicGraph) -> None:
 
 def embedded(graph: DynamicGraph, student: Student, memory: Memory | None = None) -> Embedding:
     recall = partial((memory or remembering(student)).recall, student.architecture)
-    embedding = Embedding(student, CLASSES, DEVICE, recall)
+    embedding = Embedding.alone(student, CLASSES, DEVICE, recall)
     while not embedding.complete:
         embedding.advance(graph)
     return embedding
@@ -189,7 +189,7 @@ def test_a_candidate_filled_between_changes_ends_equal(
         patched.setattr(propagation, "loops", way)
         stream, graph = changes(seed), DynamicGraph(feature_width=FEATURES)
         graph.apply(take(stream, 60), 0.0)
-        embedding = Embedding(student_of(architecture), CLASSES, DEVICE)
+        embedding = Embedding.alone(student_of(architecture), CLASSES, DEVICE)
         filled: dict[int, npt.NDArray[np.float32]] = {}
         progress = [embedding.progress(graph)]
         turn = 0
@@ -213,11 +213,11 @@ def test_as_many_classes_as_an_embedding_is_wide(architecture: str) -> None:
     stream, graph = changes(8), DynamicGraph(feature_width=FEATURES)
     graph.apply(take(stream, 60), 0.0)
     student = student_of(architecture)
-    embedding = Embedding(student, student.width, DEVICE)
+    embedding = Embedding.alone(student, student.width, DEVICE)
     while not embedding.complete:
         embedding.advance(graph)
     follow(embedding, graph, merge([graph.apply(take(stream, 30), 0.0)], graph))
-    afresh = Embedding(student, student.width, DEVICE)
+    afresh = Embedding.alone(student, student.width, DEVICE)
     while not afresh.complete:
         afresh.advance(graph)
     rows = np.flatnonzero(graph.alive)
@@ -247,7 +247,7 @@ def test_enormous_weights_stay_finite(architecture: str) -> None:
 
 
 def test_a_student_that_is_embedded_cannot_be_trained() -> None:
-    embedding = Embedding(student_of("gcn"), CLASSES, DEVICE)
+    embedding = Embedding.alone(student_of("gcn"), CLASSES, DEVICE)
     assert not embedding.student.training
     assert not any(parameter.requires_grad for parameter in embedding.student.parameters())
 
@@ -258,10 +258,10 @@ def test_goes_on_from_its_state(monkeypatch: pytest.MonkeyPatch, slices: int, ar
     monkeypatch.setattr(embedding_module, "CHUNK", 16)
     stream, graph = changes(5), DynamicGraph(feature_width=FEATURES)
     graph.apply(take(stream, 100), 0.0)
-    one = Embedding(student_of(architecture), CLASSES, DEVICE)
+    one = Embedding.alone(student_of(architecture), CLASSES, DEVICE)
     for _ in range(slices):
         one.advance(graph)
-    other = Embedding(build_student(architecture, FEATURES, 8, 8, seed=0).to(DEVICE), CLASSES, DEVICE)
+    other = Embedding.alone(build_student(architecture, FEATURES, 8, 8, seed=0).to(DEVICE), CLASSES, DEVICE)
     other.restore(one.state())
     for _ in range(16):
         change = graph.apply(take(stream, 9), 0.0)
@@ -321,7 +321,7 @@ def test_a_slice_is_bounded_by_its_edges_too(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(embedding_module, "CHUNK", 20)
     graph = DynamicGraph(directed=True, feature_width=1)
     graph.apply([UpsertNode("hub", [1.0]), *(UpsertEdge(str(leaf), "hub") for leaf in range(100))], 0.0)
-    embedding = Embedding(student_of("gcn", feature_width=1), CLASSES, DEVICE)
+    embedding = Embedding.alone(student_of("gcn", feature_width=1), CLASSES, DEVICE)
     filled = [embedding.advance(graph)]
     while not embedding.complete:
         filled.append(embedding.advance(graph))

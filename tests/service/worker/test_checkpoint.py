@@ -224,7 +224,7 @@ def test_format_5_is_read() -> None:
     run.turn([UpsertEdge("3", "new", 2.0)])
     assert_readers_are_fresh(run)
     rows = np.flatnonzero(run.engine.graph.alive)
-    whole = Embedding(candidate.embedding.student, candidate.embedding.classes, DEVICE)
+    whole = Embedding.alone(candidate.embedding.student, candidate.embedding.classes, DEVICE)
     while not whole.complete:
         whole.advance(run.engine.graph)
     found, expected = candidate.embedding.probabilities(rows), whole.probabilities(rows)

@@ -1,0 +1,38 @@
+"""How the answers of a group's members become the one that is served."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from olad_core.judging.calibration import tempered
+from olad_core.judging.pool_weights import PoolWeights, filled
+from olad_core.tasks import node_class
+
+Probabilities = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Combination:
+    """Frozen with a version of the group.
+
+    Attributes:
+        weights: of the members.
+        temperature: that brings the confidence of their combined prediction to its accuracy.
+    """
+
+    weights: PoolWeights
+    temperature: float
+
+    def probabilities(self, members: Probabilities) -> Probabilities:
+        """The prediction of the group ``[n, C]`` from those of its members ``[n, G, C]``."""
+        combined = self.weights.combine(members)
+        return tempered(combined, np.full(len(combined), self.temperature)).astype(np.float32)
+
+    def disagreement(self, members: Probabilities) -> npt.NDArray[np.float32]:
+        """How far the members differ ``[n]``, from 0 to 1; one without an answer has the mean of the others."""
+        logs = torch.from_numpy(filled(members)).clamp_min(node_class.LEAST_PROBABILITY).log()
+        return node_class.disagreement(logs.transpose(0, 1)).float().numpy()

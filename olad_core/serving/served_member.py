@@ -1,0 +1,97 @@
+"""The layers of one frozen student for all rows. Which rows are due is known to the embedding that holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from olad_core.device import to_device
+from olad_core.graph import DynamicGraph, Neighbours
+from olad_core.named_state import join_parts, take_part
+from olad_core.serving.propagation import Propagation, copied, lengthened, operations, propagation
+from olad_core.students import Inputs, Student
+from olad_core.tasks import node_class
+
+Rows = npt.NDArray[np.int64]
+Recall = Callable[[Rows], Tensor | None]
+
+
+def without_memory(rows: Rows) -> None:
+    """What a student recalls that does not remember."""
+
+
+class ServedMember:
+    """Layer 0 to the answers of a frozen student.
+
+    Args:
+        student: its weights must not change any more.
+        classes: number of classes it predicts.
+        device: where it computes and where the layers stay.
+        recall: hidden states of rows, for a student that remembers.
+    """
+
+    def __init__(self, student: Student, classes: int, device: torch.device, recall: Recall = without_memory) -> None:
+        self.student = student.eval().requires_grad_(False)
+        self.classes = classes
+        self.layers: list[Tensor]
+        """Rows of each layer; the last one holds answers."""
+        self._device = device
+        self._recall = recall
+        self._exchange = operations(device).exchange
+        self._propagation: Propagation
+        self.allocate()
+
+    def allocate(self) -> None:
+        """Begin without rows."""
+        self._propagation = propagation(self.student, self.classes, self._device)
+        self.layers = [torch.zeros(0, width, device=self._device) for width in self._propagation.widths]
+
+    def begin(self, in_weight: Tensor) -> None:
+        """Start with a graph whose sums of incoming weights are these."""
+        self._propagation.begin(in_weight)
+
+    def reweigh(self, rows: Rows, in_weight: Tensor) -> None:
+        """Follow other sums of incoming weights, of these rows; ``in_weight`` is of all rows."""
+        self._propagation.reweigh(rows, in_weight)
+
+    def reserve(self, rows: int, in_weight: Tensor) -> None:
+        """Lengthen all layers to so many rows; ``in_weight`` is of all of them."""
+        self.layers = [lengthened(layer, rows) for layer in self.layers]
+        self._propagation.reweigh(np.empty(0, np.int64), in_weight)
+
+    def write_inputs(self, rows: Rows, given: Inputs) -> npt.NDArray[np.bool_]:
+        """Compute rows of layer 0 from their inputs, to which the memory is added; bool ``[n]``, whether they differ.
+
+        The difference is to what the rows held before.
+        """
+        encoded = self.student.encode(replace(given, memory=self._recall(rows)), self.student.scale)
+        return self._exchange(self.layers[0], rows, self._propagation.raised(0, encoded))
+
+    def compute(self, graph: DynamicGraph, layer: int, rows: Rows, near: Neighbours) -> None:
+        """Compute rows of a layer above the first from the layer below, ``near`` being their in-neighbours."""
+        values = self._propagation.rows(graph, self.layers, layer, rows, near)
+        self._exchange(self.layers[layer], rows, values)
+
+    def probabilities(self, rows: Rows) -> npt.NDArray[np.float32]:
+        """Class probabilities ``[n, C]`` of computed rows."""
+        return self.layers[-1][to_device(rows, self._device), node_class.CLASSES].cpu().numpy()
+
+    def disagreement(self, rows: Rows) -> npt.NDArray[np.float32]:
+        """Disagreement ``[n]`` to be expected in the student's group about computed rows, from 0 to 1."""
+        return self.layers[-1][to_device(rows, self._device), node_class.DISAGREEMENT].cpu().numpy()
+
+    def state(self, rows: int | None) -> dict[str, Tensor]:
+        """Tensors for a checkpoint: weights, and the first rows of the layers. Those in use, not copies of them."""
+        layers = {str(number): layer[:rows] for number, layer in enumerate(self.layers)}
+        return join_parts({"student": self.student.state_dict(), "layer": layers})
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over the tensors of :meth:`state`."""
+        self.student.load_state_dict(take_part(tensors, "student"))
+        layers = take_part(tensors, "layer")
+        self.layers = [copied(layers[str(number)], self._device) for number in range(len(self.layers))]
