@@ -2,6 +2,7 @@
 
 import { listen } from "./ask.js";
 import { LineChart, sample } from "./chart.js";
+import { leadValue, showClasses } from "./classes.js";
 import { byId, html, outside } from "./dom.js";
 import { clock, count, percent } from "./format.js";
 import { History } from "./history.js";
@@ -91,10 +92,12 @@ function remember({ worker, log }, { students }) {
 
 function show(status, { students, decisions }) {
   document.body.classList.toggle("old", status.worker !== null && !status.heartbeat);
-  document.title = `${percent(status.worker?.served_score.accuracy_recent)} · olad`;
+  const lead = status.worker?.lead;
+  document.title = `${lead ? leadValue(lead, lead.recent) : percent(status.worker?.served_score.accuracy_recent)} · olad`;
   showState(status);
   showTiles(status);
   showStudents(students);
+  showClasses(status.worker?.served_report);
   showDecisions(decisions);
   showTraining(status.worker, history);
   byId("lag-now").textContent = `${count(status.log.behind_events)} now`;

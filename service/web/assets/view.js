@@ -1,6 +1,7 @@
 // What the page shows of one answer of /status and /students.
 
 import { DASHES, sample, sparkline } from "./chart.js";
+import { leadValue, metricWords } from "./classes.js";
 import { byId, html, outside, show, table, visible } from "./dom.js";
 import { count, duration, loss, percent, rate } from "./format.js";
 
@@ -20,6 +21,18 @@ export const SERVED_STYLE = { color: "var(--ink)", dash: "", width: 3 };
 const tile = (name, value, more, { long = false, lead = false } = {}) =>
   html("div", { class: lead ? "tile lead" : "tile" }, html("dt", {}, name), html("dd", { class: long ? "value long mono" : "value" }, value), html("dd", { class: "more" }, more));
 
+/** Accuracy, and what a worker of an earlier release reports, have the tile of the accuracy alone. */
+const hasOwnTile = (lead) => Boolean(lead) && lead.metric !== "accuracy";
+
+const alwaysCommonest = (report) => (report?.commonest_accuracy == null ? "" : `always the commonest class ${percent(report.commonest_accuracy)}; `);
+
+function leadTile(lead) {
+  if (!hasOwnTile(lead)) return [];
+  const beside = lead.baseline_of ? [outside(lead.baseline_of), `: ${leadValue(lead, lead.baseline)}`] : [];
+  const why = lead.declared ? "" : "; the classes are unbalanced";
+  return [tile(html("span", {}, "Served ", metricWords(lead), ", recent"), leadValue(lead, lead.recent), html("span", {}, `whole ${leadValue(lead, lead.value)}, `, ...beside, why), { lead: true })];
+}
+
 export function showTiles({ worker, log, graph: name, position, checkpoint_age_s: age }) {
   const { served, candidate, graph, checkpoint, served_score: score } = worker ?? {};
   const waiting = candidate ? html("span", {}, `version ${candidate.version} (`, outside(candidate.student), `) on its way: ${percent(candidate.progress)}`) : "";
@@ -27,7 +40,8 @@ export function showTiles({ worker, log, graph: name, position, checkpoint_age_s
   const applied = log.appended_events - log.behind_events;
   show(
     byId("tiles"),
-    tile("Served accuracy, recent", percent(score?.accuracy_recent), `whole ${percent(score?.accuracy)} over ${count(score?.scored)} scored; macro-F1 ${percent(score?.macro_f1_recent)}, calibration error ${percent(score?.calibration_error_recent)}`, { lead: true }),
+    ...leadTile(worker?.lead),
+    tile("Served accuracy, recent", percent(score?.accuracy_recent), `whole ${percent(score?.accuracy)} over ${count(score?.scored)} scored; ${alwaysCommonest(worker?.served_report)}macro-F1 ${percent(score?.macro_f1_recent)}, calibration error ${percent(score?.calibration_error_recent)}`, { lead: !hasOwnTile(worker?.lead) }),
     tile("Served version", served ? html("span", {}, `${served.version} · `, outside(served.student)) : "none yet", waiting, { lead: true }),
     tile("Lag", `${count(log.behind_events)} ${log.behind_events === 1 ? "event" : "events"}`, `${count(applied)} of ${count(log.appended_events)} applied`),
     tile("Position", position ?? "none yet", log.position ? `log ends at ${log.position}` : "the log is empty", { long: true }),

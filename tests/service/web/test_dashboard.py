@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from service.api_keys import create_key
 from service.store.keys import Keys
 from service.store.prediction_writer import PredictionWriter
-from service.store.status import StudentStatus, VersionStatus, WorkerStatus
+from service.store.status import LeadStatus, StudentStatus, VersionStatus, WorkerStatus
 from tests.redis_server import RedisServer
 from tests.service.api.serving import serving
 from tests.service.publications import publication, worker_status
@@ -168,6 +168,46 @@ def test_tiles_show_what_the_status_answers(dashboard: Dashboard) -> None:
     assert f"{learning['steps']} in all" in dashboard.tile("Training steps")
     assert f"{status['worker']['graph']['nodes']} nodes" in dashboard.tile("Graph")
     assert "1 rejected" in dashboard.tile("Checkpoint")
+
+
+def test_where_classes_are_unbalanced_the_metric_that_decides_comes_first(dashboard: Dashboard, served: Served) -> None:
+    lead = LeadStatus(
+        metric="macro_f1",
+        declared=False,
+        lower_is_better=False,
+        value=0.612,
+        recent=0.643,
+        baseline=0.479,
+        baseline_recent=0.48,
+        baseline_of=f"always {HOSTILE!r}",
+    )
+    served.report(lead=lead)
+    dashboard.page.wait_for_selector(".tile >> text=Served macro-F1, recent")
+    first = dashboard.page.locator(".tile").first.inner_text()
+    assert "64.3 %" in first
+    assert "47.9 %" in first
+    assert "unbalanced" in first
+    expect(dashboard.page).to_have_title("64.3 % · olad")
+    served.report(lead=lead.model_copy(update={"metric": "average_precision:" + HOSTILE, "declared": True}))
+    expect(dashboard.page.locator(".tile").first).to_contain_text(f"Served average precision of {HOSTILE_SEEN}, recent")
+    served.report(lead=lead.model_copy(update={"metric": "log_loss", "declared": True}))
+    expect(dashboard.page.locator(".tile").first).to_contain_text("0.643")
+
+
+def test_the_classes_and_their_confusion_are_shown(dashboard: Dashboard) -> None:
+    found = dashboard.api.get("/status").json()["worker"]["served_report"]
+    rows = table_of(dashboard.page, "#classes")
+    assert [row["Class"] for row in rows] == [row["name"] for row in found["classes"]]
+    for row, expected in zip(rows, found["classes"], strict=True):
+        assert row["Nodes"] == str(expected["support"])
+        assert row["Precision"] == f"{100 * expected['whole']['precision']:.1f} %"
+        assert row["Recall"] == f"{100 * expected['whole']['recall']:.1f} %"
+        assert row["Average precision"] == f"{100 * expected['whole']['average_precision']:.1f} %"
+    assert "92.0 % right" in dashboard.page.locator("#classes-now").inner_text()
+    matrix = table_of(dashboard.page, "#confusion")
+    for row, name, counts in zip(matrix, found["confusion"]["classes"], found["confusion"]["counts"], strict=True):
+        assert row["true class"] == name
+        assert [row[column] for column in found["confusion"]["classes"]] == [str(count) for count in counts]
 
 
 def test_the_lag_and_what_is_applied_are_of_one_moment(dashboard: Dashboard) -> None:
