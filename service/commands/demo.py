@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from olad_core.judging.metric import parse_metric
 from service.api_keys import key_ring
 from service.client.http import Client
 from service.commands.failures import read_settings, reported_failures
@@ -114,7 +115,13 @@ def _replay(
                 Progress(local.settings.data_dir / "replay", local.url) as progress,
             ):
                 outcome.state = replay(
-                    source, client, progress, rate=rate, stop=outcome.stop, on_batch=lambda now: _note(outcome, now)
+                    source,
+                    client,
+                    progress,
+                    rate=rate,
+                    metric=parse_metric(local.settings.metric) if local.settings.metric else None,
+                    stop=outcome.stop,
+                    on_batch=lambda now: _note(outcome, now),
                 )
         except Exception as error:
             outcome.error = error

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from service.commands.bar_view import BarView, arrivals_bar
-from service.commands.replay_view import percent
 from service.commands.status import class_table
+from service.figures import lead_line, percent
 from service.store.status import ClassReportStatus
 from service.terminal import shown, shown_report
 
@@ -47,6 +47,9 @@ def print_report(console: Console, report: Report) -> None:
     if rows := difference_rows(report):
         title = f"less {shown(report.reference)}, same arrivals, with 95 % interval"
         _print(console, title, DIFFERENCE_HEAD, rows)
+    for contestant in report.contestants:
+        if line := lead_line(contestant.lead):
+            console.print(shown(f"{contestant.name}: {line}"), soft_wrap=True, highlight=False)
     course = [
         (f"{first.first:,} to {first.last:,}", *(percent(one.course[place].accuracy) for one in report.contestants))
         for place, first in enumerate(report.contestants[0].course)

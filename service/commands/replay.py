@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from olad_core.events import MAX_EVENTS
+from olad_core.judging.metric import parse_metric
 from service.client.http import Client
 from service.commands.dry_run import print_dry_run, print_notes
 from service.commands.failures import read_settings, reported_failures
@@ -67,7 +68,15 @@ def replay_source(
             progress = open_record(files, console, opened, client, settings, fresh=fresh)
             view = files.enter_context(ReplayView(console, shown(opened.name), opened.nodes))
             try:
-                state = replay(opened, client, progress, rate=rate, score_from=score_from, on_batch=view.update)
+                state = replay(
+                    opened,
+                    client,
+                    progress,
+                    rate=rate,
+                    score_from=score_from,
+                    metric=parse_metric(settings.metric) if settings.metric else None,
+                    on_batch=view.update,
+                )
             except KeyboardInterrupt:
                 files.close()
                 console.print("Stopped; the same command resumes here.")

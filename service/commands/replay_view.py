@@ -6,17 +6,10 @@ from rich.console import Console
 from rich.table import Table
 
 from service.commands.bar_view import BarView, arrivals_bar
+from service.figures import lead_line, percent
 from service.replay.sender import ReplayState
 from service.replay.served_score import RECENT, Accuracy
-
-
-def percent(value: float | None) -> str:
-    """A share for people.
-
-    >>> percent(0.8123), percent(None)
-    ('81.2 %', '-')
-    """
-    return "-" if value is None else f"{100 * value:.1f} %"
+from service.terminal import shown
 
 
 class ReplayView(BarView):
@@ -61,6 +54,8 @@ def print_summary(console: Console, name: str, state: ReplayState) -> None:
         f"({state.events_per_s:,.0f} events/s); position {state.position or '-'}",
         soft_wrap=True,
     )
+    if line := lead_line(state.lead):
+        console.print(shown(line), soft_wrap=True, highlight=False)
 
 
 def _cells(accuracy: Accuracy, macro_f1: str) -> tuple[str, str, str]:

@@ -11,9 +11,8 @@ from rich.table import Table
 
 from service.client.http import Client
 from service.commands.failures import read_settings, reported_failures
-from service.commands.lead_view import lead_name, lead_value
 from service.commands.options import AsJson, Url
-from service.commands.replay_view import percent
+from service.figures import lead_name, lead_value, percent
 from service.models import ServiceStatus
 from service.store.status import ClassReportStatus, GraphStatus, LeadStatus, StudentStatus
 from service.terminal import Terminal, shown_report

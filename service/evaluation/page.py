@@ -8,6 +8,7 @@ from html import escape
 from service.evaluation.charts import charts
 from service.evaluation.report import Contestant, Report
 from service.evaluation.texts import DIFFERENCE_HEAD, HEAD, difference_rows, score_rows, share
+from service.figures import lead_line
 
 _STYLE = """
 body { font: 15px/1.5 sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
@@ -53,6 +54,7 @@ def _contestant(contestant: Contestant) -> str:
     if found.unlisted:
         rows.append((f"{found.unlisted:,} more", *[""] * 6))
     always = f"<p>Always {escape(str(found.commonest))}: {share(found.commonest_accuracy)} right.</p>"
+    always += f"<p>{escape(lead_line(contestant.lead))}</p>"
     settings = "".join(f"<li>{escape(name)} = {escape(str(value))}</li>" for name, value in contestant.settings.items())
     listed = f"<details><summary>Settings</summary><ul>{settings}</ul></details>" if settings else ""
     return _section(contestant.name, _CLASS_HEAD, rows) + always + listed

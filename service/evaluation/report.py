@@ -9,7 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import TypeAdapter
 
+from olad_core.judging.balance import fitting_metric
 from olad_core.judging.class_report import ClassReport
+from olad_core.judging.lead import LeadFigure
+from olad_core.judging.metric import Metric, parse_metric
 from olad_core.judging.prequential import Scores
 from service.evaluation.paired import Differences, Outcomes, differences
 from service.evaluation.prequential import Played
@@ -68,6 +71,7 @@ class Contestant:
         whole: over all arrivals.
         later: over the arrivals from ``score_from`` on.
         course: over time.
+        lead: the score that stands first, over all arrivals, beside that of one who has learned nothing.
         classes: class by class.
         differences: from the reference; None for the reference itself.
     """
@@ -81,6 +85,7 @@ class Contestant:
     whole: Summary
     later: Summary
     course: tuple[Point, ...]
+    lead: LeadFigure
     classes: ClassReport
     differences: Differences | None
 
@@ -133,6 +138,8 @@ def build_report(source: str, score_from: int, played: Played, entrants: list[En
     """The report of a stream that was played; the first of the ``entrants`` is the reference."""
     reference = entrants[0].name
     outcomes = {entrant.name: played.scorings[entrant.name].outcomes for entrant in entrants}
+    metric, declared = _metric(played, entrants[0].settings.get("metric"))
+    number = played.classes.index(metric.of_class) if metric.of_class in played.classes else None
     late = int(np.count_nonzero(played.arrival >= score_from))
     contestants = []
     for entrant in entrants:
@@ -146,6 +153,7 @@ def build_report(source: str, score_from: int, played: Played, entrants: list[En
                 whole=_summary(scoring.whole, len(played.truth)),
                 later=_summary(scoring.later, late),
                 course=_course(own, played),
+                lead=scoring.whole.lead_figure(0, metric, played.classes, number, declared=declared),
                 classes=scoring.whole.class_report(0, played.classes),
                 differences=paired,
             )
@@ -160,6 +168,13 @@ def build_report(source: str, score_from: int, played: Played, entrants: list[En
         reference=reference,
         contestants=tuple(contestants),
     )
+
+
+def _metric(played: Played, declared: str | None) -> tuple[Metric, bool]:
+    """What stands first for all contestants, and whether the reference declares it."""
+    if declared is not None:
+        return parse_metric(declared), True
+    return fitting_metric(np.bincount(played.truth).astype(np.float64)), False
 
 
 def _summary(scores: Scores, known: int) -> Summary:

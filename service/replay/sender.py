@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from olad_core.judging.lead import LeadFigure
+from olad_core.judging.metric import Metric
 from service.client.http import Client, ServiceError
 from service.replay.progress import Done, Progress
 from service.replay.served_score import Accuracy, ServedScore
@@ -27,6 +29,7 @@ class ReplayState:
         whole, recent, later: accuracy of what was served over all arrivals, the last 500 scored ones, and the
             arrivals from ``score_from`` on.
         macro_f1, macro_f1_later: mean over classes of the F1 of each, over what ``whole`` and ``later`` count.
+        lead: the score that stands first, over what ``whole`` counts, beside what naming the commonest class scores.
         score_from: the first arrival that ``later`` counts.
         resumed: batches that an earlier run had sent.
         complete: whether the source has ended.
@@ -41,6 +44,7 @@ class ReplayState:
     later: Accuracy
     macro_f1: float | None
     macro_f1_later: float | None
+    lead: LeadFigure
     score_from: int
     resumed: int
     complete: bool
@@ -59,6 +63,7 @@ class ReplayState:
             "scored": self.whole.scored,
             "accuracy": self.whole.value,
             "macro_f1": self.macro_f1,
+            "lead": asdict(self.lead),
             "accuracy_recent": self.recent.value,
             "score_from": self.score_from,
             "scored_later": self.later.scored,
@@ -81,6 +86,7 @@ def replay(
     *,
     rate: float | None = None,
     score_from: int | None = None,
+    metric: Metric | None = None,
     stop: threading.Event | None = None,
     on_batch: Callable[[ReplayState], None] = lambda _state: None,
 ) -> ReplayState:
@@ -95,6 +101,7 @@ def replay(
         progress: record of earlier runs; grows.
         rate: events per second at most.
         score_from: overrides the source's own.
+        metric: that the user cares about; None where nothing is declared.
         stop: end after the current batch.
         on_batch: called after each batch, and once for those of earlier runs.
 
@@ -119,6 +126,7 @@ def replay(
             later=score.later,
             macro_f1=score.macro_f1,
             macro_f1_later=score.macro_f1_later,
+            lead=score.lead(metric),
             score_from=score.score_from,
             resumed=resumed,
             complete=complete,

@@ -6,6 +6,11 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from olad_core.judging.balance import fitting_metric
+from olad_core.judging.lead import LeadFigure, baseline, baseline_name
+from olad_core.judging.metric import Metric
 from service.replay.arrival_stream import Batch
 
 RECENT = 500
@@ -63,6 +68,32 @@ class ServedScore:
     def macro_f1_later(self) -> float | None:
         """The same over what :attr:`later` counts."""
         return _macro_f1(self._later_pairs)
+
+    def lead(self, metric: Metric | None = None) -> LeadFigure:
+        """The score that stands first, over what :attr:`whole` counts.
+
+        Args:
+            metric: what is declared. Labels alone show accuracy and macro-F1; for the others, and for None, it is one
+                of the two by how even the classes are.
+        """
+        support = Counter[str]()
+        for (_, truth), number in self._pairs.items():
+            support[truth] += number
+        names = sorted(support)
+        nodes = np.array([support[name] for name in names], dtype=np.float64)
+        declared = metric is not None and metric.kind in {"accuracy", "macro_f1"}
+        found = metric if metric is not None and declared else fitting_metric(nodes)
+        commonest = names[int(nodes.argmax())] if names else None
+        return LeadFigure(
+            metric=str(found),
+            declared=declared,
+            lower_is_better=found.lower_is_better,
+            value=self.whole.value if found.kind == "accuracy" else self.macro_f1,
+            recent=None,
+            baseline=baseline(found, nodes, None),
+            baseline_recent=None,
+            baseline_of=baseline_name(found, commonest),
+        )
 
     def record(self, batch: Batch, served: Sequence[str | None]) -> None:
         """Take in a batch and the label served for each of its nodes (None: no prediction was there)."""

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from olad_core.judging.metric import parse_metric
 from service.replay.arrival_stream import Batch
 from service.replay.served_score import RECENT, Accuracy, ServedScore
 
@@ -55,3 +56,22 @@ def test_recent_forgets_what_is_old() -> None:
     for i in range(2 * RECENT):
         score.record(Batch((), (str(i),), ((str(i), "a"),)), ["b" if i < RECENT else "a"])
     assert (score.whole.value, score.recent) == (0.5, Accuracy(right=RECENT, scored=RECENT))
+
+
+class TestLead:
+    def test_before_anything_is_scored_there_is_none(self) -> None:
+        lead = ServedScore(score_from=0).lead()
+        assert (lead.value, lead.baseline, lead.baseline_of) == (None, None, "")
+
+    def test_with_a_rare_class_it_is_macro_f1_beside_always_naming_the_other(self) -> None:
+        score = ServedScore(score_from=0)
+        truths, served = ["ok"] * 92 + ["fraud"] * 8, ["ok"] * 98 + ["fraud"] * 2
+        names = tuple(map(str, range(100)))
+        score.record(Batch((), names, tuple(zip(names, truths, strict=True))), served)
+        lead = score.lead()
+        assert (lead.metric, lead.declared, lead.value) == ("macro_f1", False, score.macro_f1)
+        assert lead.baseline == pytest.approx(2 * 0.92 / 1.92 / 2)
+        assert lead.baseline_of == "always 'ok'"
+        assert score.lead(parse_metric("accuracy")).value == score.whole.value
+        # Labels alone show no log-loss.
+        assert score.lead(parse_metric("log_loss")).metric == "macro_f1"
