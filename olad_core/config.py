@@ -89,6 +89,8 @@ class EngineConfig:
         advance_events: events between two steps of time for students with a memory.
         max_classes: classes of the graph at most; a label that would be one more is rejected.
         removed_ids_kept: ids of removed nodes that are remembered, the last ones.
+        renewal: name of the last time that new students were asked for. Restoring a state of another renewal begins
+            with new ones; None continues with those of the state.
     """
 
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
@@ -104,3 +106,4 @@ class EngineConfig:
     advance_events: int = 1000
     max_classes: int = MAX_CLASSES
     removed_ids_kept: int = REMOVED_KEPT
+    renewal: str | None = None

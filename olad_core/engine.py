@@ -13,7 +13,15 @@ import torch
 from torch import Tensor
 
 from olad_core.config import EngineConfig
-from olad_core.engine_state import Values, join_tensors, made_with, require_same_students, take_arrays
+from olad_core.engine_state import (
+    Values,
+    beside_new_group,
+    join_tensors,
+    made_with,
+    new_group_reason,
+    require_served,
+    take_arrays,
+)
 from olad_core.events import ClockSetting, Event, GraphSchema, RejectedOp, RejectionReason
 from olad_core.graph import Changes, DynamicGraph
 from olad_core.judging.assessment import Assessment
@@ -80,6 +88,9 @@ class Engine:
         self.versions = Versions(device, self.memory)
         self.assessment = Assessment(config)
         self.decisions = Decisions()
+        self.renewal = config.renewal
+        self.renewed = False
+        """Whether its students have begun anew in :meth:`restore`."""
         self._labels = KnownLabels(config, self.decisions)
         self._touched = Touched(config.trainer.recent_touched)
         self._schedule = Schedule(config, self.versions, self.decisions)
@@ -119,7 +130,10 @@ class Engine:
     def group_sizes(self) -> GroupSizes:
         """What the group needs memory for."""
         config = self.config.trainer
-        return GroupSizes(len(config.students), len(recurrent(config.students)), config.width)
+        served, hidden = self.versions.former, config.width
+        if served:
+            hidden = max(hidden, served.embedding.student.width)
+        return GroupSizes(len(config.students), self.memory.students, hidden)
 
     def set_clock(self, position: str, setting: ClockSetting, time: float) -> EntryOutcome:
         """Apply a log entry that sets the graph's clock, and arrived at ``time`` in seconds."""
@@ -163,6 +177,8 @@ class Engine:
         if self.trainer and self.applied_events - self._advance_event >= self.config.advance_events:
             lately = self._touched.lately(self.graph)
             self.trainer.group.advance(self.graph, lately)
+            if former := self.versions.former:
+                self.trainer.group.remember(self.graph, lately, former.remembered_as, former.embedding.student)
             touch = replace(touch, remembered=lately)
             self._advance_event = self.applied_events
         self.versions.mark(self.graph, touch)
@@ -259,6 +275,8 @@ class Engine:
         """Embed one slice of the version on its way, if there is one; with the last one it is served."""
         if self.trainer:
             self._schedule.advance(self.graph, self._origin, self.trainer.steps, size)
+            if not self.versions.former:
+                self.assessment.end_succession()
 
     @property
     def converged(self) -> bool:
@@ -323,6 +341,8 @@ class Engine:
             **made_with(self.config.trainer),
             **self._schedule.state(),
         }
+        if self.renewal is not None:
+            values["renewal"] = self.renewal
         trained: dict[str, Tensor] = {}
         if self.trainer:
             trained, values["trainer"] = self.trainer.state()
@@ -332,14 +352,33 @@ class Engine:
 
     @classmethod
     def restore(
-        cls, config: EngineConfig, tensors: Mapping[str, Tensor], values: Mapping[str, Any], device: torch.device
+        cls,
+        config: EngineConfig,
+        tensors: Mapping[str, Tensor],
+        values: Mapping[str, Any],
+        device: torch.device,
+        *,
+        keep_served: bool = True,
     ) -> Engine:
         """The engine whose :meth:`state` this was.
 
+        Where the configuration has other students, or asks for new ones, they begin beside what is served.
+
+        Args:
+            config: how it works from now on.
+            tensors: of the state.
+            values: of the state.
+            device: where it computes.
+            keep_served: whether what is served stays when new students begin.
+
         Raises:
-            OtherStudents: the checkpoint was made with other students, or with students of another width.
+            ServedLost: what is served is of a student that is not registered.
         """
-        require_same_students(config.trainer, values)
+        reason = new_group_reason(config, values)
+        if reason is None or keep_served:
+            require_served(values)
+        if reason is not None:
+            tensors, values = beside_new_group(config.trainer, tensors, values, keep_served=keep_served)
         arrays = take_arrays(tensors)
         engine = cls(config, device)
         engine._reach(values["position"], values["applied_events"], values["rejected_events"])
@@ -350,9 +389,13 @@ class Engine:
             max_classes=config.max_classes,
             removed_kept=config.removed_ids_kept,
         )
-        engine.memory.restore(take_part(tensors, "memory"))
+        memory = take_part(tensors, "memory")
+        engine.memory.restore(memory)
         engine.versions.restore(take_part(tensors, "versions"), values["versions"])
         engine.assessment.know_classes(engine.graph.classes)
+        former = engine.versions.former
+        if former and former.embedding.student.remembers:
+            engine.memory.adopt(former.remembered_as, memory[former.remembered_as])
         engine.assessment.restore(arrays)
         engine.decisions.restore(values["decisions"])
         engine._labels.restore(take_part(arrays, "replay"), values["classes_seen"], engine.graph)
@@ -365,6 +408,9 @@ class Engine:
             trained = take_part(tensors, "trainer")
             group = Group.restore(config.trainer, trained, values["trainer"], device, engine.memory)
             engine.trainer = engine.trainer_type.restore(group, values["trainer"])
+        engine.renewal = config.renewal or values.get("renewal")
+        if reason is not None:
+            engine._begin_group(reason)
         return engine
 
     def _reject(self, position: str, index: int, op: RejectedOp, reason: RejectionReason, detail: str) -> None:
@@ -395,6 +441,21 @@ class Engine:
             holder.begin_anew()
         self.assessment.forget_waiting()
 
+    def _begin_group(self, reason: str) -> None:
+        """Begin with new students, beside what is served if there is anything."""
+        self.renewed = True
+        self.assessment = self.assessment.of_new_group(self.config, beside_served=self.versions.former is not None)
+        stays = "nothing is served"
+        if served := self.versions.served:
+            stays = f"version {served.version.number} of {served.version.student} stays until one of them is better"
+        self.decisions.add("group-restarted", f"new students begin, because {reason}: {stays}")
+        if self._labels.classes >= 2:
+            self.trainer = self._new_trainer()
+
+    def _new_trainer(self) -> Trainer:
+        width, classes = self.graph.num_features or 0, len(self.graph.classes)
+        return self.trainer_type(Group(self.config.trainer, width, classes, self.device, self.memory))
+
     def _current_trainer(self) -> Trainer:
         """The trainer; a new one when features appear on a graph that had none."""
         width = self.graph.num_features or 0
@@ -402,8 +463,10 @@ class Engine:
             if self.trainer:
                 reason = f"features of width {width} have appeared: all students get new weights"
                 self.decisions.add("group-restarted", reason, numbers={"feature_width": width})
-            group = Group(self.config.trainer, width, len(self.graph.classes), self.device, self.memory)
-            self.trainer = self.trainer_type(group)
+            self.trainer = self._new_trainer()
             self._schedule.begin_anew()
-            self.assessment = Assessment(self.config)
+            former = self.versions.former is not None
+            self.assessment = (
+                self.assessment.of_new_group(self.config, beside_served=True) if former else Assessment(self.config)
+            )
         return self.trainer

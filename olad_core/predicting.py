@@ -48,7 +48,7 @@ def predict_served(graph: DynamicGraph, rows: Rows, group: Group, served: HeldVe
     answers = embedding.probabilities(rows)
     labelled = graph.label[rows] >= 0
     if labelled.any():
-        student = {served.version.student: embedding.student}
+        student = {served.remembered_as: embedding.student}
         answers = np.array(answers)
         answers[labelled] = group.probabilities(graph, rows[labelled], student, embedding.classes)[0]
     return answers
@@ -83,6 +83,7 @@ def compare_now(graph: DynamicGraph, trainer: Trainer, assessment: Assessment, m
         students=group.students,
         standing=assessment.standing(),
         metric=assessment.metric,
+        gain=assessment.gain(),
         training_loss=assessment.training_loss(),
         temperatures=assessment.temperatures(),
         classes=graph.classes[: group.num_classes(graph)],

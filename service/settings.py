@@ -161,6 +161,12 @@ class Settings(BaseSettings):
         multiple_of=4,
         description="Width of the students' hidden embeddings, a multiple of 4.",
     )
+    new_students: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_.:-]{1,64}$",
+        description="A word of your choice. New students begin at the first start with another word than the last "
+        "one, beside what is served; `olad up --new-students` does so once. Unset: the same students continue.",
+    )
     learning_rate: float = Field(
         default=_TRAINER.learning_rate, gt=0, description="Adam's learning rate of the students."
     )

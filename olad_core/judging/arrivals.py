@@ -32,6 +32,10 @@ class Predictions:
         """``[n, G + 1, C]``: the students, then what was served."""
         return np.concatenate([self.students, self.served[:, None]], axis=1)
 
+    def part(self, nodes: npt.NDArray[np.bool_]) -> Predictions:
+        """Those of some of the nodes."""
+        return Predictions(self.students[nodes], self.served[nodes])
+
     @classmethod
     def apart(cls, together: npt.NDArray[np.float32]) -> Predictions:
         """The inverse of :attr:`together`."""
@@ -101,6 +105,15 @@ class Arrivals:
         self._rows[slots] = -1
         columns = ClassColumns(self._tables[slots]) if self._tables.shape[1] else None
         return places[known], self._probabilities[slots], columns
+
+    def beside(self, predictors: int) -> Arrivals:
+        """Those of the last predictor, with so many others before it that have predicted none of these nodes."""
+        state = self.state()
+        found = state["probabilities"]
+        none = np.full((len(found), predictors, found.shape[2]), np.nan, np.float32)
+        new = Arrivals(predictors + 1, self._most, self._cells)
+        new.restore(state | {"probabilities": np.concatenate([none, found[:, -1:]], axis=1)})
+        return new
 
     def waiting(self) -> tuple[Rows, Rows]:
         """Rows of nodes whose label has not come, and their arrivals, the last first; some may have left."""

@@ -19,6 +19,7 @@ from olad_core.judging.lead import LeadFigure
 from olad_core.judging.metric import Metric, parse_metric
 from olad_core.judging.prequential import Scores, ScoreTable
 from olad_core.judging.standings import Standings
+from olad_core.judging.succession import Succession
 from olad_core.named_state import join_parts, take_part
 
 Rows = npt.NDArray[np.int64]
@@ -32,7 +33,7 @@ class Scored:
     """Nodes whose labels have come, with what was predicted at their arrival.
 
     Attributes:
-        predictions: of n nodes.
+        predictions: of n nodes, which students of this group have predicted.
         labels: the columns ``[n]`` of their classes in the predictions.
         drift: what their scores show; None without a drift.
     """
@@ -65,6 +66,8 @@ class Assessment:
         self._evidence = Evidence(students, config.score_memory)
         declared = parse_metric(config.metric) if config.metric else None
         self._standings = Standings(students, config.score_memory, declared)
+        # Only while a version of a former group is served.
+        self._succession: Succession | None = None
 
     def student_scores(self) -> ScoreTable:
         """Scores of the students ``[G]``."""
@@ -116,6 +119,30 @@ class Assessment:
     def served_lead(self, names: Sequence[str]) -> LeadFigure:
         """The score of what was served on :attr:`metric`; ``names`` are the graph's classes, by number."""
         return self._lead(len(self._config.trainer.students), names)
+
+    def gain(self) -> npt.NDArray[np.float64] | None:
+        """By how much each student is better than what is served ``[G]``, more than by chance.
+
+        None where what is served is of the same group.
+        """
+        return self._succession.gain() if self._succession else None
+
+    def of_new_group(self, config: EngineConfig, *, beside_served: bool) -> Assessment:
+        """That of a new group. Scores and waiting predictions of what was served stay.
+
+        Args:
+            config: of the engine, with the new group.
+            beside_served: whether a version of a former group is served, with which students are to be compared.
+        """
+        new, students = Assessment(config), len(config.trainer.students)
+        new._scores, new._arrivals = self._scores.beside(students), self._arrivals.beside(students)
+        new._drift, new._standings = self._drift, self._standings.of_new_group(students)
+        new._succession = Succession(students, config.score_memory) if beside_served else None
+        return new
+
+    def end_succession(self) -> None:
+        """What is served is of this group from now on."""
+        self._succession = None
 
     def scored(self) -> int:
         """Nodes that have been scored so far, whoever predicted them."""
@@ -185,11 +212,18 @@ class Assessment:
         predictions, labels = Predictions.apart(together), labels[places]
         found = self._scores.add(together, labels, columns)
         self._standings.follow_balance(self._scores.recent_support())
+        # Of a new group's students there is nothing to compare on nodes that arrived before it.
+        by_group = np.asarray(found.answered[:, :-1].any(axis=1))
+        if not by_group.all():
+            predictions, labels = predictions.part(by_group), labels[by_group]
+            columns = columns.part(by_group) if columns else None
         self._standings.compare(predictions.students, labels, self.temperatures(), columns)
         if columns:
             labels = columns.places(labels)
         self._temperatures.add(predictions.students, labels, columns.counts if columns else None)
         errors = np.logical_not(found.right[found.answered[:, -1], -1])
+        if self._succession:
+            self._succession.compare(predictions.students, predictions.served, labels)
         return Scored(predictions, labels, self._drift.add(errors))
 
     def compare_with_teachers(self, scored: Scored, teaching: npt.NDArray[np.float32]) -> None:
@@ -207,6 +241,8 @@ class Assessment:
         self._temperatures.forget(count)
         self._evidence.forget(count)
         self._standings.forget(count)
+        if self._succession:
+            self._succession.forget(count)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Arrays for a checkpoint."""
@@ -219,6 +255,7 @@ class Assessment:
                 "standing": self._standings.state(),
                 "temperatures": self._temperatures.state(),
                 "losses": self.mean_losses,
+                "succession": self._succession.state() if self._succession else {},
             }
         )
 
@@ -230,6 +267,10 @@ class Assessment:
         self._evidence.restore(take_part(state, "evidence"))
         self._standings.restore(take_part(state, "standing"))
         self._temperatures.restore(take_part(state, "temperatures"))
+        succession = take_part(state, "succession")
+        if succession:
+            self._succession = Succession(len(self._untrained), self._config.score_memory)
+            self._succession.restore(succession)
         self.mean_losses = {name: array.astype(np.float64) for name, array in take_part(state, "losses").items()}
 
     def _lead(self, predictor: int, names: Sequence[str]) -> LeadFigure:

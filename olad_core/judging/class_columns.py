@@ -38,6 +38,10 @@ class ClassColumns:
         """Of predictions of so few classes that each class is the column of its number."""
         return cls(np.tile(np.append(np.arange(ARRIVAL_CLASSES), known).astype(np.int32), (nodes, 1)))
 
+    def part(self, nodes: npt.NDArray[np.bool_]) -> ClassColumns:
+        """Those of some of the nodes."""
+        return ClassColumns(self.table[nodes])
+
     @property
     def counts(self) -> npt.NDArray[np.float64]:
         """How many classes each column stands for ``[n, COLUMNS]``."""

@@ -70,6 +70,13 @@ class ClassScores:
         """Scored nodes of each class (row) that each class was served for (column); last: all further classes."""
         return self._confusion.copy()
 
+    def beside(self, predictors: int) -> ClassScores:
+        """Those of the last predictor, with so many others before it that have not predicted yet."""
+        new = ClassScores(predictors + 1)
+        new._ranks, new._faded_ranks = only_last(self._ranks, predictors), only_last(self._faded_ranks, predictors)
+        new._confusion = self._confusion.copy()
+        return new
+
     def fade(self, share: Floats) -> None:
         """Multiply what is remembered with forgetting by ``[P]``."""
         self._faded_ranks *= share[:, None, None]
@@ -100,6 +107,12 @@ class ClassScores:
         answered = predicted >= 0
         cells = np.minimum(labels, classes)[answered] * side + np.minimum(predicted, classes)[answered]
         self._confusion += np.bincount(cells, minlength=side * side).reshape(side, side)
+
+
+def only_last(values: Floats, predictors: int) -> Floats:
+    """Values of P predictors ``[k, P, ...]``, of which the last stays, after so many others that have zeros."""
+    zeros = np.zeros((values.shape[0], predictors, *values.shape[2:]), values.dtype)
+    return np.concatenate([zeros, values[:, -1:]], axis=1)
 
 
 def _with_classes(ranks: Floats, classes: int) -> Floats:

@@ -36,7 +36,8 @@ class Decision:
         applied_events: number of events up to there.
         kind: ``first-version``, ``student-kept``, ``student-switched``: a version was started, and why with this
             student; ``version-refused``: it will not be served; ``drift``: the errors of what is served rose;
-            ``student-reset``, ``group-restarted``: new weights for one member or all; ``classes-grown``.
+            ``student-reset``, ``group-restarted``: new weights for one member or all, or other members;
+            ``classes-grown``.
         student: that it is about; None for the group.
         version: number of the version it is about; None where there is none.
         reason: one sentence.
@@ -104,6 +105,35 @@ class Decisions:
         """Take over the values of :meth:`state`."""
         self.total = int(state["total"])
         self._kept = [Decision(**decision) for decision in state["kept"]]
+
+
+def explain_succession(
+    names: Sequence[str],
+    gain: npt.NDArray[np.float64],
+    former: str,
+    best: int,
+    *,
+    taken: bool,
+    margin: float,
+) -> tuple[Kind, str, dict[str, float]]:
+    """Kind, reason and numbers of what :func:`~olad_core.serving.choice.choose_successor` chose.
+
+    Args:
+        names: of the G students.
+        gain: ``[G]``, by how much each is better than what is served, beyond chance.
+        former: the student of the former group that is served.
+        best: the best student of the group.
+        taken: whether it takes over.
+        margin: by how much it must be better.
+
+    >>> explain_succession(["gcn"], np.array([0.031]), "gat", 0, taken=True, margin=0.005)[:2]
+    ('student-switched', 'switched from gat of the former group to gcn: accuracy 3.1 points higher, beyond chance')
+    """
+    numbers = {f"gain_{name}": float(value) for name, value in zip(names, gain, strict=True)} | {"margin": margin}
+    name, points = names[best], f"accuracy {100 * gain[best]:.1f} points higher, beyond chance"
+    if taken:
+        return "student-switched", f"switched from {former} of the former group to {name}: {points}", numbers
+    return "student-kept", f"kept {former} of the former group: labels do not show that {name} is better", numbers
 
 
 def explain_choice(

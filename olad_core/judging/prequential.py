@@ -11,7 +11,7 @@ import numpy.typing as npt
 from olad_core.judging.calibration import BINS, bin_confidences, calibration_error
 from olad_core.judging.class_columns import ClassColumns
 from olad_core.judging.class_report import LISTED_CLASSES, ClassReport, class_report
-from olad_core.judging.class_scores import ClassScores
+from olad_core.judging.class_scores import ClassScores, only_last
 from olad_core.judging.fading import Fading
 from olad_core.judging.lead import LeadFigure, baseline, baseline_name
 from olad_core.judging.metric import Metric
@@ -57,6 +57,7 @@ class Scores:
     """
 
     def __init__(self, predictors: int, memory: float) -> None:
+        self._memory = memory
         self._fading = Fading(memory)
         self.scored = np.zeros(predictors, dtype=np.int64)
         self._sums = np.zeros((2, predictors))
@@ -97,6 +98,17 @@ class Scores:
         )
         self._of_classes.add(of_classes, labels, predicted, weight, faded)
         return found
+
+    def beside(self, predictors: int) -> Scores:
+        """Those of the last predictor, with so many others before it that have no score yet."""
+        new = Scores(predictors + 1, self._memory)
+        new.scored[-1] = self.scored[-1]
+        new._sums, new._faded = only_last(self._sums, predictors), only_last(self._faded, predictors)
+        new._classes = only_last(self._classes, predictors)
+        new._faded_classes = only_last(self._faded_classes, predictors)
+        new._faded_bins = only_last(self._faded_bins, predictors)
+        new._of_classes = self._of_classes.beside(predictors)
+        return new
 
     def forget(self, count: int) -> None:
         """Let recent scores weigh as much as ``count`` nodes at most, so that those to come count for more."""

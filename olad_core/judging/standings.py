@@ -33,6 +33,7 @@ class Standings:
 
     def __init__(self, group: int, memory: float, declared: Metric | None) -> None:
         self.declared = declared
+        self._memory = memory
         self.class_number: int | None = None
         """Of the class that the declared metric is about; None while it is unknown, and where it is about all."""
         self._balance = Balance()
@@ -56,6 +57,14 @@ class Standings:
         if self.declared.of_class in names:
             self.class_number = names.index(self.declared.of_class)
             self._rank.number = self.class_number
+
+    def of_new_group(self, group: int) -> Standings:
+        """Those of so many other students, on the same metric: it depends on the labels alone."""
+        new = Standings(group, self._memory, self.declared)
+        new._balance, new.class_number = self._balance, self.class_number
+        if new._rank is not None:
+            new._rank.number = self.class_number
+        return new
 
     def follow_balance(self, support: Floats) -> None:
         """Take in the scored nodes of each class ``[C]``, with forgetting."""

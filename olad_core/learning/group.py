@@ -176,13 +176,25 @@ class Group:
         """
         for name, student in self.by_name.items():
             student.advance()
-            if student.remembers and len(rows):
-                # A hidden state must not hold labels, a node's own least of all: it would be an input to learning it.
-                drawn = sample(graph, rows, self.config.fanouts[:1], self.feature_width, self.random, self.device)
-                [inputs] = self.inputs(drawn, [name])
-                unlabelled = replace(inputs, label=torch.full_like(inputs.label, -1))
-                with torch.no_grad():
-                    self.memory.remember(name, rows, student.remember(unlabelled, drawn.blocks[0]))
+            self.remember(graph, rows, name, student)
+
+    def remember(self, graph: DynamicGraph, rows: Rows, name: str, student: Student) -> None:
+        """One step of time for the hidden states of a student that remembers; others have none.
+
+        Args:
+            graph: the live graph.
+            rows: distinct; the nodes whose hidden states advance.
+            name: under which the memory holds them.
+            student: of this group or of a former one.
+        """
+        if not student.remembers or not len(rows):
+            return
+        # A hidden state must not hold labels, a node's own least of all: it would be an input to learning it.
+        drawn = sample(graph, rows, self.config.fanouts[:1], student.feature_width, self.random, self.device)
+        [inputs] = self.inputs(drawn, [name])
+        unlabelled = replace(inputs, label=torch.full_like(inputs.label, -1))
+        with torch.no_grad():
+            self.memory.remember(name, rows, student.remember(unlabelled, drawn.blocks[0]))
 
     def renew(self, place: int, resets: int) -> str:
         """Give a student, or after the last one the discriminators, new weights; the scale of features stays.

@@ -25,6 +25,7 @@ class Candidates:
         temperatures: ``[G]``, what to divide the logits by.
         classes: that their heads can name.
         evidence: nodes scored so far, and resets of students: without a change of these nobody takes over.
+        gain: ``[G]``, by how much each is better than a version of a former group that is served; None without one.
     """
 
     names: tuple[str, ...]
@@ -35,6 +36,34 @@ class Candidates:
     temperatures: npt.NDArray[np.float64]
     classes: Sequence[str]
     evidence: tuple[int, int]
+    gain: npt.NDArray[np.float64] | None = None
+
+
+def choose_successor(
+    standing: npt.NDArray[np.float64],
+    training_loss: npt.NDArray[np.float64],
+    gain: npt.NDArray[np.float64],
+    *,
+    margin: float,
+    news: bool = True,
+) -> tuple[int, bool]:
+    """The best student of a new group, and whether it takes over from a version of the former group.
+
+    Args:
+        standing: ``[G]``, as for :func:`choose_best`.
+        training_loss: ``[G]``, as there.
+        gain: ``[G]``, by how much each is better than what is served
+            (:class:`~olad_core.judging.succession.Succession`).
+        margin: by how much it must be better.
+        news: whether anything was scored since the last choice; without, what is served stays.
+
+    >>> choose_successor(np.array([-0.01, -0.02]), np.zeros(2), np.array([0.03, 0.05]), margin=0.005)
+    (0, True)
+    >>> choose_successor(np.array([-0.01, -0.02]), np.zeros(2), np.array([-0.02, 0.05]), margin=0.005)
+    (0, False)
+    """
+    best = choose_best(standing, training_loss, None, margin=margin)
+    return best, news and bool(gain[best] > margin)
 
 
 def choose_best(

@@ -10,9 +10,9 @@ import torch
 
 from olad_core.config import EngineConfig
 from olad_core.graph import DynamicGraph
-from olad_core.judging.decisions import Decisions, explain_choice
+from olad_core.judging.decisions import Decisions, explain_choice, explain_succession
 from olad_core.serving.answers import Origin
-from olad_core.serving.choice import Candidates, choose_best
+from olad_core.serving.choice import Candidates, choose_best, choose_successor
 from olad_core.serving.versions import Versions
 from olad_core.step_size import StepSize
 
@@ -75,19 +75,29 @@ class Schedule:
         names, margin = candidates.names, self._config.switch_margin
         penalty = self._versions.cost.penalty(candidates.students)
         standing = candidates.standing - penalty
-        served = self._versions.served
-        current = names.index(served.version.student) if served else None
         # Equals differ a little each time they are asked: a switch needs scores that came since the last decision.
         news, self._evidence = list(candidates.evidence) != self._evidence, list(candidates.evidence)
-        best = choose_best(standing, candidates.training_loss, current, margin=margin, news=news)
         self._step = steps
+        served = self._versions.served
+        if served and served.former:
+            losses, gain = candidates.training_loss, candidates.gain
+            assert gain is not None, "the assessment compares as long as a version of a former group is served"
+            best, taken = choose_successor(standing, losses, gain, margin=margin, news=news)
+            former = served.version
+            kind, reason, numbers = explain_succession(names, gain, former.student, best, taken=taken, margin=margin)
+            if not taken:
+                self._decisions.add(kind, reason, student=former.student, version=former.number, numbers=numbers)
+                return
+        else:
+            current = names.index(served.version.student) if served else None
+            best = choose_best(standing, candidates.training_loss, current, margin=margin, news=news)
+            kind, reason, numbers = explain_choice(
+                names, standing, current, best, margin=margin, news=news, penalty=penalty, metric=candidates.metric
+            )
         student, name = copy.deepcopy(candidates.students[best]), names[best]
         if not all(bool(torch.isfinite(value).all()) for value in student.state_dict().values()):
             self._decisions.add("version-refused", f"no version of {name}: its weights are not finite", student=name)
             return
-        kind, reason, numbers = explain_choice(
-            names, standing, current, best, margin=margin, news=news, penalty=penalty, metric=candidates.metric
-        )
         self._decisions.add(kind, reason, student=name, version=self._versions.next_number, numbers=numbers)
         student.temperature.fill_(float(candidates.temperatures[best]))
         self._versions.start(student, name, candidates.classes, position)

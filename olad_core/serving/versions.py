@@ -21,7 +21,7 @@ from olad_core.serving.publication import TableUpdate, Version
 from olad_core.serving.refresh_cost import RefreshCost
 from olad_core.serving.touched import Touch
 from olad_core.step_size import StepSize
-from olad_core.students import Memory, Student, build_student, registered_name
+from olad_core.students import Memory, Student, build_student, memory_name, registered_name
 
 Rows = npt.NDArray[np.int64]
 Values = dict[str, object]
@@ -39,6 +39,7 @@ class HeldVersion:
         architecture: kind of its student.
         position: where in the log its weights were taken.
         embedding: its layers and answers for every node.
+        former: whether its student is of a group that another one has replaced.
         answers: where they were computed, and what is to be published of them.
     """
 
@@ -46,7 +47,13 @@ class HeldVersion:
     architecture: str
     position: str
     embedding: Embedding
+    former: bool = False
     answers: Answers = field(default_factory=Answers)
+
+    @property
+    def remembered_as(self) -> str:
+        """The name under which the memory holds the hidden states of its student, if it has any."""
+        return memory_name(self.version.student, former=self.former)
 
     def compute(self, graph: DynamicGraph, rows: Rows, origin: Origin) -> int:
         """Compute the marked ones of some rows, which is done at this point of the log; the work that it was."""
@@ -118,10 +125,13 @@ class Versions:
             self.refused += 1
             self.withdraw()
             return AdvanceOutcome(held.version, refused=True)
-        if self.served is None or self.served.version.student != held.version.student:
+        before = self.served
+        if before is None or before.former or before.version.student != held.version.student:
             self.served_since = held.version.number
-        if self.served:
-            self._dropped.append(self.served.version.number)
+        if before:
+            self._dropped.append(before.version.number)
+            if before.former:
+                self._memory.discard(before.remembered_as)
         self.served, self.candidate = held, None
         return AdvanceOutcome(held.version)
 
@@ -130,6 +140,11 @@ class Versions:
         if self.candidate:
             self._dropped.append(self.candidate.version.number)
             self.candidate = None
+
+    @property
+    def former(self) -> HeldVersion | None:
+        """The served version, while it is of a former group; else None."""
+        return self.served if self.served and self.served.former else None
 
     def mark(self, graph: DynamicGraph, touch: Touch) -> None:
         """Mark what a change of the graph reaches, in both versions."""
@@ -240,7 +255,7 @@ class Versions:
             if held is None:
                 continue
             tensors[role] = held.embedding.state(rows) | {"origin": held.answers.state(rows)}
-            values[role] = {
+            values[role] = ({"former": True} if held.former else {}) | {
                 "number": held.version.number,
                 "student": held.version.student,
                 "classes": list(held.version.classes),
@@ -269,17 +284,18 @@ class Versions:
         capacity = own["student/encoder.labels"].shape[0]
         student = build_student(held["architecture"], held["feature_width"], held["width"], capacity, seed=0)
         version = Version(held["number"], held["student"], tuple(held["classes"]))
-        embedding = self._embedding(student.to(self._device), version)
+        former = bool(held.get("former", False))
+        embedding = self._embedding(student.to(self._device), version, former=former)
         for name, new in embedding.state(0).items():
             if (own[name].dtype, own[name].shape[1:]) != (new.dtype, new.shape[1:]):
                 raise ValueError(f"versions/{role}/{name}: {own[name].dtype} {list(own[name].shape)}")
         embedding.restore(own)
-        restored = HeldVersion(version, held["architecture"], held["position"], embedding)
+        restored = HeldVersion(version, held["architecture"], held["position"], embedding, former)
         restored.answers.restore(own["origin"])
         return restored
 
-    def _embedding(self, student: Student, version: Version) -> Embedding:
-        recall = partial(self._memory.recall, version.student)
+    def _embedding(self, student: Student, version: Version, *, former: bool = False) -> Embedding:
+        recall = partial(self._memory.recall, memory_name(version.student, former=former))
         return Embedding.alone(student, len(version.classes), self._device, recall)
 
     def _compute_some(

@@ -9,7 +9,7 @@ from olad_core.students.evolvegcn import EvolveGCN
 from olad_core.students.gat import GAT
 from olad_core.students.gcn import GCN
 from olad_core.students.linear import LinearStudent
-from olad_core.students.memory import Memory
+from olad_core.students.memory import Memory, memory_name
 from olad_core.students.registry import (
     ARCHITECTURES,
     NameTaken,
@@ -45,6 +45,7 @@ __all__ = [
     "architecture",
     "build_student",
     "check_student",
+    "memory_name",
     "recurrent",
     "register",
     "registered_name",

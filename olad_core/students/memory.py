@@ -14,6 +14,11 @@ from olad_core.device import to_device
 Rows = npt.NDArray[np.int64]
 
 
+def memory_name(student: str, *, former: bool) -> str:
+    """The name under which a student has its hidden states; no student has the name that one of a former group has."""
+    return f"{student} (former)" if former else student
+
+
 class Memory:
     """One hidden state ``[width]`` for each node and recurrent student. It outlives a version of the student.
 
@@ -51,6 +56,19 @@ class Memory:
     def begin_anew(self) -> None:
         """Discard all rows and release their memory."""
         self._tables = {name: table[:0].clone() for name, table in self._tables.items()}
+
+    @property
+    def students(self) -> int:
+        """How many students have hidden states."""
+        return len(self._tables)
+
+    def adopt(self, student: str, states: Tensor) -> None:
+        """Hold the hidden states ``[rows, width]`` of one more student."""
+        self._tables[student] = states.to(self._device, copy=True)
+
+    def discard(self, student: str) -> None:
+        """Release the hidden states of a student, if it has any."""
+        self._tables.pop(student, None)
 
     def state(self) -> dict[str, Tensor]:
         """Tensors for a checkpoint: those in use, not copies of them."""

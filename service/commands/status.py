@@ -71,7 +71,8 @@ def _service_table(report: ServiceStatus) -> Table:
     if worker.served is None:
         table.add_row("model", "missing: " + ("; ".join(worker.learning.missing) or "the first version is being made"))
     else:
-        table.add_row("model", f"version {worker.served.version}, {worker.served.student}")
+        of_former = " of the former group" if worker.served.former else ""
+        table.add_row("model", f"version {worker.served.version}, {worker.served.student}{of_former}")
         if worker.lead is not None:
             table.add_row(f"served {lead_name(worker.lead)}", _lead(worker.lead), style="bold")
         score = worker.served_score

@@ -24,9 +24,14 @@ def up(
     ] = None,
     redis_url: RedisUrl = None,
     device: Device = None,
+    new_students: Annotated[
+        bool, typer.Option("--new-students", help="Begin with new students; what is served stays until one is better.")
+    ] = False,
 ) -> None:
     """Run Redis, worker and API here until Ctrl-C; data is kept and found again at the next start."""
     settings = read_settings(port=port, data_dir=data_dir, redis_url=redis_url, device=device)
+    if new_students:
+        settings = settings.model_copy(update={"new_students": f"up-{time.time_ns()}"})
     configure_logging(settings.log_level, settings.log_format)
     console = Terminal()
     with reported_failures(), stop_on_signals() as stop:

@@ -148,7 +148,7 @@ class DecisionStatus(Answer):
             "`first-version`, `student-kept`, `student-switched`: a version was started, and why with this student. "
             "`version-refused`: it will not be served. `drift`: the errors of what was served rose, older scores and "
             "labels count for less. `student-reset`: new weights for one student, or for the discriminators (`student` "
-            "is null then). `group-restarted`: for all. `classes-grown`: labels never seen before."
+            "is null then). `group-restarted`: for all, or other students. `classes-grown`: labels never seen before."
         ),
         json_schema_extra=one_of(decisions.Kind),
     )
@@ -189,6 +189,10 @@ class VersionStatus(Answer):
     student: str = Field(description="Member of the group that it is of.")
     progress: float = Field(description="Share of its embedding that is done; 1 for the served one.")
     created_position: Position = Field(description="Position of the log at which its weights were taken.")
+    former: bool = Field(
+        default=False,
+        description="Whether its student is of a group that other students have replaced (docs/operations.md).",
+    )
 
 
 class LearningStatus(Answer):

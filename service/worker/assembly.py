@@ -17,7 +17,7 @@ from redis.retry import Retry
 
 from olad_core.config import EngineConfig, TrainerConfig
 from olad_core.engine import Engine
-from olad_core.engine_state import OtherStudents
+from olad_core.engine_state import ServedLost
 from olad_core.errors import OladError
 from service.exit_codes import REFUSES
 from service.machine_memory import memory_budget
@@ -78,6 +78,7 @@ def engine_config(settings: Settings) -> EngineConfig:
         publish_steps=settings.publish_steps,
         metric=settings.metric,
         max_classes=settings.max_classes,
+        renewal=settings.new_students,
     )
 
 
@@ -100,7 +101,7 @@ def restore_engine(checkpoints: Path, config: EngineConfig, device: torch.device
             continue
         try:
             engine = restore(config, checkpoint, device)
-        except OtherStudents as error:
+        except ServedLost as error:
             raise CannotBegin(f"{path}: {error}") from error
         except BrokenCheckpoint as broken:
             log.error("skipped a broken checkpoint", problem=str(broken))
@@ -109,7 +110,10 @@ def restore_engine(checkpoints: Path, config: EngineConfig, device: torch.device
         log.info("restored", checkpoint=str(path), position=engine.position, nodes=engine.graph.num_nodes)
         return engine
     if refused is not None:
-        raise CannotBegin(f"{refused}: use the release that wrote it, or another data directory")
+        raise CannotBegin(
+            f"{refused}: use the release that wrote it, or another data directory. "
+            "`olad up --new-students` or OLAD_NEW_STUDENTS gives up the students, and keeps the graph where it is whole"
+        )
     log.info("no checkpoint, starting from the beginning of the log", directory=str(checkpoints))
     return Engine(config, device)
 

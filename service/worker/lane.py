@@ -70,7 +70,7 @@ class Lane:
         self._learning = learning
         self._row_pace = row_pace
         self._metrics = metrics
-        self._decision_log = DecisionLog(metrics, engine.decisions.total)
+        self._decision_log = DecisionLog(metrics, _logged(engine))
         self._unpublished: Publication | None = None
         self._answered: str | None = None
         self._owed_steps = 0
@@ -79,7 +79,7 @@ class Lane:
         """Continue with another engine, to which nothing is owed."""
         self.engine = engine
         self._unpublished, self._answered, self._owed_steps = None, None, 0
-        self._decision_log.continue_after(engine.decisions.total)
+        self._decision_log.continue_after(_logged(engine))
 
     @property
     def is_settled(self) -> bool:
@@ -241,3 +241,8 @@ class Lane:
         self._unpublished = None
         self._metrics.published.inc(sum(len(update.nodes) for update in publication.updates))
         self._decision_log.log_served(publication)
+
+
+def _logged(engine: Engine) -> int:
+    """Decisions of a restored engine that were logged before: all but that its students begin anew."""
+    return engine.decisions.total - (1 if engine.renewed else 0)

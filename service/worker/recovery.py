@@ -146,7 +146,7 @@ class Recovery:
         self._reporter.beat()
         lane.skipped = self._entries_to_skip()
         served = self._predictions.served_version()
-        if lane.fixed_steps is None and served is not None:
+        if served is not None and (lane.fixed_steps is None or lane.engine.renewed):
             # What is trained now is not what was served under these numbers before.
             versions = lane.engine.versions
             versions.next_number = max(versions.next_number, served + 1)

@@ -155,6 +155,8 @@ def report(
     graph, trainer = engine.graph, engine.trainer
     served, candidate = engine.versions.served, engine.versions.candidate
     students = trainer.group.students if trainer else ()
+    # A student of a former group that is served is none of these, whatever its name.
+    chosen = served.version.student if served and not served.former else None
     temperatures, scores = engine.assessment.temperatures(), engine.assessment.student_scores()
     leads = [_lead(found) for found in engine.assessment.student_leads(graph.classes)]
     reports = [_report(found) for found in engine.assessment.student_reports(graph.classes)]
@@ -201,10 +203,8 @@ def report(
                 lead=leads[number],
                 report=reports[number],
                 temperature=float(temperatures[number]),
-                served=served is not None and served.version.student == name,
-                served_since_version=(
-                    engine.versions.served_since if served is not None and served.version.student == name else None
-                ),
+                served=name == chosen,
+                served_since_version=engine.versions.served_since if name == chosen else None,
             )
             for number, (name, student) in enumerate(zip(trainer.group.names if trainer else (), students, strict=True))
         ),
@@ -236,6 +236,7 @@ def _version(held: HeldVersion, progress: float) -> VersionStatus:
         student=held.version.student,
         progress=progress,
         created_position=held.position,
+        former=held.former,
     )
 
 

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 import msgspec
 import numpy as np
+import structlog
 import torch
 from msgspec import Meta, Struct
 from torch import Tensor
 
-from olad_core.config import EngineConfig, TrainerConfig
+from olad_core.config import EngineConfig
 from olad_core.engine import Engine
-from olad_core.engine_state import OtherStudents
+from olad_core.engine_state import ServedLost, asks_for_new_students
 from olad_core.graph.state_check import check_graph_state
 from olad_core.judging.assessment import Assessment
 from olad_core.judging.class_scores import CONFUSED_CLASSES
@@ -28,12 +30,15 @@ from olad_core.tasks.node_class import RANK_BINS, RANKED_CLASSES
 from service.worker.checkpoint import BrokenCheckpoint, Checkpoint
 from service.worker.earlier_formats import converted
 
+log = structlog.get_logger(__name__)
+
 _Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 _Amount = Annotated[float, Meta(ge=0, le=1e300)]
 _Finite = Annotated[float, Meta(ge=-1e300, le=1e300)]
 _Width = Annotated[int, Meta(ge=0, le=65_536)]
 _Position = Annotated[str, Meta(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
 _ROW_TABLES = re.compile(r"versions/(served|candidate)/(layer/\d+|marked/\d+|origin|in_weight)")
+_OF_STUDENTS = ("trainer/", "losses/", "memory/", "versions/", "succession/")
 _BY_CLASS = ("arrivals/probabilities", "scores/classes", "scores/faded_classes", "standing/f1/counts")
 _BY_CLASS_SINCE = re.compile(r"scores/by_class/(ranks|faded_ranks|confusion)")
 """Checkpoints of earlier releases have none of these."""
@@ -57,6 +62,7 @@ class _Held(Struct):
     position: _Position
     feature_width: _Width
     width: Annotated[int, Meta(ge=1, le=65_536)]
+    former: bool = False
 
 
 class _Versions(Struct):
@@ -115,14 +121,18 @@ class _Values(Struct):
     # Earlier releases wrote none of these two.
     version_evidence: tuple[_Count, _Count] = (0, 0)
     convergence: _Convergence | None = None
+    renewal: str | None = None
     trainer: _Trainer | None = None
 
 
 def restore(config: EngineConfig, checkpoint: Checkpoint, device: torch.device) -> Engine:
     """The engine whose state the checkpoint holds.
 
+    Where the configuration has other students, or asks for new ones, they begin beside what is served. Of a checkpoint
+    whose students this release cannot read, new ones that are asked for keep the graph, its labels and the scores.
+
     Raises:
-        OtherStudents: the checkpoint was made with other students, or with students of another width.
+        ServedLost: what is served is of a student that is not registered.
         BrokenCheckpoint: its content is no engine's state.
         MemoryError: there is too little memory for it, which is no fault of the checkpoint.
     """
@@ -130,12 +140,12 @@ def restore(config: EngineConfig, checkpoint: Checkpoint, device: torch.device) 
         values = msgspec.convert(checkpoint.values, _Values)
         tensors = converted(checkpoint.tensors, values.position, values.applied_events)
         _check_tensors(tensors, values)
-        new = Engine(config, device).assessment
+        new = Assessment(_with_students(config, values))
         tensors = _on_metric(tensors, new.state())
         _check_scores(tensors, new)
-        engine = Engine.restore(config, tensors, checkpoint.values, device)
-        _compare_types(tensors, engine.state()[0])
-    except (OtherStudents, MemoryError, torch.OutOfMemoryError):
+        engine = _restored(config, tensors, checkpoint.values, device)
+        _compare_types(tensors, engine)
+    except (ServedLost, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
         if "can't allocate memory" in str(error):
@@ -154,8 +164,7 @@ def restore_as_it_was(checkpoint: Checkpoint, device: torch.device) -> Engine:
     """
     try:
         values = msgspec.convert(checkpoint.values, _Values)
-        students = msgspec.convert(values.students, tuple[str, ...])
-        config = EngineConfig(trainer=TrainerConfig(students=students, width=values.width))
+        config = _with_students(EngineConfig(), values)
     except ValueError as error:
         raise BrokenCheckpoint(f"{checkpoint.path}: {error}") from error
     return restore(config, checkpoint, device)
@@ -171,6 +180,23 @@ def _part_on_metric(name: str) -> str | None:
     """The part of the state that a tensor of a standing on a metric belongs to; its tensors come together."""
     found = _ON_METRIC_SINCE.fullmatch(name)
     return None if found is None else found[1] or "undeclared"
+
+
+def _with_students(config: EngineConfig, values: _Values) -> EngineConfig:
+    students = msgspec.convert(values.students, tuple[str, ...])
+    return replace(config, trainer=replace(config.trainer, students=students, width=values.width))
+
+
+def _restored(
+    config: EngineConfig, tensors: Mapping[str, Tensor], values: Mapping[str, Any], device: torch.device
+) -> Engine:
+    try:
+        return Engine.restore(config, tensors, values, device)
+    except Exception as error:
+        if not asks_for_new_students(config, values):
+            raise
+        log.warning("what is served cannot be kept beside new students", problem=f"{type(error).__name__}: {error}")
+        return Engine.restore(config, tensors, values, device, keep_served=False)
 
 
 def _check_tensors(tensors: Mapping[str, Tensor], values: _Values) -> None:
@@ -217,6 +243,9 @@ def _check_scores(tensors: Mapping[str, Tensor], new: Assessment) -> None:
     # Earlier releases wrote the probabilities of every slot.
     if len(rows) != len(arrival) or len(probabilities) not in {len(rows), int((rows >= 0).sum())}:
         raise ValueError("arrivals: its arrays have different lengths")
+    succession, compared = take_part(tensors, "succession"), (3, len(new.training_loss()))
+    if succession and (succession["compared"].dtype, tuple(succession["compared"].shape)) != (torch.float64, compared):
+        raise ValueError(f"succession/compared: {list(succession['compared'].shape)}, not {list(compared)}")
     losses = take_part(tensors, "losses")
     if losses and "supervised" not in losses:
         raise ValueError("losses/supervised: is not there")
@@ -240,10 +269,13 @@ def _check_by_class(name: str, tensors: Mapping[str, Tensor], dtype: np.dtype[np
         raise ValueError(f"{name}: {found.dtype} {list(found.shape)}")
 
 
-def _compare_types(given: Mapping[str, Tensor], taken_over: Mapping[str, Any]) -> None:
-    """See that every tensor was taken over, and as what it was."""
+def _compare_types(given: Mapping[str, Tensor], engine: Engine) -> None:
+    """See that every tensor was taken over, and as what it was, but for those of students that begin anew."""
+    taken_over = engine.state()[0]
     for name, tensor in given.items():
         if name not in taken_over:
+            if engine.renewed and name.startswith(_OF_STUDENTS):
+                continue
             raise ValueError(f"{name}: is no part of the state")
         found = taken_over[name]
         if (tensor.dtype, tensor.ndim) != (found.dtype, found.ndim):

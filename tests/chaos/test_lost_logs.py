@@ -96,8 +96,13 @@ def leave_out_labels(site: Site) -> None:
     write_checkpoint(site.checkpoints, found.tensors, found.values, keep=1)
 
 
-def change_nothing(site: Site) -> None:
-    pass
+def serve_an_unknown_student(site: Site) -> None:
+    found = read_checkpoint(list_checkpoints(site.checkpoints)[-1])
+    versions = found.values["versions"]
+    assert isinstance(versions, dict)
+    held = {"student": "own:Student", "classes": [], "position": "1-0", "feature_width": 0, "width": 8, "number": 1}
+    versions["served"] = versions.get("served", held) | {"architecture": "own:Student"}
+    write_checkpoint(site.checkpoints, found.tensors, found.values, keep=1)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +114,7 @@ def change_nothing(site: Site) -> None:
         (lose_entry_3, {"accept_log_loss": "2-0"}, ["Redis has lost entries", "OLAD_ACCEPT_LOG_LOSS=3-0"]),
         (write_another_format, {}, ["has format 999"]),
         (leave_out_labels, {}, ["is whole, but this release cannot read it"]),
-        (change_nothing, {"width": 16}, ["width 8, the settings ask for 16: set OLAD_WIDTH to the former"]),
+        (serve_an_unknown_student, {}, ["own:Student, which is not known here: name it in OLAD_STUDENTS, or give up"]),
     ],
 )
 def test_what_cannot_be_gone_on_from_is_refused_with_what_to_do(

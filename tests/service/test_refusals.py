@@ -74,10 +74,10 @@ def test_a_refusal_is_said_once_and_the_rest_goes_on_but_nothing_starts_with_it(
     assert log.read_text().count(_REFUSAL) == 1
     assert list_checkpoints(tmp_path / "data" / "checkpoints" / "default")
 
-    with olad_up(own_redis_server, tmp_path, OLAD_WIDTH="16") as (process, log):
+    with olad_up(own_redis_server, tmp_path, OLAD_STUDENTS="nobody") as (process, log):
         assert process.wait(120) == 1
     output = log.read_text()
     assert output.count(_REFUSAL) == 1
-    assert "set OLAD_WIDTH to the former" in output
+    assert "there is no student nobody" in output
     assert f"the worker refuses to start (exit code {REFUSES})" in output
     assert "Traceback" not in output

@@ -154,7 +154,7 @@ STATUS = {
             "missing": [],
             "losses": {"supervised": 0.42, "global": 0.01, "local": 0.6},
         },
-        "served": {"version": 7, "student": "sage", "progress": 1.0, "created_position": POSITION},
+        "served": {"version": 7, "student": "sage", "progress": 1.0, "created_position": POSITION, "former": False},
         "served_score": STUDENT["score"],
         "lead": LEAD,
         "served_report": {**REPORT, "confusion": CONFUSION},
