@@ -121,11 +121,11 @@ class Assessment:
         return self._lead(len(self._config.trainer.students), names)
 
     def gain(self) -> npt.NDArray[np.float64] | None:
-        """By how much each student is better than what is served ``[G]``, more than by chance.
+        """By how much each student is better than what is served on :attr:`metric` ``[G]``, beyond chance.
 
         None where what is served is of the same group.
         """
-        return self._succession.gain() if self._succession else None
+        return self._succession.gain(self.metric) if self._succession else None
 
     def of_new_group(self, config: EngineConfig, *, beside_served: bool) -> Assessment:
         """That of a new group. Scores and waiting predictions of what was served stay.
@@ -217,13 +217,15 @@ class Assessment:
         if not by_group.all():
             predictions, labels = predictions.part(by_group), labels[by_group]
             columns = columns.part(by_group) if columns else None
-        self._standings.compare(predictions.students, labels, self.temperatures(), columns)
+        temperatures = self.temperatures()
+        self._standings.compare(predictions.students, labels, temperatures, columns)
+        if self._succession:
+            students, served, ranked = predictions.students, predictions.served, self._standings.class_number
+            self._succession.compare(students, served, labels, temperatures, columns, ranked)
         if columns:
             labels = columns.places(labels)
         self._temperatures.add(predictions.students, labels, columns.counts if columns else None)
         errors = np.logical_not(found.right[found.answered[:, -1], -1])
-        if self._succession:
-            self._succession.compare(predictions.students, predictions.served, labels)
         return Scored(predictions, labels, self._drift.add(errors))
 
     def compare_with_teachers(self, scored: Scored, teaching: npt.NDArray[np.float32]) -> None:

@@ -115,6 +115,7 @@ def explain_succession(
     *,
     taken: bool,
     margin: float,
+    metric: Metric = ACCURACY,
 ) -> tuple[Kind, str, dict[str, float]]:
     """Kind, reason and numbers of what :func:`~olad_core.serving.choice.choose_successor` chose.
 
@@ -125,12 +126,14 @@ def explain_succession(
         best: the best student of the group.
         taken: whether it takes over.
         margin: by how much it must be better.
+        metric: what they are scored by.
 
     >>> explain_succession(["gcn"], np.array([0.031]), "gat", 0, taken=True, margin=0.005)[:2]
     ('student-switched', 'switched from gat of the former group to gcn: accuracy 3.1 points higher, beyond chance')
     """
     numbers = {f"gain_{name}": float(value) for name, value in zip(names, gain, strict=True)} | {"margin": margin}
-    name, points = names[best], f"accuracy {100 * gain[best]:.1f} points higher, beyond chance"
+    more = "lower" if metric.lower_is_better else "higher"
+    name, points = names[best], f"{metric.words} {100 * gain[best]:.1f} points {more}, beyond chance"
     if taken:
         return "student-switched", f"switched from {former} of the former group to {name}: {points}", numbers
     return "student-kept", f"kept {former} of the former group: labels do not show that {name} is better", numbers

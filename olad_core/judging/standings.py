@@ -79,7 +79,7 @@ class Standings:
         """
         self._accuracy.observe(probabilities)
         if self._log_loss is not None:
-            self._log_loss.observe(_tempered(probabilities, temperatures))
+            self._log_loss.observe(tempered_shares(probabilities, temperatures))
         if self._rank is not None:
             self._rank.observe(probabilities)
 
@@ -105,7 +105,7 @@ class Standings:
             own, group = named[:, :-1], np.where(group < ARRIVAL_CLASSES, named[:, -1], node_class.NO_CLASS)
         self._f1.compare(own, group, labels)
         if self._log_loss is not None:
-            self._log_loss.compare(_tempered(probabilities, temperatures, columns), places)
+            self._log_loss.compare(tempered_shares(probabilities, temperatures, columns), places)
         if self._rank is not None and self.class_number is not None:
             known = columns.spread(probabilities, self.class_number + 1) if columns else probabilities
             self._rank.compare(known, labels)
@@ -155,7 +155,16 @@ def _class_in(state: Mapping[str, npt.NDArray[np.generic]]) -> str | None:
     return state["metric"].astype(np.uint8).tobytes().decode() if "metric" in state else None
 
 
-def _tempered(probabilities: Probabilities, temperatures: Floats, columns: ClassColumns | None = None) -> Probabilities:
+def tempered_shares(
+    probabilities: Probabilities, temperatures: Floats, columns: ClassColumns | None = None
+) -> Probabilities:
+    """Probabilities of one class of each column, with logits divided by the temperatures.
+
+    Args:
+        probabilities: ``[n, P, C]``.
+        temperatures: ``[P]``.
+        columns: the classes of the columns; None where each class is the column of its number.
+    """
     if not probabilities.size:
         return probabilities
     counts = columns.counts[:, None] if columns else None

@@ -7,23 +7,33 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.config import ARRIVAL_CLASSES
+from olad_core.judging.class_columns import ClassColumns
 from olad_core.judging.fading import Fading
-from olad_core.tasks.node_class import predicted_classes
+from olad_core.judging.metric import ACCURACY, Metric
+from olad_core.judging.metric_standing import RANKED, F1Gain, State
+from olad_core.judging.standings import tempered_shares
+from olad_core.named_state import join_parts, take_part
+from olad_core.tasks import node_class
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Probabilities = npt.NDArray[np.float32]
 
 EQUAL = 50.0
 """Scored nodes on which both were equally good, as a prior."""
-CHANCE = 1.0
+CHANCE = 2.0
 """Standard errors by which the difference must exceed zero."""
+_NO_CLASS = -1
 
 
 class Succession:
-    """Accuracy at arrival of G students less that of the version that is served, on the same nodes.
+    """By how much G students are better at arrival than the version that is served, on the same nodes.
 
-    Both have predicted a node before its label came. Only nodes on which one of the two is right distinguish them
-    (McNemar, "Note on the Sampling Error of the Difference Between Correlated Proportions or Percentages", 1947).
+    A difference counts less two standard errors. Of accuracy and log-loss this is that of the paired differences; for
+    accuracy only nodes on which one of the two is right have one (McNemar, "Note on the Sampling Error of the
+    Difference Between Correlated Proportions or Percentages", 1947). Macro-F1 is given that of accuracy, and an average
+    precision of n nodes of its class one quarter by the root of n.
 
     Args:
         students: number of students G.
@@ -32,43 +42,111 @@ class Succession:
 
     def __init__(self, students: int, memory: float) -> None:
         self._fading = Fading(memory)
-        # Faded numbers of nodes: compared, on which the student alone was right, and the served version alone.
-        self._compared = np.zeros((3, students))
+        # Faded sums over nodes: of 1, of the difference, and of its square.
+        self._right = np.zeros((3, students))
+        self._loss = np.zeros((3, students))
+        self._f1 = F1Gain(students, memory)
+        # Histograms of the students and last of what is served: nodes of one class, and all nodes.
+        self._ranks = np.zeros((2, students + 1, node_class.RANK_BINS))
+        self._class = _NO_CLASS
 
-    def compare(self, students: npt.NDArray[np.float32], served: npt.NDArray[np.float32], labels: Rows) -> None:
+    def compare(
+        self,
+        students: Probabilities,
+        served: Probabilities,
+        labels: Rows,
+        temperatures: Floats,
+        columns: ClassColumns | None = None,
+        ranked: int | None = None,
+    ) -> None:
         """Compare predictions at arrival of nodes whose labels have come.
 
         Args:
             students: ``[n, G, C]``.
             served: ``[n, C]``.
-            labels: ``[n]``.
+            labels: classes ``[n]``.
+            temperatures: ``[G]``, what to divide the students' logits by.
+            columns: the classes of the columns; None where each class is the column of its number.
+            ranked: the class that an average precision is wanted of.
         """
         if not students.size:
             return
-        own, before = (predicted_classes(given) == labels[:, None] for given in (students, served[:, None]))
-        self._compared = self._fading.added(self._compared, np.ones_like(own), own & ~before, before & ~own)
+        together = np.concatenate([students, served[:, None]], axis=1)
+        places = columns.places(labels) if columns else labels
+        predicted = node_class.predicted_classes(together)
+        right = (predicted == places[:, None]).astype(np.float64)
+        self._right = self._added(self._right, right[:, :-1] - right[:, -1:])
+        found = node_class.score(tempered_shares(together, np.append(temperatures, 1.0), columns), places)
+        loss = np.where(found.answered, found.loss, -np.log(node_class.LEAST_PROBABILITY))
+        self._loss = self._added(self._loss, loss[:, -1:] - loss[:, :-1])
+        if columns:
+            named = columns.named(predicted)
+            predicted = np.where(predicted < ARRIVAL_CLASSES, named, node_class.NO_CLASS)
+        self._f1.compare(predicted[:, :-1], predicted[:, -1], labels)
+        if ranked is not None:
+            self._rank(columns.spread(together, ranked + 1) if columns else together, labels, ranked)
 
-    def gain(self) -> Floats:
-        """By how much each student's accuracy is higher than that of what is served, more than by chance ``[G]``.
+    def gain(self, metric: Metric = ACCURACY) -> Floats:
+        """By how much each student is better than what is served on the metric, beyond chance ``[G]``.
 
         It is below zero as long as labels do not show more.
 
         >>> succession = Succession(students=1, memory=500)
         >>> float(succession.gain()[0])
-        -0.02
+        -0.04
         """
-        compared, better, worse = self._compared
-        shown: Floats = better - worse - CHANCE * np.sqrt(better + worse + 1)
-        return shown / (compared + EQUAL)
+        if metric.kind == "log_loss":
+            return _beyond_chance(self._loss)
+        if metric.kind == "macro_f1":
+            compared, _, squares = self._right
+            f1: Floats = self._f1.gained() - CHANCE * np.sqrt(squares + 1) / (compared + EQUAL)
+            return f1
+        if metric.kind == "average_precision":
+            of_class = float(self._ranks[0, -1].sum())
+            shown = np.nan_to_num(node_class.average_precision(self._ranks))
+            chance = CHANCE / (4 * np.sqrt(of_class + RANKED))
+            gained: Floats = (shown[:-1] - shown[-1]) * of_class / (of_class + RANKED) - chance
+            return gained
+        return _beyond_chance(self._right)
 
     def forget(self, count: int) -> None:
         """Let what labels have shown weigh as much as ``count`` nodes at most, so that those to come count for more."""
-        self._compared *= self._fading.shortened(self._compared[0], count)
+        self._right *= self._fading.shortened(self._right[0], count)
+        self._loss *= self._fading.shortened(self._loss[0], count)
+        self._f1.forget(count)
+        self._ranks *= self._fading.shortened(self._ranks[1].sum(axis=1), count)[:, None]
 
-    def state(self) -> dict[str, npt.NDArray[np.generic]]:
+    def state(self) -> State:
         """Arrays for a checkpoint."""
-        return {"compared": self._compared.copy()}
+        own = {"right": self._right.copy(), "loss": self._loss.copy(), "ranks": self._ranks.copy()}
+        return {**own, "class": np.array([self._class]), **join_parts({"f1": self._f1.state()})}
 
     def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """Take over the arrays of :meth:`state`."""
-        self._compared = state["compared"].astype(np.float64)
+        self._right, self._loss, self._ranks = (state[name].astype(np.float64) for name in ("right", "loss", "ranks"))
+        self._class = int(state["class"][0])
+        self._f1.restore(take_part(state, "f1"))
+
+    def _added(self, sums: Floats, difference: Floats) -> Floats:
+        every = np.ones(difference.shape, dtype=np.bool_)
+        weight = self._fading.weights(every)
+        terms = np.ones_like(difference), difference, difference**2
+        added: Floats = sums * self._fading.kept(every) + np.stack([(weight * term).sum(axis=0) for term in terms])
+        return added
+
+    def _rank(self, together: Probabilities, labels: Rows, ranked: int) -> None:
+        if ranked != self._class:
+            self._class, self._ranks = ranked, np.zeros_like(self._ranks)
+        if ranked >= together.shape[2]:
+            return
+        shares = np.nan_to_num(together[:, :, ranked].astype(np.float64))
+        every = np.ones(shares.shape, dtype=np.bool_)
+        of_class = (labels == ranked).astype(np.float64)
+        more = node_class.count_one_class(shares, of_class, self._fading.weights(every))
+        self._ranks = self._ranks * self._fading.kept(every)[:, None] + more
+
+
+def _beyond_chance(sums: Floats) -> Floats:
+    compared, difference, squares = sums
+    beyond: Floats = (difference - CHANCE * np.sqrt(squares + 1)) / (compared + EQUAL)
+    return beyond

@@ -84,7 +84,9 @@ class Schedule:
             assert gain is not None, "the assessment compares as long as a version of a former group is served"
             best, taken = choose_successor(standing, losses, gain, margin=margin, news=news)
             former = served.version
-            kind, reason, numbers = explain_succession(names, gain, former.student, best, taken=taken, margin=margin)
+            kind, reason, numbers = explain_succession(
+                names, gain, former.student, best, taken=taken, margin=margin, metric=candidates.metric
+            )
             if not taken:
                 self._decisions.add(kind, reason, student=former.student, version=former.number, numbers=numbers)
                 return

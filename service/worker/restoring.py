@@ -25,6 +25,7 @@ from olad_core.graph.state_check import check_graph_state
 from olad_core.judging.assessment import Assessment
 from olad_core.judging.class_scores import CONFUSED_CLASSES
 from olad_core.judging.decisions import Decision
+from olad_core.judging.succession import Succession
 from olad_core.named_state import take_part
 from olad_core.tasks.node_class import RANK_BINS, RANKED_CLASSES
 from service.worker.checkpoint import BrokenCheckpoint, Checkpoint
@@ -243,15 +244,24 @@ def _check_scores(tensors: Mapping[str, Tensor], new: Assessment) -> None:
     # Earlier releases wrote the probabilities of every slot.
     if len(rows) != len(arrival) or len(probabilities) not in {len(rows), int((rows >= 0).sum())}:
         raise ValueError("arrivals: its arrays have different lengths")
-    succession, compared = take_part(tensors, "succession"), (3, len(new.training_loss()))
-    if succession and (succession["compared"].dtype, tuple(succession["compared"].shape)) != (torch.float64, compared):
-        raise ValueError(f"succession/compared: {list(succession['compared'].shape)}, not {list(compared)}")
+    if succession := take_part(tensors, "succession"):
+        _check_succession(succession, len(new.training_loss()))
     losses = take_part(tensors, "losses")
     if losses and "supervised" not in losses:
         raise ValueError("losses/supervised: is not there")
     for name, loss in losses.items():
         if loss.dtype != torch.float64 or loss.ndim != 1:
             raise ValueError(f"losses/{name}: {loss.dtype} {list(loss.shape)}, not float64 [any]")
+
+
+def _check_succession(found: Mapping[str, Tensor], students: int) -> None:
+    """See that the comparison with a version of a former group has the shape of a new one, but for classes."""
+    for name, wanted in Succession(students, memory=1.0).state().items():
+        shape, expected = list(found[name].shape), list(wanted.shape)
+        if name == "f1/counts":
+            shape, expected = shape[:2], expected[:2]
+        if found[name].numpy().dtype != wanted.dtype or found[name].ndim != wanted.ndim or shape != expected:
+            raise ValueError(f"succession/{name}: {found[name].dtype} {shape}, not {wanted.dtype} {expected}")
 
 
 def _check_by_class(name: str, tensors: Mapping[str, Tensor], dtype: np.dtype[np.generic]) -> None:

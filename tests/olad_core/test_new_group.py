@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,6 +16,7 @@ from olad_core.engine import Engine
 from olad_core.engine_state import ServedLost
 from olad_core.events import Event, LabelNode
 from olad_core.judging.decisions import Decision
+from olad_core.judging.metric import parse_metric
 from olad_core.serving.embedding import Embedding
 from olad_core.students import ARCHITECTURES, UnknownArchitecture
 from tests.device import DEVICE
@@ -115,10 +117,13 @@ def test_the_hidden_states_of_what_is_served_go_on() -> None:
     assert_exact(run)
 
 
-@pytest.mark.parametrize("architecture", ["gcn", "tgcn"])
-def test_a_student_takes_over_once_labels_show_that_it_is_better(architecture: str) -> None:
+@pytest.mark.parametrize(
+    ("architecture", "metric"),
+    [("gcn", None), ("tgcn", "accuracy"), ("gcn", "macro_f1"), ("gcn", "log_loss"), ("gcn", "average_precision:odd")],
+)
+def test_a_student_takes_over_once_labels_show_that_it_is_better(architecture: str, metric: str | None) -> None:
     run = learned(Run(alone(architecture)))
-    run = goes_on(run, WIDER)
+    run = goes_on(run, replace(WIDER, metric=metric))
     before = served(run)
     play(run, turned_around(range(100, 400)))
     number, student = served(run)
@@ -133,6 +138,8 @@ def test_a_student_takes_over_once_labels_show_that_it_is_better(architecture: s
         f"version {before[0]} of {architecture} stays until one of them is better"
     )
     assert switched.reason.startswith(f"switched from {architecture} of the former group to ")
+    words = parse_metric(metric or "accuracy").words
+    assert re.search(rf": {re.escape(words)} \d+\.\d points (lower|higher), beyond chance$", switched.reason)
     assert decisions(run, "first-version") == decisions(run, "first-version")[:1]
     assert "tgcn (former)" not in run.engine.memory.state()
     assert not [name for name in run.engine.state()[0] if name.startswith("succession/")]

@@ -85,11 +85,17 @@ def test_a_damaged_comparison_is_found(site: Site) -> None:
     other = with_wider_students(site)
     other.run(steps_per_entry=0)
     found = read_checkpoint(list_checkpoints(site.checkpoints)[-1])
-    compared = found.tensors["succession/compared"]
-    for spoilt in (compared[:, :1], compared[None], compared.float()):
-        tensors = found.tensors | {"succession/compared": spoilt.contiguous()}
-        with pytest.raises(BrokenCheckpoint, match="succession/compared"):
-            restore(WIDER, Checkpoint(found.path, tensors, found.values), DEVICE)
+    names = [name for name in found.tensors if name.startswith("succession/")]
+    assert len(names) > 3
+    for name in names:
+        whole = found.tensors[name]
+        for spoilt in (whole[:, :1] if whole.ndim > 1 else whole[:0], whole[None], whole.float()):
+            tensors = found.tensors | {name: spoilt.contiguous()}
+            with pytest.raises(BrokenCheckpoint, match="succession"):
+                restore(WIDER, Checkpoint(found.path, tensors, found.values), DEVICE)
+        fewer = {other: tensor for other, tensor in found.tensors.items() if other != name}
+        with pytest.raises(BrokenCheckpoint):
+            restore(WIDER, Checkpoint(found.path, fewer, found.values), DEVICE)
 
 
 def spoil_served(site: Site) -> None:
