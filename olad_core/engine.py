@@ -35,15 +35,17 @@ from olad_core.learning.teaching import teaching_of
 from olad_core.learning.trainer import Trainer
 from olad_core.memory_use import GroupSizes
 from olad_core.named_state import join_parts, take_part
-from olad_core.predicting import compare_now, predict_arrivals
+from olad_core.predicting import compare_now, predict_arrivals, served_labels
 from olad_core.schema import SchemaConflict, TooManyClasses
 from olad_core.serving.answers import Origin
 from olad_core.serving.publication import Publication, RejectedEvent
+from olad_core.serving.served_rule import ServedRule
 from olad_core.serving.touched import merge
 from olad_core.serving.version_schedule import Schedule
 from olad_core.serving.versions import Versions
 from olad_core.step_size import FULL_SIZE, StepSize
 from olad_core.students import Memory, recurrent
+from olad_core.tasks.label_rule import LabelRule
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class Engine:
         self._touched = Touched(config.trainer.recent_touched)
         self._schedule = Schedule(config, self.versions, self.decisions)
         self._convergence = Convergence()
+        self._rule = ServedRule()
         self._advance_event = 0
         self._unfollowed: list[Changes] = []
         self._removed: list[str] = []
@@ -187,7 +190,8 @@ class Engine:
         if self.trainer and len(touch.created):
             arrivals = touch.created[: self.config.arrivals_scored]
             predictions = predict_arrivals(self.graph, arrivals, self.trainer.group, self.versions.served)
-            self.assessment.remember(arrivals, self.graph.arrival[arrivals], predictions)
+            labels = served_labels(predictions, self._follow_rule(), self.graph.classes)
+            self.assessment.remember(arrivals, self.graph.arrival[arrivals], predictions, labels)
         self._labels.add(changes, self.graph, self.assessment, training=self.trainer is not None)
         if self.graph.is_worth_beginning_anew:
             self._begin_anew()
@@ -226,7 +230,9 @@ class Engine:
         rejected, self._removed, self._rejected = tuple(self._rejected), [], []
         served = self.versions.served.version if self.versions.served else None
         self._published_version = served.number if served else None
-        return Publication(self.position, self.applied_events, updates, served, dropped, rejected)
+        return Publication(
+            self.position, self.applied_events, updates, served, dropped, rejected, rule=self._follow_rule()
+        )
 
     def republish(self) -> None:
         """Let the next publication hold every prediction there is."""
@@ -340,6 +346,7 @@ class Engine:
             "convergence": self._convergence.state(),
             **made_with(self.config.trainer),
             **self._schedule.state(),
+            **self._rule.state(),
         }
         if self.renewal is not None:
             values["renewal"] = self.renewal
@@ -401,6 +408,7 @@ class Engine:
         engine._labels.restore(take_part(arrays, "replay"), values["classes_seen"], engine.graph)
         engine._touched.restore(take_part(arrays, "touched"))
         engine._schedule.restore(values)
+        engine._rule.restore(values)
         if "convergence" in values:  # earlier releases had none: training begins with a whole budget
             engine._convergence.restore(values["convergence"])
         engine._advance_event = values["advance_event"]
@@ -415,6 +423,10 @@ class Engine:
 
     def _reject(self, position: str, index: int, op: RejectedOp, reason: RejectionReason, detail: str) -> None:
         self._rejected.append(RejectedEvent(position, index, op, reason, detail))
+
+    def _follow_rule(self) -> LabelRule:
+        """What turns probabilities into labels now."""
+        return self._rule.follow(self.graph, self.versions.served, self.applied_events)
 
     @property
     def _origin(self) -> Origin:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from olad_core.errors import OladError
 
@@ -128,6 +128,36 @@ RejectionReason: TypeAlias = Literal[
 _ClassName: TypeAlias = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": MAX_LABEL_BYTES})]
 
 
+class ClassDecision(BaseModel):
+    """When a node is labelled with a class. One of the three is given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
+
+    threshold: float | None = Field(
+        default=None, gt=0, le=1, description="It is where the probability of the class is at least this."
+    )
+    cost: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e6,
+        description="What missing a node of the class costs, where missing one of another class costs 1.",
+    )
+    top_share: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="It is where the probability of the class is among the greatest: 0.01 for the first 1 % of the "
+        "nodes without a label. The worker keeps the threshold that this is.",
+    )
+
+    @model_validator(mode="after")
+    def _one_of_three(self) -> ClassDecision:
+        given = [value for value in (self.threshold, self.cost, self.top_share) if value is not None]
+        if len(given) != 1:
+            raise ValueError("give one of threshold, cost and top_share")
+        return self
+
+
 class GraphSchema(BaseModel):
     """What a graph's events may look like; every field may be left to be found out."""
 
@@ -158,6 +188,19 @@ class GraphSchema(BaseModel):
         description="How far a `ts` may lie ahead of the graph's latest time, in the unit of `ts`; events beyond are "
         "rejected. Null: where edges have a lifetime, a million of them or as far as from 0, whichever is more.",
     )
+
+    decisions: dict[_ClassName, ClassDecision] = Field(
+        default={},
+        description="What makes the label of an answer other than the likeliest class: by class a threshold, a cost or "
+        "a share of the nodes. Probabilities stay as they are, and nothing is trained again. It replaces what was "
+        "declared before, and a class that it names is declared with it.",
+    )
+
+    @field_validator("decisions")
+    @classmethod
+    def _named(cls, decisions: dict[str, ClassDecision]) -> dict[str, ClassDecision]:
+        cls._distinct(tuple(decisions))
+        return decisions
 
     @field_validator("classes")
     @classmethod

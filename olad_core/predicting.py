@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,6 +14,8 @@ from olad_core.learning.group import Group
 from olad_core.learning.trainer import Trainer
 from olad_core.serving.choice import Candidates
 from olad_core.serving.versions import HeldVersion
+from olad_core.tasks.label_rule import LabelRule, decide
+from olad_core.tasks.node_class import NO_CLASS
 
 Rows = npt.NDArray[np.int64]
 
@@ -31,6 +35,22 @@ def predict_arrivals(graph: DynamicGraph, rows: Rows, group: Group, served: Held
         answers[:] = 0
         answers[:, : served.embedding.classes] = predict_served(graph, rows, group, served)
     return Predictions(students, answers)
+
+
+def served_labels(predictions: Predictions, rule: LabelRule, classes: Sequence[str]) -> Rows | None:
+    """The classes ``[n]`` that readers got as labels; negative without an answer. None where they are the likeliest.
+
+    Args:
+        predictions: of n nodes.
+        rule: by which labels are decided.
+        classes: names of the columns.
+    """
+    if not rule:
+        return None
+    answered = np.isfinite(predictions.served).all(axis=1)
+    known = predictions.served.shape[1]
+    labels = decide(np.nan_to_num(predictions.served), rule.table(classes[:known]))
+    return np.where(answered, labels, NO_CLASS)
 
 
 def predict_served(graph: DynamicGraph, rows: Rows, group: Group, served: HeldVersion) -> npt.NDArray[np.float32]:

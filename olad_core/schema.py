@@ -33,6 +33,11 @@ class HeldSchema(GraphSchema):
         return GraphSchema(**self.model_dump(exclude={"feature_width_held"}))
 
 
+def schema_json(schema: GraphSchema) -> str:
+    """The schema as JSON; without decisions as releases wrote it that had none, so that they can read it."""
+    return schema.model_dump_json(exclude=None if schema.decisions else {"decisions"})
+
+
 class SchemaConflict(OladError, ValueError):
     """A change that contradicts what the graph already holds."""
 
@@ -54,6 +59,8 @@ class TooManyClasses(OladError, ValueError):
 def after_declaration(schema: HeldSchema, change: GraphSchema, max_classes: int = MAX_CLASSES) -> HeldSchema:
     """The schema after a declaration: fields left out stay, classes are added to and never removed.
 
+    A class that a decision names is declared with it: a name that no label has would else be passed over in silence.
+
     The feature width can change until features have arrived. Whether ``directed`` may change depends on what was
     applied, so the caller checks that.
 
@@ -65,8 +72,8 @@ def after_declaration(schema: HeldSchema, change: GraphSchema, max_classes: int 
         TooManyClasses: where the change adds more classes than there may be.
     """
     wanted = {name: getattr(change, name) for name in change.model_fields_set if name in GraphSchema.model_fields}
-    if "classes" in wanted:
-        wanted["classes"] = _with_classes(schema.classes, change.classes, max_classes)
+    if "classes" in wanted or wanted.get("decisions"):
+        wanted["classes"] = _with_classes(schema.classes, (*change.classes, *change.decisions), max_classes)
     if schema.feature_width_held:
         width = wanted.pop("feature_width", None)
         if width is not None and width != schema.feature_width:

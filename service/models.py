@@ -42,7 +42,9 @@ class Prediction(Answer):
     """The prediction of the served student for a node."""
 
     node: str = Field(description="The node as it was asked for.")
-    label: str = Field(description="The class of greatest probability.")
+    label: str = Field(
+        description="The class of greatest probability, unless the `decisions` of the schema lead to another one."
+    )
     probabilities: dict[str, Share] = Field(
         description="Probability of each class; with `top` of the likeliest, in falling order."
     )
@@ -57,7 +59,7 @@ class PredictionAnswer(BaseModel):
     """One answer of a bulk request; an unknown node has no label and `error` is `not-found`."""
 
     node: str | int = Field(description="The node as it was asked for.")
-    label: str | None = Field(description="The class of greatest probability; null for an unknown node.")
+    label: str | None = Field(description="As of one node; null for an unknown node.")
     probabilities: dict[str, Share] | SkipJsonSchema[None] = Field(
         default=None,
         description="Probability of each class; with `top` of the likeliest, in falling order. Left out for an "

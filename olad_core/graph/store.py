@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.config import MAX_CLASSES, REMOVED_KEPT
-from olad_core.events import Event, GraphSchema
+from olad_core.events import ClassDecision, Event, GraphSchema
 from olad_core.graph.arrays import lengthened
 from olad_core.graph.batch import Batch, Limits, reject_absent, settle
 from olad_core.graph.changes import Changes
@@ -65,6 +65,8 @@ class DynamicGraph:
     ) -> None:
         self.edge_lifetime = edge_lifetime
         self.ts_ahead_max: float | None = None
+        self.decisions: Mapping[str, ClassDecision] = {}
+        """What the schema declares about labels of answers, by class."""
         self._clock = Clock()
         self._width = feature_width
         self._width_held = False
@@ -141,6 +143,7 @@ class DynamicGraph:
             directed=self.directed,
             edge_lifetime=self.edge_lifetime,
             ts_ahead_max=self.ts_ahead_max,
+            decisions=dict(self.decisions),
         )
 
     @property
@@ -238,6 +241,7 @@ class DynamicGraph:
             self._relations[RELATION] = EdgeStore(directed=schema.directed, rows=self.capacity)
         self.edge_lifetime = schema.edge_lifetime
         self.ts_ahead_max = schema.ts_ahead_max
+        self.decisions = after.decisions
         self._edges.track_ages(self.edge_lifetime is not None)
 
     def set_clock(self, time: float | None, arrival: float) -> None:
@@ -350,6 +354,7 @@ class DynamicGraph:
             "directed": np.array(self.directed),
             "edge_lifetime": np.array(math.nan if self.edge_lifetime is None else self.edge_lifetime),
             "ts_ahead_max": np.array(math.nan if self.ts_ahead_max is None else self.ts_ahead_max),
+            **({"decisions": _as_bytes(self.decisions)} if self.decisions else {}),
             **self._clock.state(),
             **self._nodes.state(),
             **self._edges.state(end),
@@ -385,6 +390,8 @@ class DynamicGraph:
         graph.alive[:end] = graph._nodes.arrays.name_of[:end] >= 0
         graph._clock = Clock.from_state(state, arrival)
         graph.ts_ahead_max = None if math.isnan(ahead_max) else ahead_max
+        if "decisions" in state:
+            graph.decisions = GraphSchema.model_validate_json(state["decisions"].tobytes()).decisions
         graph.edge_lifetime = None if math.isnan(lifetime) else lifetime
         graph._relations[RELATION] = EdgeStore.from_state(state, directed=bool(state["directed"]), rows=capacity)
         graph._edges.track_ages(graph.edge_lifetime is not None)
@@ -445,3 +452,7 @@ class DynamicGraph:
             self.label[used:] = -1
             self.features.reserve(capacity)
             self._edges.reserve_rows(capacity)
+
+
+def _as_bytes(decisions: Mapping[str, ClassDecision]) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(GraphSchema(decisions=dict(decisions)).model_dump_json().encode(), np.uint8).copy()

@@ -14,6 +14,9 @@ from olad_core.memory_use import remembered
 
 Rows = npt.NDArray[np.int64]
 
+_LIKELIEST = -1
+"""In place of a served label: it is the likeliest class."""
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -42,6 +45,23 @@ class Predictions:
         return cls(together[:, :-1], together[:, -1])
 
 
+@dataclass(frozen=True)
+class Taken:
+    """Predictions whose label has come.
+
+    Attributes:
+        places: of the n of the rows that are remembered.
+        probabilities: float32 ``[n, P, C]``.
+        columns: the classes of the columns; None where each class is the column of its number.
+        labels: classes that were served ``[n]``, negative where that was the likeliest one; None where all were.
+    """
+
+    places: Rows
+    probabilities: npt.NDArray[np.float32]
+    columns: ClassColumns | None
+    labels: Rows | None
+
+
 class Arrivals:
     """Predictions made at arrival that still wait for their label, the oldest forgotten beyond a limit.
 
@@ -65,10 +85,21 @@ class Arrivals:
         self._probabilities = np.zeros((0, predictors, 0), dtype=np.float32)
         # Tables of ClassColumns, once there are more classes than are remembered.
         self._tables = np.zeros((0, 0), dtype=np.int32)
+        # Classes that were served as labels, once a rule decides them; as long as the other arrays, or empty.
+        self._labels = np.empty(0, dtype=np.int32)
         self._slot_of_row = np.empty(0, dtype=np.int64)
 
-    def add(self, rows: Rows, arrival: Rows, probabilities: npt.NDArray[np.float32]) -> None:
-        """Remember predictions ``[n, P, C]``; NaN where a predictor had no answer."""
+    def add(
+        self, rows: Rows, arrival: Rows, probabilities: npt.NDArray[np.float32], labels: Rows | None = None
+    ) -> None:
+        """Remember predictions.
+
+        Args:
+            rows: of the nodes ``[n]``, distinct.
+            arrival: numbers of their arrivals ``[n]``.
+            probabilities: ``[n, P, C]``; NaN where a predictor had no answer.
+            labels: classes that were served ``[n]``; None where they are the likeliest ones.
+        """
         self._hold_classes(probabilities.shape[2])
         rows, arrival, probabilities = rows[-self._limit :], arrival[-self._limit :], probabilities[-self._limit :]
         columns = ClassColumns.of_few(len(rows), probabilities.shape[2])
@@ -81,19 +112,19 @@ class Arrivals:
         self._probabilities[slots, :, : probabilities.shape[2]] = probabilities
         if self._tables.shape[1]:
             self._tables[slots] = columns.table
+        if labels is not None and not len(self._labels):
+            self._labels = np.full(len(self._rows), _LIKELIEST, np.int32)
+        if len(self._labels):
+            self._labels[slots] = labels[-self._limit :] if labels is not None else _LIKELIEST
         self._next = (self._next + len(rows)) % self._limit
         self._index(rows, slots)
 
-    def take(self, rows: Rows, arrival: Rows) -> tuple[Rows, npt.NDArray[np.float32], ClassColumns | None]:
+    def take(self, rows: Rows, arrival: Rows) -> Taken:
         """Predictions of rows whose label has come, now forgotten.
 
         Args:
             rows: distinct.
             arrival: numbers of their arrivals.
-
-        Returns:
-            Places in ``rows`` that are remembered, their predictions ``[n, P, C]``, and the classes of the columns;
-            None where each class is the column of its number.
         """
         places = np.flatnonzero(rows < len(self._slot_of_row))
         slots = self._slot_of_row[rows[places]]
@@ -104,7 +135,8 @@ class Arrivals:
         slots = slots[known]
         self._rows[slots] = -1
         columns = ClassColumns(self._tables[slots]) if self._tables.shape[1] else None
-        return places[known], self._probabilities[slots], columns
+        labels = self._labels[slots].astype(np.int64) if len(self._labels) else None
+        return Taken(places[known], self._probabilities[slots], columns, labels)
 
     def beside(self, predictors: int) -> Arrivals:
         """Those of the last predictor, with so many others before it that have predicted none of these nodes."""
@@ -125,6 +157,8 @@ class Arrivals:
         """Arrays for a checkpoint: rows and arrivals of the slots in use, and probabilities of those not taken."""
         rows = self._rows[: self._used].copy()
         tables = {"classes": self._tables[: self._used][rows >= 0]} if self._tables.shape[1] else {}
+        if len(self._labels):
+            tables["labels"] = self._labels[: self._used].copy()
         return tables | {
             "rows": rows,
             "arrival": self._arrival[: self._used].copy(),
@@ -146,6 +180,9 @@ class Arrivals:
         used = int(np.flatnonzero(arrival >= 0).max(initial=-1)) + 1
         self._rows, self._arrival, self._probabilities = rows[:used], arrival[:used], probabilities[:used]
         self._tables = tables[:used]
+        self._labels = state["labels"].astype(np.int32)[:used] if "labels" in state else self._labels[:0]
+        if len(self._labels) not in {0, used}:
+            raise ValueError(f"arrivals/labels: {len(self._labels)} for {used} slots")
         self._used, self._next = used, int(state["next"][0])
         self._limit = remembered(self._most, self._cells, *found.shape[1:])
         full = used == self._limit and 0 <= self._next < used
@@ -182,6 +219,7 @@ class Arrivals:
         slots = self._oldest_first()[-self._limit :]
         self._rows, self._arrival = self._rows[slots], self._arrival[slots]
         self._probabilities, self._tables = self._probabilities[slots], self._tables[slots]
+        self._labels = self._labels[slots] if len(self._labels) else self._labels
         self._used, self._next = len(slots), len(slots) % self._limit
 
     def _use(self, slots: int) -> None:
@@ -192,6 +230,8 @@ class Arrivals:
             self._rows, self._arrival = (np.pad(array, (0, more)) for array in (self._rows, self._arrival))
             self._probabilities = np.pad(self._probabilities, ((0, more), (0, 0), (0, 0)))
             self._tables = np.pad(self._tables, ((0, more), (0, 0)))
+            if len(self._labels):
+                self._labels = np.pad(self._labels, (0, more))
         self._used = max(self._used, slots)
 
     def _index(self, rows: Rows, slots: Rows) -> None:

@@ -176,17 +176,18 @@ class Assessment:
             before = self.mean_losses.get(name, term)
             self.mean_losses[name] = np.asarray(LOSS_MEMORY * before + (1 - LOSS_MEMORY) * term, dtype=np.float64)
 
-    def remember(self, rows: Rows, arrival: Rows, predictions: Predictions) -> None:
+    def remember(self, rows: Rows, arrival: Rows, predictions: Predictions, labels: Rows | None = None) -> None:
         """Remember what was predicted of nodes that have just arrived.
 
         Args:
             rows: of the nodes ``[n]``, distinct.
             arrival: numbers of their arrivals ``[n]``.
             predictions: of the students and of what was served, made without the nodes' own labels.
+            labels: classes that were served as labels ``[n]``, negative without an answer; None: the likeliest ones.
         """
         self._evidence.observe(predictions.students)
         self._standings.observe(predictions.students, self.temperatures())
-        self._arrivals.add(rows, arrival, predictions.together)
+        self._arrivals.add(rows, arrival, predictions.together, labels)
 
     def forget_waiting(self) -> None:
         """Forget the predictions that wait for their label."""
@@ -208,9 +209,10 @@ class Assessment:
             arrival: numbers of their arrivals ``[n]``.
             labels: their classes ``[n]``.
         """
-        places, together, columns = self._arrivals.take(rows, arrival)
-        predictions, labels = Predictions.apart(together), labels[places]
-        found = self._scores.add(together, labels, columns)
+        taken = self._arrivals.take(rows, arrival)
+        together, columns = taken.probabilities, taken.columns
+        predictions, labels = Predictions.apart(together), labels[taken.places]
+        found = self._scores.add(together, labels, columns, taken.labels)
         self._standings.follow_balance(self._scores.recent_support())
         # Of a new group's students there is nothing to compare on nodes that arrived before it.
         by_group = np.asarray(found.answered[:, :-1].any(axis=1))

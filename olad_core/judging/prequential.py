@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -68,7 +68,11 @@ class Scores:
         self._of_classes = ClassScores(predictors)
 
     def add(
-        self, probabilities: npt.NDArray[np.float32], labels: Rows, columns: ClassColumns | None = None
+        self,
+        probabilities: npt.NDArray[np.float32],
+        labels: Rows,
+        columns: ClassColumns | None = None,
+        served: Rows | None = None,
     ) -> node_class.NodeScores:
         """Score predictions of nodes in the order of their labels; what each of them yields.
 
@@ -76,9 +80,13 @@ class Scores:
             probabilities: ``[n, P, C]``.
             labels: classes ``[n]``.
             columns: the classes of the columns; None where each class is the column of its number.
+            served: classes that the last predictor gave as labels ``[n]``; negative where it is the likeliest class.
         """
         found = node_class.score(probabilities, columns.places(labels) if columns else labels)
         predicted = columns.named(found.predicted) if columns else found.predicted
+        likeliest = found.right
+        if served is not None:
+            predicted, found = _with_labels(predicted, found, served, labels)
         classes = int(predicted.max(initial=-1)) + 1 if columns else probabilities.shape[2]
         self.scored += found.answered.sum(axis=0)
         self._sums += np.stack([found.right.sum(axis=0), found.loss.sum(axis=0)])
@@ -92,7 +100,7 @@ class Scores:
         self._classes += node_class.count_classes(predicted, labels, found.answered.astype(np.float64), classes)
         self._faded_classes = node_class.with_classes(self._faded_classes, classes) * faded[:, None]
         self._faded_classes += node_class.count_classes(predicted, labels, weight, classes)
-        self._faded_bins = self._faded_bins * faded[:, None] + bin_confidences(found.confidence, found.right, weight)
+        self._faded_bins = self._faded_bins * faded[:, None] + bin_confidences(found.confidence, likeliest, weight)
         of_classes = (
             columns.spread(probabilities, min(classes, node_class.RANKED_CLASSES)) if columns else probabilities
         )
@@ -263,6 +271,16 @@ class Scores:
 def _ratio(part: Floats, whole: Floats | Rows) -> Floats:
     ratio: Floats = np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
     return ratio
+
+
+def _with_labels(
+    predicted: Rows, found: node_class.NodeScores, served: Rows, labels: Rows
+) -> tuple[Rows, node_class.NodeScores]:
+    """Predicted classes ``[n, P]`` and scores with the last predictor's labels, where it gave others."""
+    own = np.where(found.answered[:, -1] & (served >= 0), served, predicted[:, -1])
+    predicted, right = predicted.copy(), found.right.copy()
+    predicted[:, -1], right[:, -1] = own, (own == labels) & found.answered[:, -1]
+    return predicted, replace(found, right=right)
 
 
 def _known(value: float | None) -> float | None:

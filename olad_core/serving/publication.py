@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.events import RejectedOp, RejectionReason
+from olad_core.tasks.label_rule import LabelRule
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ class Publication:
         dropped: versions whose tables can go.
         rejected: events that could not be applied.
         answered: id of the last request for rows that this publication answers; None where it answers none.
+        rule: what turns the probabilities of the served version into labels.
     """
 
     position: str
@@ -128,3 +130,4 @@ class Publication:
     dropped: tuple[int, ...] = ()
     rejected: tuple[RejectedEvent, ...] = ()
     answered: str | None = None
+    rule: LabelRule = field(default_factory=LabelRule, kw_only=True)

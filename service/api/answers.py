@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from olad_core.tasks.label_rule import decide
 from service.api.body import JSON, client_of, too_much
 from service.problems import TOO_LARGE, Problem
 from service.shares import NoShare, Share
@@ -31,15 +32,17 @@ def prediction(node: str | int, row: bytes, model: Model, moment: Moment, top: i
     """The answer for one node; with ``top`` its ``top`` most likely classes, the likeliest first."""
     if top is None:
         found = model.rows.decode(row)
-        label = model.classes[found.probabilities.index(max(found.probabilities))]
+        place = found.probabilities.index(max(found.probabilities))
         shown = dict(zip(model.classes, found.probabilities, strict=True))
     else:
         found = model.rows.decode_top(row, top)
-        label = model.classes[found.classes[0]]
+        place = found.classes[0]
         shown = {model.classes[index]: value for index, value in zip(found.classes, found.probabilities, strict=True)}
+    if model.rule is not None:
+        place = int(decide(model.rows.columns([row])[0], model.rule)[0])
     return {
         "node": node,
-        "label": label,
+        "label": model.classes[place],
         "probabilities": shown,
         "disagreement": found.disagreement,
         "student": model.student,

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from nanoarrow.ipc import StreamWriter
 from starlette.requests import Request
 
+from olad_core.tasks.label_rule import decide
 from service.api.body import JSON
 from service.shares import Share
 from service.store.prediction_reader import Model, Moment, Snapshot
@@ -108,10 +109,11 @@ def _columns(
 ) -> list[Any]:
     there = np.array([row is not None for row in rows], np.bool_)
     shown, differing = model.rows.columns([row for row in rows if row is not None])
+    named = decide(shown, model.rule) if model.rule is not None else None
     best = np.argsort(-shown, axis=1, kind="stable")[:, :top]
     if top is not None:
         shown = np.take_along_axis(shown, best, axis=1)
-    labels = iter([model.classes[place] for place in best[:, 0].tolist()])
+    labels = iter([model.classes[place] for place in (best[:, 0] if named is None else named).tolist()])
     ranked = [] if top is None else [_lists(na.int32(), best.astype(np.int32), there)]
     return [
         _texts([str(node) for node in asked]),

@@ -26,6 +26,7 @@ from olad_core.schema import (
     after_declaration,
     after_events,
     labels_in,
+    schema_json,
 )
 from service.slices import in_slices
 from service.store.entry_format import ENTRY_FORMAT
@@ -171,7 +172,7 @@ class LogWriter:
                 args=[
                     stored,
                     new,
-                    after.declared().model_dump_json(),
+                    schema_json(after.declared()),
                     flips,
                     self._max_classes,
                     ENTRY_FORMAT,

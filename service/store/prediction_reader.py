@@ -12,6 +12,7 @@ import numpy as np
 from redis.asyncio import Redis
 
 from olad_core.errors import OladError
+from olad_core.tasks.label_rule import LabelRule, RuleTable
 from service.store.keys import Keys
 from service.store.marks import marked_in
 from service.store.positions import START, PositionPair, parse_position
@@ -25,12 +26,21 @@ _BYTES_PER_CALL = 2**20
 
 @dataclass(frozen=True)
 class Model:
-    """The published version that readers see."""
+    """The published version that readers see.
+
+    Attributes:
+        version: its number.
+        student: who made it.
+        classes: of its rows, in their order.
+        rows: reads them.
+        rule: what turns their probabilities into labels; None where that is the likeliest class.
+    """
 
     version: int
     student: str
     classes: tuple[str, ...]
     rows: RowDecoder
+    rule: RuleTable | None = None
 
 
 class Moment(NamedTuple):
@@ -136,10 +146,10 @@ class PredictionReader:
         )
         if passed:
             raise RowsTooLarge(classes_in(passed))
-        position, applied, answered, version, student, classes, row_format, table = served
+        position, applied, answered, version, student, classes, row_format, table, rule = served
         count = int(appended or 0)
         visible = Moment(_text(position), max(0, count - int(applied or 0)))
-        model = self._parse_model((version, student, classes, row_format))
+        model = self._parse_model((version, student, classes, row_format), rule or b"")
         if model is None:
             rows, marked = [None] * len(nodes), []
         elif isinstance(marked, bytes):
@@ -184,14 +194,15 @@ class PredictionReader:
                 if not future.done():
                     future.set_result(_one_of(all_of_them, place, marked=place in marked))
 
-    def _parse_model(self, fields: Sequence[bytes | None]) -> Model | None:
+    def _parse_model(self, fields: Sequence[bytes | None], rule: bytes) -> Model | None:
         version, student, classes, row_format = fields
         if version is None or student is None or classes is None or row_format != b"%d" % ROW_FORMAT:
             return None
-        if (version, student, classes) != self._model_fields:
+        if (version, student, classes, rule) != self._model_fields:
             names = msgspec.json.decode(classes, type=tuple[str, ...])
-            self._model = Model(int(version), student.decode(), names, RowDecoder(len(names)))
-            self._model_fields = (version, student, classes)
+            table = msgspec.json.decode(rule, type=LabelRule).table(names) if rule else None
+            self._model = Model(int(version), student.decode(), names, RowDecoder(len(names)), table)
+            self._model_fields = (version, student, classes, rule)
         return self._model
 
 

@@ -39,11 +39,13 @@ class _Seen:
         rejected_to: position up to which rejected events are written.
         table: that readers see; None before the first publication.
         tables: all there are.
+        rule: what turns probabilities into labels, as JSON; empty for the likeliest class.
     """
 
     rejected_to: str
     table: str | None
     tables: tuple[str, ...]
+    rule: bytes
 
 
 class PredictionWriter:
@@ -142,12 +144,13 @@ class PredictionWriter:
     def _guarded(self, position: str) -> Iterator[tuple[_Seen, Transaction]]:
         """What readers see, and a transaction that is run at the end, if this is still the newest worker."""
         keys = self._keys
-        reads = (("HMGET", keys.served, "position", "rejected_to", "table"), ("SMEMBERS", keys.tables))
+        reads = (("HMGET", keys.served, "position", "rejected_to", "table", "rule"), ("SMEMBERS", keys.tables))
         with self._fence.transaction((keys.served,), reads) as ((served, tables), pending):
-            visible, rejected_to, table = (value.decode() if value is not None else None for value in served)
+            visible, rejected_to, table = (value.decode() if value is not None else None for value in served[:3])
             if visible is not None and parse_position(position) < parse_position(visible):
                 raise ValueError(f"readers see position {visible}: {position} would go back")
-            yield _Seen(rejected_to or START, table, tuple(name.decode() for name in tables)), pending
+            seen = _Seen(rejected_to or START, table, tuple(name.decode() for name in tables), served[3] or b"")
+            yield seen, pending
             pending.run()
 
     def _move(self, pending: Transaction, publication: Publication, seen: _Seen) -> bool:
@@ -171,6 +174,9 @@ class PredictionWriter:
                 "table": self._table(served.number),
                 "format": ROW_FORMAT,
             }
+        rule = msgspec.json.encode(publication.rule) if publication.rule else b""
+        if moves and rule != seen.rule:
+            fields["rule"] = rule
         pending.add("HSET", keys.served, *chain.from_iterable(fields.items()))
         gone = {self._table(version) for version in publication.dropped}
         if served is not None:

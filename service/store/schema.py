@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from olad_core.schema import HeldSchema
+from olad_core.schema import HeldSchema, schema_json
 
 
 def parse_schema(stored: bytes) -> HeldSchema:
@@ -16,4 +16,4 @@ def parse_schema(stored: bytes) -> HeldSchema:
 
 def dump_schema(schema: HeldSchema) -> bytes:
     """The inverse of :func:`parse_schema`."""
-    return schema.model_dump_json().encode()
+    return schema_json(schema).encode()

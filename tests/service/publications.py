@@ -9,6 +9,7 @@ import numpy as np
 
 from olad_core.judging.class_report import class_report
 from olad_core.serving.publication import Publication, RejectedEvent, TableUpdate, Version
+from olad_core.tasks.label_rule import LabelRule
 from service.store.status import (
     CheckpointStatus,
     ClassReportStatus,
@@ -34,6 +35,7 @@ def publication(
     disagreement: float = 0.0,
     rejected: tuple[RejectedEvent, ...] = (),
     answered: str | None = None,
+    rule: LabelRule | None = None,
 ) -> Publication:
     """Serve ``version``, with rows written into the table of version ``into`` (the served one by default)."""
     updates: tuple[TableUpdate, ...] = ()
@@ -45,7 +47,7 @@ def publication(
         places = np.arange(len(probabilities))
         updates = (TableUpdate(table, tuple(rows or {}), probabilities, differing, removed, rows=places),)
     served = Version(version, "sage", classes) if version is not None else None
-    return Publication(position, applied, updates, served, dropped, rejected, answered)
+    return Publication(position, applied, updates, served, dropped, rejected, answered, rule=rule or LabelRule())
 
 
 def class_report_status() -> ClassReportStatus:

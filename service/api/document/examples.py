@@ -57,6 +57,7 @@ SCHEMA_CHANGE = {
     "directed": False,
     "edge_lifetime": None,
     "ts_ahead_max": None,
+    "decisions": {"b": {"threshold": 0.2, "cost": None, "top_share": None}},
 }
 SCHEMA = {**SCHEMA_CHANGE, "feature_width_held": True}
 CLOCK = {"time": 2010.0}

@@ -7,7 +7,7 @@
 -- "heartbeat" is 1 where it is there; it counts only where a row may be marked.
 -- The tables' keys are made here because only the hash knows the name.
 local served = redis.call(
-  'HMGET', KEYS[1], 'position', 'applied', 'answered', 'version', 'student', 'classes', 'format', 'table'
+  'HMGET', KEYS[1], 'position', 'applied', 'answered', 'version', 'student', 'classes', 'format', 'table', 'rule'
 )
 local appended = redis.call('GET', KEYS[2])
 local first_node = 4

@@ -25,7 +25,8 @@ def predicted(*firsts: float) -> npt.NDArray[np.float32]:
 
 
 def taken(arrivals: Arrivals, at: npt.NDArray[np.int64], arrival: npt.NDArray[np.int64]) -> dict[int, Any]:
-    places, predictions, _ = arrivals.take(at, arrival)
+    taken = arrivals.take(at, arrival)
+    places, predictions = taken.places, taken.probabilities
     return dict(zip(at[places].tolist(), predictions[:, 0, 0].tolist(), strict=True))
 
 
@@ -67,7 +68,7 @@ class TestArrivals:
         arrivals = Arrivals(2, 4)
         arrivals.add(rows(0), rows(0), array([[[1.0], [NAN]]]))
         arrivals.add(rows(1), rows(1), array([[[0.5, 0.5], [0.25, 0.75]]]))
-        _, predictions, _ = arrivals.take(rows(0, 1), rows(0, 1))
+        predictions = arrivals.take(rows(0, 1), rows(0, 1)).probabilities
         np.testing.assert_array_equal(predictions, array([[[1, 0], [NAN, 0]], [[0.5, 0.5], [0.25, 0.75]]]))
 
     @pytest.mark.parametrize("added", range(1, 7))
@@ -109,7 +110,8 @@ class TestArrivals:
             arrivals.add(rows(number), rows(number), np.full((1, 2, classes), 0.5, np.float32))
             waiting, arrival = arrivals.waiting()
             assert waiting.tolist() == arrival.tolist() == list(range(number, number - kept, -1))
-        places, predictions, _ = arrivals.take(rows(0, 1502, 1499), rows(0, 1502, 1499))
+        taken = arrivals.take(rows(0, 1502, 1499), rows(0, 1502, 1499))
+        places, predictions = taken.places, taken.probabilities
         assert places.tolist() == [1, 2]
         assert predictions[:, :, :4].tolist() == [[[0.5] * 4] * 2, [[0.25, 0.25, 0.25, 0]] * 2]
         assert _held(arrivals) < 4 * 2 * 1000 * FEWEST_REMEMBERED + 200_000
@@ -135,11 +137,26 @@ class TestArrivals:
                 arrivals.add(rows(500), rows(500), np.full((1, 2, classes), 0.5, np.float32))
             np.testing.assert_array_equal(one.waiting(), other.waiting())
             asked = np.arange(501)
-            for found, expected in zip(other.take(asked, asked)[:2], one.take(asked, asked)[:2], strict=True):
-                np.testing.assert_array_equal(found, expected)
+            found, expected = other.take(asked, asked), one.take(asked, asked)
+            np.testing.assert_array_equal(found.places, expected.places)
+            np.testing.assert_array_equal(found.probabilities, expected.probabilities)
             other.restore(one.state())
             assert all(array.tobytes() == other.state()[name].tobytes() for name, array in one.state().items())
 
 
 def _held(arrivals: Arrivals) -> int:
     return sum(value.nbytes for value in vars(arrivals).values() if isinstance(value, np.ndarray))
+
+
+def test_served_labels_stay_with_their_predictions() -> None:
+    arrivals = Arrivals(2, 40)
+    arrivals.add(rows(0, 1), rows(0, 1), np.full((2, 2, 3), 0.5, np.float32))
+    assert arrivals.take(rows(0), rows(0)).labels is None
+    arrivals.add(rows(2, 3), rows(2, 3), np.full((2, 2, 3), 0.5, np.float32), np.array([2, -1]))
+    arrivals.add(rows(4), rows(4), np.full((1, 2, 3), 0.5, np.float32))
+    restored = Arrivals(2, 40)
+    restored.restore(arrivals.state())
+    for one in (arrivals, restored):
+        labels = one.take(rows(1, 2, 3, 4), rows(1, 2, 3, 4)).labels
+        assert labels is not None
+        assert labels.tolist() == [-1, 2, -1, -1]

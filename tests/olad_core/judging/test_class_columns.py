@@ -93,7 +93,8 @@ class TestArrivals:
         restored = Arrivals(PREDICTORS, 1_000)
         restored.restore(arrivals.state())
         for each in (arrivals, restored):
-            places, found, columns = each.take(np.arange(0, 2 * NODES, 50), np.arange(0, 2 * NODES, 50))
+            taken = each.take(np.arange(0, 2 * NODES, 50), np.arange(0, 2 * NODES, 50))
+            places, found, columns = taken.places, taken.probabilities, taken.columns
             assert len(places) == 8
             assert columns is not None
             np.testing.assert_array_equal(found[:4, :, :10], few[::50])

@@ -8,9 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import httpx
+import pyarrow.ipc
 import pytest
 import redis
 
+from olad_core.tasks.label_rule import LabelRule
+from service.api.arrow import ARROW
 from service.store.keys import Keys
 from service.store.prediction_writer import PredictionWriter
 from service.store.status import WorkerStatus
@@ -157,6 +160,32 @@ class TestWithoutModel:
             assert body["missing"] == missing
             assert missing[0] in str(body["detail"])
             assert answer.headers["retry-after"]
+
+
+def test_labels_follow_the_published_rule_and_probabilities_do_not(api: httpx.Client, writer: PredictionWriter) -> None:
+    rows = {"sure": [0.9, 0.1], "likely": [0.7, 0.3]}
+    writer.publish(publication("5-0", rows))
+
+    def labels() -> list[set[str]]:
+        found = []
+        for node, row in rows.items():
+            answers = [api.get(f"/predict/{node}").json(), api.get(f"/predict/{node}?top=1").json()]
+            answers += api.post("/predict", json={"nodes": [node]}).json()["predictions"]
+            assert (
+                answers[0]["probabilities"] == answers[2]["probabilities"] == pytest.approx({"a": row[0], "b": row[1]})
+            )
+            table = api.post("/predict", json={"nodes": [node]}, headers={"Accept": ARROW}).content
+            (arrow,) = pyarrow.ipc.open_stream(table).read_all().to_pylist()
+            found.append({answer["label"] for answer in [*answers, arrow]})
+        return found
+
+    assert labels() == [{"a"}, {"a"}]
+    writer.publish(publication("6-0", applied=1, rule=LabelRule(thresholds={"b": 0.25})))
+    assert labels() == [{"a"}, {"b"}]
+    writer.publish(publication("7-0", applied=2, rule=LabelRule(costs={"b": 20.0})))
+    assert labels() == [{"b"}, {"b"}]
+    writer.publish(publication("8-0", applied=3))
+    assert labels() == [{"a"}, {"a"}]
 
 
 @contextlib.contextmanager

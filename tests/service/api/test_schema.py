@@ -19,6 +19,7 @@ EMPTY: dict[str, object] = {
     "directed": False,
     "edge_lifetime": None,
     "ts_ahead_max": None,
+    "decisions": {},
     "feature_width_held": False,
 }
 NODE = {"op": "upsert_node", "id": 1, "x": [1, 2, 3]}
@@ -34,6 +35,33 @@ def test_a_declaration_is_stored_and_reaches_the_log(api: httpx.Client, redis_cl
     assert api.get("/schema").json() == EMPTY | declared
     (entry,) = LogReader(redis_client, keys).read("0-0", max_events=9)
     assert entry.schema == GraphSchema(**declared)  # type: ignore[arg-type]
+
+
+def test_decisions_are_declared_replaced_and_removed(api: httpx.Client, redis_client: redis.Redis, keys: Keys) -> None:
+    found = api.put("/schema", json={"classes": ["a"], "decisions": {"b": {"threshold": 0.2}}}).json()
+    assert found["classes"] == ["a", "b"]  # a class that a decision names is declared with it
+    assert found["decisions"] == {"b": {"threshold": 0.2, "cost": None, "top_share": None}}
+    assert api.put("/schema", json=found).json() == found
+    replaced = api.put("/schema", json={"decisions": {"a": {"cost": 3}}}).json()["decisions"]
+    assert replaced == {"a": {"threshold": None, "cost": 3.0, "top_share": None}}
+    assert api.put("/schema", json={"directed": True}).json()["decisions"] == replaced
+    assert api.put("/schema", json={"decisions": {}}).json()["decisions"] == {}
+    entries = LogReader(redis_client, keys).read("0-0", max_events=9)
+    graph = DynamicGraph()
+    for entry in entries:
+        assert entry.schema is not None
+        graph.declare(entry.schema)
+    assert (graph.schema.classes, graph.decisions) == (("a", "b"), {})
+    # An earlier release can read what has no decisions.
+    assert "decisions" not in str(redis_client.xrevrange(keys.log, count=1))
+
+
+@pytest.mark.parametrize(
+    "decision", [{}, {"threshold": 0.2, "cost": 2}, {"threshold": 0}, {"threshold": 1.1}, {"cost": -1}, {"more": 1}]
+)
+def test_a_decision_that_is_none_is_answered_422(api: httpx.Client, decision: dict[str, float]) -> None:
+    body = assert_problem(api.put("/schema", json={"decisions": {"b": decision}}), 422, "invalid-request")
+    assert "'field': 'decisions.b" in str(body["errors"])
 
 
 def test_what_was_read_can_be_sent_back(api: httpx.Client, redis_client: redis.Redis, keys: Keys) -> None:

@@ -1,0 +1,96 @@
+"""The rule by which served probabilities become labels: the decisions of the schema, shares of nodes as thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.graph import DynamicGraph
+from olad_core.serving.versions import HeldVersion
+from olad_core.tasks.label_rule import LabelRule
+
+Rows = npt.NDArray[np.int64]
+
+LEAST_EVENTS = 200
+"""Applied events after which the thresholds of shares are found again, at least."""
+NODES_PER_EVENT = 50
+"""In a large graph that takes as many more events: one for so many nodes."""
+_ROWS_AT_ONCE = 16_384
+
+
+class ServedRule:
+    """Follows what the schema declares, and what is served, so that a share of the nodes is a threshold."""
+
+    def __init__(self) -> None:
+        self.rule = LabelRule()
+        self._shares: dict[str, float] = {}
+        # Version, and applied events, for which the thresholds of shares were found.
+        self._found: tuple[int, int] = (0, 0)
+
+    def follow(self, graph: DynamicGraph, served: HeldVersion | None, applied_events: int) -> LabelRule:
+        """The rule for what is served now.
+
+        Args:
+            graph: the live graph, with the decisions of its schema.
+            served: the version that readers get; None while there is none.
+            applied_events: number of events that the graph has seen.
+        """
+        declared = graph.decisions
+        if not declared and not self.rule:
+            return self.rule
+        costs = {name: one.cost for name, one in declared.items() if one.cost is not None}
+        thresholds = {name: one.threshold for name, one in declared.items() if one.threshold is not None}
+        shares = {name: one.top_share for name, one in declared.items() if one.top_share is not None}
+        if shares and served is not None:
+            version, event = self._found
+            wait = max(LEAST_EVENTS, graph.num_nodes // NODES_PER_EVENT)
+            if shares != self._shares or served.version.number != version or applied_events - event >= wait:
+                self._shares, self._found = shares, (served.version.number, applied_events)
+                found = _thresholds(graph, served, shares)
+            else:
+                found = {name: self.rule.thresholds[name] for name in shares if name in self.rule.thresholds}
+            thresholds |= found
+        self.rule = LabelRule(thresholds, costs)
+        return self.rule
+
+    def state(self) -> dict[str, object]:
+        """Plain values for a checkpoint; empty where nothing is declared."""
+        if not self.rule:
+            return {}
+        rule = {"thresholds": dict(self.rule.thresholds), "costs": dict(self.rule.costs)}
+        return {"label_rule": {**rule, "shares": self._shares, "found": list(self._found)}}
+
+    def restore(self, values: Mapping[str, Any]) -> None:
+        """Take over the values of :meth:`state`."""
+        held = values.get("label_rule")
+        if held is not None:
+            self.rule = LabelRule(dict(held["thresholds"]), dict(held["costs"]))
+            self._shares = dict(held["shares"])
+            version, event = held["found"]
+            self._found = int(version), int(event)
+
+
+def _thresholds(graph: DynamicGraph, served: HeldVersion, shares: Mapping[str, float]) -> dict[str, float]:
+    """The probability that so great a share of the nodes without a label reaches, by class; at least one node does.
+
+    A label is an input of what is served of its own node, so labelled nodes would take the places of the others.
+    """
+    classes = served.version.classes
+    known = {name: classes.index(name) for name in shares if name in classes}
+    rows = np.flatnonzero(graph.alive & (graph.label < 0))
+    if not len(rows) or not known:
+        return {}
+    columns = list(known.values())
+    parts = [
+        served.embedding.probabilities(rows[first : first + _ROWS_AT_ONCE])[:, columns]
+        for first in range(0, len(rows), _ROWS_AT_ONCE)
+    ]
+    probabilities = np.nan_to_num(np.concatenate(parts))
+    found = {}
+    for column, name in enumerate(known):
+        least = len(rows) - max(1, int(shares[name] * len(rows)))
+        found[name] = float(np.partition(probabilities[:, column], least)[least])
+    return found
