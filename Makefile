@@ -86,8 +86,8 @@ $(READY): pyproject.toml requirements/run.txt requirements/files.txt requirement
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(TESTS): $(READY) requirements/test.txt
-	$(PIP) install --quiet --require-hashes -r requirements/test.txt
+$(TESTS): $(READY) requirements/evaluate.txt requirements/test.txt
+	$(PIP) install --quiet --require-hashes -r requirements/evaluate.txt -r requirements/test.txt
 	@touch $@
 
 # docs/settings.md out of service/settings.py

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes run.txt, api.txt, files.txt and test.txt out of pyproject.toml, with markers and hashes for every platform and
+# Writes run.txt, api.txt, files.txt, evaluate.txt and test.txt out of pyproject.toml, with markers and hashes for every platform and
 # every Python from 3.11 on. Versions that stand there are kept; others: lock.sh --upgrade, or lock.sh --upgrade-package NAME.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -28,4 +28,5 @@ further() {
   before+=("$file")
 }
 further files.txt files "What reading CSV, Parquet and mapping files needs besides run.txt." "$@"
-further test.txt dev "What tests and linters need besides run.txt and files.txt." "$@"
+further evaluate.txt evaluate "What the baselines of river need besides run.txt and files.txt." "$@"
+further test.txt dev "What tests and linters need besides run.txt, files.txt and evaluate.txt." "$@"

@@ -15,6 +15,8 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 FILES = ("files",) if util.find_spec("pyarrow") else ()
 """The extra that reads CSV and Parquet, where it is installed: what it needs is only known then."""
+EVALUATE = ("evaluate",) if util.find_spec("river") else ()
+"""Likewise the extra of further baselines."""
 
 
 ACCELERATOR = re.compile(r"^(nvidia-|cuda-|triton$)")
@@ -81,9 +83,10 @@ def _needed(*chosen: str, **machine: str) -> set[str]:
         ((), ("api.txt",)),
         (("worker", "local"), ("run.txt", "torch.txt")),
         (("worker", "local", *FILES), ("run.txt", "files.txt", "torch.txt")),
+        (("worker", "local", *FILES, *EVALUATE), ("run.txt", "files.txt", "torch.txt", "evaluate.txt")),
         (("worker", "local", *FILES, "dev"), ("run.txt", "files.txt", "torch.txt", "test.txt")),
     ],
-    ids=["api", "run", "files", "test"],
+    ids=["api", "run", "files", "evaluate", "test"],
 )
 def test_everything_that_is_needed_is_pinned(
     extras: tuple[str, ...], files: tuple[str, ...], machine: dict[str, str]
@@ -93,14 +96,14 @@ def test_everything_that_is_needed_is_pinned(
 
 
 def test_the_pins_are_exact_and_fit_the_project() -> None:
-    pins = _pinned("run.txt", "files.txt", "torch.txt", "test.txt")
+    pins = _pinned("run.txt", "files.txt", "evaluate.txt", "torch.txt", "test.txt")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for text in project["dependencies"] + [r for extra in project["optional-dependencies"].values() for r in extra]:
         requirement = Requirement(text)
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), text
 
 
-@pytest.mark.parametrize("name", ["api.txt", "run.txt", "files.txt", "test.txt", "no-deps.txt"])
+@pytest.mark.parametrize("name", ["api.txt", "run.txt", "files.txt", "evaluate.txt", "test.txt", "no-deps.txt"])
 def test_every_file_that_may_be_installed_has_its_hash(name: str) -> None:
     entries = list(_entries(name))
     assert entries
@@ -110,15 +113,16 @@ def test_every_file_that_may_be_installed_has_its_hash(name: str) -> None:
 
 
 def test_what_runs_has_neither_tests_nor_a_build_of_torch() -> None:
-    assert set(_pinned("run.txt", "files.txt")) & set(_pinned("test.txt")) == set()
+    assert set(_pinned("run.txt", "files.txt", "evaluate.txt")) & set(_pinned("test.txt")) == set()
     assert set(_pinned("run.txt")) & set(_pinned("files.txt")) == set()
+    assert set(_pinned("run.txt", "files.txt")) & set(_pinned("evaluate.txt")) == set()
     assert not {"torch", "pytest", "ruff", "mypy"} & set(_pinned("run.txt"))
     assert not [name for name in _pinned("run.txt", "test.txt") if ACCELERATOR.match(name)]
     assert _pinned("api.txt").items() <= _pinned("run.txt").items()
 
 
 def test_what_is_installed_here_is_what_is_pinned() -> None:
-    pins = _pinned("run.txt", "files.txt", "torch.txt", "test.txt", "no-deps.txt")
-    needed = _needed("worker", "local", *FILES, "dev") | {"torch-geometric-temporal"}
+    pins = _pinned("run.txt", "files.txt", "evaluate.txt", "torch.txt", "test.txt", "no-deps.txt")
+    needed = _needed("worker", "local", *FILES, *EVALUATE, "dev") | {"torch-geometric-temporal"}
     installed = {name: metadata.version(name).split("+")[0] for name in needed & set(pins)}
     assert installed == {name: pins[name] for name in installed}

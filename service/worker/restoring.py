@@ -166,9 +166,11 @@ def restore_as_it_was(checkpoint: Checkpoint, device: torch.device) -> Engine:
     try:
         values = msgspec.convert(checkpoint.values, _Values)
         config = _with_students(EngineConfig(), values)
+        return restore(config, checkpoint, device)
+    except BrokenCheckpoint:
+        raise
     except ValueError as error:
         raise BrokenCheckpoint(f"{checkpoint.path}: {error}") from error
-    return restore(config, checkpoint, device)
 
 
 def _on_metric(tensors: Mapping[str, Tensor], wanted: Mapping[str, object]) -> Mapping[str, Tensor]:

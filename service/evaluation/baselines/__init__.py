@@ -30,7 +30,7 @@ def _rule(name: str) -> Rule:
         try:
             from service.evaluation.baselines.boosting import GradientBoosting  # noqa: PLC0415
         except ImportError:
-            raise WrongConfiguration("gradient-boosting needs scikit-learn: pip install scikit-learn") from None
+            raise WrongConfiguration("gradient-boosting needs scikit-learn: pip install 'olad[evaluate]'") from None
         return GradientBoosting()
     if name.startswith(RIVER):
         from service.evaluation.baselines.river import RiverRule  # noqa: PLC0415

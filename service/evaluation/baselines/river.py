@@ -58,7 +58,9 @@ def _model(name: str) -> Any:
             importlib.import_module(f"river.{part}") for part in ("base", "multiclass", "preprocessing")
         )
     except ImportError:
-        raise WrongConfiguration(f"river:{name} needs river, which is not installed: pip install river") from None
+        raise WrongConfiguration(
+            f"river:{name} needs river, which is not installed: pip install 'olad[evaluate]'"
+        ) from None
     try:
         found: Any = getattr(importlib.import_module(f"river.{module}" if module else "river"), kind)
     except (ImportError, AttributeError):

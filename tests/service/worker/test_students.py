@@ -131,7 +131,7 @@ def test_a_worker_learns_with_a_student_from_outside_and_restores_it(
     assert ended.returncode == 0, ended.stdout
     without = _olad("verify", "--json", str(path), PYTHONPATH=str(path))
     assert without.returncode == 1
-    assert "no student is registered as lazy:LazyMean" in without.stdout
+    assert "of the student lazy:LazyMean, which is not known here" in without.stdout
 
 
 def _status(client: redis.Redis, keys: Keys) -> Any:
