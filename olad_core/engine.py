@@ -35,6 +35,7 @@ from olad_core.learning.teaching import teaching_of
 from olad_core.learning.trainer import Trainer
 from olad_core.memory_use import GroupSizes
 from olad_core.named_state import join_parts, take_part
+from olad_core.parts import Parts, whole
 from olad_core.predicting import compare_now, predict_arrivals, served_labels
 from olad_core.schema import SchemaConflict, TooManyClasses
 from olad_core.serving.answers import Origin
@@ -98,6 +99,7 @@ class Engine:
         self._schedule = Schedule(config, self.versions, self.decisions)
         self._convergence = Convergence()
         self._rule = ServedRule()
+        self._step: Parts[bool] | None = None
         self._advance_event = 0
         self._unfollowed: list[Changes] = []
         self._removed: list[str] = []
@@ -256,26 +258,29 @@ class Engine:
         return True
 
     def train(self, size: StepSize = FULL_SIZE) -> bool:
-        """Take one training step, and begin a version where one is due; arguments and result are :meth:`learn`'s."""
-        if self._labels.classes < 2:
-            return False
-        trainer = self._current_trainer()
-        self._convergence.begin_step(size)
-        outcome = trainer.step(self.graph, self._labels.replay, self._touched, teaching_of(self.assessment), size)
-        if not outcome.taken:
-            self._convergence.exhaust()
-            return False
-        self._convergence.follow(float(outcome.losses["supervised"].mean()), size)
-        self.assessment.add_losses(outcome.losses)
-        if outcome.renewed:
-            self._convergence.restart()
-        for name in outcome.renewed:
-            reason = f"{name} got new weights: its losses or gradients were not finite for {PATIENCE} steps in a row"
-            student = name if name in trainer.group.names else None
-            self.decisions.add("student-reset", reason, student=student, numbers={"resets": trainer.health.resets})
-        if self._schedule.is_due(trainer.steps):
-            self._start_version(trainer, size)
-        return True
+        """Take one whole training step, and begin a version where one is due; arguments and result are :meth:`learn`'s.
+
+        A step that is under way (:meth:`train_part`) is given up.
+        """
+        self._step = None
+        return whole(self._train(size))
+
+    def train_part(self, size: StepSize = FULL_SIZE) -> bool:
+        """Take one part of what :meth:`train` does; whether it was the last one.
+
+        Anything else may be done between two parts: a step reads the graph in its first part only.
+
+        Args:
+            size: of the step, where it is the first part.
+        """
+        if self._step is None:
+            self._step = self._train(size)
+        try:
+            next(self._step)
+        except StopIteration:
+            self._step = None
+            return True
+        return False
 
     def embed(self, size: StepSize = FULL_SIZE) -> None:
         """Embed one slice of the version on its way, if there is one; with the last one it is served."""
@@ -295,20 +300,24 @@ class Engine:
         return self.converged and (self.trainer is None or self._schedule.is_done(self.trainer.steps))
 
     def finish(self, size: StepSize = FULL_SIZE) -> None:
-        """Once converged: bring what was learned last into a version, one slice a call, until :attr:`resting`."""
+        """Once converged: bring what was learned last into a version, one slice a call, until :attr:`resting`.
+
+        A step that is under way is given up.
+        """
+        self._step = None
         if self.trainer is None:
             return
         if self.versions.candidate:
             self.embed(size)
         elif not self._schedule.is_done(self.trainer.steps):
-            self._start_version(self.trainer, size)
+            whole(self._start_version(self.trainer, size))
 
     def restart_training(self) -> None:
-        """Give up the students and the version on its way; the next step begins with new ones."""
+        """Give up the students, the step and the version on their way; the next step begins with new students."""
         if self.trainer:
             steps = self.trainer.steps
             self.decisions.add("group-restarted", f"training failed after {steps} steps: all students get new weights")
-        self.trainer = None
+        self.trainer = self._step = None
         self._convergence.restart()
         self._schedule.begin_anew()
 
@@ -327,7 +336,8 @@ class Engine:
     def state(self) -> tuple[dict[str, Tensor], Values]:
         """Tensors and plain values of everything that decides what comes next.
 
-        Call it when everything is refreshed and published: what waits for either is not part of it. The tensors may
+        Call it when everything is refreshed and published: what waits for either is not part of it. Neither is a
+        training step that is under way: it has changed no weight yet. The tensors may
         be those in use: write or copy them (:class:`service.worker.copy_buffers.CopyBuffers`) before the next call.
         """
         waiting = [*self._unfollowed, *self._removed, *self._rejected]
@@ -441,9 +451,33 @@ class Engine:
         self.decisions.follow(position, self.applied_events)
         return EntryOutcome(events, rejected)
 
-    def _start_version(self, trainer: Trainer, size: StepSize) -> None:
+    def _train(self, size: StepSize) -> Parts[bool]:
+        if self._labels.classes < 2:
+            return False
+        trainer = self._current_trainer()
+        self._convergence.begin_step(size)
+        teaching = teaching_of(self.assessment)
+        outcome = yield from trainer.step_in_parts(self.graph, self._labels.replay, self._touched, teaching, size)
+        if not outcome.taken:
+            self._convergence.exhaust()
+            return False
+        self._convergence.follow(float(outcome.losses["supervised"].mean()), size)
+        self.assessment.add_losses(outcome.losses)
+        if outcome.renewed:
+            self._convergence.restart()
+        for name in outcome.renewed:
+            reason = f"{name} got new weights: its losses or gradients were not finite for {PATIENCE} steps in a row"
+            student = name if name in trainer.group.names else None
+            self.decisions.add("student-reset", reason, student=student, numbers={"resets": trainer.health.resets})
+        if self._schedule.is_due(trainer.steps):
+            yield
+            yield from self._start_version(trainer, size)
+        return True
+
+    def _start_version(self, trainer: Trainer, size: StepSize) -> Parts[None]:
         """Begin a version of the best student."""
-        candidates = compare_now(self.graph, trainer, self.assessment, size.of(self.config.arrivals_compared))
+        most = size.of(self.config.arrivals_compared)
+        candidates = yield from compare_now(self.graph, trainer, self.assessment, most)
         self._schedule.start(candidates, trainer.steps, self.position)
 
     def _begin_anew(self) -> None:

@@ -12,6 +12,7 @@ from olad_core.judging.arrivals import Predictions
 from olad_core.judging.assessment import Assessment
 from olad_core.learning.group import Group
 from olad_core.learning.trainer import Trainer
+from olad_core.parts import Parts, whole
 from olad_core.serving.choice import Candidates
 from olad_core.serving.versions import HeldVersion
 from olad_core.tasks.label_rule import LabelRule, decide
@@ -29,7 +30,7 @@ def predict_arrivals(graph: DynamicGraph, rows: Rows, group: Group, served: Held
         group: the students, as they are now.
         served: the version that readers get; None while there is none.
     """
-    students = predict_now(graph, rows, group)
+    students = whole(predict_now(graph, rows, group))
     answers = np.full((len(rows), students.shape[2]), np.nan, dtype=np.float32)
     if served:
         answers[:] = 0
@@ -70,22 +71,23 @@ def predict_served(graph: DynamicGraph, rows: Rows, group: Group, served: HeldVe
     if labelled.any():
         student = {served.remembered_as: embedding.student}
         answers = np.array(answers)
-        answers[labelled] = group.probabilities(graph, rows[labelled], student, embedding.classes)[0]
+        answers[labelled] = whole(group.probabilities(graph, rows[labelled], student, embedding.classes))[0]
     return answers
 
 
-def predict_now(graph: DynamicGraph, rows: Rows, group: Group) -> npt.NDArray[np.float32]:
-    """Class probabilities ``[n, G, C]`` by the students as they are now.
+def predict_now(graph: DynamicGraph, rows: Rows, group: Group) -> Parts[npt.NDArray[np.float32]]:
+    """Class probabilities ``[n, G, C]`` by the students as they are now; one part a student.
 
     Args:
-        graph: the live graph; neighbourhoods are sampled.
+        graph: the live graph, read before the first pause; neighbourhoods are sampled.
         rows: of the nodes ``[n]``, distinct.
         group: the students.
     """
-    return group.probabilities(graph, rows, group.by_name, group.num_classes(graph)).transpose(1, 0, 2)
+    found = yield from group.probabilities(graph, rows, group.by_name, group.num_classes(graph))
+    return found.transpose(1, 0, 2)
 
 
-def compare_now(graph: DynamicGraph, trainer: Trainer, assessment: Assessment, most: int) -> Candidates:
+def compare_now(graph: DynamicGraph, trainer: Trainer, assessment: Assessment, most: int) -> Parts[Candidates]:
     """The students to choose from, after the assessment has observed what they predict now.
 
     Args:
@@ -97,7 +99,7 @@ def compare_now(graph: DynamicGraph, trainer: Trainer, assessment: Assessment, m
     group = trainer.group
     rows = without_label(graph, *assessment.waiting())[: max(1, most)]
     if len(rows):
-        assessment.observe(predict_now(graph, rows, group))
+        assessment.observe((yield from predict_now(graph, rows, group)))
     return Candidates(
         names=group.names,
         students=group.students,

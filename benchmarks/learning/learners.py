@@ -16,6 +16,7 @@ from olad_core.engine import Engine
 from olad_core.events import GraphSchema
 from olad_core.graph import DynamicGraph
 from olad_core.learning.trainer import Trainer
+from olad_core.parts import whole
 from olad_core.step_size import StepSize
 from service.worker.temporal_library import import_temporal_library
 
@@ -94,9 +95,8 @@ class EngineLearner:
             return found
         # Looking must not change what comes: the trainer's sampling goes on as if nobody had asked.
         random = trainer.group.random.bit_generator.state
-        students = trainer.group.probabilities(
-            engine.graph, rows, trainer.group.by_name, trainer.group.num_classes(engine.graph)
-        )
+        group = trainer.group
+        students = whole(group.probabilities(engine.graph, rows, group.by_name, group.num_classes(engine.graph)))
         trainer.group.random.bit_generator.state = random
         found |= {name: _widened(said, nothing) for name, said in zip(trainer.group.names, students, strict=True)}
         return found | {"ensemble": _widened(students.mean(axis=0), nothing)}

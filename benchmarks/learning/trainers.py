@@ -11,9 +11,9 @@ from torch import Tensor
 
 from olad_core.graph import DynamicGraph
 from olad_core.learning.label_history import Replay, Touched
-from olad_core.learning.step import Computed
+from olad_core.learning.step import Computed, StepNodes
 from olad_core.learning.trainer import StepOutcome, Trainer
-from olad_core.messages.sample import Sample
+from olad_core.parts import Parts
 from olad_core.step_size import FULL_SIZE, StepSize
 from olad_core.students import Student
 
@@ -27,17 +27,17 @@ class FixedTeaching(Trainer):
         """``[G, J]``, how much teacher ``j`` teaches student ``i``."""
         raise NotImplementedError
 
-    def step(
+    def step_in_parts(
         self,
         graph: DynamicGraph,
         history: Replay,
         touched: Touched,
         teaching: Teaching,
         size: StepSize = FULL_SIZE,
-    ) -> StepOutcome:
+    ) -> Parts[StepOutcome]:
         """A step that ignores the evidence, ``teaching``."""
         del teaching
-        return super().step(graph, history, touched, self.fixed(len(self.group.students)), size)
+        return super().step_in_parts(graph, history, touched, self.fixed(len(self.group.students)), size)
 
 
 class OthersTeach(FixedTeaching):
@@ -77,10 +77,12 @@ class FrozenTeach(AllTeach):
         """Equal parts of the frozen ones, once there are any."""
         return super().fixed(group) if self.frozen else np.zeros((group, group), dtype=np.float32)
 
-    def teachers(self, drawn: Sample, computed: Computed) -> Tensor:
+    def teachers(self, nodes: StepNodes, computed: Computed) -> Parts[Tensor | None]:
         """Logits of the frozen group on the step's nodes."""
-        classes = computed.logits.shape[2]
+        del computed
+        yield
+        drawn = nodes.sample
         pairs = zip(self.frozen, self.group.inputs(drawn, self.group.names), strict=True)
         with torch.no_grad():
-            logits = [student(inputs, drawn.blocks)[0][:, :classes] for student, inputs in pairs]
+            logits = [student(inputs, drawn.blocks)[0][:, : nodes.classes] for student, inputs in pairs]
         return torch.stack(logits)

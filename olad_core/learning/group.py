@@ -19,6 +19,7 @@ from olad_core.learning.dropout import Dropout
 from olad_core.messages.sample import Sample, sample
 from olad_core.messages.sparse_features import Features, mean_squares
 from olad_core.named_state import take_part
+from olad_core.parts import Parts
 from olad_core.students import Block, Inputs, Memory, Student, build_student, recurrent, stacks, student_names
 from olad_core.students.student import Drop
 from olad_core.tasks import node_class
@@ -118,28 +119,35 @@ class Group:
             followed = torch.where(seen > 0, seen.clamp_min(LEAST_SQUARE), student.mean_square)
             student.mean_square.lerp_(followed, share)
 
-    def encode(self, drawn: Sample) -> list[Tensor]:
-        """Layer 0 of a sample for every stack, with some of its features and labels dropped."""
+    def encode(self, drawn: Sample) -> Parts[list[Tensor]]:
+        """Layer 0 of a sample for every stack, with some of its features and labels dropped; one part a stack.
+
+        The memory is read in the first part, before the first pause.
+        """
         dropped = replace(drawn, inputs=replace(drawn.inputs, label=self.dropout.labels(drawn.inputs.label)))
-        inputs, factors = self.inputs(dropped, self.names), []
+        inputs, factors, encoded = self.inputs(dropped, self.names), [], []
         for student in self.students:
             kept = self.dropout.columns(drawn.inputs.x.shape[1])
             factors.append(student.scale if kept is None else student.scale * kept)
-        return [stack.encode(inputs[stack.place], factors[stack.place]) for stack in self._stacks]
+        for stack in self._stacks:
+            yield
+            encoded.append(stack.encode(inputs[stack.place], factors[stack.place]))
+        return encoded
 
-    def propagate(
-        self, encoded: Sequence[Tensor], blocks: Sequence[Block], classes: int, drop: Drop | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Logits ``[G, n, classes]`` and embeddings ``[G, n, width]`` from layer 0 by each stack."""
-        results = [stack.propagate(rows, blocks, drop) for stack, rows in zip(self._stacks, encoded, strict=True)]
-        logits = torch.cat([logits[..., :classes].mT for logits, _ in results]).mT
-        embeddings = torch.cat([rows.transpose(0, 1) for _, rows in results], dim=1).transpose(0, 1)
-        return logits, embeddings
+    def embed(
+        self, encoded: Sequence[Tensor], blocks: Sequence[Block], drop: Drop | None = None
+    ) -> Parts[list[Tensor]]:
+        """Embeddings ``[g, n, width]`` by each stack from its layer 0; one part a stack."""
+        embedded = []
+        for stack, rows in zip(self._stacks, encoded, strict=True):
+            yield
+            embedded.append(stack.embed(rows, blocks, drop))
+        return embedded
 
-    def embed(self, encoded: Sequence[Tensor], blocks: Sequence[Block], drop: Drop | None = None) -> Tensor:
-        """Embeddings ``[G, n, width]`` from layer 0 by each stack."""
-        pairs = zip(self._stacks, encoded, strict=True)
-        return torch.cat([stack.embed(rows, blocks, drop) for stack, rows in pairs])
+    def classify(self, embedded: Sequence[Tensor], classes: int) -> Tensor:
+        """Logits ``[G, n, classes]`` from the embeddings by each stack."""
+        logits = [stack.classify(rows) for stack, rows in zip(self._stacks, embedded, strict=True)]
+        return torch.cat([each[..., :classes].mT for each in logits]).mT
 
     def inputs(self, drawn: Sample, names: Iterable[str]) -> list[Inputs]:
         """The inputs of a sample as each of these students gets them."""
@@ -147,8 +155,10 @@ class Group:
 
     def probabilities(
         self, graph: DynamicGraph, rows: Rows, students: Mapping[str, Student], classes: int
-    ) -> npt.NDArray[np.float32]:
+    ) -> Parts[npt.NDArray[np.float32]]:
         """Class probabilities ``[G, n, C]`` of distinct ``rows``, the labels of these rows being hidden.
+
+        One part a student. The graph is read before the first pause.
 
         Args:
             graph: the live graph; neighbourhoods are sampled.
@@ -159,12 +169,12 @@ class Group:
         # What is served may be of a time when the graph had features of no or of another width.
         width = next(iter(students.values())).feature_width
         drawn = sample(graph, rows, self.config.fanouts, width, self.random, self.device)
-        pairs = zip(students.values(), self.inputs(drawn, students), strict=True)
-        with torch.no_grad():
-            answers = [
-                node_class.probabilities(student(inputs, drawn.blocks)[0][:, :classes], student.temperature)
-                for student, inputs in pairs
-            ]
+        answers = []
+        for student, inputs in zip(students.values(), self.inputs(drawn, students), strict=True):
+            yield
+            with torch.no_grad():
+                logits, _ = student(inputs, drawn.blocks)
+                answers.append(node_class.probabilities(logits[:, :classes], student.temperature))
         return torch.stack(answers).cpu().numpy()
 
     def advance(self, graph: DynamicGraph, rows: Rows) -> None:

@@ -1,7 +1,8 @@
-"""The parts of one training step: draw its nodes, compute the loss terms, descend."""
+"""The parts of one training step: draw its nodes, compute the loss terms, backward, update."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +18,9 @@ from olad_core.learning.group import Group
 from olad_core.learning.label_history import Replay, Touched
 from olad_core.learning.losses import discriminator_losses, local_losses
 from olad_core.messages.sample import Sample, sample
+from olad_core.parts import Parts
 from olad_core.step_size import StepSize
 from olad_core.tasks import node_class
-
-Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -38,35 +38,68 @@ class Knowledge:
 
 @dataclass(frozen=True)
 class StepNodes:
-    """The nodes of a step.
+    """The nodes of a step, and all that it reads of the graph: it may change while the step is under way.
 
     Attributes:
-        labelled: rows ``[L]`` whose labels the students learn from.
-        sample: the neighbourhoods of the seeds: the labelled rows first, then rows without a label.
+        targets: classes ``[L]`` of the seeds whose labels the students learn from.
+        sample: the neighbourhoods of the seeds: the labelled ones first, then nodes without a label.
+        classes: of the graph.
     """
 
-    labelled: Rows
+    targets: Tensor
     sample: Sample
+    classes: int
 
     @property
     def unlearned(self) -> slice:
         """The seeds whose labels the students do not learn from; all seeds where there is no such one."""
-        return slice(len(self.labelled) if self.sample.num_seeds > len(self.labelled) else 0, None)
+        return slice(len(self.targets) if self.sample.num_seeds > len(self.targets) else 0, None)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A tensor at which the backward pass is interrupted.
+
+    Attributes:
+        computed: by what comes before.
+        leaf: the same values, from which the forward pass continues.
+    """
+
+    computed: Tensor
+    leaf: Tensor
+
+    def backward(self, inputs: Sequence[Tensor]) -> None:
+        """Continue the backward pass behind the cut, with the gradient that has arrived at the leaf."""
+        if self.leaf.grad is not None and self.computed.requires_grad:
+            torch.autograd.backward(self.computed, self.leaf.grad, inputs=inputs)
 
 
 @dataclass(frozen=True)
 class Computed:
-    """What the students computed of a step's seeds.
+    """What the students computed of a step's seeds, with dropout.
 
     Attributes:
         encoded: layer 0 of the sample by each stack.
-        logits: ``[G, n, C]``.
-        embeddings: ``[G, n, width]``.
+        embedded: embeddings ``[g, n, width]`` by each stack.
     """
 
-    encoded: list[Tensor]
-    logits: Tensor
-    embeddings: Tensor
+    encoded: list[Cut]
+    embedded: list[Cut]
+
+    @property
+    def layer_0(self) -> list[Tensor]:
+        """Layer 0 by each stack."""
+        return [cut.leaf for cut in self.encoded]
+
+    @property
+    def by_stack(self) -> list[Tensor]:
+        """Embeddings by each stack."""
+        return [cut.leaf for cut in self.embedded]
+
+    @property
+    def embeddings(self) -> Tensor:
+        """``[G, n, width]``."""
+        return torch.cat(self.by_stack)
 
 
 def knowledge_of(config: TrainerConfig, steps: int, teaching: npt.NDArray[np.float32]) -> Knowledge:
@@ -95,31 +128,43 @@ def draw(
     more = touched.draw(size.of(config.touched), graph, group.random) if unlabelled else labelled[:0]
     # The labels of seeds are hidden. A labelled node among the others would be missing to its neighbours.
     seeds = np.concatenate([labelled, more[graph.label[more] < 0]])
-    return StepNodes(labelled, sample(graph, seeds, config.fanouts, group.feature_width, group.random, group.device))
+    drawn = sample(graph, seeds, config.fanouts, group.feature_width, group.random, group.device)
+    return StepNodes(node_class.targets(graph, labelled, group.device), drawn, len(graph.classes))
 
 
-def forward(group: Group, drawn: Sample, classes: int) -> Computed:
+def forward(group: Group, drawn: Sample) -> Parts[Computed]:
     """One pass of all students over a sample, with dropout."""
-    encoded = group.encode(drawn)
-    logits, embeddings = group.propagate(encoded, drawn.blocks, classes, group.dropout.entries)
-    return Computed(encoded, logits, embeddings)
+    encoded = [cut(rows) for rows in (yield from group.encode(drawn))]
+    embedded = yield from group.embed([each.leaf for each in encoded], drawn.blocks, group.dropout.entries)
+    return Computed(encoded, [cut(rows) for rows in embedded])
 
 
-def supervised_terms(graph: DynamicGraph, nodes: StepNodes, computed: Computed, device: torch.device) -> Tensor:
-    """Cross entropy ``[G]`` on the labelled nodes."""
-    targets = node_class.targets(graph, nodes.labelled, device)
-    return node_class.losses(computed.logits[:, : len(nodes.labelled)], targets)
+def cut(computed: Tensor) -> Cut:
+    """Interrupt the backward pass at a tensor."""
+    return Cut(computed, computed.detach().requires_grad_())
 
 
-def disagreement_terms(group: Group, nodes: StepNodes, computed: Computed) -> Tensor:
+@torch.no_grad()
+def sure_rows(group: Group, drawn: Sample, computed: Computed) -> Parts[list[Tensor]]:
+    """Embeddings ``[g, n, width]`` by each stack without dropout of hidden rows, and without gradients."""
+    return (yield from group.embed(computed.layer_0, drawn.blocks))
+
+
+def disagreement_terms(group: Group, nodes: StepNodes, embeddings: Tensor, logits: Tensor) -> Tensor:
     """Losses ``[G]`` of the disagreement that each student expects; they change no embedding.
 
     Nodes whose labels are learned from again have more agreement than others, so others are used where there are any.
+
+    Args:
+        group: the students.
+        nodes: of the step.
+        embeddings: by the students ``[G, n, width]``.
+        logits: by them ``[G, n, C]``.
     """
     own = nodes.unlearned
-    pairs = zip(group.students, computed.embeddings.detach(), strict=True)
+    pairs = zip(group.students, embeddings.detach(), strict=True)
     doubts = torch.stack([student.disagreement_logits(rows[own]) for student, rows in pairs])
-    return node_class.disagreement_losses(doubts, node_class.disagreement(computed.logits[:, own].detach()))
+    return node_class.disagreement_losses(doubts, node_class.disagreement(logits[:, own].detach()))
 
 
 def local_terms(group: Group, nodes: StepNodes, embeddings: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -140,11 +185,23 @@ def local_terms(group: Group, nodes: StepNodes, embeddings: Tensor, weights: Ten
     return discriminator, group.config.local_weight * weights.sum(dim=1) * local_losses(fake)
 
 
-def descend(group: Group, total: Tensor) -> Tensor:
-    """One step of the students, if the gradients of all are finite; bool ``[G]``, whose are."""
+def backward(group: Group, computed: Computed, total: Tensor) -> Parts[None]:
+    """The gradients of the sum of the students' losses; two parts a stack, the first of them after the loss terms.
+
+    Gradients of the discriminators are left out: the students' local losses would make them worse.
+    """
+    weights = group.student_optimizer.parameters
     group.student_optimizer.zero_grad()
-    # Gradients of the discriminators are left out: the students' local losses would make them worse.
-    total.backward(inputs=group.student_optimizer.parameters)  # type: ignore[no-untyped-call]
+    torch.autograd.backward(total, inputs=[*weights, *computed.by_stack])
+    for embedded, encoded in zip(computed.embedded, computed.encoded, strict=True):
+        yield
+        embedded.backward([*weights, encoded.leaf])
+        yield
+        encoded.backward(weights)
+
+
+def update(group: Group) -> Tensor:
+    """Clip the gradients and descend, if those of all students are finite; bool ``[G]``, whose are."""
     limit = group.config.max_gradient_norm
     weights = [list(student.parameters()) for student in group.students]
     norms = torch.stack([get_total_norm(weight.grad for weight in own if weight.grad is not None) for own in weights])

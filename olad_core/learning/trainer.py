@@ -1,4 +1,4 @@
-"""One training step after the other: draw, forward, losses, descend."""
+"""One training step after the other: draw, forward, losses, backward, update."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from olad_core.graph import DynamicGraph
 from olad_core.learning.group import Group
 from olad_core.learning.health import Health
 from olad_core.learning.label_history import Replay, Touched
-from olad_core.learning.many_classes import candidate_terms, narrow
+from olad_core.learning.many_classes import candidate_terms
 from olad_core.learning.step import (
     Computed,
     Knowledge,
     StepNodes,
-    descend,
+    backward,
     disagreement_terms,
     draw,
     forward,
     knowledge_of,
     local_terms,
-    supervised_terms,
+    sure_rows,
+    update,
 )
-from olad_core.messages.sample import Sample
+from olad_core.parts import Parts, whole
 from olad_core.step_size import FULL_SIZE, StepSize, learning_rate_of
 from olad_core.tasks import node_class
 
@@ -82,7 +83,22 @@ class Trainer:
         teaching: npt.NDArray[np.float32],
         size: StepSize = FULL_SIZE,
     ) -> StepOutcome:
-        """One bounded training step.
+        """One bounded training step, whole; see :meth:`step_in_parts`."""
+        return whole(self.step_in_parts(graph, history, touched, teaching, size))
+
+    def step_in_parts(
+        self,
+        graph: DynamicGraph,
+        history: Replay,
+        touched: Touched,
+        teaching: npt.NDArray[np.float32],
+        size: StepSize = FULL_SIZE,
+    ) -> Parts[StepOutcome]:
+        """One bounded training step: draw, forward, losses, backward, update.
+
+        All that it reads of the graph is read before the first pause, and the weights change after the last one. So
+        whatever happens in between, to the graph too, changes nothing of the step; and a step that is not continued
+        has changed no weight of a student.
 
         The students do not learn from a step whose losses or gradients are not finite. It counts among
         ``skipped_steps`` instead of ``steps``.
@@ -103,28 +119,46 @@ class Trainer:
             return StepOutcome({})
         group.follow_scale(nodes.sample.inputs.x, self.steps)
         weights = to_device(teaching, group.device)
-        if node_class.are_many(len(graph.classes)):
-            narrowed = narrow(graph, nodes, group, knowledge)
-            embeddings, terms = narrowed.embeddings, candidate_terms(nodes, group, narrowed, knowledge, weights)
+        computed = yield from forward(group, nodes.sample)
+        if node_class.are_many(nodes.classes):
+            terms = yield from candidate_terms(nodes, group, computed, knowledge, weights)
         else:
-            computed = forward(group, nodes.sample, len(graph.classes))
-            embeddings, terms = computed.embeddings, self._terms(graph, nodes, computed, knowledge, weights)
+            terms = yield from self.terms(nodes, computed, knowledge, weights)
         if knowledge.from_embeddings:
-            terms["discriminator"], terms["local"] = local_terms(group, nodes, embeddings, weights)
-        renewed = self._learn(terms)
+            terms["discriminator"], terms["local"] = local_terms(group, nodes, computed.embeddings, weights)
+        renewed = yield from self._learn(computed, terms)
         return StepOutcome({name: term.detach().cpu().numpy() for name, term in terms.items()}, renewed)
 
-    def teachers(self, drawn: Sample, computed: Computed) -> Tensor:
+    def terms(self, nodes: StepNodes, computed: Computed, knowledge: Knowledge, weights: Tensor) -> Parts[Terms]:
+        """What the students lose by labels, by teachers and by the expected disagreement, over all classes."""
+        config = self.config
+        teachers = (yield from self.teachers(nodes, computed)) if knowledge.from_predictions else None
+        yield
+        logits = self.group.classify(computed.by_stack, nodes.classes)
+        terms = {"supervised": node_class.losses(logits[:, : len(nodes.targets)], nodes.targets)}
+        if knowledge.from_predictions:
+            taught = logits.detach() if teachers is None else teachers
+            terms["global"] = config.global_weight * node_class.global_losses(
+                logits, taught, weights, config.temperature, config.min_confidence
+            )
+        terms["disagreement"] = disagreement_terms(self.group, nodes, computed.embeddings, logits)
+        return terms
+
+    def teachers(self, nodes: StepNodes, computed: Computed) -> Parts[Tensor | None]:
         """Logits ``[J, n, C]`` of the teachers: those of the students, computed without dropout of hidden rows.
 
         Args:
-            drawn: the step's nodes with their neighbourhoods.
+            nodes: of the step.
             computed: by the students, with dropout.
+
+        Returns:
+            None where there is no such dropout: then the students' own logits teach.
         """
         if not self.config.hidden_dropout:
-            return computed.logits.detach()
+            return None
+        sure = yield from sure_rows(self.group, nodes.sample, computed)
         with torch.no_grad():
-            return self.group.propagate(computed.encoded, drawn.blocks, computed.logits.shape[2])[0]
+            return self.group.classify(sure, nodes.classes)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, object]]:
         """Tensors and plain values for a checkpoint."""
@@ -145,29 +179,16 @@ class Trainer:
         trainer.steps, trainer.skipped_steps = values["steps"], values["skipped_steps"]
         return trainer
 
-    def _terms(
-        self, graph: DynamicGraph, nodes: StepNodes, computed: Computed, knowledge: Knowledge, weights: Tensor
-    ) -> Terms:
-        """What the students lose by labels, by teachers and by the expected disagreement, over all classes."""
-        terms = {"supervised": supervised_terms(graph, nodes, computed, self.group.device)}
-        if knowledge.from_predictions:
-            terms["global"] = self._global_terms(nodes, computed, weights)
-        terms["disagreement"] = disagreement_terms(self.group, nodes, computed)
-        return terms
-
-    def _global_terms(self, nodes: StepNodes, computed: Computed, weights: Tensor) -> Tensor:
-        """Divergence ``[G]`` of each student from its teachers, times ``global_weight``."""
-        config = self.config
-        teachers = self.teachers(nodes.sample, computed)
-        return config.global_weight * node_class.global_losses(
-            computed.logits, teachers, weights, config.temperature, config.min_confidence
-        )
-
-    def _learn(self, terms: Terms) -> tuple[str, ...]:
+    def _learn(self, computed: Computed, terms: Terms) -> Parts[tuple[str, ...]]:
         """Descend on the sum of the students' terms; names of those that got new weights."""
         total = sum((term.sum() for name, term in terms.items() if name != "discriminator"), torch.zeros(()))
         finite = bool(torch.isfinite(total))
-        sound = descend(self.group, total) if finite else torch.isfinite(terms["supervised"].detach())
+        if finite:
+            yield from backward(self.group, computed, total)
+            yield
+            sound = update(self.group)
+        else:
+            sound = torch.isfinite(terms["supervised"].detach())
         if finite and bool(sound.all()):
             self.steps += 1
             self.health.sound_step()

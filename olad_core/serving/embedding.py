@@ -29,6 +29,8 @@ CHUNK = 131_072
 """Work in one slice of background work, in rows of layers: bounds its length."""
 EDGES_PER_ROW = 4
 """Incoming edges that are as much work as a row itself."""
+SCANNED = 65_536
+"""Rows that are searched at once for the next ones of a pass: few may be alive, or marked."""
 PIECE = 2048
 """Rows computed at once: what lies between two operations on them stays in the cache."""
 
@@ -243,15 +245,20 @@ class Embedding:
         return Computed(plan[0][1], work)
 
     def _next_rows(self, graph: DynamicGraph, most: int) -> Rows:
-        """The next rows of the pass, as many as that much work is; moves on behind them."""
+        """The next rows of the pass that are not computed, as many as that much work is; moves on behind them."""
         layer, row = self._place
         most = max(1, most // len(self.members))
-        end = min(row + most, graph.capacity)
+        end = min(row + max(most, SCANNED), graph.capacity)
         rows: Rows = np.flatnonzero(graph.alive[row:end]) + row
+        if layer > 0:
+            rows = rows[self._marks.marked(min(layer, self._last))[rows] > 0]
+        rows = rows[:most]
         work = np.cumsum(1 + graph.in_degree(rows) // EDGES_PER_ROW) if layer > 0 else np.arange(1, len(rows) + 1)
         count = max(1, int(np.searchsorted(work, most, side="right")))
         if count < len(rows):
             rows, end = rows[:count], int(rows[count])
+        elif len(rows) == most:
+            end = int(rows[-1]) + 1
         self._place = _Place(layer, end) if end < graph.capacity else _Place(layer + 1, 0)
         return rows
 

@@ -52,8 +52,9 @@ class EvolveGCN(Convolution):
     @override
     def advance(self) -> None:
         with torch.no_grad():
-            self.past.copy_(torch.stack([self._weight(number) for number in range(1, self.num_layers + 1)]))
-            self.steps += 1
+            # New tensors: a training step under way needs the old ones for its gradients.
+            self.past = torch.stack([self._weight(number) for number in range(1, self.num_layers + 1)])
+            self.steps = self.steps + 1
 
     def _weight(self, number: int) -> Tensor:
         """``W_k(t)``, ``[width, width]``."""

@@ -55,9 +55,13 @@ class Stack:
             drop: in training, applied to each layer's input.
         """
         embeddings = self.embed(rows, blocks, drop)
+        return self.classify(embeddings), embeddings
+
+    def classify(self, embeddings: Tensor) -> Tensor:
+        """Logits ``[G, n, class_capacity]`` of embeddings ``[G, n, width]``."""
         if len(self.students) == 1:
-            return self.students[0].classify(embeddings[0]).unsqueeze(0), embeddings
-        return node_class.logits_side_by_side([student.head for student in self.students], embeddings), embeddings
+            return self.students[0].classify(embeddings[0]).unsqueeze(0)
+        return node_class.logits_side_by_side([student.head for student in self.students], embeddings)
 
     def embed(self, rows: Tensor, blocks: Sequence[Block], drop: Drop | None = None) -> Tensor:
         """Embeddings ``[G, n, width]`` alone; arguments are :meth:`propagate`'s."""

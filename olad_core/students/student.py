@@ -122,7 +122,11 @@ class Student(nn.Module, ABC):
         return [*node_class.grow_head(self.head, class_capacity), self.encoder.grow(class_capacity)]
 
     def advance(self) -> None:
-        """One step of time for students whose weights evolve; others do nothing."""
+        """One step of time for students whose weights evolve; others do nothing.
+
+        It may come between the forward and the backward pass of a training step: it replaces tensors, and changes
+        none in place.
+        """
 
     def remember(self, inputs: Inputs, block: Block) -> Tensor:
         """Hidden states ``[N, width]`` of a block's targets after a step of time.

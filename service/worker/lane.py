@@ -92,7 +92,7 @@ class Lane:
         return self.fixed_steps is not None or (self.engine.resting and not self.engine.marked)
 
     def seconds_to_wait(self, longest: float) -> float:
-        """How long to wait for an entry: until the next part of learning is due, or ``longest`` while at rest."""
+        """How long to wait for an entry or a request: until learning is due, or ``longest`` while at rest."""
         return longest if self.rests else self._learning.rest_left_s()
 
     def read(self, *, wait_s: float = 0.0) -> list[Entry]:
@@ -225,6 +225,7 @@ class Lane:
                 break
             # Noted at once: the next read may fail, and each request is read once.
             self._answered = requests[0].number
+            self._learning.saw_readers()
             with self._metrics.stage("requests"):
                 work += max(1, self.engine.ask(requests[0].nodes))
 

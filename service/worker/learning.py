@@ -1,20 +1,22 @@
-"""What is done beside the events: training steps, slices of a new version, and marked predictions, in turn."""
+"""What is done beside events and requests, in parts: training steps, a new version, and marked predictions."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import TypeVar
 
 import structlog
 
 from olad_core.engine import Engine
-from olad_core.step_size import StepSize
 from service.worker.clock import Clock
 from service.worker.metrics import WorkerMetrics
 from service.worker.pace import LearningPace, Part
 from service.worker.row_pace import RowPace
 
 log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
 
 
 class Learning:
@@ -39,19 +41,20 @@ class Learning:
         """Events have been applied since the last part."""
         self._pace.saw_events()
 
+    def saw_readers(self) -> None:
+        """Requests of readers have been answered since the last part."""
+        self._pace.saw_readers()
+
     def rest_left_s(self) -> float:
-        """Seconds in which events are waited for before the next part; 0 where it may begin."""
+        """Seconds in which events and requests are waited for before the next part; 0 where it may begin."""
         return self._pace.rest_left(self._clock.monotonic())
 
     def take_steps(self, engine: Engine, steps: int) -> None:
-        """Take a fixed number of training steps of full size."""
+        """Take a fixed number of whole training steps of full size."""
         self._guarded(engine, functools.partial(engine.learn, steps))
 
     def take_due_parts(self, engine: Engine, publish: Callable[[], object], *, loaded: bool) -> tuple[Part, ...]:
-        """A training step, and one turn later a slice of the version that is being embedded, where one is due.
-
-        Under load learning is rare, so both are done in one turn. Once the students have converged, only slices are
-        left. Predictions that are marked take every second turn, but not under load.
+        """Take one part where one is due; under load, where that is rare, parts for some time.
 
         Args:
             engine: learns.
@@ -61,49 +64,58 @@ class Learning:
         Returns:
             What was done.
         """
-        if not self._pace.is_due(self._clock.monotonic(), loaded=loaded):
+        began = self._clock.monotonic()
+        if not self._pace.is_due(began, loaded=loaded):
             return ()
-        rows_are_next, self._rows_are_next = self._rows_are_next and not loaded, not self._rows_are_next
-        if (rows_are_next or engine.resting) and self._tidy(engine, publish):
-            return ("rows",)
-        if engine.converged:
-            self._slice_is_next = False
-            return (self._take(engine, "slice", engine.finish, publish),)
-        done: list[Part] = []
-        slice_is_next, self._slice_is_next = self._slice_is_next, False
-        if not slice_is_next:
-            done.append(self._take(engine, "step", engine.train, publish))
-            self._slice_is_next = engine.versions.candidate is not None and not loaded
-        if slice_is_next or loaded:
-            done.append(self._take(engine, "slice", engine.embed, publish))
+        done = [self._take_next(engine, publish, loaded=loaded)]
+        while loaded and not engine.resting and self._clock.monotonic() - began < self._pace.loaded_s:
+            done.append(self._take_next(engine, publish, loaded=True))
         return tuple(done)
 
-    def _take(
-        self, engine: Engine, part: Part, work: Callable[[StepSize], object], publish: Callable[[], object]
-    ) -> Part:
-        """Take one part, publish what it has changed, and adapt the pace to the time of both."""
+    def _take_next(self, engine: Engine, publish: Callable[[], object], *, loaded: bool) -> Part:
+        """Take one part: in turn of a training step and of the version that is being embedded.
+
+        Once the students have converged, only slices are left. Predictions that are marked take every second turn,
+        but not under load.
+        """
+        rows_are_next, self._rows_are_next = self._rows_are_next and not loaded, not self._rows_are_next
+        if (rows_are_next or engine.resting) and self._tidy(engine, publish):
+            return "rows"
+        slice_is_next, self._slice_is_next = self._slice_is_next, False
+        if engine.converged:
+            self._take(engine, "slice", lambda: engine.finish(self._pace.sizes["slice"]), publish)
+            return "slice"
+        if slice_is_next:
+            self._take(engine, "slice", lambda: engine.embed(self._pace.sizes["slice"]), publish)
+            return "slice"
+        self._take(engine, "step", lambda: engine.train_part(self._pace.sizes["step"]), publish)
+        self._slice_is_next = engine.versions.candidate is not None
+        return "step"
+
+    def _take(self, engine: Engine, part: Part, work: Callable[[], bool | None], publish: Callable[[], object]) -> None:
+        """Do one part, publish what it has changed, and adapt the pace to the time of both."""
         started = self._clock.monotonic()
-        self._guarded(engine, functools.partial(work, self._pace.sizes[part]))
+        last = self._guarded(engine, work)
         publish()
-        self._pace.follow(part, started, self._clock.monotonic())
-        return part
+        self._pace.follow(part, started, self._clock.monotonic(), last=last is not False)
 
     def _tidy(self, engine: Engine, publish: Callable[[], object]) -> bool:
         """Compute some of the predictions that are marked; False where none is."""
         started = self._clock.monotonic()
         with self._metrics.stage("tidy"):
-            if not self._row_pace.tidy(engine, beside_events=self._pace.events_since):
+            if not self._row_pace.tidy(engine, beside_events=self._pace.interrupted):
                 return False
         publish()
         self._pace.follow("rows", started, self._clock.monotonic())
         return True
 
-    def _guarded(self, engine: Engine, work: Callable[[], object]) -> None:
-        """Learn. After a failure the students are replaced by new ones; what is served stays."""
+    def _guarded(self, engine: Engine, work: Callable[[], Result]) -> Result | None:
+        """Learn; what it returns. After a failure the students are replaced by new ones; what is served stays."""
         with self._metrics.stage("learn"):
             try:
-                work()
+                return work()
             except Exception as error:
                 self._metrics.training_failures.inc()
                 log.exception("training failed, beginning with new students", error=str(error))
                 engine.restart_training()
+                return None

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from olad_core.engine import Engine
 from service.worker.clock import Clock
+from service.worker.pace import PART_SHARE
 
 SHARE = 0.2
-"""Share of the freshness target in which predictions are computed at a time."""
+"""Share of the freshness target in which the predictions of a turn are computed that events touch or readers want."""
 FIRST_SPEED = 200_000.0
 """Rows a second that are assumed at first."""
 LEAST_WORK = 500
 """Less work than this is too little to measure the speed by, and is always allowed."""
 BESIDE_EVENTS = 4
-"""While events come, a turn spends this many times less on predictions that nobody asks for: events mark them again."""
+"""While events come, a part spends this many times less on predictions that nobody asks for: events mark them again."""
 LEARNED = 0.2
 """Share of the last measurement in the speed."""
 
@@ -32,8 +33,13 @@ class RowPace:
 
     @property
     def most_work(self) -> int:
-        """Rows that may be computed at a time."""
+        """Rows that may be computed in a turn."""
         return max(LEAST_WORK, int(self._allowed_s * self._speed))
+
+    @property
+    def most_tidied(self) -> int:
+        """Rows that may be computed in one part beside events and requests."""
+        return max(LEAST_WORK, int(PART_SHARE / SHARE * self._allowed_s * self._speed))
 
     def refresh(self, engine: Engine) -> None:
         """Let the engine follow the applied events."""
@@ -43,7 +49,7 @@ class RowPace:
     def tidy(self, engine: Engine, *, beside_events: bool) -> bool:
         """Let the engine compute some marked predictions, fewer where events keep coming; whether there were any."""
         started = self._clock.monotonic()
-        work = engine.tidy(self.most_work // BESIDE_EVENTS if beside_events else self.most_work)
+        work = engine.tidy(self.most_tidied // BESIDE_EVENTS if beside_events else self.most_tidied)
         self._follow(work, started)
         return work > 0
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from olad_core.engine import Engine
 from olad_core.events import GraphSchema, LabelNode, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
@@ -204,6 +205,36 @@ class TestDeterminism:
             after = [comparable(publication) for publication in run.published]
             assert after == [comparable(publication) for publication in whole.published[2 * done :]]
             assert_same_state(run.engine, whole.engine)
+
+    def test_a_state_between_two_parts_of_a_step_is_that_without_the_step(self) -> None:
+        run = Run(PAIR)
+        run.turn(two_communities(40), steps=3)
+        before, _ = run.engine.state()
+        parts = 0
+        while not run.engine.train_part():
+            parts += 1
+            tensors, values = run.engine.state()
+            learned = [name for name in before if name.startswith("trainer/student") and "mean_square" not in name]
+            assert learned
+            assert all(torch.equal(tensors[name], before[name]) for name in learned)
+            again = Engine.restore(PAIR, tensors, values, DEVICE)
+            assert again.train()
+            assert again.trainer is not None
+            assert again.trainer.steps == 4
+        assert parts > 8
+        assert run.engine.trainer is not None
+        assert run.engine.trainer.steps == 4
+
+    def test_a_step_under_way_ends_with_its_engine_and_its_students(self) -> None:
+        run = Run(PAIR)
+        run.turn(two_communities(40), steps=3)
+        assert not run.engine.train_part()
+        run.engine.restart_training()
+        assert not run.engine.train_part()
+        assert run.engine.trainer is not None
+        assert run.engine.trainer.steps == 0
+        assert run.engine.train()
+        assert run.engine.trainer.steps == 1
 
     def test_a_restored_engine_shares_nothing_with_the_state_it_is_of(self) -> None:
         run = learned(Run(PAIR))

@@ -199,7 +199,7 @@ class TestRest:
         def fail(*_: Any) -> Any:
             raise ArithmeticError
 
-        monkeypatch.setattr(run.engine.trainer_type, "step", fail)
+        monkeypatch.setattr(run.engine.trainer_type, "step_in_parts", fail)
         failures = 0
         while not run.engine.resting:
             with pytest.raises(ArithmeticError):

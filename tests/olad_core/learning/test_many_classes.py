@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from olad_core.events import Event, LabelNode, UpsertEdge, UpsertNode
-from olad_core.learning.many_classes import candidate_terms, narrow
+from olad_core.learning.many_classes import candidate_terms
 from olad_core.learning.step import Knowledge, StepNodes, forward
 from olad_core.messages.sample import sample
+from olad_core.parts import whole
 from olad_core.tasks.node_class import MOST_EXACT, candidates
 from service.worker.checkpoint import read_checkpoint, write_checkpoint
 from service.worker.restoring import restore
@@ -49,11 +50,10 @@ def test_terms_over_all_candidates_are_those_over_all_classes(monkeypatch: pytes
     group, graph, weights = lesson.trainer.group, lesson.graph, torch.from_numpy(EACH_OTHER)
     rows = graph.rows([f"n{number}" for number in range(36)])
     drawn = sample(graph, rows, PAIR.fanouts, group.feature_width, group.random, DEVICE)
-    nodes, knowledge = StepNodes(rows[:20], drawn), Knowledge(from_predictions=True, from_embeddings=False)
-    dropout = group.dropout.state()
-    found = candidate_terms(nodes, group, narrow(graph, nodes, group, knowledge), knowledge, weights)
-    group.dropout.restore(dropout)
-    expected = lesson.trainer._terms(graph, nodes, forward(group, drawn, len(graph.classes)), knowledge, weights)
+    nodes = StepNodes(torch.from_numpy(graph.label[rows[:20]].astype(np.int64)), drawn, len(graph.classes))
+    knowledge, computed = Knowledge(from_predictions=True, from_embeddings=False), whole(forward(group, drawn))
+    found = whole(candidate_terms(nodes, group, computed, knowledge, weights))
+    expected = whole(lesson.trainer.terms(nodes, computed, knowledge, weights))
     assert list(found) == list(expected) == ["supervised", "global", "disagreement"]
     for name, term in expected.items():
         torch.testing.assert_close(found[name], term, rtol=1e-4, atol=1e-5)
@@ -86,11 +86,11 @@ class TestGrowingHeads:
         drawn = sample(graph, rows, PAIR.fanouts, group.feature_width, group.random, DEVICE)
         held = [(id(student.head), len(student.head.bias)) for student in group.students]
         with torch.no_grad():
-            encoded = group.encode(drawn)
-            before = group.propagate(encoded, drawn.blocks, 30)[0].clone()
+            embedded = whole(group.embed(whole(group.encode(drawn)), drawn.blocks))
+            before = group.classify(embedded, 30).clone()
             for classes in (MOST_EXACT + 1, 2 * MOST_EXACT, CLASSES):
                 group.fit_classes(classes)
-                torch.testing.assert_close(group.propagate(encoded, drawn.blocks, 30)[0], before, rtol=1e-5, atol=1e-6)
+                torch.testing.assert_close(group.classify(embedded, 30), before, rtol=1e-5, atol=1e-6)
         assert [len(student.head.bias) for student in group.students] == [1 + 5 * MOST_EXACT] * 2
         assert [identity for identity, _ in held] == [id(student.head) for student in group.students]
 

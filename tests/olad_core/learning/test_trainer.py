@@ -18,9 +18,10 @@ from olad_core.learning import trainer as trainer_module
 from olad_core.learning.group import Group
 from olad_core.learning.health import PATIENCE
 from olad_core.learning.label_history import Replay, Touched
-from olad_core.learning.step import descend
-from olad_core.learning.trainer import Trainer
+from olad_core.learning.step import update
+from olad_core.learning.trainer import StepOutcome, Trainer
 from olad_core.messages.sample import Sample, sample
+from olad_core.parts import Parts, whole
 from olad_core.step_size import StepSize
 from olad_core.students import ARCHITECTURES, Memory, recurrent
 from tests.device import DEVICE
@@ -78,9 +79,8 @@ class Lesson:
     def probabilities(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Of every student."""
         trainer = self.trainer
-        return trainer.group.probabilities(
-            self.graph, rows, trainer.group.by_name, trainer.group.num_classes(self.graph)
-        )
+        group = trainer.group
+        return whole(group.probabilities(self.graph, rows, group.by_name, group.num_classes(self.graph)))
 
     def restored(self, config: TrainerConfig) -> Trainer:
         """The trainer from its checkpoint."""
@@ -131,6 +131,58 @@ class TestLearning:
         ]
         lesson = Lesson(replace(SMALL, students=tuple(ARCHITECTURES)), events)
         assert np.isfinite(lesson.steps(3)).all()
+
+
+class TestParts:
+    """The default group, with every kind of knowledge, on a graph that changes while the step is under way."""
+
+    CONFIG = replace(TrainerConfig(), width=8, fanouts=(4, 4), warmup_steps=0, local_weight=0.1)
+
+    def lesson(self) -> Lesson:
+        lesson = Lesson(self.CONFIG)
+        lesson.teaching = np.full((4, 4), 1 / 3, np.float32) * (1 - np.eye(4, dtype=np.float32))
+        lesson.steps(2)
+        return lesson
+
+    def parts(self, lesson: Lesson) -> Parts[StepOutcome]:
+        return lesson.trainer.step_in_parts(lesson.graph, lesson.replay, lesson.touched, lesson.teaching)
+
+    def change(self, lesson: Lesson, part: int) -> None:
+        lesson.apply([LabelNode(str(part), "another"), RemoveNode(str(part + 1)), UpsertNode(f"new{part}", [1.0] * 4)])
+
+    def test_a_graph_that_changes_between_parts_changes_nothing(self) -> None:
+        whole_step, in_parts = self.lesson(), self.lesson()
+        expected = whole_step.step()
+        parts, count = self.parts(in_parts), 0
+        try:
+            while True:
+                next(parts)
+                self.change(in_parts, 2 * count)
+                count += 1
+        except StopIteration as done:
+            found = done.value.losses
+        assert count > 20
+        assert set(found) == {"supervised", "global", "disagreement", "discriminator", "local"}
+        assert {name: term.tobytes() for name, term in found.items()} == {
+            name: term.tobytes() for name, term in expected.items()
+        }
+        assert equal(in_parts.learned(), whole_step.learned())
+
+    def test_no_weight_changes_before_the_last_part(self) -> None:
+        lesson = self.lesson()
+        before = lesson.learned()
+        for _ in self.parts(lesson):
+            assert equal(lesson.learned(), before)
+        assert not equal(lesson.learned(), before)
+
+    def test_time_may_advance_between_any_two_parts(self) -> None:
+        count = len([*self.parts(self.lesson())])
+        for moment in range(count):
+            lesson = self.lesson()
+            for number, _ in enumerate(self.parts(lesson)):
+                if number == moment:
+                    lesson.trainer.group.advance(lesson.graph, lesson.touched.lately(lesson.graph))
+            assert (lesson.trainer.steps, lesson.trainer.skipped_steps) == (3, 0)
 
 
 class TestTerms:
@@ -220,10 +272,10 @@ class TestTerms:
     def test_discriminators_learn_nothing_from_being_fooled(self, monkeypatch: pytest.MonkeyPatch) -> None:
         lesson, plain = Lesson(PAIR), Lesson(PAIR)
 
-        def not_the_students_of_plain(group: Group, total: Tensor) -> Tensor:
-            return torch.ones(2, dtype=torch.bool) if group is plain.trainer.group else descend(group, total)
+        def not_the_students_of_plain(group: Group) -> Tensor:
+            return torch.ones(2, dtype=torch.bool) if group is plain.trainer.group else update(group)
 
-        monkeypatch.setattr(trainer_module, "descend", not_the_students_of_plain)
+        monkeypatch.setattr(trainer_module, "update", not_the_students_of_plain)
         for each in (lesson, plain):
             each.teaching = EACH_OTHER
             each.step()

@@ -11,11 +11,12 @@ import pytest
 from olad_core.config import EngineConfig
 from olad_core.engine import Engine
 from olad_core.step_size import FULL_SIZE, StepSize
+from service.store.request_reader import Request
 from service.worker.attempts import Attempts
 from service.worker.lane import Lane
 from service.worker.learning import Learning
 from service.worker.metrics import WorkerMetrics
-from service.worker.pace import LEARN_AT_LEAST_EVERY_S, LEAST_STEP, REST, LearningPace
+from service.worker.pace import LEARN_AT_LEAST_EVERY_S, LEAST, REST, REST_FOR_READERS, LearningPace
 from service.worker.row_pace import RowPace
 from tests.device import DEVICE
 from tests.olad_core.runs import PAIR, stream
@@ -34,9 +35,9 @@ class TimedEngine(Engine):
         self.fails = False
         self._clock = clock
 
-    def train(self, size: StepSize = FULL_SIZE) -> bool:
+    def train_part(self, size: StepSize = FULL_SIZE) -> bool:
         self._take("train", size)
-        return super().train(size)
+        return super().train_part(size)
 
     def embed(self, size: StepSize = FULL_SIZE) -> None:
         self._take("embed", size)
@@ -95,11 +96,11 @@ class Learner:
         return value
 
 
-def test_a_slice_follows_one_turn_after_a_step_while_a_version_is_being_embedded(tmp_path: Path) -> None:
+def test_slices_and_parts_of_steps_take_turns_while_a_version_is_being_embedded(tmp_path: Path) -> None:
     learner = Learner(tmp_path, nodes=400)
     versions, slices = learner.engine.versions, 0
     slice_is_next = False
-    for _ in range(120):
+    for _ in range(1_000):
         learner.clock.advance(1.0)
         parts = learner.lane.learn_in_time(loaded=False)
         assert parts == (("slice",) if slice_is_next else ("step",))
@@ -110,31 +111,47 @@ def test_a_slice_follows_one_turn_after_a_step_while_a_version_is_being_embedded
     assert learner.site.predictions.version == versions.served.version.number
 
 
-def test_under_load_both_are_done_in_one_turn_once_a_second(tmp_path: Path) -> None:
-    learner = Learner(tmp_path)
+def test_between_the_parts_of_a_step_events_are_applied(tmp_path: Path) -> None:
+    learner, trainer = Learner(tmp_path), None
+    for number in range(1, 9):
+        learner.clock.advance(1.0)
+        assert learner.lane.learn_in_time(loaded=False) == ("step",)
+        learner.apply_next()
+        assert learner.site.predictions.position == f"{number + 1}-0"
+        trainer = learner.engine.trainer
+        assert trainer is not None
+        assert trainer.steps == 0
+    while not learner.engine.train_part():
+        pass
+    assert trainer is not None
+    assert trainer.steps == 1
+    assert learner.count("olad_worker_training_failures_total") == 0
+
+
+def test_under_load_it_learns_for_some_time_once_a_second(tmp_path: Path) -> None:
+    learner = Learner(tmp_path, seconds=1 / 128)
     learned_at = []
     for _ in range(40):
         learner.clock.advance(0.125)
         if parts := learner.lane.learn_in_time(loaded=True):
-            assert parts == ("step", "slice")
+            assert len(parts) == 6
             learned_at.append(learner.clock.now)
     assert len(learned_at) == 4
     assert all(later - earlier > LEARN_AT_LEAST_EVERY_S for earlier, later in itertools.pairwise(learned_at))
 
 
 def test_a_slice_that_is_next_is_not_forgotten_under_load(tmp_path: Path) -> None:
-    learner = Learner(tmp_path, nodes=400)
+    learner = Learner(tmp_path, seconds=0.03, nodes=400)
     while not (learner.lane.learn_in_time(loaded=False) == ("step",) and learner.engine.versions.candidate):
         learner.clock.advance(1.0)
     learner.clock.advance(2.0)
-    assert learner.lane.learn_in_time(loaded=True) == ("slice",)
-    learner.clock.advance(2.0)
-    assert learner.lane.learn_in_time(loaded=True) == ("step", "slice")
+    assert learner.lane.learn_in_time(loaded=True) == ("slice", "step")
 
 
 def test_once_converged_only_slices_are_left_and_then_it_rests(tmp_path: Path) -> None:
     learner = Learner(tmp_path)
-    learner.lane.learn_in_time(loaded=False)
+    while not learner.engine.train_part():
+        pass
     # What convergence is, its own tests show; here nothing but the loop's reaction is of interest.
     learner.engine._convergence.exhaust()
     assert learner.engine.converged
@@ -171,16 +188,24 @@ def test_after_a_part_it_waits_for_events_as_long_as_the_part_took(tmp_path: Pat
     assert learner.lane.seconds_to_wait(0.5) > 0
 
 
+def test_while_readers_request_predictions_it_rests_longer(tmp_path: Path) -> None:
+    learner = Learner(tmp_path, seconds=0.01)
+    learner.site.requests.pending = [Request("7-0", ("0",))]
+    assert learner.lane.answer_requests()
+    assert learner.lane.learn_in_time(loaded=False) == ("step",)
+    assert learner.lane.seconds_to_wait(0.5) == pytest.approx(REST_FOR_READERS * 0.01)
+
+
 @pytest.mark.parametrize(("seconds", "grows"), [(0.5, False), (0.0001, True)])
-def test_parts_get_the_size_that_keeps_to_the_target(tmp_path: Path, seconds: float, grows: bool) -> None:
+def test_steps_get_the_size_whose_parts_keep_to_the_target(tmp_path: Path, seconds: float, grows: bool) -> None:
     learner = Learner(tmp_path, seconds=seconds)
-    for _ in range(60):
+    for _ in range(600):
         learner.clock.advance(2.0)
         learner.lane.learn_in_time(loaded=False)
     sizes = [size for name, size in zip(learner.engine.done, learner.engine.sizes, strict=True) if name == "train"]
-    assert sizes[0] == LEAST_STEP
-    assert (sizes == sorted(set(sizes)) or sizes[-1] == 1.0) if grows else set(sizes) == {LEAST_STEP}
-    assert (sizes[-1] > 5 * LEAST_STEP) == grows
+    assert sizes[0] == LEAST["step"]
+    assert (sizes == sorted(sizes) or sizes[-1] == 1.0) if grows else set(sizes) == {LEAST["step"]}
+    assert (sizes[-1] > 5 * LEAST["step"]) == grows
 
 
 def test_a_training_that_fails_begins_with_new_students_and_what_is_served_stays(tmp_path: Path) -> None:
@@ -196,8 +221,9 @@ def test_a_training_that_fails_begins_with_new_students_and_what_is_served_stays
     assert learner.engine.versions.served is served
     assert learner.count("olad_worker_training_failures_total") == 1
     learner.engine.fails = False
-    learner.clock.advance(5.0)
-    assert learner.lane.learn_in_time(loaded=False) == ("step",)
+    while learner.engine.trainer is None or not learner.engine.trainer.steps:
+        learner.clock.advance(5.0)
+        assert learner.lane.learn_in_time(loaded=False) == ("step",)
     trainer = learner.engine.trainer
     assert trainer is not None
     assert trainer.steps == 1
