@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from service.evaluation.players import Player
 from service.evaluation.scoring import ClassNumbers, Scoring
+from service.evaluation.waiting import Waiting, most_waiting
 from service.replay.sources import Source
 
 Rows = npt.NDArray[np.int64]
@@ -73,18 +74,20 @@ def play(
         for player in players.values():
             player.declare(source.schema)
     arrivals = events = number = 0
-    unscored: dict[str, int] = {}
+    unscored: Waiting[int] = Waiting()
     truth: list[int] = []
     arrival: list[int] = []
     for number, batch in enumerate(source.batches, start=1):
-        unscored |= {node: arrivals + place for place, node in enumerate(batch.nodes)}
+        most = most_waiting(max(1, len(classes.names)))
+        for place, node in enumerate(batch.nodes):
+            unscored.add(node, arrivals + place, most)
         for name, player in players.items():
-            scorings[name].remember(arrivals, batch.nodes, player.apply(number, batch))
+            scorings[name].remember(arrivals, batch.nodes, player.apply(number, batch), most)
             scorings[name].score(batch.truths)
             player.learn()
         for node, label in batch.truths:
-            if node in unscored:
-                arrival.append(unscored.pop(node))
+            if (arrived := unscored.take(node)) is not None:
+                arrival.append(arrived)
                 truth.append(classes.number(label))
         arrivals += len(batch.nodes)
         events += len(batch.events)

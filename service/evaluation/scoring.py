@@ -11,6 +11,7 @@ from olad_core.config import EngineConfig
 from olad_core.judging.prequential import Scores
 from service.evaluation.paired import Outcomes
 from service.evaluation.players import Answers
+from service.evaluation.waiting import Waiting
 
 Rows = npt.NDArray[np.int64]
 _MEMORY = EngineConfig().score_memory
@@ -49,12 +50,19 @@ class Scoring:
         self.later = Scores(1, _MEMORY)
         self._score_from = score_from
         self._classes = classes
-        self._waiting: dict[str, tuple[int, npt.NDArray[np.float32]]] = {}
+        self._waiting: Waiting[tuple[int, npt.NDArray[np.float32]]] = Waiting()
         self._predicted: list[int] = []
         self._loss: list[float] = []
 
-    def remember(self, first: int, nodes: Sequence[str], answers: Answers) -> None:
-        """Remember what is predicted of nodes, the first of which is the arrival of number ``first``."""
+    def remember(self, first: int, nodes: Sequence[str], answers: Answers, most: int) -> None:
+        """Remember what is predicted of nodes.
+
+        Args:
+            first: number of the first one's arrival.
+            nodes: in the order of their arrivals.
+            answers: what is predicted of them.
+            most: nodes that wait for their class, the same for all contestants; the oldest are forgotten.
+        """
         numbers = [self._classes.number(name) for name in answers.classes]
         # Without any class there is no answer either: one column shows that.
         width = max(1, len(self._classes.names))
@@ -63,11 +71,12 @@ class Scoring:
             if numbers and np.isfinite(answers.probabilities[place]).all():
                 row[:] = 0
                 row[numbers] = answers.probabilities[place]
-            self._waiting[node] = first + place, row
+            self._waiting.add(node, (first + place, row), most)
 
     def score(self, truths: Sequence[tuple[str, str]]) -> None:
         """Score what was predicted of nodes whose class is known now; each node once."""
-        known = [(*self._waiting.pop(node), self._classes.number(label)) for node, label in truths if self._has(node)]
+        waited = ((self._waiting.take(node), label) for node, label in truths)
+        known = [(*found, self._classes.number(label)) for found, label in waited if found is not None]
         if not known:
             return
         arrivals, rows, labels = zip(*known, strict=True)
@@ -85,6 +94,3 @@ class Scoring:
     def outcomes(self) -> Outcomes:
         """Of every scored arrival, in order."""
         return Outcomes(np.array(self._predicted, dtype=np.int64), np.array(self._loss, dtype=np.float64))
-
-    def _has(self, node: str) -> bool:
-        return node in self._waiting

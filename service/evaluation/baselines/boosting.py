@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -22,6 +23,8 @@ class GradientBoosting:
     The row of a node is what was known at its arrival, in training as in prediction. Before the first training a node
     has the probabilities of the classes' frequencies.
     """
+
+    learns: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._model: HistGradientBoostingClassifier | None = None

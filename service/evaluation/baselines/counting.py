@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,6 +20,8 @@ class Majority:
     >>> Majority().predict(known).tolist()
     [[0.75, 0.25]]
     """
+
+    learns: ClassVar[bool] = False
 
     def predict(self, known: Known) -> Floats:
         """The frequencies as shares, for every node."""
@@ -40,6 +43,8 @@ class Vote:
     >>> Vote().predict(known).tolist()
     [[0.1875, 0.8125]]
     """
+
+    learns: ClassVar[bool] = False
 
     def predict(self, known: Known) -> Floats:
         """Shares of the votes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from olad_core.events import GraphSchema
 from olad_core.graph import DynamicGraph
 from olad_core.graph.neighbours import Neighbours
 from service.evaluation.players import Answers
+from service.evaluation.waiting import Waiting, most_waiting
 from service.replay.arrival_stream import Batch
 
 Rows = npt.NDArray[np.int64]
@@ -48,7 +49,10 @@ class Example:
 
 
 class Rule(Protocol):
-    """Predicts from what is known at arrival, and learns from labels."""
+    """Predicts from what is known at arrival, and learns from labels where it does."""
+
+    learns: ClassVar[bool]
+    """Whether it does: else nothing is kept of the nodes that arrive."""
 
     def predict(self, known: Known) -> Floats:
         """Class probabilities ``[n, C]``, C the classes of ``frequency``; NaN without an answer."""
@@ -69,7 +73,7 @@ class BaselinePlayer:
         self._graph = DynamicGraph()
         self._arrivals = 0
         self._rejected = 0
-        self._waiting: dict[str, Known] = {}
+        self._waiting: Waiting[Known] = Waiting()
         self._examples: list[Example] = []
 
     def declare(self, schema: GraphSchema) -> None:
@@ -88,13 +92,13 @@ class BaselinePlayer:
         if len(there):
             known = known_of(graph, rows[there])
             answers.probabilities[there] = self._rule.predict(known)
-            for place, at in enumerate(there.tolist()):
-                self._waiting[batch.nodes[at]] = _part(known, place)
+            if self._rule.learns:
+                self._keep([batch.nodes[at] for at in there], known)
         for row in dict.fromkeys(changes.labelled.tolist()):
             label = int(graph.label[row])
             if graph.alive[row] and label >= 0:
                 [node] = graph.ids([row])
-                if (waited := self._waiting.pop(node, None)) is not None:
+                if (waited := self._waiting.take(node)) is not None:
                     self._examples.append(Example(waited, label))
         return answers
 
@@ -112,6 +116,12 @@ class BaselinePlayer:
     def rejected(self) -> int:
         """Events that could not be applied."""
         return self._rejected
+
+    def _keep(self, nodes: Sequence[str], known: Known) -> None:
+        """Keep what is known of nodes until their labels come."""
+        most = most_waiting(known.features.shape[1] + known.degrees.shape[1] + known.near.shape[1])
+        for place, node in enumerate(nodes):
+            self._waiting.add(node, _part(known, place), most)
 
 
 def known_of(graph: DynamicGraph, rows: Rows) -> Known:
@@ -145,4 +155,4 @@ def votes(near: Neighbours, label: npt.NDArray[np.integer], classes: int) -> Flo
 
 def _part(known: Known, place: int) -> Known:
     one = slice(place, place + 1)
-    return Known(known.features[one].copy(), known.degrees[one], known.near[one], known.frequency)
+    return Known(known.features[one].copy(), known.degrees[one].copy(), known.near[one].copy(), known.frequency)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ class RiverRule:
     Raises:
         WrongConfiguration: river is not installed, or has no such classifier.
     """
+
+    learns: ClassVar[bool] = True
 
     def __init__(self, name: str) -> None:
         self._model = _model(name)
