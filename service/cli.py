@@ -12,8 +12,10 @@ from service.commands.demo import demo
 from service.commands.evaluate import evaluate_source
 from service.commands.import_events import import_source
 from service.commands.keys import keys
+from service.commands.predict import predict
 from service.commands.repair import repair
 from service.commands.replay import replay_source
+from service.commands.send import send
 from service.commands.serve import api, worker
 from service.commands.status import status
 from service.commands.up import up
@@ -49,6 +51,8 @@ app.command()(worker)
 app.command(name="replay")(replay_source)
 app.command(name="evaluate")(evaluate_source)
 app.command(name="import")(import_source)
+app.command()(send)
+app.command()(predict)
 app.command()(status)
 app.command()(demo)
 app.command()(verify)

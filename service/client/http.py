@@ -15,7 +15,7 @@ from pydantic import HttpUrl, TypeAdapter, ValidationError
 from olad_core.errors import OladError
 from olad_core.events import Event, GraphSchema
 from service import problems
-from service.models import Group, ServiceStatus
+from service.models import AcceptedBatch, Group, PredictionAnswer, PredictionList, ServiceStatus
 
 _JSON = {"content-type": "application/json"}
 _WAIT_FOR_POSITION_MS = 5_000
@@ -90,6 +90,45 @@ class Client:
             "POST", "/events", content=msgspec.json.encode(events), headers=_JSON | {"idempotency-key": key}
         )
         return str(answer.json()["position"])
+
+    def send(self, body: bytes, media_type: str, key: str) -> AcceptedBatch:
+        """Send one batch as it is written.
+
+        Args:
+            body: the events.
+            media_type: ``application/json`` or ``application/x-ndjson``.
+            key: Idempotency-Key of the batch.
+        """
+        headers = {"content-type": media_type, "idempotency-key": key}
+        return AcceptedBatch.model_validate_json(
+            self._request("POST", "/events", content=body, headers=headers).content
+        )
+
+    def predict(
+        self, nodes: Sequence[str], *, min_position: str | None = None, top: int | None = None
+    ) -> list[PredictionAnswer]:
+        """The predictions of up to 10,000 nodes, in their order; a node that is not in the graph has no label.
+
+        Args:
+            nodes: their ids.
+            min_position: waits until predictions show this position.
+            top: only so many of the most likely classes of each; None for all.
+
+        Raises:
+            ServiceError: no model is published yet, or for any other reason there is no answer.
+        """
+        parameters = {"timeout_ms": self._wait_ms, "min_position": min_position, "top": top}
+        answer = self._request(
+            "POST",
+            "/predict",
+            params={name: value for name, value in parameters.items() if value is not None},
+            content=msgspec.json.encode({"nodes": nodes}),
+            headers=_JSON,
+            expected=problems.NO_MODEL,
+        )
+        if answer.is_error:
+            raise ServiceError(_describe(_problem(answer), answer))
+        return PredictionList.model_validate_json(answer.content).predictions
 
     def served(self, nodes: Sequence[str], min_position: str) -> list[str | None]:
         """The label served for each node once ``min_position`` is visible; None where no prediction was there."""

@@ -41,3 +41,6 @@ BatchBytes = Annotated[int, typer.Option(min=1000, max=16 * 2**20, help="Bytes o
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of going on where it stopped.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the first ten events and the schema; send nothing.")]
 Declare = Annotated[bool, typer.Option("--declare", help="Declare the schema that --dry-run shows, before all else.")]
+MinPosition = Annotated[
+    str | None, typer.Option(metavar="POSITION", help="Wait until predictions show this position of the log.")
+]
