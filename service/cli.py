@@ -10,6 +10,7 @@ import typer
 from service.commands.check_student import check_student
 from service.commands.demo import demo
 from service.commands.evaluate import evaluate_source
+from service.commands.export import export
 from service.commands.import_events import import_source
 from service.commands.keys import keys
 from service.commands.predict import predict
@@ -58,6 +59,7 @@ app.command()(demo)
 app.command()(verify)
 app.command()(repair)
 app.command()(check_student)
+app.add_typer(export)
 app.add_typer(keys)
 
 

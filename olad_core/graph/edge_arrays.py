@@ -22,6 +22,15 @@ class Edges(NamedTuple):
     in_use: Int64s
 
 
+class EdgeList(NamedTuple):
+    """Edges by their ends, each once: rows, weights and times, all ``[E]``."""
+
+    source: Int64s
+    target: Int64s
+    weight: Float32s
+    time: Float64s
+
+
 class Slabs(NamedTuple):
     """Every row's neighbours, contiguous in one pool, with space to grow.
 

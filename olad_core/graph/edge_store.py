@@ -12,7 +12,7 @@ from olad_core.graph import kernels
 from olad_core.graph.arrays import Int32s, Int64s, UInt8s, lengthened
 from olad_core.graph.changes import Arcs, net_arcs
 from olad_core.graph.columns import UPSERT_EDGE
-from olad_core.graph.edge_arrays import Edges, Graph, Log, Operations, Queue, Slabs
+from olad_core.graph.edge_arrays import EdgeList, Edges, Graph, Log, Operations, Queue, Slabs
 
 _PER_EDGE = ("key", "time", "place_source", "place_target")
 _PER_ROW, _PER_PLACE = ("offset", "length", "capacity"), ("neighbour", "weight")
@@ -73,6 +73,14 @@ class EdgeStore:
                 if operations.kind[done] == UPSERT_EDGE:
                     self._reserve_places(int(operations.source[done]), int(operations.target[done]))
         return np.flatnonzero(absent)
+
+    def edges(self) -> EdgeList:
+        """Every edge once, ascending by source, then by target; undirected, the smaller row is the source."""
+        used = self._edges
+        order = np.argsort(used.key[: self.count], kind="stable")
+        source, target = used.key[order] >> 32, used.key[order] & 0xFFFFFFFF
+        weight = self.outgoing.weight[self.outgoing.offset[source] + used.place_source[order]]
+        return EdgeList(source, target, weight, used.time[order])
 
     def expire(self, before: float) -> int:
         """Remove the edges whose time is smaller than ``before``; their number."""

@@ -15,6 +15,7 @@ from olad_core.graph.batch import Batch, Limits, reject_absent, settle
 from olad_core.graph.changes import Changes
 from olad_core.graph.clock import Clock
 from olad_core.graph.columns import Columns
+from olad_core.graph.edge_arrays import EdgeList
 from olad_core.graph.edge_store import EdgeStore
 from olad_core.graph.event_columns import columns_of
 from olad_core.graph.features import FeatureTable
@@ -340,6 +341,22 @@ class DynamicGraph:
         rows = np.arange(self._nodes.end)
         found = self.in_neighbours(rows)
         return found.index, np.repeat(rows, np.diff(found.indptr)), found.weight
+
+    def living(self) -> npt.NDArray[np.int64]:
+        """Rows of all nodes, in the order of their arrival."""
+        rows = np.flatnonzero(self.alive)
+        return rows[np.argsort(self.arrival[rows], kind="stable")]
+
+    def edge_list(self) -> EdgeList:
+        """Every edge once; in an undirected graph the end of the smaller row is its source.
+
+        >>> from olad_core.events import UpsertEdge
+        >>> graph = DynamicGraph()
+        >>> _ = graph.apply([UpsertEdge(src="a", dst="b", weight=2.0, ts=7.0)], time=0.0)
+        >>> [array.tolist() for array in graph.edge_list()]
+        [[0], [1], [2.0], [7.0]]
+        """
+        return self._edges.edges()
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
         """Everything that the graph's future depends on, as arrays. They may be those in use: copy them in time."""

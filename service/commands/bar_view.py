@@ -61,3 +61,14 @@ class BarView:
             return False
         self._bar.update(self._task, completed=completed, total=total, now=now)
         return True
+
+
+class ExportView(BarView):
+    """A bar that counts rows that were written."""
+
+    def __init__(self, console: Console, name: str, total: int | None) -> None:
+        super().__init__(arrivals_bar(console) if console.is_terminal else None, name, total)
+
+    def update(self, rows: int) -> None:
+        """Show how many there are."""
+        self._moved("", rows)

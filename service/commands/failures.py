@@ -14,6 +14,7 @@ from service.api_keys import KeysUnusable
 from service.client.http import ServiceError
 from service.evaluation.configurations import WrongConfiguration
 from service.exit_codes import REFUSES
+from service.export.failed import ExportFailed
 from service.local.data_dir import DataDirInUse, DataDirUnusable
 from service.local.embedded_redis import RedisFailed
 from service.local.processes import LocalServiceFailed
@@ -29,6 +30,7 @@ from service.terminal import Terminal
 
 _EXPECTED = (
     DataDirInUse,
+    ExportFailed,
     KeysUnusable,
     ProgressBusy,
     RedisFailed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -43,4 +44,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the first ten even
 Declare = Annotated[bool, typer.Option("--declare", help="Declare the schema that --dry-run shows, before all else.")]
 MinPosition = Annotated[
     str | None, typer.Option(metavar="POSITION", help="Wait until predictions show this position of the log.")
+]
+DataDir = Annotated[
+    Path | None, typer.Option(help="Data directory of the service, for its graph.", show_default="olad-data")
 ]

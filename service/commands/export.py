@@ -1,0 +1,134 @@
+"""``olad export``: predictions, or the graph, in files."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from service.client.http import Client
+from service.commands.bar_view import ExportView
+from service.commands.failures import read_settings, reported_failures
+from service.commands.options import AsJson, DataDir, MinPosition, RedisUrl, Url
+from service.replay.sources import SourceNotFound
+from service.terminal import Terminal, shown
+
+export = typer.Typer(name="export", help="Write predictions, or the graph, into a file.", no_args_is_help=True)
+
+_NODES_PER_PART = 5_000
+_CELLS_PER_PART = 200_000
+_PATIENCE_S = 300.0
+
+
+@export.command(name="predictions")
+def export_predictions(
+    file: Annotated[Path, typer.Argument(help="A .parquet or .csv file.")],
+    url: Url = None,
+    nodes: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Ids, one a line; - for standard input.", show_default="all of the graph"),
+    ] = None,
+    by: Annotated[str | None, typer.Option(metavar="CLASS", help="Order by the probability of a class.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows.")] = None,
+    min_position: MinPosition = None,
+    data_dir: DataDir = None,
+    redis_url: RedisUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the prediction of every node, each with its position; nodes are those of the graph, or of a file."""
+    settings = read_settings(data_dir=data_dir, redis_url=redis_url)
+    console = Terminal(stderr=as_json)
+    with reported_failures(), _needing_files():
+        from service.export.asked_nodes import of_graph, of_lines  # noqa: PLC0415
+        from service.export.failed import ExportFailed  # noqa: PLC0415
+        from service.export.predictions import FORMATS  # noqa: PLC0415
+        from service.export.predictions import export_predictions as write  # noqa: PLC0415
+
+        if file.suffix not in FORMATS:
+            raise ExportFailed(f"{file}: name a file that ends with {' or '.join(FORMATS)}")
+        address = url or f"http://{settings.host}:{settings.port}"
+        with contextlib.ExitStack() as held:
+            client = held.enter_context(Client(address, key=settings.api_key, patience_s=_PATIENCE_S))
+            status = client.status()
+            classes = len(status.worker.graph.classes) if status.worker is not None else 0
+            size = max(1, min(_NODES_PER_PART, _CELLS_PER_PART // (classes + 1)))
+            position: str | None = min_position
+            total: int | None = None
+            if nodes is None:
+                from service.export.graph_at import graph_at  # noqa: PLC0415 (loads torch)
+
+                found = graph_at(settings, min_position)
+                parts, position, total = of_graph(found.graph, size), found.position, found.graph.num_nodes
+            else:
+                parts = of_lines(_lines(nodes, held), nodes, size)
+            view = held.enter_context(ExportView(console, shown(file.name), total))
+            done = write(client, parts, file, position=position, by=by, limit=limit, on_rows=view.update)
+    _report(console, file, done.as_dict(), as_json=as_json)
+
+
+@export.command(name="graph")
+def export_graph(
+    file: Annotated[Path, typer.Argument(help="An .npz, .graphml, .pt (PyG), .parquet or .csv file.")],
+    position: Annotated[
+        str | None,
+        typer.Option(metavar="POSITION", help="Of the log; no earlier than a checkpoint.", show_default="the last one"),
+    ] = None,
+    data_dir: DataDir = None,
+    redis_url: RedisUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write nodes, edges, features and known classes at a position: a checkpoint and the log after it."""
+    settings = read_settings(data_dir=data_dir, redis_url=redis_url)
+    console = Terminal(stderr=as_json)
+    with reported_failures(), _needing_files():
+        from service.export.graph_at import graph_at  # noqa: PLC0415 (loads torch)
+        from service.export.graph_files import export_graph as write  # noqa: PLC0415
+        from service.export.graph_files import require_format  # noqa: PLC0415
+
+        require_format(file)
+        found = graph_at(settings, position)
+        with ExportView(console, shown(file.name), found.graph.num_nodes + found.graph.num_edges) as view:
+            files = write(found, file, view.update)
+    done = {"position": found.position, "nodes": found.graph.num_nodes, "edges": found.graph.num_edges}
+    if as_json:
+        typer.echo(json.dumps({"files": [str(path) for path in files], **done}))
+        return
+    names = " and ".join(str(path) for path in files)
+    console.print(
+        f"{shown(names)}: {done['nodes']:,} nodes and {done['edges']:,} edges at position {found.position}",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def _lines(nodes: str, held: contextlib.ExitStack) -> Any:
+    if nodes == "-":
+        return sys.stdin.buffer
+    return held.enter_context(Path(nodes).open("rb"))
+
+
+@contextlib.contextmanager
+def _needing_files() -> Any:
+    """Import what writes tables, which is large."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise SourceNotFound(f"olad export needs {error.name}: pip install 'olad[files]'") from None
+
+
+def _report(console: Terminal, file: Path, done: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"file": str(file), **done}))
+        return
+    missing = f", {done['missing']:,} not in the graph" if done["missing"] else ""
+    versions = ", ".join(map(str, done["versions"]))
+    position = f"; exact for position {done['position']} or later" if done["position"] else ""
+    console.print(
+        f"{shown(str(file))}: {done['rows']:,} predictions{missing}; model version {versions}{position}",
+        soft_wrap=True,
+        highlight=False,
+    )

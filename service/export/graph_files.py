@@ -1,0 +1,240 @@
+"""The graph in a file: one writer a format."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.graph.edge_arrays import EdgeList
+from olad_core.graph.store import DynamicGraph
+from service.export.failed import ExportFailed
+from service.export.graph_at import GraphAt
+from service.export.whole_file import written_whole
+from service.replay.pyg_library import pyg_data
+
+OnRows = Callable[[int], None]
+_PART = 10_000
+_NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def export_graph(found: GraphAt, path: Path, on_rows: OnRows = lambda _rows: None) -> list[Path]:
+    """Write the graph; each file is there whole or not at all.
+
+    Args:
+        found: the graph and its position.
+        path: of the file; its suffix, one of :data:`WRITERS`, is its format.
+        on_rows: called with the number of nodes and edges so far.
+
+    Returns:
+        The files: two for a format of tables, ``NAME.nodes.csv`` and ``NAME.edges.csv``.
+
+    Raises:
+        ExportFailed: the format is unknown, or cannot hold the graph.
+    """
+    require_format(path)
+    return WRITERS[path.suffix](found, path, on_rows)
+
+
+def require_format(path: Path) -> None:
+    """Check the suffix of a file.
+
+    Raises:
+        ExportFailed: it is that of no format.
+    """
+    if path.suffix not in WRITERS:
+        raise ExportFailed(f"{path}: name a file that ends with {', '.join(WRITERS)}")
+
+
+def _renumbered(graph: DynamicGraph) -> tuple[npt.NDArray[np.int64], EdgeList]:
+    """Rows of the nodes in the order of arrival, and edges whose ends are places in that order."""
+    rows = graph.living()
+    place = np.full(graph.capacity, -1, np.int64)
+    place[rows] = np.arange(len(rows))
+    edges = graph.edge_list()
+    return rows, edges._replace(source=place[edges.source], target=place[edges.target])
+
+
+def _arrays(found: GraphAt) -> dict[str, npt.NDArray[Any]]:
+    """The graph as arrays, as ``olad replay`` reads them; those with other names are for other programs."""
+    graph = found.graph
+    rows, edges = _renumbered(graph)
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "id": np.array(graph.ids(rows), np.str_),
+        "label": graph.label[rows].astype(np.int64),
+        "classes": np.array(graph.classes, np.str_),
+        "edges": np.stack([edges.source, edges.target]),
+        "edge_weight": edges.weight,
+        "directed": np.array(graph.directed),
+        "position": np.array(found.position),
+    }
+    if np.isfinite(edges.time).all():
+        arrays["edge_time"] = edges.time
+    if graph.features.count:
+        arrays |= {"x": graph.features.dense(rows), "has_x": graph.features.has(rows)}
+    return arrays
+
+
+def _write_npz(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
+    with written_whole(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, **_arrays(found))  # type: ignore[arg-type]
+    on_rows(found.graph.num_nodes + found.graph.num_edges)
+    return [path]
+
+
+def _write_pyg(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
+    """A ``torch_geometric.data.Data``; an undirected edge stands there in both directions."""
+    import torch  # noqa: PLC0415 (large)
+
+    arrays = _arrays(found)
+    edges, more = arrays["edges"], [name for name in ("edge_weight", "edge_time") if name in arrays]
+    per_edge = {name: arrays[name] for name in more}
+    if not found.graph.directed:
+        back = edges[0] != edges[1]
+        edges = np.concatenate([edges, edges[::-1, back]], axis=1)
+        per_edge = {name: np.concatenate([values, values[back]]) for name, values in per_edge.items()}
+    data = pyg_data().Data(
+        x=torch.from_numpy(arrays["x"]) if "x" in arrays else None,
+        edge_index=torch.from_numpy(np.ascontiguousarray(edges)),
+        y=torch.from_numpy(arrays["label"]),
+        num_nodes=len(arrays["label"]),
+        node_id=arrays["id"].tolist(),
+        classes=arrays["classes"].tolist(),
+        position=found.position,
+        **{name: torch.from_numpy(values) for name, values in per_edge.items()},
+    )
+    with written_whole(path) as part:
+        torch.save(data, part)
+    on_rows(found.graph.num_nodes + found.graph.num_edges)
+    return [path]
+
+
+def _write_graphml(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
+    graph = found.graph
+    rows, edges = _renumbered(graph)
+    width = graph.num_features if graph.features.count else 0
+    with written_whole(path) as part, part.open("w", encoding="utf-8") as file:
+        _begin_graphml(file, found, width or 0)
+        done = 0
+        for first in range(0, len(rows), _PART):
+            chosen = rows[first : first + _PART]
+            for row, name, label in zip(chosen, graph.ids(chosen), graph.label[chosen].tolist(), strict=True):
+                file.write(f"<node id={_attribute(name)}>")
+                if label >= 0:
+                    file.write(f'<data key="label">{_text(graph.classes[label])}</data>')
+                if width and graph.features.has(int(row)):
+                    values = graph.features.dense(int(row)).tolist()
+                    file.writelines(f'<data key="x{at}">{value!r}</data>' for at, value in enumerate(values))
+                file.write("</node>\n")
+            done += len(chosen)
+            on_rows(done)
+        for first in range(0, len(edges.source), _PART):
+            span = slice(first, first + _PART)
+            sources, targets = graph.ids(rows[edges.source[span]]), graph.ids(rows[edges.target[span]])
+            for source, target, weight, time in zip(
+                sources, targets, edges.weight[span].tolist(), edges.time[span].tolist(), strict=True
+            ):
+                file.write(f"<edge source={_attribute(source)} target={_attribute(target)}>")
+                at = f'<data key="time">{time!r}</data>' if np.isfinite(time) else ""
+                file.write(f'<data key="weight">{weight!r}</data>{at}</edge>\n')
+            done += len(sources)
+            on_rows(done)
+        file.write("</graph>\n</graphml>\n")
+    return [path]
+
+
+def _begin_graphml(file: IO[str], found: GraphAt, width: int) -> None:
+    file.write('<?xml version="1.0" encoding="UTF-8"?>\n<graphml xmlns="http://graphml.graphdrawing.org/xmlns">\n')
+    keys = [("graph", "position", "string"), ("node", "label", "string")]
+    keys += [("node", f"x{at}", "double") for at in range(width)] + [("edge", name, "double") for name in _PER_EDGE]
+    for owner, name, kind in keys:
+        file.write(f'<key id="{name}" for="{owner}" attr.name="{name}" attr.type="{kind}"/>\n')
+    direction = "directed" if found.graph.directed else "undirected"
+    file.write(f'<graph edgedefault="{direction}"><data key="position">{found.position}</data>\n')
+
+
+_PER_EDGE = ("weight", "time")
+
+
+def _text(text: str) -> str:
+    if _NOT_IN_XML.search(text):
+        raise ExportFailed(f"XML cannot hold the characters of {json.dumps(text)}: export another format")
+    return escape(text)
+
+
+def _attribute(text: str) -> str:
+    _text(text)
+    return quoteattr(text, {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})
+
+
+def _write_tables(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
+    nodes, edges = (path.with_suffix(f".{part}{path.suffix}") for part in ("nodes", "edges"))
+    _write_table(nodes, found, _node_tables(found), 0, on_rows)
+    _write_table(edges, found, _edge_tables(found), found.graph.num_nodes, on_rows)
+    return [nodes, edges]
+
+
+def _write_table(path: Path, found: GraphAt, tables: Iterator[Any], done: int, on_rows: OnRows) -> None:
+    from pyarrow import csv, parquet  # noqa: PLC0415 (an extra)
+
+    with written_whole(path) as part, contextlib.ExitStack() as open_files:
+        writer: Any = None
+        for table in tables:
+            described = table.replace_schema_metadata({"olad.position": found.position})
+            if writer is None:
+                kind = csv.CSVWriter if path.suffix == ".csv" else parquet.ParquetWriter
+                writer = open_files.enter_context(kind(part, described.schema))
+            writer.write_table(described)
+            done += table.num_rows
+            on_rows(done)
+
+
+def _node_tables(found: GraphAt) -> Iterator[Any]:
+    import pyarrow as pa  # noqa: PLC0415 (an extra)
+
+    graph, rows = found.graph, found.graph.living()
+    names = pa.array(graph.classes, pa.string())
+    width = graph.num_features if graph.features.count else None
+    for first in range(0, max(1, len(rows)), _PART):
+        chosen = rows[first : first + _PART]
+        label = pa.array(graph.label[chosen], mask=graph.label[chosen] < 0)
+        columns = {"node": pa.array(graph.ids(chosen), pa.string()), "label": names.take(label)}
+        if width:
+            known, values = graph.features.has(chosen), graph.features.dense(chosen)
+            columns |= {f"x{at}": pa.array(values[:, at], mask=~known) for at in range(width)}
+        yield pa.table(columns | {"position": pa.array([found.position] * len(chosen), pa.string())})
+
+
+def _edge_tables(found: GraphAt) -> Iterator[Any]:
+    import pyarrow as pa  # noqa: PLC0415 (an extra)
+
+    graph, edges = found.graph, found.graph.edge_list()
+    for first in range(0, max(1, len(edges.source)), _PART):
+        span = slice(first, first + _PART)
+        times = edges.time[span]
+        yield pa.table(
+            {
+                "source": pa.array(graph.ids(edges.source[span]), pa.string()),
+                "target": pa.array(graph.ids(edges.target[span]), pa.string()),
+                "weight": pa.array(edges.weight[span]),
+                "time": pa.array(times, mask=~np.isfinite(times)),
+                "position": pa.array([found.position] * len(times), pa.string()),
+            }
+        )
+
+
+WRITERS: dict[str, Callable[[GraphAt, Path, OnRows], list[Path]]] = {
+    ".npz": _write_npz,
+    ".graphml": _write_graphml,
+    ".pt": _write_pyg,
+    ".parquet": _write_tables,
+    ".csv": _write_tables,
+}
+"""Suffix of a file, and what writes it."""

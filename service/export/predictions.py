@@ -1,0 +1,207 @@
+"""Predictions of many nodes in one file, each with the position that it is exact for."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv, parquet
+
+from service.client.http import Client
+from service.export.asked_nodes import NodePart
+from service.export.failed import ExportFailed
+from service.export.whole_file import written_whole
+
+FORMATS = (".parquet", ".csv")
+MOST_CLASSES = 500
+"""Classes that have a column of their own; with more of them the likeliest class is exported alone."""
+_ROWS_PER_GROUP = 50_000
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What stands in the file.
+
+    Attributes:
+        rows: nodes with a prediction.
+        missing: nodes that are not in the graph any more, or never were.
+        position: every row is exact for this position or a later one; None where none was asked for.
+        versions: versions of the model that made the rows.
+    """
+
+    rows: int
+    missing: int
+    position: str | None
+    versions: tuple[int, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For machines."""
+        return {"rows": self.rows, "missing": self.missing, "position": self.position, "versions": list(self.versions)}
+
+
+def export_predictions(
+    client: Client,
+    parts: Iterable[NodePart],
+    path: Path,
+    *,
+    position: str | None,
+    by: str | None = None,
+    limit: int | None = None,
+    on_rows: Callable[[int], None] = lambda _rows: None,
+) -> Exported:
+    """Ask for the predictions of nodes, part by part, and write them into a file that is there whole or not at all.
+
+    Memory does not depend on the number of nodes, unless the rows are ordered.
+
+    Args:
+        client: the service.
+        parts: the nodes.
+        path: of the file; its suffix, one of :data:`FORMATS`, is its format.
+        position: asks for rows that are exact for this position or a later one.
+        by: orders the rows by the probability of this class, the greatest first; None keeps the order of the nodes.
+        limit: only so many rows are written.
+        on_rows: called with the number of nodes so far.
+
+    Raises:
+        ExportFailed: no such class, or a class came meanwhile.
+        ServiceError: the service refused or did not answer in time.
+    """
+    counted = _Counted(position)
+    tables = counted.tables(client, parts, on_rows)
+    if by is not None:
+        tables = iter([_ordered(list(tables), by, limit)])
+    rows = 0
+    with written_whole(path) as part, contextlib.ExitStack() as open_files:
+        writer: Any = None
+        for table in tables:
+            kept = table if limit is None else table.slice(0, limit - rows)
+            writer = writer or open_files.enter_context(_writer(path, part, table.schema))
+            if kept.schema.names != writer.schema.names:
+                raise ExportFailed("a class came meanwhile: export again")
+            writer.write_table(kept)
+            rows += kept.num_rows
+            if limit is not None and rows >= limit:
+                break
+        if writer is None:
+            raise ExportFailed("there are no nodes to export")
+        writer.describe(counted.about())
+    return Exported(rows, counted.missing, position, tuple(sorted(counted.versions)))
+
+
+class _Counted:
+    """Answers as tables, and what was counted in them."""
+
+    def __init__(self, position: str | None) -> None:
+        self._position = position
+        self.missing = 0
+        self.versions: set[int] = set()
+
+    def tables(self, client: Client, parts: Iterable[NodePart], on_rows: Callable[[int], None]) -> Iterator[Any]:
+        """The answers about nodes that are in the graph."""
+        asked = 0
+        for part in parts:
+            with pa.ipc.open_stream(client.predict_arrow(part.nodes, min_position=self._position)) as reader:
+                about = {name.decode(): value.decode() for name, value in (reader.schema.metadata or {}).items()}
+                answer = reader.read_all()
+            known = pa.array(part.classes, pa.string())
+            there = pc.is_null(answer["error"])
+            table = _flat(answer, known, about).filter(there)
+            self.missing += len(part.nodes) - table.num_rows
+            self.versions.add(int(about["model_version"]))
+            asked += len(part.nodes)
+            on_rows(asked)
+            yield table
+
+    def about(self) -> dict[str, str]:
+        """What the file states about itself."""
+        return {
+            "olad.position": self._position or "",
+            "olad.model_versions": ",".join(map(str, sorted(self.versions))),
+        }
+
+
+def _flat(answer: Any, known: Any, about: dict[str, str]) -> Any:
+    """One column for each thing, as tables of other programs have them."""
+    classes: list[str] = json.loads(about["classes"])
+    shown = answer["probabilities"].combine_chunks()
+    values = np.asarray(pc.fill_null(shown.values, 0.0)).reshape(len(answer), len(classes))
+    columns: dict[str, Any] = {
+        "node": answer["node"],
+        "label": answer["label"],
+        "probability": pa.array(values.max(axis=1, initial=0.0), pa.float32()),
+        "disagreement": answer["disagreement"],
+        "known_label": known,
+        "position": answer["position"],
+        "behind": answer["behind"],
+        "student": pa.array([about["student"]] * len(answer), pa.string()),
+        "model_version": pa.array([int(about["model_version"])] * len(answer), pa.int64()),
+    }
+    if len(classes) <= MOST_CLASSES:
+        columns |= {f"p({name})": pa.array(values[:, place], pa.float32()) for place, name in enumerate(classes)}
+    return pa.table(columns)
+
+
+def _ordered(tables: list[Any], by: str, limit: int | None) -> Any:
+    if not tables:
+        raise ExportFailed("there are no nodes to export")
+    column = f"p({by})"
+    for table in tables:
+        if column not in table.schema.names:
+            names = [name[2:-1] for name in table.schema.names if name.startswith("p(")]
+            raise ExportFailed(f"{by!r} is no class; the classes are {', '.join(names[:30])}")
+    whole = pa.concat_tables(tables, promote_options="default")
+    order = [(column, "descending"), ("node", "ascending")]
+    return whole.take(pc.sort_indices(whole, sort_keys=order)).slice(0, limit)
+
+
+class _Csv:
+    def __init__(self, part: Path, schema: Any) -> None:
+        self.schema = schema
+        self._writer = csv.CSVWriter(part, schema)
+
+    def write_table(self, table: Any) -> None:
+        self._writer.write_table(table)
+
+    def describe(self, about: dict[str, str]) -> None:
+        """CSV has no place for that; every row has its position and version."""
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _Parquet:
+    def __init__(self, part: Path, schema: Any) -> None:
+        self.schema = schema
+        self._writer = parquet.ParquetWriter(part, schema)
+        self._held: list[Any] = []
+        self._rows = 0
+
+    def write_table(self, table: Any) -> None:
+        """Write a row group once there is enough for one."""
+        self._held.append(table)
+        self._rows += table.num_rows
+        if self._rows >= _ROWS_PER_GROUP:
+            self._flush()
+
+    def describe(self, about: dict[str, str]) -> None:
+        self._writer.add_key_value_metadata(about)
+
+    def close(self) -> None:
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        if self._held:
+            self._writer.write_table(pa.concat_tables(self._held))
+        self._held, self._rows = [], 0
+
+
+def _writer(path: Path, part: Path, schema: Any) -> contextlib.AbstractContextManager[Any]:
+    return contextlib.closing((_Csv if path.suffix == ".csv" else _Parquet)(part, schema))
