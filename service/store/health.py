@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from service.store.keys import Keys
 from service.store.positions import START
+from service.store.presence import is_there
 from service.store.status import MemoryStatus
 
 _PROBE_MS = 60_000
@@ -41,7 +42,7 @@ class Load:
         used_memory: bytes that Redis uses.
         memory_limit: bytes that it may use; 0 where that is not known.
         behind: events in the log that predictions do not show yet.
-        alive: whether the worker's heartbeat is there.
+        alive: whether the worker is there (:mod:`service.store.presence`).
         worker: what the worker has reported of its load.
     """
 
@@ -81,13 +82,14 @@ class HealthReader:
             pipe.hget(keys.served, "applied")
             pipe.get(keys.status)
             pipe.exists(keys.heartbeat)
-            found = cast("tuple[dict[str, Any], Any, Any, Any, int]", await pipe.execute())
-        memory, appended, applied, status, alive = found
+            pipe.pubsub_numsub(keys.worker)
+            found = cast("tuple[dict[str, Any], Any, Any, Any, int, Any]", await pipe.execute())
+        memory, appended, applied, status, heartbeat, subscribers = found
         return Load(
             used_memory=int(memory["used_memory"]),
             memory_limit=int(memory.get("maxmemory") or memory.get("total_system_memory") or 0),
             behind=int(appended or 0) - int(applied or 0),
-            alive=bool(alive),
+            alive=is_there(heartbeat, subscribers),
             worker=_read(status),
         )
 

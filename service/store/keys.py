@@ -134,6 +134,11 @@ class Keys:
         return self._key("heartbeat")
 
     @property
+    def worker(self) -> str:
+        """Channel: a worker is subscribed to it as long as its process lives; nothing is sent."""
+        return self._key("worker")
+
+    @property
     def last_beat(self) -> str:
         """String: Unix time of the worker's last heartbeat; stays when the heartbeat is gone."""
         return self._key("last-beat")

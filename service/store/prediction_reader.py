@@ -67,7 +67,7 @@ class Snapshot:
         moments: of each row: the visible one, or where it was computed if it is marked.
         marked: places of the marked rows, in order.
         answered: id of the last request that is answered.
-        heartbeat: whether the worker's heartbeat is there; read only where a row may be marked.
+        heartbeat: whether the worker is there (:mod:`service.store.presence`); read only where a row may be marked.
     """
 
     visible: Moment
@@ -140,7 +140,7 @@ class PredictionReader:
         served, appended, rows, passed, marked, heartbeat = await cast(
             "Awaitable[list[Any]]",
             self._script(
-                keys=[keys.served, keys.appended, keys.heartbeat],
+                keys=[keys.served, keys.appended, keys.heartbeat, keys.worker],
                 args=[keys.predictions(""), keys.marks(""), most_bytes, *nodes],
             ),
         )

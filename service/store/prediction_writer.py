@@ -22,6 +22,7 @@ from service.store.fence import Fence
 from service.store.keys import Keys
 from service.store.marks import setrange_commands
 from service.store.positions import START, parse_position
+from service.store.presence import Presence
 from service.store.rejected import add_rejected
 from service.store.rows import ROW_FORMAT, encode_rows
 from service.store.status import WorkerStatus
@@ -61,6 +62,7 @@ class PredictionWriter:
         self._redis = redis
         self._keys = keys
         self._fence = fence or Fence(redis, keys)
+        self._presence = Presence(redis, keys)
         self._seen: int | None = None
         """The version that readers see since this start; None before its first one."""
         self._answered: str | None = None
@@ -128,7 +130,8 @@ class PredictionWriter:
             pending.run()
 
     def heartbeat(self, ttl_ms: int) -> None:
-        """Say that the worker lives, for that long."""
+        """Say that the worker lives, for that long, unless its process ends before."""
+        self._presence.show()
         with self._fence.transaction() as (_, pending):
             pending.add("SET", self._keys.heartbeat, str(self._fence.start), "PX", ttl_ms)
             pending.add("SET", self._keys.last_beat, str(time.time()))

@@ -11,12 +11,14 @@ from typing import cast
 import msgspec
 from redis.asyncio import Redis
 
+from olad_core.events import MAX_ID_BYTES
 from service.store.keys import Keys
 from service.store.positions import PositionPair, parse_position
 
 NODES_PER_ENTRY = 500
 """Nodes in one entry at most: the worker does other things between two."""
-_ENTRIES_KEPT = 10_000
+_ENTRIES_KEPT = 1_000
+"""With ids of the greatest length these are 128 MB; entries that are answered are deleted at once."""
 _BELIEVED_S = 1.0
 """For so long a request that is not answered counts as on its way; Redis or the worker may have lost it."""
 
@@ -55,7 +57,7 @@ class RequestWriter:
         self._asked: dict[str, PositionPair] = {}
 
     async def request(self, nodes: Sequence[str], answered: PositionPair) -> PositionPair:
-        """Ask for nodes' rows.
+        """Ask for nodes' rows. Ids that are too long for a node are left out.
 
         Args:
             nodes: their ids, one at least.
@@ -69,7 +71,7 @@ class RequestWriter:
             OSError: where it cannot be reached.
         """
         self._forget(answered)
-        missing = [node for node in nodes if node not in self._asked]
+        missing = [node for node in nodes if node not in self._asked and _may_exist(node)]
         known = max((self._asked[node] for node in nodes if node in self._asked), default=(0, 0))
         if not missing:
             return known
@@ -113,6 +115,11 @@ class RequestWriter:
             entry = _Entry(parse_position(number.decode()), nodes, now)
             self._entries.append(entry)
             self._asked.update(dict.fromkeys(nodes, entry.number))
+
+
+def _may_exist(node: str) -> bool:
+    """Whether an id is short enough for a node: what nobody can answer takes no memory."""
+    return len(node) <= MAX_ID_BYTES and len(node.encode(errors="replace")) <= MAX_ID_BYTES
 
 
 def _entries(wishes: Sequence[Sequence[str]]) -> Iterator[list[str]]:

@@ -56,6 +56,13 @@ class Waiters:
             else:
                 future.set_result(None)
 
+    def give_up(self) -> None:
+        """Wake up all who wait."""
+        for _, _, future in self._heap:
+            if not future.done():
+                future.set_result(None)
+        self._heap, self._abandoned = [], 0
+
     def _forget_abandoned(self) -> None:
         """Give their memory back, though the id they waited for may never come."""
         if 2 * self._abandoned > len(self._heap):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
-from typing import cast
+from collections.abc import Iterator
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -14,6 +13,7 @@ from olad_core.errors import OladError
 from service.shares import NoShare, Shares
 from service.store.keys import Keys
 from service.store.positions import START, PositionPair, parse_position
+from service.store.presence import is_there
 from service.store.waiters import Waiters
 
 _POLL_S = 0.05
@@ -40,7 +40,7 @@ class Watermark:
     """Wakes up whoever waits for a position or for an answer; one subscription serves the whole process.
 
     A message can be lost (publish and subscribe promise nothing), so while anybody waits both are also read
-    every 50 ms.
+    every 50 ms, and whether the worker is there: else nobody waits for an answer any longer.
 
     Args:
         redis: where both are read.
@@ -80,6 +80,8 @@ class Watermark:
     @contextlib.contextmanager
     def answer_waiter(self, request: PositionPair, client: str = "") -> Iterator[asyncio.Future[None]]:
         """A future that is done as soon as readers see a request's answer, even if that was before entering.
+
+        It is also done where the worker has gone away: see in Redis what became of the request.
 
         Args:
             request: its id.
@@ -135,13 +137,17 @@ class Watermark:
         while True:
             await self._anybody.wait()
             with contextlib.suppress(RedisError, OSError):
-                position, answered = cast(
-                    "Sequence[bytes | None]", await self._redis.hmget(self._keys.served, ["position", "answered"])
-                )
+                async with self._redis.pipeline(transaction=False) as pipe:
+                    pipe.hmget(self._keys.served, ["position", "answered"])
+                    pipe.exists(self._keys.heartbeat)
+                    pipe.pubsub_numsub(self._keys.worker)
+                    (position, answered), heartbeat, subscribers = await pipe.execute()
                 if position is not None:
                     self._positions.reached(parse_position(position.decode()))
                 if answered is not None:
                     self._see_answered(parse_position(answered.decode()))
+                if not is_there(heartbeat, subscribers):
+                    self._answers.give_up()
             _end_if_cancelled()
             if not self.waiting:
                 self._anybody.clear()

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from service.store.keys import Keys
+from service.store.presence import is_there
 from service.store.status import WorkerStatus, read_report
 
 
@@ -22,7 +23,7 @@ class Overview:
         entries: kept in the log.
         appended: events ever appended.
         behind: of these the ones that predictions do not show yet.
-        alive: whether the worker's heartbeat is there.
+        alive: whether the worker is there (:mod:`service.store.presence`).
         report: the worker's last one; None before the first.
         log_id: identity of the log; None where it has none yet.
     """
@@ -45,7 +46,7 @@ class Counters:
         entries: kept in the log.
         appended: events ever appended.
         behind: of these the ones that predictions do not show yet.
-        alive: whether the worker's heartbeat is there.
+        alive: whether the worker is there (:mod:`service.store.presence`).
         last_beat: Unix time of the worker's last heartbeat; None where there was none.
         metrics: the worker's own, in Prometheus' text format; empty while it is away.
     """
@@ -75,8 +76,11 @@ class WorkerStateReader:
         return read_report(cast("bytes | None", await self._redis.get(self._keys.status)))
 
     async def alive(self) -> bool:
-        """Whether the worker's heartbeat is there."""
-        return bool(await self._redis.exists(self._keys.heartbeat))
+        """Whether the worker is there."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.exists(self._keys.heartbeat)
+            pipe.pubsub_numsub(self._keys.worker)
+            return is_there(*await pipe.execute())
 
     async def counters(self) -> Counters:
         """What metrics need."""
@@ -87,13 +91,15 @@ class WorkerStateReader:
             pipe.get(keys.appended)
             pipe.hget(keys.served, "applied")
             pipe.exists(keys.heartbeat)
+            pipe.pubsub_numsub(keys.worker)
             pipe.get(keys.last_beat)
-            metrics, entries, appended, applied, alive, last_beat = await pipe.execute()
+            metrics, entries, appended, applied, heartbeat, subscribers, last_beat = await pipe.execute()
+        alive = is_there(heartbeat, subscribers)
         return Counters(
             entries=entries,
             appended=int(appended or 0),
             behind=_behind(appended, applied),
-            alive=bool(alive),
+            alive=alive,
             last_beat=float(last_beat) if last_beat is not None else None,
             metrics=metrics if alive and metrics else b"",
         )
@@ -106,6 +112,7 @@ class WorkerStateReader:
             pipe.get(keys.appended)
             pipe.hmget(keys.served, ["position", "applied"])
             pipe.exists(keys.heartbeat)
+            pipe.pubsub_numsub(keys.worker)
             pipe.get(keys.status)
             pipe.get(keys.log_id)
             info, *others = await pipe.execute(raise_on_error=False)
@@ -114,14 +121,14 @@ class WorkerStateReader:
                 raise refused
             # The log's key comes with its first entry.
             info = {"last-generated-id": None, "length": 0}
-        appended, (position, applied), alive, report, log_id = others
+        appended, (position, applied), heartbeat, subscribers, report, log_id = others
         return Overview(
             position=_text(position),
             last=_text(info["last-generated-id"]),
             entries=info["length"],
             appended=int(appended or 0),
             behind=_behind(appended, applied),
-            alive=bool(alive),
+            alive=is_there(heartbeat, subscribers),
             report=read_report(report),
             log_id=_text(log_id),
         )

@@ -30,7 +30,7 @@ from service.store.status import (
     VersionStatus,
     WorkerStatus,
 )
-from service.worker.checkpoint_schedule import CheckpointSchedule
+from service.worker.checkpoint_schedule import CheckpointSchedule, Mark, mark_of
 from service.worker.checkpointer import Checkpointer
 from service.worker.clock import Clock
 from service.worker.metrics import WorkerMetrics
@@ -96,6 +96,8 @@ class Reporter:
         self._last = self._sample(engine)
         self._learning: LearningState = "learning"
         self._learning_since = self._started_at
+        self._at_rest: tuple[Engine, Mark, WorkerStatus] | None = None
+        """The last report of an engine that rested, which is that of the next second too."""
 
     @property
     def is_due(self) -> bool:
@@ -119,19 +121,40 @@ class Reporter:
         learning: LearningState = "resting" if rests else "learning"
         if learning != self._learning:
             self._learning, self._learning_since = learning, now
-        status = report(
-            engine,
-            rates,
-            learning=learning,
-            learning_since=self._learning_since,
-            started_at=self._started_at,
-            now=now,
-            checkpoint=self._checkpoints.newest,
-            checkpoint_failures=self._checkpointer.failures,
-            disk_free=self._checkpointer.disk_free(),
-            memory_budget=self._memory_budget,
-        )
+        status = self._unchanged(engine, now) if rests else None
+        if status is None:
+            status = report(
+                engine,
+                rates,
+                learning=learning,
+                learning_since=self._learning_since,
+                started_at=self._started_at,
+                now=now,
+                checkpoint=self._checkpoints.newest,
+                checkpoint_failures=self._checkpointer.failures,
+                disk_free=self._checkpointer.disk_free(),
+                memory_budget=self._memory_budget,
+            )
+            # A report with rates has them of the last second; the next one begins the rest.
+            still = rests and not (rates.events_per_s or rates.steps_per_s)
+            self._at_rest = (engine, mark_of(engine), status) if still else None
         self._predictions.write_status(status, self._metrics.text(status))
+
+    def _unchanged(self, engine: Engine, now: float) -> WorkerStatus | None:
+        """The last report as it is now, where the engine has rested since: to sum up many classes takes long."""
+        if self._at_rest is None:
+            return None
+        reported, mark, status = self._at_rest
+        if reported is not engine or mark != mark_of(engine):
+            return None
+        changed = {
+            "updated_at": now,
+            "checkpoint": self._checkpoints.newest,
+            "checkpoint_failures": self._checkpointer.failures,
+            "disk_free": self._checkpointer.disk_free(),
+            "memory": _memory(engine, self._memory_budget),
+        }
+        return status.model_copy(update=changed)
 
     def _sample(self, engine: Engine) -> _Sample:
         steps = engine.trainer.steps if engine.trainer else 0

@@ -1,11 +1,19 @@
 -- Reads what is served, how far the log is, nodes' rows, and which of these are marked, all of one moment.
--- KEYS: served, appended, heartbeat.
+-- KEYS: served, appended, heartbeat, the worker's channel.
 -- ARGV: beginnings of the keys of prediction tables and of their marks, bytes of rows at most (0: any), node ids.
 -- Answers: {served fields, appended, rows, 0, marked, heartbeat}, or {.., .., {}, bytes of one row, {}, 0} where the
 -- rows have more bytes.
 -- "marked" lists the places of the marked rows, from 0; of many nodes it is the whole bitmap, which costs Redis less.
--- "heartbeat" is 1 where it is there; it counts only where a row may be marked.
+-- "heartbeat" is 1 where the worker is there: its heartbeat, and its subscription. It counts only where a row may be
+-- marked.
 -- The tables' keys are made here because only the hash knows the name.
+local function is_there()
+  if redis.call('EXISTS', KEYS[3]) == 1 and redis.call('PUBSUB', 'NUMSUB', KEYS[4])[2] > 0 then
+    return 1
+  end
+  return 0
+end
+
 local served = redis.call(
   'HMGET', KEYS[1], 'position', 'applied', 'answered', 'version', 'student', 'classes', 'format', 'table', 'rule'
 )
@@ -36,7 +44,7 @@ if served[8] and count > 0 then
   local marks = ARGV[2] .. served[8]
   if count > 30 and redis.call('STRLEN', marks) < 500 * count then
     marked = redis.call('GET', marks) or ''
-    heartbeat = redis.call('EXISTS', KEYS[3])
+    heartbeat = is_there()
   else
     for i = 1, count do
       -- A row begins with its place in the bitmap.
@@ -45,7 +53,7 @@ if served[8] and count > 0 then
       end
     end
     if #marked > 0 then
-      heartbeat = redis.call('EXISTS', KEYS[3])
+      heartbeat = is_there()
     end
   end
 end

@@ -37,7 +37,7 @@ def test_nothing_in_the_document_breaks_the_server(
 ) -> None:
     writer.publish(publication("1-0", {"a": [0.25, 0.75], "p1": [0.5, 0.5]}))
     redis_client.set(keys.status, worker_status().model_dump_json())
-    redis_client.set(keys.heartbeat, "1")
+    writer.heartbeat(3_600_000)
     with serving(redis_server.url, graph) as client:
         ran = subprocess.run(
             [

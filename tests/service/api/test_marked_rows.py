@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -79,6 +81,30 @@ def in_background(work: Callable[[], Any]) -> Iterator[Future[Any]]:
         yield pool.submit(work)
 
 
+BEATS_ONCE = """
+import sys, time, redis
+from service.store.keys import Keys
+from service.store.prediction_writer import PredictionWriter
+writer = PredictionWriter(redis.Redis.from_url(sys.argv[1]), Keys(sys.argv[2]))
+writer.heartbeat(3_600_000)
+print("there", flush=True)
+time.sleep(600)
+"""
+
+
+@contextlib.contextmanager
+def worker_process(url: str, keys: Keys) -> Iterator[subprocess.Popen[str]]:
+    """A process that beats once, and answers nothing."""
+    command = [sys.executable, "-c", BEATS_ONCE, url, keys.graph]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "there\n"
+            yield process
+        finally:
+            process.kill()
+
+
 class TestWorkerAway:
     """Without a heartbeat nobody is asked: an answer is of its own position."""
 
@@ -98,6 +124,30 @@ class TestWorkerAway:
         get(api, f"/predict/n0?{MINUTE}")
         post(api, NODES, MINUTE)
         assert redis_client.xlen(keys.requests) == 0
+
+    def test_a_process_that_is_killed_leaves_nobody_waiting(
+        self, api: httpx.Client, worker: LazyWorker, redis_server: RedisServer, redis_client: redis.Redis, keys: Keys
+    ) -> None:
+        """Its heartbeat would last an hour; the end of its connection shows that it is gone."""
+        first, _ = worker.visible
+        with worker_process(redis_server.url, keys) as process:
+            assert get(api, "/status")["heartbeat"]
+            with contextlib.ExitStack() as readers:
+                works: list[Callable[[], dict[str, Any]]] = [
+                    lambda: get(api, f"/predict/n0?{MINUTE}"),
+                    lambda: get(api, f"/predict/n1?{MINUTE}"),
+                    lambda: post(api, NODES[:3], MINUTE)[2],
+                ]
+                answers = [readers.enter_context(in_background(work)) for work in works]
+                until(lambda: redis_client.xlen(keys.requests) > 0 and not any(found.done() for found in answers))
+                process.kill()
+                for found in answers:
+                    assert check(found.result(timeout=30), worker.engine) == first
+        assert redis_client.exists(keys.heartbeat)
+        assert not get(api, "/status")["heartbeat"]
+        assert api.get("/health/predicting").json() == {"predicting": True, "worker": False}
+        assert "olad_worker_up 0.0" in api.get("/metrics").text
+        assert parse_position(get(api, f"/predict/n0?{MINUTE}")["position"]) == first
 
     def test_a_position_that_the_row_does_not_reach(self, api: httpx.Client, worker: LazyWorker) -> None:
         first, last = (f"{ms}-{sequence}" for ms, sequence in worker.visible)

@@ -131,18 +131,18 @@ class TestHealth:
             assert api.post("/events", json=[EDGE]).status_code == 202
 
     def test_a_full_disk_is_told_and_a_lag_only_where_no_worker_makes_it_less(
-        self, redis_server: RedisServer, redis_client: redis.Redis, keys: Keys
+        self, redis_server: RedisServer, redis_client: redis.Redis, keys: Keys, writer: PredictionWriter
     ) -> None:
         with serving(redis_server.url, keys.graph, max_behind=1) as api:
             api.post("/events", json=[EDGE] * 2)
             redis_client.set(keys.status, json.dumps({"disk_free": 10**12}))
-            redis_client.set(keys.heartbeat, 1)
+            writer.heartbeat(60_000)
             _until_answered(api, "/events", 429, json=[EDGE])
             assert api.get("/health/ready").status_code == 200
             redis_client.delete(keys.heartbeat)
             _until_answered(api, "/health/ready", 503)
             assert "the worker is away" in api.get("/health/ready").json()["missing"][0]
-            redis_client.set(keys.heartbeat, 1)
+            writer.heartbeat(60_000)
             redis_client.delete(keys.appended)
             _until_answered(api, "/health/ready", 200)
             redis_client.set(keys.status, json.dumps({"disk_free": 1}))

@@ -155,3 +155,23 @@ def test_a_request_counts_as_answered_only_in_a_table_that_readers_see(redis_cli
     assert redis_client.hget(keys.served, "answered") == b"7-0"
     after.publish(publication("3-0"))
     assert redis_client.hget(keys.served, "answered") == b"7-0"
+
+
+async def test_ids_that_no_node_can_have_are_not_asked_for(
+    requests: RequestWriter, redis_client: redis.Redis, keys: Keys
+) -> None:
+    longest = "é" * 128
+    assert await requests.request(["x" * 257, "é" * 129, "x" * 60_000], NONE) == NONE
+    assert redis_client.xlen(keys.requests) == 0
+    assert await requests.request(["x" * 257, longest], NONE) > NONE
+    assert entries(redis_client, keys) == [[longest]]
+
+
+async def test_requests_that_nobody_answers_are_bounded(
+    requests: RequestWriter, redis_client: redis.Redis, keys: Keys
+) -> None:
+    for first in range(0, 5_000, 500):
+        await asyncio.gather(
+            *(requests.request([f"{first + number}-{one}" for one in range(500)], NONE) for number in range(500))
+        )
+    assert redis_client.xlen(keys.requests) <= 1_100

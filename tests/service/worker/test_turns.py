@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from service.store.status import WorkerStatus
+from service.worker import reporting
 from service.worker.checkpoint import list_checkpoints, read_checkpoint
+from service.worker.reporting import report
 from tests.olad_core.runs import Reader, stream
 from tests.service.worker.by_hand import Site
 
@@ -71,6 +74,40 @@ def test_it_reports_once_a_second_and_states_whether_it_rests(tmp_path: Path) ->
     assert [later.updated_at - earlier.updated_at for earlier, later in itertools.pairwise(statuses)] == [1.0] * 3
     assert statuses[0].events_per_s == sum(map(len, stream(turns=2)))
     assert statuses[1].events_per_s == 0.0
+
+
+def test_at_rest_nothing_is_summed_up_again_before_something_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(tmp_path)
+    first, *later = stream(turns=2)
+    site.log.append(first)
+    made: list[int] = []
+
+    def counted(*args: Any, **named: Any) -> WorkerStatus:
+        made.append(len(site.predictions.statuses))
+        return report(*args, **named)
+
+    def when_empty() -> None:
+        waits = len(site.requests.waits_ms)
+        if waits == 20 and later:
+            site.log.append(later.pop())
+        elif waits >= 40:
+            worker.stop()
+
+    monkeypatch.setattr(reporting, "report", counted)
+    with site.worker(steps_per_entry=2) as worker:
+        site.log.when_empty = when_empty
+        worker.run()
+    statuses = site.predictions.statuses
+    assert len(statuses) == 20
+    # The first report has the rates of the last second, and so has the one after the entry. Each is made once more.
+    assert made[:2] == [0, 1]
+    assert made[3:] == [made[2] + 1]
+    before, after = statuses[made[2] - 1], statuses[-1]
+    assert (before.position, after.position) == ("1-0", "2-0")
+    assert after.applied_events > before.applied_events
+    assert [later.updated_at - earlier.updated_at for earlier, later in itertools.pairwise(statuses)] == [1.0] * 19
 
 
 def test_the_first_report_does_not_count_the_steps_of_the_checkpoint(tmp_path: Path) -> None:
