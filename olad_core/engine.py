@@ -39,7 +39,9 @@ from olad_core.parts import Parts, whole
 from olad_core.predicting import compare_now, predict_arrivals, served_labels
 from olad_core.schema import SchemaConflict, TooManyClasses
 from olad_core.serving.answers import Origin
-from olad_core.serving.publication import Publication, RejectedEvent
+from olad_core.serving.list_names import ListName
+from olad_core.serving.node_lists import list_nodes
+from olad_core.serving.publication import ListedNodes, Publication, RejectedEvent
 from olad_core.serving.served_rule import ServedRule
 from olad_core.serving.touched import merge
 from olad_core.serving.version_schedule import Schedule
@@ -105,6 +107,7 @@ class Engine:
         self._removed: list[str] = []
         self._rejected: list[RejectedEvent] = []
         self._published_version: int | None = None
+        self._lists: dict[str, ListedNodes] = {}
 
     def apply(self, position: str, events: Sequence[Event], time: float) -> EntryOutcome:
         """Apply one log entry to the graph; predictions follow at the next :meth:`refresh`.
@@ -207,6 +210,27 @@ class Engine:
         rows = self.graph.rows(nodes)
         return self.versions.ask(self.graph, rows[rows >= 0], self._origin)
 
+    def make_list(self, name: str) -> int:
+        """Make a list of nodes that somebody asks for, for the next publication; the work that it was.
+
+        Args:
+            name: of the list, see :class:`~olad_core.serving.list_names.ListName`. An unknown one is passed over.
+        """
+        served = self.versions.served
+        try:
+            wanted = ListName.parsed(name)
+        except ValueError:
+            return 0
+        if served is None:
+            return 0
+        made = list_nodes(
+            wanted, self.graph, served, self._origin, self._follow_rule(), self._touched.newest(self.graph)
+        )
+        self.versions.prefer(made.rows)
+        if made.found is not None:
+            self._lists[name] = made.found
+        return made.work
+
     def tidy(self, most_work: int) -> int:
         """Compute some of the marked predictions; the work that it was, 0 where none is marked."""
         return self.versions.tidy(self.graph, self._origin, most_work)
@@ -232,8 +256,16 @@ class Engine:
         rejected, self._removed, self._rejected = tuple(self._rejected), [], []
         served = self.versions.served.version if self.versions.served else None
         self._published_version = served.number if served else None
+        lists, self._lists = tuple(self._lists.values()), {}
         return Publication(
-            self.position, self.applied_events, updates, served, dropped, rejected, rule=self._follow_rule()
+            self.position,
+            self.applied_events,
+            updates,
+            served,
+            dropped,
+            rejected,
+            rule=self._follow_rule(),
+            lists=lists,
         )
 
     def republish(self) -> None:

@@ -19,6 +19,7 @@ from service.commands.replay import replay_source
 from service.commands.send import send
 from service.commands.serve import api, worker
 from service.commands.status import status
+from service.commands.top import top
 from service.commands.up import up
 from service.commands.verify import verify
 from service.redaction import printable
@@ -55,6 +56,7 @@ app.command(name="import")(import_source)
 app.command()(send)
 app.command()(predict)
 app.command()(status)
+app.command()(top)
 app.command()(demo)
 app.command()(verify)
 app.command()(repair)

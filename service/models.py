@@ -83,6 +83,30 @@ class PredictionList(Answer):
     predictions: list[PredictionAnswer] = Field(max_length=MAX_NODES, description="One answer for each node.")
 
 
+class ListedNode(Answer):
+    """A node in a list."""
+
+    node: str = Field(description="Its id.")
+    label: str = Field(description="Its label, as `GET /predict/{node}` answers it.")
+    probability: Share = Field(description="Probability of the class that is listed, else of the label.")
+    disagreement: Share = Field(description=DISAGREEMENT)
+
+
+class NodeList(Answer):
+    """A list of nodes, all of it exact at one position."""
+
+    nodes: list[ListedNode] = Field(max_length=1000, description="In the order that was asked for.")
+    marked: int = Field(
+        ge=0,
+        description="Nodes of the graph whose answer is of an earlier position. None of them is listed, and one of "
+        "them may belong into a list by probability or disagreement.",
+    )
+    student: str = Field(description=_STUDENT)
+    model_version: int = Field(ge=1, description=_MODEL_VERSION)
+    position: Position = Field(description="Position of the log at which the list is exact.")
+    behind: int = Field(ge=0, description=_BEHIND)
+
+
 class NodesAsked(BaseModel):
     """Nodes to predict."""
 

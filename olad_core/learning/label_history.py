@@ -143,6 +143,10 @@ class Touched:
         """All of them that are alive, ascending."""
         return np.sort(self._rows[graph.alive[self._rows]])
 
+    def newest(self, graph: DynamicGraph) -> Rows:
+        """All of them that are alive, the last first."""
+        return self._rows[graph.alive[self._rows]][::-1]
+
     def draw(self, count: int, graph: DynamicGraph, random: np.random.Generator) -> Rows:
         """Up to ``count`` distinct rows: half of them touched lately, half any."""
         recent = self._rows[graph.alive[self._rows]]

@@ -173,6 +173,12 @@ class Embedding:
             return self.members[0].probabilities(rows)
         return self.combination.probabilities(self._of_members(rows))
 
+    def probability_of(self, rows: Rows, number: int) -> npt.NDArray[np.float32]:
+        """Probability ``[n]`` of one class for computed rows."""
+        if self.combination is None:
+            return self.members[0].probability_of(rows, number)
+        return self.probabilities(rows)[:, number]
+
     def disagreement(self, rows: Rows) -> npt.NDArray[np.float32]:
         """Disagreement ``[n]`` of the group about computed rows, from 0 to 1.
 

@@ -109,6 +109,27 @@ class RejectedEvent:
 
 
 @dataclass(frozen=True)
+class ListedNodes:
+    """A list of nodes, exact at the publication's position.
+
+    Attributes:
+        name: what is listed (:class:`olad_core.serving.list_names.ListName`).
+        nodes: ids of N nodes, in the order of the list.
+        labels: classes that label them.
+        probabilities: float32 ``[N]``: of the class that is listed, else of their label.
+        disagreement: float32 ``[N]``, from 0 to 1.
+        marked: nodes of the graph whose stored answer is of an earlier position; none of them is listed.
+    """
+
+    name: str
+    nodes: tuple[str, ...]
+    labels: tuple[str, ...]
+    probabilities: npt.NDArray[np.float32]
+    disagreement: npt.NDArray[np.float32]
+    marked: int
+
+
+@dataclass(frozen=True)
 class Publication:
     """Everything that becomes visible to readers in one atomic step.
 
@@ -121,6 +142,7 @@ class Publication:
         rejected: events that could not be applied.
         answered: id of the last request for rows that this publication answers; None where it answers none.
         rule: what turns the probabilities of the served version into labels.
+        lists: that readers wait for.
     """
 
     position: str
@@ -131,3 +153,4 @@ class Publication:
     rejected: tuple[RejectedEvent, ...] = ()
     answered: str | None = None
     rule: LabelRule = field(default_factory=LabelRule, kw_only=True)
+    lists: tuple[ListedNodes, ...] = field(default=(), kw_only=True)

@@ -81,6 +81,11 @@ class ServedMember:
         """Class probabilities ``[n, C]`` of computed rows."""
         return self.layers[-1][to_device(rows, self._device), node_class.CLASSES].cpu().numpy()
 
+    def probability_of(self, rows: Rows, number: int) -> npt.NDArray[np.float32]:
+        """Probability ``[n]`` of one class for computed rows, without reading the other ones."""
+        column = self.layers[-1][:, node_class.CLASSES][:, number]
+        return column[to_device(rows, self._device)].cpu().numpy()
+
     def disagreement(self, rows: Rows) -> npt.NDArray[np.float32]:
         """Disagreement ``[n]`` to be expected in the student's group about computed rows, from 0 to 1."""
         return self.layers[-1][to_device(rows, self._device), node_class.DISAGREEMENT].cpu().numpy()

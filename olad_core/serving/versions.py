@@ -26,6 +26,8 @@ from olad_core.students import Memory, Student, build_student, memory_name, regi
 Rows = npt.NDArray[np.int64]
 Values = dict[str, object]
 
+_LISTED = 2_000
+"""Rows of lists that are preferred where there is time."""
 _ROWS_AT_ONCE = 512
 """Work after which a bound is looked at, in rows of layers, without what is marked beneath them."""
 
@@ -97,6 +99,8 @@ class Versions:
         self.cost = RefreshCost()
         self._asked = Asked()
         self._next_row = 0
+        # Of lists that were asked for last: those of them that are marked are computed before others.
+        self._listed = np.empty(0, np.int64)
         self._dropped: list[int] = []
 
     def start(self, student: Student, name: str, classes: Sequence[str], position: str) -> None:
@@ -194,10 +198,18 @@ class Versions:
         rows = held.embedding.marked(graph) if held else np.empty(0, np.int64)
         if held is None or not len(rows):
             return 0
+        listed = self._listed[self._listed < graph.capacity]
+        listed = listed[graph.alive[listed] & (held.embedding.marks[listed] > 0)]
+        if len(listed):
+            return self._compute_some(held, graph, listed, origin, most_work)[0]
         # Each slice goes on where the last one ended, or rows that are marked all the time would be the only ones.
         rows = np.roll(rows, -int(np.searchsorted(rows, self._next_row)))
         work, self._next_row = self._compute_some(held, graph, rows, origin, most_work)
         return work
+
+    def prefer(self, rows: Rows) -> None:
+        """Let :meth:`tidy` compute these rows before others; they are of a list that somebody asked for."""
+        self._listed = np.unique(np.concatenate([rows, self._listed[: max(0, _LISTED - len(rows))]]))
 
     def marked(self, graph: DynamicGraph) -> int:
         """How many answers of the served version are marked."""
@@ -207,6 +219,7 @@ class Versions:
         """Forget all rows: the graph has no node, and gives them out from the first one again."""
         self._asked.begin_anew()
         self._next_row = 0
+        self._listed = self._listed[:0]
         for held in self._held():
             held.embedding.begin_anew()
             held.answers.begin_anew()

@@ -15,6 +15,7 @@ from service.api.readiness import Readiness
 from service.settings import Settings
 from service.shares import Shares
 from service.store.log_writer import LogWriter
+from service.store.node_lists import ListReader
 from service.store.prediction_reader import PredictionReader
 from service.store.rejected import RejectedReader
 from service.store.request_writer import RequestWriter
@@ -44,6 +45,7 @@ class Context:
     predictions: PredictionReader
     watermark: Watermark
     requests: RequestWriter
+    lists: ListReader
     rejected: RejectedReader
     worker: WorkerStateReader
     overload: OverloadGuard
@@ -80,6 +82,7 @@ def make_context(settings: Settings) -> Context:
         predictions=stores.predictions,
         watermark=stores.watermark,
         requests=stores.requests,
+        lists=stores.lists,
         rejected=stores.rejected,
         worker=stores.worker,
         overload=overload,

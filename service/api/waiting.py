@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from olad_core.serving.list_names import ListName
 from service.api.context import Context
 from service.api.errors import invalid
 from service.problems import INVALID_REQUEST, POSITION_NOT_REACHED, Problem
+from service.store.node_lists import FoundList
 from service.store.positions import PositionPair, parse_position
 from service.store.prediction_reader import Moment, Snapshot
 from service.store.redis_refusals import REDIS_ERRORS
@@ -179,6 +181,44 @@ async def renewed(
         if not in_time:
             break
     return snapshot
+
+
+async def listed(
+    context: Context, patience: Patience, name: ListName, found: FoundList, wanted: PositionPair | None
+) -> FoundList:
+    """A list that is of no earlier position than wanted, as far as the worker makes it in time.
+
+    A list beside which rows are marked is made again: the worker may have computed some since.
+
+    Args:
+        context: the application's.
+        patience: of the request.
+        name: of the list.
+        found: as it was read first.
+        wanted: position that it must be exact for, or a later one; None is the one that was visible then.
+
+    Raises:
+        Problem: 504 where there is none in time; without ``min_position`` an earlier one is good enough.
+        ClientDisconnect: nobody waits for the answer any more.
+    """
+    least = max(wanted or found.visible, found.visible)
+    first, is_new = found, False
+    while found.heartbeat and not (found.holds(least) and (is_new or not found.marked)):
+        try:
+            request = await context.requests.request_list(str(name), found.answered)
+            with context.watermark.answer_waiter(request, patience.client) as done:
+                is_new = await patience.wait_for(done)
+        except (TooManyWaiting, *REDIS_ERRORS):
+            break
+        found = await context.lists.read(str(name))
+        if not is_new:
+            break
+    if found.stored is None or not found.holds(wanted or (0, 0)):
+        context.metrics.timeouts.inc()
+        moment = Moment(f"{first.visible[0]}-{first.visible[1]}", first.behind)
+        detail = f"the list was not made within {patience.timeout_ms} ms; predictions show {moment.position}"
+        raise Problem(POSITION_NOT_REACHED, detail, position=moment.position, behind=moment.behind)
+    return found
 
 
 async def _answered(context: Context, patience: Patience, nodes: Sequence[str], answered: PositionPair) -> bool:

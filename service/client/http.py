@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -15,7 +16,7 @@ from pydantic import HttpUrl, TypeAdapter, ValidationError
 from olad_core.errors import OladError
 from olad_core.events import Event, GraphSchema
 from service import problems
-from service.models import AcceptedBatch, Group, PredictionAnswer, PredictionList, ServiceStatus
+from service.models import AcceptedBatch, Group, NodeList, PredictionAnswer, PredictionList, ServiceStatus
 
 _JSON = {"content-type": "application/json"}
 _WAIT_FOR_POSITION_MS = 5_000
@@ -164,6 +165,13 @@ class Client:
     def students(self) -> Group:
         """``GET /students``."""
         return Group.model_validate_json(self._request("GET", "/students").content)
+
+    def top(self, class_name: str, *, limit: int, labelled: bool = False) -> NodeList:
+        """``GET /top/{class}``: the nodes most likely to be of a class."""
+        path = f"/top/{quote(class_name, safe='')}"
+        return NodeList.model_validate_json(
+            self._request("GET", path, params={"limit": limit, "labelled": labelled}).content
+        )
 
     def _request(
         self, method: str, path: str, *, expected: problems.Kind | None = None, **request: Any

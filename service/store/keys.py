@@ -95,8 +95,16 @@ class Keys:
 
     @property
     def requests(self) -> str:
-        """Stream, bounded: nodes whose marked rows readers want, ``nodes`` (MessagePack), until they are answered."""
+        """Stream, bounded: what readers want, until it is answered: nodes whose rows are marked, or a list.
+
+        Fields are ``nodes`` (MessagePack) or ``list`` (its name).
+        """
         return self._key("requests")
+
+    @property
+    def lists(self) -> str:
+        """Hash, bounded: name of a list of nodes to the list (:mod:`service.store.node_lists`), as last asked for."""
+        return self._key("lists")
 
     @property
     def answered(self) -> str:

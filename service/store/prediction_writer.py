@@ -21,6 +21,7 @@ from service.store.bulk_hset import ROWS_PER_COMMAND, hset_commands
 from service.store.fence import Fence
 from service.store.keys import Keys
 from service.store.marks import setrange_commands
+from service.store.node_lists import encode_list
 from service.store.positions import START, parse_position
 from service.store.presence import Presence
 from service.store.rejected import add_rejected
@@ -28,6 +29,8 @@ from service.store.rows import ROW_FORMAT, encode_rows
 from service.store.status import WorkerStatus
 from service.store.transaction import Transaction
 
+LISTS_KEPT = 64
+"""Lists of nodes that are stored at most, of 1,000 nodes each: those that were asked for last."""
 ROWS_PER_PIECE = 2_000
 """Rows that readers do not see yet are written so many at once: Redis needs a millisecond or two for them."""
 
@@ -67,6 +70,8 @@ class PredictionWriter:
         """The version that readers see since this start; None before its first one."""
         self._answered: str | None = None
         """The last request that is answered, but not in a table that readers see."""
+        self._lists: dict[str, None] = {}
+        """Names of the lists that are stored, the one asked for last at the end."""
 
     def start(self) -> int:
         """Begin with fresh tables; those of earlier starts stay readable until this one serves a version.
@@ -77,10 +82,11 @@ class PredictionWriter:
         start = self._fence.begin()
         # Those of an earlier worker are not this one's.
         with self._fence.transaction() as (_, pending):
-            pending.add("DEL", self._keys.metrics)
+            pending.add("DEL", self._keys.metrics, self._keys.lists)
             pending.run()
         self._seen = None
         self._answered = None
+        self._lists = {}
         return start
 
     def visible_position(self) -> str | None:
@@ -188,12 +194,27 @@ class PredictionWriter:
             pending.add("UNLINK", *chain.from_iterable((keys.predictions(name), keys.marks(name)) for name in gone))
             pending.add("SREM", keys.tables, *gone)
         if moves:
+            self._write_lists(pending, publication)
             pending.add("PUBLISH", keys.watermark, publication.position)
             if self._answered is not None:
                 pending.add("PUBLISH", keys.answered, self._answered)
                 # Nobody reads those before it any more.
                 pending.add("XTRIM", keys.requests, "MINID", self._answered)
         return moves
+
+    def _write_lists(self, pending: Transaction, publication: Publication) -> None:
+        """Write the lists that were asked for; the longest unasked ones go beyond so many."""
+        if publication.served is None:
+            return
+        for found in publication.lists:
+            self._lists.pop(found.name, None)
+            self._lists[found.name] = None
+            pending.add("HSET", self._keys.lists, found.name, encode_list(found, publication))
+        surplus = list(self._lists)[: max(0, len(self._lists) - LISTS_KEPT)]
+        for name in surplus:
+            del self._lists[name]
+        if surplus:
+            pending.add("HDEL", self._keys.lists, *surplus)
 
     def _write_rows(self, pending: Transaction, update: TableUpdate, publication: Publication) -> None:
         name = self._table(update.version)

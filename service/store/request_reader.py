@@ -18,11 +18,13 @@ class Request:
 
     Attributes:
         number: its id, which a publication names in ``answered``.
-        nodes: whose rows are wanted; none where the entry cannot be read.
+        nodes: whose rows are wanted; none where the entry cannot be read, or wants a list.
+        list_name: of the list that is wanted; None where rows are.
     """
 
     number: str
     nodes: tuple[str, ...]
+    list_name: str | None = None
 
 
 class RequestReader:
@@ -46,7 +48,7 @@ class RequestReader:
     def read(self, most: int = 1) -> list[Request]:
         """The next requests, so many at most; empty where there are none."""
         found: Any = self._redis.xrange(self._keys.requests, min=f"({self._after}", count=most)
-        requests = [Request(number.decode(), _nodes(fields)) for number, fields in found]
+        requests = [Request(number.decode(), _nodes(fields), _list_name(fields)) for number, fields in found]
         if requests:
             self._after = requests[-1].number
         return requests
@@ -67,3 +69,8 @@ def _nodes(fields: dict[bytes, bytes]) -> tuple[str, ...]:
         return msgspec.msgpack.decode(fields.get(b"nodes", b"\x90"), type=tuple[str, ...])
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return ()
+
+
+def _list_name(fields: dict[bytes, bytes]) -> str | None:
+    name = fields.get(b"list")
+    return name.decode(errors="replace") if name is not None else None

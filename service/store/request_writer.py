@@ -1,4 +1,4 @@
-"""The API's side of the requests: nodes whose marked rows readers want, written for the worker."""
+"""The API's side of the requests: marked rows and lists that readers want, written for the worker."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ class RequestWriter:
         self._writing: asyncio.Task[None] | None = None
         self._entries: deque[_Entry] = deque()
         self._asked: dict[str, PositionPair] = {}
+        self._lists: dict[str, tuple[PositionPair, float]] = {}
 
     async def request(self, nodes: Sequence[str], answered: PositionPair) -> PositionPair:
         """Ask for nodes' rows. Ids that are too long for a node are left out.
@@ -80,6 +81,30 @@ class RequestWriter:
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write_wishes())
         return max(known, await wish.written)
+
+    async def request_list(self, name: str, answered: PositionPair) -> PositionPair:
+        """Ask for a list of nodes; the id of an entry: when it is answered, the list is there.
+
+        Args:
+            name: of the list.
+            answered: id of the last request that was answered when the reader found none.
+
+        Raises:
+            RedisError: where Redis refuses, or cannot be reached.
+            OSError: where it cannot be reached.
+        """
+        now = asyncio.get_running_loop().time()
+        for other, (number, written_at) in list(self._lists.items()):
+            if number <= answered or written_at < now - _BELIEVED_S:
+                del self._lists[other]
+        if name in self._lists:
+            return self._lists[name][0]
+        written = await self._redis.xadd(
+            self._keys.requests, {"list": name.encode()}, maxlen=_ENTRIES_KEPT, approximate=True
+        )
+        number = parse_position(cast("bytes", written).decode())
+        self._lists[name] = number, now
+        return number
 
     def _forget(self, answered: PositionPair) -> None:
         """Ask anew for what was answered, and for what was asked for too long ago."""

@@ -9,6 +9,7 @@ from service.store.connection import connect
 from service.store.health import HealthReader
 from service.store.keys import Keys
 from service.store.log_writer import LogWriter
+from service.store.node_lists import ListReader
 from service.store.prediction_reader import PredictionReader
 from service.store.rejected import RejectedReader
 from service.store.request_writer import RequestWriter
@@ -24,7 +25,8 @@ class Stores:
         log: batches are appended to.
         predictions: what is served.
         watermark: waits for positions and answers.
-        requests: for marked rows.
+        requests: for marked rows, and for lists.
+        lists: of nodes.
         rejected: events that could not be applied.
         worker: the worker's report, heartbeat and metrics.
         health: of Redis.
@@ -35,6 +37,7 @@ class Stores:
     predictions: PredictionReader
     watermark: Watermark
     requests: RequestWriter
+    lists: ListReader
     rejected: RejectedReader
     worker: WorkerStateReader
     health: HealthReader
@@ -56,6 +59,7 @@ def open_stores(url: str | None, graph: str, *, max_classes: int, max_waiting: i
         predictions=PredictionReader(redis, keys),
         watermark=Watermark(redis, keys, max_waiting),
         requests=RequestWriter(redis, keys),
+        lists=ListReader(redis, keys),
         rejected=RejectedReader(redis, keys),
         worker=WorkerStateReader(redis, keys),
         health=HealthReader(redis, keys),

@@ -227,7 +227,8 @@ class Lane:
             self._answered = requests[0].number
             self._learning.saw_readers()
             with self._metrics.stage("requests"):
-                work += max(1, self.engine.ask(requests[0].nodes))
+                wanted = requests[0].list_name
+                work += max(1, self.engine.ask(requests[0].nodes) if wanted is None else self.engine.make_list(wanted))
 
     def _send_news(self) -> None:
         """Publish what has changed, and with it the answers to requests."""

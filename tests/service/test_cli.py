@@ -9,17 +9,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import psutil
 import pytest
 import redis
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from olad_core.serving.list_names import ListName
+from olad_core.serving.publication import ListedNodes
 from service.cli import app
 from service.local.data_dir import locked
 from service.store.keys import Keys
@@ -85,6 +89,7 @@ def test_the_commands_are_all_there() -> None:
         "replay",
         "evaluate",
         "status",
+        "top",
         "demo",
         "verify",
         "repair",
@@ -189,6 +194,22 @@ def test_replay_reads_standard_input(runner: CliRunner, url: str, writer: Predic
     result = runner.invoke(app, ["replay", "-", "--url", url, "--json"], input=EVENTS)
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["accuracy"] == 0.0
+
+
+def test_top_lists_the_likeliest_nodes(runner: CliRunner, url: str, writer: PredictionWriter) -> None:
+    name = str(ListName("top", 100, False, "a"))
+    shares = np.array([0.75, 0.25], np.float32)
+    made = ListedNodes(name, ("one", "two"), ("a", "b"), shares, shares, marked=0)
+    writer.publish(replace(publication("5-0", {"one": [0.75, 0.25], "two": [0.25, 0.75]}), lists=(made,)))
+    found = runner.invoke(app, ["top", "a", "--url", url])
+    assert found.exit_code == 0, found.output
+    for text in ("one", "75.0 %", "two", "25.0 %", "exact at position 5-0"):
+        assert text in found.stdout
+    as_json = json.loads(runner.invoke(app, ["top", "a", "--limit", "1", "--url", url, "--json"]).stdout)
+    assert [row["node"] for row in as_json["nodes"]] == ["one"]
+    unknown = runner.invoke(app, ["top", "nothing", "--url", url])
+    assert unknown.exit_code == 1
+    assert "no class 'nothing'" in unknown.stderr
 
 
 def test_status_shows_what_there_is_from_the_beginning_on(

@@ -51,6 +51,15 @@ PREDICTION = {
 NODES = {"nodes": ["p1", 99]}
 PREDICTIONS = {"predictions": [PREDICTION, {"node": 99, "label": None, "error": "not-found", **_MADE_BY}]}
 
+NODE_LIST = {
+    "nodes": [
+        {"node": "p1", "label": "physics", "probability": 0.75, "disagreement": 0.125},
+        {"node": "99", "label": "biology", "probability": 0.25, "disagreement": 0.5},
+    ],
+    "marked": 12,
+    **_MADE_BY,
+}
+
 SCHEMA_CHANGE = {
     "feature_width": 500,
     "classes": ["a", "b"],

@@ -73,6 +73,8 @@ OPERATIONS: dict[str, Operation] = {
     "getRejectedEvents": Operation(examples.REJECTED, problems.GET_REJECTED),
     "predictNode": Operation(examples.PREDICTION, problems.PREDICT_NODE),
     "predictNodes": Operation(examples.PREDICTIONS, problems.PREDICT_NODES, _json_body("NodesAsked", examples.NODES)),
+    "getTopNodes": Operation(examples.NODE_LIST, problems.TOP_NODES),
+    "listNodes": Operation(examples.NODE_LIST, problems.LIST_NODES),
     "getSchema": Operation(examples.SCHEMA, problems.REDIS),
     "declareSchema": Operation(
         examples.SCHEMA, problems.DECLARE_SCHEMA, _json_body("SchemaChange", examples.SCHEMA_CHANGE)

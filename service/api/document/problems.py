@@ -209,6 +209,11 @@ PREDICT_NODES: tuple[Example, ...] = (
     _invalid("nodes", "Expected `array` of length <= 10000"),
     *_PREDICTING[1:],
 )
+LIST_NODES: tuple[Example, ...] = (_invalid("limit", "Input should be less than or equal to 1000"), *_PREDICTING)
+TOP_NODES: tuple[Example, ...] = (
+    (problems.UNKNOWN_CLASS, "the served version predicts no class 'fraud'", {}),
+    *LIST_NODES,
+)
 DECLARE_SCHEMA: tuple[Example, ...] = (
     (problems.SCHEMA_CONFLICT, "feature_width is 3, but features of width 500 have arrived", {}),
     *_SMALL_BODY,

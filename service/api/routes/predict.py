@@ -243,24 +243,43 @@ def _too_many_answers(error: NoShare) -> Problem:
 
 
 def node_in(raw_path: bytes) -> str:
-    """The id exactly as sent: the server's own decoding replaces what is no UTF-8.
+    """The id exactly as sent.
 
     Raises:
         Problem: 422 where the path names no node.
     """
-    raw = raw_path.partition(b"/predict/")[2].partition(b"?")[0]
+    return text_in(raw_path, b"/predict/", "node")
+
+
+def text_in(raw_path: bytes, before: bytes, field: str) -> str:
+    """The text at the end of a path exactly as sent: the server's own decoding replaces what is no UTF-8.
+
+    Args:
+        raw_path: of the request.
+        before: what stands before it.
+        field: its name, for a problem.
+
+    Raises:
+        Problem: 422 where there is none.
+    """
+    raw = raw_path.partition(before)[2].partition(b"?")[0]
     try:
-        node = (unquote_to_bytes(raw) if b"%" in raw else raw).decode()
+        text = (unquote_to_bytes(raw) if b"%" in raw else raw).decode()
     except UnicodeDecodeError:
-        raise invalid(INVALID_REQUEST, [{"field": "node", "message": "is not percent-encoded UTF-8"}]) from None
-    if not node:
-        raise invalid(INVALID_REQUEST, [{"field": "node", "message": "must not be empty"}])
-    return node
+        raise invalid(INVALID_REQUEST, [{"field": field, "message": "is not percent-encoded UTF-8"}]) from None
+    if not text:
+        raise invalid(INVALID_REQUEST, [{"field": field, "message": "must not be empty"}])
+    return text
+
+
+async def no_model(context: Context) -> Problem:
+    """The 503 answer before the first version, with what is missing."""
+    missing = await context.missing_for_model()
+    detail = f"No model has been published yet; missing: {', '.join(missing)}"
+    return Problem(NO_MODEL, detail, headers={"Retry-After": "1"}, missing=missing)
 
 
 async def _model_of(context: Context, snapshot: Snapshot) -> Model:
     if snapshot.model is None:
-        missing = await context.missing_for_model()
-        detail = f"No model has been published yet; missing: {', '.join(missing)}"
-        raise Problem(NO_MODEL, detail, headers={"Retry-After": "1"}, missing=missing)
+        raise await no_model(context)
     return snapshot.model

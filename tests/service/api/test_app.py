@@ -16,6 +16,8 @@ ROUTES = {
     ("get", "/events/rejected"),
     ("get", "/predict/{node}"),
     ("post", "/predict"),
+    ("get", "/top/{class_name}"),
+    ("get", "/nodes"),
     ("get", "/schema"),
     ("put", "/clock"),
     ("put", "/schema"),

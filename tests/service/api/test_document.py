@@ -27,6 +27,8 @@ NAMES = {
     ("get", "/events/rejected"): "getRejectedEvents",
     ("get", "/predict/{node}"): "predictNode",
     ("post", "/predict"): "predictNodes",
+    ("get", "/top/{class_name}"): "getTopNodes",
+    ("get", "/nodes"): "listNodes",
     ("get", "/schema"): "getSchema",
     ("put", "/schema"): "declareSchema",
     ("put", "/clock"): "setClock",

@@ -1,0 +1,120 @@
+"""Lists of nodes for those who work through them: likeliest of a class, most in doubt, changed or arrived last.
+
+What is listed is exact: rows that are marked are computed before they are listed. Rows that are marked and not listed
+are ordered by what was true at an earlier position; a list names their number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.graph import DynamicGraph
+from olad_core.serving.answers import Origin
+from olad_core.serving.list_names import ListName
+from olad_core.serving.publication import ListedNodes
+from olad_core.serving.versions import HeldVersion
+from olad_core.tasks.label_rule import LabelRule, decide
+
+Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+_ROUNDS = 4
+"""Times that marked rows among the first are computed; after that those which are still marked are left out."""
+_ROWS_AT_ONCE = 16_384
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A list that was made.
+
+    Attributes:
+        found: what is published of it; None where the version does not predict the class.
+        rows: of the listed nodes, in their order.
+        work: that it was, in rows of layers.
+    """
+
+    found: ListedNodes | None
+    rows: Rows
+    work: int
+
+
+def list_nodes(
+    name: ListName, graph: DynamicGraph, held: HeldVersion, origin: Origin, rule: LabelRule, changed: Rows
+) -> Listing:
+    """Make a list of the served version; marked rows that it would list are computed.
+
+    Args:
+        name: what is listed.
+        graph: the live graph.
+        held: the version that readers get.
+        origin: where in the log the graph is.
+        rule: what turns probabilities into labels.
+        changed: rows whose features or edges changed, the last first.
+    """
+    classes = held.version.classes
+    if name.order == "top" and name.of_class not in classes:
+        return Listing(None, np.empty(0, np.int64), 0)
+    number = classes.index(name.of_class) if name.order == "top" else None
+    kept = graph.alive if name.labelled else graph.alive & (graph.label < 0)
+    rows, work = _first(name, graph, held, kept, number, changed), 0
+    for _ in range(_ROUNDS):
+        marked = rows[held.embedding.marks[rows] > 0]
+        if not len(marked):
+            break
+        work += held.compute(graph, marked, origin)
+        rows = _first(name, graph, held, kept, number, changed)
+    rows = rows[held.embedding.marks[rows] == 0]
+    probabilities = held.embedding.probabilities(rows)
+    labels = decide(probabilities, rule.table(classes)) if rule else probabilities.argmax(axis=1)
+    shown = labels if number is None else np.full(len(rows), number)
+    found = ListedNodes(
+        name=str(name),
+        nodes=tuple(graph.ids(rows)),
+        labels=tuple(classes[label] for label in labels.tolist()),
+        probabilities=np.take_along_axis(probabilities, shown[:, None], axis=1)[:, 0],
+        disagreement=held.embedding.disagreement(rows),
+        marked=len(held.embedding.marked(graph)),
+    )
+    return Listing(found, rows, work)
+
+
+def _first(
+    name: ListName,
+    graph: DynamicGraph,
+    held: HeldVersion,
+    kept: npt.NDArray[np.bool_],
+    number: int | None,
+    changed: Rows,
+) -> Rows:
+    """The first rows in the order of the list, by the answers as they are."""
+    if name.order == "changed":
+        return changed[kept[changed]][: name.size]
+    rows = np.flatnonzero(kept)
+    if name.order == "arrived":
+        return _greatest(rows, graph.arrival[rows], name.size)
+    parts = [rows[first : first + _ROWS_AT_ONCE] for first in range(0, len(rows), _ROWS_AT_ONCE)]
+    embedding = held.embedding
+    values = [
+        embedding.disagreement(part) if number is None else embedding.probability_of(part, number) for part in parts
+    ]
+    return _greatest(rows, np.nan_to_num(np.concatenate([np.empty(0, np.float32), *values]), nan=-1.0), name.size)
+
+
+def _greatest(rows: Rows, values: npt.NDArray[np.generic], size: int) -> Rows:
+    """The rows of the greatest values, these first; ties in the order of rows.
+
+    >>> _greatest(np.array([3, 5, 7, 9]), np.array([0.1, 0.9, 0.5, 0.9]), 3)
+    array([5, 9, 7])
+    """
+    if len(rows) > size:
+        # Of equal ones at the end the partition may choose any; the first rows are meant.
+        least = np.partition(values, len(rows) - size)[len(rows) - size]
+        above, equal = np.flatnonzero(values > least), np.flatnonzero(values == least)
+        places = np.sort(np.concatenate([above, equal[: size - len(above)]]))
+        rows, values = rows[places], values[places]
+    order = np.lexsort((rows, -values.astype(np.float64)))
+    first: Rows = rows[order]
+    return first

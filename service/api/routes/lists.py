@@ -1,0 +1,121 @@
+"""Lists of nodes, for those who work through them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+import msgspec
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from olad_core.serving.list_names import SIZES, ListName
+from service.api.answers import one_answer
+from service.api.body import client_of
+from service.api.context import Context, Ctx
+from service.api.routes.predict import MinPosition, TimeoutMs, no_model, text_in
+from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, listed, until_visible
+from service.models import NodeList
+from service.problems import UNKNOWN_CLASS, Problem
+from service.store.node_lists import FoundList
+
+router = APIRouter(tags=["predictions"])
+
+MAX_LISTED = SIZES[-1]
+"""Nodes in one list at most."""
+Limit = Annotated[int, Query(ge=1, le=MAX_LISTED, description="Nodes in the list at most.")]
+Labelled = Annotated[bool, Query(description="Whether nodes whose label is known are listed, too.")]
+
+
+@router.get(
+    "/top/{class_name:node}",
+    operation_id="getTopNodes",
+    summary="The nodes most likely to be of a class",
+    response_model=NodeList,
+    response_description="The likeliest first.",
+)
+async def get_top(
+    request: Request,
+    context: Ctx,
+    class_name: Annotated[str, Path(description="Name of the class, percent-encoded.", examples=["physics"])],
+    limit: Limit = 100,
+    labelled: Labelled = False,
+    min_position: MinPosition = None,
+    timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
+) -> Response:
+    """Nodes by their probability of the class. Those whose label is known are left out, unless `labelled` is true.
+
+    All that is listed is exact at `position`. `marked` is how many nodes of the graph have an answer of an earlier
+    position: one of them may belong into the list. While nothing new comes, the worker brings all of them up to date,
+    those that were listed first.
+    """
+    # Some servers give no raw path; encoded again, the decoded one serves.
+    path = request.scope.get("raw_path") or b"/top/" + quote(class_name, safe="").encode()
+    name = ListName("top", _size(limit), labelled, text_in(path, b"/top/", "class_name"))
+    return await _answer(request, context, name, limit, min_position, timeout_ms)
+
+
+@router.get(
+    "/nodes",
+    operation_id="listNodes",
+    summary="Nodes in doubt, changed or arrived last",
+    response_model=NodeList,
+    response_description="In the order that was asked for.",
+)
+async def get_nodes(
+    request: Request,
+    context: Ctx,
+    order: Annotated[
+        Literal["disagreement", "changed", "arrived"],
+        Query(
+            description="`disagreement`: those about which the members of the group differ most. `changed`: those "
+            "whose features or edges changed last; the last 1,400 are known. `arrived`: the newest ones."
+        ),
+    ],
+    limit: Limit = 100,
+    labelled: Labelled = False,
+    min_position: MinPosition = None,
+    timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
+) -> Response:
+    """A list of nodes to work through, each with its label, the probability of it and the disagreement about it.
+
+    All that is listed is exact at `position`. By `disagreement` one of the `marked` nodes may belong into the list.
+    """
+    return await _answer(request, context, ListName(order, _size(limit), labelled), limit, min_position, timeout_ms)
+
+
+def _size(limit: int) -> int:
+    """The least size of a list that has so many nodes."""
+    return next(size for size in SIZES if size >= limit)
+
+
+async def _answer(
+    request: Request, context: Context, name: ListName, limit: int, min_position: str | None, timeout_ms: int
+) -> Response:
+    with Patience(request.receive, client_of(request), timeout_ms) as patience:
+        wanted = await until_visible(context, patience, min_position)
+        found = await context.lists.read(str(name))
+        if found.version is None:
+            raise await no_model(context)
+        if name.order == "top" and name.of_class not in found.classes:
+            raise Problem(UNKNOWN_CLASS, f"the served version predicts no class {name.of_class!r}")
+        found = await listed(context, patience, name, found, wanted)
+    context.metrics.predictions.inc()
+    return one_answer(request, msgspec.json.encode(_shown(found, limit)))
+
+
+def _shown(found: FoundList, limit: int) -> dict[str, object]:
+    stored = found.stored
+    assert stored is not None
+    columns = zip(stored.nodes, stored.labels, stored.probabilities, stored.disagreement, strict=True)
+    rows = [
+        {"node": node, "label": label, "probability": probability, "disagreement": disagreement}
+        for node, label, probability, disagreement in list(columns)[:limit]
+    ]
+    return {
+        "nodes": rows,
+        "marked": stored.marked,
+        "student": stored.student,
+        "model_version": stored.version,
+        "position": stored.position,
+        "behind": max(0, found.appended - stored.applied_events),
+    }
