@@ -205,7 +205,7 @@ class Engine:
     def ask(self, nodes: Sequence[str]) -> int:
         """Compute the predictions of nodes that somebody asks for, where they are marked; the work that it was.
 
-        For a while they are kept fresh by :meth:`refresh`. Ids of no node are passed over.
+        Those that are asked for again are kept fresh by :meth:`refresh` for a while. Ids of no node are passed over.
         """
         rows = self.graph.rows(nodes)
         return self.versions.ask(self.graph, rows[rows >= 0], self._origin)

@@ -59,12 +59,13 @@ class Answers:
     def __init__(self) -> None:
         self._origin = np.empty((0, len(_NEVER)), np.int64)
         self._computed: list[Rows] = []
-        self._blocks: list[Rows] = []
+        self._blocks = np.zeros(0, np.bool_)
+        self._marks_changed = False
 
     @property
     def has_news(self) -> bool:
         """Whether :meth:`take_news` has anything to give."""
-        return bool(self._computed or self._blocks)
+        return bool(self._computed) or self._marks_changed
 
     def compute(self, graph: DynamicGraph, rows: Rows, origin: Origin) -> None:
         """Note that the answers of rows were computed there."""
@@ -72,12 +73,11 @@ class Answers:
             self._reserve(graph.capacity)
             self._origin[rows] = origin
             self._computed.append(rows)
-            self._blocks.append(np.unique(rows // MARKS_PER_BLOCK))
+            self._note_blocks(rows)
 
     def mark(self, rows: Rows) -> None:
         """Note that the answers of rows were marked."""
-        if len(rows):
-            self._blocks.append(np.unique(rows // MARKS_PER_BLOCK))
+        self._note_blocks(rows)
 
     def create(self, graph: DynamicGraph, rows: Rows) -> None:
         """Note that rows belong to new nodes, for which nothing was computed yet."""
@@ -94,7 +94,7 @@ class Answers:
         """Let the next :meth:`take_news` hold every answer and every mark there is."""
         self._reserve(graph.capacity)
         self._computed = [np.flatnonzero(graph.alive & (self._origin[:, 2] >= 0))]
-        self._blocks = [np.arange(-(-graph.capacity // MARKS_PER_BLOCK))]
+        self._note_blocks(np.arange(0, graph.capacity, MARKS_PER_BLOCK))
 
     def take_news(self, graph: DynamicGraph, marks: UInt8s) -> News:
         """What has changed since the last call; it is handed out once."""
@@ -102,14 +102,16 @@ class Answers:
         rows = rows[graph.alive[rows]]
         ms, sequence, applied = self._origin[rows].T
         origins = RowOrigins(ms.astype(np.uint64), sequence.astype(np.uint32), applied.astype(np.uint64))
-        blocks = _ascending(self._blocks)
-        self._computed, self._blocks = [], []
+        blocks = np.flatnonzero(self._blocks)
+        self._blocks[blocks] = False
+        self._computed, self._marks_changed = [], False
         return News(rows, origins, _bitmap(blocks, marks & graph.alive[: len(marks)]) if len(blocks) else None)
 
     def begin_anew(self) -> None:
         """Forget all rows: the graph has no node, and gives them out from the first one again."""
         self._origin = self._origin[:0]
-        self._computed, self._blocks = [], []
+        self._blocks[:] = False
+        self._computed, self._marks_changed = [], False
 
     def state(self, rows: int | None) -> Tensor:
         """int64 ``[rows, 3]`` for a checkpoint: position, sequence number and events; those in use, not copies."""
@@ -119,6 +121,17 @@ class Answers:
     def restore(self, tensor: Tensor) -> None:
         """Take over the tensor of :meth:`state`."""
         self._origin = tensor.numpy().copy()
+
+    def _note_blocks(self, rows: Rows) -> None:
+        """Note that the marks of rows may have changed."""
+        if not len(rows):
+            return
+        blocks = rows // MARKS_PER_BLOCK
+        more = int(blocks.max()) + 1 - len(self._blocks)
+        if more > 0:
+            self._blocks = np.append(self._blocks, np.zeros(more, np.bool_))
+        self._blocks[blocks] = True
+        self._marks_changed = True
 
     def _reserve(self, rows: int) -> None:
         more = rows - len(self._origin)

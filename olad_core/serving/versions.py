@@ -157,7 +157,7 @@ class Versions:
             held.answers.create(graph, touch.created)
 
     def renew(self, graph: DynamicGraph, touch: Touch, origin: Origin, most_work: int | None) -> int:
-        """Compute the answers of the served version that a change touched directly, or that were asked for lately.
+        """Compute the answers of the served version that a change touched directly, or that are asked for repeatedly.
 
         Args:
             graph: the live graph.
@@ -173,8 +173,8 @@ class Versions:
             return 0
         if most_work is None:
             return held.compute(graph, held.embedding.marked(graph), origin)
-        work = held.compute(graph, touch.created, origin)
-        wanted = np.concatenate([self._asked.lately(origin.applied_events), touch.direct])
+        work = held.compute(graph, touch.created, origin) if len(touch.created) else 0
+        wanted = np.concatenate([self._asked.again(origin.applied_events), touch.direct])
         wanted = wanted[wanted < graph.capacity]
         wanted = wanted[graph.alive[wanted] & (held.embedding.marks[wanted] > 0)]
         work += self._compute_some(held, graph, wanted, origin, most_work - work)[0]
@@ -182,7 +182,7 @@ class Versions:
         return work
 
     def ask(self, graph: DynamicGraph, rows: Rows, origin: Origin) -> int:
-        """Compute the answers of the served version that somebody asks for, and keep them fresh for a while.
+        """Compute the answers of the served version that somebody asks for; what is asked for again is kept fresh.
 
         Returns:
             The work that it was.

@@ -40,6 +40,7 @@ class EvolveGCN(Convolution):
                 cell.recurrent_layer.bias_ih_l0[width : 2 * width] += KEEPING
         self.register_buffer("past", torch.zeros(self.num_layers, width, width))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self._fixed: dict[int, Tensor] = {}
 
     @override
     def encode(self, inputs: Inputs, factor: Tensor) -> Tensor:
@@ -55,9 +56,28 @@ class EvolveGCN(Convolution):
             # New tensors: a training step under way needs the old ones for its gradients.
             self.past = torch.stack([self._weight(number) for number in range(1, self.num_layers + 1)])
             self.steps = self.steps + 1
+            self._fixed.clear()
+
+    @override
+    def train(self, mode: bool = True) -> EvolveGCN:
+        self._fixed.clear()
+        return super().train(mode)
+
+    @override
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        self._fixed.clear()
+        return super().load_state_dict(*args, **kwargs)
 
     def _weight(self, number: int) -> Tensor:
-        """``W_k(t)``, ``[width, width]``."""
+        """``W_k(t)``, ``[width, width]``; a frozen student computes it once."""
+        if number in self._fixed:
+            return self._fixed[number]
+        weight = self._evolved(number)
+        if not (self.training or weight.requires_grad):
+            self._fixed[number] = weight
+        return weight
+
+    def _evolved(self, number: int) -> Tensor:
         cell: Any = self.cells[number - 1]
         before = self.past[number - 1].unsqueeze(0) if self.steps else cell.initial_weight
         # A GPU's library for this would round to fewer digits, and copy the weights together at every call.

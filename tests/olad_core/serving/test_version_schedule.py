@@ -166,17 +166,17 @@ class TestDecisions:
     def test_a_version_of_weights_that_are_no_numbers_is_not_begun(self, monkeypatch: pytest.MonkeyPatch) -> None:
         run = learned(Run(PAIR))
         assert run.engine.trainer is not None
-        trainer, step = run.engine.trainer, run.engine.trainer.step
+        trainer, step = run.engine.trainer, run.engine.trainer.step_in_parts
 
         def overflowing(*args: Any) -> Any:
-            terms = step(*args)
+            terms = yield from step(*args)
             with torch.no_grad():
                 for student in trainer.group.students:
                     student.head.bias.fill_(torch.inf)
             trainer.steps += 1
             return terms
 
-        monkeypatch.setattr(trainer, "step", overflowing)
+        monkeypatch.setattr(trainer, "step_in_parts", overflowing)
         run.turn([], steps=8)
         refused = [decision for decision in run.engine.decisions.newest_first() if decision.kind == "version-refused"]
         assert refused
