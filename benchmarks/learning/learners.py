@@ -18,6 +18,8 @@ from olad_core.graph import DynamicGraph
 from olad_core.learning.trainer import Trainer
 from olad_core.parts import whole
 from olad_core.step_size import StepSize
+from service.evaluation.baselines.counting import voted
+from service.evaluation.baselines.follower import known_of
 from service.worker.temporal_library import import_temporal_library
 
 Probabilities = npt.NDArray[np.float64]
@@ -131,16 +133,9 @@ class NeighbourVote:
         self._graph.apply(turn.events, float(number))
 
     def predict(self, nodes: Sequence[str]) -> dict[str, Probabilities]:
-        """Shares of the votes; the classes' frequencies count as one vote in all."""
-        graph, rows = self._graph, unlabelled_rows(self._graph, nodes)
-        classes = len(graph.classes)
-        frequency = np.bincount(graph.label[graph.alive & (graph.label >= 0)], minlength=classes) + 1.0
-        votes = np.tile(0.5 * frequency / frequency.sum(), (len(rows), 1))
-        near = graph.in_neighbours(rows)
-        voter = np.repeat(np.arange(len(rows)), np.diff(near.indptr))
-        label = graph.label[near.index]
-        np.add.at(votes, (voter[label >= 0], label[label >= 0]), near.weight[label >= 0])
-        return {"served": votes / votes.sum(axis=1, keepdims=True)}
+        """Shares of the votes, as ``olad evaluate`` counts them."""
+        known = known_of(self._graph, unlabelled_rows(self._graph, nodes))
+        return {"served": voted(known.near, known.frequency)}
 
     def learn(self, steps: int, share: float) -> None:
         """There is nothing to learn."""

@@ -18,6 +18,7 @@ from olad_core.judging.evidence import Evidence
 from olad_core.judging.lead import LeadFigure
 from olad_core.judging.metric import Metric, parse_metric
 from olad_core.judging.prequential import Scores, ScoreTable
+from olad_core.judging.standing import LATELY
 from olad_core.judging.standings import Standings
 from olad_core.judging.succession import Succession
 from olad_core.named_state import join_parts, take_part
@@ -121,9 +122,9 @@ class Assessment:
         return self._lead(len(self._config.trainer.students), names)
 
     def gain(self) -> npt.NDArray[np.float64] | None:
-        """By how much each student is better than what is served on :attr:`metric` ``[G]``, beyond chance.
+        """By how much each student is better than what is served on :attr:`metric` ``[G]``.
 
-        None where what is served is of the same group.
+        NaN while too little is known, and None where what is served is of the same group.
         """
         return self._succession.gain(self.metric) if self._succession else None
 
@@ -137,7 +138,7 @@ class Assessment:
         new, students = Assessment(config), len(config.trainer.students)
         new._scores, new._arrivals = self._scores.beside(students), self._arrivals.beside(students)
         new._drift, new._standings = self._drift, self._standings.of_new_group(students)
-        new._succession = Succession(students, config.score_memory) if beside_served else None
+        new._succession = new._new_succession() if beside_served else None
         return new
 
     def end_succession(self) -> None:
@@ -273,13 +274,17 @@ class Assessment:
         self._temperatures.restore(take_part(state, "temperatures"))
         succession = take_part(state, "succession")
         if succession:
-            self._succession = Succession(len(self._untrained), self._config.score_memory)
+            self._succession = self._new_succession()
             self._succession.restore(succession)
         self.mean_losses = {name: array.astype(np.float64) for name, array in take_part(state, "losses").items()}
 
     def _lead(self, predictor: int, names: Sequence[str]) -> LeadFigure:
         number, declared = self._standings.class_number, self._standings.declared is not None
         return self._scores.lead_figure(predictor, self.metric, names, number, declared=declared)
+
+    def _new_succession(self) -> Succession:
+        # The students of a new group improve fast: what they predicted long ago shows little.
+        return Succession(len(self._untrained), min(LATELY, self._config.score_memory))
 
     def _no_arrivals(self) -> Arrivals:
         return Arrivals(len(self._config.trainer.students) + 1, self._config.arrivals_remembered)

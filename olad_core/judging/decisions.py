@@ -121,7 +121,7 @@ def explain_succession(
 
     Args:
         names: of the G students.
-        gain: ``[G]``, by how much each is better than what is served, beyond chance.
+        gain: ``[G]``, by how much each is better than what is served; NaN where too little is known.
         former: the student of the former group that is served.
         best: the best student of the group.
         taken: whether it takes over.
@@ -129,11 +129,12 @@ def explain_succession(
         metric: what they are scored by.
 
     >>> explain_succession(["gcn"], np.array([0.031]), "gat", 0, taken=True, margin=0.005)[:2]
-    ('student-switched', 'switched from gat of the former group to gcn: accuracy 3.1 points higher, beyond chance')
+    ('student-switched', 'switched from gat of the former group to gcn: accuracy 3.1 points higher')
     """
-    numbers = {f"gain_{name}": float(value) for name, value in zip(names, gain, strict=True)} | {"margin": margin}
+    known = {f"gain_{name}": float(value) for name, value in zip(names, gain, strict=True) if np.isfinite(value)}
+    numbers = known | {"margin": margin}
     more = "lower" if metric.lower_is_better else "higher"
-    name, points = names[best], f"{metric.words} {100 * gain[best]:.1f} points {more}, beyond chance"
+    name, points = names[best], f"{metric.words} {100 * gain[best]:.1f} points {more}"
     if taken:
         return "student-switched", f"switched from {former} of the former group to {name}: {points}", numbers
     return "student-kept", f"kept {former} of the former group: labels do not show that {name} is better", numbers

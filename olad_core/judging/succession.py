@@ -22,18 +22,16 @@ Probabilities = npt.NDArray[np.float32]
 
 EQUAL = 50.0
 """Scored nodes on which both were equally good, as a prior."""
-CHANCE = 2.0
-"""Standard errors by which the difference must exceed zero."""
+FEWEST = 30.0
+"""Scored nodes without which nothing is known."""
 _NO_CLASS = -1
 
 
 class Succession:
     """By how much G students are better at arrival than the version that is served, on the same nodes.
 
-    A difference counts less two standard errors. Of accuracy and log-loss this is that of the paired differences; for
-    accuracy only nodes on which one of the two is right have one (McNemar, "Note on the Sampling Error of the
-    Difference Between Correlated Proportions or Percentages", 1947). Macro-F1 is given that of accuracy, and an average
-    precision of n nodes of its class one quarter by the root of n.
+    The better one serves, so no more evidence is needed in favour of a student than against it: to keep a version that
+    is worse costs as much as to leave one that is better. A prior makes up for few labels.
 
     Args:
         students: number of students G.
@@ -42,9 +40,9 @@ class Succession:
 
     def __init__(self, students: int, memory: float) -> None:
         self._fading = Fading(memory)
-        # Faded sums over nodes: of 1, of the difference, and of its square.
-        self._right = np.zeros((3, students))
-        self._loss = np.zeros((3, students))
+        # Faded sums over nodes: of 1, and of the difference.
+        self._right = np.zeros((2, students))
+        self._loss = np.zeros((2, students))
         self._f1 = F1Gain(students, memory)
         # Histograms of the students and last of what is served: nodes of one class, and all nodes.
         self._ranks = np.zeros((2, students + 1, node_class.RANK_BINS))
@@ -87,27 +85,14 @@ class Succession:
             self._rank(columns.spread(together, ranked + 1) if columns else together, labels, ranked)
 
     def gain(self, metric: Metric = ACCURACY) -> Floats:
-        """By how much each student is better than what is served on the metric, beyond chance ``[G]``.
-
-        It is below zero as long as labels do not show more.
+        """By how much each student is better than what is served on the metric ``[G]``; NaN while too little is known.
 
         >>> succession = Succession(students=1, memory=500)
-        >>> float(succession.gain()[0])
-        -0.04
+        >>> succession.gain().tolist()
+        [nan]
         """
-        if metric.kind == "log_loss":
-            return _beyond_chance(self._loss)
-        if metric.kind == "macro_f1":
-            compared, _, squares = self._right
-            f1: Floats = self._f1.gained() - CHANCE * np.sqrt(squares + 1) / (compared + EQUAL)
-            return f1
-        if metric.kind == "average_precision":
-            of_class = float(self._ranks[0, -1].sum())
-            shown = np.nan_to_num(node_class.average_precision(self._ranks))
-            chance = CHANCE / (4 * np.sqrt(of_class + RANKED))
-            gained: Floats = (shown[:-1] - shown[-1]) * of_class / (of_class + RANKED) - chance
-            return gained
-        return _beyond_chance(self._right)
+        known = self._right[0] >= FEWEST
+        return np.where(known, self._gained(metric), np.nan)
 
     def forget(self, count: int) -> None:
         """Let what labels have shown weigh as much as ``count`` nodes at most, so that those to come count for more."""
@@ -127,11 +112,23 @@ class Succession:
         self._class = int(state["class"][0])
         self._f1.restore(take_part(state, "f1"))
 
+    def _gained(self, metric: Metric) -> Floats:
+        if metric.kind == "macro_f1":
+            return self._f1.gained()
+        if metric.kind == "average_precision":
+            of_class = float(self._ranks[0, -1].sum())
+            shown = np.nan_to_num(node_class.average_precision(self._ranks))
+            ranked: Floats = (shown[:-1] - shown[-1]) * of_class / (of_class + RANKED)
+            return ranked
+        compared, difference = self._loss if metric.kind == "log_loss" else self._right
+        gained: Floats = difference / (compared + EQUAL)
+        return gained
+
     def _added(self, sums: Floats, difference: Floats) -> Floats:
         every = np.ones(difference.shape, dtype=np.bool_)
         weight = self._fading.weights(every)
-        terms = np.ones_like(difference), difference, difference**2
-        added: Floats = sums * self._fading.kept(every) + np.stack([(weight * term).sum(axis=0) for term in terms])
+        more = np.stack([weight.sum(axis=0), (weight * difference).sum(axis=0)])
+        added: Floats = sums * self._fading.kept(every) + more
         return added
 
     def _rank(self, together: Probabilities, labels: Rows, ranked: int) -> None:
@@ -144,9 +141,3 @@ class Succession:
         of_class = (labels == ranked).astype(np.float64)
         more = node_class.count_one_class(shares, of_class, self._fading.weights(every))
         self._ranks = self._ranks * self._fading.kept(every)[:, None] + more
-
-
-def _beyond_chance(sums: Floats) -> Floats:
-    compared, difference, squares = sums
-    beyond: Floats = (difference - CHANCE * np.sqrt(squares + 1)) / (compared + EQUAL)
-    return beyond

@@ -12,7 +12,7 @@ from sklearn.metrics import log_loss
 from olad_core.judging.class_columns import best_columns
 from olad_core.judging.metric import parse_metric
 from olad_core.judging.metric_standing import RANKED
-from olad_core.judging.succession import CHANCE, EQUAL, Succession
+from olad_core.judging.succession import EQUAL, FEWEST, Succession
 from olad_core.tasks.node_class import average_precision, count_ranks
 
 FOR_EVER = 1e12
@@ -38,29 +38,26 @@ def compared(together: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], m
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10**6), nodes=st.integers(20, 200))
-def test_what_labels_show_is_the_difference_of_scores_less_its_standard_error(seed: int, nodes: int) -> None:
+@given(seed=st.integers(0, 10**6), nodes=st.integers(31, 200))
+def test_what_labels_show_is_the_difference_of_scores(seed: int, nodes: int) -> None:
     together, labels = predictions(seed, nodes)
     succession = compared(together, labels)
     right = together.argmax(axis=2) == labels[:, None]
     own, before = right[:, :-1], right[:, -1:]
     alone, other = (own & ~before).sum(axis=0), (before & ~own).sum(axis=0)
-    shown = (alone - other - CHANCE * np.sqrt(alone + other + 1)) / (nodes + EQUAL)
+    shown = (alone - other) / (nodes + EQUAL)
     np.testing.assert_allclose(succession.gain(), shown, rtol=1e-6)
 
     exact = together.astype(np.float64)
     exact /= exact.sum(axis=2, keepdims=True)
     losses = [log_loss(labels, exact[:, place], labels=range(4)) for place in range(3)]
-    plain = -np.log(np.take_along_axis(together, labels[:, None, None], axis=2)[:, :, 0])
-    squares = ((plain[:, -1:] - plain[:, :-1]) ** 2).sum(axis=0)
-    shown = (nodes * (losses[-1] - np.array(losses[:-1])) - CHANCE * np.sqrt(squares + 1)) / (nodes + EQUAL)
+    shown = nodes * (losses[-1] - np.array(losses[:-1])) / (nodes + EQUAL)
     np.testing.assert_allclose(succession.gain(parse_metric("log_loss")), shown, rtol=1e-4, atol=1e-5)
 
     of_class = int((labels == 1).sum())
     if of_class:
         precision = average_precision(count_ranks(together, labels, np.ones((nodes, 3)), 4))[:, 1]
         shown = (precision[:-1] - precision[-1]) * of_class / (of_class + RANKED)
-        shown -= CHANCE / (4 * np.sqrt(of_class + RANKED))
         found = succession.gain(parse_metric("average_precision:b"))
         np.testing.assert_allclose(found, shown, rtol=1e-6)
 
@@ -76,9 +73,11 @@ def test_a_better_student_gains_and_a_worse_one_does_not(metric: str) -> None:
 
 @pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "log_loss", "average_precision:b"])
 def test_few_labels_show_nothing(metric: str) -> None:
-    together, labels = predictions(1, 4)
-    assert (Succession(2, 500).gain(parse_metric(metric)) < 0).all()
-    assert (compared(together[:, ::-1], labels).gain(parse_metric(metric)) < 0.005).all()
+    for nodes in (0, int(FEWEST) - 1):
+        together, labels = predictions(1, nodes)
+        assert np.isnan(compared(together[:, ::-1], labels).gain(parse_metric(metric))).all()
+    together, labels = predictions(1, int(FEWEST) + 1)
+    assert np.isfinite(compared(together[:, ::-1], labels).gain(parse_metric(metric))).all()
 
 
 def test_what_came_before_a_drift_weighs_less() -> None:
@@ -113,4 +112,4 @@ def test_a_state_is_restored_and_another_class_begins_at_zero() -> None:
         np.testing.assert_array_equal(other.state()[name], array)
     other.compare(together[:1, :-1], together[:1, -1], labels[:1], np.ones(2), ranked=2)
     assert other.state()["ranks"].sum() <= succession.state()["ranks"].sum() / 50
-    assert (other.gain(metric) < 0).all()
+    assert (other.gain(metric) <= 0).all()
