@@ -14,6 +14,11 @@ ARRIVAL_CLASSES = 64
 ARRIVAL_CELLS = 2**24
 """Probabilities that are remembered of nodes that wait for their label: nodes x predictors x classes, at most."""
 
+PUBLISHED_WHOLE = 64
+"""Up to so many classes, what is published of a node is the probability of each."""
+PUBLISHED_CLASSES = 32
+"""With more classes it is that of so many, the most likely ones."""
+
 
 @dataclass(frozen=True)
 class TrainerConfig:

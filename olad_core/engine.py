@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,7 +42,7 @@ from olad_core.schema import SchemaConflict, TooManyClasses
 from olad_core.serving.answers import Origin
 from olad_core.serving.list_names import ListName
 from olad_core.serving.node_lists import list_nodes
-from olad_core.serving.publication import ListedNodes, Publication, RejectedEvent
+from olad_core.serving.publication import ListedNodes, Publication, RejectedEvent, TableUpdate
 from olad_core.serving.served_rule import ServedRule
 from olad_core.serving.touched import merge
 from olad_core.serving.version_schedule import Schedule
@@ -230,6 +231,15 @@ class Engine:
         if made.found is not None:
             self._lists[name] = made.found
         return made.work
+
+    def whole(self, nodes: Sequence[str]) -> TableUpdate | None:
+        """All classes of nodes, computed where they are marked; None where no version is served.
+
+        Ids of no node are passed over.
+        """
+        self.ask(nodes)
+        rows = self.graph.rows(nodes)
+        return self.versions.whole(self.graph, np.unique(rows[rows >= 0]))
 
     def tidy(self, most_work: int) -> int:
         """Compute some of the marked predictions; the work that it was, 0 where none is marked."""

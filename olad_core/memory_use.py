@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from olad_core.config import ARRIVAL_CELLS, ARRIVAL_CLASSES, EngineConfig
+from olad_core.config import ARRIVAL_CELLS, ARRIVAL_CLASSES, PUBLISHED_CLASSES, PUBLISHED_WHOLE, EngineConfig
 from olad_core.events import Event, UpsertEdge, UpsertNode
 
 _PROCESS = 500_000_000
@@ -89,12 +89,15 @@ def bytes_needed(sizes: Sizes, group: GroupSizes) -> int:
 
     >>> bytes_needed(Sizes(), GroupSizes()) < 6e8
     True
-    >>> bytes_needed(Sizes(nodes=100_000, classes=1_000), GroupSizes()) > 4e9
+    >>> bytes_needed(Sizes(nodes=10**6, classes=1_000), GroupSizes()) < 9e9
     True
     """
     hidden, columns = group.hidden, 1 + sizes.classes
-    rows_of_versions = _VERSIONS * 4 * (4 * hidden + 2 * columns + 16) + 4 * group.recurrent * hidden
-    published = 4 * columns
+    # Of many classes a version holds embeddings, and a row the most likely ones with their numbers.
+    wide = sizes.classes > PUBLISHED_WHOLE
+    answers = hidden if wide else columns
+    rows_of_versions = _VERSIONS * 4 * (4 * hidden + 2 * answers + 16) + 4 * group.recurrent * hidden
+    published = 4 * (1 + 2 * PUBLISHED_CLASSES if wide else columns)
     nodes = sizes.nodes * (_BYTES_PER_NODE + _COPIES * rows_of_versions + published)
     edges = _COPIES * _BYTES_PER_EDGE * sizes.edges
     row = 4 * sizes.feature_width

@@ -15,7 +15,8 @@ from olad_core.learning.trainer import Trainer
 from olad_core.parts import Parts, whole
 from olad_core.serving.choice import Candidates
 from olad_core.serving.versions import HeldVersion
-from olad_core.tasks.label_rule import LabelRule, decide
+from olad_core.tasks import node_class
+from olad_core.tasks.label_rule import LabelRule
 from olad_core.tasks.node_class import NO_CLASS
 
 Rows = npt.NDArray[np.int64]
@@ -50,7 +51,7 @@ def served_labels(predictions: Predictions, rule: LabelRule, classes: Sequence[s
         return None
     answered = np.isfinite(predictions.served).all(axis=1)
     known = predictions.served.shape[1]
-    labels = decide(np.nan_to_num(predictions.served), rule.table(classes[:known]))
+    labels = node_class.decided_classes(np.nan_to_num(predictions.served), rule.table(classes[:known]))
     return np.where(answered, labels, NO_CLASS)
 
 

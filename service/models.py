@@ -25,6 +25,11 @@ DISAGREEMENT = (
 
 _STUDENT = "Member of the group that made the prediction."
 _MODEL_VERSION = "Published version that made it."
+_PROBABILITIES = (
+    "Probability of each class. With `top`, and where the graph has more than 64 classes, of the likeliest, in falling "
+    "order."
+)
+_REST = "Probability of all classes that are not shown; only where the graph has more than 64 classes."
 _POSITION = "Position of the log up to which the graph was known."
 _BEHIND = "Events in the log after that position."
 
@@ -38,16 +43,15 @@ class AcceptedBatch(Answer):
     accepted: int = Field(description="Number of events in the batch.")
 
 
-class Prediction(Answer):
+class Prediction(BaseModel):
     """The prediction of the served student for a node."""
 
     node: str = Field(description="The node as it was asked for.")
     label: str = Field(
         description="The class of greatest probability, unless the `decisions` of the schema lead to another one."
     )
-    probabilities: dict[str, Share] = Field(
-        description="Probability of each class; with `top` of the likeliest, in falling order."
-    )
+    probabilities: dict[str, Share] = Field(description=_PROBABILITIES)
+    rest: Share | SkipJsonSchema[None] = Field(default=None, description=_REST)
     disagreement: Share = Field(description=DISAGREEMENT)
     student: str = Field(description=_STUDENT)
     model_version: int = Field(ge=1, description=_MODEL_VERSION)
@@ -62,9 +66,9 @@ class PredictionAnswer(BaseModel):
     label: str | None = Field(description="As of one node; null for an unknown node.")
     probabilities: dict[str, Share] | SkipJsonSchema[None] = Field(
         default=None,
-        description="Probability of each class; with `top` of the likeliest, in falling order. Left out for an "
-        "unknown node.",
+        description=f"{_PROBABILITIES} Left out for an unknown node.",
     )
+    rest: Share | SkipJsonSchema[None] = Field(default=None, description=_REST)
     disagreement: Share | SkipJsonSchema[None] = Field(
         default=None, description=f"{DISAGREEMENT} Left out for an unknown node."
     )

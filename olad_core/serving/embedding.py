@@ -22,6 +22,7 @@ from olad_core.serving.served_member import Recall, ServedMember, without_memory
 from olad_core.serving.touched import Touch
 from olad_core.step_size import FULL_SIZE, StepSize
 from olad_core.students import Student
+from olad_core.tasks import node_class
 
 Rows = npt.NDArray[np.int64]
 
@@ -33,6 +34,8 @@ SCANNED = 65_536
 """Rows that are searched at once for the next ones of a pass: few may be alive, or marked."""
 PIECE = 2048
 """Rows computed at once: what lies between two operations on them stays in the cache."""
+CELLS = 2**20
+"""Probabilities of all members that are computed at once."""
 
 
 @dataclass(frozen=True)
@@ -175,24 +178,39 @@ class Embedding:
 
     def probability_of(self, rows: Rows, number: int) -> npt.NDArray[np.float32]:
         """Probability ``[n]`` of one class for computed rows."""
-        if self.combination is None:
-            return self.members[0].probability_of(rows, number)
-        return self.probabilities(rows)[:, number]
+        if self._keeps_answers:
+            return self.members[0].column(rows, node_class.head_width(number))
+        return np.concatenate([self.probabilities(piece)[:, number] for piece in self.pieces(rows)])
 
     def disagreement(self, rows: Rows) -> npt.NDArray[np.float32]:
-        """Disagreement ``[n]`` of the group about computed rows, from 0 to 1.
+        """Disagreement ``[n]`` of the group about computed rows, from 0 to 1."""
+        if self._keeps_answers:
+            return self.members[0].column(rows, node_class.DISAGREEMENT)
+        return np.concatenate([self.answers(piece)[1] for piece in self.pieces(rows)])
 
-        Of a single student it is what this student expects, of a group what it is.
+    def answers(self, rows: Rows) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Class probabilities ``[n, C]`` and disagreement ``[n]`` of computed rows.
+
+        The disagreement of a single student is what this student expects, that of a group what it is.
         """
         if self.combination is None:
-            return self.members[0].disagreement(rows)
-        return self.combination.disagreement(self._of_members(rows))
+            answers = self.members[0].answers(rows)
+            return answers[:, node_class.CLASSES], answers[:, node_class.DISAGREEMENT]
+        members = self._of_members(rows)
+        return self.combination.probabilities(members), self.combination.disagreement(members)
+
+    def pieces(self, rows: Rows) -> Iterator[Rows]:
+        """The rows so many at once that their answers are not too many numbers; one piece at least."""
+        most = max(1, CELLS // (len(self.members) * self.classes))
+        for first in range(0, max(1, len(rows)), most):
+            yield rows[first : first + most]
 
     def broken(self, graph: DynamicGraph) -> int:
         """How many nodes have probabilities that are no numbers."""
-        if all(bool(torch.isfinite(member.layers[-1].sum())) for member in self.members):
+        if all(member.is_finite for member in self.members):
             return 0
-        return int(np.count_nonzero(~np.isfinite(self.probabilities(np.flatnonzero(graph.alive))).all(axis=1)))
+        pieces = self.pieces(np.flatnonzero(graph.alive))
+        return sum(int(np.count_nonzero(~np.isfinite(self.probabilities(piece)).all(axis=1))) for piece in pieces)
 
     def state(self, rows: int | None = None) -> dict[str, Tensor]:
         """Tensors for a checkpoint: weights, layers, marks and place. Those in use, not copies of them.
@@ -296,6 +314,11 @@ class Embedding:
             given = inputs(graph, piece, self._feature_width, self._device)
             changed.append(np.any([member.write_inputs(piece, given) for member in self.members], axis=0))
         return np.concatenate(changed)
+
+    @property
+    def _keeps_answers(self) -> bool:
+        """Whether answers stand in a layer as they are."""
+        return self.combination is None and not self.members[0].keeps_embeddings
 
     @property
     def _feature_width(self) -> int:

@@ -16,7 +16,8 @@ from olad_core.serving.answers import Origin
 from olad_core.serving.list_names import ListName
 from olad_core.serving.publication import ListedNodes
 from olad_core.serving.versions import HeldVersion
-from olad_core.tasks.label_rule import LabelRule, decide
+from olad_core.tasks import node_class
+from olad_core.tasks.label_rule import LabelRule
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -68,7 +69,7 @@ def list_nodes(
         rows = _first(name, graph, held, kept, number, changed)
     rows = rows[held.embedding.marks[rows] == 0]
     probabilities = held.embedding.probabilities(rows)
-    labels = decide(probabilities, rule.table(classes)) if rule else probabilities.argmax(axis=1)
+    labels = node_class.decided_classes(probabilities, rule.table(classes)) if rule else probabilities.argmax(axis=1)
     shown = labels if number is None else np.full(len(rows), number)
     found = ListedNodes(
         name=str(name),

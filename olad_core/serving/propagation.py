@@ -24,13 +24,32 @@ Rows = npt.NDArray[np.int64]
 
 
 class Propagation(ABC):
-    """The layers of a frozen student above its inputs; the last one holds answers.
+    """The layers of a frozen student above its inputs.
+
+    The last one holds answers. With many classes it holds embeddings, from which answers are computed on demand.
+
+    Args:
+        student: frozen.
+        classes: number of classes it predicts.
 
     Attributes:
         widths: of all layers.
     """
 
     widths: tuple[int, ...]
+
+    def __init__(self, student: Student, classes: int) -> None:
+        self._of = student
+        self._outputs = node_class.head_width(classes)
+        self.keeps_embeddings = node_class.are_wide(classes)
+        """Whether the last layer holds embeddings."""
+
+    def answers(self, rows: Tensor) -> Tensor:
+        """Answers from rows of the last layer."""
+        return self._of_embeddings(rows) if self.keeps_embeddings else rows
+
+    def _of_embeddings(self, rows: Tensor) -> Tensor:
+        return self._of.answers(self._of.read(rows)[:, : self._outputs])
 
     @abstractmethod
     def raised(self, layer: int, rows: Tensor) -> Tensor:
@@ -78,15 +97,16 @@ class BlockPropagation(Propagation):
     """
 
     def __init__(self, student: Student, classes: int) -> None:
+        super().__init__(student, classes)
         self._student = student
         self._in_weight = torch.zeros(0)
-        self.widths = (*student.layer_widths[:-1], node_class.head_width(classes))
+        self.widths = (*student.layer_widths[:-1], student.width if self.keeps_embeddings else self._outputs)
 
     @override
     def raised(self, layer: int, rows: Tensor) -> Tensor:
-        if layer < len(self.widths) - 1:
+        if layer < len(self.widths) - 1 or self.keeps_embeddings:
             return rows
-        return self._student.answers(self._student.read(rows)[:, : self.widths[-1]])
+        return self._of_embeddings(rows)
 
     @override
     def rows(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows, near: Neighbours) -> Tensor:
@@ -122,24 +142,27 @@ class LinearPropagation(Propagation):
     """
 
     def __init__(self, student: LinearStudent, classes: int, device: torch.device) -> None:
+        super().__init__(student, classes)
         self._student = student
         self._device = device
         self._operations = operations(device)
         self._last = student.num_layers
-        outputs = node_class.head_width(classes)
-        self._logits = student.ends_linearly and outputs < student.message_widths[-1]
+        outputs = self._outputs
+        narrow = not self.keeps_embeddings and outputs < student.message_widths[-1]
+        self._logits = student.ends_linearly and narrow
         below, self._mixed_widths = list(student.prepared_widths), list(student.message_widths)
         if self._logits:
             below[-1] = self._mixed_widths[-1] = outputs
-        self.widths = (*below, outputs)
+        self.widths = (*below, student.width if self.keeps_embeddings else outputs)
         self._factors = student.factors(torch.zeros(0, device=device))
 
     @override
     def raised(self, layer: int, rows: Tensor) -> Tensor:
-        head, width = self._student.head, self.widths[-1]
+        head, width = self._student.head, self._outputs
         if layer == self._last:
-            outputs = rows + head.bias[:width] if self._logits else self._student.read(rows)[:, :width]
-            return self._student.answers(outputs)
+            if self._logits:
+                return self._student.answers(rows + head.bias[:width])
+            return rows if self.keeps_embeddings else self._of_embeddings(rows)
         rows = self._student.prepare(layer + 1, rows)
         return F.linear(rows, head.weight[:width]) if self._logits and layer == self._last - 1 else rows
 

@@ -69,12 +69,15 @@ class TableUpdate:
     Attributes:
         version: number of the version whose table changes.
         nodes: ids of the changed nodes, N of them.
-        probabilities: their class probabilities, float32 ``[N, C]`` in the order of the version's classes.
+        probabilities: their class probabilities, float32 ``[N, C]`` in the order of the version's classes; with
+            ``classes`` of these alone.
         disagreement: how far the members of the group differ about each node, float32 ``[N]`` from 0, not at all, to 1.
         removed: ids of nodes that left the graph.
         rows: the graph's row of each node, its place in the bitmap of marks, int64 ``[N]``.
         origins: where the rows were computed; None where all were at the publication's position.
         marked: blocks of the version's bitmap of marks that have changed; None where none has.
+        classes: the most likely classes of each node, the likeliest first, int32 ``[N, B]``, places in the version's
+            order; None where the probabilities are those of all classes.
     """
 
     version: int
@@ -85,6 +88,7 @@ class TableUpdate:
     rows: npt.NDArray[np.int64] = field(kw_only=True)
     origins: RowOrigins | None = None
     marked: MarkedBlocks | None = None
+    classes: npt.NDArray[np.int32] | None = None
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,19 @@ class ListedNodes:
 
 
 @dataclass(frozen=True)
+class WholeAnswer:
+    """All classes of some nodes, for somebody who has requested them.
+
+    Attributes:
+        request: its id.
+        rows: probabilities of all classes, of those of the nodes that are in the graph.
+    """
+
+    request: str
+    rows: TableUpdate
+
+
+@dataclass(frozen=True)
 class Publication:
     """Everything that becomes visible to readers in one atomic step.
 
@@ -143,6 +160,7 @@ class Publication:
         answered: id of the last request for rows that this publication answers; None where it answers none.
         rule: what turns the probabilities of the served version into labels.
         lists: that readers wait for.
+        whole: all classes of nodes, exact at the position of the publication.
     """
 
     position: str
@@ -154,3 +172,4 @@ class Publication:
     answered: str | None = None
     rule: LabelRule = field(default_factory=LabelRule, kw_only=True)
     lists: tuple[ListedNodes, ...] = field(default=(), kw_only=True)
+    whole: tuple[WholeAnswer, ...] = field(default=(), kw_only=True)

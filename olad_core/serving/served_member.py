@@ -21,6 +21,10 @@ Rows = npt.NDArray[np.int64]
 Recall = Callable[[Rows], Tensor | None]
 
 
+_EMBEDDING = "embedding"
+"""Name of the last layer in a checkpoint, where it holds embeddings."""
+
+
 def without_memory(rows: Rows) -> None:
     """What a student recalls that does not remember."""
 
@@ -39,7 +43,7 @@ class ServedMember:
         self.student = student.eval().requires_grad_(False)
         self.classes = classes
         self.layers: list[Tensor]
-        """Rows of each layer; the last one holds answers."""
+        """Rows of each layer; the last one holds answers, or with many classes the embeddings of these."""
         self._device = device
         self._recall = recall
         self._exchange = operations(device).exchange
@@ -79,24 +83,51 @@ class ServedMember:
 
     def probabilities(self, rows: Rows) -> npt.NDArray[np.float32]:
         """Class probabilities ``[n, C]`` of computed rows."""
-        return self.layers[-1][to_device(rows, self._device), node_class.CLASSES].cpu().numpy()
+        return self.answers(rows)[:, node_class.CLASSES]
 
-    def probability_of(self, rows: Rows, number: int) -> npt.NDArray[np.float32]:
-        """Probability ``[n]`` of one class for computed rows, without reading the other ones."""
-        column = self.layers[-1][:, node_class.CLASSES][:, number]
-        return column[to_device(rows, self._device)].cpu().numpy()
+    def answers(self, rows: Rows) -> npt.NDArray[np.float32]:
+        """Answers ``[n, 1 + C]`` of computed rows.
 
-    def disagreement(self, rows: Rows) -> npt.NDArray[np.float32]:
-        """Disagreement ``[n]`` to be expected in the student's group about computed rows, from 0 to 1."""
-        return self.layers[-1][to_device(rows, self._device), node_class.DISAGREEMENT].cpu().numpy()
+        The disagreement is the one to be expected in the student's group.
+        """
+        with torch.no_grad():
+            return self._propagation.answers(self.layers[-1][to_device(rows, self._device)]).cpu().numpy()
+
+    def column(self, rows: Rows, number: int) -> npt.NDArray[np.float32]:
+        """One column ``[n]`` of the answers of computed rows; fast where the last layer holds answers."""
+        if self.keeps_embeddings:
+            return self.answers(rows)[:, number]
+        return self.layers[-1][:, number][to_device(rows, self._device)].cpu().numpy()
+
+    @property
+    def keeps_embeddings(self) -> bool:
+        """Whether the last layer holds embeddings."""
+        return self._propagation.keeps_embeddings
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all answers are numbers; False where that cannot be seen at once."""
+        largest = self.layers[-1].abs().sum()
+        if self.keeps_embeddings:
+            head = self.student.head
+            largest = (largest * head.weight.abs().sum() + head.bias.abs().sum()) / self.student.temperature
+        return bool(torch.isfinite(largest))
 
     def state(self, rows: int | None) -> dict[str, Tensor]:
         """Tensors for a checkpoint: weights, and the first rows of the layers. Those in use, not copies of them."""
         layers = {str(number): layer[:rows] for number, layer in enumerate(self.layers)}
-        return join_parts({"student": self.student.state_dict(), "layer": layers})
+        parts = {"student": self.student.state_dict(), "layer": layers}
+        if not self.keeps_embeddings:
+            return join_parts(parts)
+        # By its name a checkpoint says that these are no answers, which earlier releases kept.
+        _, embedding = layers.popitem()
+        return join_parts(parts) | {_EMBEDDING: embedding}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over the tensors of :meth:`state`."""
         self.student.load_state_dict(take_part(tensors, "student"))
-        layers = take_part(tensors, "layer")
-        self.layers = [copied(layers[str(number)], self._device) for number in range(len(self.layers))]
+        layers = list(take_part(tensors, "layer").items())
+        held = [layer for _, layer in sorted(layers, key=lambda layer: int(layer[0]))]
+        if self.keeps_embeddings:
+            held.append(tensors[_EMBEDDING])
+        self.layers = [copied(layer, self._device) for layer in held]

@@ -19,6 +19,7 @@ from olad_core.serving.asked import Asked
 from olad_core.serving.embedding import EDGES_PER_ROW, Embedding
 from olad_core.serving.publication import TableUpdate, Version
 from olad_core.serving.refresh_cost import RefreshCost
+from olad_core.serving.shown import shown_answers
 from olad_core.serving.touched import Touch
 from olad_core.step_size import StepSize
 from olad_core.students import Memory, Student, build_student, memory_name, registered_name
@@ -192,6 +193,14 @@ class Versions:
         self._asked.add(rows, origin.applied_events)
         return self.served.compute(graph, rows, origin)
 
+    def whole(self, graph: DynamicGraph, rows: Rows) -> TableUpdate | None:
+        """All classes of computed rows, distinct ones, in the served version; None where there is none."""
+        held = self.served
+        if held is None:
+            return None
+        probabilities, disagreement = held.embedding.answers(rows)
+        return TableUpdate(held.version.number, tuple(graph.ids(rows)), probabilities, disagreement, rows=rows)
+
     def tidy(self, graph: DynamicGraph, origin: Origin, most_work: int) -> int:
         """Compute some of the marked answers of the served version; the work that it was, 0 where there were none."""
         held = self.served
@@ -245,16 +254,18 @@ class Versions:
             embedding = held.embedding
             news = held.answers.take_news(graph, embedding.marks)
             rows = news.rows
+            shown = shown_answers(embedding, rows)
             updates.append(
                 TableUpdate(
                     version=held.version.number,
                     nodes=tuple(graph.ids(rows)),
-                    probabilities=embedding.probabilities(rows),
-                    disagreement=embedding.disagreement(rows),
+                    probabilities=shown.probabilities,
+                    disagreement=shown.disagreement,
                     removed=removed,
                     rows=rows,
                     origins=news.origins,
                     marked=news.marked,
+                    classes=shown.classes,
                 )
             )
         dropped, self._dropped = tuple(self._dropped), []

@@ -77,3 +77,20 @@ def decide(probabilities: Floats, table: RuleTable) -> npt.NDArray[np.int64]:
     others = np.where(has_threshold, -1.0, probabilities * table.costs).argmax(axis=1)
     labels: npt.NDArray[np.int64] = np.where(reached.any(axis=1), flagged, others)
     return labels
+
+
+def decide_among(classes: npt.NDArray[np.integer], probabilities: Floats, table: RuleTable) -> npt.NDArray[np.int64]:
+    """The class that labels each node, where some classes' probabilities are known and all others count as 0.
+
+    >>> table = LabelRule(costs={"c": 9.0}).table(["a", "b", "c"])
+    >>> decide_among(np.array([[0, 2], [1, 0]]), np.array([[0.8, 0.1], [0.5, 0.4]]), table)
+    array([2, 1])
+
+    Args:
+        classes: which they are ``[n, k]``.
+        probabilities: of these ``[n, k]``, finite.
+        table: the rule for all C classes.
+    """
+    every = np.zeros((len(classes), len(table.costs)), probabilities.dtype)
+    np.put_along_axis(every, classes.astype(np.int64), probabilities, axis=1)
+    return decide(every, table)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Generator, Iterator, Sequence
-from typing import Any
+import math
+from collections.abc import Collection, Generator, Iterator, Sequence
+from typing import Any, Literal
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from olad_core.tasks.label_rule import decide
+from olad_core.config import PUBLISHED_CLASSES
 from service.api.body import JSON, client_of, too_much
 from service.problems import TOO_LARGE, Problem
 from service.shares import NoShare, Share
@@ -28,22 +29,53 @@ _PATIENCE_S = 30.0
 _BYTES_PER_S = 100_000
 
 
-def prediction(node: str | int, row: bytes, model: Model, moment: Moment, top: int | None = None) -> dict[str, Any]:
-    """The answer for one node; with ``top`` its ``top`` most likely classes, the likeliest first."""
-    if top is None:
+All = Literal["all"]
+
+
+def shown_classes(model: Model, top: int | All | None) -> int | None:
+    """How many of the most likely classes an answer shows; None where it shows all of them, in their order.
+
+    Args:
+        model: that made the prediction.
+        top: as it was asked for; None where nothing was.
+    """
+    if top == "all":
+        return None
+    return PUBLISHED_CLASSES if top is None and model.has_many_classes else top
+
+
+def rest_of(model: Model, probabilities: Collection[float]) -> float | None:
+    """The probability of all classes but those that are shown; None where there are few classes, or all are shown."""
+    if not model.has_many_classes or len(probabilities) >= len(model.classes):
+        return None
+    return max(0.0, 1.0 - math.fsum(probabilities))
+
+
+def prediction(
+    node: str | int, row: bytes, model: Model, moment: Moment, top: int | All | None = None
+) -> dict[str, Any]:
+    """The answer for one node; with ``top`` its ``top`` most likely classes, the likeliest first.
+
+    Without it these are all classes, or the most likely ones where there are many.
+    """
+    most = shown_classes(model, top)
+    if most is None:
         found = model.rows.decode(row)
         place = found.probabilities.index(max(found.probabilities))
         shown = dict(zip(model.classes, found.probabilities, strict=True))
     else:
-        found = model.rows.decode_top(row, top)
+        found = model.rows.decode_top(row, most)
         place = found.classes[0]
         shown = {model.classes[index]: value for index, value in zip(found.classes, found.probabilities, strict=True)}
-    if model.rule is not None:
-        place = int(decide(model.rows.columns([row])[0], model.rule)[0])
+    decided = model.decided([row])
+    if decided is not None:
+        place = int(decided[0])
+    rest = rest_of(model, found.probabilities)
     return {
         "node": node,
         "label": model.classes[place],
         "probabilities": shown,
+        **({} if rest is None else {"rest": rest}),
         "disagreement": found.disagreement,
         "student": model.student,
         "model_version": model.version,
@@ -65,17 +97,21 @@ def not_found(node: str | int, model: Model, moment: Moment) -> dict[str, Any]:
     }
 
 
-def require_few_cells(snapshot: Snapshot, model: Model, top: int | None) -> None:
+def require_few_cells(snapshot: Snapshot, model: Model, top: int | All | None) -> None:
     """See that an answer does not become too large.
 
     Raises:
         Problem: 413 with the figures.
     """
     found = sum(row is not None for row in snapshot.rows)
-    each = min(len(model.classes), top or len(model.classes))
+    each = _shown(model, top)
     if found * each > MAX_CELLS:
         most = f"at most {MAX_CELLS // each:,} nodes at once, or for fewer classes of each with ?top="
         raise too_many_cells(found, each, MAX_CELLS, most)
+
+
+def _shown(model: Model, top: int | All | None) -> int:
+    return min(len(model.classes), shown_classes(model, top) or len(model.classes))
 
 
 def too_many_cells(nodes: int, each: int, limit: int, ask_for: str) -> Problem:
@@ -85,14 +121,14 @@ def too_many_cells(nodes: int, each: int, limit: int, ask_for: str) -> Problem:
 
 
 def answer_parts(
-    asked: Sequence[str | int], snapshot: Snapshot, model: Model, top: int | None, share: Share
+    asked: Sequence[str | int], snapshot: Snapshot, model: Model, top: int | All | None, share: Share
 ) -> Generator[None, None, list[bytes]]:
     """``{"predictions": [...]}`` in parts, a few rows between two ``yield``; the share grows with it.
 
     Raises:
         NoShare: the process holds too much already.
     """
-    rows = max(1, _CELLS_PER_STEP // (min(len(model.classes), top or len(model.classes)) + 8))
+    rows = max(1, _CELLS_PER_STEP // (_shown(model, top) + 8))
     parts = [b'{"predictions":[']
     for first in range(0, len(asked), rows):
         part = slice(first, first + rows)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from nanoarrow.ipc import StreamWriter
 from starlette.requests import Request
 
-from olad_core.tasks.label_rule import decide
+from service.api.answers import All, shown_classes
 from service.api.body import JSON
 from service.shares import Share
 from service.store.prediction_reader import Model, Moment, Snapshot
@@ -45,26 +45,28 @@ def _wish(part: str) -> tuple[str, float]:
 
 
 def arrow_parts(
-    asked: Sequence[str | int], snapshot: Snapshot, model: Model, top: int | None, share: Share
+    asked: Sequence[str | int], snapshot: Snapshot, model: Model, top: int | All | None, share: Share
 ) -> Generator[None, None, list[bytes]]:
     """The stream in parts, one a record batch, with ``yield`` between two; the share grows with it.
 
-    Columns are ``node``, ``label``, ``probabilities``, with ``top`` also ``classes``, then ``disagreement``,
-    ``position``, ``behind`` and ``error``. The metadata of the schema names the student, the version and all classes.
+    Columns are ``node``, ``label``, ``probabilities``, where these are not of all classes in their order also
+    ``classes``, where there are many classes and not all are shown also ``rest``, then ``disagreement``, ``position``,
+    ``behind`` and ``error``. The metadata of the schema names the student, the version and all classes.
 
     Raises:
         NoShare: the process holds too much already.
     """
-    width = len(model.classes) if top is None else min(top, len(model.classes))
-    rows = max(1, min(_ROWS_PER_BATCH, _CELLS_PER_BATCH // len(model.classes)))
-    schema = _schema(model, width, ranked=top is not None)
+    most = shown_classes(model, top)
+    width = min(most or len(model.classes), len(model.classes))
+    rows = max(1, min(_ROWS_PER_BATCH, _CELLS_PER_BATCH // model.rows.held))
+    schema = _schema(model, width, ranked=most is not None)
     parts = []
     out = io.BytesIO()
     with StreamWriter.from_writable(out) as writer:
         # An empty batch is a stream too, with its schema.
         for first in range(0, max(1, len(asked)), rows):
             part = slice(first, first + rows)
-            columns = _columns(asked[part], snapshot.rows[part], snapshot.moments[part], model, top)
+            columns = _columns(asked[part], snapshot.rows[part], snapshot.moments[part], model, most)
             batch = na.c_array_from_buffers(schema, len(asked[part]), [None], children=columns, null_count=0)
             writer.write_array(batch)
             parts.append(_taken(out))
@@ -87,6 +89,7 @@ def _schema(model: Model, width: int, *, ranked: bool) -> Any:
         "label": na.string(),
         "probabilities": na.fixed_size_list(na.float32(), width),
         **({"classes": na.fixed_size_list(na.int32(), width)} if ranked else {}),
+        **({"rest": na.float32()} if _leaves_out(model, width) else {}),
         "disagreement": na.float32(),
         "position": na.string(nullable=False),
         "behind": na.int64(nullable=False),
@@ -105,26 +108,35 @@ def _columns(
     rows: Sequence[bytes | None],
     moments: Sequence[Moment],
     model: Model,
-    top: int | None,
+    most: int | None,
 ) -> list[Any]:
     there = np.array([row is not None for row in rows], np.bool_)
-    shown, differing = model.rows.columns([row for row in rows if row is not None])
-    named = decide(shown, model.rule) if model.rule is not None else None
-    best = np.argsort(-shown, axis=1, kind="stable")[:, :top]
-    if top is not None:
-        shown = np.take_along_axis(shown, best, axis=1)
-    labels = iter([model.classes[place] for place in (best[:, 0] if named is None else named).tolist()])
-    ranked = [] if top is None else [_lists(na.int32(), best.astype(np.int32), there)]
+    known_rows = [row for row in rows if row is not None]
+    best = model.rows.ranked(known_rows, most or 1)
+    shown = model.rows.all_of(known_rows) if most is None else best.probabilities
+    decided = model.decided(known_rows)
+    labels = iter([model.classes[place] for place in (best.classes[:, 0] if decided is None else decided).tolist()])
+    ranked = [] if most is None else [_lists(na.int32(), best.classes, there)]
+    rest = []
+    if _leaves_out(model, shown.shape[1]):
+        left = np.maximum(0, 1 - shown.sum(axis=1, dtype=np.float64)).astype(np.float32)
+        rest = [_numbers(na.float32(), _spread(left, there), there)]
     return [
         _texts([str(node) for node in asked]),
         _texts([next(labels) if known else None for known in there.tolist()]),
         _lists(na.float32(), shown, there),
         *ranked,
-        _numbers(na.float32(), _spread(differing, there), there),
+        *rest,
+        _numbers(na.float32(), _spread(best.disagreement, there), there),
         _texts([moment.position for moment in moments]),
         _numbers(na.int64(), np.array([moment.behind for moment in moments], np.int64)),
         _texts([None if known else _NOT_FOUND for known in there.tolist()]),
     ]
+
+
+def _leaves_out(model: Model, width: int) -> bool:
+    """Whether an answer with so many classes has a column for the rest."""
+    return model.has_many_classes and width < len(model.classes)
 
 
 def _spread(values: npt.NDArray[Any], there: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:

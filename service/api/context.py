@@ -21,6 +21,7 @@ from service.store.rejected import RejectedReader
 from service.store.request_writer import RequestWriter
 from service.store.stores import open_stores
 from service.store.watermark import Watermark
+from service.store.whole_rows import WholeRowStore
 from service.store.worker_state import WorkerStateReader
 
 _LARGE_AT_ONCE = 2
@@ -46,6 +47,7 @@ class Context:
     watermark: Watermark
     requests: RequestWriter
     lists: ListReader
+    whole_rows: WholeRowStore
     rejected: RejectedReader
     worker: WorkerStateReader
     overload: OverloadGuard
@@ -83,6 +85,7 @@ def make_context(settings: Settings) -> Context:
         watermark=stores.watermark,
         requests=stores.requests,
         lists=stores.lists,
+        whole_rows=stores.whole_rows,
         rejected=stores.rejected,
         worker=stores.worker,
         overload=overload,

@@ -47,6 +47,11 @@ class Patience:
         if self._gone is not None:
             self._gone.cancel()
 
+    @property
+    def left_s(self) -> float:
+        """Seconds that are left."""
+        return max(0.0, self._deadline - asyncio.get_running_loop().time())
+
     async def wait_for(self, future: asyncio.Future[None]) -> bool:
         """Wait until a future is done; whether it was in time.
 
@@ -55,8 +60,7 @@ class Patience:
         """
         if self._gone is None:
             self._gone = asyncio.ensure_future(_disconnected(self._receive))
-        left = max(0.0, self._deadline - asyncio.get_running_loop().time())
-        await asyncio.wait((future, self._gone), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((future, self._gone), timeout=self.left_s, return_when=asyncio.FIRST_COMPLETED)
         if self._gone.done():
             raise ClientDisconnect
         return future.done()
@@ -171,12 +175,12 @@ async def renewed(
             in_time = await _answered(context, patience, asked, snapshot.answered)
         except (TooManyWaiting, *REDIS_ERRORS):
             break
-        newer = await _read(context, asked, most_bytes)
+        newer = await read_nodes(context, asked, most_bytes)
         if newer.table == snapshot.table:
             snapshot = snapshot.with_rows(early, newer)
             answered_for.update(early)
         else:
-            snapshot = await _read(context, nodes, most_bytes)
+            snapshot = await read_nodes(context, nodes, most_bytes)
             answered_for.clear()
         if not in_time:
             break
@@ -229,7 +233,12 @@ async def _answered(context: Context, patience: Patience, nodes: Sequence[str], 
         return await patience.wait_for(done)
 
 
-async def _read(context: Context, nodes: Sequence[str], most_bytes: int) -> Snapshot:
+async def read_nodes(context: Context, nodes: Sequence[str], most_bytes: int = 0) -> Snapshot:
+    """The rows of nodes as they are now.
+
+    Raises:
+        RowsTooLarge: they have more bytes than that; 0 does not limit.
+    """
     if len(nodes) == 1:
         return await context.predictions.read_one(nodes[0])
     return await context.predictions.read(nodes, most_bytes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import quote
 
 import httpx
@@ -113,20 +113,28 @@ class Client:
         Args:
             nodes: their ids.
             min_position: waits until predictions show this position.
-            top: only so many of the most likely classes of each; None for all.
+            top: only so many of the most likely classes of each; None for all of them, but of more than 64 the
+                32 most likely ones.
 
         Raises:
             ServiceError: no model is published yet, or for any other reason there is no answer.
         """
         return PredictionList.model_validate_json(self._predicted(nodes, min_position, top, _JSON)).predictions
 
-    def predict_arrow(self, nodes: Sequence[str], *, min_position: str | None = None) -> bytes:
-        """The same as :meth:`predict` as an Arrow stream, with all classes.
+    def predict_arrow(
+        self, nodes: Sequence[str], *, min_position: str | None = None, top: int | Literal["all"] | None = None
+    ) -> bytes:
+        """The same as :meth:`predict` as an Arrow stream.
+
+        Args:
+            nodes: their ids.
+            min_position: waits until predictions show this position.
+            top: as for :meth:`predict`, or all classes however many there are.
 
         Raises:
             ServiceError: no model is published yet, or for any other reason there is no answer.
         """
-        return self._predicted(nodes, min_position, None, _JSON | {"accept": "application/vnd.apache.arrow.stream"})
+        return self._predicted(nodes, min_position, top, _JSON | {"accept": "application/vnd.apache.arrow.stream"})
 
     def served(self, nodes: Sequence[str], min_position: str) -> list[str | None]:
         """The label served for each node once ``min_position`` is visible; None where no prediction was there."""
@@ -143,7 +151,11 @@ class Client:
         return [prediction["label"] for prediction in answer.json()["predictions"]]
 
     def _predicted(
-        self, nodes: Sequence[str], min_position: str | None, top: int | None, headers: dict[str, str]
+        self,
+        nodes: Sequence[str],
+        min_position: str | None,
+        top: int | Literal["all"] | None,
+        headers: dict[str, str],
     ) -> bytes:
         parameters = {"timeout_ms": self._wait_ms, "min_position": min_position, "top": top}
         answer = self._request(

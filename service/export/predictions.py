@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,14 +102,14 @@ class _Counted:
         self._position = position
         self.missing = 0
         self.versions: set[int] = set()
+        self._lacks_classes = False
 
     def tables(self, client: Client, parts: Iterable[NodePart], on_rows: Callable[[int], None]) -> Iterator[Any]:
         """The answers about nodes that are in the graph."""
         asked = 0
         for part in parts:
-            with pa.ipc.open_stream(client.predict_arrow(part.nodes, min_position=self._position)) as reader:
-                about = {name.decode(): value.decode() for name, value in (reader.schema.metadata or {}).items()}
-                answer = reader.read_all()
+            answer = self._asked(client, part.nodes)
+            about = {name.decode(): value.decode() for name, value in (answer.schema.metadata or {}).items()}
             known = pa.array(part.classes, pa.string())
             there = pc.is_null(answer["error"])
             table = _flat(answer, known, about).filter(there)
@@ -118,6 +118,17 @@ class _Counted:
             asked += len(part.nodes)
             on_rows(asked)
             yield table
+
+    def _asked(self, client: Client, nodes: Sequence[str]) -> Any:
+        content = client.predict_arrow(nodes, min_position=self._position, top="all" if self._lacks_classes else None)
+        with pa.ipc.open_stream(content) as reader:
+            answer = reader.read_all()
+        if not self._lacks_classes and "rest" in answer.schema.names:
+            # Each class has a column: the most likely ones are not enough.
+            self._lacks_classes = len(json.loads(answer.schema.metadata[b"classes"])) <= MOST_CLASSES
+            if self._lacks_classes:
+                return self._asked(client, nodes)
+        return answer
 
     def about(self) -> dict[str, str]:
         """What the file states about itself."""
@@ -131,7 +142,7 @@ def _flat(answer: Any, known: Any, about: dict[str, str]) -> Any:
     """One column for each thing, as tables of other programs have them."""
     classes: list[str] = json.loads(about["classes"])
     shown = answer["probabilities"].combine_chunks()
-    values = np.asarray(pc.fill_null(shown.values, 0.0)).reshape(len(answer), len(classes))
+    values = np.asarray(pc.fill_null(shown.values, 0.0)).reshape(len(answer), shown.type.list_size)
     columns: dict[str, Any] = {
         "node": answer["node"],
         "label": answer["label"],

@@ -97,9 +97,14 @@ class Keys:
     def requests(self) -> str:
         """Stream, bounded: what readers want, until it is answered: nodes whose rows are marked, or a list.
 
-        Fields are ``nodes`` (MessagePack) or ``list`` (its name).
+        Fields are ``nodes`` (MessagePack) or ``list`` (its name). An entry with ``whole`` is also answered with whole
+        rows of its nodes, if it is not older than so many milliseconds.
         """
         return self._key("requests")
+
+    def whole(self, table: str, request: str) -> str:
+        """Hash with expiry: node id to its whole row, for one request; the empty id is always there."""
+        return self._key(f"whole:{table}:{request}")
 
     @property
     def lists(self) -> str:

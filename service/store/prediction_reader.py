@@ -9,19 +9,32 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 from redis.asyncio import Redis
 
+from olad_core.config import PUBLISHED_CLASSES, PUBLISHED_WHOLE
 from olad_core.errors import OladError
-from olad_core.tasks.label_rule import LabelRule, RuleTable
+from olad_core.tasks.label_rule import LabelRule, RuleTable, decide, decide_among
 from service.store.keys import Keys
 from service.store.marks import marked_in
 from service.store.positions import START, PositionPair, parse_position
-from service.store.rows import ROW_FORMAT, RowDecoder, classes_in, graph_rows, origin
+from service.store.rows import (
+    SHORT_FORMAT,
+    WHOLE_FORMAT,
+    RowDecoder,
+    ShortRowDecoder,
+    WholeRowDecoder,
+    classes_in,
+    graph_rows,
+    origin,
+)
 from service.store.scripts import script
+from service.store.whole_rows import WholeRows
 
 _READS_PER_CALL = 1_000
 _BYTES_PER_CALL = 2**20
 """Of rows that single reads share one call for."""
+_FORMATS = (b"%d" % WHOLE_FORMAT, b"%d" % SHORT_FORMAT)
 
 
 @dataclass(frozen=True)
@@ -32,7 +45,7 @@ class Model:
         version: its number.
         student: who made it.
         classes: of its rows, in their order.
-        rows: reads them.
+        rows: reads its rows, which hold all classes or the most likely ones.
         rule: what turns their probabilities into labels; None where that is the likeliest class.
     """
 
@@ -41,6 +54,27 @@ class Model:
     classes: tuple[str, ...]
     rows: RowDecoder
     rule: RuleTable | None = None
+
+    @property
+    def has_many_classes(self) -> bool:
+        """Whether an answer shows the most likely classes unless more are asked for."""
+        return len(self.classes) > PUBLISHED_WHOLE
+
+    def decided(self, rows: Sequence[bytes]) -> npt.NDArray[np.int64] | None:
+        """The class that labels each row by the rule; None where it is the likeliest one.
+
+        With many classes the rule sees the most likely ones alone, which every row holds.
+        """
+        if self.rule is None:
+            return None
+        if not self.has_many_classes:
+            return decide(self.rows.all_of(rows), self.rule)
+        best = self.rows.ranked(rows, PUBLISHED_CLASSES)
+        return decide_among(best.classes, best.probabilities, self.rule)
+
+    def lacks(self, top: int | None) -> bool:
+        """Whether the rows do not hold so many of the most likely classes; None stands for all of them."""
+        return self.rows.held < min(len(self.classes), top or len(self.classes))
 
 
 class Moment(NamedTuple):
@@ -96,6 +130,28 @@ class Snapshot:
         marked = sorted(({*self.marked} - {*places}) | {places[place] for place in newer.marked})
         heartbeat = newer.heartbeat if newer.marked else self.heartbeat
         return replace(newer, visible=self.visible, rows=rows, moments=moments, marked=marked, heartbeat=heartbeat)
+
+
+def with_whole_rows(snapshot: Snapshot, model: Model, nodes: Sequence[str], whole: WholeRows) -> Snapshot:
+    """The snapshot with whole rows in place of its own, each with its own moment.
+
+    Args:
+        snapshot: of the nodes.
+        model: that made the rows.
+        nodes: that were asked for.
+        whole: their rows, but of those that were not there.
+    """
+    rows, moments = [], []
+    for node, row, moment in zip(nodes, snapshot.rows, snapshot.moments, strict=True):
+        found = whole.rows.get(node) if row is not None else None
+        rows.append(found)
+        if found is None:
+            moments.append(moment)
+        else:
+            at, applied_events = origin(found)
+            moments.append(Moment(f"{at[0]}-{at[1]}", max(0, whole.appended - applied_events)))
+    decoder = WholeRowDecoder(len(model.classes))
+    return replace(snapshot, model=replace(model, rows=decoder), rows=rows, moments=moments, marked=())
 
 
 class RowsTooLarge(OladError, ValueError):
@@ -196,13 +252,15 @@ class PredictionReader:
 
     def _parse_model(self, fields: Sequence[bytes | None], rule: bytes) -> Model | None:
         version, student, classes, row_format = fields
-        if version is None or student is None or classes is None or row_format != b"%d" % ROW_FORMAT:
+        if version is None or student is None or classes is None or row_format not in _FORMATS:
             return None
-        if (version, student, classes, rule) != self._model_fields:
+        known = (version, student, classes, row_format, rule)
+        if known != self._model_fields:
             names = msgspec.json.decode(classes, type=tuple[str, ...])
+            decoder = WholeRowDecoder(len(names)) if row_format == _FORMATS[0] else ShortRowDecoder()
             table = msgspec.json.decode(rule, type=LabelRule).table(names) if rule else None
-            self._model = Model(int(version), student.decode(), names, RowDecoder(len(names)), table)
-            self._model_fields = (version, student, classes, rule)
+            self._model = Model(int(version), student.decode(), names, decoder, table)
+            self._model_fields = known
         return self._model
 
 

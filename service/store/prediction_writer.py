@@ -25,7 +25,7 @@ from service.store.node_lists import encode_list
 from service.store.positions import START, parse_position
 from service.store.presence import Presence
 from service.store.rejected import add_rejected
-from service.store.rows import ROW_FORMAT, encode_rows
+from service.store.rows import encode_rows, format_of
 from service.store.status import WorkerStatus
 from service.store.transaction import Transaction
 
@@ -33,6 +33,9 @@ LISTS_KEPT = 64
 """Lists of nodes that are stored at most, of 1,000 nodes each: those that were asked for last."""
 ROWS_PER_PIECE = 2_000
 """Rows that readers do not see yet are written so many at once: Redis needs a millisecond or two for them."""
+
+WHOLE_ROWS_KEPT_MS = 5_000
+"""For so long whole rows wait for the reader who requested them."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,8 @@ class PredictionWriter:
                 self._write_rows(pending, update, publication)
             add_rejected(pending, self._keys, publication.rejected, after=seen.rejected_to)
             moves = self._move(pending, publication, seen)
+            if moves:
+                self._write_whole(pending, publication)
         if moves:
             self._answered = None
         if publication.served is not None:
@@ -181,7 +186,7 @@ class PredictionWriter:
                 "student": served.student,
                 "classes": msgspec.json.encode(served.classes),
                 "table": self._table(served.number),
-                "format": ROW_FORMAT,
+                "format": format_of(len(served.classes)),
             }
         rule = msgspec.json.encode(publication.rule) if publication.rule else b""
         if moves and rule != seen.rule:
@@ -215,6 +220,16 @@ class PredictionWriter:
             del self._lists[name]
         if surplus:
             pending.add("HDEL", self._keys.lists, *surplus)
+
+    def _write_whole(self, pending: Transaction, publication: Publication) -> None:
+        """Hand whole rows to those who requested them: each takes its own, or they expire."""
+        for answer in publication.whole:
+            key = self._keys.whole(self._table(answer.rows.version), answer.request)
+            rows = encode_rows(answer.rows, parse_position(publication.position), publication.applied_events)
+            for command in hset_commands(key, answer.rows.nodes, rows):
+                pending.add_packed(command)
+            pending.add("HSET", key, "", b"")
+            pending.add("PEXPIRE", key, WHOLE_ROWS_KEPT_MS)
 
     def _write_rows(self, pending: Transaction, update: TableUpdate, publication: Publication) -> None:
         name = self._table(update.version)

@@ -1,4 +1,4 @@
-"""The worker's side of the requests: nodes whose marked rows readers wait for."""
+"""The worker's side of the requests: nodes whose rows readers wait for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import msgspec
 from redis import Redis
 
 from service.store.keys import Keys
-from service.store.positions import START
+from service.store.positions import START, parse_position
+
+_MOST_DIGITS = 10
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,13 @@ class Request:
         number: its id, which a publication names in ``answered``.
         nodes: whose rows are wanted; none where the entry cannot be read, or wants a list.
         list_name: of the list that is wanted; None where rows are.
+        whole: whether somebody waits for whole rows of the nodes.
     """
 
     number: str
     nodes: tuple[str, ...]
     list_name: str | None = None
+    whole: bool = False
 
 
 class RequestReader:
@@ -48,7 +52,10 @@ class RequestReader:
     def read(self, most: int = 1) -> list[Request]:
         """The next requests, so many at most; empty where there are none."""
         found: Any = self._redis.xrange(self._keys.requests, min=f"({self._after}", count=most)
-        requests = [Request(number.decode(), _nodes(fields), _list_name(fields)) for number, fields in found]
+        requests = [
+            Request(number.decode(), _nodes(fields), _list_name(fields), self._wants_whole(number, fields))
+            for number, fields in found
+        ]
         if requests:
             self._after = requests[-1].number
         return requests
@@ -62,6 +69,14 @@ class RequestReader:
         """
         streams: Any = {self._keys.log: position, self._keys.requests: self._after}
         self._redis.xread(streams, count=1, block=max(1, block_ms))
+
+    def _wants_whole(self, number: bytes, fields: dict[bytes, bytes]) -> bool:
+        """Whether an entry asks for whole rows, and is not older than its reader waits."""
+        for_ms = fields.get(b"whole", b"")
+        if not for_ms.isdigit() or len(for_ms) > _MOST_DIGITS:
+            return False
+        seconds, microseconds = self._redis.time()
+        return 1000 * seconds + microseconds // 1000 - parse_position(number.decode())[0] <= int(for_ms)
 
 
 def _nodes(fields: dict[bytes, bytes]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from service.store.positions import PositionPair, parse_position
 
 NODES_PER_ENTRY = 500
 """Nodes in one entry at most: the worker does other things between two."""
-_ENTRIES_KEPT = 1_000
+ENTRIES_KEPT = 1_000
 """With ids of the greatest length these are 128 MB; entries that are answered are deleted at once."""
 _BELIEVED_S = 1.0
 """For so long a request that is not answered counts as on its way; Redis or the worker may have lost it."""
@@ -100,7 +100,7 @@ class RequestWriter:
         if name in self._lists:
             return self._lists[name][0]
         written = await self._redis.xadd(
-            self._keys.requests, {"list": name.encode()}, maxlen=_ENTRIES_KEPT, approximate=True
+            self._keys.requests, {"list": name.encode()}, maxlen=ENTRIES_KEPT, approximate=True
         )
         number = parse_position(cast("bytes", written).decode())
         self._lists[name] = number, now
@@ -132,7 +132,7 @@ class RequestWriter:
         pipe = self._redis.pipeline(transaction=False)
         for nodes in entries:
             pipe.xadd(
-                self._keys.requests, {"nodes": msgspec.msgpack.encode(nodes)}, maxlen=_ENTRIES_KEPT, approximate=True
+                self._keys.requests, {"nodes": msgspec.msgpack.encode(nodes)}, maxlen=ENTRIES_KEPT, approximate=True
             )
         now = asyncio.get_running_loop().time()
         numbers = cast("list[bytes]", await pipe.execute())

@@ -1,25 +1,31 @@
 """The layout of a prediction row: the only place that knows which bytes stand where.
 
-A row is little-endian: a header with the row of the graph and the position at which it was computed,
-then float32: a probability for each class, in the order of the version's classes, then the disagreement of the group.
+A row is little-endian: a header with the row of the graph and the position at which it was computed, then float32.
+A *whole* row has a probability for each class, in the order of the version's classes, then the disagreement of the
+group. A *short* row, where there are many classes, has the most likely ones as uint32, their probabilities, and the
+disagreement.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.config import PUBLISHED_CLASSES, PUBLISHED_WHOLE
 from olad_core.serving.publication import TableUpdate
 from service.store.positions import PositionPair
 
-ROW_FORMAT = 3
-"""Number of this layout; readers see no model in tables of another one, until a worker has written them anew."""
+WHOLE_FORMAT = 3
+"""Number of the layout of whole rows."""
+SHORT_FORMAT = 4
+"""Number of the layout of short rows; readers see no model in tables of a layout that they do not know."""
 BYTES_PER_VALUE = 4
 _HEADER = struct.Struct("<IIQQ")
+_HEADER_FIELDS = (("row", "<u4"), ("position_sequence", "<u4"), ("position_ms", "<u8"), ("applied_events", "<u8"))
 _OTHER_VALUES = 1
 _GRAPH_ROW_BYTES = 4
 
@@ -36,6 +42,20 @@ class Row(NamedTuple):
     classes: Sequence[int]
     probabilities: Sequence[float]
     disagreement: float
+
+
+class Ranked(NamedTuple):
+    """The most likely classes of many nodes, the likeliest first.
+
+    Attributes:
+        classes: their places in the version's order ``[N, k]``.
+        probabilities: of these ``[N, k]``.
+        disagreement: ``[N]``.
+    """
+
+    classes: npt.NDArray[np.int32]
+    probabilities: npt.NDArray[np.float32]
+    disagreement: npt.NDArray[np.float32]
 
 
 class Origin(NamedTuple):
@@ -66,28 +86,38 @@ def encode_rows(update: TableUpdate, position: PositionPair, applied_events: int
     Raises:
         ValueError: where the arrays do not fit each other.
     """
-    count, classes = update.probabilities.shape
+    count, width = update.probabilities.shape
     origins = update.origins
     columns = [update.rows, update.disagreement, *(origins.columns() if origins is not None else ())]
     if any(column.shape != (count,) for column in columns):
         raise ValueError(f"{count} rows of probabilities, others of {sorted({len(column) for column in columns})}")
-    rows = np.empty(count, _layout(classes))
+    if update.classes is not None and update.classes.shape != (count, width):
+        raise ValueError(f"probabilities of {(count, width)}, classes of {update.classes.shape}")
+    rows = np.empty(count, _whole(width) if update.classes is None else _short(width))
     rows["row"] = update.rows
     rows["position_sequence"] = position[1] if origins is None else origins.position_sequence
     rows["position_ms"] = position[0] if origins is None else origins.position_ms
     rows["applied_events"] = applied_events if origins is None else origins.applied_events
+    if update.classes is not None:
+        rows["classes"] = update.classes
     rows["probabilities"] = update.probabilities
     rows["disagreement"] = update.disagreement
     return rows.view(np.uint8).reshape(count, rows.dtype.itemsize)
 
 
-def _layout(classes: int) -> np.dtype[np.void]:
+def _whole(classes: int) -> np.dtype[np.void]:
+    return np.dtype([*_HEADER_FIELDS, ("probabilities", "<f4", (classes,)), ("disagreement", "<f4")])
+
+
+def _short(most: int) -> np.dtype[np.void]:
     return np.dtype(
-        [
-            *(("row", "<u4"), ("position_sequence", "<u4"), ("position_ms", "<u8"), ("applied_events", "<u8")),
-            *(("probabilities", "<f4", (classes,)), ("disagreement", "<f4")),
-        ]
+        [*_HEADER_FIELDS, ("classes", "<u4", (most,)), ("probabilities", "<f4", (most,)), ("disagreement", "<f4")]
     )
+
+
+def format_of(classes: int) -> int:
+    """Number of the layout in which rows of so many classes are published."""
+    return WHOLE_FORMAT if classes <= PUBLISHED_WHOLE else SHORT_FORMAT
 
 
 def classes_in(row_bytes: int) -> int:
@@ -115,8 +145,40 @@ def values_of(row: bytes) -> bytes:
     return row[_HEADER.size :]
 
 
-class RowDecoder:
+class RowDecoder(Protocol):
     """Reads the rows of one version.
+
+    Attributes:
+        size: bytes of one row.
+        held: probabilities in a row.
+    """
+
+    size: int
+    held: int
+
+    def decode(self, row: bytes) -> Row:
+        """The prediction, with every class that the row holds."""
+
+    def decode_top(self, row: bytes, top: int) -> Row:
+        """The prediction, with its ``top`` most likely classes, the likeliest first; ties in the order of classes."""
+
+    def ranked(self, rows: Sequence[bytes], top: int) -> Ranked:
+        """The ``top`` most likely classes of many rows.
+
+        Raises:
+            ValueError: where a row has another size.
+        """
+
+    def all_of(self, rows: Sequence[bytes]) -> npt.NDArray[np.float32]:
+        """Probabilities ``[N, held]`` of many rows, as they stand in them.
+
+        Raises:
+            ValueError: where a row has another size.
+        """
+
+
+class WholeRowDecoder:
+    """Reads whole rows.
 
     Args:
         classes: how many there are.
@@ -125,16 +187,13 @@ class RowDecoder:
     def __init__(self, classes: int) -> None:
         self._struct = struct.Struct(f"<{_HEADER.size}x{classes + _OTHER_VALUES}f")
         self._all = range(classes)
-
-    @property
-    def size(self) -> int:
-        """Bytes of one row."""
-        return self._struct.size
+        self.size = self._struct.size
+        self.held = classes
 
     def decode(self, row: bytes) -> Row:
         """The prediction, with every class in its order.
 
-        >>> RowDecoder(2).decode(bytes(24) + struct.pack("<3f", 0.25, 0.75, 0.5))
+        >>> WholeRowDecoder(2).decode(bytes(24) + struct.pack("<3f", 0.25, 0.75, 0.5))
         Row(classes=range(0, 2), probabilities=[0.25, 0.75], disagreement=0.5)
         """
         *probabilities, disagreement = self._struct.unpack(row)
@@ -143,18 +202,56 @@ class RowDecoder:
     def decode_top(self, row: bytes, top: int) -> Row:
         """The prediction, with its ``top`` most likely classes, the likeliest first; ties in the order of classes.
 
-        >>> RowDecoder(2).decode_top(bytes(24) + struct.pack("<3f", 0.25, 0.75, 0.5), 1)
+        >>> WholeRowDecoder(2).decode_top(bytes(24) + struct.pack("<3f", 0.25, 0.75, 0.5), 1)
         Row(classes=[1], probabilities=[0.75], disagreement=0.5)
         """
         values = np.frombuffer(row, "<f4", offset=_HEADER.size)
         best = np.argsort(-values[:-1], kind="stable")[:top]
         return Row(best.tolist(), values[best].tolist(), float(values[-1]))
 
-    def columns(self, rows: Sequence[bytes]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Probabilities ``[N, C]`` and disagreement ``[N]`` of many rows.
+    def all_of(self, rows: Sequence[bytes]) -> npt.NDArray[np.float32]:
+        """Probabilities ``[N, C]`` of many rows."""
+        shares: npt.NDArray[np.float32] = self._columns(rows)["probabilities"]
+        return shares
 
-        Raises:
-            ValueError: where a row has another size.
-        """
-        values = np.frombuffer(b"".join(rows), _layout(len(self._all)))
-        return values["probabilities"], values["disagreement"]
+    def ranked(self, rows: Sequence[bytes], top: int) -> Ranked:
+        """The ``top`` most likely classes of many rows."""
+        values = self._columns(rows)
+        shares = values["probabilities"]
+        best = np.argsort(-shares, axis=1, kind="stable")[:, :top]
+        return Ranked(best.astype(np.int32), np.take_along_axis(shares, best, axis=1), values["disagreement"])
+
+    def _columns(self, rows: Sequence[bytes]) -> npt.NDArray[np.void]:
+        return np.frombuffer(b"".join(rows), _whole(self.held))
+
+
+class ShortRowDecoder:
+    """Reads short rows."""
+
+    size = _short(PUBLISHED_CLASSES).itemsize
+    held = PUBLISHED_CLASSES
+    _struct = struct.Struct(f"<{_HEADER.size}x{PUBLISHED_CLASSES}I{PUBLISHED_CLASSES}ff")
+
+    def decode(self, row: bytes) -> Row:
+        """The prediction, with the classes that the row holds, the likeliest first."""
+        return self.decode_top(row, PUBLISHED_CLASSES)
+
+    def decode_top(self, row: bytes, top: int) -> Row:
+        """The prediction, with its ``top`` most likely classes, the likeliest first; ties in the order of classes."""
+        values = self._struct.unpack(row)
+        classes, shares = values[:PUBLISHED_CLASSES], values[PUBLISHED_CLASSES:-1]
+        return Row(list(classes[:top]), list(shares[:top]), values[-1])
+
+    def ranked(self, rows: Sequence[bytes], top: int) -> Ranked:
+        """The ``top`` most likely classes of many rows."""
+        values = self._columns(rows)
+        classes, shares = values["classes"][:, :top].astype(np.int32), values["probabilities"][:, :top]
+        return Ranked(classes, shares, values["disagreement"])
+
+    def all_of(self, rows: Sequence[bytes]) -> npt.NDArray[np.float32]:
+        """Probabilities ``[N, held]`` of many rows, the likeliest first."""
+        shares: npt.NDArray[np.float32] = self._columns(rows)["probabilities"]
+        return shares
+
+    def _columns(self, rows: Sequence[bytes]) -> npt.NDArray[np.void]:
+        return np.frombuffer(b"".join(rows), _short(PUBLISHED_CLASSES))

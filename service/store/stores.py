@@ -14,6 +14,7 @@ from service.store.prediction_reader import PredictionReader
 from service.store.rejected import RejectedReader
 from service.store.request_writer import RequestWriter
 from service.store.watermark import Watermark
+from service.store.whole_rows import WholeRowStore
 from service.store.worker_state import WorkerStateReader
 
 
@@ -27,6 +28,7 @@ class Stores:
         watermark: waits for positions and answers.
         requests: for marked rows, and for lists.
         lists: of nodes.
+        whole_rows: for whole rows, where tables hold short ones.
         rejected: events that could not be applied.
         worker: the worker's report, heartbeat and metrics.
         health: of Redis.
@@ -38,6 +40,7 @@ class Stores:
     watermark: Watermark
     requests: RequestWriter
     lists: ListReader
+    whole_rows: WholeRowStore
     rejected: RejectedReader
     worker: WorkerStateReader
     health: HealthReader
@@ -60,6 +63,7 @@ def open_stores(url: str | None, graph: str, *, max_classes: int, max_waiting: i
         watermark=Watermark(redis, keys, max_waiting),
         requests=RequestWriter(redis, keys),
         lists=ListReader(redis, keys),
+        whole_rows=WholeRowStore(redis, keys),
         rejected=RejectedReader(redis, keys),
         worker=WorkerStateReader(redis, keys),
         health=HealthReader(redis, keys),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,10 +11,12 @@ from torch import Tensor
 
 from olad_core.graph.features import from_format_4
 from olad_core.named_state import take_part
+from olad_core.tasks.node_class import are_wide, head_width
 
 _SUMS = ("totals/", "received/", "sums/", "peak", "turn")
 """Beginnings of the names of running sums, which inference kept up to format 5."""
 _PASSES = 2
+_VERSIONS_HELD = ("versions/served/", "versions/candidate/")
 
 
 def converted(tensors: Mapping[str, Tensor], position: str, applied_events: int) -> Mapping[str, Tensor]:
@@ -32,6 +35,51 @@ def converted(tensors: Mapping[str, Tensor], position: str, applied_events: int)
         if f"versions/{role}/frontier" in tensors:
             tensors = _with_marks(tensors, f"versions/{role}/", position, applied_events)
     return tensors
+
+
+def embedded_again(
+    tensors: Mapping[str, Tensor], values: Mapping[str, Any]
+) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
+    """Tensors and values in which a version of many classes holds embeddings.
+
+    Earlier releases kept its answers alone. Its weights are embedded again, as a version on its way; readers keep
+    what they see until it is served.
+
+    Args:
+        tensors: of a checkpoint, converted.
+        values: of the checkpoint.
+    """
+    versions = values["versions"]
+    role = next(
+        (role for role in ("served", "candidate") if _keeps_answers(take_part(tensors, f"versions/{role}"))), None
+    )
+    if role is None:
+        return tensors, values
+    own = take_part(tensors, f"versions/{role}")
+    last = _last_layer(own)
+    rows, width = len(own["in_weight"]), own["student/head.weight"].shape[1]
+    new = {name: tensor for name, tensor in own.items() if name != f"layer/{last}"}
+    new |= {f"marked/{number}": torch.ones(rows, dtype=torch.uint8) for number in range(1, last + 1)}
+    new |= {
+        "embedding": torch.zeros(rows, width),
+        "origin": torch.tensor([0, 0, -1]).repeat(rows, 1),
+        "place": torch.tensor([0, 0]),
+    }
+    others = {name: tensor for name, tensor in tensors.items() if not name.startswith(_VERSIONS_HELD)}
+    kept = {name: value for name, value in versions.items() if name not in {"served", "candidate"}}
+    again = {**values, "versions": kept | {"candidate": versions[role]}}
+    return others | {f"versions/candidate/{name}": tensor for name, tensor in new.items()}, again
+
+
+def _keeps_answers(own: Mapping[str, Tensor]) -> bool:
+    """Whether these are the tensors of a version of many classes as earlier releases wrote it."""
+    if "in_weight" not in own or "embedding" in own:
+        return False
+    return are_wide(own[f"layer/{_last_layer(own)}"].shape[1] - head_width(0))
+
+
+def _last_layer(own: Mapping[str, Tensor]) -> int:
+    return max(int(name.removeprefix("layer/")) for name in own if name.startswith("layer/"))
 
 
 def _with_sparse_features(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

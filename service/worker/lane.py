@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from olad_core.engine import Engine, EntryOutcome
 from olad_core.errors import OladError
-from olad_core.serving.publication import Publication
+from olad_core.serving.publication import Publication, WholeAnswer
 from service.store.log_reader import Entry
+from service.store.request_reader import Request
 from service.worker.attempts import Attempts
 from service.worker.decision_log import DecisionLog
 from service.worker.learning import Learning
@@ -19,6 +20,8 @@ from service.worker.stores import Log, Predictions, Requests
 
 MAX_EVENTS_PER_TURN = 10_000
 """Events applied in one turn at most, but for a last entry that is larger."""
+_CLASSES_PER_ROW = 500
+"""Probabilities that are as much work as computing a row of a layer."""
 
 
 class ApplyFailed(OladError, RuntimeError):
@@ -73,12 +76,14 @@ class Lane:
         self._decision_log = DecisionLog(metrics, _logged(engine))
         self._unpublished: Publication | None = None
         self._answered: str | None = None
+        self._whole: list[Request] = []
         self._owed_steps = 0
 
     def replace_engine(self, engine: Engine) -> None:
         """Continue with another engine, to which nothing is owed."""
         self.engine = engine
         self._unpublished, self._answered, self._owed_steps = None, None, 0
+        self._whole = []
         self._decision_log.continue_after(_logged(engine))
 
     @property
@@ -229,11 +234,16 @@ class Lane:
             with self._metrics.stage("requests"):
                 wanted = requests[0].list_name
                 work += max(1, self.engine.ask(requests[0].nodes) if wanted is None else self.engine.make_list(wanted))
+            if requests[0].whole:
+                self._whole.append(requests[0])
+                work += len(requests[0].nodes) * len(self.engine.graph.classes) // _CLASSES_PER_ROW
 
     def _send_news(self) -> None:
         """Publish what has changed, and with it the answers to requests."""
-        publication = replace(self.engine.take_publication(), answered=self._answered)
-        self._answered = None
+        found = [(request.number, self.engine.whole(request.nodes)) for request in self._whole]
+        whole = tuple(WholeAnswer(number, rows) for number, rows in found if rows is not None)
+        publication = replace(self.engine.take_publication(), answered=self._answered, whole=whole)
+        self._answered, self._whole = None, []
         self._send(publication)
 
     def _send(self, publication: Publication) -> None:

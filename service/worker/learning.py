@@ -103,9 +103,11 @@ class Learning:
         """Compute some of the predictions that are marked; False where none is."""
         started = self._clock.monotonic()
         with self._metrics.stage("tidy"):
-            if not self._row_pace.tidy(engine, beside_events=self._pace.interrupted):
-                return False
+            work = self._row_pace.tidy(engine, beside_events=self._pace.interrupted)
+        if not work:
+            return False
         publish()
+        self._row_pace.follow(work, started)
         self._pace.follow("rows", started, self._clock.monotonic())
         return True
 

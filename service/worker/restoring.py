@@ -29,7 +29,7 @@ from olad_core.judging.succession import Succession
 from olad_core.named_state import take_part
 from olad_core.tasks.node_class import RANK_BINS, RANKED_CLASSES
 from service.worker.checkpoint import BrokenCheckpoint, Checkpoint
-from service.worker.earlier_formats import converted
+from service.worker.earlier_formats import converted, embedded_again
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +38,7 @@ _Amount = Annotated[float, Meta(ge=0, le=1e300)]
 _Finite = Annotated[float, Meta(ge=-1e300, le=1e300)]
 _Width = Annotated[int, Meta(ge=0, le=65_536)]
 _Position = Annotated[str, Meta(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
-_ROW_TABLES = re.compile(r"versions/(served|candidate)/(layer/\d+|marked/\d+|origin|in_weight)")
+_ROW_TABLES = re.compile(r"versions/(served|candidate)/(layer/\d+|embedding|marked/\d+|origin|in_weight)")
 _OF_STUDENTS = ("trainer/", "losses/", "memory/", "versions/", "succession/")
 _BY_CLASS = ("arrivals/probabilities", "scores/classes", "scores/faded_classes", "standing/f1/counts")
 _BY_CLASS_SINCE = re.compile(r"scores/by_class/(ranks|faded_ranks|confusion)")
@@ -140,11 +140,12 @@ def restore(config: EngineConfig, checkpoint: Checkpoint, device: torch.device) 
     try:
         values = msgspec.convert(checkpoint.values, _Values)
         tensors = converted(checkpoint.tensors, values.position, values.applied_events)
+        tensors, plain = embedded_again(tensors, checkpoint.values)
         _check_tensors(tensors, values)
         new = Assessment(_with_students(config, values))
         tensors = _on_metric(tensors, new.state())
         _check_scores(tensors, new)
-        engine = _restored(config, tensors, checkpoint.values, device)
+        engine = _restored(config, tensors, plain, device)
         _compare_types(tensors, engine)
     except (ServedLost, MemoryError, torch.OutOfMemoryError):
         raise

@@ -44,16 +44,17 @@ class RowPace:
     def refresh(self, engine: Engine) -> None:
         """Let the engine follow the applied events."""
         started = self._clock.monotonic()
-        self._follow(engine.refresh(self.most_work), started)
+        self.follow(engine.refresh(self.most_work), started)
 
-    def tidy(self, engine: Engine, *, beside_events: bool) -> bool:
-        """Let the engine compute some marked predictions, fewer where events keep coming; whether there were any."""
-        started = self._clock.monotonic()
-        work = engine.tidy(self.most_tidied // BESIDE_EVENTS if beside_events else self.most_tidied)
-        self._follow(work, started)
-        return work > 0
+    def tidy(self, engine: Engine, *, beside_events: bool) -> int:
+        """Let the engine compute some marked predictions, fewer where events keep coming; the work that it was.
 
-    def _follow(self, work: int, started: float) -> None:
+        Call :meth:`follow` once they are published: with many classes most of the work is done then.
+        """
+        return engine.tidy(self.most_tidied // BESIDE_EVENTS if beside_events else self.most_tidied)
+
+    def follow(self, work: int, started: float) -> None:
+        """Learn the speed from work that has begun then and is done."""
         took = self._clock.monotonic() - started
         if work >= LEAST_WORK and took > 0:
             self._speed += LEARNED * (work / took - self._speed)

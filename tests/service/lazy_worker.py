@@ -13,13 +13,24 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 import numpy as np
+import numpy.typing as npt
 import redis
 
-from olad_core.serving.publication import MARKS_PER_BLOCK, MarkedBlocks, Publication, RowOrigins, TableUpdate, Version
+from olad_core.serving.publication import (
+    MARKS_PER_BLOCK,
+    MarkedBlocks,
+    Publication,
+    RowOrigins,
+    TableUpdate,
+    Version,
+    WholeAnswer,
+)
+from olad_core.tasks import node_class
+from olad_core.tasks.label_rule import LabelRule
 from service.store.keys import Keys
 from service.store.positions import PositionPair
 from service.store.prediction_writer import PredictionWriter
-from service.store.request_reader import RequestReader
+from service.store.request_reader import Request, RequestReader
 
 STEPS = 4_096
 CLASSES = ("a", "b")
@@ -48,6 +59,8 @@ class LazyEngine:
         held: what is computed.
         marked: nodes whose computed value is of an earlier position.
         version: that is served.
+        classes: of all versions.
+        rule: by which labels are decided.
     """
 
     random: Random
@@ -59,6 +72,8 @@ class LazyEngine:
     held: dict[str, Held] = field(default_factory=dict)
     marked: set[str] = field(default_factory=set)
     version: int = 1
+    classes: tuple[str, ...] = CLASSES
+    rule: LabelRule = field(default_factory=LabelRule)
     _changed: set[str] = field(default_factory=set)
     _removed: set[str] = field(default_factory=set)
     _dropped: list[int] = field(default_factory=list)
@@ -123,10 +138,13 @@ class LazyEngine:
         """Everything since the last one."""
         nodes = tuple(sorted(self._changed))
         held = [self.held[node] for node in nodes]
+        probabilities, best = self._shares(held), None
+        if node_class.are_wide(len(self.classes)):
+            best, probabilities = node_class.best_classes(probabilities)
         update = TableUpdate(
             self.version,
             nodes,
-            np.array([shares(one.value) for one in held], np.float32).reshape(len(held), 2),
+            probabilities,
             np.zeros(len(held), np.float32),
             tuple(sorted(self._removed)),
             rows=np.array([one.row for one in held], np.int64),
@@ -136,11 +154,26 @@ class LazyEngine:
                 np.array([one.applied for one in held], np.uint64),
             ),
             marked=self._marked_blocks(),
+            classes=best,
         )
         dropped = tuple(self._dropped)
         self._changed, self._removed, self._dropped, self._blocks = set(), set(), [], set()
         position = f"{self.position[0]}-{self.position[1]}"
-        return Publication(position, self.applied, (update,), Version(self.version, "sage", CLASSES), dropped)
+        return Publication(
+            position, self.applied, (update,), Version(self.version, "sage", self.classes), dropped, rule=self.rule
+        )
+
+    def whole(self, nodes: Iterable[str]) -> TableUpdate:
+        """All classes of nodes."""
+        self.ask(nodes)
+        there = tuple(node for node in nodes if node in self.held)
+        held = [self.held[node] for node in there]
+        rows = np.array([one.row for one in held], np.int64)
+        return TableUpdate(self.version, there, self._shares(held), np.zeros(len(held), np.float32), rows=rows)
+
+    def _shares(self, held: Sequence[Held]) -> npt.NDArray[np.float32]:
+        found = [shares(one.value, len(self.classes)) for one in held]
+        return np.array(found, np.float32).reshape(len(held), len(self.classes))
 
     def _marked_blocks(self) -> MarkedBlocks:
         numbers = self.random.sample(sorted(self._blocks), len(self._blocks))
@@ -159,9 +192,12 @@ class LazyEngine:
         return found
 
 
-def shares(value: int) -> list[float]:
+def shares(value: int, classes: int = 2) -> list[float]:
     """The probabilities that stand for a value."""
-    return [value / STEPS, 1 - value / STEPS]
+    if classes == len(CLASSES):
+        return [value / STEPS, 1 - value / STEPS]
+    drawn: list[float] = np.random.default_rng(value).dirichlet(np.full(classes, 0.1)).astype(np.float32).tolist()
+    return drawn
 
 
 class LazyWorker:
@@ -185,11 +221,12 @@ class LazyWorker:
         self.seen: list[Sequence[str]] = []
         """Nodes of each request that was answered."""
 
-    def publish(self, answered: str | None = None) -> None:
-        """Publish what is new."""
+    def publish(self, answered: str | None = None, wholes: Sequence[Request] = ()) -> None:
+        """Publish what is new, with whole rows for those who requested them."""
         with self.lock:
+            whole = tuple(WholeAnswer(request.number, self.engine.whole(request.nodes)) for request in wholes)
             self._client.set(self._keys.appended, self.engine.applied)
-            self._writer.publish(replace(self.engine.publication(), answered=answered))
+            self._writer.publish(replace(self.engine.publication(), answered=answered, whole=whole))
             self.visible.append(self.engine.position)
 
     def live(self, ttl_ms: int = 60_000) -> None:
@@ -212,7 +249,7 @@ class LazyWorker:
             if requests:
                 if between:
                     self.engine.apply((), between)
-                self.publish(requests[-1].number)
+                self.publish(requests[-1].number, [request for request in requests if request.whole])
         return len(requests)
 
     @contextlib.contextmanager

@@ -7,6 +7,7 @@ answer has the same columns: the disagreement, then class probabilities.
 from __future__ import annotations
 
 from olad_core.tasks.node_class.answers import answers, probabilities
+from olad_core.tasks.node_class.best import are_wide, best_classes, decided_classes
 from olad_core.tasks.node_class.candidates import (
     MOST_EXACT,
     CandidateHeads,
@@ -60,13 +61,16 @@ __all__ = [
     "NodeScores",
     "answers",
     "are_many",
+    "are_wide",
     "average_precision",
+    "best_classes",
     "candidate_heads",
     "class_capacity",
     "class_f1",
     "count_classes",
     "count_one_class",
     "count_ranks",
+    "decided_classes",
     "disagreement",
     "disagreement_losses",
     "draw_candidates",

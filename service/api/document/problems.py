@@ -153,6 +153,14 @@ _PREDICTING: tuple[Example, ...] = (
         "No model has been published yet; missing: labels of at least two classes",
         {"missing": ["labels of at least two classes"]},
     ),
+    (
+        problems.CLASSES_UNAVAILABLE,
+        (
+            "the worker is away: rows hold the 32 most likely classes, and the others are computed when they are asked "
+            "for; ?top=32 is answered without it"
+        ),
+        {},
+    ),
     *REDIS,
     (
         problems.TOO_MANY_WAITING,

@@ -78,6 +78,8 @@ def parameter(schema: Schema) -> Schema:
     """A parameter's schema: it is left out or has a value, and is never null."""
     own = {name: value for name, value in schema.items() if name not in {"title", "anyOf"}}
     chosen = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    if len(chosen) > 1:
+        own["anyOf"] = [plain(one) for one in chosen]
     kept = {**chosen[0], **own} if len(chosen) == 1 else {**schema, **own}
     default = {"default": kept["default"]} if kept.get("default") is not None else {}
     return {**plain(kept), **default}

@@ -5,20 +5,25 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import Field
 from starlette.convertors import StringConvertor, register_url_convertor
 
+from olad_core.config import PUBLISHED_CLASSES, PUBLISHED_WHOLE
 from olad_core.event_codec import malformed
+from service.api.all_classes import lacks_classes, with_all_classes
 from service.api.answers import (
+    All,
     PartsResponse,
     answer_parts,
     one_answer,
     prediction,
     require_few_cells,
+    shown_classes,
     too_many_cells,
 )
 from service.api.arrow import ARROW, arrow_parts, wants_arrow
@@ -85,10 +90,12 @@ TimeoutMs = Annotated[
 ]
 
 Top = Annotated[
-    int | None,
+    Annotated[int, Field(ge=1)] | Literal["all"] | None,
     Query(
-        ge=1,
-        description="Only so many of the most likely classes in `probabilities`, the likeliest first. Left out: all.",
+        description=(
+            f"Only so many of the most likely classes in `probabilities`, the likeliest first; `all` for every class. "
+            f"Left out: all, or {PUBLISHED_CLASSES} where the graph has more than {PUBLISHED_WHOLE} classes."
+        ),
         examples=[3],
     ),
 ]
@@ -115,13 +122,20 @@ async def get_prediction(
     `position` says up to which log entry the graph was known and `behind` how many events wait after it.
     A prediction that recent events reach from afar may be held as it was before them. It is brought up to date when
     it is asked for. Where that takes longer than `timeout_ms`, the answer is the earlier one, at its own position.
+
+    Where the graph has more than 64 classes, the answer shows the 32 most likely ones, the likeliest first, and `rest`
+    is the probability of all others. More of them, or `top=all`, are computed when they are asked for. Where the
+    worker does not answer within `timeout_ms`, the answer is 503 then.
     """
     # Some servers give no raw path; encoded again, the decoded one serves.
     node = node_in(request.scope.get("raw_path") or b"/predict/" + quote(node, safe="").encode())
     with Patience(request.receive, client_of(request), timeout_ms) as patience:
         wanted = await until_visible(context, patience, min_position, (node,))
         snapshot = await context.predictions.read_one(node)
-        snapshot = await renewed(context, patience, (node,), snapshot, wanted)
+        if lacks_classes(snapshot, top):
+            snapshot = await with_all_classes(context, patience, (node,), snapshot, top)
+        else:
+            snapshot = await renewed(context, patience, (node,), snapshot, wanted)
     model = await _model_of(context, snapshot)
     context.metrics.predictions.inc()
     (row,), (moment,) = snapshot.rows, snapshot.moments
@@ -158,9 +172,10 @@ async def post_predictions(
 
     With `Accept: application/vnd.apache.arrow.stream` the answer is an Arrow stream, for large answers several times
     smaller and faster than JSON. Its columns are `node`, `label`, `probabilities` (a fixed-size list of float32 in the
-    order of the classes), `disagreement`, `position`, `behind` and `error`. With `top` the list has the likeliest
-    classes, and the column `classes` their numbers. The metadata of its schema has `student`, `model_version` and
-    `classes`, a JSON array.
+    order of the classes), `disagreement`, `position`, `behind` and `error`. With `top`, and with more than 64 classes
+    unless `top=all` is asked for, the list has the likeliest classes, and the column `classes` their numbers. With more
+    than 64 classes the column `rest` has the probability of those that are not shown. The metadata of its schema has
+    `student`, `model_version` and `classes`, a JSON array.
     """
     media_type(request, (JSON,))
     async with received(request, MAX_BODY_BYTES) as body:
@@ -168,7 +183,7 @@ async def post_predictions(
             if min_position is not None:
                 _nodes_in(body)
             wanted = await until_visible(context, patience, min_position)
-            if _is_small(context, body):
+            if _is_small(context, body, top):
                 return await _answer(request, context, body, top, patience, wanted)
             try:
                 with context.answers.take(client_of(request)):
@@ -182,7 +197,7 @@ async def _answer(
     request: Request,
     context: Context,
     body: bytes,
-    top: int | None,
+    top: int | All | None,
     patience: Patience,
     wanted: PositionPair | None,
 ) -> Response:
@@ -190,7 +205,10 @@ async def _answer(
     nodes = [str(node) for node in asked]
     try:
         snapshot = await context.predictions.read(nodes, most_bytes=_MAX_ROWS_BYTES)
-        snapshot = await renewed(context, patience, nodes, snapshot, wanted, _MAX_ROWS_BYTES)
+        if lacks_classes(snapshot, top):
+            snapshot = await with_all_classes(context, patience, nodes, snapshot, top)
+        else:
+            snapshot = await renewed(context, patience, nodes, snapshot, wanted, _MAX_ROWS_BYTES)
     except RowsTooLarge as error:
         cells = _MAX_ROWS_BYTES // BYTES_PER_VALUE
         most = f"at most {max(1, cells // error.classes):,} nodes at once"
@@ -230,10 +248,12 @@ def _has_too_many(body: bytes) -> bool:
     return sum(1 for _ in itertools.islice(_TEXT_OR_COMMA.finditer(body), most + 1)) > most
 
 
-def _is_small(context: Context, body: bytes) -> bool:
+def _is_small(context: Context, body: bytes, top: int | All | None) -> bool:
     """Whether the answer can be made in a few milliseconds, whatever nodes are asked for."""
     model = context.predictions.model
-    return model is not None and min(MAX_NODES, len(body) // 2) * (len(model.classes) + 8) <= _SMALL_CELLS
+    if model is None or model.lacks(shown_classes(model, top)):
+        return False
+    return min(MAX_NODES, len(body) // 2) * (model.rows.held + 8) <= _SMALL_CELLS
 
 
 def _too_many_answers(error: NoShare) -> Problem:

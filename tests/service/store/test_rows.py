@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from olad_core.serving.publication import RowOrigins, TableUpdate
 from service.store.positions import PositionPair
-from service.store.rows import BYTES_PER_VALUE, RowDecoder, classes_in, encode_rows, graph_rows, origin, values_of
+from service.store.rows import BYTES_PER_VALUE, WholeRowDecoder, classes_in, encode_rows, graph_rows, origin, values_of
 
 SHARES = st.floats(0, 1, width=32)
 POSITIONS = st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1))
@@ -29,7 +29,7 @@ def test_what_is_written_is_read(
     probabilities: list[float], disagreement: float, row: int, position: PositionPair, applied: int
 ) -> None:
     (stored,) = encode_rows(update([probabilities], [disagreement], [row]), position, applied)
-    decoder = RowDecoder(len(probabilities))
+    decoder = WholeRowDecoder(len(probabilities))
     found = decoder.decode(stored.tobytes())
     assert (list(found.classes), found.probabilities) == ([*range(len(probabilities))], probabilities)
     assert found.disagreement == disagreement
@@ -55,7 +55,7 @@ def test_each_row_has_the_origin_that_is_given(origins: list[tuple[PositionPair,
 
 def test_the_likeliest_classes_come_first_and_ties_in_their_order() -> None:
     (row,) = encode_rows(update([[0.25, 0.125, 0.375, 0.25]], [0.5], [0]), (1, 0), 1)
-    found = RowDecoder(4).decode_top(row.tobytes(), 3)
+    found = WholeRowDecoder(4).decode_top(row.tobytes(), 3)
     assert (found.classes, found.probabilities, found.disagreement) == ([2, 0, 3], [0.375, 0.25, 0.25], 0.5)
 
 
@@ -81,4 +81,4 @@ def test_columns_that_do_not_fit_each_other_are_refused() -> None:
 
 def test_a_row_of_another_width_is_refused() -> None:
     with pytest.raises(Exception, match="requires a buffer"):
-        RowDecoder(3).decode(b"\x00" * 36)
+        WholeRowDecoder(3).decode(b"\x00" * 36)

@@ -27,7 +27,7 @@ from service.worker.checkpoint import (
 )
 from service.worker.restoring import restore
 from tests.device import DEVICE
-from tests.olad_core.runs import PAIR, Run, assert_readers_are_fresh
+from tests.olad_core.runs import PAIR, Run, assert_readers_are_fresh, learned
 
 TENSORS = {
     "weights": torch.tensor([[1.5, -2.0], [0.0, torch.inf]]),
@@ -229,3 +229,34 @@ def test_format_5_is_read() -> None:
         whole.advance(run.engine.graph)
     found, expected = candidate.embedding.probabilities(rows), whole.probabilities(rows)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_a_version_of_many_classes_of_an_earlier_release_is_embedded_again(tmp_path: Path) -> None:
+    """Earlier releases kept answers instead of embeddings; what is served of the same weights is the same."""
+    run = Run(PAIR)
+    run.engine.declare("0-1", GraphSchema(classes=tuple(f"c{number}" for number in range(70))))
+    learned(run)
+    served = run.engine.versions.served
+    assert served is not None
+    tensors, values = run.engine.state()
+    answers = torch.zeros(len(tensors["graph/label"]), 71)
+    earlier = {name: tensor for name, tensor in tensors.items() if not name.endswith("/embedding")}
+    earlier |= {"versions/served/layer/2": answers, "versions/served/place": torch.tensor([4, 0])}
+    assert len(earlier) == len(tensors)
+    write_checkpoint(tmp_path, earlier, values, 3)
+    newest, _ = newest_checkpoint(tmp_path)
+    assert newest is not None
+    again = Run(PAIR, restore(PAIR, newest, DEVICE))
+    versions = again.engine.versions
+    assert versions.served is None
+    candidate = versions.candidate
+    assert candidate is not None
+    assert candidate.version == served.version
+    while versions.served is None:
+        again.engine.embed()
+    rows = np.flatnonzero(again.engine.graph.alive)
+    found, expected = candidate.embedding.probabilities(rows), served.embedding.probabilities(rows)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+    again.publish()
+    tensors_again = again.engine.state()[0]
+    assert tensors_again["versions/served/embedding"].shape == (len(answers), PAIR.trainer.width)

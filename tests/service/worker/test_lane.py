@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from redis.exceptions import ConnectionError as Unreachable
 
 from olad_core.engine import Engine, EntryOutcome
-from olad_core.events import GraphSchema, RemoveNode, UpsertNode
+from olad_core.events import GraphSchema, RemoveNode, UpsertEdge, UpsertNode
 from service.store.log_reader import Entry
 from service.store.request_reader import Request
 from service.worker.attempts import Attempts
@@ -19,6 +20,7 @@ from service.worker.pace import LearningPace
 from service.worker.row_pace import RowPace
 from tests.device import DEVICE
 from tests.olad_core.runs import PAIR, Run, stream
+from tests.olad_core.streams import two_communities
 from tests.service.worker.by_hand import Site, bytes_of, text_of
 
 
@@ -194,3 +196,39 @@ def test_a_publication_answers_the_requests_that_are_there(site: Site) -> None:
         site.requests.pending = [Request(f"{len(site.log.entries)}-7", ("1",))]
         lane.apply(lane.read())
         assert site.predictions.published[-1].answered == f"{len(site.log.entries)}-7"
+
+
+def test_who_requests_all_classes_gets_them_at_the_position_of_the_publication(site: Site) -> None:
+    lane = lane_of(site)
+    lane.engine.declare("0-1", GraphSchema(classes=tuple(f"c{number}" for number in range(70))))
+    site.log.append(two_communities(40))
+    lane.apply(lane.read())
+    while lane.engine.versions.served is None:
+        lane.engine.learn(5)
+    lane.publish()
+    site.log.append([UpsertNode("new", [1.0, 1.0, 1.0]), UpsertEdge("new", "3")])
+    site.requests.pending = [Request("1-0", ("3", "nobody", "new", "3"), whole=True), Request("2-0", ("4",))]
+    lane.apply(lane.read())
+    publication = site.predictions.published[-1]
+    assert publication.answered == "2-0"
+    ((request, rows),) = ((answer.request, answer.rows) for answer in publication.whole)
+    assert request == "1-0"
+    assert sorted(rows.nodes) == ["3", "new"]
+    assert rows.probabilities.shape == (2, 70 + 2)
+    served, graph = lane.engine.versions.served, lane.engine.graph
+    assert rows.version == served.version.number
+    places = graph.rows(rows.nodes)
+    assert not served.embedding.marks[places].any()
+    np.testing.assert_allclose(rows.probabilities, served.embedding.probabilities(places), rtol=1e-5, atol=1e-7)
+    (update,) = (update for update in publication.updates if update.version == rows.version)
+    assert update.classes is not None
+    assert update.classes.shape == (len(update.nodes), 32)
+    lane.publish()
+    assert site.predictions.published[-1].whole == ()
+
+
+def test_a_request_for_all_classes_without_a_model_is_answered_without_them(site: Site) -> None:
+    lane = lane_of(site)
+    site.requests.pending = [Request("1-0", ("3",), whole=True)]
+    assert lane.answer_requests()
+    assert (site.predictions.published[-1].answered, site.predictions.published[-1].whole) == ("1-0", ())
