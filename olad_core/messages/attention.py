@@ -18,6 +18,14 @@ Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]
 
+_HALF, _ONE = np.float32(0.5), np.float32(1)
+_LOWEST, _LOG2_E = np.float32(-87), np.float32(1.44269504)
+# The logarithm of 2 in two parts: the first has so few bits that its products with whole numbers are exact.
+_LN2, _LN2_REST = np.float32(0.693359375), np.float32(-2.12194440e-4)
+# The series of the exponential function between -ln(2) / 2 and ln(2) / 2, from x^2 to x^7 (Cephes, expf).
+_E2, _E3, _E4 = np.float32(5.0000001201e-1), np.float32(1.6666665459e-1), np.float32(4.1665795894e-2)
+_E5, _E6, _E7 = np.float32(8.3334519073e-3), np.float32(1.3981999507e-3), np.float32(1.9875691500e-4)
+
 
 def attend(prepared: Tensor, heads: int, block: Block, slope: float) -> Tensor:
     """Attention-weighted means over the neighbours and the node itself, without intermediate results an edge.
@@ -53,7 +61,7 @@ class _Attend(Function):
             prepared.new_empty(most + 1).numpy(),
         )
         found = prepared.new_empty(block.num_targets, prepared.shape[1] - 2 * heads)
-        shares, peak = prepared.new_empty(most + 1, heads).numpy(), prepared.new_empty(heads).numpy()
+        shares, peak = prepared.new_empty((most + 1) * heads).numpy(), prepared.new_empty(heads).numpy()
         _attend(prepared.numpy(), ctx.attention, shares, peak, np.empty(heads), found.numpy())
         return found
 
@@ -119,10 +127,27 @@ def _weigh(prepared: Floats, attention: _Attention, target: int, count: int, hea
 
 
 @compiled
+def _exponentiate(values: Floats, count: int) -> None:
+    """Replace the first values, none above 0, by their exponentials.
+
+    The relative error is below 1e-7; what is below -87 counts as -87. ``math.exp`` is a call for each value, while
+    the compiler does many of these at once. Each value depends on itself alone, wherever it stands.
+    """
+    for at in range(count):
+        value = max(values[at], _LOWEST)  # What is no number stays none.
+        power = np.floor(value * _LOG2_E + _HALF)
+        rest = value - power * _LN2 - power * _LN2_REST
+        series = ((((_E7 * rest + _E6) * rest + _E5) * rest + _E4) * rest + _E3) * rest + _E2
+        # A float32's exponent stands in bits 23 to 30, 127 too high.
+        scale = np.int32((np.int32(power) + 127) << 23).view(np.float32)
+        values[at] = (series * rest * rest + rest + _ONE) * scale
+
+
+@compiled
 def _share_out(
     prepared: Floats, attention: _Attention, target: int, count: int, shares: Floats, peak: Floats, total: Float64s
 ) -> None:
-    """Fill in ``shares`` ``[count + 1, heads]`` for the target in ``near``: every head's softmax of the scores."""
+    """Fill in ``shares`` for the target in ``near``, neighbour by neighbour: every head's softmax of the scores."""
     heads, slope, near = attention.heads, attention.slope, attention.near
     sent = prepared.shape[1] - 2 * heads
     for head in range(heads):
@@ -131,18 +156,23 @@ def _share_out(
     for at in range(count + 1):
         for head in range(heads):
             score = prepared[near[at], sent + head] + prepared[near[count], sent + heads + head]
-            shares[at, head] = max(score, slope * score)
-            peak[head] = max(peak[head], shares[at, head])
+            shares[at * heads + head] = max(score, slope * score)
+            peak[head] = max(peak[head], shares[at * heads + head])
     begin = attention.offsets[target]
     for at in range(count + 1):
         for head in range(heads):
-            shares[at, head] = math.exp(shares[at, head] - peak[head])
-            if at < count:
-                shares[at, head] *= attention.weight[begin + at]
-            total[head] += shares[at, head]
+            shares[at * heads + head] -= peak[head]
+    _exponentiate(shares, (count + 1) * heads)
+    for at in range(count):
+        weight = attention.weight[begin + at]
+        for head in range(heads):
+            shares[at * heads + head] *= weight
+            total[head] += shares[at * heads + head]
+    for head in range(heads):
+        total[head] += shares[count * heads + head]
     for at in range(count + 1):
         for head in range(heads):
-            shares[at, head] /= total[head]
+            shares[at * heads + head] /= total[head]
 
 
 @compiled
@@ -155,14 +185,18 @@ def _attend(
         for at in range(count + 1):
             prefetch_row(prepared, near[at], 0, prepared.shape[1])
         _share_out(prepared, attention, target, count, shares, peak, total)
+        own = near[count]
         for head in range(heads):
+            share = shares[count * heads + head]
             for column in range(head * width, (head + 1) * width):
-                found[target, column] = shares[count, head] * prepared[near[count], column]
+                found[target, column] = share * prepared[own, column]
         # Neighbour by neighbour, so that each of their rows is read once.
         for at in range(count):
+            source = near[at]
             for head in range(heads):
+                share = shares[at * heads + head]
                 for column in range(head * width, (head + 1) * width):
-                    found[target, column] += shares[at, head] * prepared[near[at], column]
+                    found[target, column] += share * prepared[source, column]
 
 
 @compiled

@@ -1,10 +1,11 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from olad_core.messages.attention import attend
+from olad_core.messages.attention import _exponentiate, attend
 from olad_core.students import Block
 from olad_core.students.gat import SLOPE, Attention
 from tests.olad_core.blocks import block_of, with_lonely_targets
@@ -53,3 +54,21 @@ def test_an_edge_that_weighs_as_much_as_a_number_can_leaves_the_others_nothing(a
     rows[:, :WIDTH] *= 1000
     heavy = attend(rows, HEADS, replace(block, weight=weight), SLOPE)
     torch.testing.assert_close(heavy[0], rows[block.sources[0], :WIDTH])
+
+
+def test_exponentials_are_within_their_bound_and_the_same_wherever_they_stand() -> None:
+    values = np.linspace(-87, 0, 100_003).astype(np.float32)
+    together, alone = values.copy(), values[:300].copy()
+    _exponentiate(together, len(together))
+    assert np.abs(together / np.exp(values.astype(np.float64)) - 1).max() < 1e-7
+    for at in range(len(alone)):
+        _exponentiate(alone[at : at + 1], 1)
+    assert alone.tobytes() == together[:300].tobytes()
+
+
+def test_exponentials_far_below_are_next_to_nothing_and_of_no_number_no_number() -> None:
+    values = np.array([-np.inf, -1e30, np.nan, 0], dtype=np.float32)
+    _exponentiate(values, 4)
+    assert values[0] == values[1] < 1e-37
+    assert np.isnan(values[2])
+    assert values[3] == 1
