@@ -192,11 +192,11 @@ class Engine:
             self._advance_event = self.applied_events
         self.versions.mark(self.graph, touch)
         work = self.versions.renew(self.graph, touch, self._origin, most_work)
-        self.assessment.know_classes(self.graph.classes)
+        self.assessment.know_classes(self.graph.classes, self._follow_rule())
         if self.trainer and len(touch.created):
             arrivals = touch.created[: self.config.arrivals_scored]
             predictions = predict_arrivals(self.graph, arrivals, self.trainer.group, self.versions.served)
-            labels = served_labels(predictions, self._follow_rule(), self.graph.classes)
+            labels = served_labels(predictions, self._rule.rule, self.graph.classes)
             self.assessment.remember(arrivals, self.graph.arrival[arrivals], predictions, labels)
         self._labels.add(changes, self.graph, self.assessment, training=self.trainer is not None)
         if self.graph.is_worth_beginning_anew:
@@ -460,7 +460,6 @@ class Engine:
         engine._labels.restore(take_part(arrays, "replay"), values["classes_seen"], engine.graph)
         engine._touched.restore(take_part(arrays, "touched"))
         engine._schedule.restore(values)
-        engine._rule.restore(values)
         if "convergence" in values:  # earlier releases had none: training begins with a whole budget
             engine._convergence.restore(values["convergence"])
         engine._advance_event = values["advance_event"]

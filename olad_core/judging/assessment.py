@@ -22,6 +22,7 @@ from olad_core.judging.standing import LATELY
 from olad_core.judging.standings import Standings
 from olad_core.judging.succession import Succession
 from olad_core.named_state import join_parts, take_part
+from olad_core.tasks.label_rule import LabelRule
 
 Rows = npt.NDArray[np.int64]
 
@@ -109,9 +110,9 @@ class Assessment:
         """What decides: the declared metric, else accuracy or macro-F1 by how even the classes are."""
         return self._standings.metric
 
-    def know_classes(self, names: Sequence[str]) -> None:
-        """Take in the names of the graph's classes, by number."""
-        self._standings.know_classes(names)
+    def know_classes(self, names: Sequence[str], rule: LabelRule | None = None) -> None:
+        """Take in the names of the graph's classes, by number, and what makes labels of their probabilities."""
+        self._standings.know_classes(names, rule or LabelRule())
 
     def student_leads(self, names: Sequence[str]) -> tuple[LeadFigure, ...]:
         """The score of each student on :attr:`metric`; ``names`` are the graph's classes, by number."""

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.judging.fading import Fading
-from olad_core.tasks.node_class import group_classes, predicted_classes
+from olad_core.tasks.label_rule import RuleTable
+from olad_core.tasks.node_class import labels_of_group
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -39,23 +40,29 @@ class Standing:
         # Faded numbers of scored nodes: all, those on which they differed, with the group right, and with the student.
         self._differed = np.zeros((4, group))
 
-    def observe(self, probabilities: npt.NDArray[np.float32]) -> None:
-        """Take in what students predict of nodes now, ``[n, G, C]``; one without an answer differs."""
+    def observe(self, probabilities: npt.NDArray[np.float32], table: RuleTable | None = None) -> None:
+        """Take in what students predict of nodes now, ``[n, G, C]``; one without an answer differs.
+
+        With a ``table``, students differ where the label that it makes of their probabilities does.
+        """
         if not probabilities.size:
             return
-        differ = predicted_classes(probabilities) != group_classes(probabilities)[:, None]
+        own, group = labels_of_group(probabilities, table)
+        differ = own != group[:, None]
         self._predicted = self._lately.added(self._predicted, np.ones_like(differ), differ)
 
-    def compare(self, probabilities: npt.NDArray[np.float32], labels: Rows) -> None:
+    def compare(self, probabilities: npt.NDArray[np.float32], labels: Rows, table: RuleTable | None = None) -> None:
         """Compare each student with its group on nodes whose labels have come.
 
         Args:
             probabilities: ``[n, G, C]``, of the students at the nodes' arrival.
             labels: ``[n]``.
+            table: what makes labels of probabilities; None: the likeliest class is the label.
         """
         if not probabilities.size:
             return
-        own, group = predicted_classes(probabilities), group_classes(probabilities)[:, None]
+        own, of_group = labels_of_group(probabilities, table)
+        group = of_group[:, None]
         differ, truth = own != group, labels[:, None]
         counted = np.ones_like(differ), differ, differ & (group == truth), differ & (own == truth)
         self._differed = self._scored.added(self._differed, *counted)

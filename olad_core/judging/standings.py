@@ -16,6 +16,7 @@ from olad_core.judging.metric_standing import F1Gain, LogLossStanding, RankStand
 from olad_core.judging.standing import Standing
 from olad_core.named_state import join_parts, take_part
 from olad_core.tasks import node_class
+from olad_core.tasks.label_rule import LabelRule, RuleTable
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -36,6 +37,8 @@ class Standings:
         self._memory = memory
         self.class_number: int | None = None
         """Of the class that the declared metric is about; None while it is unknown, and where it is about all."""
+        # What makes labels of probabilities: students are compared by the labels that they would give.
+        self._rule, self._names = LabelRule(), tuple[str, ...]()
         self._balance = Balance()
         self._accuracy = Standing(group, memory)
         self._f1 = F1Gain(group, memory)
@@ -50,8 +53,11 @@ class Standings:
             return self.declared
         return ACCURACY if self._balance.balanced else MACRO_F1
 
-    def know_classes(self, names: Sequence[str]) -> None:
-        """Take in the names of all classes, by number."""
+    def know_classes(self, names: Sequence[str], rule: LabelRule) -> None:
+        """Take in the names of all classes, by number, and what makes labels of their probabilities."""
+        self._rule = rule
+        if rule and len(names) != len(self._names):
+            self._names = tuple(names)
         if self._rank is None or self.declared is None or self.class_number is not None:
             return
         if self.declared.of_class in names:
@@ -62,6 +68,7 @@ class Standings:
         """Those of so many other students, on the same metric: it depends on the labels alone."""
         new = Standings(group, self._memory, self.declared)
         new._balance, new.class_number = self._balance, self.class_number
+        new._rule, new._names = self._rule, self._names
         if new._rank is not None:
             new._rank.number = self.class_number
         return new
@@ -77,7 +84,8 @@ class Standings:
             probabilities: ``[n, G, C]``.
             temperatures: ``[G]``, what to divide their logits by.
         """
-        self._accuracy.observe(probabilities)
+        table = self._table(probabilities)
+        self._accuracy.observe(self._decided_by(probabilities, temperatures, table), table)
         if self._log_loss is not None:
             self._log_loss.observe(tempered_shares(probabilities, temperatures))
         if self._rank is not None:
@@ -97,8 +105,11 @@ class Standings:
         if not probabilities.size:
             return
         places = columns.places(labels) if columns else labels
-        self._accuracy.compare(probabilities, places)
-        own, group = node_class.predicted_classes(probabilities), node_class.group_classes(probabilities)
+        # Of many classes not all probabilities are remembered, so there the likeliest class is the label.
+        table = None if columns else self._table(probabilities)
+        decided_by = self._decided_by(probabilities, temperatures, table)
+        self._accuracy.compare(decided_by, places, table)
+        own, group = node_class.labels_of_group(decided_by, table)
         if columns:
             # The last column is no class, and only the group may think it the likeliest.
             named = columns.named(np.concatenate([own, group[:, None]], axis=1))
@@ -139,6 +150,18 @@ class Standings:
             self._log_loss.restore(take_part(state, "log_loss"))
         if self._rank is not None and _class_in(take_part(state, "rank")) == str(self.declared):
             self._rank.restore(take_part(state, "rank"))
+
+    def _table(self, probabilities: Probabilities) -> RuleTable | None:
+        """The rule for the classes of the probabilities; None where the likeliest class is the label."""
+        if not self._rule:
+            return None
+        classes = probabilities.shape[2]
+        unknown = ("",) * (classes - len(self._names))
+        return self._rule.table((*self._names[:classes], *unknown))
+
+    def _decided_by(self, probabilities: Probabilities, temperatures: Floats, table: RuleTable | None) -> Probabilities:
+        """The probabilities that a rule is about: those that would be served."""
+        return probabilities if table is None else tempered_shares(probabilities, temperatures)
 
     def _parts(self) -> dict[str, State]:
         parts = {"f1": self._f1.state(), "balance": self._balance.state()}

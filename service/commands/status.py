@@ -75,9 +75,11 @@ def _service_table(report: ServiceStatus) -> Table:
         table.add_row("model", f"version {worker.served.version}, {worker.served.student}{of_former}")
         if worker.lead is not None:
             table.add_row(f"served {lead_name(worker.lead)}", _lead(worker.lead), style="bold")
-        score = worker.served_score
-        table.add_row("served", f"{percent(score.accuracy)} right, lately {percent(score.accuracy_recent)}")
-        table.add_row("macro-F1", f"{percent(score.macro_f1)}, lately {percent(score.macro_f1_recent)}")
+        score, first = worker.served_score, worker.lead.metric if worker.lead is not None else ""
+        if first != "accuracy":
+            table.add_row("served", f"{percent(score.accuracy)} right, lately {percent(score.accuracy_recent)}")
+        if first != "macro_f1":
+            table.add_row("macro-F1", f"{percent(score.macro_f1)}, lately {percent(score.macro_f1_recent)}")
     if worker.candidate is not None:
         table.add_row(
             "next model", f"version {worker.candidate.version}, {percent(worker.candidate.progress)} embedded"

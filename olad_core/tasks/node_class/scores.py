@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.tasks.label_rule import RuleTable, decide
+
 Rows = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 Probabilities = npt.NDArray[np.float32]
@@ -79,6 +81,21 @@ def group_probabilities(probabilities: Probabilities) -> Probabilities:
     """The mean ``[n, C]`` of the members' probabilities ``[n, G, C]``; a member without an answer adds nothing."""
     mean: Probabilities = _without_nan(probabilities, _answered(probabilities)).mean(axis=1)
     return mean
+
+
+def labels_of_group(probabilities: Probabilities, table: RuleTable | None = None) -> tuple[Rows, Rows]:
+    """The classes that label nodes, by each member ``[n, G]`` and by the group ``[n]``.
+
+    Args:
+        probabilities: ``[n, G, C]``, C at least 1; NaN where a member had no answer, which is :data:`NO_CLASS`.
+        table: what decides labels; None: the likeliest class is the label.
+    """
+    if table is None:
+        return predicted_classes(probabilities), group_classes(probabilities)
+    answered = _answered(probabilities)
+    nodes, members, classes = probabilities.shape
+    own = decide(_without_nan(probabilities, answered).reshape(-1, classes), table).reshape(nodes, members)
+    return np.where(answered, own, NO_CLASS), decide(group_probabilities(probabilities), table)
 
 
 def taught_classes(probabilities: Probabilities, teaching: npt.NDArray[np.float32]) -> Rows:

@@ -12,6 +12,7 @@ from olad_core.judging.metric import ACCURACY, MACRO_F1, parse_metric
 from olad_core.judging.metric_standing import SHARED, F1Gain, LogLossStanding, RankStanding
 from olad_core.judging.standing import Standing
 from olad_core.judging.standings import Standings
+from olad_core.tasks.label_rule import LabelRule
 from tests.olad_core.judging.predictions import saying
 
 MEMORY = 1e9
@@ -135,12 +136,26 @@ class TestStandings:
         by_accuracy.compare(predicted, labels, WARM, None)
         assert by_accuracy.expected().argmin() == 0
 
+    def test_students_are_compared_by_the_labels_that_a_rule_makes(self) -> None:
+        # No student thinks the rare class the likeliest; the first one gives it most where it is true.
+        shares = [[0.4, 0.1, 0.1]] * 20 + [[0.1, 0.1, 0.3]] * 180
+        predicted, labels = two_classes(shares), np.array([1] * 20 + [0] * 180)
+        plain, ruled = (Standings(3, 500.0, parse_metric("macro_f1")) for _ in range(2))
+        plain.know_classes(["common", "rare"], LabelRule())
+        ruled.know_classes(["common", "rare"], LabelRule(thresholds={"rare": 0.25}))
+        for standings in (plain, ruled):
+            standings.observe(predicted, WARM)
+            standings.compare(predicted, labels, WARM, None)
+        assert plain.expected().tolist() == [0, 0, 0]
+        first, second, third = ruled.expected()
+        assert first > second > third
+
     @pytest.mark.parametrize("declared", [None, "accuracy", "macro_f1", "log_loss", "average_precision:rare"])
     def test_goes_on_from_its_state(self, declared: str | None) -> None:
         metric = parse_metric(declared) if declared else None
         one, other = Standings(2, 50.0, metric), Standings(2, 50.0, metric)
-        other.know_classes(["common", "rare", "third"])
-        one.know_classes(["common", "rare", "third"])
+        other.know_classes(["common", "rare", "third"], LabelRule())
+        one.know_classes(["common", "rare", "third"], LabelRule())
         support = np.array([190.0, 10.0])
         one.observe(saying([[0, 1], [1, 1]]), WARM[:2])
         one.follow_balance(support)
@@ -158,7 +173,7 @@ class TestStandings:
         one = Standings(2, 50.0, parse_metric("average_precision:rare"))
         other = Standings(2, 50.0, parse_metric("average_precision:common"))
         for standings in (one, other):
-            standings.know_classes(["common", "rare"])
+            standings.know_classes(["common", "rare"], LabelRule())
         one.observe(saying([[0, 1], [1, 1]]), WARM[:2])
         other.restore(one.state())
         assert np.isnan(other.expected()).all()
@@ -168,7 +183,7 @@ class TestStandings:
         one, other = (Standings(3, 500.0, parse_metric(declared)) for _ in range(2))
         first, then = two_classes([[0.9, 0.1, 0.1], [0.1, 0.9, 0.9]] * 250), np.array([1, 0] * 250)
         for standings in (one, other):
-            standings.know_classes(["common", "rare"])
+            standings.know_classes(["common", "rare"], LabelRule())
             standings.observe(first, WARM)
             standings.compare(first, 1 - then, WARM, None)
         other.forget(10)
