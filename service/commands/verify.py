@@ -49,6 +49,8 @@ def verify(
     with contextlib.suppress(StudentUnusable):
         register_students(read_settings().students)
     found = [_look(path) for path in find_checkpoints(directory)]
+    # A running worker deletes old ones meanwhile.
+    found = [finding for finding in found if Path(finding.path).exists()]
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in found], indent=1))
     elif found:

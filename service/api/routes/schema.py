@@ -82,10 +82,10 @@ async def put_clock(request: Request, context: Ctx) -> ClockSet:
 
 
 async def _parsed(model: type[_Model], request: Request) -> _Model:
-    """The body as it was asked for, or the answer 422."""
+    """The body as it was asked for, or the answer 422: a text or a truth value is no number."""
     try:
         async with received(request, _MAX_BODY_BYTES) as body:
-            return model.model_validate_json(body)
+            return model.model_validate_json(body, strict=True)
     except ValidationError as error:
         items = [{"field": ".".join(map(str, item["loc"])), "message": item["msg"]} for item in error.errors()]
         raise invalid(INVALID_REQUEST, items) from None

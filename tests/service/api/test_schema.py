@@ -172,3 +172,27 @@ def test_a_width_can_be_taken_back_until_features_come(
         else:
             assert graph.apply(entry.events, 0.0).rejected == []
     assert graph.num_features == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/clock", '{"time": true}'),
+        ("/clock", '{"time": "5"}'),
+        ("/clock", '{"time": NaN}'),
+        ("/clock", '{"time": 1e400}'),
+        ("/schema", '{"edge_lifetime": true}'),
+        ("/schema", '{"edge_lifetime": "5"}'),
+        ("/schema", '{"edge_lifetime": Infinity}'),
+        ("/schema", '{"feature_width": "3"}'),
+        ("/schema", '{"feature_width": true}'),
+        ("/schema", '{"directed": "yes"}'),
+        ("/schema", '{"directed": 1}'),
+        ("/schema", '{"classes": "ab"}'),
+    ],
+)
+def test_a_value_of_another_type_is_not_converted(api: httpx.Client, path: str, body: str) -> None:
+    """An ``edge_lifetime`` of ``true`` would let all edges older than 1 expire."""
+    answer = api.put(path, content=body, headers={"Content-Type": "application/json"})
+    assert_problem(answer, 422, "invalid-request")
+    assert api.get("/schema").json() == EMPTY
