@@ -164,7 +164,9 @@ class ServiceStatus(Answer):
         description="Random identity of the log: another one stands for another log, that of an emptied Redis or of "
         "one that has lost entries. Null while Redis cannot keep one.",
     )
-    heartbeat: bool = Field(description="Whether the worker's heartbeat is fresh.")
+    heartbeat: bool = Field(
+        description="Whether the worker is there: its heartbeat is fresh, and its connection to Redis is open."
+    )
     position: Position | None = Field(description="Position that predictions show; null before the first publication.")
     log: LogStatus = Field(description="The log now.")
     checkpoint_age_s: float | None = Field(description="Seconds since the newest checkpoint; null without one.")
@@ -221,5 +223,5 @@ class PredictingAnswer(Answer):
 
     predicting: Literal[True] = Field(default=True, description="Always true; else the answer is 503.")
     worker: bool = Field(
-        description="Whether the worker's heartbeat is there. Without it predictions stay as they are, and fall behind."
+        description="Whether the worker is there. Without it predictions stay as they are, and fall behind."
     )

@@ -65,7 +65,7 @@ class StoreState:
         entries: kept in the log.
         appended: events ever appended to it.
         behind: of these the ones that predictions do not show yet.
-        worker_up: whether the worker's heartbeat is there.
+        worker_up: whether the worker is there (:mod:`service.store.presence`).
         heartbeat_age_s: seconds since the worker's last heartbeat; None where there was none.
     """
 
@@ -91,7 +91,7 @@ class StoreMetrics(Collector):
         yield from gauge("olad_api_log_entries", "Entries kept in the log.", state.entries)
         yield from counter("olad_api_log_appended_events", "Events ever appended to the log.", state.appended)
         yield from gauge("olad_api_behind_events", "Events not yet visible in predictions.", state.behind)
-        yield from gauge("olad_worker_up", "1 while the worker's heartbeat is there, else 0.", state.worker_up)
+        yield from gauge("olad_worker_up", "1 while the worker is there, else 0.", state.worker_up)
         yield from gauge(
             "olad_worker_heartbeat_age_seconds", "Time since the worker's last heartbeat.", state.heartbeat_age_s
         )

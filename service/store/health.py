@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from service.store.keys import Keys
 from service.store.positions import START
-from service.store.presence import is_there
+from service.store.presence import ask, is_there
 from service.store.status import MemoryStatus
 
 _PROBE_MS = 60_000
@@ -81,8 +81,7 @@ class HealthReader:
             pipe.get(keys.appended)
             pipe.hget(keys.served, "applied")
             pipe.get(keys.status)
-            pipe.exists(keys.heartbeat)
-            pipe.pubsub_numsub(keys.worker)
+            ask(pipe, keys)
             found = cast("tuple[dict[str, Any], Any, Any, Any, int, Any]", await pipe.execute())
         memory, appended, applied, status, heartbeat, subscribers = found
         return Load(

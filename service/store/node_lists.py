@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from olad_core.serving.publication import ListedNodes, Publication
 from service.store.keys import Keys
 from service.store.positions import START, PositionPair, parse_position
+from service.store.presence import ask, is_there
 
 
 class StoredList(msgspec.Struct, frozen=True):
@@ -52,7 +53,7 @@ class FoundList:
         version: that is served; None before the first.
         classes: of that version.
         answered: id of the last request that is answered.
-        heartbeat: whether the worker's heartbeat is there.
+        heartbeat: whether the worker is there (:mod:`service.store.presence`).
     """
 
     stored: StoredList | None
@@ -114,8 +115,8 @@ class ListReader:
         pipe.hmget(keys.served, ["position", "answered", "version", "classes", "applied"])
         pipe.get(keys.appended)
         pipe.hget(keys.lists, name)
-        pipe.exists(keys.heartbeat)
-        (position, answered, version, classes, applied), appended, stored, heartbeat = await cast(
+        ask(pipe, keys)
+        (position, answered, version, classes, applied), appended, stored, heartbeat, subscribers = await cast(
             "Awaitable[list[Any]]", pipe.execute()
         )
         return FoundList(
@@ -126,7 +127,7 @@ class ListReader:
             version=int(version) if version is not None else None,
             classes=self._parsed(classes) if classes is not None else (),
             answered=_pair(answered),
-            heartbeat=bool(heartbeat),
+            heartbeat=is_there(heartbeat, subscribers),
         )
 
     def _parsed(self, classes: bytes) -> tuple[str, ...]:

@@ -65,6 +65,12 @@ class Presence:
             return True
 
 
+def ask(pipe: Any, keys: Keys) -> None:
+    """Add the two commands to a pipeline whose answers :func:`is_there` takes; nothing else asks for a heartbeat."""
+    pipe.exists(keys.heartbeat)
+    pipe.pubsub_numsub(keys.worker)
+
+
 def is_there(heartbeat: object, subscribers: Sequence[tuple[bytes, int]]) -> bool:
     """Whether a worker is there.
 

@@ -13,7 +13,7 @@ from olad_core.errors import OladError
 from service.shares import NoShare, Shares
 from service.store.keys import Keys
 from service.store.positions import START, PositionPair, parse_position
-from service.store.presence import is_there
+from service.store.presence import ask, is_there
 from service.store.waiters import Waiters
 
 _POLL_S = 0.05
@@ -139,8 +139,7 @@ class Watermark:
             with contextlib.suppress(RedisError, OSError):
                 async with self._redis.pipeline(transaction=False) as pipe:
                     pipe.hmget(self._keys.served, ["position", "answered"])
-                    pipe.exists(self._keys.heartbeat)
-                    pipe.pubsub_numsub(self._keys.worker)
+                    ask(pipe, self._keys)
                     (position, answered), heartbeat, subscribers = await pipe.execute()
                 if position is not None:
                     self._positions.reached(parse_position(position.decode()))

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from service.store.keys import Keys
 from service.store.positions import PositionPair, parse_position
-from service.store.presence import is_there
+from service.store.presence import ask, is_there
 from service.store.request_writer import ENTRIES_KEPT, NODES_PER_ENTRY
 
 _CELLS_PER_ENTRY = 100_000
@@ -61,8 +61,7 @@ class WholeRowStore:
             OSError: where it cannot be reached.
         """
         presence = self._redis.pipeline(transaction=False)
-        presence.exists(self._keys.heartbeat)
-        presence.pubsub_numsub(self._keys.worker)
+        ask(presence, self._keys)
         if not is_there(*await presence.execute()):
             return []
         most = max(1, min(NODES_PER_ENTRY, _CELLS_PER_ENTRY // classes))

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from service.store.keys import Keys
-from service.store.presence import is_there
+from service.store.presence import ask, is_there
 from service.store.status import WorkerStatus, read_report
 
 
@@ -78,8 +78,7 @@ class WorkerStateReader:
     async def alive(self) -> bool:
         """Whether the worker is there."""
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.exists(self._keys.heartbeat)
-            pipe.pubsub_numsub(self._keys.worker)
+            ask(pipe, self._keys)
             return is_there(*await pipe.execute())
 
     async def counters(self) -> Counters:
@@ -90,8 +89,7 @@ class WorkerStateReader:
             pipe.xlen(keys.log)
             pipe.get(keys.appended)
             pipe.hget(keys.served, "applied")
-            pipe.exists(keys.heartbeat)
-            pipe.pubsub_numsub(keys.worker)
+            ask(pipe, keys)
             pipe.get(keys.last_beat)
             metrics, entries, appended, applied, heartbeat, subscribers, last_beat = await pipe.execute()
         alive = is_there(heartbeat, subscribers)
@@ -111,8 +109,7 @@ class WorkerStateReader:
             pipe.xinfo_stream(keys.log)
             pipe.get(keys.appended)
             pipe.hmget(keys.served, ["position", "applied"])
-            pipe.exists(keys.heartbeat)
-            pipe.pubsub_numsub(keys.worker)
+            ask(pipe, keys)
             pipe.get(keys.status)
             pipe.get(keys.log_id)
             info, *others = await pipe.execute(raise_on_error=False)

@@ -50,7 +50,7 @@ async def get_predicting(context: Ctx) -> PredictingAnswer:
     """Redis answers reads, and a model is published.
 
     A worker is not needed: the last predictions are answered, with their position and how far they are behind.
-    `worker` states whether the worker's heartbeat is there.
+    `worker` states whether the worker is there.
     """
     try:
         snapshot = await context.predictions.read([])

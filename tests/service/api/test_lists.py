@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import httpx
@@ -19,8 +21,10 @@ from service.store.prediction_writer import LISTS_KEPT, PredictionWriter
 from service.store.request_reader import RequestReader
 from tests.olad_core.runs import PAIR, Run, learned
 from tests.olad_core.streams import two_communities
+from tests.redis_server import RedisServer
 from tests.service.api.serving import assert_problem
 from tests.service.publications import publication
+from tests.service.worker_process import worker_process
 
 
 class ListWorker:
@@ -134,6 +138,23 @@ def test_without_a_worker_the_last_list_is_answered(
     assert again["nodes"] == found["nodes"]
     assert (again["position"], again["behind"]) == (found["position"], 1)
     assert_problem(api.get(f"/nodes?order=changed&min_position={position}"), 504, "position-not-reached")
+
+
+def test_a_killed_worker_leaves_nobody_waiting(
+    api: httpx.Client, writer: PredictionWriter, redis_server: RedisServer, redis_client: redis.Redis, keys: Keys
+) -> None:
+    writer.publish(publication("1-0", {"1": [1.0, 0.0]}))
+    with worker_process(redis_server.url, keys) as process, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(api.get, "/nodes?order=arrived&timeout_ms=60000")
+        end = time.monotonic() + 30
+        while not redis_client.xlen(keys.requests):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert not answer.done()
+        process.kill()
+        assert_problem(answer.result(timeout=30), 504, "position-not-reached")
+    assert redis_client.exists(keys.heartbeat)
+    assert redis_client.xlen(keys.requests) == 1
 
 
 def test_what_cannot_be_listed(api: httpx.Client, writer: PredictionWriter) -> None:

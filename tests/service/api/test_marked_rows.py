@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +21,7 @@ from service.store.positions import parse_position
 from tests.redis_server import RedisServer
 from tests.service.api.serving import assert_problem, serving
 from tests.service.lazy_worker import LazyEngine, LazyWorker, shares
+from tests.service.worker_process import worker_process
 
 NODES = [f"n{number}" for number in range(10)]
 MINUTE = "timeout_ms=60000"
@@ -79,30 +78,6 @@ def until(done: Callable[[], bool]) -> None:
 def in_background(work: Callable[[], Any]) -> Iterator[Future[Any]]:
     with ThreadPoolExecutor(1) as pool:
         yield pool.submit(work)
-
-
-BEATS_ONCE = """
-import sys, time, redis
-from service.store.keys import Keys
-from service.store.prediction_writer import PredictionWriter
-writer = PredictionWriter(redis.Redis.from_url(sys.argv[1]), Keys(sys.argv[2]))
-writer.heartbeat(3_600_000)
-print("there", flush=True)
-time.sleep(600)
-"""
-
-
-@contextlib.contextmanager
-def worker_process(url: str, keys: Keys) -> Iterator[subprocess.Popen[str]]:
-    """A process that beats once, and answers nothing."""
-    command = [sys.executable, "-c", BEATS_ONCE, url, keys.graph]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "there\n"
-            yield process
-        finally:
-            process.kill()
 
 
 class TestWorkerAway:
