@@ -6,7 +6,7 @@ from benchmarks.graphs import GraphArrays, arxiv_shaped, uniform
 from benchmarks.outside import classes, hub
 from benchmarks.outside.freshness import freshness
 from benchmarks.outside.idle import idle
-from benchmarks.outside.reads import many, single
+from benchmarks.outside.reads import many, popular, single
 from benchmarks.outside.rows import Plan, Scene
 from benchmarks.outside.throughput import accepted, sustained
 
@@ -33,6 +33,7 @@ def _defaults(plan: Plan) -> Scene:
         freshness("freshness", _FRESH),
         freshness("freshness_100_single", {"p50_ms": 10, "p99_ms": 40}, per_s=100, batch=1),
         freshness("freshness_500_single", {"p50_ms": 20, "p99_ms": 80}, per_s=500, batch=1),
+        popular(),
         single(),
         many(),
         idle(plan),

@@ -30,10 +30,11 @@ def installed() -> bool:
     return shutil.which("wrk") is not None
 
 
-def read_nodes(url: str, nodes: int, connections: int, seconds: float) -> Read:
-    """Read predictions of random nodes over some connections, each asking again when it is answered."""
+def read_nodes(url: str, nodes: int, exponent: float, connections: int, seconds: float) -> Read:
+    """Read predictions of nodes of some popularity over some connections, each asking again when it is answered."""
     whole = max(1, round(seconds))
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{whole}s", "--latency", "-s", str(_SCRIPT), url, "--", str(nodes)]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{whole}s", "--latency", "-s", str(_SCRIPT), url, "--"]
+    command += [str(nodes), str(exponent)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return parse(done.stdout)
 
