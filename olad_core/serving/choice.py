@@ -47,7 +47,9 @@ def choose_successor(
     margin: float,
     news: bool = True,
 ) -> tuple[int, bool]:
-    """The best student of a new group, and whether it takes over from a version of the former group.
+    """The best student of a new group that is better than a version of the former group, and whether there is any.
+
+    Where there is none, it is the best of all.
 
     Args:
         standing: ``[G]``, as for :func:`choose_best`.
@@ -60,10 +62,15 @@ def choose_successor(
     >>> choose_successor(np.array([-0.01, -0.02]), np.zeros(2), np.array([0.03, 0.05]), margin=0.005)
     (0, True)
     >>> choose_successor(np.array([-0.01, -0.02]), np.zeros(2), np.array([-0.02, 0.05]), margin=0.005)
+    (1, True)
+    >>> choose_successor(np.array([-0.01, -0.02]), np.zeros(2), np.array([-0.02, 0.0]), margin=0.005)
     (0, False)
     """
-    best = choose_best(standing, training_loss, None, margin=margin)
-    return best, news and bool(gain[best] > margin)
+    better = gain > margin
+    if not news or not better.any():
+        return choose_best(standing, training_loss, None, margin=margin), False
+    standing = np.where(np.isfinite(standing), standing, -np.inf)
+    return int(np.argmax(np.where(better, standing, -np.inf))), True
 
 
 def choose_best(
