@@ -13,9 +13,12 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+import redis
 
 from service.api_keys import create_key
+from service.store.keys import Keys
 from service.store.prediction_writer import PredictionWriter
+from service.store.rows import WHOLE_FORMAT
 from tests.redis_server import RedisServer
 from tests.service.api.serving import assert_problem, serving
 from tests.service.publications import publication
@@ -149,27 +152,28 @@ class TestLargeBatches:
 
 
 @pytest.fixture
-def wide(writer: PredictionWriter) -> PredictionWriter:
-    """A thousand classes, and a node for each with its own class the likeliest."""
+def wide(writer: PredictionWriter, redis_client: redis.Redis, keys: Keys) -> PredictionWriter:
+    """A thousand classes, and a node for each with its own class the likeliest, as an earlier release wrote them."""
     classes = tuple(f"c{i:03}" for i in range(1_000))
     values = np.full((1_100, 1_000), 0.0005, np.float32)
     values[np.arange(1_100), np.arange(1_100) % 1_000] = 0.5
     values[:, 7] += 0.001
     rows = {f"n{i}": values[i].tolist() for i in range(1_100)}
     writer.publish(publication("5-0", rows, version=1, classes=classes))
+    redis_client.hset(keys.served, "format", WHOLE_FORMAT)
     return writer
 
 
 class TestAnswers:
     def test_an_answer_is_bounded_by_its_cells(self, api: httpx.Client, wide: PredictionWriter) -> None:
         nodes = [f"n{i}" for i in range(1_001)]
-        body = assert_problem(api.post("/predict", json={"nodes": nodes}), 413, "too-large")
+        body = assert_problem(api.post("/predict?top=all", json={"nodes": nodes}), 413, "too-large")
         detail = str(body["detail"])
         assert "1,001 nodes with 1,000 probabilities each are 1,001,000, 1,000,000 are allowed" in detail
         assert "at most 1,000 nodes" in detail
         assert "?top=" in detail
         # Unknown nodes have no probabilities.
-        assert api.post("/predict", json={"nodes": nodes[:10] + ["nobody"] * 5_000}).status_code == 200
+        assert api.post("/predict?top=all", json={"nodes": nodes[:10] + ["nobody"] * 5_000}).status_code == 200
         answer = api.post("/predict?top=3", json={"nodes": nodes}).json()["predictions"]
         assert [one["node"] for one in answer] == nodes
         assert list(answer[500]["probabilities"]) == ["c500", "c007", "c000"]
@@ -180,7 +184,7 @@ class TestAnswers:
         assert "5,000,000, 4,000,000 are allowed: ask for at most 4,000 nodes at once" in str(body["detail"])
 
     def test_top_of_one_node(self, api: httpx.Client, wide: PredictionWriter) -> None:
-        whole = api.get("/predict/n500").json()
+        whole = api.get("/predict/n500?top=all").json()
         assert len(whole["probabilities"]) == 1_000
         answer = api.get("/predict/n500?top=2").json()
         assert list(answer["probabilities"].items()) == [
@@ -193,7 +197,7 @@ class TestAnswers:
 
     def test_a_large_answer_is_whole_and_is_no_longer_counted(self, api: httpx.Client, wide: PredictionWriter) -> None:
         nodes = [f"n{i}" for i in range(1_000)]
-        answer = api.post("/predict", json={"nodes": nodes})
+        answer = api.post("/predict?top=all", json={"nodes": nodes})
         assert int(answer.headers["content-length"]) == len(answer.content) > 10 * MB
         assert [one["label"] for one in answer.json()["predictions"]] == [f"c{i:03}" for i in range(1_000)]
         eventually(api, "olad_api_in_flight_bytes", 0)
@@ -202,7 +206,7 @@ class TestAnswers:
         self, api: httpx.Client, wide: PredictionWriter
     ) -> None:
         asked = json.dumps({"nodes": [f"n{i}" for i in range(1_000)]}).encode()
-        head = unfinished("POST", "/predict", len(asked))
+        head = unfinished("POST", "/predict?top=all", len(asked))
         with sent(api, head, b"\r\n" + asked):
             deadline = time.monotonic() + 20
             while metric(api, "olad_api_in_flight_bytes") < 10 * MB:
