@@ -27,6 +27,10 @@ class ServiceError(OladError, RuntimeError):
     """The service refused, or could not be reached; the message is for the user."""
 
 
+class NoModel(ServiceError):
+    """No model has been published yet; the message names what is missing."""
+
+
 class _TryAgain(OladError):
     """An answer after which the request is tried again."""
 
@@ -117,7 +121,8 @@ class Client:
                 32 most likely ones.
 
         Raises:
-            ServiceError: no model is published yet, or for any other reason there is no answer.
+            NoModel: none is published yet.
+            ServiceError: there is no answer for another reason.
         """
         return PredictionList.model_validate_json(self._predicted(nodes, min_position, top, _JSON)).predictions
 
@@ -132,23 +137,23 @@ class Client:
             top: as for :meth:`predict`, or all classes however many there are.
 
         Raises:
-            ServiceError: no model is published yet, or for any other reason there is no answer.
+            NoModel: none is published yet.
+            ServiceError: there is no answer for another reason.
         """
         return self._predicted(nodes, min_position, top, _JSON | {"accept": "application/vnd.apache.arrow.stream"})
 
-    def served(self, nodes: Sequence[str], min_position: str) -> list[str | None]:
-        """The label served for each node once ``min_position`` is visible; None where no prediction was there."""
-        answer = self._request(
-            "POST",
-            "/predict",
-            params={"min_position": min_position, "timeout_ms": self._wait_ms},
-            content=msgspec.json.encode({"nodes": nodes}),
-            headers=_JSON,
-            expected=problems.NO_MODEL,
-        )
-        if answer.is_error:
-            return [None] * len(nodes)
-        return [prediction["label"] for prediction in answer.json()["predictions"]]
+    def served(
+        self, nodes: Sequence[str], min_position: str, class_name: str | None = None
+    ) -> list[tuple[str | None, float | None]]:
+        """The label served for each node once ``min_position`` is visible, and the probability of a class.
+
+        Both are None where no prediction was there, and the probability where there is no such class.
+        """
+        try:
+            answers = self.predict(nodes, min_position=min_position)
+        except NoModel:
+            return [(None, None)] * len(nodes)
+        return [(answer.label, (answer.probabilities or {}).get(class_name or "")) for answer in answers]
 
     def _predicted(
         self,
@@ -167,7 +172,7 @@ class Client:
             expected=problems.NO_MODEL,
         )
         if answer.is_error:
-            raise ServiceError(_describe(_problem(answer), answer))
+            raise NoModel(_describe(_problem(answer), answer))
         return answer.content
 
     def status(self) -> ServiceStatus:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from service.commands.bar_view import BarView, arrivals_bar
-from service.commands.status import class_table
+from service.commands.class_view import class_table
 from service.figures import lead_line, percent
 from service.store.status import ClassReportStatus
 from service.terminal import shown, shown_report

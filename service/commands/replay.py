@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -19,6 +19,7 @@ from service.commands.replay_view import ReplayView, print_summary
 from service.commands.sources import open_for, open_record
 from service.commands.table_options import takes_table_options
 from service.replay.arrival_stream import BATCH_BYTES
+from service.replay.pace import STEPS_PER_ENTRY
 from service.replay.registry import DATASETS
 from service.replay.sender import ReplayState, replay
 from service.replay.sources import StreamOptions
@@ -45,6 +46,18 @@ def replay_source(
     limit: Annotated[int | None, typer.Option(min=0, help="End after this many arrivals.")] = None,
     score_from: Annotated[
         int | None, typer.Option(min=0, help="Second accuracy: from this arrival on.", show_default="the dataset's own")
+    ] = None,
+    rank: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS",
+            help="Report the precision among the 1 % most likely of a class.",
+            show_default="that of OLAD_METRIC",
+        ),
+    ] = None,
+    pace: Annotated[
+        Literal["learning"] | None,
+        typer.Option(help="learning: wait until the service has trained as much as olad evaluate does."),
     ] = None,
     fresh: Fresh = False,
     dry_run: DryRun = False,
@@ -75,6 +88,9 @@ def replay_source(
                     rate=rate,
                     score_from=score_from,
                     metric=parse_metric(settings.metric) if settings.metric else None,
+                    rank=rank,
+                    steps=STEPS_PER_ENTRY if settings.steps_per_entry is None else settings.steps_per_entry,
+                    wait_for_learning=pace is not None,
                     on_batch=view.update,
                 )
             except KeyboardInterrupt:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from rich.console import Console
 from rich.table import Table
 
 from service.commands.bar_view import BarView, arrivals_bar
+from service.commands.class_view import class_table
 from service.figures import lead_line, percent
 from service.replay.sender import ReplayState
-from service.replay.served_score import RECENT, Accuracy
-from service.terminal import shown
+from service.replay.served_score import RECENT, Accuracy, Ranking
+from service.store.status import ClassReportStatus
+from service.terminal import shown, shown_report
 
 
 class ReplayView(BarView):
@@ -54,8 +58,22 @@ def print_summary(console: Console, name: str, state: ReplayState) -> None:
         f"({state.events_per_s:,.0f} events/s); position {state.position or '-'}",
         soft_wrap=True,
     )
+    if state.classes is not None:
+        console.print(class_table(shown_report(ClassReportStatus(**asdict(state.classes)))))
+    if state.ranking is not None and state.ranking.top:
+        console.print(_ranking_line(state.ranking), soft_wrap=True, highlight=False)
+    if state.shortfall is not None:
+        console.print(state.shortfall, soft_wrap=True, highlight=False)
     if line := lead_line(state.lead):
         console.print(shown(line), soft_wrap=True, highlight=False)
+
+
+def _ranking_line(found: Ranking) -> str:
+    name, share = shown(repr(found.class_name)), percent(found.of_class / found.ranked)
+    return (
+        f"Of the 1 % likeliest to be {name} at arrival ({found.top:,} nodes), {found.found:,} are: precision "
+        f"{percent(found.precision)}. Of all nodes, {share} are."
+    )
 
 
 def _cells(accuracy: Accuracy, macro_f1: str) -> tuple[str, str, str]:

@@ -10,11 +10,12 @@ import typer
 from rich.table import Table
 
 from service.client.http import Client
+from service.commands.class_view import class_table
 from service.commands.failures import read_settings, reported_failures
 from service.commands.options import AsJson, Url
 from service.figures import lead_name, lead_value, percent
 from service.models import ServiceStatus
-from service.store.status import ClassReportStatus, GraphStatus, LeadStatus, StudentStatus
+from service.store.status import GraphStatus, LeadStatus, StudentStatus
 from service.terminal import Terminal, shown_report
 
 DECISIONS_SHOWN = 5
@@ -136,23 +137,6 @@ def _student_table(students: list[StudentStatus]) -> Table:
             percent(score.calibration_error_recent),
             f"since version {student.served_since_version}" if student.served else "",
         )
-    return table
-
-
-def class_table(report: ClassReportStatus) -> Table:
-    """Measures class by class, beside what always naming the commonest class would score."""
-    always = f"always {report.commonest}: {percent(report.commonest_accuracy)} right"
-    title = f"classes, as served at arrival ({always})"
-    table = Table(title=title, title_justify="left")
-    table.add_column("class")
-    for column in ("nodes", "predicted", "precision", "recall", "F1", "average precision"):
-        table.add_column(column, justify="right")
-    for row in report.classes:
-        found = row.whole
-        measures = (found.precision, found.recall, found.f1, found.average_precision)
-        table.add_row(row.name, f"{row.support:,}", f"{row.predicted:,}", *map(percent, measures))
-    if report.unlisted:
-        table.add_row(f"{report.unlisted:,} more", *[""] * 6)
     return table
 
 

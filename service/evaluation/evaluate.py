@@ -11,13 +11,11 @@ from service.evaluation.configurations import CHANGEABLE, Configuration, WrongCo
 from service.evaluation.players import EnginePlayer, Player
 from service.evaluation.prequential import Progress, play
 from service.evaluation.report import Entrant, Report, build_report
+from service.replay.pace import STEPS_PER_ENTRY
 from service.replay.sources import Source
 from service.worker.assembly import CannotBegin, choose_device, engine_config
 from service.worker.determinism import compute_repeatably
 from service.worker.students import StudentUnusable, register_students
-
-STEPS_PER_ENTRY = 8
-"""Training steps after each entry where the settings state none."""
 
 
 def steps_of(configuration: Configuration) -> int:

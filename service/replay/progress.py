@@ -33,6 +33,8 @@ class Done(Struct, frozen=True):
     position: str
     served: list[str | None]
     """The label served for each node that arrived in the batch."""
+    shares: list[float | None] | None = None
+    """The probability of the ranked class that was served for each; None where no class is ranked."""
 
 
 class ProgressBusy(OladError, RuntimeError):

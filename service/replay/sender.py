@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from olad_core.judging.class_report import ClassReport
 from olad_core.judging.lead import LeadFigure
 from olad_core.judging.metric import Metric
 from service.client.http import Client, ServiceError
+from service.replay.pace import STEPS_PER_ENTRY, LearningPace, RatePace
 from service.replay.progress import Done, Progress
-from service.replay.served_score import Accuracy, ServedScore
+from service.replay.served_score import Accuracy, Ranking, ServedScore
 from service.replay.sources import Source
 from service.store.positions import START, parse_position
 
@@ -33,6 +35,9 @@ class ReplayState:
         score_from: the first arrival that ``later`` counts.
         resumed: batches that an earlier run had sent.
         complete: whether the source has ended.
+        classes: class by class, over what ``whole`` counts; None while it runs.
+        ranking: of the class that was asked for; None while it runs, and without one.
+        shortfall: one line where the service learned less than it could; None where it did not, and while it runs.
     """
 
     arrivals: int
@@ -48,6 +53,9 @@ class ReplayState:
     score_from: int
     resumed: int
     complete: bool
+    classes: ClassReport | None = None
+    ranking: Ranking | None = None
+    shortfall: str | None = None
 
     @property
     def events_per_s(self) -> float:
@@ -76,6 +84,9 @@ class ReplayState:
             "position": self.position,
             "resumed_batches": self.resumed,
             "complete": self.complete,
+            "classes": None if self.classes is None else [asdict(row) for row in self.classes.classes],
+            "ranking": None if self.ranking is None else asdict(self.ranking),
+            "shortfall": self.shortfall,
         }
 
 
@@ -87,6 +98,9 @@ def replay(
     rate: float | None = None,
     score_from: int | None = None,
     metric: Metric | None = None,
+    rank: str | None = None,
+    steps: int = STEPS_PER_ENTRY,
+    wait_for_learning: bool = False,
     stop: threading.Event | None = None,
     on_batch: Callable[[ReplayState], None] = lambda _state: None,
 ) -> ReplayState:
@@ -102,6 +116,9 @@ def replay(
         rate: events per second at most.
         score_from: overrides the source's own.
         metric: that the user cares about; None where nothing is declared.
+        rank: class by whose probability the arrivals are ranked; None where the metric names none either.
+        steps: training steps that a batch gets in an evaluation.
+        wait_for_learning: whether to wait until the service has taken as many.
         stop: end after the current batch.
         on_batch: called after each batch, and once for those of earlier runs.
 
@@ -112,7 +129,8 @@ def replay(
     score = ServedScore(source.score_from if score_from is None else score_from)
     resumed = len(progress.done)
     started = time.monotonic()
-    pacer = _Pacer(rate, stop)
+    pacer, learning = RatePace(rate, stop), LearningPace(client, steps, stop)
+    ranked = rank if rank is not None or metric is None else metric.of_class
     sent = 0
 
     def state(*, complete: bool = False) -> ReplayState:
@@ -132,26 +150,38 @@ def replay(
             complete=complete,
         )
 
+    def report(*, complete: bool) -> ReplayState:
+        return replace(
+            state(complete=complete),
+            classes=score.class_report(ranked),
+            ranking=None if ranked is None else score.ranking(ranked),
+            shortfall=learning.shortfall(),
+        )
+
     if source.schema is not None:
         client.declare(source.schema)
     for number, batch in enumerate(source.batches):
         if number < resumed:
-            earlier = progress.done[number].served
+            done = progress.done[number]
+            earlier = done.served
             if len(earlier) != len(batch.nodes):
                 raise ServiceError(f"{progress.path} does not belong to this source: start over with --fresh")
-            score.record(batch, earlier)
+            score.record(batch, earlier, done.shares)
             continue
         if number == resumed:
             on_batch(state())
-        if not pacer.wait(len(batch.events)) or stop.is_set():
-            return state()
+        waited = not wait_for_learning or learning.wait()
+        if not waited or not pacer.wait(len(batch.events)) or stop.is_set():
+            return report(complete=False)
         position = client.append(batch.events, progress.key(number))
-        served = client.served(batch.nodes, position) if batch.nodes else []
-        progress.append(Done(position, served))
-        score.record(batch, served)
+        learning.sent(batch.events, position)
+        answers = client.served(batch.nodes, position, ranked) if batch.nodes else []
+        served, shares = [label for label, _ in answers], [share for _, share in answers]
+        progress.append(Done(position, served, None if ranked is None else shares))
+        score.record(batch, served, shares)
         sent += len(batch.events)
         on_batch(state())
-    return state(complete=True)
+    return report(complete=True)
 
 
 def forget_if_lost(client: Client, progress: Progress) -> int:
@@ -167,21 +197,3 @@ def forget_if_lost(client: Client, progress: Progress) -> int:
     if kept < sent:
         progress.start_over(keep=kept)
     return sent - kept
-
-
-class _Pacer:
-    """Spreads events evenly; time lost to a slow answer is not made up for."""
-
-    def __init__(self, rate: float | None, stop: threading.Event) -> None:
-        self._rate = rate
-        self._stop = stop
-        self._next = time.monotonic()
-
-    def wait(self, events: int) -> bool:
-        """Wait for the turn of this many events; False when stopped meanwhile."""
-        if self._rate is None:
-            return True
-        now = time.monotonic()
-        stopped = self._stop.wait(max(0.0, self._next - now))
-        self._next = max(self._next, now) + events / self._rate
-        return not stopped

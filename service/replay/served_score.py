@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from olad_core.judging.balance import fitting_metric
+from olad_core.judging.class_report import ClassReport, class_report
 from olad_core.judging.lead import LeadFigure, baseline, baseline_name
 from olad_core.judging.metric import Metric
 from service.replay.arrival_stream import Batch
@@ -28,6 +30,32 @@ class Accuracy:
     def value(self) -> float | None:
         """Share of right answers; None before the first."""
         return self.right / self.scored if self.scored else None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Scored arrivals in the order of the probability that was served for one class, the greatest first.
+
+    Attributes:
+        class_name: the class.
+        ranked: scored arrivals with such a probability.
+        of_class: those of the class.
+        top: the first hundredth of them, at least one; 0 where there are none.
+        found: those of the class among the top.
+        average_precision: mean precision over the ranking; None without a node of the class.
+    """
+
+    class_name: str
+    ranked: int
+    of_class: int
+    top: int
+    found: int
+    average_precision: float | None
+
+    @property
+    def precision(self) -> float | None:
+        """Share of the top that is of the class; None where there are none."""
+        return self.found / self.top if self.top else None
 
 
 class ServedScore:
@@ -52,7 +80,9 @@ class ServedScore:
         self._pairs: Counter[tuple[str, str]] = Counter()
         self._later_pairs: Counter[tuple[str, str]] = Counter()
         self._recent: deque[bool] = deque(maxlen=RECENT)
-        self._unscored: dict[str, tuple[bool, str]] = {}
+        self._unscored: dict[str, tuple[bool, str, float | None]] = {}
+        self._shares = array("d")
+        self._truths: list[str] = []
 
     @property
     def recent(self) -> Accuracy:
@@ -95,19 +125,63 @@ class ServedScore:
             baseline_of=baseline_name(found, commonest),
         )
 
-    def record(self, batch: Batch, served: Sequence[str | None]) -> None:
-        """Take in a batch and the label served for each of its nodes (None: no prediction was there)."""
-        for node, label in zip(batch.nodes, served, strict=True):
+    def ranking(self, class_name: str) -> Ranking:
+        """The order by the probabilities that were recorded, which are those of this class."""
+        shares, hits = np.array(self._shares), np.array([truth == class_name for truth in self._truths], np.float64)
+        top = -(-len(shares) // 100)
+        precise, of_class = 0.0, int(hits.sum())
+        order = np.argsort(-shares, kind="stable")
+        found = np.cumsum(hits[order])
+        # Nodes of one probability have no order among themselves: each has the precision at the last of them.
+        last = np.searchsorted(-shares[order], -shares[order], side="right") - 1
+        if of_class:
+            precise = float((found[last] / (last + 1))[hits[order] > 0].sum() / of_class)
+        return Ranking(
+            class_name, len(shares), of_class, top, int(hits[order][:top].sum()), precise if of_class else None
+        )
+
+    def class_report(self, ranked: str | None = None) -> ClassReport | None:
+        """Class by class, over what :attr:`whole` counts; None before the first score.
+
+        Args:
+            ranked: the class whose probabilities were recorded; it has an average precision.
+        """
+        names = sorted({name for pair in self._pairs for name in pair})
+        if not names:
+            return None
+        place = {name: at for at, name in enumerate(names)}
+        counts = np.zeros((3, len(names)))
+        for (label, truth), number in self._pairs.items():
+            counts[0, place[label]] += number * (label == truth)
+            counts[1, place[label]] += number
+            counts[2, place[truth]] += number
+        precise = np.full(len(names), np.nan)
+        if ranked in place and (found := self.ranking(ranked).average_precision) is not None:
+            precise[place[ranked]] = found
+        return class_report(names, counts, counts, precise, precise)
+
+    def record(self, batch: Batch, served: Sequence[str | None], shares: Sequence[float | None] | None = None) -> None:
+        """Take in a batch.
+
+        Args:
+            batch: as it was sent.
+            served: the label served for each of its nodes; None where no prediction was there.
+            shares: the probability of the ranked class that was served for each; None where none is known.
+        """
+        for node, label, share in zip(batch.nodes, served, shares or [None] * len(served), strict=True):
             is_late = self.arrivals >= self.score_from
             self.arrivals += 1
             if label is None:
                 self.whole = _plus(self.whole, unserved=1)
                 self.later = _plus(self.later, unserved=int(is_late))
             else:
-                self._unscored[node] = (is_late, label)
+                self._unscored[node] = (is_late, label, share)
         for node, truth in batch.truths:
             if node in self._unscored:
-                is_late, label = self._unscored.pop(node)
+                is_late, label, share = self._unscored.pop(node)
+                if share is not None:
+                    self._shares.append(share)
+                    self._truths.append(truth)
                 right = label == truth
                 self._recent.append(right)
                 self._pairs[label, truth] += 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import redis
@@ -13,9 +15,10 @@ from olad_core.events import GraphSchema, LabelNode, UpsertNode
 from service.client.http import Client, ServiceError
 from service.replay.arrival_stream import Arrival, batched
 from service.replay.label_delay import delay_labels
+from service.replay.pace import LearningPace
 from service.replay.progress import Done, Progress
 from service.replay.sender import ReplayState, forget_if_lost, replay
-from service.replay.served_score import Accuracy
+from service.replay.served_score import Accuracy, Ranking
 from service.replay.sources import Source
 from service.store.keys import Keys
 from service.store.log_reader import LogReader
@@ -214,3 +217,86 @@ def test_what_the_rate_allows_is_spread_evenly(client: Client, rule: Rule, tmp_p
     # 37 events; the last batch goes out when the 34 before it have had their time.
     assert state.seconds >= 0.33
     assert state.events_per_s <= 37 / 0.33
+
+
+def test_classes_and_the_ranking_of_one_are_reported_and_survive_an_interruption(
+    client: Client, rule: Rule, tmp_path: Path
+) -> None:
+    stop = threading.Event()
+    with Progress(tmp_path, "test") as progress:
+        replay(_source(), client, progress, rank="b", stop=stop, on_batch=lambda state: _stop_at(state, stop, 10))
+    with Progress(tmp_path, "test") as progress:
+        state = replay(_source(), client, progress, rank="b")
+    assert state.classes is not None
+    assert [(row.name, row.support, row.predicted) for row in state.classes.classes] == [("a", 15, 20), ("b", 5, 0)]
+    assert state.classes.commonest_accuracy == 0.75
+    # All were served the same probability, so that the ranking is worth as much as none.
+    assert state.ranking == Ranking("b", ranked=20, of_class=5, top=1, found=0, average_precision=0.25)
+    report = state.as_dict()
+    assert [row["name"] for row in report["classes"]] == ["a", "b"]
+    assert report["ranking"]["top"] == 1
+
+
+def _stop_at(state: ReplayState, stop: threading.Event, arrivals: int) -> None:
+    if state.arrivals >= arrivals:
+        stop.set()
+
+
+class Steps:
+    """Reports a number of training steps that grows by ten with each report."""
+
+    def __init__(self, learning: dict[str, object] | None = None, position: str = "9-0") -> None:
+        self.reports = 0
+        self._learning = learning or {}
+        self._position = position
+
+    def status(self) -> object:
+        self.reports += 1
+        learning = {"steps": 10 * self.reports, "missing": (), "state": "learning"} | self._learning
+        return SimpleNamespace(worker=SimpleNamespace(position=self._position, learning=SimpleNamespace(**learning)))
+
+
+LABEL = [LabelNode(id=0, label="a")]
+
+
+def test_learning_is_waited_for_from_the_first_label_on() -> None:
+    service = Steps()
+    pace = LearningPace(cast("Client", service), 8, threading.Event())
+    for _ in range(5):
+        pace.sent([UpsertNode(id=0)], "1-0")
+        assert pace.wait()
+    assert service.reports == 1, "nothing is due without a label"
+    for _ in range(10):
+        pace.sent(LABEL, "2-0")
+        assert pace.wait()
+    assert service.reports == 1 + 8, "80 steps in tens"
+    assert pace.shortfall() is None
+
+
+def test_a_service_that_learns_less_than_an_evaluation_is_named() -> None:
+    pace = LearningPace(cast("Client", Steps()), 8, threading.Event())
+    for _ in range(10):
+        pace.sent(LABEL, "2-0")
+    assert "took 1.00 training steps for each label, olad evaluate takes 8.00" in str(pace.shortfall())
+
+
+@pytest.mark.parametrize(
+    ("learning", "position", "waits"),
+    [
+        ({"steps": 3, "state": "resting"}, "2-0", False),
+        ({"steps": 3, "state": "resting"}, "1-0", True),
+        ({"steps": 0, "missing": ("labels of at least two classes (1 so far)",)}, "2-0", False),
+        ({"steps": 3}, "2-0", True),
+    ],
+    ids=["rests", "rested before", "one class", "learns"],
+)
+def test_a_service_that_has_nothing_to_learn_is_not_waited_for(
+    learning: dict[str, object], position: str, waits: bool
+) -> None:
+    stop = threading.Event()
+    pace = LearningPace(cast("Client", Steps(learning, position)), 8, stop)
+    pace.sent(LABEL, "2-0")
+    timer = threading.Timer(0.3, stop.set)
+    timer.start()
+    assert pace.wait() == (not waits)
+    timer.cancel()

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, precision_recall_fscore_support
 
 from olad_core.judging.metric import parse_metric
 from service.replay.arrival_stream import Batch
@@ -75,3 +79,29 @@ class TestLead:
         assert score.lead(parse_metric("accuracy")).value == score.whole.value
         # Labels alone show no log-loss.
         assert score.lead(parse_metric("log_loss")).metric == "macro_f1"
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(0, 10)), min_size=1, max_size=300))
+def test_classes_and_ranking_are_those_of_scikit_learn(nodes: list[tuple[str, int]]) -> None:
+    truths, served = [truth for truth, _ in nodes], ["b" if share > 5 else "a" for _, share in nodes]
+    score = ServedScore(score_from=0)
+    ids = tuple(str(node) for node in range(len(nodes)))
+    batch = Batch((), ids, tuple(zip(ids, truths, strict=True)))
+    score.record(batch, served, [share / 10 for _, share in nodes])
+    report = score.class_report("b")
+    assert report is not None
+    names = [row.name for row in report.classes]
+    expected = precision_recall_fscore_support(truths, served, labels=names, zero_division=np.nan)
+    for row, precision, recall, support in zip(report.classes, expected[0], expected[1], expected[3], strict=True):
+        assert row.support == support
+        assert row.whole.precision == (None if np.isnan(precision) else pytest.approx(precision))
+        assert row.whole.recall == (None if np.isnan(recall) else pytest.approx(recall))
+    found = score.ranking("b")
+    of_class = [truth == "b" for truth in truths]
+    assert found.top == math.ceil(len(nodes) / 100)
+    assert found.of_class == sum(of_class)
+    if any(of_class):
+        shares = [share for _, share in nodes]
+        assert found.average_precision == pytest.approx(average_precision_score(of_class, shares))
+    else:
+        assert found.average_precision is None
