@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import networkx
 import psutil
 import pytest
 
@@ -70,12 +73,12 @@ def _environment(**more: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _up(data_dir: Path) -> Iterator[Up]:
+def _up(data_dir: Path, **settings: str) -> Iterator[Up]:
     log = data_dir.with_suffix(".log")
     with log.open("wb") as output:
         process = psutil.Popen(
             [BIN / "olad", "up", "--port", "0", "--data-dir", str(data_dir)],
-            env=_environment(),
+            env=_environment(**settings),
             stdout=output,
             stderr=output,
         )
@@ -112,6 +115,50 @@ def _expected_edges() -> int:
     return sum(len(arrival.events) - 1 for arrival in arrivals)
 
 
+def test_the_readme_s_payments_become_a_ranked_list(tmp_path: Path) -> None:
+    """From the CSV file to predictions, a ranked list and an export, by the commands as they stand there."""
+    readme = (ROOT / "README.md").read_text()
+    commands = [block for block in re.findall(r"```bash\n(.*?)```", readme, re.DOTALL) if "payments" in block]
+    assert [block.count("bin/olad ") for block in commands] == [1, 3]
+    few = {"OLAD_STEPS_PER_ENTRY": "2", "OLAD_STUDENTS": "sage", "OLAD_WIDTH": "16"}
+    shutil.copytree(ROOT / "docs/examples", tmp_path / "docs/examples")
+    with _up(tmp_path / "olad-data", **few) as up:
+        printed = [
+            subprocess.run(
+                ["bash", "-euc", block.replace(".venv/bin/", f"{BIN}/")],
+                env=_environment(OLAD_PORT=up.url.rsplit(":", 1)[1], **few),
+                cwd=tmp_path,
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
+            for block in commands
+        ]
+        up.end(signal.SIGINT)
+    with (tmp_path / "docs/examples/payments.csv").open() as file:
+        outcome = {row["payment"]: row["outcome"] for row in csv.DictReader(file)}
+    assert len(outcome) == 3_000
+    assert re.search(r"│ fraud +│ +\d+ │ +\d+ │ +[\d.]+ %", printed[0]), printed[0]
+    ranked = re.search(r"likeliest to be 'fraud' at arrival \((\d+) nodes\), (\d+) are: precision", printed[0])
+    assert ranked is not None, printed[0]
+    # By chance 7 % of them would be.
+    assert int(ranked[2]) > 0.3 * int(ranked[1]) > 5
+    assert re.search(r"│ P2999 +│ (ok|fraud) +│", printed[1]), printed[1]
+    with (tmp_path / "riskiest.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    shares = [float(row["p(fraud)"]) for row in rows]
+    assert len(rows) == 30
+    assert shares == sorted(shares, reverse=True)
+    assert sum(outcome.get(row["node"]) == "fraud" for row in rows) > 10
+    assert all(row["known_label"] in {"", outcome.get(row["node"])} for row in rows)
+    (position,) = {row["position"] for row in rows}
+    graph = networkx.read_graphml(tmp_path / "payments.graphml")
+    assert graph.graph["position"] == position
+    assert {*outcome} < {*graph.nodes}
+    # Where payer and payee are the same account, both edges are one.
+    assert graph.number_of_edges() > 5_900
+
+
 def test_the_readme_s_commands_and_examples_work(tmp_path: Path) -> None:
     blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert sum("curl" in block for block in blocks) >= 3
@@ -123,6 +170,8 @@ def test_the_readme_s_commands_and_examples_work(tmp_path: Path) -> None:
         assert replay.returncode == 0
         _wait_for(lambda: up.http.get("/health/predicting").is_success)
         for block in blocks:
+            if "payments" in block:
+                continue  # They are of another graph, and have a test of their own.
             if block.startswith("make "):
                 subprocess.run(["make", "-n", *block.split()[1:]], check=True, cwd=ROOT, capture_output=True)
                 continue

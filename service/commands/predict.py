@@ -56,7 +56,9 @@ def predict(
 def _print_table(answers: Sequence[PredictionAnswer]) -> None:
     if not answers:
         return
-    table = Table("node", "label", "likeliest classes", "disagreement", "version", "position", "behind")
+    table = Table("node", "label", "likeliest classes", "disagreement", "version")
+    table.add_column("position", min_width=max(len(answer.position) for answer in answers))
+    table.add_column("behind")
     for answer in answers:
         classes = sorted((answer.probabilities or {}).items(), key=lambda pair: -pair[1])
         table.add_row(
