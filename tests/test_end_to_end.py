@@ -120,7 +120,8 @@ def test_the_readme_s_payments_become_a_ranked_list(tmp_path: Path) -> None:
     readme = (ROOT / "README.md").read_text()
     commands = [block for block in re.findall(r"```bash\n(.*?)```", readme, re.DOTALL) if "payments" in block]
     assert [block.count("bin/olad ") for block in commands] == [1, 3]
-    few = {"OLAD_STEPS_PER_ENTRY": "2", "OLAD_STUDENTS": "sage", "OLAD_WIDTH": "16"}
+    few = {"OLAD_STEPS_PER_ENTRY": "1", "OLAD_STUDENTS": "sage", "OLAD_WIDTH": "16"}
+    few |= {"OLAD_PUBLISH_STEPS": "25", "OLAD_CHECKPOINT_INTERVAL_S": "30"}
     shutil.copytree(ROOT / "docs/examples", tmp_path / "docs/examples")
     with _up(tmp_path / "olad-data", **few) as up:
         printed = [

@@ -14,6 +14,8 @@ from service.store.status import WorkerStatus
 STEPS_PER_ENTRY = 8
 """Training steps that ``olad evaluate`` takes after each entry where the settings state none."""
 _ASK_EVERY_S = 0.1
+_AHEAD = 10
+"""Batches that are sent before their steps are reported: a report comes once a second."""
 
 
 class RatePace:
@@ -65,13 +67,17 @@ class LearningPace:
             self._due += self._steps
 
     def wait(self) -> bool:
-        """Wait until the service has taken the steps that are due, or has nothing to learn; False when stopped."""
-        while self._taken < self._due and not self._stop.is_set():
+        """Wait until the service has taken the steps of all but the last batches, or has nothing to learn.
+
+        Returns:
+            False when stopped.
+        """
+        while self._taken < self._wanted and not self._stop.is_set():
             self._count()
             worker = self._last
             if worker is None or (_idle(worker) and parse_position(worker.position) >= parse_position(self._position)):
                 self._taken = self._due
-            elif self._taken < self._due:
+            elif self._taken < self._wanted:
                 self._stop.wait(_ASK_EVERY_S)
         return not self._stop.is_set()
 
@@ -85,6 +91,10 @@ class LearningPace:
             f"The service took {taken:.2f} training steps for each label, olad evaluate takes {due:.2f}: it was sent "
             "more than it could learn meanwhile, and would score higher at a lower speed. --pace learning waits for it."
         )
+
+    @property
+    def _wanted(self) -> int:
+        return self._due - _AHEAD * self._steps
 
     def _count(self) -> None:
         """Add the steps that were reported since the last time; those of a restored worker count from where it is."""

@@ -266,10 +266,10 @@ def test_learning_is_waited_for_from_the_first_label_on() -> None:
         pace.sent([UpsertNode(id=0)], "1-0")
         assert pace.wait()
     assert service.reports == 1, "nothing is due without a label"
-    for _ in range(10):
+    for _ in range(20):
         pace.sent(LABEL, "2-0")
         assert pace.wait()
-    assert service.reports == 1 + 8, "80 steps in tens"
+    assert service.reports == 1 + 8, "80 steps in tens; those of the last ten batches are not waited for"
     assert pace.shortfall() is None
 
 
@@ -295,7 +295,8 @@ def test_a_service_that_has_nothing_to_learn_is_not_waited_for(
 ) -> None:
     stop = threading.Event()
     pace = LearningPace(cast("Client", Steps(learning, position)), 8, stop)
-    pace.sent(LABEL, "2-0")
+    for _ in range(20):
+        pace.sent(LABEL, "2-0")
     timer = threading.Timer(0.3, stop.set)
     timer.start()
     assert pace.wait() == (not waits)
