@@ -147,13 +147,15 @@ class Client:
     ) -> list[tuple[str | None, float | None]]:
         """The label served for each node once ``min_position`` is visible, and the probability of a class.
 
-        Both are None where no prediction was there, and the probability where there is no such class.
+        Both are None where no prediction was there. A class that is not among the probabilities has 0.
         """
         try:
             answers = self.predict(nodes, min_position=min_position)
         except NoModel:
             return [(None, None)] * len(nodes)
-        return [(answer.label, (answer.probabilities or {}).get(class_name or "")) for answer in answers]
+        shown = [answer.probabilities if class_name else None for answer in answers]
+        shares = [None if each is None else each.get(class_name or "", 0.0) for each in shown]
+        return [(answer.label, share) for answer, share in zip(answers, shares, strict=True)]
 
     def _predicted(
         self,

@@ -14,6 +14,7 @@ import redis
 from pyarrow import parquet
 from typer.testing import CliRunner
 
+from olad_core.tasks.label_rule import LabelRule
 from service.cli import app
 from service.client.http import Client
 from service.export.asked_nodes import of_lines
@@ -126,3 +127,16 @@ def test_a_class_that_comes_meanwhile_ends_the_export(url: str, writer: Predicti
     with Client(url) as client, pytest.raises(ExportFailed, match="a class came meanwhile: export again"):
         export_predictions(client, parts, tmp_path / "s.csv", position=None, on_rows=publish_more)
     assert not [*tmp_path.iterdir()]
+
+
+def test_the_probability_is_that_of_the_label_that_the_schema_decides(
+    url: str, writer: PredictionWriter, tmp_path: Path
+) -> None:
+    shares = {node: (1 - share, share) for node, share in SHARES.items()}
+    writer.publish(publication("9999999999999-1", shares, rule=LabelRule(thresholds={"b": 0.25})))
+    path = tmp_path / "scores.parquet"
+    with Client(url) as client:
+        export_predictions(client, of_lines([f"{node}\n".encode() for node in SHARES], "ids", 50), path, position=None)
+    for row in parquet.read_table(path).to_pylist():
+        assert row["label"] == ("b" if SHARES[row["node"]] >= 0.25 else "a")
+        assert row["probability"] == row[f"p({row['label']})"]
