@@ -17,7 +17,7 @@ from service.replay.table_options import TableOptions, WrongMapping
 from tests.service.replay.payments import payments_csv
 
 PAGE = (Path(__file__).parents[3] / "docs" / "files.md").read_text()
-(COMMAND,) = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
+COMMAND = next(block for block in re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL) if "olad import" in block)
 (MAPPING,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
