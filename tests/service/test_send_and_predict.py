@@ -15,6 +15,7 @@ import redis
 from typer.testing import CliRunner
 
 from service.cli import app
+from service.logs import configure_logging
 from service.store.keys import Keys
 from service.store.prediction_writer import PredictionWriter
 from tests.redis_server import RedisServer
@@ -35,6 +36,8 @@ def runner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
 
 @pytest.fixture
 def url(redis_server: RedisServer, graph: str) -> Iterator[str]:
+    # Tests before may have left a log that writes to the closed output of a command.
+    configure_logging("error", "console")
     with serving(redis_server.url, graph) as client:
         yield str(client.base_url)
 
