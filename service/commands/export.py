@@ -13,7 +13,7 @@ import typer
 from service.client.http import Client
 from service.commands.bar_view import ExportView
 from service.commands.failures import read_settings, reported_failures
-from service.commands.options import AsJson, DataDir, MinPosition, RedisUrl, Url
+from service.commands.options import AsJson, DataDir, MinPosition, RedisUrl, Url, service_url
 from service.replay.sources import SourceNotFound
 from service.terminal import Terminal, shown
 
@@ -50,7 +50,7 @@ def export_predictions(
 
         if file.suffix not in FORMATS:
             raise ExportFailed(f"{file}: name a file that ends with {' or '.join(FORMATS)}")
-        address = url or f"http://{settings.host}:{settings.port}"
+        address = service_url(url, settings)
         with contextlib.ExitStack() as held:
             client = held.enter_context(Client(address, key=settings.api_key, patience_s=_PATIENCE_S))
             status = client.status()

@@ -13,7 +13,7 @@ from service.client.http import Client
 from service.commands.dry_run import print_dry_run, print_notes
 from service.commands.failures import read_settings, reported_failures
 from service.commands.import_view import ImportView
-from service.commands.options import AsJson, BatchBytes, Declare, DryRun, Fresh, LabelDelay, Url
+from service.commands.options import AsJson, BatchBytes, Declare, DryRun, Fresh, LabelDelay, Url, service_url
 from service.commands.sources import open_for, open_record
 from service.commands.table_options import takes_table_options
 from service.replay.arrival_stream import BATCH_BYTES
@@ -51,7 +51,7 @@ def import_source(
             print_dry_run(console, opened, as_json=as_json)
             return
         print_notes(console, opened)
-        url = url or f"http://{settings.host}:{settings.port}"
+        url = service_url(url, settings)
         with contextlib.ExitStack() as files:
             with Client(url, key=settings.api_key) as client:
                 progress = open_record(files, console, opened, client, settings, fresh=fresh)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from service.replay.label_delay import Duration, parse_delay
+from service.settings import Settings
 
 Port = Annotated[
     int | None,
@@ -48,3 +49,8 @@ MinPosition = Annotated[
 DataDir = Annotated[
     Path | None, typer.Option(help="Data directory of the service, for its graph.", show_default="olad-data")
 ]
+
+
+def service_url(given: str | None, settings: Settings) -> str:
+    """Where the service of a command is: what ``--url`` says, else host and port of the settings."""
+    return given or f"http://{settings.host}:{settings.port}"

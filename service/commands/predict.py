@@ -11,7 +11,7 @@ from rich.table import Table
 
 from service.client.http import Client, ServiceError
 from service.commands.failures import read_settings, reported_failures
-from service.commands.options import AsJson, MinPosition, Url
+from service.commands.options import AsJson, MinPosition, Url, service_url
 from service.figures import percent
 from service.models import MAX_NODES, PredictionAnswer
 from service.terminal import Terminal, shown
@@ -35,7 +35,7 @@ def predict(
     settings = read_settings()
     with (
         reported_failures(),
-        Client(url or f"http://{settings.host}:{settings.port}", key=settings.api_key, patience_s=10) as client,
+        Client(service_url(url, settings), key=settings.api_key, patience_s=10) as client,
     ):
         if len(nodes) > MAX_NODES:
             raise ServiceError(f"{len(nodes):,} nodes, {MAX_NODES:,} at most: olad export writes those of a file")

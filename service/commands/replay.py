@@ -14,7 +14,7 @@ from olad_core.judging.metric import parse_metric
 from service.client.http import Client
 from service.commands.dry_run import print_dry_run, print_notes
 from service.commands.failures import read_settings, reported_failures
-from service.commands.options import AsJson, BatchBytes, Declare, DryRun, Fresh, LabelDelay, Url
+from service.commands.options import AsJson, BatchBytes, Declare, DryRun, Fresh, LabelDelay, Url, service_url
 from service.commands.replay_view import ReplayView, print_summary
 from service.commands.sources import open_for, open_record
 from service.commands.table_options import takes_table_options
@@ -66,7 +66,7 @@ def replay_source(
 ) -> None:
     """Send a dataset to a running service; report the accuracy of what it served at each arrival."""
     settings = read_settings()
-    url = url or f"http://{settings.host}:{settings.port}"
+    url = service_url(url, settings)
     console = Terminal(stderr=as_json)
     with reported_failures():
         options = StreamOptions(label_delay, batch_size, batch_bytes, limit)

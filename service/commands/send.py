@@ -12,7 +12,7 @@ import typer
 
 from service.client.http import Client
 from service.commands.failures import read_settings, reported_failures
-from service.commands.options import AsJson, Url
+from service.commands.options import AsJson, Url, service_url
 from service.models import MAX_BODY_BYTES
 from service.replay.arrival_stream import UnreadableDataset
 from service.replay.event_files import unwrapping
@@ -34,7 +34,7 @@ def send(
     with reported_failures():
         body = _read(events)
         media_type = "application/json" if body.lstrip().startswith(b"[") else "application/x-ndjson"
-        with Client(url or f"http://{settings.host}:{settings.port}", key=settings.api_key) as client:
+        with Client(service_url(url, settings), key=settings.api_key) as client:
             accepted = client.send(body, media_type, key or f"send-{secrets.token_hex(16)}")
     typer.echo(accepted.model_dump_json() if as_json else accepted.position)
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from service.client.http import Client
 from service.commands.class_view import class_table
 from service.commands.failures import read_settings, reported_failures
-from service.commands.options import AsJson, Url
+from service.commands.options import AsJson, Url, service_url
 from service.figures import lead_name, lead_value, percent
 from service.models import ServiceStatus
 from service.store.status import GraphStatus, LeadStatus, StudentStatus
@@ -30,7 +30,7 @@ def status(
     settings = read_settings()
     with (
         reported_failures(),
-        Client(url or f"http://{settings.host}:{settings.port}", key=settings.api_key, patience_s=3) as client,
+        Client(service_url(url, settings), key=settings.api_key, patience_s=3) as client,
     ):
         report, group = client.status(), client.students()
     if as_json:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from service.client.http import Client
 from service.commands.failures import read_settings, reported_failures
-from service.commands.options import AsJson, Url
+from service.commands.options import AsJson, Url, service_url
 from service.figures import percent
 from service.terminal import Terminal, shown
 
@@ -25,7 +25,7 @@ def top(
     settings = read_settings()
     with (
         reported_failures(),
-        Client(url or f"http://{settings.host}:{settings.port}", key=settings.api_key, patience_s=10) as client,
+        Client(service_url(url, settings), key=settings.api_key, patience_s=10) as client,
     ):
         found = client.top(class_name, limit=limit, labelled=labelled)
     if as_json:

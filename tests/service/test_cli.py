@@ -30,26 +30,10 @@ from service.store.keys import Keys
 from service.store.prediction_writer import PredictionWriter
 from service.store.status import WorkerStatus
 from tests.redis_server import RedisServer
-from tests.service.api.serving import serving
 from tests.service.publications import publication, worker_status
 from tests.service.replay.payments import payments_csv
 
 EVENTS = '{"op": "upsert_node", "id": "n", "x": [1.0]}\n{"op": "label", "id": "n", "label": "a"}\n'
-
-
-@pytest.fixture
-def runner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
-    """Runs commands in a directory of their own, without settings from outside."""
-    for name in [name for name in os.environ if name.startswith("OLAD_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    return CliRunner(env={"COLUMNS": "120"})
-
-
-@pytest.fixture
-def url(redis_server: RedisServer, graph: str) -> Iterator[str]:
-    with serving(redis_server.url, graph) as client:
-        yield str(client.base_url)
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -12,26 +10,15 @@ import pytest
 from typer.testing import CliRunner
 
 from service.cli import app
-from tests.redis_server import RedisServer
-from tests.service.api.serving import serving
 from tests.service.replay.payments import OPTIONS, payments_csv
 
 ROWS = 300
 
 
-@pytest.fixture
-def runner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
-    for name in [name for name in os.environ if name.startswith("OLAD_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def payments(tmp_path: Path) -> None:
+    """A table in the directory that commands run in."""
     (tmp_path / "payments.csv").write_text(payments_csv(rows=ROWS))
-    return CliRunner(env={"COLUMNS": "120"})
-
-
-@pytest.fixture
-def url(redis_server: RedisServer, graph: str) -> Iterator[str]:
-    with serving(redis_server.url, graph) as client:
-        yield str(client.base_url)
 
 
 def _appended(url: str) -> int:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -15,31 +13,12 @@ import redis
 from typer.testing import CliRunner
 
 from service.cli import app
-from service.logs import configure_logging
 from service.store.keys import Keys
 from service.store.prediction_writer import PredictionWriter
-from tests.redis_server import RedisServer
-from tests.service.api.serving import serving
 from tests.service.publications import publication
 
 BATCH = '[{"op": "upsert_node", "id": "n"},\n {"op": "label", "id": "n", "label": "a"}]'
 LINES = '{"op": "upsert_node", "id": "n"}\n{"op": "upsert_node", "id": "m"}\n'
-
-
-@pytest.fixture
-def runner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
-    for name in [name for name in os.environ if name.startswith("OLAD_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    return CliRunner(env={"COLUMNS": "140"})
-
-
-@pytest.fixture
-def url(redis_server: RedisServer, graph: str) -> Iterator[str]:
-    # Tests before may have left a log that writes to the closed output of a command.
-    configure_logging("error", "console")
-    with serving(redis_server.url, graph) as client:
-        yield str(client.base_url)
 
 
 def _log(url: str) -> dict[str, object]:

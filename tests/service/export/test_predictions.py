@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -23,24 +21,9 @@ from service.export.predictions import export_predictions
 from service.store.keys import Keys
 from service.store.prediction_writer import PredictionWriter
 from tests.redis_server import RedisServer
-from tests.service.api.serving import serving
 from tests.service.publications import publication
 
 SHARES = {f"n{number:02d}": number / 100 for number in range(100)}
-
-
-@pytest.fixture
-def runner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
-    for name in [name for name in os.environ if name.startswith("OLAD_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    return CliRunner(env={"COLUMNS": "140"})
-
-
-@pytest.fixture
-def url(redis_server: RedisServer, graph: str) -> Iterator[str]:
-    with serving(redis_server.url, graph) as client:
-        yield str(client.base_url)
 
 
 @pytest.fixture
