@@ -52,5 +52,5 @@ DataDir = Annotated[
 
 
 def service_url(given: str | None, settings: Settings) -> str:
-    """Where the service of a command is: what ``--url`` says, else host and port of the settings."""
+    """Address of the service: that of ``--url``, else host and port of the settings."""
     return given or f"http://{settings.host}:{settings.port}"
