@@ -119,7 +119,7 @@ def test_the_readme_s_payments_become_a_ranked_list(tmp_path: Path) -> None:
     """From the CSV file to predictions, a ranked list and an export, by the commands as they stand there."""
     readme = (ROOT / "README.md").read_text()
     commands = [block for block in re.findall(r"```bash\n(.*?)```", readme, re.DOTALL) if "payments" in block]
-    assert [block.count("bin/olad ") for block in commands] == [1, 3]
+    assert [block.count("bin/olad ") for block in commands] == [1, 4]
     few = {"OLAD_STEPS_PER_ENTRY": "1", "OLAD_STUDENTS": "sage", "OLAD_WIDTH": "16"}
     few |= {"OLAD_PUBLISH_STEPS": "25", "OLAD_CHECKPOINT_INTERVAL_S": "30"}
     shutil.copytree(ROOT / "docs/examples", tmp_path / "docs/examples")
@@ -145,6 +145,7 @@ def test_the_readme_s_payments_become_a_ranked_list(tmp_path: Path) -> None:
     # By chance 7 % of them would be.
     assert int(ranked[2]) > 0.3 * int(ranked[1]) > 5
     assert re.search(r"│ P2999 +│ (ok|fraud) +│", printed[1]), printed[1]
+    assert len(re.findall(r"(?m)^│ .* %", printed[1].partition("likeliest to be fraud")[2])) == 20, printed[1]
     with (tmp_path / "riskiest.csv").open() as file:
         rows = list(csv.DictReader(file))
     shares = [float(row["p(fraud)"]) for row in rows]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from olad_core.graph import DynamicGraph
 from olad_core.serving.versions import HeldVersion
-from olad_core.tasks.label_rule import LabelRule
+from olad_core.tasks.label_rule import LabelRule, declared_rule, share_threshold
 
 Rows = npt.NDArray[np.int64]
 
@@ -41,9 +41,8 @@ class ServedRule:
         declared = graph.decisions
         if not declared and not self.rule:
             return self.rule
-        costs = {name: one.cost for name, one in declared.items() if one.cost is not None}
-        thresholds = {name: one.threshold for name, one in declared.items() if one.threshold is not None}
         shares = {name: one.top_share for name, one in declared.items() if one.top_share is not None}
+        found: Mapping[str, float] = {}
         if shares and served is not None:
             version, event = self._found
             wait = max(LEAST_EVENTS, graph.num_nodes // NODES_PER_EVENT)
@@ -52,8 +51,7 @@ class ServedRule:
                 found = _thresholds(graph, served, shares)
             else:
                 found = {name: self.rule.thresholds[name] for name in shares if name in self.rule.thresholds}
-            thresholds |= found
-        self.rule = LabelRule(thresholds, costs)
+        self.rule = declared_rule(declared, found)
         return self.rule
 
     def state(self) -> dict[str, object]:
@@ -89,8 +87,4 @@ def _thresholds(graph: DynamicGraph, served: HeldVersion, shares: Mapping[str, f
         for first in range(0, len(rows), _ROWS_AT_ONCE)
     ]
     probabilities = np.nan_to_num(np.concatenate(parts))
-    found = {}
-    for column, name in enumerate(known):
-        least = len(rows) - max(1, int(shares[name] * len(rows)))
-        found[name] = float(np.partition(probabilities[:, column], least)[least])
-    return found
+    return {name: share_threshold(probabilities[:, column], shares[name]) for column, name in enumerate(known)}

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.events import ClassDecision
+
 Floats = npt.NDArray[np.floating]
 
 
@@ -47,6 +49,35 @@ class RuleTable:
 
     thresholds: npt.NDArray[np.float64]
     costs: npt.NDArray[np.float64]
+
+
+def declared_rule(declared: Mapping[str, ClassDecision], of_shares: Mapping[str, float]) -> LabelRule:
+    """The rule that the ``decisions`` of a schema are.
+
+    Args:
+        declared: by class.
+        of_shares: the thresholds that shares of the nodes are now (:func:`share_threshold`), by class.
+
+    >>> declared_rule({"fraud": ClassDecision(cost=20), "late": ClassDecision(top_share=0.01)}, {"late": 0.4})
+    LabelRule(thresholds={'late': 0.4}, costs={'fraud': 20.0})
+    """
+    costs = {name: one.cost for name, one in declared.items() if one.cost is not None}
+    thresholds = {name: one.threshold for name, one in declared.items() if one.threshold is not None}
+    return LabelRule({**thresholds, **of_shares}, costs)
+
+
+def share_threshold(probabilities: Floats, share: float) -> float:
+    """The probability that so great a share of nodes reaches, at least one of them.
+
+    Args:
+        probabilities: of one class ``[n]``, of at least one node, finite.
+        share: between 0 and 1.
+
+    >>> share_threshold(np.array([0.1, 0.7, 0.3, 0.2]), 0.5)
+    0.3
+    """
+    least = len(probabilities) - max(1, int(share * len(probabilities)))
+    return float(np.partition(probabilities, least)[least])
 
 
 def decide(probabilities: Floats, table: RuleTable) -> npt.NDArray[np.int64]:

@@ -15,14 +15,14 @@ from service.commands.failures import read_settings, reported_failures
 from service.commands.options import AsJson, Declare, Device, LabelDelay
 from service.commands.sources import open_for
 from service.commands.table_options import takes_table_options
-from service.evaluation.configurations import CHANGEABLE, configurations
+from service.evaluation.configurations import CHANGEABLE, DECISIONS, configurations, parse_decisions
 from service.replay.registry import DATASETS
 from service.replay.sources import StreamOptions
 from service.replay.table_options import TableOptions
 from service.terminal import Terminal, shown
 
 _NAMES = ", ".join(DATASETS)
-_SETTINGS = ", ".join(CHANGEABLE)
+_SETTINGS = ", ".join((*CHANGEABLE, DECISIONS))
 
 
 @takes_table_options
@@ -44,6 +44,10 @@ def evaluate_source(
     steps: Annotated[
         int | None, typer.Option(min=0, help="Training steps after each entry.", show_default="the settings', else 8")
     ] = None,
+    decisions: Annotated[
+        str | None,
+        typer.Option(metavar="JSON", help='Declared for all: by class what makes it the label, {"b": {"cost": 20}}.'),
+    ] = None,
     label_delay: LabelDelay = None,
     batch_size: Annotated[int, typer.Option(min=1, max=MAX_EVENTS, help="Nodes that arrive in one entry.")] = 20,
     limit: Annotated[int | None, typer.Option(min=0, help="End after this many arrivals.")] = None,
@@ -61,6 +65,7 @@ def evaluate_source(
     console = Terminal(stderr=as_json)
     with reported_failures():
         compared = configurations(settings, changes or [])
+        decided = None if decisions is None else parse_decisions(decisions)
         # Loads torch, which the other commands do without.
         from service.evaluation.charts import charts  # noqa: PLC0415
         from service.evaluation.evaluate import evaluate  # noqa: PLC0415
@@ -78,6 +83,7 @@ def evaluate_source(
                 baselines or [],
                 device=settings.device,
                 score_from=score_from,
+                decisions=decided,
                 on_entry=view.update,
             )
         if plot is not None:

@@ -38,7 +38,15 @@ class EvaluateView(BarView):
 def print_report(console: Console, report: Report) -> None:
     """Scores, differences, the course over time, and the classes of the reference."""
     # Loads what needs torch.
-    from service.evaluation.texts import DIFFERENCE_HEAD, HEAD, difference_rows, score_rows  # noqa: PLC0415
+    from service.evaluation.texts import (  # noqa: PLC0415
+        DECIDED_HEAD,
+        DECIDED_TITLE,
+        DIFFERENCE_HEAD,
+        HEAD,
+        decided_rows,
+        difference_rows,
+        score_rows,
+    )
 
     name = shown(report.source)
     _print(console, f"{name}: prequential scores at arrival", HEAD, score_rows(report, later=False))
@@ -50,6 +58,8 @@ def print_report(console: Console, report: Report) -> None:
     for contestant in report.contestants:
         if line := lead_line(contestant.lead):
             console.print(shown(f"{contestant.name}: {line}"), soft_wrap=True, highlight=False)
+    if decided := decided_rows(report):
+        _print(console, DECIDED_TITLE, DECIDED_HEAD, decided)
     course = [
         (f"{first.first:,} to {first.last:,}", *(percent(one.course[place].accuracy) for one in report.contestants))
         for place, first in enumerate(report.contestants[0].course)

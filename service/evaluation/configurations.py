@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
 from olad_core.errors import OladError
+from olad_core.events import ClassDecision, GraphSchema
 from service.settings import Settings
 
 CHANGEABLE = (
@@ -25,6 +27,8 @@ CHANGEABLE = (
     "seed",
 )
 """Settings that ``--set`` changes: those that decide what is learned and served."""
+DECISIONS = "decisions"
+"""What ``--set`` changes beside settings: that of the schema, as JSON."""
 DEFAULT_NAME = "default"
 """Name of the configuration without changes."""
 
@@ -41,11 +45,13 @@ class Configuration:
         name: of it in the report.
         settings: all settings.
         changes: those that differ from the environment's, as they were given.
+        decisions: by class, what makes its labels instead of the schema's decisions; None keeps those.
     """
 
     name: str
     settings: Settings
     changes: Mapping[str, str] = field(default_factory=dict)
+    decisions: Mapping[str, ClassDecision] | None = None
 
 
 def configurations(settings: Settings, given: Sequence[str]) -> list[Configuration]:
@@ -54,7 +60,7 @@ def configurations(settings: Settings, given: Sequence[str]) -> list[Configurati
     Args:
         settings: of the environment.
         given: ``NAME:SETTING=VALUE`` each; changes of the same name belong to one configuration. ``SETTING=VALUE`` is
-            a configuration of its own, under this text as its name.
+            a configuration of its own, under this text as its name. ``decisions`` is taken as a setting.
 
     Raises:
         WrongConfiguration: of an unknown setting, or a value that it does not take.
@@ -69,7 +75,35 @@ def configurations(settings: Settings, given: Sequence[str]) -> list[Configurati
         if setting in changes.setdefault(name, {}):
             raise WrongConfiguration(f"--set {text}: {name} has a value of {setting} already")
         changes[name][setting] = value
-    return [Configuration(name, _changed(settings, name, values), values) for name, values in changes.items()]
+    return [_configuration(settings, name, values) for name, values in changes.items()]
+
+
+def parse_decisions(text: str) -> Mapping[str, ClassDecision]:
+    """Decisions of a schema out of JSON.
+
+    Raises:
+        WrongConfiguration: it is none.
+
+    >>> parse_decisions('{"fraud": {"cost": 20}}')
+    {'fraud': ClassDecision(threshold=None, cost=20.0, top_share=None)}
+    """
+    example = """give JSON such as {"fraud": {"threshold": 0.2}}"""
+    try:
+        return GraphSchema(decisions=json.loads(text)).decisions
+    except json.JSONDecodeError as error:
+        raise WrongConfiguration(f"decisions {text}: {error}; {example}") from None
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"][1:]))
+        what = problem["msg"].removeprefix("Value error, ")
+        raise WrongConfiguration(f"decisions {text}: {f'{where}: ' if where else ''}{what}; {example}") from None
+
+
+def _configuration(settings: Settings, name: str, changes: Mapping[str, str]) -> Configuration:
+    text = changes.get(DECISIONS)
+    decisions = None if text is None else parse_decisions(text)
+    of_settings = {setting: value for setting, value in changes.items() if setting != DECISIONS}
+    return Configuration(name, _changed(settings, name, of_settings), changes, decisions)
 
 
 def _parse(text: str) -> tuple[str, str, str]:
@@ -78,8 +112,9 @@ def _parse(text: str) -> tuple[str, str, str]:
     setting = setting.strip().lower().removeprefix("olad_")
     if not equals:
         raise WrongConfiguration(f"--set {text}: give SETTING=VALUE or NAME:SETTING=VALUE, such as small:width=32")
-    if setting not in CHANGEABLE:
-        raise WrongConfiguration(f"--set {text}: there is no setting {setting} of learning; {', '.join(CHANGEABLE)}")
+    if setting not in (*CHANGEABLE, DECISIONS):
+        known = ", ".join((*CHANGEABLE, DECISIONS))
+        raise WrongConfiguration(f"--set {text}: there is no setting {setting} of learning; {known}")
     return (name.strip() if colon else text), setting, value.strip()
 
 

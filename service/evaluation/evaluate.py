@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 
+from olad_core.events import ClassDecision, GraphSchema
 from service.evaluation.baselines import baseline
 from service.evaluation.configurations import CHANGEABLE, Configuration, WrongConfiguration
 from service.evaluation.players import EnginePlayer, Player
@@ -31,6 +33,7 @@ def evaluate(
     *,
     device: str = "cpu",
     score_from: int | None = None,
+    decisions: Mapping[str, ClassDecision] | None = None,
     on_entry: Callable[[Progress], None] = lambda _progress: None,
 ) -> Report:
     """Play the source for all of them, and compare each with the first configuration.
@@ -43,6 +46,8 @@ def evaluate(
         baselines: their names.
         device: where the engines compute.
         score_from: overrides the source's own.
+        decisions: by class, what makes its labels, instead of what the source's schema declares; for all that have
+            no decisions of their own.
         on_entry: called after each entry of the stream.
 
     Raises:
@@ -58,9 +63,14 @@ def evaluate(
     }
     players |= {name: baseline(name) for name in names[len(configurations) :]}
     start = source.score_from if score_from is None else score_from
+    schema = source.schema or GraphSchema()
+    if decisions is not None:
+        schema = schema.model_copy(update={"decisions": dict(decisions)})
+        source = replace(source, schema=schema)
     played = play(source, players, score_from=start, on_entry=on_entry)
-    entrants = [_entrant(configuration, players[configuration.name]) for configuration in configurations] + [
-        Entrant(name, "baseline", {}, {}, 0, players[name].rejected) for name in names[len(configurations) :]
+    entrants = [_entrant(one, players[one.name], schema.decisions) for one in configurations] + [
+        Entrant(name, "baseline", {}, {}, _as_plain(schema.decisions), 0, players[name].rejected)
+        for name in names[len(configurations) :]
     ]
     return build_report(source.name, start, played, entrants)
 
@@ -69,14 +79,26 @@ def _engine_player(configuration: Configuration, device: str) -> EnginePlayer:
     settings = configuration.settings
     try:
         register_students(settings.students)
-        return EnginePlayer(engine_config(settings), steps_of(configuration), choose_device(device))
+        config, chosen = engine_config(settings), choose_device(device)
+        return EnginePlayer(config, steps_of(configuration), chosen, configuration.decisions)
     except (StudentUnusable, CannotBegin) as error:
         raise WrongConfiguration(f"{configuration.name}: {error}") from None
 
 
-def _entrant(configuration: Configuration, player: Player) -> Entrant:
+def _entrant(configuration: Configuration, player: Player, declared: Mapping[str, ClassDecision]) -> Entrant:
     settings = {name: getattr(configuration.settings, name) for name in CHANGEABLE}
     settings["steps_per_entry"] = steps_of(configuration)
+    own = declared if configuration.decisions is None else configuration.decisions
     return Entrant(
-        configuration.name, "configuration", settings, dict(configuration.changes), player.steps, player.rejected
+        name=configuration.name,
+        kind="configuration",
+        settings=settings,
+        changed=dict(configuration.changes),
+        decisions=_as_plain(own),
+        steps=player.steps,
+        rejected=player.rejected,
     )
+
+
+def _as_plain(decisions: Mapping[str, ClassDecision]) -> dict[str, dict[str, float]]:
+    return {name: one.model_dump(exclude_none=True) for name, one in decisions.items()}

@@ -7,7 +7,16 @@ from html import escape
 
 from service.evaluation.charts import charts
 from service.evaluation.report import Contestant, Report
-from service.evaluation.texts import DIFFERENCE_HEAD, HEAD, difference_rows, score_rows, share
+from service.evaluation.texts import (
+    DECIDED_HEAD,
+    DECIDED_TITLE,
+    DIFFERENCE_HEAD,
+    HEAD,
+    decided_rows,
+    difference_rows,
+    score_rows,
+    share,
+)
 from service.figures import lead_line
 
 _STYLE = """
@@ -35,6 +44,8 @@ def page(report: Report) -> str:
     if rows := difference_rows(report):
         about = f"Less {report.reference}, on arrivals that both answered; 95 % intervals by block bootstrap"
         parts.append(_section(about, DIFFERENCE_HEAD, rows))
+    if decided := decided_rows(report):
+        parts.append(_section(DECIDED_TITLE.capitalize(), DECIDED_HEAD, decided))
     parts += charts(report).values()
     parts += [_contestant(contestant) for contestant in report.contestants]
     body = "\n".join(parts)

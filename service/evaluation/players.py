@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -12,12 +12,15 @@ import torch
 
 from olad_core.config import EngineConfig
 from olad_core.engine import Engine
-from olad_core.events import GraphSchema
+from olad_core.events import ClassDecision, GraphSchema
 from olad_core.predicting import predict_served
+from olad_core.tasks import node_class
+from olad_core.tasks.label_rule import LabelRule
 from service.replay.arrival_stream import Batch
 from service.worker.temporal_library import import_temporal_library
 
 Probabilities = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -27,15 +30,25 @@ class Answers:
     Attributes:
         classes: names of the C columns.
         probabilities: ``[n, C]``; a row of NaN where there is no answer.
+        labels: columns that are the labels ``[n]``, negative without an answer. None: the likeliest classes.
     """
 
     classes: Sequence[str]
     probabilities: Probabilities
+    labels: Rows | None = None
 
     @classmethod
     def none(cls, nodes: int, classes: Sequence[str]) -> Answers:
         """No answer for any of them."""
         return cls(classes, np.full((nodes, len(classes)), np.nan, dtype=np.float32))
+
+    def labelled_by(self, rule: LabelRule) -> Answers:
+        """These answers with the labels that a rule decides."""
+        if not rule or not self.classes:
+            return self
+        answered = np.isfinite(self.probabilities).all(axis=1)
+        labels = node_class.decided_classes(np.nan_to_num(self.probabilities), rule.table(self.classes))
+        return replace(self, labels=np.where(answered, labels, node_class.NO_CLASS))
 
 
 class Player(Protocol):
@@ -71,15 +84,25 @@ class EnginePlayer:
         config: of the engine.
         steps_per_entry: training steps after each entry.
         device: where it computes.
+        decisions: instead of those of the schema; None keeps them.
     """
 
-    def __init__(self, config: EngineConfig, steps_per_entry: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: EngineConfig,
+        steps_per_entry: int,
+        device: torch.device,
+        decisions: Mapping[str, ClassDecision] | None = None,
+    ) -> None:
         import_temporal_library()
         self._engine = Engine(config, device)
         self._steps_per_entry = steps_per_entry
+        self._decisions = decisions
 
     def declare(self, schema: GraphSchema) -> None:
         """Declare the schema as an entry of its own."""
+        if self._decisions is not None:
+            schema = schema.model_copy(update={"decisions": self._decisions})
         self._engine.declare("0-1", schema)
 
     def apply(self, number: int, batch: Batch) -> Answers:
@@ -87,8 +110,8 @@ class EnginePlayer:
         engine = self._engine
         engine.apply(f"{number}-0", batch.events, float(number))
         engine.refresh()
-        engine.take_publication()
-        return self._served(batch.nodes)
+        rule = engine.take_publication().rule
+        return self._served(batch.nodes).labelled_by(rule)
 
     def learn(self) -> None:
         """Take the training steps of an entry, and publish what they changed."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.events import GraphSchema
 from service.evaluation.players import Player
 from service.evaluation.scoring import ClassNumbers, Scoring
 from service.evaluation.waiting import Waiting, most_waiting
@@ -70,9 +71,8 @@ def play(
     """
     classes = ClassNumbers()
     scorings = {name: Scoring(classes, score_from) for name in players}
-    if source.schema is not None:
-        for player in players.values():
-            player.declare(source.schema)
+    for player in players.values():
+        player.declare(source.schema or GraphSchema())
     arrivals = events = number = 0
     unscored: Waiting[int] = Waiting()
     truth: list[int] = []

@@ -66,6 +66,7 @@ class Contestant:
         kind: what it is.
         settings: of a configuration: those that decide what is learned; the changes among them are ``changed``.
         changed: settings that differ from the reference's, as they were given.
+        decisions: by class, what makes it the label instead of the likeliest one, as in the schema.
         steps: training steps taken.
         rejected: events that it could not apply.
         whole: over all arrivals.
@@ -80,6 +81,7 @@ class Contestant:
     kind: Literal["configuration", "baseline"]
     settings: Mapping[str, Any]
     changed: Mapping[str, str]
+    decisions: Mapping[str, Mapping[str, float]]
     steps: int
     rejected: int
     whole: Summary
@@ -125,6 +127,7 @@ class Entrant:
     kind: Literal["configuration", "baseline"]
     settings: Mapping[str, Any]
     changed: Mapping[str, str]
+    decisions: Mapping[str, Mapping[str, float]]
     steps: int
     rejected: int
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from olad_core.config import EngineConfig
 from olad_core.judging.prequential import Scores
+from olad_core.tasks import node_class
 from service.evaluation.paired import Outcomes
 from service.evaluation.players import Answers
 from service.evaluation.waiting import Waiting
@@ -50,7 +51,7 @@ class Scoring:
         self.later = Scores(1, _MEMORY)
         self._score_from = score_from
         self._classes = classes
-        self._waiting: Waiting[tuple[int, npt.NDArray[np.float32]]] = Waiting()
+        self._waiting: Waiting[tuple[int, npt.NDArray[np.float32], int]] = Waiting()
         self._predicted: list[int] = []
         self._loss: list[float] = []
 
@@ -71,7 +72,8 @@ class Scoring:
             if numbers and np.isfinite(answers.probabilities[place]).all():
                 row[:] = 0
                 row[numbers] = answers.probabilities[place]
-            self._waiting.add(node, (first + place, row), most)
+            label = answers.labels[place] if answers.labels is not None else node_class.NO_CLASS
+            self._waiting.add(node, (first + place, row, numbers[label] if label >= 0 else node_class.NO_CLASS), most)
 
     def score(self, truths: Sequence[tuple[str, str]]) -> None:
         """Score what was predicted of nodes whose class is known now; each node once."""
@@ -79,15 +81,17 @@ class Scoring:
         known = [(*found, self._classes.number(label)) for found, label in waited if found is not None]
         if not known:
             return
-        arrivals, rows, labels = zip(*known, strict=True)
+        arrivals, rows, served, labels = zip(*known, strict=True)
         width = max(map(len, rows))
         probabilities = np.stack([np.pad(row, (0, width - len(row))) for row in rows])[:, None]
         truth = np.array(labels, dtype=np.int64)
-        found = self.whole.add(probabilities, truth)
+        given = np.array(served, dtype=np.int64)
+        found = self.whole.add(probabilities, truth, served=given)
         late = np.array(arrivals) >= self._score_from
         if late.any():
-            self.later.add(probabilities[late], truth[late])
-        self._predicted += found.predicted[:, 0].tolist()
+            self.later.add(probabilities[late], truth[late], served=given[late])
+        predicted = found.predicted[:, 0]
+        self._predicted += np.where(given >= 0, given, predicted).tolist()
         self._loss += found.loss[:, 0].tolist()
 
     @property

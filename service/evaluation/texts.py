@@ -7,6 +7,8 @@ from service.evaluation.report import Contestant, Report
 
 HEAD = ("", "accuracy", "macro-F1", "log loss", "scored", "not answered", "steps")
 DIFFERENCE_HEAD = ("", "accuracy, points", "macro-F1, points", "log loss", "arrivals")
+DECIDED_HEAD = ("", "labelled where", "nodes", "labelled", "precision", "recall", "F1")
+DECIDED_TITLE = "labels by decisions"
 
 
 def score_rows(report: Report, *, later: bool) -> list[tuple[str, ...]]:
@@ -23,6 +25,15 @@ def difference_rows(report: Report) -> list[tuple[str, ...]]:
             accuracy, macro_f1 = points(found.accuracy), points(found.macro_f1)
             rows.append((contestant.name, accuracy, macro_f1, interval(found.log_loss, 3), f"{found.arrivals:,}"))
     return rows
+
+
+def decided_rows(report: Report) -> list[tuple[str, ...]]:
+    """Under :data:`DECIDED_HEAD`, each class that a decision is about, by each contestant; none without decisions.
+
+    A contestant without decisions labels with the likeliest class.
+    """
+    names = dict.fromkeys(name for contestant in report.contestants for name in contestant.decisions)
+    return [_decided_row(contestant, name) for name in names for contestant in report.contestants]
 
 
 def share(value: float | None) -> str:
@@ -54,6 +65,16 @@ def interval(difference: Difference | None, digits: int) -> str:
     if difference.low is None or difference.high is None:
         return text
     return f"{text} [{difference.low:+.{digits}f}, {difference.high:+.{digits}f}]"
+
+
+def _decided_row(contestant: Contestant, name: str) -> tuple[str, ...]:
+    [decided] = contestant.decisions.get(name, {"likeliest": None}).items()
+    where = f"{name}: {decided[0]}" + ("" if decided[1] is None else f" {decided[1]:g}")
+    row = next((row for row in contestant.classes.classes if row.name == name), None)
+    if row is None:
+        return contestant.name, where, "-", "-", "-", "-", "-"
+    measures = (row.whole.precision, row.whole.recall, row.whole.f1)
+    return contestant.name, where, f"{row.support:,}", f"{row.predicted:,}", *map(share, measures)
 
 
 def _score_row(contestant: Contestant, *, later: bool) -> tuple[str, ...]:

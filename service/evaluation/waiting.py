@@ -42,6 +42,10 @@ class Waiting(Generic[T]):
         while len(self._values) > most:
             del self._values[next(iter(self._values))]
 
+    def values(self) -> list[T]:
+        """What waits, the oldest first."""
+        return list(self._values.values())
+
     def take(self, node: str) -> T | None:
         """What waited for the node's label; None where nothing did, or it was forgotten."""
         return self._values.pop(node, None)

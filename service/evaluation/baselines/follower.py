@@ -12,6 +12,7 @@ import numpy.typing as npt
 from olad_core.events import GraphSchema
 from olad_core.graph import DynamicGraph
 from olad_core.graph.neighbours import Neighbours
+from service.evaluation.baselines.deciding import Deciding
 from service.evaluation.players import Answers
 from service.evaluation.waiting import Waiting, most_waiting
 from service.replay.arrival_stream import Batch
@@ -75,9 +76,10 @@ class BaselinePlayer:
         self._rejected = 0
         self._waiting: Waiting[Known] = Waiting()
         self._examples: list[Example] = []
+        self._deciding = Deciding()
 
     def declare(self, schema: GraphSchema) -> None:
-        """Declare the schema to the graph."""
+        """Declare the schema to the graph; its decisions make the labels."""
         self._graph.declare(schema)
 
     def apply(self, number: int, batch: Batch) -> Answers:
@@ -94,13 +96,18 @@ class BaselinePlayer:
             answers.probabilities[there] = self._rule.predict(known)
             if self._rule.learns:
                 self._keep([batch.nodes[at] for at in there], known)
+        rule = self._deciding.rule(
+            graph.decisions, graph.classes, batch.nodes, answers.probabilities, most_waiting(max(1, len(graph.classes)))
+        )
+        self._deciding.forget(changes.removed_ids)
         for row in dict.fromkeys(changes.labelled.tolist()):
             label = int(graph.label[row])
             if graph.alive[row] and label >= 0:
                 [node] = graph.ids([row])
+                self._deciding.forget([node])
                 if (waited := self._waiting.take(node)) is not None:
                     self._examples.append(Example(waited, label))
-        return answers
+        return answers.labelled_by(rule)
 
     def learn(self) -> None:
         """Learn from the labels of the last entry."""
