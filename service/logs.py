@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import threading
 from types import TracebackType
@@ -22,8 +23,15 @@ _MULTILINE = frozenset({"exception", "stack"})
 _log = structlog.get_logger(__name__)
 
 
-def configure_logging(level: str, format: Literal["console", "json"]) -> None:  # noqa: A002
+def configure_logging(
+    level: str,
+    format: Literal["console", "json"],  # noqa: A002
+    *,
+    with_process: bool = False,
+) -> None:
     """Write the log to standard error, for people or one JSON object a line, without secrets.
+
+    With ``with_process`` each line has the id of the process, as ``pid``.
 
     Loggers of libraries (uvicorn's among them) lose their own handlers and go the same way, and so do the errors that
     end the process or a thread. Every value is of bounded length; a traceback shows no local variables.
@@ -35,6 +43,8 @@ def configure_logging(level: str, format: Literal["console", "json"]) -> None:  
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
+    if with_process:
+        shared.append(_add_process)
     renderers: list[Processor]
     if format == "json":
         renderers = [structlog.processors.JSONRenderer(serializer=_json)]
@@ -75,6 +85,11 @@ def configure_logging(level: str, format: Literal["console", "json"]) -> None:  
     )
     sys.excepthook = _log_the_end
     threading.excepthook = _log_the_end_of_a_thread
+
+
+def _add_process(_logger: object, _method: str, event: EventDict) -> EventDict:
+    event["pid"] = os.getpid()
+    return event
 
 
 def _without_color(_logger: object, _method: str, event: EventDict) -> EventDict:

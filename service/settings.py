@@ -66,6 +66,12 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port the API listens on.")
+    api_processes: int = Field(
+        default=1,
+        ge=1,
+        le=256,
+        description="API processes of one `olad api` or `olad up`, which share the port (docs/scaling.md).",
+    )
     api_keys_file: Path | None = Field(
         default=None,
         description="File of API keys, made by `olad keys create`; read again when it changes. "
@@ -112,20 +118,20 @@ class Settings(BaseSettings):
     max_connections: int = Field(
         default=15_000,
         ge=1,
-        description="Connections the API holds at once, fewer where the process may not open as many files; "
+        description="Connections an API process holds at once, fewer where the process may not open as many files; "
         "one more is answered 503.",
     )
     max_waiting: int = Field(
         default=5_000,
         ge=0,
-        description="Requests that may wait for min_position at once, about half of them of one client; "
-        "one more is answered 503.",
+        description="Requests that may wait for min_position in an API process at once, about half of them of one "
+        "client; one more is answered 503.",
     )
     max_in_flight_mb: int = Field(
         default=256,
         ge=40,
-        description="Megabytes of request bodies and large answers that the API holds at once. One client, a key or an "
-        "address, may hold about half. Beyond it: 429 for a client that holds some, else 503.",
+        description="Megabytes of request bodies and large answers that an API process holds at once. One client, a "
+        "key or an address, may hold about half. Beyond it: 429 for a client that holds some, else 503.",
     )
     request_log: Literal["all", "errors", "off"] = Field(
         default="errors", description="Requests that get a log line; errors are the answers from 500 on."

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from importlib.metadata import version
+from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -39,24 +40,40 @@ _TAGS = [
 ]
 
 
-def create_app(settings: Settings) -> FastAPI:
+_REFRESH_S = 1.0
+"""How often the gauges of one process are written for the others of the same ``olad api``."""
+
+
+def create_app(settings: Settings, shared_metrics: Path | None = None) -> FastAPI:
     """The ASGI application of one graph; nothing is connected before it runs.
+
+    Args:
+        settings: of the service.
+        shared_metrics: folder of the metrics of all processes under one supervisor; None for a process alone.
 
     Raises:
         KeysUnusable: the API keys cannot be used, or the API can be reached from other machines without any.
     """
     keys = key_ring(settings)
-    context = make_context(settings)
+    context = make_context(settings, shared_metrics)
+
+    async def refresh_metrics() -> None:
+        while True:
+            context.metrics.refresh()
+            await asyncio.sleep(_REFRESH_S)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        follower = asyncio.create_task(context.watermark.run())
+        tasks = [asyncio.create_task(context.watermark.run())]
+        if shared_metrics is not None:
+            tasks.append(asyncio.create_task(refresh_metrics()))
         try:
             yield
         finally:
-            follower.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await follower
+            for task in tasks:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
             await context.close()
 
     app = FastAPI(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
@@ -68,15 +69,19 @@ class Context:
         return list(status.learning.missing) or ["the first version is being made"]
 
 
-def make_context(settings: Settings) -> Context:
-    """The context of an application; nothing is connected before the first use."""
+def make_context(settings: Settings, shared_metrics: Path | None = None) -> Context:
+    """The context of an application; nothing is connected before the first use.
+
+    Args:
+        settings: of the service.
+        shared_metrics: folder of the metrics of all processes under one supervisor.
+    """
     stores = open_stores(
         settings.redis_url, settings.graph, max_classes=settings.max_classes, max_waiting=settings.max_waiting
     )
-    metrics = ApiMetrics()
+    metrics = ApiMetrics(shared_metrics)
     memory = Shares(settings.max_in_flight_mb * 10**6)
-    metrics.waiting.set_function(lambda: stores.watermark.waiting)
-    metrics.in_flight.set_function(lambda: memory.used)
+    metrics.measure(waiting=lambda: stores.watermark.waiting, in_flight=lambda: memory.used)
     overload = OverloadGuard(stores.health, settings)
     return Context(
         graph=settings.graph,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.shared_metrics import register_shared
 from service.prometheus import add_build_info, counter, gauge
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -18,14 +20,24 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 class ApiMetrics:
-    """Every metric of one API process, in a registry of its own."""
+    """Every metric of one API process, in a registry of its own.
 
-    def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        add_build_info(registry)
-        ProcessCollector(registry=registry)
+    Args:
+        shared: folder of the metrics of all API processes under one supervisor, which are shown then; None for a
+            process alone (:mod:`service.api.shared_metrics`).
+    """
+
+    def __init__(self, shared: Path | None = None) -> None:
+        registry = CollectorRegistry()
+        self._shown = registry if shared is None else CollectorRegistry()
+        if shared is None:
+            ProcessCollector(registry=registry)
+        else:
+            register_shared(self._shown, shared)
+        self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
+        add_build_info(self._shown)
         self.store = StoreMetrics()
-        registry.register(self.store)
+        self._shown.register(self.store)
         self.requests = Counter(
             "olad_api_requests", "Requests answered.", ["route", "method", "status"], registry=registry
         )
@@ -49,12 +61,32 @@ class ApiMetrics:
         self.rows_requested = Counter(
             "olad_api_rows_requested", "Marked rows that reads asked the worker to renew.", registry=registry
         )
-        self.waiting = Gauge(
-            "olad_api_waiting", "Requests that wait for min_position or for marked rows now.", registry=registry
+        self._waiting = Gauge(
+            "olad_api_waiting",
+            "Requests that wait for min_position or for marked rows now.",
+            registry=registry,
+            multiprocess_mode="livesum",
         )
-        self.in_flight = Gauge(
-            "olad_api_in_flight_bytes", "Bytes of request bodies and large answers held now.", registry=registry
+        self._in_flight = Gauge(
+            "olad_api_in_flight_bytes",
+            "Bytes of request bodies and large answers held now.",
+            registry=registry,
+            multiprocess_mode="livesum",
         )
+
+    def measure(self, waiting: Callable[[], float], in_flight: Callable[[], float]) -> None:
+        """Take the values of the gauges from functions, whenever :meth:`refresh` is called."""
+        self._gauges = [(self._waiting, waiting), (self._in_flight, in_flight)]
+
+    def refresh(self) -> None:
+        """Take the values of the gauges anew; other processes see those of the last time."""
+        for shown, measured in self._gauges:
+            shown.set(measured())
+
+    def text(self) -> bytes:
+        """All of them in Prometheus' text format."""
+        self.refresh()
+        return generate_latest(self._shown)
 
 
 @dataclass(frozen=True)

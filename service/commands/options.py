@@ -14,6 +14,9 @@ Port = Annotated[
     int | None,
     typer.Option(min=0, max=65535, help="Port of the API; 0 takes a free one.", show_default="8000"),
 ]
+ApiProcesses = Annotated[
+    int | None, typer.Option(min=1, help="API processes that share the port.", show_default="OLAD_API_PROCESSES, 1")
+]
 RedisUrl = Annotated[str | None, typer.Option(help="Use this Redis instead of starting one.")]
 Device = Annotated[
     Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where the worker computes.", show_default="auto")

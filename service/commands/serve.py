@@ -7,23 +7,35 @@ from typing import Annotated
 
 import typer
 
+from service.api_keys import key_ring
 from service.commands.failures import read_settings, reported_failures
+from service.commands.options import ApiProcesses
 from service.logs import configure_logging
 
 
 def api(
+    processes: ApiProcesses = None,
     fd: Annotated[int | None, typer.Option(hidden=True, help="Serve an inherited listening socket.")] = None,
 ) -> None:
     """Serve the HTTP API. Needs a Redis: OLAD_REDIS_URL."""
-    settings = read_settings()
+    settings = read_settings(api_processes=processes)
     configure_logging(settings.log_level, settings.log_format)
+    listener = None if fd is None else socket.socket(fileno=fd)
     # Each process loads only its own half: the API never imports torch, the worker no web framework.
-    from service.api.server import make_server  # noqa: PLC0415
+    if settings.api_processes > 1:
+        from service.api.processes import run_processes  # noqa: PLC0415
 
-    with reported_failures():
-        server = make_server(settings)
-    server.run(sockets=None if fd is None else [socket.socket(fileno=fd)])
-    if not server.started:
+        with reported_failures():
+            key_ring(settings)  # Checked here, so that what is wrong is reported once.
+        served = run_processes(settings, listener)
+    else:
+        from service.api.server import make_server  # noqa: PLC0415
+
+        with reported_failures():
+            server = make_server(settings)
+        server.run(sockets=None if listener is None else [listener])
+        served = server.started
+    if not served:
         raise typer.Exit(3)
 
 

@@ -7,16 +7,15 @@ threads is not safe. It lasts through the exec. Only Linux has it; elsewhere the
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
 
+from service.parent import tie_to_parent
+
 PYTHON = (sys.executable, "-P", "-m")
 """Begin of a command line that runs a module of this project. With ``-P`` Python does not import from the current
 directory: a folder ``service`` or a file ``redis.py`` there would hide ours."""
-
-_PR_SET_PDEATHSIG = 1
 
 
 def tethered(command: list[str], ending: signal.Signals) -> list[str]:
@@ -29,12 +28,7 @@ def tethered(command: list[str], ending: signal.Signals) -> list[str]:
 
 def main(ending: int, parent: int, command: list[str]) -> None:
     """Tie this process to its parent and become the command."""
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.prctl(_PR_SET_PDEATHSIG, ending) != 0:
-            raise OSError(ctypes.get_errno(), "prctl failed")
-        if os.getppid() != parent:  # The parent ended before the request was made.
-            raise SystemExit(1)
+    tie_to_parent(ending, parent)
     os.execv(command[0], command)  # noqa: S606
 
 

@@ -7,7 +7,7 @@ import time
 
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
-from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from service.api.context import Context, Ctx
 from service.api.metrics import StoreState
@@ -29,12 +29,14 @@ _ANSWERS_WITHIN_S = 3.0
 async def get_metrics(context: Ctx) -> Response:
     """`olad_api_...` and `process_...` are of this API process, `olad_worker_...` of the worker.
 
+    Several processes of one `olad api` count as one: `olad_api_...` are their sums, `process_...` has the label `pid`.
+
     What is not known is left out: without a heartbeat there is of the worker only `olad_worker_up 0` and the age of its
     last heartbeat, without Redis only `olad_redis_up 0` beside what is of this process.
     """
     state, worker = await _read(context)
     context.metrics.store.state = state
-    return Response(generate_latest(context.metrics.registry) + worker, media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    return Response(context.metrics.text() + worker, media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 async def _read(context: Context) -> tuple[StoreState | None, bytes]:
