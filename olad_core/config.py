@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 MAX_CLASSES = 1_000
 """Classes of a graph at most, unless configured otherwise: every prediction holds a number for each."""
 REMOVED_KEPT = 100_000
 """Ids of removed nodes that are remembered: the last ones."""
+
+Serve = Literal["auto", "best", "group"]
+"""What is served: the group where it is expected to be better and can be kept fresh, the best student, the group."""
+GROUP = "group"
+"""What the group is named where a student's name stands otherwise."""
 
 ARRIVAL_CLASSES = 64
 """Classes whose probabilities are remembered of such a node, the best ones: all of them where there are no more."""
@@ -83,6 +89,9 @@ class EngineConfig:
         score_memory: scored nodes after which a recent score's weight has fallen to 1/e.
         metric: what decides which student is served, as :func:`olad_core.judging.metric.parse_metric` reads it. None:
             accuracy where classes are balanced, else macro-F1.
+        serve: what is served.
+        memory_budget: bytes of memory; the group is served by ``auto`` only where it needs a part of them, at most.
+            None: whatever it needs.
         switch_margin: by how much another student's expected score must be better to take over.
         least_remembered: scored nodes that stay in memory after a drift, at least.
         drift_delta: probability that one test for drift reports one where there is none, at most.
@@ -102,6 +111,8 @@ class EngineConfig:
     publish_steps: int = 2
     score_memory: float = 500.0
     metric: str | None = None
+    serve: Serve = "best"
+    memory_budget: int | None = None
     switch_margin: float = 0.005
     least_remembered: int = 50
     drift_delta: float = 0.02
@@ -112,3 +123,8 @@ class EngineConfig:
     max_classes: int = MAX_CLASSES
     removed_ids_kept: int = REMOVED_KEPT
     renewal: str | None = None
+
+    @property
+    def combines(self) -> bool:
+        """Whether the group itself can be served, beside its students."""
+        return self.serve != "best" and len(self.trainer.students) > 1

@@ -34,7 +34,7 @@ from olad_core.learning.health import PATIENCE
 from olad_core.learning.label_history import Touched
 from olad_core.learning.teaching import teaching_of
 from olad_core.learning.trainer import Trainer
-from olad_core.memory_use import GroupSizes
+from olad_core.memory_use import GroupSizes, bytes_needed
 from olad_core.named_state import join_parts, take_part
 from olad_core.parts import Parts, whole
 from olad_core.predicting import compare_now, predict_arrivals, served_labels
@@ -50,6 +50,9 @@ from olad_core.serving.versions import Versions
 from olad_core.step_size import FULL_SIZE, StepSize
 from olad_core.students import Memory, recurrent
 from olad_core.tasks.label_rule import LabelRule
+
+MEMORY_OF_GROUP = 0.8
+"""Part of the memory budget up to which ``auto`` serves the group."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class EntryOutcome:
 
 
 class Engine:
-    """A live graph, a group of students learning on it, and the predictions of the best of them.
+    """A live graph, a group of students learning on it, and the predictions of the group or of the best of them.
 
     Args:
         config: how it works.
@@ -139,10 +142,10 @@ class Engine:
     def group_sizes(self) -> GroupSizes:
         """What the group needs memory for."""
         config = self.config.trainer
-        served, hidden = self.versions.former, config.width
-        if served:
-            hidden = max(hidden, served.embedding.student.width)
-        return GroupSizes(len(config.students), self.memory.students, hidden)
+        former, hidden = self.versions.former, config.width
+        if former:
+            hidden = max(hidden, former.embedding.student.width)
+        return GroupSizes(len(config.students), self.memory.students, hidden, self.versions.members)
 
     def set_clock(self, position: str, setting: ClockSetting, time: float) -> EntryOutcome:
         """Apply a log entry that sets the graph's clock, and arrived at ``time`` in seconds."""
@@ -187,7 +190,8 @@ class Engine:
             lately = self._touched.lately(self.graph)
             self.trainer.group.advance(self.graph, lately)
             if former := self.versions.former:
-                self.trainer.group.remember(self.graph, lately, former.remembered_as, former.embedding.student)
+                for name, student in former.students.items():
+                    self.trainer.group.remember(self.graph, lately, name, student)
             touch = replace(touch, remembered=lately)
             self._advance_event = self.applied_events
         self.versions.mark(self.graph, touch)
@@ -452,9 +456,10 @@ class Engine:
         engine.memory.restore(memory)
         engine.versions.restore(take_part(tensors, "versions"), values["versions"])
         engine.assessment.know_classes(engine.graph.classes)
-        former = engine.versions.former
-        if former and former.embedding.student.remembers:
-            engine.memory.adopt(former.remembered_as, memory[former.remembered_as])
+        if former := engine.versions.former:
+            for name, student in former.students.items():
+                if student.remembers:
+                    engine.memory.adopt(name, memory[name])
         engine.assessment.restore(arrays)
         engine.decisions.restore(values["decisions"])
         engine._labels.restore(take_part(arrays, "replay"), values["classes_seen"], engine.graph)
@@ -510,16 +515,27 @@ class Engine:
             reason = f"{name} got new weights: its losses or gradients were not finite for {PATIENCE} steps in a row"
             student = name if name in trainer.group.names else None
             self.decisions.add("student-reset", reason, student=student, numbers={"resets": trainer.health.resets})
+            if student and self.assessment.combined:
+                self.assessment.combined.renew(trainer.group.names.index(student))
         if self._schedule.is_due(trainer.steps):
             yield
             yield from self._start_version(trainer, size)
         return True
 
     def _start_version(self, trainer: Trainer, size: StepSize) -> Parts[None]:
-        """Begin a version of the best student."""
+        """Begin a version of what is best."""
         most = size.of(self.config.arrivals_compared)
-        candidates = yield from compare_now(self.graph, trainer, self.assessment, most)
+        candidates = yield from compare_now(self.graph, trainer, self.assessment, most, group_fits=self._group_fits)
         self._schedule.start(candidates, trainer.steps, self.position)
+
+    @property
+    def _group_fits(self) -> bool:
+        """Whether there is memory to serve the group, and for the graph to grow."""
+        budget = self.config.memory_budget
+        if budget is None or self.config.serve != "auto":
+            return True
+        needed = bytes_needed(self.graph.sizes, replace(self.group_sizes, served=len(self.config.trainer.students)))
+        return needed <= MEMORY_OF_GROUP * budget
 
     def _begin_anew(self) -> None:
         """Give back the memory of all rows, of which no node is left; what was learned stays."""

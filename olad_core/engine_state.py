@@ -13,6 +13,7 @@ from torch import Tensor
 from olad_core.config import EngineConfig, TrainerConfig
 from olad_core.errors import OladError
 from olad_core.named_state import join_parts
+from olad_core.serving.versions import members_of
 from olad_core.students import ARCHITECTURES, memory_name, recurrent
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -77,9 +78,10 @@ def require_served(values: Mapping[str, Any]) -> None:
         ServedLost: naming the student.
     """
     served = values["versions"].get("served")
-    if served and served["architecture"] not in ARCHITECTURES:
+    unknown = [kind for _, kind in members_of(served) if kind not in ARCHITECTURES] if served else []
+    if unknown:
         raise ServedLost(
-            f"version {served['number']} is served, of the student {served['architecture']}, which is not known here: "
+            f"version {served['number']} is served, of the student {unknown[0]}, which is not known here: "
             "name it in OLAD_STUDENTS, or give up that version with `olad up --new-students` or OLAD_NEW_STUDENTS"
         )
 
@@ -96,15 +98,23 @@ def beside_new_group(
         keep_served: whether what is served stays, as a version of a former group.
     """
     served = values["versions"].get("served") if keep_served else None
-    gone = ["trainer/", "losses/", "memory/", "versions/candidate/", *([] if served else ["versions/served/"])]
+    gone = [
+        "trainer/",
+        "losses/",
+        "combined/",
+        "memory/",
+        "versions/candidate/",
+        *([] if served else ["versions/served/"]),
+    ]
     kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(tuple(gone))}
     kept |= {f"memory/{name}": torch.zeros(0, config.width) for name in recurrent(config.students)}
     versions = {name: value for name, value in values["versions"].items() if name not in {"served", "candidate"}}
     if served:
         versions["served"] = {**served, "former": True}
-        before = memory_name(served["student"], former=bool(served.get("former")))
-        if f"memory/{before}" in tensors:
-            kept[f"memory/{memory_name(served['student'], former=True)}"] = tensors[f"memory/{before}"]
+        for name, _ in members_of(served):
+            before = memory_name(name, former=bool(served.get("former")))
+            if f"memory/{before}" in tensors:
+                kept[f"memory/{memory_name(name, former=True)}"] = tensors[f"memory/{before}"]
     begun = {"versions": versions, "version_step": 0, "version_took": 0}
     left_out = ("trainer", "convergence", "version_evidence")
     return kept, {name: value for name, value in values.items() if name not in left_out} | begun

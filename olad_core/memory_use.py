@@ -77,11 +77,13 @@ class GroupSizes:
         students: members.
         recurrent: those of them that have a hidden state for each node.
         hidden: width of their embeddings.
+        served: of the members, so many are embedded at once in a version.
     """
 
     students: int = 4
     recurrent: int = 0
     hidden: int = 64
+    served: int = 1
 
 
 def bytes_needed(sizes: Sizes, group: GroupSizes) -> int:
@@ -96,7 +98,7 @@ def bytes_needed(sizes: Sizes, group: GroupSizes) -> int:
     # Of many classes a version holds embeddings, and a row the most likely ones with their numbers.
     wide = sizes.classes > PUBLISHED_WHOLE
     answers = hidden if wide else columns
-    rows_of_versions = _VERSIONS * 4 * (4 * hidden + 2 * answers + 16) + 4 * group.recurrent * hidden
+    rows_of_versions = _VERSIONS * 4 * (group.served * (4 * hidden + 2 * answers) + 16) + 4 * group.recurrent * hidden
     published = 4 * (1 + 2 * PUBLISHED_CLASSES if wide else columns)
     nodes = sizes.nodes * (_BYTES_PER_NODE + _COPIES * rows_of_versions + published)
     edges = _COPIES * _BYTES_PER_EDGE * sizes.edges
@@ -104,7 +106,7 @@ def bytes_needed(sizes: Sizes, group: GroupSizes) -> int:
     features = row * sizes.featured * (_SPARE_SLOTS + _COPIES - 1)
     working = _WORKING * row * min(_ROWS_AT_ONCE, sizes.nodes, _DENSEST * sizes.featured)
     weights = 4 * hidden * (sizes.feature_width + 4 * hidden + 4 * columns)
-    students = weights * (_WIDEST * group.students * _WEIGHTS * _COPIES + _VERSIONS)
+    students = weights * (_WIDEST * group.students * _WEIGHTS * _COPIES + _VERSIONS * group.served)
     return round(
         _PROCESS + nodes + edges + features + working + students + _arrivals(group.students + 1, sizes.classes)
     )

@@ -14,6 +14,7 @@ from olad_core.learning.group import Group
 from olad_core.learning.trainer import Trainer
 from olad_core.parts import Parts, whole
 from olad_core.serving.choice import Candidates
+from olad_core.serving.combination import Combination
 from olad_core.serving.versions import HeldVersion
 from olad_core.tasks import node_class
 from olad_core.tasks.label_rule import LabelRule
@@ -70,9 +71,9 @@ def predict_served(graph: DynamicGraph, rows: Rows, group: Group, served: HeldVe
     answers = embedding.probabilities(rows)
     labelled = graph.label[rows] >= 0
     if labelled.any():
-        student = {served.remembered_as: embedding.student}
+        found = group.probabilities(graph, rows[labelled], served.students, embedding.classes)
         answers = np.array(answers)
-        answers[labelled] = whole(group.probabilities(graph, rows[labelled], student, embedding.classes))[0]
+        answers[labelled] = embedding.of_members(whole(found).transpose(1, 0, 2))
     return answers
 
 
@@ -88,25 +89,36 @@ def predict_now(graph: DynamicGraph, rows: Rows, group: Group) -> Parts[npt.NDAr
     return found.transpose(1, 0, 2)
 
 
-def compare_now(graph: DynamicGraph, trainer: Trainer, assessment: Assessment, most: int) -> Parts[Candidates]:
-    """The students to choose from, after the assessment has observed what they predict now.
+def compare_now(
+    graph: DynamicGraph, trainer: Trainer, assessment: Assessment, most: int, *, group_fits: bool = True
+) -> Parts[Candidates]:
+    """The students to choose from, and the group, after the assessment has observed what they predict now.
 
     Args:
         graph: the live graph.
         trainer: of the students.
         assessment: of the students; observes their predictions of the last nodes without a label.
         most: nodes to predict; at least one is.
+        group_fits: whether there is memory to serve the group.
     """
-    group = trainer.group
+    group, combined = trainer.group, assessment.combined
+    if combined:
+        combined.fit()
     rows = without_label(graph, *assessment.waiting())[: max(1, most)]
     if len(rows):
         assessment.observe((yield from predict_now(graph, rows, group)))
+    standing, gain, combination = assessment.standing(), assessment.gain(), None
+    if combined and group_fits:
+        combination = Combination(combined.weights(), float(combined.temperature()[0]))
+    elif combined:
+        standing, gain = standing[:-1], None if gain is None else gain[:-1]
     return Candidates(
         names=group.names,
         students=group.students,
-        standing=assessment.standing(),
+        standing=standing,
         metric=assessment.metric,
-        gain=assessment.gain(),
+        gain=gain,
+        combination=combination,
         training_loss=assessment.training_loss(),
         temperatures=assessment.temperatures(),
         classes=graph.classes[: group.num_classes(graph)],

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 
 from olad_core.events import MAX_EVENTS, GraphSchema, RejectedOp, RejectionReason
-from service.store.status import Answer, DecisionStatus, Position, StudentStatus, WorkerStatus, one_of
+from service.store.status import Answer, CombinedStatus, DecisionStatus, Position, StudentStatus, WorkerStatus, one_of
 
 MAX_NODES = MAX_EVENTS
 """Nodes in one POST /predict at most."""
@@ -23,7 +23,7 @@ DISAGREEMENT = (
     "much as possible. The higher it is, the more often predictions are wrong."
 )
 
-_STUDENT = "Member of the group that made the prediction."
+_STUDENT = "Member of the group that made the prediction, or `group`: all of them together."
 _MODEL_VERSION = "Published version that made it."
 _PROBABILITIES = (
     "Probability of each class. With `top`, and where the graph has more than 64 classes, of the likeliest, in falling "
@@ -44,7 +44,7 @@ class AcceptedBatch(Answer):
 
 
 class Prediction(BaseModel):
-    """The prediction of the served student for a node."""
+    """The prediction of the served student, or of the group, for a node."""
 
     node: str = Field(description="The node as it was asked for.")
     label: str = Field(
@@ -131,6 +131,9 @@ class Group(Answer):
     """The group."""
 
     students: list[StudentStatus] = Field(description="Empty until a worker has reported.")
+    combined: CombinedStatus | None = Field(
+        default=None, description="What they predict together; null under `OLAD_SERVE=best`, and before training."
+    )
     decisions: list[DecisionStatus] = Field(
         max_length=100,
         description=(

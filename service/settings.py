@@ -11,7 +11,7 @@ from limits import parse_many
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from olad_core.config import EngineConfig
+from olad_core.config import EngineConfig, Serve
 from olad_core.judging.metric import parse_metric
 
 _STUDENT = re.compile(r"[A-Za-z_][\w-]*|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
@@ -188,6 +188,11 @@ class Settings(BaseSettings):
     )
     temperature: float = Field(default=_TRAINER.temperature, gt=0, description="Temperature T of the global knowledge.")
     warmup_steps: int = Field(default=_TRAINER.warmup_steps, ge=0, description="Steps with the supervised loss alone.")
+    serve: Serve = Field(
+        default=_ENGINE.serve,
+        description="What answers come from: `best`, the student that stands highest; `group`, the combined prediction "
+        "of all; `auto`, what is expected to be best of these and can be kept fresh.",
+    )
     publish_steps: int = Field(
         default=_ENGINE.publish_steps, ge=1, description="Training steps between two published versions, at least."
     )

@@ -12,7 +12,9 @@ import numpy.typing as npt
 from olad_core.config import EngineConfig
 from olad_core.judging.arrivals import Arrivals, Predictions
 from olad_core.judging.calibration import Temperatures
+from olad_core.judging.class_columns import ClassColumns
 from olad_core.judging.class_report import LISTED_CLASSES, ClassReport
+from olad_core.judging.combined import Combined
 from olad_core.judging.drift import Drift, DriftWatch
 from olad_core.judging.evidence import Evidence
 from olad_core.judging.lead import LeadFigure
@@ -68,6 +70,8 @@ class Assessment:
         self._evidence = Evidence(students, config.score_memory)
         declared = parse_metric(config.metric) if config.metric else None
         self._standings = Standings(students, config.score_memory, declared)
+        self.combined = Combined(students, config.score_memory, declared) if config.combines else None
+        """What the group predicts together; None where only students are served."""
         # Only while a version of a former group is served.
         self._succession: Succession | None = None
 
@@ -101,9 +105,9 @@ class Assessment:
     def standing(self) -> npt.NDArray[np.float64]:
         """By how much each student, as it is now, is expected to score better than its group on :attr:`metric`.
 
-        ``[G]``, NaN where nothing is known.
+        ``[G]``, NaN where nothing is known. Where the group can be served it is the last, ``[G + 1]``.
         """
-        return self._standings.expected()
+        return (self.combined.standings if self.combined else self._standings).expected()
 
     @property
     def metric(self) -> Metric:
@@ -112,7 +116,8 @@ class Assessment:
 
     def know_classes(self, names: Sequence[str], rule: LabelRule | None = None) -> None:
         """Take in the names of the graph's classes, by number, and what makes labels of their probabilities."""
-        self._standings.know_classes(names, rule or LabelRule())
+        for standings in self._every_standings():
+            standings.know_classes(names, rule or LabelRule())
 
     def student_leads(self, names: Sequence[str]) -> tuple[LeadFigure, ...]:
         """The score of each student on :attr:`metric`; ``names`` are the graph's classes, by number."""
@@ -125,7 +130,8 @@ class Assessment:
     def gain(self) -> npt.NDArray[np.float64] | None:
         """By how much each student is better than what is served on :attr:`metric` ``[G]``.
 
-        NaN while too little is known, and None where what is served is of the same group.
+        NaN while too little is known. Where the group can be served it is the last, ``[G + 1]``. None where what is
+        served is of the same group.
         """
         return self._succession.gain(self.metric) if self._succession else None
 
@@ -188,7 +194,7 @@ class Assessment:
             labels: classes that were served as labels ``[n]``, negative without an answer; None: the likeliest ones.
         """
         self._evidence.observe(predictions.students)
-        self._standings.observe(predictions.students, self.temperatures())
+        self.observe(predictions.students)
         self._arrivals.add(rows, arrival, predictions.together, labels)
 
     def forget_waiting(self) -> None:
@@ -202,6 +208,8 @@ class Assessment:
     def observe(self, probabilities: npt.NDArray[np.float32]) -> None:
         """Take in what the students predict now, ``[n, G, C]``, of nodes whose label has not come."""
         self._standings.observe(probabilities, self.temperatures())
+        if self.combined:
+            self.combined.standings.observe(self.combined.beside(probabilities), self._candidate_temperatures())
 
     def score(self, rows: Rows, arrival: Rows, labels: Rows) -> Scored:
         """Score what was predicted of nodes whose labels have come.
@@ -215,17 +223,14 @@ class Assessment:
         together, columns = taken.probabilities, taken.columns
         predictions, labels = Predictions.apart(together), labels[taken.places]
         found = self._scores.add(together, labels, columns, taken.labels)
-        self._standings.follow_balance(self._scores.recent_support())
+        for standings in self._every_standings():
+            standings.follow_balance(self._scores.recent_support())
         # Of a new group's students there is nothing to compare on nodes that arrived before it.
         by_group = np.asarray(found.answered[:, :-1].any(axis=1))
         if not by_group.all():
             predictions, labels = predictions.part(by_group), labels[by_group]
             columns = columns.part(by_group) if columns else None
-        temperatures = self.temperatures()
-        self._standings.compare(predictions.students, labels, temperatures, columns)
-        if self._succession:
-            students, served, ranked = predictions.students, predictions.served, self._standings.class_number
-            self._succession.compare(students, served, labels, temperatures, columns, ranked)
+        self._compare(predictions, labels, columns)
         if columns:
             labels = columns.places(labels)
         self._temperatures.add(predictions.students, labels, columns.counts if columns else None)
@@ -247,8 +252,9 @@ class Assessment:
         self._temperatures.forget(count)
         self._evidence.forget(count)
         self._standings.forget(count)
-        if self._succession:
-            self._succession.forget(count)
+        for held in (self.combined, self._succession):
+            if held:
+                held.forget(count)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Arrays for a checkpoint."""
@@ -261,6 +267,7 @@ class Assessment:
                 "standing": self._standings.state(),
                 "temperatures": self._temperatures.state(),
                 "losses": self.mean_losses,
+                "combined": self.combined.state() if self.combined else {},
                 "succession": self._succession.state() if self._succession else {},
             }
         )
@@ -276,8 +283,38 @@ class Assessment:
         succession = take_part(state, "succession")
         if succession:
             self._succession = self._new_succession()
-            self._succession.restore(succession)
+            # Where the group could not be served, or can be no more, the comparison begins anew.
+            if succession["right"].shape[1] == len(self._candidate_temperatures()):
+                self._succession.restore(succession)
+        if self.combined:
+            self.combined.restore(take_part(state, "combined"))
         self.mean_losses = {name: array.astype(np.float64) for name, array in take_part(state, "losses").items()}
+
+    def combined_lead(self, names: Sequence[str]) -> LeadFigure | None:
+        """The score of what the group predicts on :attr:`metric`; ``names`` are the graph's classes, by number."""
+        if self.combined is None:
+            return None
+        number, declared = self._standings.class_number, self._standings.declared is not None
+        return self.combined.lead_figure(self.metric, names, number, declared=declared)
+
+    def _every_standings(self) -> tuple[Standings, ...]:
+        return (self._standings, self.combined.standings) if self.combined else (self._standings,)
+
+    def _candidate_temperatures(self) -> npt.NDArray[np.float64]:
+        """Those of the students, and of what the group predicts where it can be served."""
+        own = self.temperatures()
+        return np.concatenate([own, self.combined.temperature()]) if self.combined else own
+
+    def _compare(self, predictions: Predictions, labels: Rows, columns: ClassColumns | None) -> None:
+        """Compare all that can be served on nodes whose labels have come."""
+        candidates, temperatures = predictions.students, self._candidate_temperatures()
+        self._standings.compare(candidates, labels, self.temperatures(), columns)
+        if self.combined:
+            candidates = self.combined.score(predictions.students, labels, columns)
+            self.combined.standings.compare(candidates, labels, temperatures, columns)
+        if self._succession:
+            ranked = self._standings.class_number
+            self._succession.compare(candidates, predictions.served, labels, temperatures, columns, ranked)
 
     def _lead(self, predictor: int, names: Sequence[str]) -> LeadFigure:
         number, declared = self._standings.class_number, self._standings.declared is not None
@@ -285,7 +322,8 @@ class Assessment:
 
     def _new_succession(self) -> Succession:
         # The students of a new group improve fast: what they predicted long ago shows little.
-        return Succession(len(self._untrained), min(LATELY, self._config.score_memory))
+        candidates = len(self._untrained) + (self.combined is not None)
+        return Succession(candidates, min(LATELY, self._config.score_memory))
 
     def _no_arrivals(self) -> Arrivals:
         return Arrivals(len(self._config.trainer.students) + 1, self._config.arrivals_remembered)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.config import GROUP
 from olad_core.judging.metric import ACCURACY, Metric
 
 Kind = Literal[
@@ -150,16 +151,20 @@ def explain_choice(
     news: bool = True,
     penalty: npt.NDArray[np.float64] | None = None,
     metric: Metric = ACCURACY,
+    asked_for: bool = False,
+    before: str | None = None,
 ) -> tuple[Kind, str, dict[str, float]]:
-    """Kind, reason and numbers of what :func:`~olad_core.serving.choice.choose_best` chose.
+    """Kind, reason and numbers of what :func:`~olad_core.serving.choice.choose_best` chose, or what is asked for.
 
     Args:
         names: of the G students.
         standing: ``[G]``, expected score less the group's and less the penalty; NaN where unknown.
-        current: the student being served.
+        current: the student being served; None where there is none of them.
         chosen: the student of the next version.
         margin: by how much another one must stand higher.
         news: whether anything was scored since the last choice.
+        asked_for: whether the settings ask for it.
+        before: name of what is served, which may be none of them; None before the first version.
         penalty: ``[G]``, what events that wait for predictions take off each student; None or zeros where none wait.
         metric: what they are scored by.
 
@@ -175,9 +180,10 @@ def explain_choice(
         measure += ", less the cost of keeping up with the events,"
     name = names[chosen]
     known = bool(np.isfinite(standing).all())
-    if current is None:
-        why = f"{most} {measure}" if known else "lowest training loss"
-        return "first-version", f"started with {name}: {why}", numbers
+    unknown = "nothing was predicted yet" if name == GROUP else "lowest training loss"
+    if current is None or asked_for:
+        why = "the settings ask for it" if asked_for else f"{most} {measure}" if known else unknown
+        return *_uncompared(before, name, why), numbers
     if chosen != current:
         points = f"{100 * (standing[chosen] - standing[current]):.1f} points"
         reason = f"switched from {names[current]} to {name}: {measure} {points} {more}"
@@ -192,3 +198,12 @@ def explain_choice(
     points = f"{100 * (standing[best] - standing[chosen]):.1f} points"
     reason = f"kept {name}: {names[best]} is only {points} {more}, and the margin is {100 * margin:.1f} points"
     return "student-kept", reason, numbers
+
+
+def _uncompared(before: str | None, name: str, why: str) -> tuple[Kind, str]:
+    """Kind and reason of a choice that was not compared with what is served."""
+    if before is None:
+        return "first-version", f"started with {name}: {why}"
+    if before != name:
+        return "student-switched", f"switched from {before} to {name}: {why}"
+    return "student-kept", f"kept {name}: {why}"

@@ -52,7 +52,10 @@ class PoolWeights:
             probabilities: of the members ``[n, G, C]``.
             counts: how many classes of that probability each column stands for ``[n, C]``; None for one each.
         """
-        counts = np.ones(probabilities[:, 0].shape) if counts is None else counts
+        nodes, _, columns = probabilities.shape
+        if not probabilities.size:
+            return np.full((nodes, len(EXPERTS), columns), np.nan)
+        counts = np.ones((nodes, columns)) if counts is None else counts
         answered = answered_of(probabilities)
         some_answer = np.asarray(answered.any(axis=1))
         clean = np.where(answered[:, :, None], probabilities, 0.0).astype(np.float64)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.config import GROUP
 from olad_core.judging.metric import Metric
+from olad_core.serving.combination import Combination
+from olad_core.serving.refresh_cost import cost_of
 from olad_core.students import Student
 
 
@@ -19,13 +23,15 @@ class Candidates:
     Attributes:
         names: of the G students.
         students: with their present weights.
-        standing: ``[G]``, by how much each is expected to score better than its group; NaN where unknown.
+        standing: ``[G]``, by how much each is expected to score better than its group; NaN where unknown. With a
+            ``combination`` the group is the last, ``[G + 1]``; so it is in ``gain``.
         metric: what they are scored by.
         training_loss: ``[G]``, mean supervised loss of the last steps.
         temperatures: ``[G]``, what to divide the logits by.
         classes: that their heads can name.
         evidence: nodes scored so far, and resets of students: without a change of these nobody takes over.
         gain: ``[G]``, by how much each is better than a version of a former group that is served; None without one.
+        combination: of the students' answers, where the group can be served; else None.
     """
 
     names: tuple[str, ...]
@@ -37,6 +43,26 @@ class Candidates:
     classes: Sequence[str]
     evidence: tuple[int, int]
     gain: npt.NDArray[np.float64] | None = None
+    combination: Combination | None = None
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Names of all that can be served."""
+        return (*self.names, GROUP) if self.combination else self.names
+
+    @property
+    def costs(self) -> npt.NDArray[np.float64]:
+        """What each choice costs to keep fresh: that of the group is the sum of its students'."""
+        own = [cost_of(student) for student in self.students]
+        return np.array([*own, sum(own)] if self.combination else own)
+
+    def copies(self, choice: int) -> dict[str, Student]:
+        """Copies of the students of a choice, by name; a student alone has its temperature."""
+        if choice == len(self.names):
+            return {name: copy.deepcopy(student) for name, student in zip(self.names, self.students, strict=True)}
+        student = copy.deepcopy(self.students[choice])
+        student.temperature.fill_(float(self.temperatures[choice]))
+        return {self.names[choice]: student}
 
 
 def choose_successor(
@@ -46,6 +72,7 @@ def choose_successor(
     *,
     margin: float,
     news: bool = True,
+    asked_for: int | None = None,
 ) -> tuple[int, bool]:
     """The best student of a new group that is better than a version of the former group, and whether there is any.
 
@@ -58,6 +85,7 @@ def choose_successor(
             (:class:`~olad_core.judging.succession.Succession`).
         margin: by how much it must be better.
         news: whether anything was scored since the last choice; without, what is served stays.
+        asked_for: the choice that is taken instead of the best; None for the best.
 
     >>> choose_successor(np.array([-0.01, -0.02]), np.zeros(2), np.array([0.03, 0.05]), margin=0.005)
     (0, True)
@@ -67,6 +95,8 @@ def choose_successor(
     (0, False)
     """
     better = gain > margin
+    if asked_for is not None:
+        return asked_for, news and bool(better[asked_for])
     if not news or not better.any():
         return choose_best(standing, training_loss, None, margin=margin), False
     standing = np.where(np.isfinite(standing), standing, -np.inf)
@@ -84,11 +114,12 @@ def choose_best(
     """The student that stands highest, with hysteresis.
 
     A challenger takes over only when it is better by ``margin``, so that two equals do not alternate. While
-    nothing is known of some student, the lowest training loss decides on the first one.
+    nothing is known of some student, the group is the first choice where it can be served, else the lowest training
+    loss decides.
 
     Args:
         standing: ``[G]``, by how much each is expected to score better than its group
-            (:class:`~olad_core.judging.standings.Standings`); NaN where unknown.
+            (:class:`~olad_core.judging.standings.Standings`); NaN where unknown. ``[G + 1]`` with the group.
         training_loss: ``[G]``, mean supervised loss of the last steps.
         current: the student being served.
         margin: by how much another one must stand higher.
@@ -103,7 +134,9 @@ def choose_best(
     2
     """
     if not np.isfinite(standing).all():
-        return int(np.argmin(training_loss)) if current is None else current
+        if current is not None:
+            return current
+        return len(training_loss) if len(standing) > len(training_loss) else int(np.argmin(training_loss))
     best = int(np.argmax(standing))
     if current is None or (news and standing[best] > standing[current] + margin):
         return best

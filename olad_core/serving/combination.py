@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from olad_core.judging.calibration import tempered
-from olad_core.judging.pool_weights import PoolWeights, filled
+from olad_core.judging.pool_weights import NOBODY, PoolWeights, filled
 from olad_core.tasks import node_class
 
 Probabilities = npt.NDArray[np.float32]
@@ -31,6 +32,27 @@ class Combination:
         """The prediction of the group ``[n, C]`` from those of its members ``[n, G, C]``."""
         combined = self.weights.combine(members)
         return tempered(combined, np.full(len(combined), self.temperature)).astype(np.float32)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Tensors for a checkpoint."""
+        arrays = {**self.weights.state(), "temperature": np.array([self.temperature])}
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+    @classmethod
+    def restored(cls, tensors: Mapping[str, torch.Tensor], members: int) -> Combination:
+        """The combination whose :meth:`state` this was.
+
+        Raises:
+            ValueError: it is not one of so many members.
+        """
+        wanted = cls(PoolWeights.of_equals(members), 1.0).state()
+        for name, tensor in wanted.items():
+            if (tensors[name].dtype, tensors[name].shape) != (tensor.dtype, tensor.shape):
+                raise ValueError(f"combination/{name}: {tensors[name].dtype} {list(tensors[name].shape)}")
+        arrays = {name: tensors[name].cpu().numpy() for name in wanted}
+        if not NOBODY <= int(arrays["best"][0]) < members:
+            raise ValueError(f"combination/best: {int(arrays['best'][0])} of {members} members")
+        return cls(PoolWeights.restored(arrays), float(arrays["temperature"][0]))
 
     def disagreement(self, members: Probabilities) -> npt.NDArray[np.float32]:
         """How far the members differ ``[n]``, from 0 to 1; one without an answer has the mean of the others."""

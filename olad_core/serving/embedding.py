@@ -174,7 +174,11 @@ class Embedding:
         """Class probabilities ``[n, C]`` of computed rows."""
         if self.combination is None:
             return self.members[0].probabilities(rows)
-        return self.combination.probabilities(self._of_members(rows))
+        return self.of_members(self._by_member(rows))
+
+    def of_members(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The class probabilities ``[n, C]`` that follow from those of the members ``[n, G, C]``."""
+        return self.combination.probabilities(probabilities) if self.combination else probabilities[:, 0]
 
     def probability_of(self, rows: Rows, number: int) -> npt.NDArray[np.float32]:
         """Probability ``[n]`` of one class for computed rows."""
@@ -196,7 +200,7 @@ class Embedding:
         if self.combination is None:
             answers = self.members[0].answers(rows)
             return answers[:, node_class.CLASSES], answers[:, node_class.DISAGREEMENT]
-        members = self._of_members(rows)
+        members = self._by_member(rows)
         return self.combination.probabilities(members), self.combination.disagreement(members)
 
     def pieces(self, rows: Rows) -> Iterator[Rows]:
@@ -246,7 +250,7 @@ class Embedding:
         for member in self.members:
             member.begin(self._in_weight)
 
-    def _of_members(self, rows: Rows) -> npt.NDArray[np.float32]:
+    def _by_member(self, rows: Rows) -> npt.NDArray[np.float32]:
         """Class probabilities ``[n, G, C]`` of computed rows."""
         return np.stack([member.probabilities(rows) for member in self.members], axis=1)
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from olad_core.config import EngineConfig
+from olad_core.config import GROUP, EngineConfig
 from olad_core.graph import DynamicGraph
 from olad_core.judging.decisions import Decisions, explain_choice, explain_succession
 from olad_core.serving.answers import Origin
 from olad_core.serving.choice import Candidates, choose_best, choose_successor
 from olad_core.serving.versions import Versions
 from olad_core.step_size import StepSize
+from olad_core.students import Student
 
 
 class Schedule:
@@ -72,17 +72,22 @@ class Schedule:
             steps: training steps that have been taken.
             position: of the log.
         """
-        names, margin = candidates.names, self._config.switch_margin
-        penalty = self._versions.cost.penalty(candidates.students)
-        standing = candidates.standing - penalty
-        # Equals differ a little each time they are asked: a switch needs scores that came since the last decision.
-        news, self._evidence = list(candidates.evidence) != self._evidence, list(candidates.evidence)
-        self._step = steps
+        names, margin = candidates.choices, self._config.switch_margin
         served = self._versions.served
+        current = names.index(served.version.student) if served and served.version.student in names else None
+        penalty = self._versions.cost.penalty(candidates.costs, None if current is None else candidates.costs[current])
+        standing = candidates.standing - penalty
+        # Equals differ a little each time they are asked: a switch needs scores that came since the last decision,
+        # or events that wait for what is served.
+        waits = current is not None and penalty[current] > 0
+        news = waits or list(candidates.evidence) != self._evidence
+        self._evidence = list(candidates.evidence)
+        self._step = steps
+        group = len(names) - 1 if self._config.serve == "group" and candidates.combination else None
         if served and served.former:
             losses, gain = candidates.training_loss, candidates.gain
             assert gain is not None, "the assessment compares as long as a version of a former group is served"
-            best, taken = choose_successor(standing, losses, gain, margin=margin, news=news)
+            best, taken = choose_successor(standing, losses, gain, margin=margin, news=news, asked_for=group)
             former = served.version
             kind, reason, numbers = explain_succession(
                 names, gain, former.student, best, taken=taken, margin=margin, metric=candidates.metric
@@ -91,18 +96,27 @@ class Schedule:
                 self._decisions.add(kind, reason, student=former.student, version=former.number, numbers=numbers)
                 return
         else:
-            current = names.index(served.version.student) if served else None
-            best = choose_best(standing, candidates.training_loss, current, margin=margin, news=news)
+            losses = candidates.training_loss
+            best = choose_best(standing, losses, current, margin=margin, news=news) if group is None else group
             kind, reason, numbers = explain_choice(
-                names, standing, current, best, margin=margin, news=news, penalty=penalty, metric=candidates.metric
+                names,
+                standing,
+                current,
+                best,
+                margin=margin,
+                news=news,
+                penalty=penalty,
+                metric=candidates.metric,
+                asked_for=group is not None,
+                before=served.version.student if served else None,
             )
-        student, name = copy.deepcopy(candidates.students[best]), names[best]
-        if not all(bool(torch.isfinite(value).all()) for value in student.state_dict().values()):
+        name, students = names[best], candidates.copies(best)
+        if not any(_is_finite(student) for student in students.values()):
             self._decisions.add("version-refused", f"no version of {name}: its weights are not finite", student=name)
             return
         self._decisions.add(kind, reason, student=name, version=self._versions.next_number, numbers=numbers)
-        student.temperature.fill_(float(candidates.temperatures[best]))
-        self._versions.start(student, name, candidates.classes, position)
+        combination = candidates.combination if name == GROUP else None
+        self._versions.start(students, name, candidates.classes, position, combination)
 
     def begin_anew(self) -> None:
         """The training begins anew: the version on its way is given up."""
@@ -117,3 +131,7 @@ class Schedule:
         """Take over the values of :meth:`state`."""
         self._step, self._took = values["version_step"], values["version_took"]
         self._evidence = list(values.get("version_evidence", self._evidence))
+
+
+def _is_finite(student: Student) -> bool:
+    return all(bool(torch.isfinite(value).all()) for value in student.state_dict().values())

@@ -12,13 +12,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from olad_core.config import GROUP
 from olad_core.graph import DynamicGraph
 from olad_core.named_state import join_parts, take_part
 from olad_core.serving.answers import Answers, Origin
 from olad_core.serving.asked import Asked
+from olad_core.serving.combination import Combination
 from olad_core.serving.embedding import EDGES_PER_ROW, Embedding
 from olad_core.serving.publication import TableUpdate, Version
 from olad_core.serving.refresh_cost import RefreshCost
+from olad_core.serving.served_member import ServedMember
 from olad_core.serving.shown import shown_answers
 from olad_core.serving.touched import Touch
 from olad_core.step_size import StepSize
@@ -38,25 +41,45 @@ class HeldVersion:
     """A version with what is computed from it.
 
     Attributes:
-        version: its number, student and classes.
-        architecture: kind of its student.
+        version: its number, what it is of, and its classes.
+        members: architecture of each of its students by name; several where it is of the group.
         position: where in the log its weights were taken.
         embedding: its layers and answers for every node.
-        former: whether its student is of a group that another one has replaced.
+        former: whether its students are of a group that another one has replaced.
         answers: where they were computed, and what is to be published of them.
     """
 
     version: Version
-    architecture: str
+    members: Mapping[str, str]
     position: str
     embedding: Embedding
     former: bool = False
     answers: Answers = field(default_factory=Answers)
 
     @property
-    def remembered_as(self) -> str:
-        """The name under which the memory holds the hidden states of its student, if it has any."""
-        return memory_name(self.version.student, former=self.former)
+    def students(self) -> dict[str, Student]:
+        """Its students by the names under which the memory holds their hidden states, if they have any."""
+        names = (memory_name(name, former=self.former) for name in self.members)
+        return dict(zip(names, self.embedding.students, strict=True))
+
+    def state(self) -> Values:
+        """Plain values for a checkpoint."""
+        first = self.embedding.students[0]
+        kinds = list(self.members.values())
+        several: Values = {"members": [*map(list, self.members.items())]} if kinds[1:] else {}
+        return (
+            ({"former": True} if self.former else {})
+            | several
+            | {
+                "number": self.version.number,
+                "student": self.version.student,
+                "classes": list(self.version.classes),
+                "architecture": GROUP if several else kinds[0],
+                "position": self.position,
+                "feature_width": first.feature_width,
+                "width": first.width,
+            }
+        )
 
     def compute(self, graph: DynamicGraph, rows: Rows, origin: Origin) -> int:
         """Compute the marked ones of some rows, which is done at this point of the log; the work that it was."""
@@ -104,10 +127,27 @@ class Versions:
         self._listed = np.empty(0, np.int64)
         self._dropped: list[int] = []
 
-    def start(self, student: Student, name: str, classes: Sequence[str], position: str) -> None:
-        """Begin to embed the graph with a student whose weights will not change any more."""
+    def start(
+        self,
+        students: Mapping[str, Student],
+        name: str,
+        classes: Sequence[str],
+        position: str,
+        combination: Combination | None = None,
+    ) -> None:
+        """Begin to embed the graph with students whose weights will not change any more.
+
+        Args:
+            students: by name.
+            name: of the student, or that of the group.
+            classes: that they can name.
+            position: of the log.
+            combination: of their answers; None of a student alone.
+        """
         version = Version(self.next_number, name, tuple(classes))
-        self.candidate = HeldVersion(version, registered_name(student), position, self._embedding(student, version))
+        embedding = self._embedding(students, len(version.classes), combination)
+        kinds = {name: registered_name(student) for name, student in students.items()}
+        self.candidate = HeldVersion(version, kinds, position, embedding)
         self.next_number += 1
 
     def advance(self, graph: DynamicGraph, origin: Origin, size: StepSize) -> AdvanceOutcome:
@@ -136,7 +176,8 @@ class Versions:
         if before:
             self._dropped.append(before.version.number)
             if before.former:
-                self._memory.discard(before.remembered_as)
+                for name in before.students:
+                    self._memory.discard(name)
         self.served, self.candidate = held, None
         return AdvanceOutcome(held.version)
 
@@ -145,6 +186,11 @@ class Versions:
         if self.candidate:
             self._dropped.append(self.candidate.version.number)
             self.candidate = None
+
+    @property
+    def members(self) -> int:
+        """How many students the served version or the candidate is of; the greater number, and 1 without any."""
+        return max((len(held.members) for held in self._held()), default=1)
 
     @property
     def former(self) -> HeldVersion | None:
@@ -179,7 +225,7 @@ class Versions:
         wanted = wanted[wanted < graph.capacity]
         wanted = wanted[graph.alive[wanted] & (held.embedding.marks[wanted] > 0)]
         work += self._compute_some(held, graph, wanted, origin, most_work - work)[0]
-        self.cost.follow(len(wanted), int(np.count_nonzero(held.embedding.marks[wanted])))
+        self.cost.follow(len(wanted), int(np.count_nonzero(held.embedding.marks[wanted])), work, most_work)
         return work
 
     def ask(self, graph: DynamicGraph, rows: Rows, origin: Origin) -> int:
@@ -279,15 +325,9 @@ class Versions:
             if held is None:
                 continue
             tensors[role] = held.embedding.state(rows) | {"origin": held.answers.state(rows)}
-            values[role] = ({"former": True} if held.former else {}) | {
-                "number": held.version.number,
-                "student": held.version.student,
-                "classes": list(held.version.classes),
-                "architecture": held.architecture,
-                "position": held.position,
-                "feature_width": held.embedding.student.feature_width,
-                "width": held.embedding.student.width,
-            }
+            if combination := held.embedding.combination:
+                tensors[role] |= join_parts({"combination": combination.state()})
+            values[role] = held.state()
         return join_parts(tensors), values
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
@@ -305,22 +345,33 @@ class Versions:
         if role not in values:
             return None
         held, own = values[role], take_part(tensors, role)
-        capacity = own["student/encoder.labels"].shape[0]
-        student = build_student(held["architecture"], held["feature_width"], held["width"], capacity, seed=0)
         version = Version(held["number"], held["student"], tuple(held["classes"]))
         former = bool(held.get("former", False))
-        embedding = self._embedding(student.to(self._device), version, former=former)
+        kinds = dict(members_of(held))
+        [capacity, *_] = {t.shape[0] for name, t in own.items() if name.endswith("student/encoder.labels")}
+        students = {
+            name: build_student(kind, held["feature_width"], held["width"], capacity, seed=0).to(self._device)
+            for name, kind in kinds.items()
+        }
+        combined = take_part(own, "combination")
+        combination = Combination.restored(combined, len(kinds)) if combined else None
+        embedding = self._embedding(students, len(version.classes), combination, former=former)
         for name, new in embedding.state(0).items():
             if (own[name].dtype, own[name].shape[1:]) != (new.dtype, new.shape[1:]):
                 raise ValueError(f"versions/{role}/{name}: {own[name].dtype} {list(own[name].shape)}")
         embedding.restore(own)
-        restored = HeldVersion(version, held["architecture"], held["position"], embedding, former)
+        restored = HeldVersion(version, kinds, held["position"], embedding, former)
         restored.answers.restore(own["origin"])
         return restored
 
-    def _embedding(self, student: Student, version: Version, *, former: bool = False) -> Embedding:
-        recall = partial(self._memory.recall, memory_name(version.student, former=former))
-        return Embedding.alone(student, len(version.classes), self._device, recall)
+    def _embedding(
+        self, students: Mapping[str, Student], classes: int, combination: Combination | None, *, former: bool = False
+    ) -> Embedding:
+        members = [
+            ServedMember(student, classes, self._device, partial(self._memory.recall, memory_name(name, former=former)))
+            for name, student in students.items()
+        ]
+        return Embedding(members, self._device, combination)
 
     def _compute_some(
         self, held: HeldVersion, graph: DynamicGraph, rows: Rows, origin: Origin, most_work: int
@@ -333,3 +384,9 @@ class Versions:
             work += max(count, held.compute(graph, rows[first : first + count], origin))
             first += count
         return work, int(rows[first]) if first < len(rows) else 0
+
+
+def members_of(held: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name and architecture of each student of a version, out of its plain values in a checkpoint."""
+    several = [(str(name), str(kind)) for name, kind in held.get("members", [])]
+    return several or [(held["student"], held["architecture"])]

@@ -75,7 +75,9 @@ class OverloadGuard:
         if worker.memory is not None:
             graph, of = worker.graph, worker.memory
             sizes = Sizes(of.rows, graph.edges, of.featured, graph.feature_width or 0, len(graph.classes))
-            self.memory.follow(worker.position, sizes, GroupSizes(of.students, of.recurrent, of.hidden), of.budget)
+            self.memory.follow(
+                worker.position, sizes, GroupSizes(of.students, of.recurrent, of.hidden, of.served), of.budget
+            )
         limit, used = load.memory_limit, load.used_memory
         if limit and used > _FULL * limit:
             return _Refusal(f"Redis uses {used:,} of {limit:,} bytes; give it more memory")

@@ -14,8 +14,8 @@ from service.commands.class_view import class_table
 from service.commands.failures import read_settings, reported_failures
 from service.commands.options import AsJson, Url, service_url
 from service.figures import lead_name, lead_value, percent
-from service.models import ServiceStatus
-from service.store.status import GraphStatus, LeadStatus, StudentStatus
+from service.models import Group, ServiceStatus
+from service.store.status import CombinedStatus, GraphStatus, LeadStatus, StudentStatus
 from service.terminal import Terminal, shown_report
 
 DECISIONS_SHOWN = 5
@@ -41,7 +41,7 @@ def status(
     console.print(_service_table(report))
     if report.worker is not None and report.worker.served_report is not None and report.worker.served_report.classes:
         console.print(class_table(report.worker.served_report))
-    console.print(_student_table(group.students))
+    console.print(_student_table(group))
     for decision in [decision for decision in group.decisions if decision.kind != "student-kept"][:DECISIONS_SHOWN]:
         line = f"{decision.position} {decision.kind}: {decision.reason}"
         console.print(line, soft_wrap=True, highlight=False)
@@ -119,25 +119,31 @@ def _latest_time(graph: GraphStatus) -> str:
         return f"{graph.latest_time:.15g}, the time of arrival in seconds"
 
 
-def _student_table(students: list[StudentStatus]) -> Table:
+def _student_table(group: Group) -> Table:
     table = Table(title="students, with their recent scores", title_justify="left")
     table.add_column("student")
     for column in ("parameters", "scored", "accuracy", "macro-F1", "log-loss", "calibration"):
         table.add_column(column, justify="right")
     table.add_column("served")
-    for student in students:
-        score = student.score
-        table.add_row(
-            student.name,
-            f"{student.parameters:,}",
-            f"{score.scored:,}",
-            percent(score.accuracy_recent),
-            percent(score.macro_f1_recent),
-            _loss(score.log_loss_recent),
-            percent(score.calibration_error_recent),
-            f"since version {student.served_since_version}" if student.served else "",
-        )
+    for student in group.students:
+        table.add_row(student.name, f"{student.parameters:,}", *_scored(student))
+    if group.combined is not None:
+        parameters = sum(student.parameters for student in group.students)
+        table.add_row("group", f"{parameters:,}", *_scored(group.combined), style="bold")
     return table
+
+
+def _scored(found: StudentStatus | CombinedStatus) -> tuple[str, ...]:
+    """The scores, and since which version it is served."""
+    score = found.score
+    return (
+        f"{score.scored:,}",
+        percent(score.accuracy_recent),
+        percent(score.macro_f1_recent),
+        _loss(score.log_loss_recent),
+        percent(score.calibration_error_recent),
+        f"since version {found.served_since_version}" if found.served else "",
+    )
 
 
 def _loss(value: float | None) -> str:

@@ -20,6 +20,7 @@ CHANGEABLE = (
     "local_weight",
     "temperature",
     "warmup_steps",
+    "serve",
     "publish_steps",
     "metric",
     "steps_per_entry",

@@ -137,6 +137,25 @@ class StudentStatus(Answer):
     )
 
 
+class CombinedStatus(Answer):
+    """What the members of the group predict together: each has a weight that is learned from labels."""
+
+    score: Score = Field(
+        description="Score of it at each arrival, with the weights of just before the label; served or not."
+    )
+    lead: LeadStatus = Field(description="Its score on the metric that decides.")
+    temperature: float = Field(description="What to divide its logits by, so that confidence is accuracy; 1 at first.")
+    exponents: dict[str, float] = Field(
+        description="Of each student, in the log-linear pool: the product of their probabilities to these powers."
+    )
+    best: str | None = Field(description="The student that labels found best; null before the first.")
+    pool_share: float = Field(description="Share of the log-linear pool in the prediction.")
+    mean_share: float = Field(description="Share of the mean of all students.")
+    best_share: float = Field(description="Share of the best student.")
+    served: bool = Field(description="Whether predictions come from the group now.")
+    served_since_version: int | None = Field(description="First version of the current run of versions of the group.")
+
+
 class DecisionStatus(Answer):
     """Something the worker decided by itself."""
 
@@ -152,7 +171,10 @@ class DecisionStatus(Answer):
         ),
         json_schema_extra=one_of(decisions.Kind),
     )
-    student: str | None = Field(description="Whom it is about; null for the group.")
+    student: str | None = Field(
+        description="Whom it is about: a student, or `group` where a version of all is meant; null for the training of "
+        "all."
+    )
     version: int | None = Field(description="The version it is about; null where there is none.")
     reason: str = Field(description="Why, in one sentence.")
     numbers: dict[str, float] = Field(
@@ -186,7 +208,7 @@ class VersionStatus(Answer):
     """A version of the served model, or one on its way."""
 
     version: int = Field(description="Its number, from 1.")
-    student: str = Field(description="Member of the group that it is of.")
+    student: str = Field(description="Member of the group that it is of, or `group`: all of them.")
     progress: float = Field(description="Share of its embedding that is done; 1 for the served one.")
     created_position: Position = Field(description="Position of the log at which its weights were taken.")
     former: bool = Field(
@@ -238,6 +260,7 @@ class MemoryStatus(Answer):
     students: int = Field(description="Members of the group.")
     recurrent: int = Field(description="Those of them that have a hidden state for each node.")
     hidden: int = Field(description="Width of their embeddings.")
+    served: int = Field(default=1, description="Those of them that a version is of.")
 
 
 class WorkerStatus(Answer):
@@ -264,6 +287,9 @@ class WorkerStatus(Answer):
     )
     candidate: VersionStatus | None = Field(description="The next version, while it is embedded; else null.")
     students: tuple[StudentStatus, ...] = Field(description="The group, in its fixed order; empty before training.")
+    combined: CombinedStatus | None = Field(
+        default=None, description="What they predict together; null under `OLAD_SERVE=best`, and before training."
+    )
     decisions: tuple[DecisionStatus, ...] = Field(
         default=(), description="The last ones, newest first; of frequent kinds fewer, so that rare ones stay longer."
     )

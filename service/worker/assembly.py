@@ -7,6 +7,7 @@ import functools
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import redis
@@ -77,6 +78,7 @@ def engine_config(settings: Settings) -> EngineConfig:
         trainer=trainer,
         publish_steps=settings.publish_steps,
         metric=settings.metric,
+        serve=settings.serve,
         max_classes=settings.max_classes,
         renewal=settings.new_students,
     )
@@ -218,8 +220,9 @@ def main(settings: Settings) -> None:
             Checkpointer(checkpoints, settings.checkpoints_kept) as checkpointer,
             contextlib.closing(Attempts(settings.data_dir / "workers" / f"{settings.graph}.attempts")) as attempts,
         ):
+            config = replace(engine_config(settings), memory_budget=memory_budget(settings.memory_budget_mb))
             worker = build_worker(
-                functools.partial(restore_engine, checkpoints, engine_config(settings), device),
+                functools.partial(restore_engine, checkpoints, config, device),
                 LogReader(client, keys, lease),
                 PredictionWriter(client, keys, lease),
                 RequestReader(client, keys),

@@ -26,9 +26,9 @@ from torch import Tensor
 
 from olad_core.errors import OladError
 
-FORMAT = 6
+FORMAT = 7
 """Version of the format that is written. A release that changes it describes in CHANGELOG.md what to do."""
-_READABLE = (4, 5, FORMAT)
+_READABLE = (4, 5, 6, FORMAT)
 """Formats that are read: each reads its predecessor."""
 _TENSORS, _VALUES, _MANIFEST = "tensors.safetensors", "values.json", "manifest.json"
 _PREFIX, _UNFINISHED = "checkpoint-", ".unfinished-"

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from olad_core.config import GROUP
 from service.prometheus import counter, gauge, gauges_by
 from service.store.status import WorkerStatus
 
@@ -131,6 +132,17 @@ def _scores(status: WorkerStatus) -> Iterator[Metric]:
         "olad_worker_served_version", "Number of the served version.", status.served.version if status.served else None
     )
     scores = [("served", status.served_score), *((student.name, student.score) for student in status.students)]
+    leads = [("served", status.lead), *((student.name, student.lead) for student in status.students)]
+    temperatures = [(student.name, student.temperature) for student in status.students]
+    if status.combined is not None:
+        scores.append((GROUP, status.combined.score))
+        leads.append((GROUP, status.combined.lead))
+        temperatures.append((GROUP, status.combined.temperature))
+        yield from gauge(
+            "olad_worker_group_served",
+            "1 while predictions come from the group, 0 from one student.",
+            status.combined.served,
+        )
     yield from gauges_by(
         "student",
         "olad_worker_accuracy",
@@ -143,7 +155,6 @@ def _scores(status: WorkerStatus) -> Iterator[Metric]:
         "Recent prequential macro-F1.",
         ((name, score.macro_f1_recent) for name, score in scores),
     )
-    leads = [("served", status.lead), *((student.name, student.lead) for student in status.students)]
     yield from gauges_by(
         "student",
         "olad_worker_lead",
@@ -173,5 +184,5 @@ def _scores(status: WorkerStatus) -> Iterator[Metric]:
         "student",
         "olad_worker_calibration_temperature",
         "What a student's logits are to be divided by.",
-        ((student.name, student.temperature) for student in status.students),
+        temperatures,
     )

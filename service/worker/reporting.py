@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.config import GROUP
 from olad_core.engine import Engine
 from olad_core.judging.class_report import ClassReport
 from olad_core.judging.lead import LeadFigure
@@ -19,6 +20,7 @@ from service.machine_memory import memory_used
 from service.store.status import (
     CheckpointStatus,
     ClassReportStatus,
+    CombinedStatus,
     DecisionStatus,
     GraphStatus,
     LeadStatus,
@@ -231,11 +233,36 @@ def report(
             )
             for number, (name, student) in enumerate(zip(trainer.group.names if trainer else (), students, strict=True))
         ),
+        combined=_combined(engine) if trainer else None,
         decisions=tuple(DecisionStatus(**asdict(decision)) for decision in engine.decisions.newest_first()),
         checkpoint=checkpoint,
         checkpoint_failures=checkpoint_failures,
         disk_free=disk_free,
         memory=_memory(engine, memory_budget),
+    )
+
+
+def _combined(engine: Engine) -> CombinedStatus | None:
+    """What the members predict together; None where it is not learned."""
+    assessment, versions = engine.assessment, engine.versions
+    combined, lead = assessment.combined, assessment.combined_lead(engine.graph.classes)
+    if combined is None or lead is None or engine.trainer is None:
+        return None
+    served = versions.served
+    is_served = served is not None and not served.former and served.version.student == GROUP
+    weights, names = combined.weights(), engine.trainer.group.names
+    pool, mean, best = weights.shares.tolist()
+    return CombinedStatus(
+        score=_score(combined.table()),
+        lead=_lead(lead),
+        temperature=float(combined.temperature()[0]),
+        exponents=dict(zip(names, weights.exponents.tolist(), strict=True)),
+        best=names[weights.best] if weights.best >= 0 else None,
+        pool_share=pool,
+        mean_share=mean,
+        best_share=best,
+        served=is_served,
+        served_since_version=versions.served_since if is_served else None,
     )
 
 
@@ -250,6 +277,7 @@ def _memory(engine: Engine, budget: int) -> MemoryStatus:
         students=group.students,
         recurrent=group.recurrent,
         hidden=group.hidden,
+        served=group.served,
     )
 
 

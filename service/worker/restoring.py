@@ -29,6 +29,7 @@ from olad_core.judging.succession import Succession
 from olad_core.named_state import take_part
 from olad_core.tasks.node_class import RANK_BINS, RANKED_CLASSES
 from service.worker.checkpoint import BrokenCheckpoint, Checkpoint
+from service.worker.combined_state import check_combined, whole_combined, without_combined
 from service.worker.earlier_formats import converted, embedded_again
 
 log = structlog.get_logger(__name__)
@@ -38,8 +39,10 @@ _Amount = Annotated[float, Meta(ge=0, le=1e300)]
 _Finite = Annotated[float, Meta(ge=-1e300, le=1e300)]
 _Width = Annotated[int, Meta(ge=0, le=65_536)]
 _Position = Annotated[str, Meta(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
-_ROW_TABLES = re.compile(r"versions/(served|candidate)/(layer/\d+|embedding|marked/\d+|origin|in_weight)")
-_OF_STUDENTS = ("trainer/", "losses/", "memory/", "versions/", "succession/")
+_ROW_TABLES = re.compile(
+    r"versions/(served|candidate)/((?:member/\d+/)?(layer/\d+|embedding)|marked/\d+|origin|in_weight)"
+)
+_OF_STUDENTS = ("trainer/", "losses/", "combined/", "memory/", "versions/", "succession/")
 _BY_CLASS = ("arrivals/probabilities", "scores/classes", "scores/faded_classes", "standing/f1/counts")
 _BY_CLASS_SINCE = re.compile(r"scores/by_class/(ranks|faded_ranks|confusion)")
 """Checkpoints of earlier releases have none of these."""
@@ -55,11 +58,13 @@ _ANY_LENGTH = (
 )
 
 
-class _Held(Struct):
+class _Held(Struct, kw_only=True):
     number: _Count
     student: str
     classes: list[str]
     architecture: str
+    # Of a version of the group: name and architecture of each student.
+    members: list[tuple[str, str]] = []
     position: _Position
     feature_width: _Width
     width: Annotated[int, Meta(ge=1, le=65_536)]
@@ -143,8 +148,9 @@ def restore(config: EngineConfig, checkpoint: Checkpoint, device: torch.device) 
         tensors, plain = embedded_again(tensors, checkpoint.values)
         _check_tensors(tensors, values)
         new = Assessment(_with_students(config, values))
-        tensors = _on_metric(tensors, new.state())
+        tensors = whole_combined(_on_metric(tensors, new.state()), new.state())
         _check_scores(tensors, new)
+        check_combined(tensors, new.state())
         engine = _restored(config, tensors, plain, device)
         _compare_types(tensors, engine)
     except (ServedLost, MemoryError, torch.OutOfMemoryError):
@@ -228,7 +234,7 @@ def _check_tensors(tensors: Mapping[str, Tensor], values: _Values) -> None:
 def _check_scores(tensors: Mapping[str, Tensor], new: Assessment) -> None:
     """See that the scores' arrays are as those of a new engine, but for the number of classes and of arrivals."""
     on_metric = {_part_on_metric(name) for name in tensors}
-    for name, wanted in new.state().items():
+    for name, wanted in without_combined(new.state()).items():
         if (part := _part_on_metric(name)) and part not in on_metric:
             continue
         if _BY_CLASS_SINCE.fullmatch(name):
@@ -248,7 +254,9 @@ def _check_scores(tensors: Mapping[str, Tensor], new: Assessment) -> None:
     if len(rows) != len(arrival) or len(probabilities) not in {len(rows), int((rows >= 0).sum())}:
         raise ValueError("arrivals: its arrays have different lengths")
     if succession := take_part(tensors, "succession"):
-        _check_succession(succession, len(new.training_loss()))
+        # One more where the group could be served, too.
+        students = len(new.training_loss())
+        _check_succession(succession, students + (succession["right"].shape[-1] > students))
     losses = take_part(tensors, "losses")
     if losses and "supervised" not in losses:
         raise ValueError("losses/supervised: is not there")

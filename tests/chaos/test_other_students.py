@@ -68,6 +68,11 @@ def report(service: Service) -> WorkerStatus:
     return found
 
 
+def is_of_former_group(service: Service) -> bool:
+    served = report(service).served
+    return served is None or served.former
+
+
 def with_width(service: Service, nursery: Nursery, width: int) -> ForkedWorker:
     settings = WORKER_SETTINGS | {"students": "gcn,sage", "width": width}
     return ForkedWorker(nursery, service.redis.url, service.keys, service.data_dir, **settings)
@@ -110,7 +115,7 @@ def test_another_width_on_a_served_graph(nursery: Nursery, tmp_path: Path) -> No
             service.kill("worker")
             until(service.worker.running)
             until(lambda: report(service).served is not None)
-            while not any(student.served for student in report(service).students):
+            while is_of_former_group(service):
                 arrivals, labels = next(batches)
                 arrive(service, arrivals)
                 post(service, labels)

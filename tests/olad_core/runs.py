@@ -23,8 +23,11 @@ CONFIG = EngineConfig(
     arrivals_scored=8,
     arrivals_remembered=40,
     advance_events=50,
+    serve="auto",
 )
 PAIR = replace(CONFIG, trainer=replace(CONFIG.trainer, students=("gcn", "sage")))
+BEST_OF_PAIR = replace(PAIR, serve="best")
+"""The same, with one student at a time served."""
 
 
 @dataclass

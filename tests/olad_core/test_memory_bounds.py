@@ -15,6 +15,7 @@ from olad_core.engine import Engine
 from olad_core.events import Event, RemoveNode, UpsertEdge, UpsertNode
 from olad_core.graph.store import FEWEST_GIVEN_BACK
 from olad_core.serving.embedding import Embedding
+from olad_core.serving.served_member import ServedMember
 from service.worker.checkpoint import read_checkpoint, write_checkpoint
 from service.worker.restoring import restore
 from tests.device import DEVICE
@@ -97,7 +98,10 @@ class TestAnEmptiedGraph:
         assert graph.capacity < FEWEST_GIVEN_BACK
         # Removed ids are remembered all the same.
         removed = sum(len(node) + 8 for node in living)
-        assert state_bytes(run.engine) < small + removed + 10_000
+        combined = run.engine.assessment.combined
+        assert combined is not None
+        labels = sum(array.nbytes for array in combined.state().values())
+        assert state_bytes(run.engine) < small + removed + labels + 10_000
         assert run.reader.tables[run.reader.served or 0] == {}
 
         checkpoint = read_checkpoint(write_checkpoint(tmp_path, *run.engine.state(), keep=1))
@@ -113,7 +117,8 @@ class TestAnEmptiedGraph:
         assert held is not None
         rows = np.flatnonzero(run.engine.graph.alive)
         if config is CONFIG:
-            expected = Embedding.alone(held.embedding.student, held.embedding.classes, DEVICE)
+            members = [ServedMember(student, held.embedding.classes, DEVICE) for student in held.students.values()]
+            expected = Embedding(members, DEVICE, held.embedding.combination)
             while not expected.complete:
                 expected.advance(run.engine.graph)
             found = held.embedding.probabilities(rows)

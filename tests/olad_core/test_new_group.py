@@ -11,13 +11,14 @@ from functools import partial
 import numpy as np
 import pytest
 
-from olad_core.config import EngineConfig
+from olad_core.config import GROUP, EngineConfig
 from olad_core.engine import Engine
 from olad_core.engine_state import ServedLost
 from olad_core.events import Event, LabelNode
 from olad_core.judging.decisions import Decision
 from olad_core.judging.metric import parse_metric
 from olad_core.serving.embedding import Embedding
+from olad_core.serving.served_member import ServedMember
 from olad_core.students import ARCHITECTURES, UnknownArchitecture
 from tests.device import DEVICE
 from tests.olad_core.runs import CONFIG, Run, assert_readers_are_fresh, learned, stream
@@ -59,8 +60,11 @@ def assert_exact(run: Run) -> None:
     engine = run.engine
     held = engine.versions.served
     assert held is not None
-    recall = partial(engine.memory.recall, held.remembered_as)
-    whole = Embedding.alone(copy.deepcopy(held.embedding.student), len(held.version.classes), DEVICE, recall)
+    members = [
+        ServedMember(copy.deepcopy(student), len(held.version.classes), DEVICE, partial(engine.memory.recall, name))
+        for name, student in held.students.items()
+    ]
+    whole = Embedding(members, DEVICE, held.embedding.combination)
     while not whole.complete:
         whole.advance(engine.graph)
     rows = np.flatnonzero(engine.graph.alive)
@@ -128,7 +132,7 @@ def test_a_student_takes_over_once_labels_show_that_it_is_better(architecture: s
     play(run, turned_around(range(100, 400)))
     number, student = served(run)
     assert number > before[0]
-    assert student in WIDER.trainer.students
+    assert student in {*WIDER.trainer.students, GROUP}
     assert run.engine.versions.former is None
     assert before[0] not in run.reader.tables
     assert_exact(run)
@@ -233,7 +237,7 @@ def test_before_anything_is_served_new_students_simply_begin() -> None:
     run = goes_on(run, WIDER)
     assert decisions(run, "group-restarted")[0].reason.endswith(": nothing is served")
     learned(run)
-    assert served(run)[1] in WIDER.trainer.students
+    assert served(run)[1] in {*WIDER.trainer.students, GROUP}
     assert decisions(run, "first-version")
     assert_exact(run)
 
@@ -253,5 +257,5 @@ def test_a_served_student_that_is_not_known_is_refused_or_given_up(monkeypatch: 
     assert engine.graph.num_nodes == run.engine.graph.num_nodes
     assert engine.assessment.served_score().scored[0] == scored
     following = learned(Run(engine=engine))
-    assert served(following)[1] in WIDER.trainer.students
+    assert served(following)[1] in {*WIDER.trainer.students, GROUP}
     assert_exact(following)

@@ -127,7 +127,19 @@ DECISION = {
     "reason": "switched from gcn to sage: expected accuracy 2.0 points higher",
     "numbers": {"standing_gcn": -0.019, "standing_sage": 0.001, "margin": 0.005},
 }
-STUDENTS = {"students": [STUDENT], "decisions": [DECISION]}
+COMBINED = {
+    "score": STUDENT["score"],
+    "lead": LEAD,
+    "temperature": 1.1,
+    "exponents": {"gcn": 0.21, "sage": 0.74},
+    "best": "sage",
+    "pool_share": 0.81,
+    "mean_share": 0.18,
+    "best_share": 0.01,
+    "served": False,
+    "served_since_version": None,
+}
+STUDENTS = {"students": [STUDENT], "combined": COMBINED, "decisions": [DECISION]}
 STATUS = {
     "graph": "default",
     "log_id": "5f0c1c8c7d1b4b3c9a6e2f7d8b9a0c1d",
@@ -170,6 +182,7 @@ STATUS = {
         "served_report": {**REPORT, "confusion": CONFUSION},
         "candidate": None,
         "students": [STUDENT],
+        "combined": COMBINED,
         "decisions": [DECISION],
         "checkpoint": {"position": POSITION, "written_at": 1763900047.5, "path": "olad-data/checkpoints/1"},
         "checkpoint_failures": 0,
@@ -183,6 +196,7 @@ STATUS = {
             "students": 4,
             "recurrent": 1,
             "hidden": 64,
+            "served": 1,
         },
     },
 }

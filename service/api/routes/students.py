@@ -19,10 +19,11 @@ router = APIRouter(tags=["status"])
 async def get_students(context: Ctx) -> Group:
     """Architecture, size and prequential scores of each member, and which one is served since when.
 
-    `decisions` lists the decisions of the worker: the student of each version and why it was chosen, drift in the
-    errors of the served predictions, refused versions, students with new weights, new classes.
+    `combined` is what they predict together, with the weight of each. `decisions` lists the decisions of the worker:
+    what each version is of and why it was chosen, drift in the errors of the served predictions, refused versions,
+    students with new weights, new classes.
     """
     status = await context.worker.report()
     if status is None:
         return Group(students=[], decisions=[])
-    return Group(students=list(status.students), decisions=list(status.decisions))
+    return Group(students=list(status.students), combined=status.combined, decisions=list(status.decisions))

@@ -13,7 +13,7 @@ from olad_core.events import LabelNode, RemoveNode, UpsertEdge, UpsertNode
 from olad_core.judging.prequential import ScoreTable
 from olad_core.tasks.node_class import LEAST_PROBABILITY
 from tests.device import DEVICE
-from tests.olad_core.runs import CONFIG, PAIR, Run, learned
+from tests.olad_core.runs import BEST_OF_PAIR, CONFIG, PAIR, Run, learned
 from tests.olad_core.streams import arriving, labels_of, two_communities
 
 
@@ -112,7 +112,8 @@ class TestScores:
 
 class TestStanding:
     def test_a_student_that_has_just_got_worse_is_not_chosen_whatever_it_was_worth_before(self) -> None:
-        run = learned(Run(replace(CONFIG, trainer=replace(CONFIG.trainer, students=("gcn", "sage", "gat")))))
+        students = replace(CONFIG.trainer, students=("gcn", "sage", "gat"))
+        run = learned(Run(replace(CONFIG, serve="best", trainer=students)))
         for first in range(1000, 1064, 8):
             run.turn(arriving(range(first, first + 8)), steps=5)
             run.turn(labels_of(range(first, first + 8)))
@@ -125,11 +126,14 @@ class TestStanding:
             trainer.group.by_name[spoilt].head.weight.neg_()
             trainer.group.by_name[spoilt].head.bias.neg_()
         for _ in range(4):
-            run.turn([], steps=PAIR.publish_steps)
+            run.turn([], steps=BEST_OF_PAIR.publish_steps)
             chosen = run.engine.decisions.newest_first()[0]
             if chosen.kind == "student-switched":
                 break
-        assert chosen.numbers[f"standing_{spoilt}"] < chosen.numbers[f"standing_{chosen.student}"] - PAIR.switch_margin
+        assert (
+            chosen.numbers[f"standing_{spoilt}"]
+            < chosen.numbers[f"standing_{chosen.student}"] - BEST_OF_PAIR.switch_margin
+        )
 
     def test_students_are_compared_on_nodes_that_wait_for_their_label(self) -> None:
         run = learned(Run(PAIR))

@@ -17,7 +17,7 @@ from olad_core.learning import convergence
 from olad_core.learning.convergence import MOST_RESTARTS, MOST_STEPS, PATIENCE, WINDOW, Convergence
 from olad_core.step_size import FULL_SIZE, StepSize
 from tests.device import DEVICE
-from tests.olad_core.runs import PAIR, Run, assert_readers_are_fresh, learned
+from tests.olad_core.runs import BEST_OF_PAIR, PAIR, Run, assert_readers_are_fresh, learned
 from tests.olad_core.streams import arriving, labels_of
 
 
@@ -106,7 +106,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("impatient")
 class TestRest:
     def test_it_comes_and_what_was_learned_last_is_served(self) -> None:
-        run = rested(learned(Run(PAIR)))
+        run = rested(learned(Run(BEST_OF_PAIR)))
         engine = run.engine
         assert engine.trainer is not None
         held = engine.versions.served
@@ -223,7 +223,7 @@ class TestSwitches:
         run.turn(arriving(range(1000, 1008)))
         run.turn(labels_of(range(1000, 1008), right=True))
         draws = np.random.default_rng(0)
-        monkeypatch.setattr(run.engine.assessment, "standing", lambda: draws.normal(0, 0.5, size=2))
+        monkeypatch.setattr(run.engine.assessment, "standing", lambda: draws.normal(0, 0.5, size=3))
         run.turn([], steps=8)
         kinds = []
         for _ in range(12):

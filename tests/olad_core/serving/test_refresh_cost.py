@@ -10,6 +10,7 @@ import pytest
 from olad_core.events import UpsertEdge
 from olad_core.judging.metric import ACCURACY
 from olad_core.serving.choice import Candidates
+from olad_core.serving.refresh_cost import cost_of
 from olad_core.serving.version_schedule import Schedule
 from olad_core.students import ARCHITECTURES, build_student
 from tests.olad_core.runs import CONFIG, PAIR, Run, assert_readers_are_fresh, learned
@@ -106,4 +107,4 @@ def test_under_pressure_a_cheaper_student_is_chosen(pressure: float, chosen: str
 def test_without_pressure_nothing_is_taken_off() -> None:
     students = [build_student(name, 3, 8, 8, seed=0) for name in sorted(ARCHITECTURES)]
     cost = learned(Run(PAIR)).engine.versions.cost
-    assert cost.penalty(students).tolist() == [0.0] * len(students)
+    assert cost.penalty(np.array([cost_of(student) for student in students])).tolist() == [0.0] * len(students)

@@ -11,7 +11,7 @@ import torch
 from olad_core.events import LabelNode, RemoveNode, UpsertNode
 from olad_core.judging.decisions import Decision
 from olad_core.learning.health import PATIENCE
-from tests.olad_core.runs import PAIR, Run, assert_readers_are_fresh, learned, stream
+from tests.olad_core.runs import BEST_OF_PAIR, PAIR, Run, assert_readers_are_fresh, learned, stream
 from tests.olad_core.streams import arriving, labels_of, two_communities
 
 
@@ -113,7 +113,7 @@ class TestVersions:
 
 class TestDecisions:
     def test_every_version_says_which_student_and_why(self) -> None:
-        run = learned(Run(PAIR))
+        run = learned(Run(BEST_OF_PAIR))
         run.turn([], steps=12)
         started = run.engine.decisions.newest_first()[::-1]
         assert [decision.kind for decision in started[:3]] == ["first-version", "student-kept", "student-kept"]

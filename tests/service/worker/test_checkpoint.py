@@ -27,7 +27,7 @@ from service.worker.checkpoint import (
 )
 from service.worker.restoring import restore
 from tests.device import DEVICE
-from tests.olad_core.runs import PAIR, Run, assert_readers_are_fresh, learned
+from tests.olad_core.runs import BEST_OF_PAIR, PAIR, Run, assert_readers_are_fresh, learned
 
 TENSORS = {
     "weights": torch.tensor([[1.5, -2.0], [0.0, torch.inf]]),
@@ -233,7 +233,7 @@ def test_format_5_is_read() -> None:
 
 def test_a_version_of_many_classes_of_an_earlier_release_is_embedded_again(tmp_path: Path) -> None:
     """Earlier releases kept answers instead of embeddings; what is served of the same weights is the same."""
-    run = Run(PAIR)
+    run = Run(BEST_OF_PAIR)
     run.engine.declare("0-1", GraphSchema(classes=tuple(f"c{number}" for number in range(70))))
     learned(run)
     served = run.engine.versions.served
@@ -246,7 +246,7 @@ def test_a_version_of_many_classes_of_an_earlier_release_is_embedded_again(tmp_p
     write_checkpoint(tmp_path, earlier, values, 3)
     newest, _ = newest_checkpoint(tmp_path)
     assert newest is not None
-    again = Run(PAIR, restore(PAIR, newest, DEVICE))
+    again = Run(BEST_OF_PAIR, restore(BEST_OF_PAIR, newest, DEVICE))
     versions = again.engine.versions
     assert versions.served is None
     candidate = versions.candidate
@@ -259,4 +259,4 @@ def test_a_version_of_many_classes_of_an_earlier_release_is_embedded_again(tmp_p
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
     again.publish()
     tensors_again = again.engine.state()[0]
-    assert tensors_again["versions/served/embedding"].shape == (len(answers), PAIR.trainer.width)
+    assert tensors_again["versions/served/embedding"].shape == (len(answers), BEST_OF_PAIR.trainer.width)

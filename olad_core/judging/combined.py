@@ -1,0 +1,122 @@
+"""The combined prediction of the group, judged as one more candidate to be served beside the students."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.judging.calibration import Temperatures
+from olad_core.judging.class_columns import ClassColumns
+from olad_core.judging.class_report import LISTED_CLASSES, ClassReport
+from olad_core.judging.lead import LeadFigure
+from olad_core.judging.metric import Metric
+from olad_core.judging.pool import Pool
+from olad_core.judging.pool_weights import PoolWeights
+from olad_core.judging.prequential import Scores, ScoreTable
+from olad_core.judging.standings import Standings
+from olad_core.named_state import join_parts, take_part
+
+Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Probabilities = npt.NDArray[np.float32]
+
+
+class Combined:
+    """Learns how to combine the predictions of G members, and scores what comes of it.
+
+    A node is scored when its label comes, by what the members predicted at its arrival, with the weights as they are
+    just before the label.
+
+    Args:
+        members: number of members G.
+        memory: scored nodes after which the weight of a score has fallen to 1/e.
+        declared: the metric that the user cares about; None where nothing is declared.
+    """
+
+    def __init__(self, members: int, memory: float, declared: Metric | None) -> None:
+        self.standings = Standings(members + 1, memory, declared)
+        """Of the members, and last of what is combined of them: each less the mean of them all."""
+        self._pool = Pool(members)
+        self._scores = Scores(1, memory)
+        self._temperature = Temperatures(1, memory)
+
+    def weights(self) -> PoolWeights:
+        """Those of the members, as they are now."""
+        return self._pool.weights()
+
+    def temperature(self) -> Floats:
+        """What to divide the logits of the combined prediction by ``[1]``, so that confidence is accuracy."""
+        return self._temperature.values()
+
+    def beside(self, members: Probabilities, columns: ClassColumns | None = None) -> Probabilities:
+        """The predictions of the members ``[n, G, C]``, and behind them the combined one: ``[n, G + 1, C]``."""
+        combined = self.weights().combine(members, columns.counts if columns else None)
+        return np.concatenate([members, combined[:, None]], axis=1)
+
+    def score(self, members: Probabilities, labels: Rows, columns: ClassColumns | None) -> Probabilities:
+        """Score what is combined of the members' predictions, then learn from the labels; returns :meth:`beside`.
+
+        Args:
+            members: at the nodes' arrival ``[n, G, C]``.
+            labels: classes ``[n]``.
+            columns: the classes of the columns; None where each class is the column of its number.
+        """
+        candidates = self.beside(members, columns)
+        combined = candidates[:, -1:]
+        self._scores.add(combined, labels, columns)
+        places, counts = (columns.places(labels), columns.counts) if columns else (labels, None)
+        self._temperature.add(combined, places, counts)
+        self._pool.add(members, places, counts)
+        return candidates
+
+    def fit(self) -> None:
+        """Fit the weights to the labels that have come."""
+        self._pool.fit()
+
+    def renew(self, member: int) -> None:
+        """Forget what a member predicted before: it has new weights."""
+        self._pool.renew(member)
+
+    def table(self) -> ScoreTable:
+        """Its scores ``[1]``."""
+        return self._scores.table()
+
+    def class_report(self, names: Sequence[str], most: int = LISTED_CLASSES) -> ClassReport:
+        """Its report, class by class.
+
+        Args:
+            names: of the graph's classes, by number.
+            most: classes to list, at most.
+        """
+        return self._scores.class_report(0, names, most)
+
+    def lead_figure(self, metric: Metric, names: Sequence[str], number: int | None, *, declared: bool) -> LeadFigure:
+        """Its score on the metric that decides; arguments as for :meth:`Scores.lead_figure`."""
+        return self._scores.lead_figure(0, metric, names, number, declared=declared)
+
+    def forget(self, count: int) -> None:
+        """Let what is known weigh as much as ``count`` scored nodes at most."""
+        for held in (self._pool, self._scores, self._temperature, self.standings):
+            held.forget(count)
+
+    def state(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Arrays for a checkpoint."""
+        return join_parts(
+            {
+                "pool": self._pool.state(),
+                "standing": self.standings.state(),
+                "scores": self._scores.state(),
+                "temperature": self._temperature.state(),
+            }
+        )
+
+    def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        """Take over the arrays of :meth:`state`; without any it begins."""
+        if not state:
+            return
+        self._pool.restore(take_part(state, "pool"))
+        self.standings.restore(take_part(state, "standing"))
+        self._scores.restore(take_part(state, "scores"))
+        self._temperature.restore(take_part(state, "temperature"))

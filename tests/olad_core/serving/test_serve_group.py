@@ -1,0 +1,147 @@
+"""What is served under each setting: the group, or one of its students."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from olad_core.config import GROUP, EngineConfig, Serve
+from olad_core.engine import Engine
+from olad_core.events import UpsertNode
+from olad_core.predicting import predict_served
+from service.worker.checkpoint import read_checkpoint, write_checkpoint
+from service.worker.restoring import restore
+from tests.device import DEVICE
+from tests.olad_core.runs import PAIR, Run, assert_readers_are_fresh, learned
+from tests.olad_core.streams import changes, take
+
+
+def serving(serve: Serve, **changes: object) -> EngineConfig:
+    return replace(PAIR, serve=serve, **changes)  # type: ignore[arg-type]
+
+
+def served(run: Run) -> str:
+    held = run.engine.versions.served
+    assert held is not None
+    return held.version.student
+
+
+def goes_on(run: Run, config: EngineConfig, root: Path) -> Run:
+    """The run with the engine that is restored from its checkpoint."""
+    path = write_checkpoint(root, *run.engine.state(), keep=1)
+    run.engine = restore(config, read_checkpoint(path), DEVICE)
+    return run
+
+
+def begin_versions(run: Run, count: int = 3) -> None:
+    before = run.engine.versions.next_number
+    while run.engine.versions.next_number < before + count:
+        run.turn([], steps=2)
+
+
+@pytest.mark.parametrize(
+    ("serve", "expected"), [("group", {GROUP}), ("auto", {GROUP, "gcn", "sage"}), ("best", {"gcn", "sage"})]
+)
+def test_readers_get_exactly_what_the_setting_names(serve: Serve, expected: set[str]) -> None:
+    run = learned(Run(serving(serve)))
+    assert served(run) in expected
+    stream = changes(7)
+    for turn in range(12):
+        run.turn(take(stream, 20), steps=turn % 3)
+        assert_readers_are_fresh(run)
+    assert served(run) in expected
+    assert (run.engine.assessment.combined is not None) == (serve != "best")
+
+
+def test_a_single_student_is_served_by_itself() -> None:
+    config = serving("group")
+    run = learned(Run(replace(config, trainer=replace(config.trainer, students=("sage",)))))
+    assert served(run) == "sage"
+
+
+@pytest.mark.parametrize(("before", "after"), [("group", "best"), ("best", "group"), ("auto", "best")])
+def test_a_change_of_the_setting_takes_effect_with_the_next_version(
+    tmp_path: Path, before: Serve, after: Serve
+) -> None:
+    run = learned(Run(serving(before)))
+    was = served(run)
+    run = goes_on(run, serving(after), tmp_path)
+    assert served(run) == was
+    run.turn(take(changes(3), 20))
+    assert_readers_are_fresh(run)
+    begin_versions(run)
+    assert (served(run) == GROUP) == (after == "group")
+    assert_readers_are_fresh(run)
+    switched = [decision for decision in run.engine.decisions.newest_first() if decision.kind == "student-switched"]
+    assert switched[0].reason.startswith(f"switched from {was} to {served(run)}: ")
+
+
+def test_the_group_that_is_restored_goes_on_with_the_same_bytes(tmp_path: Path) -> None:
+    run, config = learned(Run(serving("group"))), serving("group")
+    other = Run(
+        engine=restore(config, read_checkpoint(write_checkpoint(tmp_path, *run.engine.state(), keep=1)), DEVICE)
+    )
+    for one in (run, other):
+        stream = changes(5)
+        for _ in range(8):
+            one.turn(take(stream, 20), steps=3)
+    (tensors, values), (others, other_values) = run.engine.state(), other.engine.state()
+    assert tensors.keys() == others.keys()
+    assert any(name.startswith("versions/served/combination/") for name in tensors)
+    assert all(tensors[name].numpy().tobytes() == others[name].numpy().tobytes() for name in tensors)
+    assert values == other_values
+
+
+def test_labels_that_come_with_a_node_are_hidden_from_its_score() -> None:
+    run = learned(Run(serving("group")))
+    engine = run.engine
+    run.turn([UpsertNode("unlabelled", [1.0, 0.0, 0.0]), UpsertNode("labelled", [1.0, 0.0, 0.0], "odd")])
+    rows = engine.graph.rows(["unlabelled", "labelled"])
+    assert engine.trainer is not None
+    assert engine.versions.served is not None
+    found = predict_served(engine.graph, rows, engine.trainer.group, engine.versions.served)
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-4, atol=1e-5)
+
+
+class TestAuto:
+    def test_serves_a_student_where_the_group_does_not_fit_into_the_memory(self) -> None:
+        run = learned(Run(serving("auto", memory_budget=1)))
+        assert served(run) in PAIR.trainer.students
+        begin_versions(run)
+        assert served(run) in PAIR.trainer.students
+
+    def test_serves_a_student_where_the_group_could_not_be_kept_fresh(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        run = learned(Run(serving("auto")))
+        assert served(run) == GROUP
+        monkeypatch.setattr(run.engine.assessment, "standing", lambda: np.array([0.0, 0.0, 0.02]))
+        cost = run.engine.versions.cost
+        # The group is served: it would leave nearly all to later turns.
+        cost.load = 50.0
+        begin_versions(run)
+        assert served(run) == "sage"
+        # Sage leaves nothing, but the group would leave most.
+        cost.load = 0.5
+        begin_versions(run)
+        assert served(run) == "sage"
+        cost.load = 0.01
+        run.turn([UpsertNode("new", [1.0, 0.0, 0.0])])
+        run.turn([UpsertNode("new", None, "even")])
+        begin_versions(run)
+        assert served(run) == GROUP
+
+    def test_counts_the_memory_of_what_is_served(self) -> None:
+        group, best = (learned(Run(serving(serve))).engine for serve in ("group", "best"))
+        assert (group.group_sizes.served, best.group_sizes.served) == (2, 1)
+
+
+def test_an_engine_of_another_setting_reads_an_engine_state(tmp_path: Path) -> None:
+    """Earlier releases wrote nothing of the group."""
+    engine = learned(Run(serving("best"))).engine
+    tensors, values = engine.state()
+    assert not [name for name in tensors if name.startswith("combined/")]
+    restored = Engine.restore(serving("auto"), tensors, values, DEVICE)
+    assert restored.assessment.combined is not None
+    assert restored.assessment.student_scores().scored.tolist() == engine.assessment.student_scores().scored.tolist()
