@@ -110,6 +110,16 @@ def unwrapping(stream: IO[bytes], name: str) -> Iterator[tuple[bytes, IO[bytes]]
         raise UnreadableDataset(f"{name}: not a whole {kind} file ({_short(error)}): fetch or copy it again") from None
 
 
+def unwrapped(stream: IO[bytes], name: str) -> tuple[bytes, IO[bytes]]:
+    """The same as :func:`unwrapping` for a stream that is read on elsewhere.
+
+    Raises:
+        UnreadableDataset: as there. Reading the stream raises it too.
+    """
+    with unwrapping(stream, name) as (head, rest):
+        return head, cast("IO[bytes]", io.BufferedReader(_Whole(rest, name)))
+
+
 def _short(error: BaseException) -> str:
     """The first line of a library's message."""
     return next(iter(str(error).splitlines()), type(error).__name__)
@@ -173,8 +183,6 @@ def _recoded(stream: IO[bytes], encoding: str, name: str) -> Iterator[bytes]:
 def _refuse_other_text(line: bytes, name: str) -> None:
     """Say what a text is whose first line holds no JSON object."""
     begin = line.strip()
-    if begin.startswith(b"["):
-        raise UnreadableDataset(f"{name} is a JSON array, not one event a line: `jq -c '.[]' FILE | olad replay -`")
     if b"\0" in begin:
         raise UnreadableDataset(f"{name} is a binary file of a kind that is not known: NDJSON has one event a line")
     separator = next((mark for mark in (",", ";", "\t") if mark.encode() in begin), None)
@@ -214,6 +222,26 @@ class _Joined(io.RawIOBase):
         else:
             read = getattr(self._rest, "read1", self._rest.read)
             part = read(len(buffer))
+        buffer[: len(part)] = part
+        return len(part)
+
+
+class _Whole(io.RawIOBase):
+    """A stream without compression, which is refused where it is not whole."""
+
+    def __init__(self, rest: IO[bytes], name: str) -> None:
+        self._rest, self._name = rest, name
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """What comes next."""
+        try:
+            part = getattr(self._rest, "read1", self._rest.read)(len(buffer))
+        except _BROKEN as error:
+            raise UnreadableDataset(f"{self._name}: not whole ({_short(error)}): fetch or copy it again") from None
         buffer[: len(part)] = part
         return len(part)
 

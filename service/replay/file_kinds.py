@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
+import io
 import re
 import zipfile
 from pathlib import Path
 from typing import Literal
 
+from service.replay.arrival_stream import UnreadableDataset
 from service.replay.event_files import encoding_of, is_zip, unwrapping
+from service.replay.json_text import JsonText
+from service.replay.tables.changes import OPERATIONS
 
-Kind = Literal["archive", "csv", "events", "graphml", "parquet", "torch"]
+Kind = Literal["archive", "csv", "events", "graphml", "json", "parquet", "torch"]
+Shape = Literal["changes", "events", "graph", "rows"]
+_OF_GRAPHS = ("links", "edges", "adjacency", "elements", "directed", "multigraph")
 _SEPARATORS = re.compile("[,;\t|]")
+
+
+def head_of(path: Path) -> bytes:
+    """The beginning of a file of text, without compression."""
+    with path.open("rb") as file, unwrapping(file, str(path)) as (_, stream):
+        return stream.read(1 << 16)
 
 
 def kind_of(path: Path) -> Kind:
@@ -25,25 +38,56 @@ def kind_of(path: Path) -> Kind:
     with path.open("rb") as file:
         if file.read(4) == b"PAR1":
             return "parquet"
-        file.seek(0)
-        with unwrapping(file, str(path)) as (_, stream):
-            return kind_of_text(stream.read(1 << 16))
+    return kind_of_text(head_of(path))
 
 
 def kind_of_text(head: bytes) -> Kind:
-    """The kind of a text by its beginning, without compression.
+    """The kind of a text by its beginning, without compression; ``json`` where it is events, rows or a graph.
 
     >>> kind_of_text(b'{"op": "remove_node", "id": 1}'), kind_of_text(b"payer,payee")
-    ('events', 'csv')
+    ('json', 'csv')
     """
-    text = head.removeprefix(codecs.BOM_UTF8).decode(encoding_of(head) or "utf-8", errors="replace").lstrip("\ufeff")
-    begin = text.lstrip()
+    begin = begin_of(head)
     if begin.startswith("<"):
         return "graphml"
     if begin.startswith(("{", "[")):
-        return "events"
-    first = text.partition("\n")[0]
+        return "json"
+    first = begin.partition("\n")[0]
     return "csv" if _SEPARATORS.search(first) and "\0" not in first else "events"
+
+
+def begin_of(head: bytes) -> str:
+    """The beginning of a text from its first character on, without a byte order mark."""
+    text = head.removeprefix(codecs.BOM_UTF8).decode(encoding_of(head) or "utf-8", errors="replace")
+    return text.lstrip("\ufeff").lstrip()
+
+
+def shape_of_json(head: bytes) -> Shape:
+    """What a JSON text holds, by the keys of its first object.
+
+    >>> shape_of_json(b'[{"op": "remove_node", "id": 1}]'), shape_of_json(b'{"nodes": [], "links": []}')
+    ('events', 'graph')
+    """
+    keys: dict[str, object] = {}
+    text = JsonText(io.BytesIO(head), head, "")
+    with contextlib.suppress(UnreadableDataset):  # It ends where the head does.
+        if text.peek() == "[":
+            first = next(text.items(), None)
+            keys = first if isinstance(first, dict) else {}
+        else:
+            for key in text.members():
+                keys[key] = None
+                if key == "op":
+                    keys[key] = text.value()
+                else:
+                    text.skip()
+    if keys.get("op") is not None and keys["op"] not in OPERATIONS:
+        return "events"
+    if not keys.keys().isdisjoint({"op", "payload", "__deleted", "__op"}):
+        return "changes"
+    if "nodes" in keys or not keys.keys().isdisjoint(_OF_GRAPHS):
+        return "graph"
+    return "rows" if keys else "events"
 
 
 def _holds_tensors(path: Path) -> bool:

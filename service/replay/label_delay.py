@@ -96,7 +96,7 @@ def delay_labels(arrivals: Iterable[Arrival], delay: int) -> Iterator[Arrival]:
 
 
 def delay_own_labels(arrivals: Iterable[Arrival], delay: int) -> Iterator[Arrival]:
-    """The same as :func:`delay_labels` where a class is known with its node's arrival or never.
+    """The same as :func:`delay_labels` where a class is known with its node's arrival, or after the delay.
 
     The memory that it takes does not depend on the number of nodes.
 
@@ -110,11 +110,14 @@ def delay_own_labels(arrivals: Iterable[Arrival], delay: int) -> Iterator[Arriva
     arrived = 0
     for arrival in arrivals:
         latest = _latest(arrival, latest)
-        if arrival.truth is not None:
-            node, label = arrival.truth
-            waiting.append((arrived + delay, LabelNode(id=node, label=label)))
-        arrived += arrival.node is not None
         labels = []
+        if arrival.truth is not None:
+            known = LabelNode(*arrival.truth)
+            if arrival.node is None:
+                labels.append(structs.replace(known, ts=latest))
+            else:
+                waiting.append((arrived + delay, known))
+        arrived += arrival.node is not None
         while waiting and waiting[0][0] < arrived:
             labels.append(structs.replace(waiting.popleft()[1], ts=latest))
         yield replace(arrival, events=(*arrival.events, *labels))

@@ -1,20 +1,46 @@
-"""Events that are events already: one JSON object a line."""
+"""Events that are events already: one JSON object a line, or an array of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from typing import IO
 
 import msgspec
 from msgspec import structs
 
 from olad_core.events import Event, LabelNode, UpsertNode
 from service.replay.arrival_stream import Arrival, UnreadableDataset
+from service.replay.event_files import read_lines, unwrapping
+from service.replay.file_kinds import begin_of
+from service.replay.json_text import JsonText
 
 _decoder = msgspec.json.Decoder(Event)
 
 
-def read_ndjson(lines: Iterable[bytes], name: str, *, arrivals: bool = True) -> Iterator[Arrival]:
+def read_events(opened: Callable[[], IO[bytes]], name: str, *, arrivals: bool = True) -> Iterator[Arrival]:
+    """The events of a file in any of the wrappings of :mod:`~service.replay.event_files`: one a line, or an array.
+
+    Args:
+        opened: opens the file at its beginning.
+        name: for messages.
+        arrivals: as for :func:`read_ndjson`.
+
+    Raises:
+        UnreadableDataset: naming the line, or the event of an array, and what is wrong with it.
+    """
+    with opened() as file, unwrapping(file, name) as (head, stream):
+        if begin_of(head).startswith("["):
+            text = JsonText(stream, head, name)
+            values = (json.dumps(value).encode() for value in text.items())
+            yield from read_ndjson(values, name, arrivals=arrivals, unit="event")
+            text.end()
+        else:
+            yield from read_ndjson(read_lines(stream, name), name, arrivals=arrivals)
+
+
+def read_ndjson(lines: Iterable[bytes], name: str, *, arrivals: bool = True, unit: str = "line") -> Iterator[Arrival]:
     """One arrival a line, in the order of the lines; empty lines are skipped.
 
     A node arrives with its first ``upsert_node``. Labels stay where they stand; what they say counts as known
@@ -24,6 +50,7 @@ def read_ndjson(lines: Iterable[bytes], name: str, *, arrivals: bool = True) -> 
         lines: of the file.
         name: for messages.
         arrivals: whether to find out which nodes arrive; the ids of all of them are kept for that.
+        unit: what is numbered, for messages.
 
     Raises:
         UnreadableDataset: naming the line and what is wrong with it.
@@ -39,7 +66,7 @@ def read_ndjson(lines: Iterable[bytes], name: str, *, arrivals: bool = True) -> 
         try:
             event = _decoder.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise UnreadableDataset(f"{name}, line {number}: {error}") from None
+            raise UnreadableDataset(f"{name}, {unit} {number}: {error}") from None
         node = truth = None
         if isinstance(event, UpsertNode | LabelNode):
             if event.label is not None:

@@ -14,12 +14,11 @@ import httpx
 from olad_core.errors import OladError
 from olad_core.events import GraphSchema
 from service.replay.archive_graph import GraphDataset
-from service.replay.arrival_stream import BATCH_BYTES, Arrival, Batch, batched
-from service.replay.event_files import read_lines
-from service.replay.file_kinds import kind_of
+from service.replay.arrival_stream import BATCH_BYTES, Arrival, Batch, UnreadableDataset, batched
+from service.replay.file_kinds import head_of, kind_of, shape_of_json
 from service.replay.label_delay import Duration, delay_labels, delay_labels_in_time
 from service.replay.meter import Meter
-from service.replay.ndjson import read_ndjson, without_labels
+from service.replay.ndjson import read_events, without_labels
 from service.replay.npz import read_npz
 from service.replay.registry import DATASETS, DatasetSpec, spec_of_file
 from service.replay.table_options import TableOptions
@@ -142,9 +141,18 @@ def _file(path: Path, options: StreamOptions, tables: TableOptions, on_read: Cal
     if kind == "archive":
         return _archive(path, spec_of_file(path.name) or DatasetSpec(path.name, path.name, "an archive"), options)
     if kind in {"csv", "parquet"} or tables.names_columns:
-        return _table_file(path, "parquet" if kind == "parquet" else "csv", options, tables, on_read)
+        return _table_file(path, kind if kind in {"json", "parquet"} else "csv", options, tables, on_read)
+    head = head_of(path) if kind == "json" else b""
+    shape = shape_of_json(head) if head else "events"
+    if shape == "changes":
+        raise UnreadableDataset(
+            f"{path} looks like change events of Debezium: state their columns in a mapping file with `changes: "
+            "debezium` (--mapping)"
+        )
+    if shape == "rows":
+        return _table_file(path, "json", options, tables, on_read)
     meter = Meter(path.stat().st_size)
-    return _events(path.name, _lines(lambda: meter.open(path), str(path)), file_identity(path), options, meter)
+    return _events(str(path), lambda: meter.open(path), path.name, file_identity(path), options, meter)
 
 
 def _stream(opened: Callable[[], IO[bytes]], name: str, options: StreamOptions, tables: TableOptions) -> Source:
@@ -152,7 +160,7 @@ def _stream(opened: Callable[[], IO[bytes]], name: str, options: StreamOptions, 
         with _needing_files(name):
             from service.replay.table_source import table_stream  # noqa: PLC0415
         return table_stream(opened(), name, options, tables)
-    return _events(name, _lines(opened, name), None, options)
+    return _events(name, opened, name, None, options)
 
 
 def _named(spec: DatasetSpec, options: StreamOptions, data_home: Path | None, published_url: str) -> Source:
@@ -207,9 +215,14 @@ def _graph(graph: GraphDataset, spec: DatasetSpec, identity: str, options: Strea
 
 
 def _events(
-    name: str, lines: Iterable[bytes], identity: str | None, options: StreamOptions, meter: Meter | None = None
+    path: str,
+    opened: Callable[[], IO[bytes]],
+    name: str,
+    identity: str | None,
+    options: StreamOptions,
+    meter: Meter | None = None,
 ) -> Source:
-    arrivals = read_ndjson(lines, name, arrivals=options.scored or options.label_delay is not None)
+    arrivals = read_events(opened, path, arrivals=options.scored or options.label_delay is not None)
     if options.label_delay is not None:
         arrivals = _delayed(without_labels(arrivals), options.label_delay, name)
     return Source(
@@ -225,7 +238,7 @@ def _delayed(arrivals: Iterable[Arrival], delay: int | Duration, name: str) -> I
 
 def _table_file(
     path: Path,
-    kind: Literal["csv", "parquet"],
+    kind: Literal["csv", "json", "parquet"],
     options: StreamOptions,
     tables: TableOptions,
     on_read: Callable[[Meter], None],
@@ -251,11 +264,6 @@ def _limited(arrivals: Iterable[Arrival], limit: int) -> Iterator[Arrival]:
         if seen > limit:
             return
         yield arrival
-
-
-def _lines(opened: Callable[[], IO[bytes]], name: str) -> Iterator[bytes]:
-    with opened() as file:
-        yield from read_lines(file, name)
 
 
 def download(url: str, to: Path, otherwise: str) -> None:

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
 from service.replay.arrival_stream import Arrival, UnreadableDataset
-from service.replay.label_delay import Duration, delay_labels_in_time, delay_own_labels
+from service.replay.label_delay import Duration, delay_labels, delay_labels_in_time, delay_own_labels
 from service.replay.mapping_file import read_mapping
 from service.replay.meter import Meter
 from service.replay.sources import Source, StreamOptions, file_identity
 from service.replay.table_options import TableOptions, csv_format_of, mapping_of
 from service.replay.tables.mapping import CsvFormat, RowMapping
-from service.replay.tables.opening import file_table, planned, stream_table
+from service.replay.tables.opening import TableKind, file_table, planned, stream_table
 from service.replay.tables.plan import Plan
 from service.replay.tables.table import Table, named
 
 
 def table_file(
     path: Path,
-    kind: Literal["csv", "parquet"],
+    kind: TableKind,
     options: StreamOptions,
     tables: TableOptions,
     on_read: Callable[[Meter], None],
@@ -34,11 +34,11 @@ def table_file(
     """
     meter = Meter(path.stat().st_size)
     mapping, form = _stated(tables)
-    table = file_table(path, kind, meter, form)
+    table = file_table(path, kind, meter, form, mapping)
     if mapping is None:
-        what = "CSV" if kind == "csv" else "a Parquet file"
+        what = {"csv": "CSV", "json": "JSON, and no events", "parquet": "a Parquet file"}[kind]
         raise UnreadableDataset(
-            f"{path} is {what}; {named(table.columns)}: name them with --source and --target, --id or --mapping "
+            f"{path} is {what}; {named(table.columns or ())}: name them with --source and --target, --id or --mapping "
             "(docs/files.md)"
         )
     plan, arrivals = planned(table, mapping, again=True, on_rows=lambda _rows: on_read(meter))
@@ -47,14 +47,14 @@ def table_file(
 
 
 def table_stream(stream: IO[bytes], name: str, options: StreamOptions, tables: TableOptions) -> Source:
-    """CSV that can be read once, such as that on standard input.
+    """CSV or rows of JSON that can be read once, such as those on standard input.
 
     Raises:
         UnreadableDataset, WrongMapping: as for files; and where the mapping leaves something open.
     """
     mapping, form = _stated(tables)
     assert mapping is not None, "asked for where there is one"
-    table = stream_table(stream, name, form)
+    table = stream_table(stream, name, form, mapping)
     plan, arrivals = planned(table, mapping, again=False, on_rows=lambda _rows: None)
     return _source(name, table, plan, arrivals, options)
 
@@ -84,7 +84,9 @@ def _with_labels(table: Table, plan: Plan, arrivals: Iterable[Arrival], options:
         return arrivals
     delay = options.label_delay if options.label_delay is not None else label.delay
     if not isinstance(delay, Duration):
-        return delay_own_labels(arrivals, options.default_delay if delay is None else delay)
+        number = options.default_delay if delay is None else delay
+        later = number > 0 and plan.mapping.changes is not None
+        return delay_labels(arrivals, number) if later else delay_own_labels(arrivals, number)
     if plan.mapping.time is None:
         raise UnreadableDataset(f"{table.name}: a label delay in time needs times: --time COLUMN")
     if plan.time_unit == "own":

@@ -96,12 +96,22 @@ class RowMapping(_Part):
     target: IdOf | None = Field(default=None, description="Column of the nodes that edges end at.")
     weight: str | None = Field(default=None, description="Column of the weights of edges.")
     node: NodeRows | None = Field(default=None, description="The row as a node. Left out: the row is an edge.")
+    changes: Literal["debezium"] | None = Field(
+        default=None, description="The objects of JSON are change events, each with the row before and after."
+    )
 
     @model_validator(mode="after")
     def _is_an_edge_or_a_node(self) -> Self:
         if self.node is None and (self.source is None or self.target is None):
             raise ValueError("a row is an edge, with `source` and `target`, or a node, with `node`")
+        if self.changes is not None and self.node is not None and self.node.id is None:
+            raise ValueError("changes of rows that are nodes need `node: {id: ...}`, by which a row is found again")
         return self
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """Columns of the nodes that a row joins."""
+        return tuple(end.column for end in (self.source, self.target) if end is not None)
 
     def columns(self) -> Iterator[str]:
         """Every column that is read; a column with two uses comes twice."""

@@ -23,7 +23,7 @@ def arrivals(table: Table, plan: Plan) -> Iterator[Arrival]:
     """Every row of a table as an arrival, in the order of the rows.
 
     A row that is a node comes with an edge from its source and one to its target. Its class, where it has one, is
-    the truth of the arrival and not among its events. A row that reports its removal removes its node or edge.
+    the truth of the arrival and not among its events. A row that reports a removal removes its node or its edges.
 
     Raises:
         UnreadableDataset: naming file, line, column and value.
@@ -57,7 +57,7 @@ def row_ids_of(table: Table, mapping: RowMapping, rows: Rows) -> list[str] | Non
         return None
     given = mapping.node.id
     if given is None:
-        return [f"row-{row + 1}" for row in range(rows.first, rows.first + rows.batch.num_rows)]
+        return [f"row-{rows.number(row) + 1}" for row in range(rows.batch.num_rows)]
     return in_column(table, rows, given.column, lambda column: ids(column, given.prefix))
 
 
@@ -95,36 +95,51 @@ def _nodes(table: Table, plan: Plan, rows: Rows) -> Iterator[Arrival]:
     names = row_ids_of(table, plan.mapping, rows)
     assert names is not None, "rows are nodes"
     sources, targets = ends_of(table, plan.mapping, rows)
-    features = _features(table, plan, rows)
-    labels = in_column(table, rows, node.label.column, categories) if node.label is not None else None
-    moments, weights = _times(table, plan, rows), _weights(table, plan, rows)
+    there = rows.present()
+    features = _features(table, plan, there)
+    labels = in_column(table, there, node.label.column, categories) if node.label is not None else None
+    moments, weights = _times(table, plan, there), _weights(table, plan, there)
+    at = 0
     for row, name in enumerate(names):
-        if rows.deleted is not None and rows.deleted[row]:
+        source = None if sources is None else sources[row]
+        target = None if targets is None else targets[row]
+        change = "arrives" if rows.changes is None else rows.changes[row]
+        if change == "leaves":
             yield Arrival((RemoveNode(id=name),))
             continue
-        ts, weight = moments[row], weights[row]
-        x = None if features is None else features[row].tolist()
+        if change == "unlinks":
+            before = [(source, name), (name, target)]
+            gone = [RemoveEdge(src=src, dst=dst) for src, dst in before if src is not None and dst is not None]
+            yield Arrival(tuple(gone))
+            continue
+        ts, weight = moments[at], weights[at]
+        x = None if features is None else features[at].tolist()
         events: list[Event] = [UpsertNode(id=name, x=x, ts=ts)]
-        if sources is not None and (source := sources[row]) is not None:
+        if source is not None:
             events.append(UpsertEdge(src=source, dst=name, weight=weight, ts=ts))
-        if targets is not None and (target := targets[row]) is not None:
+        if target is not None:
             events.append(UpsertEdge(src=name, dst=target, weight=weight, ts=ts))
-        label = None if labels is None else labels[row]
-        yield Arrival(tuple(events), name, None if label is None else (name, label))
+        label = None if labels is None else labels[at]
+        at += 1
+        arrives = name if change == "arrives" else None
+        yield Arrival(tuple(events), arrives, None if label is None else (name, label))
 
 
 def _edges(table: Table, plan: Plan, rows: Rows) -> Iterator[Arrival]:
     sources, targets = ends_of(table, plan.mapping, rows)
     assert sources is not None, "an edge has both ends"
     assert targets is not None, "an edge has both ends"
-    moments, weights = _times(table, plan, rows), _weights(table, plan, rows)
+    there = rows.present()
+    moments, weights = _times(table, plan, there), _weights(table, plan, there)
+    at = 0
     for row, (src, dst) in enumerate(zip(sources, targets, strict=True)):
         assert src is not None, "refused before"
         assert dst is not None, "refused before"
-        if rows.deleted is not None and rows.deleted[row]:
+        if rows.changes is not None and rows.changes[row] in {"leaves", "unlinks"}:
             yield Arrival((RemoveEdge(src=src, dst=dst),))
-        else:
-            yield Arrival((UpsertEdge(src=src, dst=dst, weight=weights[row], ts=moments[row]),))
+            continue
+        yield Arrival((UpsertEdge(src=src, dst=dst, weight=weights[at], ts=moments[at]),))
+        at += 1
 
 
 def _features(table: Table, plan: Plan, rows: Rows) -> npt.NDArray[np.float64] | None:

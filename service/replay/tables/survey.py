@@ -37,9 +37,11 @@ def survey(table: Table, mapping: RowMapping, on_rows: Callable[[int], None] = l
     wanted = tuple(dict.fromkeys(mapping.columns()))
     require_columns(table, wanted)
     finder = _Finder(table, mapping)
+    done = 0
     for rows in table.rows(wanted):
         finder.take(rows)
-        on_rows(rows.first + rows.batch.num_rows)
+        done += rows.batch.num_rows
+        on_rows(done)
     plan = finder.plan()
     if len(plan.feature_names) > MAX_FEATURE_WIDTH:
         raise UnreadableDataset(f"{table.name}: {len(plan.feature_names):,} features, {MAX_FEATURE_WIDTH:,} at most")
@@ -61,13 +63,14 @@ class _Finder:
         self._notes: list[str] = []
 
     def take(self, rows: Rows) -> None:
+        there = rows.present()
         for feature in self._features:
-            feature.take(rows)
-        self._take_times(rows)
-        self._take_classes(rows)
+            feature.take(there)
+        self._take_times(there)
+        self._take_classes(there)
         self._take_ids(rows)
         if self._mapping.weight is not None:
-            in_column(self._table, rows, self._mapping.weight, weights_of)
+            in_column(self._table, there, self._mapping.weight, weights_of)
 
     def plan(self) -> Plan:
         unit: Unit = "iso"
@@ -95,7 +98,7 @@ class _Finder:
             before = np.maximum.accumulate(np.concatenate([[self._latest], known]))
             early = np.flatnonzero(known < before[:-1])
             if len(early):
-                row = rows.first + int(np.flatnonzero(~missing)[early[0]])
+                row = rows.number(int(np.flatnonzero(~missing)[early[0]]))
                 where = self._table.place(row)
                 self._notes.append(
                     f"rows are not in the order of {column.column!r}: {where} is earlier than one before"

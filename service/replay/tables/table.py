@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+import pyarrow as pa
+
 from olad_core.errors import OladError
 from service.replay.arrival_stream import UnreadableDataset
+from service.replay.tables.changes import Change
 
 _T = TypeVar("_T")
 
@@ -33,12 +36,26 @@ class Rows:
     Attributes:
         batch: an ``arrow.RecordBatch`` with the columns that were asked for.
         first: number of the first row, from 0.
-        deleted: for each row whether it reports that the row is gone; None where no row does.
+        numbers: number of each row, where one message of the file is no row or more than one.
+        changes: what each row reports; None where each is new.
     """
 
     batch: Any
     first: int
-    deleted: Sequence[bool] | None = None
+    numbers: Sequence[int] | None = None
+    changes: Sequence[Change] | None = None
+
+    def number(self, row: int) -> int:
+        """Number in the file of the row at this place of the batch."""
+        return self.first + row if self.numbers is None else self.numbers[row]
+
+    def present(self) -> Rows:
+        """Those that are there: without what only reports that a row, or its edges, are gone."""
+        if self.changes is None:
+            return self
+        kept = [row for row, change in enumerate(self.changes) if change not in {"leaves", "unlinks"}]
+        numbers, changes = tuple(map(self.number, kept)), tuple(self.changes[row] for row in kept)
+        return Rows(self.batch.take(pa.array(kept, pa.int64())), self.first, numbers, changes)
 
 
 class Table(Protocol):
@@ -48,8 +65,8 @@ class Table(Protocol):
     """For messages."""
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of all columns."""
+    def columns(self) -> tuple[str, ...] | None:
+        """Names of all columns; None where they are not known before the rows."""
 
     def rows(self, columns: Sequence[str]) -> Iterator[Rows]:
         """All rows from the first one on, with these columns, in memory that does not depend on their number.
@@ -68,6 +85,8 @@ def require_columns(table: Table, wanted: Sequence[str]) -> None:
     Raises:
         UnreadableDataset: naming the first that is missing, and those that there are.
     """
+    if table.columns is None:
+        return
     for name in wanted:
         if name not in table.columns:
             near = difflib.get_close_matches(name, table.columns, n=1)
@@ -95,5 +114,5 @@ def in_column(table: Table, rows: Rows, column: str, read: Callable[[Any], _T]) 
     try:
         return read(rows.batch.column(column))
     except BadValue as error:
-        place = table.place(rows.first + error.row)
+        place = table.place(rows.number(error.row))
         raise UnreadableDataset(f"{table.name}, {place}, column {column!r}: {error}") from None

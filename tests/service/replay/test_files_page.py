@@ -1,0 +1,39 @@
+"""Every example of docs/files.md that names its files runs, and prints what the page shows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from service.cli import app
+
+PAGE = (Path(__file__).parents[3] / "docs" / "files.md").read_text()
+_FILE = re.compile(r"`([\w.]+)`:\n\n```(?:json|yaml|xml|text)\n(.*?)```", re.DOTALL)
+_COMMAND = re.compile(r"```bash\n(olad .*?)```\n\n((?:    [^\n]*\n)*)", re.DOTALL)
+SECTIONS = {
+    section.partition("\n")[0]: section
+    for section in re.split(r"^## ", PAGE, flags=re.MULTILINE)
+    if _FILE.search(section)
+}
+
+
+def test_the_page_has_examples() -> None:
+    assert len(SECTIONS) >= 2
+
+
+@pytest.mark.parametrize("title", sorted(SECTIONS))
+def test_the_example_prints_what_the_page_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, title: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    section = SECTIONS[title]
+    for name, content in _FILE.findall(section):
+        Path(name).write_text(content)
+    commands = _COMMAND.findall(section)
+    assert commands
+    for command, printed in commands:
+        shown = CliRunner().invoke(app, command.replace("\\\n", " ").split()[1:])
+        assert shown.exit_code == 0, shown.output
+        expected = [line.removeprefix("    ") for line in printed.splitlines()]
+        assert [line for line in shown.output.splitlines() if line in expected] == expected
