@@ -33,7 +33,7 @@ class Measured:
 
     def scores(self, stream: str, method: str, predictor: str = "served") -> Values:
         """In points; empty where the method was not run."""
-        metric = STREAMS[stream].metric
+        metric = STREAMS[stream].score
         return self._each(stream, method, lambda line: 100 * line["predictors"][predictor].get(metric, math.nan))
 
     def after_phase(self, stream: str, method: str, phase: int) -> Values:

@@ -17,6 +17,7 @@ from benchmarks.learning.scores import by_disagreement, recovery, scores, window
 from benchmarks.learning.stream import Stream
 from benchmarks.learning.streams import STREAMS
 from olad_core.config import EngineConfig
+from olad_core.judging.metric import parse_metric
 
 Line = dict[str, object]
 NOT_STUDENTS = {"served", "ensemble"}
@@ -61,11 +62,15 @@ def play(run: Run, device: str = "cpu") -> Line:
     """
     torch.set_num_threads(1)
     begun = time.perf_counter()
-    stream = STREAMS[run.stream].build(run.seed, run.size)
+    spec = STREAMS[run.stream]
+    stream = spec.build(run.seed, run.size)
+    metric = parse_metric(spec.metric)
+    ranked = None if metric.of_class is None else stream.schema.classes.index(metric.of_class)
     changes = {
         "publish_steps": run.publish_steps,
         "seed": run.seed,
-        **dict(STREAMS[run.stream].overrides),
+        "metric": spec.metric,
+        **dict(spec.overrides),
         **dict(run.overrides),
     }
     learner = METHODS[run.method].build(configured(EngineConfig(), changes), torch.device(device))
@@ -78,7 +83,7 @@ def play(run: Run, device: str = "cpu") -> Line:
     return {
         "key": run.key,
         **asdict(run),
-        "predictors": {name: scores(probabilities, truth) for name, probabilities in said.items()},
+        "predictors": {name: scores(probabilities, truth, ranked) for name, probabilities in said.items()},
         "window": stream.window,
         "curve": windows(right["served"], stream.window),
         "recovery": {name: recovery(right[name], stream.drifts) for name in said} if stream.drifts else {},

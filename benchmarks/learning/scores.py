@@ -1,4 +1,4 @@
-"""How good predictions were: accuracy, log-loss, calibration, macro-F1, and what a drift cost."""
+"""How good predictions were: accuracy, log-loss, calibration, macro-F1, average precision, and what a drift cost."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import average_precision_score
 
 from olad_core.tasks.node_class import LEAST_PROBABILITY
 
@@ -20,8 +21,13 @@ BACK = 0.02
 """So far below its new plateau accuracy counts as back."""
 
 
-def scores(probabilities: Floats, truth: Ints) -> dict[str, float]:
+def scores(probabilities: Floats, truth: Ints, ranked: int | None = None) -> dict[str, float]:
     """Scores of predictions ``[n, C]``, those that are NaN left out.
+
+    Args:
+        probabilities: of the predictions.
+        truth: classes ``[n]``.
+        ranked: the class whose average precision is a score, too; None without.
 
     >>> found = scores(np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]), np.array([0, 1, 1]))
     >>> round(found["accuracy"], 3), round(found["macro_f1"], 3), found["scored"]
@@ -33,11 +39,15 @@ def scores(probabilities: Floats, truth: Ints) -> dict[str, float]:
         return {"scored": 0}
     said = probabilities.argmax(axis=1)
     of_truth = probabilities[np.arange(len(truth)), truth]
+    rank = {}
+    if ranked is not None and (truth == ranked).any():
+        rank = {"average_precision": float(average_precision_score(truth == ranked, probabilities[:, ranked]))}
     return {
         "accuracy": float(np.mean(said == truth)),
         "log_loss": float(-np.log(np.maximum(of_truth, LEAST_PROBABILITY)).mean()),
         "ece": calibration_error(probabilities.max(axis=1), said == truth),
         "macro_f1": macro_f1(said, truth),
+        **rank,
         "scored": len(truth),
     }
 

@@ -6,13 +6,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from benchmarks.learning.actors import actor
 from benchmarks.learning.citations import pubmed
 from benchmarks.learning.configuration import Override
 from benchmarks.learning.contacts import highschool
 from benchmarks.learning.evolving import EPOCHS, Change, evolving, split
+from benchmarks.learning.fraud import fraud
 from benchmarks.learning.generated import generated
+from benchmarks.learning.heterophilous import heterophilous
+from benchmarks.learning.many_classes import many_classes
 from benchmarks.learning.stream import Stream
 from benchmarks.learning.transactions import elliptic
+from benchmarks.learning.useless_features import useless_features
+from benchmarks.learning.useless_graph import useless_graph
+from benchmarks.learning.wrong_labels import wrong_labels
 
 CHANGES: tuple[Change, ...] = ("removed", "rewired", "added")
 
@@ -32,7 +39,7 @@ class StreamSpec:
         build: makes it.
         about: one line for people.
         steps: training steps a turn.
-        metric: the score that stands in the table.
+        metric: the score that stands in the table, and that the engine chooses what is served by; as ``OLAD_METRIC``.
         seconds: what a run of a group takes on one slow core, for the first estimate.
         overrides: fields of the configuration that belong to the setting, like the paper's group.
     """
@@ -43,6 +50,11 @@ class StreamSpec:
     metric: str = "accuracy"
     seconds: float = 30.0
     overrides: tuple[tuple[str, Override], ...] = ()
+
+    @property
+    def score(self) -> str:
+        """Name of that score in a line of results."""
+        return self.metric.partition(":")[0]
 
 
 PAPER_GROUP: tuple[tuple[str, Override], ...] = (
@@ -81,6 +93,18 @@ STREAMS: dict[str, StreamSpec] = {
     "skewed": StreamSpec(
         partial(generated, priors=(0.8, 0.12, 0.08)), "generated, skewed classes", steps=2, metric="macro_f1"
     ),
+    "heterophilous": StreamSpec(heterophilous, "generated, neighbours are of two other classes", steps=2),
+    "many-classes": StreamSpec(many_classes, "generated, 30 classes", steps=2),
+    "wrong-labels": StreamSpec(wrong_labels, "generated, 30 % of the labels are wrong", steps=2),
+    "useless-graph": StreamSpec(useless_graph, "generated, a table with random edges", steps=2),
+    "useless-features": StreamSpec(useless_features, "generated, features of noise", steps=2),
+    "fraud": StreamSpec(
+        fraud,
+        "generated, 2 % fraud, shown by the degree of the neighbours",
+        steps=2,
+        metric="average_precision:fraud",
+    ),
+    "actor": StreamSpec(actor, "actors that stand on one page, in any order", steps=4, seconds=60),
     "elliptic": StreamSpec(elliptic, "Elliptic, topology only, steps 29 to 38", metric="macro_f1"),
     "elliptic-whole": StreamSpec(
         partial(elliptic, first=0, usual=203_769), "Elliptic, topology only, all steps", metric="macro_f1", seconds=180
@@ -106,7 +130,8 @@ STREAMS: dict[str, StreamSpec] = {
 """Every stream by its name."""
 USUAL_STREAMS = (
     *(f"pubmed-{percent}" for percent in (100, 20, 5, 2)),
-    *("elliptic", "highschool", "sudden", "gradual", "featureless"),
+    *("elliptic", "highschool", "sudden", "gradual", "featureless", "actor", "heterophilous", "fraud"),
+    *("many-classes", "wrong-labels", "useless-graph", "useless-features"),
     *("cora-removed", "citeseer-rewired", "cora-split", "citeseer-split"),
 )
 """Those of the usual table."""

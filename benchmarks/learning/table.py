@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks.learning.run import NOT_STUDENTS
 from benchmarks.learning.statistics import interval, mean, spread
 from benchmarks.learning.streams import STREAMS
+from olad_core.judging.metric import parse_metric
 
 Line = dict[str, Any]
 
@@ -21,8 +22,8 @@ def table(lines: Iterable[Line], baseline: str = "independent") -> str:
     parts = []
     for stream, own in _by(lines, "stream").items():
         spec = STREAMS[stream]
-        parts.append(f"## {stream}\n\n{spec.about}. Score: {spec.metric.replace('_', '-')}, in points.\n")
-        parts.append(_stream_table(own, spec.metric, baseline))
+        parts.append(f"## {stream}\n\n{spec.about}. Score: {parse_metric(spec.metric).words}, in points.\n")
+        parts.append(_stream_table(own, spec.score, baseline))
     return "\n".join(parts)
 
 
@@ -34,7 +35,7 @@ def overview(lines: Iterable[Line], baseline: str = "independent") -> str:
         columns.append((f"{baseline}'s ensemble", baseline, "ensemble"))
     rows = []
     for stream, own in _by(lines, "stream").items():
-        metric, by_method = STREAMS[stream].metric, _by(own, "method")
+        metric, by_method = STREAMS[stream].score, _by(own, "method")
         cells = [
             mean([_score(line, predictor, metric) for line in by_method.get(method, [])], 1)
             for _, method, predictor in columns

@@ -15,7 +15,6 @@ import torch
 import benchmarks.learning
 from benchmarks.learning.__main__ import main
 from benchmarks.learning.configuration import configured
-from benchmarks.learning.generated import generated
 from benchmarks.learning.learners import DISAGREEMENT, EngineLearner, LeakedLabel, NeighbourVote
 from benchmarks.learning.measured import Measured
 from benchmarks.learning.methods import METHODS
@@ -23,12 +22,11 @@ from benchmarks.learning.plots import PUBLISHED
 from benchmarks.learning.run import Run, chosen, play
 from benchmarks.learning.scores import calibration_error, macro_f1, recovery, scores, windows
 from benchmarks.learning.stream import Stream, Turn
-from benchmarks.learning.streams import STREAMS
 from benchmarks.learning.table import overview
 from benchmarks.learning.targets import outcomes
 from benchmarks.learning.trainers import AllTeach, FrozenTeach, OthersTeach, SelfTeach
 from olad_core.config import EngineConfig
-from olad_core.events import GraphSchema, LabelNode, UpsertEdge, UpsertNode
+from olad_core.events import GraphSchema, UpsertEdge, UpsertNode
 from olad_core.learning.group import Group
 from tests.device import DEVICE
 from tests.olad_core.streams import two_communities
@@ -61,6 +59,12 @@ class TestScores:
         assert macro_f1(np.zeros(100, np.int64), truth) == pytest.approx((2 * 98 / (100 + 98)) / 2)
         assert macro_f1(truth, truth) == 1
 
+    def test_the_average_precision_of_a_class_is_that_of_its_rank(self) -> None:
+        said = np.array([[0.1, 0.9], [0.6, 0.4], [0.3, 0.7], [0.8, 0.2]])
+        # Of the first, second and third likeliest the first and the third are of the class.
+        assert scores(said, np.array([1, 1, 0, 0]), ranked=1)["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
+        assert "average_precision" not in scores(said, np.zeros(4, np.int64), ranked=1)
+
     def test_windows_are_means_of_what_was_said(self) -> None:
         assert windows(np.array([1.0, 0.0, np.nan, 1.0, np.nan]), 2) == [0.5, 1.0, None]
 
@@ -79,35 +83,6 @@ class TestScores:
 
 
 class TestStreams:
-    @pytest.mark.parametrize("name", ["sudden", "gradual", "featureless", "skewed"])
-    def test_a_seed_gives_the_same_stream_and_another_seed_another(self, name: str) -> None:
-        build = STREAMS[name].build
-        assert list(build(3, 200).turns()) == list(build(3, 200).turns())
-        assert list(build(3, 200).turns()) != list(build(4, 200).turns())
-
-    def test_every_node_is_asked_once_and_a_share_is_labelled_late(self) -> None:
-        asked_in: dict[str, int] = {}
-        labelled: dict[str, int] = {}
-        for number, turn in enumerate(generated(0, 1000, share=0.3, delay=100, batch=50).turns()):
-            asked_in |= {node: number for node, _ in turn.asked}
-            labelled |= {str(event.id): number for event in turn.events if isinstance(event, LabelNode)}
-        assert len(asked_in) == 1000
-        assert 0.2 < len(labelled) / 900 < 0.4
-        assert all(number == asked_in[node] + 2 for node, number in labelled.items())
-
-    def test_class_means_jump_when_it_is_said(self) -> None:
-        means: list[list[list[float]]] = [[], [], []]
-        for turn in generated(0, 1500, share=1.0, distance=5.0).turns():
-            truth = dict(turn.asked)
-            for event in turn.events:
-                if isinstance(event, UpsertNode) and isinstance(event.x, list) and truth[str(event.id)] == "class-0":
-                    means[int(event.id) // 500].append(event.x)
-        parts = [np.array(part) for part in means]
-        inside = [np.linalg.norm(part[: len(part) // 2].mean(0) - part[len(part) // 2 :].mean(0)) for part in parts]
-        across = [np.linalg.norm(parts[k].mean(0) - parts[k + 1].mean(0)) for k in (0, 1)]
-        assert max(inside) < 1.5
-        assert min(across) > 3
-
     def test_a_stream_that_tells_what_it_asks_is_refused(self) -> None:
         turn = Turn((UpsertNode("a", [1.0], "red"),), (("a", "red"),))
         for learner in (EngineLearner(EngineConfig(), DEVICE), NeighbourVote()):

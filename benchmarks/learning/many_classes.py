@@ -1,0 +1,29 @@
+"""Thirty classes that link to their own: each has few labels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.learning.blocks import USUAL_SIZE, Grown, as_stream, block_links, class_means
+from benchmarks.learning.stream import Stream
+
+CLASSES, FEATURES = 30, 16
+DISTANCE, HOMOPHILY = 2.5, 0.7
+
+
+def many_classes(seed: int, size: int | None = None) -> Stream:
+    """Equally frequent classes around means of their own.
+
+    Args:
+        seed: of everything.
+        size: nodes; 6,000 by default.
+    """
+    random = np.random.default_rng([seed, 52])
+    labels = random.integers(CLASSES, size=size or USUAL_SIZE)
+    x = class_means(CLASSES, FEATURES, DISTANCE, random)[labels] + random.normal(size=(len(labels), FEATURES))
+    return as_stream(Grown(x, labels, block_links(labels, own_class(CLASSES, HOMOPHILY), random)), seed)
+
+
+def own_class(classes: int, homophily: float) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Preferences of links: this share goes to a node's own class, the others anywhere; see :func:`block_links`."""
+    return np.hstack([np.eye(classes) * homophily, np.full((classes, 1), 1 - homophily)])
