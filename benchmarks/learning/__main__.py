@@ -58,6 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
             overrides=tuple(_override(text) for text in sorted(given.overrides)),
         )
         for stream, seed, method in product(streams, seeds, methods)
+        if STREAMS[stream].is_split or not METHODS[method].for_splits
     ]
     if given.held:
         wanted = {run.key for run in runs}

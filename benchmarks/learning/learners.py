@@ -1,4 +1,4 @@
-"""What plays a stream: the shipped engine, or the vote of labelled neighbours."""
+"""What plays a stream, and first of all the shipped engine."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from olad_core.config import EngineConfig
 from olad_core.engine import Engine
 from olad_core.events import GraphSchema
 from olad_core.graph import DynamicGraph
+from olad_core.learning.group import Group
 from olad_core.learning.trainer import Trainer
-from olad_core.parts import whole
+from olad_core.messages.sample import sample
 from olad_core.step_size import StepSize
-from service.evaluation.baselines.counting import voted
-from service.evaluation.baselines.follower import known_of
+from olad_core.tasks import node_class
 from service.worker.temporal_library import import_temporal_library
 
 Probabilities = npt.NDArray[np.float64]
@@ -84,7 +84,10 @@ class EngineLearner:
         self.engine.take_publication()
 
     def predict(self, nodes: Sequence[str]) -> dict[str, Probabilities]:
-        """What is served, what each student says now, and their mean, the group's ``ensemble``."""
+        """What is served, what each student predicts now, and their mean, the group's ``ensemble``.
+
+        All see whole neighbourhoods, as what is served does.
+        """
         engine, trainer = self.engine, self.engine.trainer
         rows = unlabelled_rows(engine.graph, nodes)
         nothing = np.full((len(nodes), len(engine.graph.classes)), np.nan)
@@ -95,11 +98,7 @@ class EngineLearner:
             found[DISAGREEMENT] = served.embedding.disagreement(rows)[:, None].astype(np.float64)
         if trainer is None:
             return found
-        # Looking must not change what comes: the trainer's sampling goes on as if nobody had asked.
-        random = trainer.group.random.bit_generator.state
-        group = trainer.group
-        students = whole(group.probabilities(engine.graph, rows, group.by_name, group.num_classes(engine.graph)))
-        trainer.group.random.bit_generator.state = random
+        students = whole_probabilities(engine.graph, rows, trainer.group)
         found |= {name: _widened(said, nothing) for name, said in zip(trainer.group.names, students, strict=True)}
         return found | {"ensemble": _widened(students.mean(axis=0), nothing)}
 
@@ -118,35 +117,19 @@ class EngineLearner:
         return self.engine.trainer.steps if self.engine.trainer else 0
 
 
-class NeighbourVote:
-    """A node is of the class that most of its labelled neighbours are of; else of the most frequent class."""
+def whole_probabilities(graph: DynamicGraph, rows: Rows, group: Group) -> npt.NDArray[np.float32]:
+    """Class probabilities ``[G, n, C]`` of distinct rows by the students as they are now, from whole neighbourhoods.
 
-    def __init__(self) -> None:
-        self._graph = DynamicGraph()
-
-    def declare(self, schema: GraphSchema) -> None:
-        """Begin."""
-        self._graph.declare(schema)
-
-    def apply(self, number: int, turn: Turn) -> None:
-        """Follow the graph."""
-        self._graph.apply(turn.events, float(number))
-
-    def predict(self, nodes: Sequence[str]) -> dict[str, Probabilities]:
-        """Shares of the votes, as ``olad evaluate`` counts them."""
-        known = known_of(self._graph, unlabelled_rows(self._graph, nodes))
-        return {"served": voted(known.near, known.frequency)}
-
-    def learn(self, steps: int, share: float) -> None:
-        """There is nothing to learn."""
-
-    def end_first_part(self) -> None:
-        """There is no teacher."""
-
-    @property
-    def steps(self) -> int:
-        """None are taken."""
-        return 0
+    The labels of these rows are hidden. Random numbers of the group are not used, so that asking changes nothing.
+    """
+    everyone = [max(1, graph.num_nodes)] * len(group.config.fanouts)
+    drawn = sample(graph, rows, everyone, group.feature_width, np.random.default_rng(0), group.device)
+    found = []
+    for student, inputs in zip(group.students, group.inputs(drawn, group.names), strict=True):
+        with torch.no_grad():
+            logits, _ = student(inputs, drawn.blocks)
+        found.append(node_class.probabilities(logits[:, : group.num_classes(graph)], student.temperature).cpu())
+    return torch.stack(found).numpy()
 
 
 def unlabelled_rows(graph: DynamicGraph, nodes: Sequence[str]) -> Rows:

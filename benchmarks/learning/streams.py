@@ -42,6 +42,7 @@ class StreamSpec:
         metric: the score that stands in the table, and that the engine chooses what is served by; as ``OLAD_METRIC``.
         seconds: what a run of a group takes on one slow core, for the first estimate.
         overrides: fields of the configuration that belong to the setting, like the paper's group.
+        is_split: whether student and time are chosen on validation nodes of a graph that stays.
     """
 
     build: Build
@@ -50,6 +51,7 @@ class StreamSpec:
     metric: str = "accuracy"
     seconds: float = 30.0
     overrides: tuple[tuple[str, Override], ...] = ()
+    is_split: bool = False
 
     @property
     def score(self) -> str:
@@ -123,6 +125,7 @@ STREAMS: dict[str, StreamSpec] = {
             f"{name.title()}, public split: student and epoch chosen on validation nodes, scored on test nodes",
             steps=EPOCHS,
             overrides=PAPER_GROUP,
+            is_split=True,
         )
         for name in ("cora", "citeseer")
     },

@@ -15,7 +15,7 @@ from service.commands.failures import read_settings, reported_failures
 from service.commands.options import AsJson, Declare, Device, LabelDelay
 from service.commands.sources import open_for
 from service.commands.table_options import takes_table_options
-from service.evaluation.configurations import CHANGEABLE, DECISIONS, configurations, parse_decisions
+from service.evaluation.configurations import BASELINES, CHANGEABLE, DECISIONS, configurations, parse_decisions
 from service.replay.registry import DATASETS
 from service.replay.sources import StreamOptions
 from service.replay.table_options import TableOptions
@@ -39,7 +39,7 @@ def evaluate_source(
     ] = None,
     baselines: Annotated[
         list[str] | None,
-        typer.Option("--baseline", metavar="NAME", help="vote, majority, gradient-boosting or river:NAME; repeatable."),
+        typer.Option("--baseline", metavar="NAME", help=f"{', '.join(BASELINES)}; repeatable."),
     ] = None,
     steps: Annotated[
         int | None, typer.Option(min=0, help="Training steps after each entry.", show_default="the settings', else 8")

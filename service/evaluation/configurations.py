@@ -30,6 +30,9 @@ CHANGEABLE = (
 """Settings that ``--set`` changes: those that decide what is learned and served."""
 DECISIONS = "decisions"
 """What ``--set`` changes beside settings: that of the schema, as JSON."""
+RIVER = "river:"
+BASELINES = ("vote", "majority", "gradient-boosting", "logistic-regression", f"{RIVER}NAME")
+"""What ``--baseline`` takes."""
 DEFAULT_NAME = "default"
 """Name of the configuration without changes."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import lzma
 import re
@@ -15,7 +16,7 @@ import torch
 import benchmarks.learning
 from benchmarks.learning.__main__ import main
 from benchmarks.learning.configuration import configured
-from benchmarks.learning.learners import DISAGREEMENT, EngineLearner, LeakedLabel, NeighbourVote
+from benchmarks.learning.learners import DISAGREEMENT, EngineLearner, LeakedLabel, whole_probabilities
 from benchmarks.learning.measured import Measured
 from benchmarks.learning.methods import METHODS
 from benchmarks.learning.plots import PUBLISHED
@@ -28,6 +29,7 @@ from benchmarks.learning.trainers import AllTeach, FrozenTeach, OthersTeach, Sel
 from olad_core.config import EngineConfig
 from olad_core.events import GraphSchema, UpsertEdge, UpsertNode
 from olad_core.learning.group import Group
+from olad_core.parts import whole
 from tests.device import DEVICE
 from tests.olad_core.streams import two_communities
 
@@ -85,7 +87,8 @@ class TestScores:
 class TestStreams:
     def test_a_stream_that_tells_what_it_asks_is_refused(self) -> None:
         turn = Turn((UpsertNode("a", [1.0], "red"),), (("a", "red"),))
-        for learner in (EngineLearner(EngineConfig(), DEVICE), NeighbourVote()):
+        for name in ("ours", "vote", "retrained"):
+            learner = METHODS[name].build(EngineConfig(), DEVICE)
             learner.declare(GraphSchema(feature_width=1, classes=("red", "blue")))
             learner.apply(1, turn)
             with pytest.raises(LeakedLabel, match="class of a"):
@@ -93,7 +96,7 @@ class TestStreams:
 
 
 def test_neighbours_vote_with_their_labels() -> None:
-    vote = NeighbourVote()
+    vote = METHODS["vote"].build(SMALL, DEVICE)
     vote.declare(GraphSchema(classes=("red", "blue")))
     events = [UpsertNode("r1", label="red"), UpsertNode("r2", label="red"), UpsertNode("b", label="blue")]
     links = [UpsertEdge("x", "b"), UpsertEdge("y", "b"), UpsertEdge("y", "r1"), UpsertEdge("y", "r2")]
@@ -119,6 +122,8 @@ class TestMethods:
 
     @pytest.mark.parametrize("name", sorted(METHODS))
     def test_answers_with_probabilities(self, name: str) -> None:
+        if name == "river-forest" and importlib.util.find_spec("river") is None:
+            pytest.skip("river is not installed")
         learner = METHODS[name].build(SMALL, DEVICE)
         learner.declare(GraphSchema(feature_width=3, classes=("even", "odd", "never")))
         learner.apply(1, Turn((*two_communities(40), UpsertNode("new", [1.0, 0.0, 0.0]))))
@@ -131,6 +136,20 @@ class TestMethods:
             assert 0 <= said.pop(DISAGREEMENT).item() <= 1
         for probabilities in said.values():
             assert probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+    def test_students_are_asked_with_whole_neighbourhoods(self) -> None:
+        """Whatever number of neighbours is sampled in a step."""
+        learner = EngineLearner(configured(SMALL, {"fanouts": (100, 100)}), DEVICE)
+        learner.apply(1, Turn((*two_communities(40), UpsertNode("new", [1.0, 0.0, 0.0]), UpsertEdge("new", "0"))))
+        learner.learn(8, 1.0)
+        graph, trainer = learner.engine.graph, learner.engine.trainer
+        assert trainer is not None
+        group, rows = trainer.group, graph.rows(["new"])
+        exact = whole(group.probabilities(graph, rows, group.by_name, 2))
+        group.config = replace(group.config, fanouts=(1, 1))
+        np.testing.assert_allclose(whole_probabilities(graph, rows, group), exact, atol=1e-6)
+        sampled = [whole(group.probabilities(graph, rows, group.by_name, 2)) for _ in range(9)]
+        assert max(abs(one - exact).max() for one in sampled) > 1e-4
 
     def test_who_teaches_whom(self) -> None:
         group = SMALL.trainer.students[:3]

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from service.evaluation.baselines.counting import Majority, Vote
 from service.evaluation.baselines.follower import BaselinePlayer, Rule
-from service.evaluation.configurations import WrongConfiguration
-
-RIVER = "river:"
-NAMES = ("vote", "majority", "gradient-boosting", f"{RIVER}NAME")
-"""What ``--baseline`` takes."""
+from service.evaluation.configurations import BASELINES, RIVER, WrongConfiguration
 
 
 def baseline(name: str) -> BaselinePlayer:
@@ -26,14 +22,23 @@ def _rule(name: str) -> Rule:
     if name == "vote":
         return Vote()
     # scikit-learn and river take seconds to load, and are optional.
-    if name == "gradient-boosting":
+    if name in {"gradient-boosting", "logistic-regression"}:
         try:
-            from service.evaluation.baselines.boosting import GradientBoosting  # noqa: PLC0415
+            return _with_scikit_learn(name)
         except ImportError:
-            raise WrongConfiguration("gradient-boosting needs scikit-learn: pip install 'olad[evaluate]'") from None
-        return GradientBoosting()
+            raise WrongConfiguration(f"{name} needs scikit-learn: pip install 'olad[evaluate]'") from None
     if name.startswith(RIVER):
         from service.evaluation.baselines.river import RiverRule  # noqa: PLC0415
 
         return RiverRule(name.removeprefix(RIVER))
-    raise WrongConfiguration(f"there is no baseline {name}: give one of {', '.join(NAMES)}")
+    raise WrongConfiguration(f"there is no baseline {name}: give one of {', '.join(BASELINES)}")
+
+
+def _with_scikit_learn(name: str) -> Rule:
+    if name == "logistic-regression":
+        from service.evaluation.baselines.regression import logistic_regression  # noqa: PLC0415
+
+        return logistic_regression()
+    from service.evaluation.baselines.boosting import gradient_boosting  # noqa: PLC0415
+
+    return gradient_boosting()

@@ -22,6 +22,7 @@ class Majority:
     """
 
     learns: ClassVar[bool] = False
+    looks_around: ClassVar[bool] = False
 
     def predict(self, known: Known) -> Floats:
         """The frequencies as shares, for every node."""
@@ -45,6 +46,7 @@ class Vote:
     """
 
     learns: ClassVar[bool] = False
+    looks_around: ClassVar[bool] = False
 
     def predict(self, known: Known) -> Floats:
         """Shares of the votes."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from olad_core.events import GraphSchema
+from olad_core.events import Event, GraphSchema
 from olad_core.graph import DynamicGraph
-from olad_core.graph.neighbours import Neighbours
+from service.evaluation.baselines.around import Around, around_of, votes
 from service.evaluation.baselines.deciding import Deciding
 from service.evaluation.players import Answers
 from service.evaluation.waiting import Waiting, most_waiting
@@ -30,15 +30,24 @@ class Known:
         degrees: ``[n, 1]``, or ``[n, 2]`` of a directed graph: edges into a node, then out of it.
         near: weights of the labelled neighbours by class ``[n, C]``, or ``[n, 2 C]`` of a directed graph.
         frequency: labelled nodes of each class in the graph ``[C]``.
+        around: what lies around them; None for a rule that does not look there.
     """
 
     features: Floats
     degrees: Floats
     near: Floats
     frequency: Floats
+    around: Around | None = None
 
     def __len__(self) -> int:
         return len(self.degrees)
+
+    @property
+    def cells(self) -> int:
+        """Numbers that are kept of one node."""
+        around = self.around
+        parts = (self.features, self.degrees, self.near) + ((around.features, around.labels) if around else ())
+        return sum(int(np.prod(part.shape[1:])) for part in parts)
 
 
 @dataclass(frozen=True)
@@ -52,8 +61,13 @@ class Example:
 class Rule(Protocol):
     """Predicts from what is known at arrival, and learns from labels where it does."""
 
-    learns: ClassVar[bool]
-    """Whether it does: else nothing is kept of the nodes that arrive."""
+    @property
+    def learns(self) -> bool:
+        """Whether it does: else nothing is kept of the nodes that arrive."""
+
+    @property
+    def looks_around(self) -> bool:
+        """Whether it needs :attr:`Known.around`."""
 
     def predict(self, known: Known) -> Floats:
         """Class probabilities ``[n, C]``, C the classes of ``frequency``; NaN without an answer."""
@@ -70,8 +84,9 @@ class BaselinePlayer:
     """
 
     def __init__(self, rule: Rule) -> None:
+        self.graph = DynamicGraph()
+        """As the entries have made it."""
         self._rule = rule
-        self._graph = DynamicGraph()
         self._arrivals = 0
         self._rejected = 0
         self._waiting: Waiting[Known] = Waiting()
@@ -80,34 +95,62 @@ class BaselinePlayer:
 
     def declare(self, schema: GraphSchema) -> None:
         """Declare the schema to the graph; its decisions make the labels."""
-        self._graph.declare(schema)
+        self.graph.declare(schema)
 
     def apply(self, number: int, batch: Batch) -> Answers:
         """Apply an entry to the graph, and predict the nodes that arrive in it."""
-        graph = self._graph
-        changes = graph.apply(batch.events, float(number))
+        graph = self.graph
+        labelled = self.follow(number, batch.events, batch.nodes)
+        answers = self.predict(batch.nodes)
+        most = most_waiting(max(1, len(graph.classes)))
+        rule = self._deciding.rule(graph.decisions, graph.classes, batch.nodes, answers.probabilities, most)
+        self._deciding.forget(labelled)
+        return answers.labelled_by(rule)
+
+    def follow(self, number: int, events: Sequence[Event], nodes: Sequence[str]) -> Sequence[str]:
+        """Apply an entry to the graph, and keep what is known of the nodes that arrive in it.
+
+        Args:
+            number: of the entry, from 1.
+            events: of the entry.
+            nodes: that arrive in it.
+
+        Returns:
+            The nodes that are labelled by it, or removed.
+        """
+        graph = self.graph
+        changes = graph.apply(events, float(number))
         self._rejected += len(changes.rejected)
-        self._arrivals += len(batch.nodes)
-        rows = graph.rows(batch.nodes)
+        self._arrivals += len(nodes)
+        rows = graph.rows(nodes)
         there = np.flatnonzero(rows >= 0)
-        answers = Answers.none(len(batch.nodes), graph.classes)
-        if len(there):
-            known = known_of(graph, rows[there])
-            answers.probabilities[there] = self._rule.predict(known)
-            if self._rule.learns:
-                self._keep([batch.nodes[at] for at in there], known)
-        rule = self._deciding.rule(
-            graph.decisions, graph.classes, batch.nodes, answers.probabilities, most_waiting(max(1, len(graph.classes)))
-        )
-        self._deciding.forget(changes.removed_ids)
+        if self._rule.learns and len(there):
+            known = known_of(graph, rows[there], around=self._rule.looks_around)
+            self._keep([nodes[at] for at in there.tolist()], known)
+        labelled = []
         for row in dict.fromkeys(changes.labelled.tolist()):
             label = int(graph.label[row])
             if graph.alive[row] and label >= 0:
                 [node] = graph.ids([row])
-                self._deciding.forget([node])
+                labelled.append(node)
                 if (waited := self._waiting.take(node)) is not None:
                     self._examples.append(Example(waited, label))
-        return answers.labelled_by(rule)
+        return [*labelled, *changes.removed_ids]
+
+    def unknown(self, nodes: Sequence[str]) -> list[str]:
+        """Those of the nodes that are not in the graph."""
+        return [node for node, row in zip(nodes, self.graph.rows(nodes).tolist(), strict=True) if row < 0]
+
+    def predict(self, nodes: Sequence[str]) -> Answers:
+        """Predict nodes as they are now, their own labels being hidden from all of them."""
+        graph = self.graph
+        rows = graph.rows(nodes)
+        there = np.flatnonzero(rows >= 0)
+        answers = Answers.none(len(nodes), graph.classes)
+        if len(there):
+            known = known_of(graph, rows[there], around=self._rule.looks_around)
+            answers.probabilities[there] = self._rule.predict(known)
+        return answers
 
     def learn(self) -> None:
         """Learn from the labels of the last entry."""
@@ -126,13 +169,19 @@ class BaselinePlayer:
 
     def _keep(self, nodes: Sequence[str], known: Known) -> None:
         """Keep what is known of nodes until their labels come."""
-        most = most_waiting(known.features.shape[1] + known.degrees.shape[1] + known.near.shape[1])
+        most = most_waiting(known.cells)
         for place, node in enumerate(nodes):
             self._waiting.add(node, _part(known, place), most)
 
 
-def known_of(graph: DynamicGraph, rows: Rows) -> Known:
-    """What is known of the nodes in these distinct rows, their own labels being hidden from all of them."""
+def known_of(graph: DynamicGraph, rows: Rows, *, around: bool = False) -> Known:
+    """What is known of the nodes in these distinct rows, their own labels being hidden from all of them.
+
+    Args:
+        graph: the live graph.
+        rows: of the nodes.
+        around: whether what lies around them is wanted, too.
+    """
     label = np.array(graph.label)
     label[rows] = -1
     classes = len(graph.classes)
@@ -142,24 +191,12 @@ def known_of(graph: DynamicGraph, rows: Rows) -> Known:
         degrees=np.stack([np.diff(near.indptr) for near in sides], axis=1).astype(np.float64),
         near=np.concatenate([votes(near, label, classes) for near in sides], axis=1),
         frequency=np.bincount(label[graph.alive & (label >= 0)], minlength=classes).astype(np.float64),
+        around=around_of(graph, label, sides) if around else None,
     )
-
-
-def votes(near: Neighbours, label: npt.NDArray[np.integer], classes: int) -> Floats:
-    """Weights of the labelled neighbours of n nodes by class, ``[n, C]``.
-
-    Args:
-        near: the neighbours.
-        label: class of each row of the graph; -1 without one.
-        classes: C.
-    """
-    found = np.zeros((len(near.indptr) - 1, classes))
-    voter = np.repeat(np.arange(len(found)), np.diff(near.indptr))
-    of = label[near.index]
-    np.add.at(found, (voter[of >= 0], of[of >= 0]), near.weight[of >= 0])
-    return found
 
 
 def _part(known: Known, place: int) -> Known:
     one = slice(place, place + 1)
-    return Known(known.features[one].copy(), known.degrees[one].copy(), known.near[one].copy(), known.frequency)
+    around = known.around and Around(*(part[one].copy() for part in vars(known.around).values()))
+    own = [part[one].copy() for part in (known.features, known.degrees, known.near)]
+    return Known(own[0], own[1], own[2], known.frequency, around)

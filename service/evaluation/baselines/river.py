@@ -26,6 +26,7 @@ class RiverRule:
     """
 
     learns: ClassVar[bool] = True
+    looks_around: ClassVar[bool] = False
 
     def __init__(self, name: str) -> None:
         self._model = _model(name)

@@ -6,6 +6,8 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from olad_core.events import GraphSchema, LabelNode, RemoveEdge, UpsertEdge, UpsertNode
 from service.replay.arrival_stream import Arrival, Batch, batched
 from service.replay.label_delay import delay_labels
@@ -80,3 +82,15 @@ class PlainGraph:
 
     def row(self, node: str, hidden: tuple[str, ...]) -> list[float]:
         return [*self.x[node], float(len(self.edges[node])), *self.near(node, hidden)]
+
+    def propagated(self, node: str, hidden: tuple[str, ...]) -> list[float]:
+        """Features, their mean over neighbours, shares of classes in one and two hops, log of one and the degree."""
+        others = list(self.edges[node])
+        mean = [float(np.mean([self.x[other][place] for other in others])) if others else 0.0 for place in range(2)]
+        two = [_shares(self.near(other, hidden)) for other in others]
+        beyond = [float(np.mean([row[place] for row in two])) if two else 0.0 for place in range(len(CLASSES))]
+        return [*self.x[node], *mean, *_shares(self.near(node, hidden)), *beyond, float(np.log1p(len(others)))]
+
+
+def _shares(weights: list[float]) -> list[float]:
+    return [weight / sum(weights) if sum(weights) else 0.0 for weight in weights]

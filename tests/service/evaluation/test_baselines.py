@@ -5,15 +5,21 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from olad_core.config import EngineConfig, TrainerConfig
-from olad_core.events import Event, GraphSchema, LabelNode
+from olad_core.events import Event, GraphSchema, LabelNode, UpsertEdge, UpsertNode
 from service.evaluation.baselines import baseline
+from service.evaluation.baselines.boosting import gradient_boosting, informed_boosting
+from service.evaluation.baselines.follower import BaselinePlayer
 from service.evaluation.configurations import WrongConfiguration
 from service.evaluation.players import EnginePlayer, Player
 from service.replay.arrival_stream import Batch
@@ -66,28 +72,68 @@ def test_counting_baselines_are_the_naive_oracle(
     np.testing.assert_allclose(np.concatenate(played(baseline(name), batches)), oracle(batches, rule), rtol=1e-5)
 
 
-def test_gradient_boosting_is_the_naive_oracle() -> None:
+def boosting() -> Any:
+    return HistGradientBoostingClassifier(random_state=0)
+
+
+def regression() -> Any:
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=200))
+
+
+@pytest.mark.parametrize(
+    ("name", "build", "row"),
+    [
+        ("gradient-boosting", boosting, PlainGraph.row),
+        ("logistic-regression", regression, PlainGraph.propagated),
+    ],
+)
+def test_retrained_baselines_are_the_naive_oracle(
+    name: str, build: Callable[[], Any], row: Callable[[PlainGraph, str, tuple[str, ...]], list[float]]
+) -> None:
     """Trained after 125 and 250 arrivals on the rows of arrival whose labels had come by then."""
     batches = tiny_batches(300, delay=20, size=5)
-    answers = np.concatenate(played(baseline("gradient-boosting"), batches))
+    answers = np.concatenate(played(baseline(name), batches))
     graph, rows, known = PlainGraph(), dict[str, list[float]](), list[str]()
-    model: HistGradientBoostingClassifier | None = None
+    model: Any = None
     expected, arrived = [], 0
     for batch in batches:
         known += graph.apply(batch)
         for node in batch.nodes:
-            rows[node] = graph.row(node, batch.nodes)
+            rows[node] = row(graph, node, batch.nodes)
             if model is None:
                 expected.append(majority(graph, node, batch.nodes))
             else:
                 expected.append(model.predict_proba([rows[node]])[0].tolist())
         before, arrived = arrived, arrived + len(batch.nodes)
         if any(before < due <= arrived for due in (125, 250)):
-            model = HistGradientBoostingClassifier(random_state=0)
+            model = build()
             model.fit([rows[node] for node in known], [CLASSES.index(graph.labels[node]) for node in known])
     np.testing.assert_allclose(answers, expected, rtol=1e-4, atol=1e-6)
     right = answers[150:].argmax(axis=1) == [CLASSES.index(label) for label in _truths(batches)[150:]]
     assert right.mean() > 0.5
+
+
+def test_the_degree_of_neighbours_is_a_column_for_informed_trees() -> None:
+    """Leaves at hubs are of one class, and nothing else shows which."""
+    events: list[Event] = []
+    for hub in range(200):
+        others = [f"other-{hub}-{place}" for place in range(8 if hub % 2 else 1)]
+        events += [UpsertNode(id=f"hub-{hub}"), *(UpsertEdge(src=f"hub-{hub}", dst=other) for other in others)]
+    right = []
+    for rule in (gradient_boosting(), informed_boosting()):
+        player = BaselinePlayer(rule)
+        player.declare(GraphSchema(classes=("a", "b", "c")))
+        player.follow(1, events, [])
+        for number in range(200):
+            node = f"leaf-{number}"
+            player.follow(2 + number, [UpsertNode(id=node), UpsertEdge(src=node, dst=f"hub-{number}")], [node])
+            if number < 150:
+                player.follow(1000 + number, [LabelNode(id=node, label="b" if number % 2 else "a")], [])
+                player.learn()
+        found = player.predict([f"leaf-{number}" for number in range(150, 200)]).probabilities.argmax(axis=1)
+        right.append(float((found == np.arange(150, 200) % 2).mean()))
+    assert right[0] < 0.7
+    assert right[1] == 1
 
 
 def _players() -> dict[str, Callable[[], Player]]:
@@ -97,13 +143,14 @@ def _players() -> dict[str, Callable[[], Player]]:
         "vote": lambda: baseline("vote"),
         "majority": lambda: baseline("majority"),
         "gradient-boosting": lambda: baseline("gradient-boosting"),
+        "logistic-regression": lambda: baseline("logistic-regression"),
     }
     if HAS_RIVER:
         players["river"] = lambda: baseline("river:tree.HoeffdingTreeClassifier")
     return players
 
 
-@pytest.mark.parametrize("name", ["engine", "vote", "majority", "gradient-boosting", "river"])
+@pytest.mark.parametrize("name", ["engine", "vote", "majority", "gradient-boosting", "logistic-regression", "river"])
 def test_labels_that_come_with_a_node_or_later_change_no_answer(name: str) -> None:
     """The last entry's nodes have other labels in it: the answers are the same to the byte."""
     if name == "river" and not HAS_RIVER:

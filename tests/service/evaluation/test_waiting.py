@@ -24,6 +24,7 @@ class Listening:
     """A rule that notes the classes it could learn from."""
 
     learns: ClassVar[bool] = True
+    looks_around: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.examples: list[Example] = []
