@@ -107,6 +107,8 @@ def _write_pyg(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
         num_nodes=len(arrays["label"]),
         node_id=arrays["id"].tolist(),
         classes=arrays["classes"].tolist(),
+        directed=found.graph.directed,
+        has_x=torch.from_numpy(arrays["has_x"]) if "has_x" in arrays and not arrays["has_x"].all() else None,
         position=found.position,
         **{name: torch.from_numpy(values) for name, values in per_edge.items()},
     )
@@ -166,7 +168,7 @@ _PER_EDGE = ("weight", "time")
 def _text(text: str) -> str:
     if _NOT_IN_XML.search(text):
         raise ExportFailed(f"XML cannot hold the characters of {json.dumps(text)}: export another format")
-    return escape(text)
+    return escape(text, {"\r": "&#13;"})  # Else it is read as the end of a line.
 
 
 def _attribute(text: str) -> str:
@@ -225,6 +227,7 @@ def _edge_tables(found: GraphAt) -> Iterator[Any]:
                 "target": pa.array(graph.ids(edges.target[span]), pa.string()),
                 "weight": pa.array(edges.weight[span]),
                 "time": pa.array(times, mask=~np.isfinite(times)),
+                "directed": pa.array([graph.directed] * len(times), pa.bool_()),
                 "position": pa.array([found.position] * len(times), pa.string()),
             }
         )

@@ -13,6 +13,7 @@ from service.replay.arrival_stream import Arrival
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class GraphDataset:
         node_time: ``[N]``, or None where the nodes have no times.
         edge_time: ``[E]``, or None where the edges have no times of their own.
         features: dense float32 ``[N, F]``, sparse rows, or None.
+        ids: of the nodes; None where these are their indices.
+        edge_weight: ``[E]``, or None where edges have none of their own.
+        has_features: ``[N]``, where not every node has features.
+        directed: whether edges go one way.
     """
 
     labels: Ints
@@ -44,6 +49,10 @@ class GraphDataset:
     node_time: Floats | None = None
     edge_time: Floats | None = None
     features: npt.NDArray[np.float32] | SparseRows | None = None
+    ids: tuple[str, ...] | None = None
+    edge_weight: Floats | None = None
+    has_features: Bools | None = None
+    directed: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -60,14 +69,16 @@ class GraphDataset:
             width = self.features.width
         elif self.features is not None:
             width = self.features.shape[1]
-        return GraphSchema(feature_width=width, classes=self.classes, edge_lifetime=edge_lifetime)
+        return GraphSchema(
+            feature_width=width, classes=self.classes, directed=self.directed, edge_lifetime=edge_lifetime
+        )
 
     def arrivals(self, seed: int = 0) -> Iterator[Arrival]:
         """Every node in time order with its edges to nodes already there; later edges at their own time.
 
         Nodes of the same time keep their order. Where only edges have times a node arrives with its
         first edge; where nothing has, nodes arrive in a random order given by ``seed`` and a node's
-        time is its place in that order. Ids are the node indices.
+        time is its place in that order.
         """
         node_time = self._node_time(seed)
         order = np.argsort(node_time, kind="stable")
@@ -112,15 +123,15 @@ class GraphDataset:
 
     def _arrival(self, node: int, time: float, edges: tuple[UpsertEdge, ...]) -> Arrival:
         label = int(self.labels[node])
-        name = str(node)
+        name = str(self._id(node))
         return Arrival(
-            events=(UpsertNode(id=node, x=self._features(node), ts=time), *edges),
+            events=(UpsertNode(id=self._id(node), x=self._features(node), ts=time), *edges),
             node=name,
             truth=None if label < 0 else (name, self.classes[label]),
         )
 
     def _features(self, node: int) -> list[float] | SparseFeatures | None:
-        if self.features is None:
+        if self.features is None or (self.has_features is not None and not self.has_features[node]):
             return None
         if isinstance(self.features, SparseRows):
             row = slice(*self.features.indptr[node : node + 2].tolist())
@@ -130,4 +141,8 @@ class GraphDataset:
 
     def _edge(self, edge: np.int64, edge_time: Floats) -> UpsertEdge:
         src, dst = self.edges[:, edge].tolist()
-        return UpsertEdge(src=src, dst=dst, ts=float(edge_time[edge]))
+        weight = None if self.edge_weight is None else float(self.edge_weight[edge])
+        return UpsertEdge(src=self._id(src), dst=self._id(dst), weight=weight, ts=float(edge_time[edge]))
+
+    def _id(self, node: int) -> str | int:
+        return node if self.ids is None else self.ids[node]

@@ -17,7 +17,8 @@ from service.replay.arrival_stream import UnreadableDataset
 
 LONGEST_LINE = 16 * 2**20
 """Bytes of one line at most: no event that the service takes is longer."""
-_ZIP = b"PK\x03\x04"
+ZIP, PARQUET = b"PK\x03\x04", b"PAR1"
+"""Beginnings of a zip archive, which an ``.npz`` is, and of a Parquet file."""
 
 
 def _by_arrow(codec: str) -> Callable[[Any], Any]:
@@ -38,15 +39,16 @@ _COMPRESSED: dict[bytes, tuple[str, Callable[[Any], Any]]] = {
 }
 """Beginning of a compressed file, its name and what reads it."""
 _OTHERS = {
-    b"PAR1": "a Parquet file, which must be read from its end: give the file itself, neither piped nor compressed",
+    PARQUET: "a Parquet file, which must be read from its end: give the file itself instead of a pipe",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive: unpack it",
     b"Rar!": "a RAR archive: unpack it",
-    _ZIP: "a zip archive: unpack it; an archive of arrays is read from a file, not from standard input",
+    ZIP: "a zip archive: unpack it; an archive of arrays is read from a file, not from standard input",
     b"\x93NUMPY": "a single NumPy array: put 'edges' and 'label' into one archive with np.savez",
     b"\x89HDF": "an HDF5 file: write each row as an event, one JSON object a line",
     b"ARROW1": "an Arrow file: write each row as an event, one JSON object a line",
     b"SQLite format 3": "an SQLite database: write each row as an event, one JSON object a line",
-    b"\x80": "a Python pickle, which is never read: it could run anything. Convert it to NDJSON or .npz",
+    b"\x80": "a Python pickle, which is never read: it could run anything. Write NDJSON, .npz, or a Data of PyG with "
+    "torch.save",
 }
 """Beginning of what is known and not read, and what to do."""
 _MARKS = (
@@ -64,10 +66,28 @@ _BROKEN = (EOFError, OSError, zlib.error, lzma.LZMAError)
 """What the readers of compressed files raise for files that are not whole."""
 
 
-def is_zip(path: Path) -> bool:
-    """Whether a file begins like a zip archive, which an ``.npz`` is by any name."""
+def first_bytes(path: Path) -> bytes:
+    """The first bytes of a file, as they are without compression; 16 at least where there are as many.
+
+    Raises:
+        UnreadableDataset: it is compressed and not whole.
+    """
+    with path.open("rb") as file, unwrapping(file, str(path), known=tuple(_OTHERS)) as (head, _):
+        return head
+
+
+def opened_whole(path: Path) -> IO[bytes]:
+    """A file that is read here and there: the file itself, or what it holds in compressed form, in memory.
+
+    Raises:
+        UnreadableDataset: it is compressed and not whole.
+    """
     with path.open("rb") as file:
-        return file.read(len(_ZIP)) == _ZIP
+        if not file.read(16).startswith(tuple(_COMPRESSED)):
+            return path.open("rb")
+        file.seek(0)
+        with unwrapping(file, str(path), known=tuple(_OTHERS)) as (_, stream):
+            return io.BytesIO(stream.read())
 
 
 def read_lines(stream: IO[bytes], name: str) -> Iterator[bytes]:
@@ -87,8 +107,13 @@ def read_lines(stream: IO[bytes], name: str) -> Iterator[bytes]:
 
 
 @contextlib.contextmanager
-def unwrapping(stream: IO[bytes], name: str) -> Iterator[tuple[bytes, IO[bytes]]]:
+def unwrapping(stream: IO[bytes], name: str, known: tuple[bytes, ...] = ()) -> Iterator[tuple[bytes, IO[bytes]]]:
     """The first bytes of a file, and the file from its beginning, both as they are without compression.
+
+    Args:
+        stream: the file, at its beginning.
+        name: for messages.
+        known: beginnings of binary files that the caller reads.
 
     Raises:
         UnreadableDataset: it is compressed and not whole, then or while it is read; or it is known and not read.
@@ -99,7 +124,7 @@ def unwrapping(stream: IO[bytes], name: str) -> Iterator[tuple[bytes, IO[bytes]]
         if opened is not None:
             head, rest = _peek(opened(rest))
         for mark, what in _OTHERS.items():
-            if head.startswith(mark):
+            if head.startswith(mark) and mark not in known:
                 raise UnreadableDataset(f"{name} is {what}")
         yield head, rest
     except ModuleNotFoundError:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from service.replay.arrival_stream import UnreadableDataset
-from service.replay.event_files import encoding_of, is_zip, unwrapping
+from service.replay.event_files import PARQUET, ZIP, encoding_of, first_bytes, opened_whole, unwrapping
 from service.replay.json_text import JsonText
 from service.replay.tables.changes import OPERATIONS
 
@@ -33,11 +33,11 @@ def kind_of(path: Path) -> Kind:
     Raises:
         UnreadableDataset: it is compressed and damaged, or of a kind that is not read.
     """
-    if is_zip(path) or path.suffix == ".npz":
-        return "torch" if is_zip(path) and _holds_tensors(path) else "archive"
-    with path.open("rb") as file:
-        if file.read(4) == b"PAR1":
-            return "parquet"
+    begin = first_bytes(path)
+    if begin.startswith(ZIP) or path.suffix == ".npz":
+        return "torch" if _holds_tensors(path) else "archive"
+    if begin.startswith(PARQUET):
+        return "parquet"
     return kind_of_text(head_of(path))
 
 
@@ -92,7 +92,7 @@ def shape_of_json(head: bytes) -> Shape:
 
 def _holds_tensors(path: Path) -> bool:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with opened_whole(path) as file, zipfile.ZipFile(file) as archive:
             return any(name.endswith("data.pkl") for name in archive.namelist())
     except zipfile.BadZipFile:
-        return False
+        return path.suffix in {".pt", ".pth"}

@@ -21,7 +21,7 @@ from service.replay.meter import Meter
 from service.replay.ndjson import read_events, without_labels
 from service.replay.npz import read_npz
 from service.replay.registry import DATASETS, DatasetSpec, spec_of_file
-from service.replay.table_options import TableOptions
+from service.replay.table_options import TableOptions, require_no_columns
 
 PUBMED_URL = "https://github.com/abojchevski/graph2gauss/raw/master/data/pubmed.npz"
 """PubMed as the field publishes it: papers, citations, features and classes, without years and without pickle."""
@@ -139,7 +139,12 @@ def open_source(
 def _file(path: Path, options: StreamOptions, tables: TableOptions, on_read: Callable[[Meter], None]) -> Source:
     kind = kind_of(path)
     if kind == "archive":
+        require_no_columns(tables, f"{path} is an archive of arrays")
         return _archive(path, spec_of_file(path.name) or DatasetSpec(path.name, path.name, "an archive"), options)
+    if kind == "torch":
+        with _needing(path):
+            from service.replay.pyg_source import pyg_source  # noqa: PLC0415
+        return pyg_source(path, options, tables, on_read)
     if kind in {"csv", "parquet"} or tables.names_columns:
         return _table_file(path, kind if kind in {"json", "parquet"} else "csv", options, tables, on_read)
     head = head_of(path) if kind == "json" else b""
@@ -157,7 +162,7 @@ def _file(path: Path, options: StreamOptions, tables: TableOptions, on_read: Cal
 
 def _stream(opened: Callable[[], IO[bytes]], name: str, options: StreamOptions, tables: TableOptions) -> Source:
     if tables.names_columns:
-        with _needing_files(name):
+        with _needing(name):
             from service.replay.table_source import table_stream  # noqa: PLC0415
         return table_stream(opened(), name, options, tables)
     return _events(name, opened, name, None, options)
@@ -165,7 +170,7 @@ def _stream(opened: Callable[[], IO[bytes]], name: str, options: StreamOptions, 
 
 def _named(spec: DatasetSpec, options: StreamOptions, data_home: Path | None, published_url: str) -> Source:
     if spec.file is None:
-        return _graph(_digits(), spec, spec.name, options)
+        return graph_source(_digits(), spec, spec.name, options)
     folders = [data_home] if data_home is not None else [Path("../shared/data"), Path("data")]
     for folder in folders:
         if (folder / spec.file).is_file():
@@ -190,7 +195,7 @@ def _digits() -> GraphDataset:
 
 
 def _archive(path: Path, spec: DatasetSpec, options: StreamOptions) -> Source:
-    return _graph(read_npz(path), spec, file_identity(path), options)
+    return graph_source(read_npz(path), spec, file_identity(path), options)
 
 
 def file_identity(path: Path) -> str:
@@ -199,7 +204,8 @@ def file_identity(path: Path) -> str:
     return f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns}"
 
 
-def _graph(graph: GraphDataset, spec: DatasetSpec, identity: str, options: StreamOptions) -> Source:
+def graph_source(graph: GraphDataset, spec: DatasetSpec, identity: str, options: StreamOptions) -> Source:
+    """A graph in memory; its nodes arrive in the order of time."""
     if options.label_delay is None:
         options = replace(options, label_delay=spec.label_delay if options.scored else 0)
     assert options.label_delay is not None, "set above"
@@ -243,18 +249,19 @@ def _table_file(
     tables: TableOptions,
     on_read: Callable[[Meter], None],
 ) -> Source:
-    with _needing_files(path):
+    with _needing(path):
         from service.replay.table_source import table_file  # noqa: PLC0415
     return table_file(path, kind, options, tables, on_read)
 
 
 @contextlib.contextmanager
-def _needing_files(name: object) -> Iterator[None]:
-    """Import what reads tables: Arrow is large, and only in the extra ``files``."""
+def _needing(name: object) -> Iterator[None]:
+    """Import what reads tables and saved tensors: Arrow and torch are large, and each in an extra of its own."""
     try:
         yield
     except ModuleNotFoundError as error:
-        raise SourceNotFound(f"{name} needs {error.name}: pip install 'olad[files]'") from None
+        extra = "worker" if str(error.name).startswith("torch") else "files"
+        raise SourceNotFound(f"{name} needs {error.name}: pip install 'olad[{extra}]'") from None
 
 
 def _limited(arrivals: Iterable[Arrival], limit: int) -> Iterator[Arrival]:

@@ -84,6 +84,16 @@ def mapping_of(options: TableOptions) -> RowMapping:
         raise WrongMapping("; ".join(problem["msg"] for problem in error.errors())) from None
 
 
+def require_no_columns(options: TableOptions, what: str) -> None:
+    """Check that no columns are stated for a file that states them itself.
+
+    Raises:
+        WrongMapping: naming what the file is.
+    """
+    if options.names_columns:
+        raise WrongMapping(f"{what}, which states itself what its nodes are: leave out --source, --id and the like")
+
+
 def csv_format_of(options: TableOptions, stated: CsvFormat | None = None) -> CsvFormat:
     """How CSV is written, by the options and below them by a mapping file.
 

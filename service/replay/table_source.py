@@ -41,6 +41,24 @@ def table_file(
             f"{path} is {what}; {named(table.columns or ())}: name them with --source and --target, --id or --mapping "
             "(docs/files.md)"
         )
+    return table_source(path, table, options, tables, on_read, meter)
+
+
+def table_source(
+    path: Path,
+    table: Table,
+    options: StreamOptions,
+    tables: TableOptions,
+    on_read: Callable[[Meter], None],
+    meter: Meter,
+) -> Source:
+    """A table that a file holds, read through as a whole first.
+
+    Raises:
+        UnreadableDataset, WrongMapping: as for :func:`table_file`.
+    """
+    mapping, _ = _stated(tables)
+    assert mapping is not None, "asked for where there is one"
     plan, arrivals = planned(table, mapping, again=True, on_rows=lambda _rows: on_read(meter))
     source = _source(path.name, table, plan, arrivals, options)
     return replace(source, identity=f"{file_identity(path)} {options} {tables} {plan}", meter=meter)

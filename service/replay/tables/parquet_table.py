@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from service.replay.arrival_stream import UnreadableDataset
+from service.replay.event_files import opened_whole
 from service.replay.meter import Meter
 from service.replay.tables.table import Rows
 
@@ -21,7 +23,7 @@ class ParquetTable:
     """A Parquet file. A field of a nested column is a column of its own: ``payer.id``.
 
     Args:
-        path: of the file.
+        path: of the file; where it is compressed as a whole, it is held in memory.
         meter: follows how much has been read.
 
     Raises:
@@ -31,6 +33,8 @@ class ParquetTable:
     def __init__(self, path: Path, meter: Meter) -> None:
         self.name = str(path)
         self._path, self._meter = path, meter
+        with opened_whole(path) as whole:
+            self._content = whole.getvalue() if isinstance(whole, io.BytesIO) else None
         with self._file() as file:
             self._rows = file.metadata.num_rows
             self._types = {field.name: field.type for field in _flat(file.schema_arrow.empty_table()).schema}
@@ -66,7 +70,7 @@ class ParquetTable:
 
     def _file(self) -> Any:
         try:
-            return parquet.ParquetFile(self._path)
+            return parquet.ParquetFile(self._path if self._content is None else pa.BufferReader(self._content))
         except _BROKEN as error:
             raise self._damaged(error) from None
 

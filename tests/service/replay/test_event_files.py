@@ -83,7 +83,7 @@ NAMED: dict[str, tuple[bytes, str]] = {
     "Parquet, cut": (b"PAR1\x15\x04\x15 and so on", "not a whole Parquet file"),
     "Parquet, zipped": (
         gzip.compress(b"PAR1\x15\x04\x15 and so on"),
-        "a Parquet file, which must be read from its end",
+        "not a whole Parquet file",
     ),
     "CSV": (b"src,dst,ts\na,b,1\n", "is CSV; it has the columns src, dst, ts: name them with --source and --target"),
     "CSV with a mark": (codecs.BOM_UTF8 + b"src;dst\na;b\n", "is CSV; it has the columns src, dst: name them"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from datetime import datetime
 from pathlib import Path
 
@@ -71,8 +72,11 @@ def test_parquet_with_types_gives_the_events_of_the_csv(path: Path) -> None:
     nested = path.with_name("nested.parquet")
     payer = pa.StructArray.from_arrays([table["payer"].combine_chunks()], ["id"])
     parquet.write_table(table.set_column(2, "payer", payer), nested)
+    packed = path.with_name("payments.parquet.gz")
+    packed.write_bytes(gzip.compress(other.read_bytes()))
     expected = _events(open_source(str(path), _options(), tables=PAYMENTS))
     assert _events(open_source(str(other), _options(), tables=PAYMENTS)) == expected
+    assert _events(open_source(str(packed), _options(), tables=PAYMENTS)) == expected
     by_field = TableOptions(**(vars(PAYMENTS) | {"source": "payer.id"}))
     assert _events(open_source(str(nested), _options(), tables=by_field)) == expected
 
