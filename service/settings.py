@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from olad_core.config import EngineConfig, Serve
 from olad_core.judging.metric import parse_metric
+from service.redis_urls import SECURE, parse_located
 
 _STUDENT = re.compile(r"[A-Za-z_][\w-]*|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
@@ -51,8 +52,16 @@ class Settings(BaseSettings):
         default=None,
         repr=False,
         validate_default=True,
-        description="Redis to use (redis://, rediss://, unix://). "
+        description="Redis to use: redis://, rediss://, unix://, redis+sentinel://HOST,.../NAME or "
+        "redis+cluster://HOST,... (docs/scaling.md). "
         "Unset: `olad up` starts its own; the single processes use redis://127.0.0.1:6379/0.",
+    )
+    redis_wait_replicas: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="Replicas of Redis that must have an entry of the log before its position is answered, and before "
+        "the worker applies it (docs/scaling.md).",
     )
     graph: str = Field(
         default="default", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="Name of the graph; part of every Redis key."
@@ -250,13 +259,15 @@ class Settings(BaseSettings):
         user, password_file, ca_file = (
             info.data.get(name) for name in ("redis_user", "redis_password_file", "redis_ca_file")
         )
+        if url is not None:
+            parse_located(url)
         if user is None and password_file is None and ca_file is None:
             return url
         if url is None:
             raise ValueError("must be set with OLAD_REDIS_USER, OLAD_REDIS_PASSWORD_FILE and OLAD_REDIS_CA_FILE")
         parts = urlsplit(url)
-        if ca_file is not None and parts.scheme != "rediss":
-            raise ValueError("must begin with rediss:// where OLAD_REDIS_CA_FILE is set")
+        if ca_file is not None and parts.scheme not in SECURE:
+            raise ValueError("must begin with rediss:// or rediss+ where OLAD_REDIS_CA_FILE is set")
         known, _, address = parts.netloc.rpartition("@")
         known_user, _, known_password = known.partition(":")
         name = quote(user, safe="") if user is not None else known_user

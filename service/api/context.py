@@ -77,7 +77,11 @@ def make_context(settings: Settings, shared_metrics: Path | None = None) -> Cont
         shared_metrics: folder of the metrics of all processes under one supervisor.
     """
     stores = open_stores(
-        settings.redis_url, settings.graph, max_classes=settings.max_classes, max_waiting=settings.max_waiting
+        settings.redis_url,
+        settings.graph,
+        max_classes=settings.max_classes,
+        max_waiting=settings.max_waiting,
+        wait_replicas=settings.redis_wait_replicas,
     )
     metrics = ApiMetrics(shared_metrics)
     memory = Shares(settings.max_in_flight_mb * 10**6)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from redis import Redis
 from redis.exceptions import RedisError
 
 from olad_core.graph.state_check import check_graph_state
@@ -15,6 +14,7 @@ from olad_core.named_state import take_part
 from olad_core.schema import SchemaConflict, TooManyClasses
 from service.export.failed import ExportFailed
 from service.settings import Settings
+from service.store.connection import connect_blocking
 from service.store.entry_format import UnknownEntryFormat
 from service.store.fence import LogLost
 from service.store.keys import Keys
@@ -64,8 +64,9 @@ def graph_at(settings: Settings, wanted: str | None = None) -> GraphAt:
         return found
     found = found or _empty(settings)
     try:
-        with Redis.from_url(url, socket_timeout=60) as redis:
-            _follow_log(found, LogReader(redis, Keys(settings.graph)), wanted)
+        keys = Keys(settings.graph)
+        with connect_blocking(url, keys, timeout_s=60) as redis:
+            _follow_log(found, LogReader(redis, keys), wanted)
     except (RedisError, LogLost, UnknownEntryFormat, ValueError) as error:
         raise ExportFailed(f"the log after {found.position} cannot be read: {error}") from None
     return found

@@ -25,6 +25,7 @@ from service.local.data_dir import locked
 from service.local.embedded_redis import EmbeddedRedis
 from service.local.tether import PYTHON, tethered
 from service.settings import Settings
+from service.store.connection import connect_blocking
 from service.store.keys import Keys
 from service.umask import ONLY_FOR_THE_USER
 
@@ -147,7 +148,7 @@ class LocalService:
 
     def _store(self) -> redis.Redis:
         assert self._settings.redis_url is not None, "it is known since the start"
-        return redis.Redis.from_url(self._settings.redis_url, socket_timeout=5)
+        return connect_blocking(self._settings.redis_url, Keys(self._settings.graph), timeout_s=5)
 
     def _forget_earlier_worker(self) -> None:
         """Delete the heartbeat of a worker that has ended, so that the next one seen is the new worker's."""

@@ -23,6 +23,10 @@ class LogLost(OladError, RuntimeError):
     """The log does not go on from the state the worker has."""
 
 
+class PublicationsLost(OladError, RuntimeError):
+    """Redis has lost what this start of the worker has published: a failover, or a restart without its last second."""
+
+
 class Superseded(OladError, RuntimeError):
     """Another worker has started on this graph: this one must write no more."""
 

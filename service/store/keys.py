@@ -81,7 +81,8 @@ class Keys:
         ``position``, ``applied`` (events up to there), ``rejected_to`` (position up to which rejections are written),
         ``answered`` (id of the last request that readers see answered);
         once a model is published also ``version``, ``student``, ``classes`` (JSON array), ``table`` and
-        ``format`` (of its rows). ``rule`` (JSON) turns probabilities into labels; without, it is the likeliest class.
+        ``format`` (of its rows). ``written`` is the worker's start and the number of its transactions: it shows
+        whether any is lost. ``rule`` (JSON) turns probabilities into labels; without, it is the likeliest class.
         """
         return self._key("served")
 

@@ -22,6 +22,7 @@ from service.store.entry_format import UnknownEntryFormat, require_known
 from service.store.fence import Fence, LogLost
 from service.store.keys import Keys
 from service.store.positions import next_position, parse_position
+from service.store.replication import wait_for_replicas_blocking
 from service.store.schema import dump_schema
 from service.store.scripts import script
 
@@ -76,10 +77,12 @@ class LogReader:
         redis: the client.
         keys: of the graph.
         fence: of the worker's start, for what is written.
+        replicas: that must have an entry before it is read. So no state has an entry that a failover may lose.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, fence: Fence | None = None) -> None:
+    def __init__(self, redis: Redis, keys: Keys, fence: Fence | None = None, replicas: int = 0) -> None:
         self._redis = redis
+        self._replicas = replicas
         self._fence = fence or Fence(redis, keys)
         self._keys = keys
         self._log = keys.log
@@ -96,6 +99,7 @@ class LogReader:
 
         Raises:
             UnknownEntryFormat: the first of them is of a later release. A later one ends what is read before it.
+            NotReplicated: too few replicas have them.
         """
         found = self._read(keys=[self._log], args=[after, max_events, MAX_BYTES_PER_READ])
         if not found and block_ms is not None:
@@ -103,6 +107,8 @@ class LogReader:
             if not self._redis.xread({self._log: after}, count=1, block=max(1, block_ms)):
                 return []
             found = self._read(keys=[self._log], args=[after, max_events, MAX_BYTES_PER_READ])
+        if found:
+            wait_for_replicas_blocking(self._redis, self._keys, self._replicas)
         entries: list[Entry] = []
         for position, fields in found:
             try:

@@ -31,6 +31,7 @@ from olad_core.schema import (
 from service.slices import in_slices
 from service.store.entry_format import ENTRY_FORMAT
 from service.store.keys import Keys
+from service.store.replication import wait_for_replicas
 from service.store.schema import dump_schema, parse_schema
 from service.store.scripts import script
 
@@ -69,11 +70,13 @@ class LogWriter:
         redis: where the log is.
         keys: of the graph.
         max_classes: classes that may be declared or named by labels.
+        replicas: that must have an entry before its position is returned.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, max_classes: int = MAX_CLASSES) -> None:
+    def __init__(self, redis: Redis, keys: Keys, max_classes: int = MAX_CLASSES, replicas: int = 0) -> None:
         self._redis = redis
         self._keys = keys
+        self._replicas = replicas
         self._append = redis.register_script(script("append"))
         self._declare = redis.register_script(script("declare"))
         self._set_clock = redis.register_script(script("set_clock"))
@@ -113,6 +116,7 @@ class LogWriter:
             InvalidEvents: naming what is wrong.
             KeyReused: where the key belongs to another body.
             TooManyClasses: where a label would be a class more than there may be.
+            NotReplicated: where too few replicas have the entry in time, which stands in the primary's log.
         """
         keys = [self._keys.log, self._keys.schema, self._keys.appended, self._keys.classes]
         digest = ""
@@ -150,7 +154,12 @@ class LogWriter:
                     self._known_classes.update(labels)
                 if new and outcome == b"appended":
                     self._remember(new)
+                # Of a batch that stood there before too: its first answer may have been that it is not replicated.
+                await self._replicated()
                 return Appended(value.decode(), len(batch), replayed=outcome == b"replayed")
+
+    async def _replicated(self) -> None:
+        await wait_for_replicas(self._redis, self._keys, self._replicas)
 
     async def declare(self, change: GraphSchema) -> HeldSchema:
         """Change the schema and append the change to the log; nothing happens where nothing changes.
@@ -186,11 +195,13 @@ class LogWriter:
                 raise SchemaConflict(f"directed cannot change after the first event: the graph is {now}")
             self._remember(rest[0] if outcome == b"stale" else new)
             if outcome == b"declared":
+                await self._replicated()
                 return after
 
     async def set_clock(self, setting: ClockSetting) -> str:
         """Append a setting of the graph's clock; its position."""
         position = await self._set_clock(keys=[self._keys.log], args=[setting.model_dump_json(), ENTRY_FORMAT])
+        await self._replicated()
         return str(position.decode())
 
     async def identity(self) -> str | None:

@@ -18,7 +18,7 @@ from redis import Redis
 
 from olad_core.serving.publication import Publication, TableUpdate
 from service.store.bulk_hset import ROWS_PER_COMMAND, hset_commands
-from service.store.fence import Fence
+from service.store.fence import Fence, PublicationsLost
 from service.store.keys import Keys
 from service.store.marks import setrange_commands
 from service.store.node_lists import encode_list
@@ -71,6 +71,8 @@ class PredictionWriter:
         self._presence = Presence(redis, keys)
         self._seen: int | None = None
         """The version that readers see since this start; None before its first one."""
+        self._written = 0
+        """Transactions that this start has carried out, as far as is known."""
         self._answered: str | None = None
         """The last request that is answered, but not in a table that readers see."""
         self._lists: dict[str, None] = {}
@@ -90,6 +92,7 @@ class PredictionWriter:
         self._seen = None
         self._answered = None
         self._lists = {}
+        self._written = 0
         return start
 
     def visible_position(self) -> str | None:
@@ -112,7 +115,8 @@ class PredictionWriter:
         Raises:
             ValueError: where readers already see a later position.
             Superseded: where another worker has started.
-            LogLost: where Redis has lost what was written.
+            LogLost: where Redis has lost that this worker has started.
+            PublicationsLost: where Redis has lost what this start has published before; :meth:`start` again.
         """
         self._answered = publication.answered or self._answered
         last: list[TableUpdate] = []
@@ -158,14 +162,25 @@ class PredictionWriter:
     def _guarded(self, position: str) -> Iterator[tuple[_Seen, Transaction]]:
         """What readers see, and a transaction that is run at the end, if this is still the newest worker."""
         keys = self._keys
-        reads = (("HMGET", keys.served, "position", "rejected_to", "table", "rule"), ("SMEMBERS", keys.tables))
+        fields = ("position", "rejected_to", "table", "rule", "written")
+        reads = (("HMGET", keys.served, *fields), ("SMEMBERS", keys.tables))
         with self._fence.transaction((keys.served,), reads) as ((served, tables), pending):
             visible, rejected_to, table = (value.decode() if value is not None else None for value in served[:3])
+            self._require_written(served[4])
             if visible is not None and parse_position(position) < parse_position(visible):
                 raise ValueError(f"readers see position {visible}: {position} would go back")
             seen = _Seen(rejected_to or START, table, tuple(name.decode() for name in tables), served[3] or b"")
             yield seen, pending
+            pending.add("HSET", keys.served, "written", f"{self._fence.start}.{self._written + 1}")
             pending.run()
+            self._written += 1
+
+    def _require_written(self, found: bytes | None) -> None:
+        """See that Redis has all that this start has written; the last transaction may be there without an answer."""
+        start, _, count = (found or b"").decode().partition(".")
+        there = int(count) if start == str(self._fence.start) else 0
+        if not self._written <= there <= self._written + 1:
+            raise PublicationsLost(f"Redis has {there} of {self._written} transactions of start {self._fence.start}")
 
     def _move(self, pending: Transaction, publication: Publication, seen: _Seen) -> bool:
         """Let readers go on to the publication's position and version, and remove tables that nobody reads then.

@@ -15,6 +15,7 @@ from redis.client import PubSub
 from redis.exceptions import RedisError
 
 from service.store.keys import Keys
+from service.store.located import is_at_primary
 
 _ANSWER_S = 5.0
 
@@ -57,10 +58,10 @@ class Presence:
 
     @staticmethod
     def _has_ended(subscription: PubSub) -> bool:
-        """Nothing is ever sent on the channel: what can be read is the end."""
+        """Nothing is ever sent on the channel: what can be read is the end. So is a primary that has moved."""
         connection: Any = subscription.connection
         try:
-            return connection is None or bool(connection.can_read(timeout=0))
+            return connection is None or not is_at_primary(connection) or bool(connection.can_read(timeout=0))
         except (RedisError, OSError):
             return True
 

@@ -14,6 +14,7 @@ from redis.exceptions import AuthenticationError, AuthorizationError, ResponseEr
 from redis.exceptions import RedisError as RedisError  # noqa: PLC0414  # the API catches it without importing a client
 
 from olad_core.errors import OladError
+from service.store.replication import NotReplicated
 
 RedisRefused = ResponseError
 """An error that Redis has answered."""
@@ -45,6 +46,12 @@ _NO_TRUST = Refusal(
     "TLS to Redis fails: check its certificate, OLAD_REDIS_CA_FILE, and that the port speaks TLS",
     answered=False,
 )
+_NOT_REPLICATED = Refusal(
+    "",
+    True,
+    "The primary has what was written, but fewer replicas than OLAD_REDIS_WAIT_REPLICAS have it",
+    answered=False,
+)
 _UNKNOWN = Refusal(
     "ERR", False, "Redis refuses a command of this service: check its version, its configuration and who else writes"
 )
@@ -69,8 +76,8 @@ _PASSES = {
     "MAXCLIENTS": "Redis has no free connection: raise its maxclients, or end other clients",
 }
 _NEEDS_A_PERSON = {
-    "MOVED": "this Redis is one node of a cluster: set OLAD_REDIS_URL to one that has all keys of the graph",
-    "CROSSSLOT": "this Redis is a cluster that keeps the graph's keys apart: set OLAD_REDIS_URL to another one",
+    "MOVED": "this Redis is one node of a cluster: set OLAD_REDIS_URL to redis+cluster://HOST:PORT,...",
+    "CROSSSLOT": "this Redis is a proxy or a cluster that keeps the graph's keys apart: set OLAD_REDIS_URL to another",
     "NOAUTH": "Redis needs a password: set OLAD_REDIS_PASSWORD_FILE",
     "WRONGPASS": "Redis refuses user or password: check OLAD_REDIS_USER and OLAD_REDIS_PASSWORD_FILE",
     "NOPERM": "the Redis user lacks a permission: docs/security.md lists the rules that it needs",
@@ -89,6 +96,7 @@ _SIGNS = (
     ("OOM command not allowed", "OOM"),
     ("against a read only replica", "READONLY"),
     ("user executing the script can't", "NOPERM"),
+    ("access a non local key in a cluster", "TRYAGAIN"),
 )
 """Where an error has no code, or has lost it in the client or in a script."""
 
@@ -103,6 +111,8 @@ def refusal(error: BaseException) -> Refusal:
     >>> refusal(ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value")).passes
     False
     """
+    if isinstance(error, NotReplicated):
+        return _NOT_REPLICATED
     text = str(error).rpartition(_PIPELINE)[2]
     code = getattr(error, "status_code", None)
     if code not in TABLE:

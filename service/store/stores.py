@@ -47,7 +47,7 @@ class Stores:
     close: Callable[[], Awaitable[None]]
 
 
-def open_stores(url: str | None, graph: str, *, max_classes: int, max_waiting: int) -> Stores:
+def open_stores(url: str | None, graph: str, *, max_classes: int, max_waiting: int, wait_replicas: int = 0) -> Stores:
     """The stores of a graph; nothing is connected before the first use.
 
     Args:
@@ -55,10 +55,12 @@ def open_stores(url: str | None, graph: str, *, max_classes: int, max_waiting: i
         graph: its name.
         max_classes: classes that may be declared or named by labels.
         max_waiting: requests that may wait for a position or an answer at once.
+        wait_replicas: replicas that must have an entry of the log before its position is returned.
     """
-    redis, keys = connect(url), Keys(graph)
+    keys = Keys(graph)
+    redis = connect(url, keys)
     return Stores(
-        log=LogWriter(redis, keys, max_classes),
+        log=LogWriter(redis, keys, max_classes, wait_replicas),
         predictions=PredictionReader(redis, keys),
         watermark=Watermark(redis, keys, max_waiting),
         requests=RequestWriter(redis, keys),

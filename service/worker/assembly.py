@@ -13,8 +13,6 @@ from pathlib import Path
 import redis
 import structlog
 import torch
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from olad_core.config import EngineConfig, TrainerConfig
 from olad_core.engine import Engine
@@ -23,6 +21,7 @@ from olad_core.errors import OladError
 from service.exit_codes import REFUSES
 from service.machine_memory import memory_budget
 from service.settings import Settings
+from service.store.connection import connect_blocking
 from service.store.entry_format import UnknownEntryFormat
 from service.store.fence import LogLost, Superseded
 from service.store.keys import Keys
@@ -54,8 +53,6 @@ from service.worker.stores import Log, Predictions, Requests
 from service.worker.students import StudentUnusable, register_students
 
 log = structlog.get_logger(__name__)
-
-DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 
 
 class CannotBegin(OladError, RuntimeError):
@@ -122,13 +119,7 @@ def restore_engine(checkpoints: Path, config: EngineConfig, device: torch.device
 
 def connect(settings: Settings) -> redis.Redis:
     """A client whose commands are never sent twice on their own: the worker decides what to do again."""
-    client: redis.Redis = redis.Redis.from_url(
-        settings.redis_url or DEFAULT_REDIS_URL,
-        socket_timeout=30,
-        socket_connect_timeout=5,
-        retry=Retry(NoBackoff(), 0),
-    )
-    return client
+    return connect_blocking(settings.redis_url, Keys(settings.graph), timeout_s=30)
 
 
 def warn_of_known_holes(client: redis.Redis) -> None:
@@ -223,7 +214,7 @@ def main(settings: Settings) -> None:
             config = replace(engine_config(settings), memory_budget=memory_budget(settings.memory_budget_mb))
             worker = build_worker(
                 functools.partial(restore_engine, checkpoints, config, device),
-                LogReader(client, keys, lease),
+                LogReader(client, keys, lease, settings.redis_wait_replicas),
                 PredictionWriter(client, keys, lease),
                 RequestReader(client, keys),
                 checkpointer,

@@ -157,6 +157,20 @@ class Lane:
         self._compute_requested()
         self._send_news()
 
+    def publish_everything(self) -> None:
+        """Publish all there is at once, as a new start must: its tables are empty.
+
+        Of a publication that failed before, only the rejected events and the answer are not in the engine any more.
+        """
+        failed, self._unpublished = self._unpublished, None
+        self.engine.republish()
+        whole = self.engine.take_publication()
+        if failed is not None:
+            self._answered = self._answered or failed.answered
+            whole = replace(whole, rejected=(*failed.rejected, *whole.rejected))
+        answered, self._answered = self._answered, None
+        self._send(replace(whole, answered=answered))
+
     def answer_requests(self) -> bool:
         """Publish the predictions that readers wait for; whether there were requests."""
         if self._unpublished is not None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import FrameType
 
 import structlog
 
+from service.store.fence import PublicationsLost
 from service.store.log_reader import Entry
 from service.worker.attempts import Attempts
 from service.worker.checkpoint_schedule import CheckpointSchedule
@@ -61,6 +63,9 @@ class Worker:
                 self._retrying.until_done(self._turn)
             except ApplyFailed as failed:
                 caught_up = self._recovery.begin_again(failed)
+            except PublicationsLost as lost:
+                log.error("publishing everything again: Redis has lost publications", lost=str(lost))
+                caught_up = self._recovery.begin()
         self._checkpoints.reset()
         if caught_up:
             self._end()
@@ -98,7 +103,9 @@ class Worker:
 
     def _end(self) -> None:
         """Do what is owed, publish, and write the last checkpoint, as far as Redis is available."""
-        self._retrying.until_done(self._lane.settle)
-        self._retrying.until_done(self._lane.publish)
+        # The next start publishes everything.
+        with contextlib.suppress(PublicationsLost):
+            self._retrying.until_done(self._lane.settle)
+            self._retrying.until_done(self._lane.publish)
         self._checkpoints.begin(self._lane)
         self._retrying.until_done(self._checkpoints.wait)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from olad_core.engine import Engine
-from service.store.fence import LogLost
+from service.store.fence import LogLost, PublicationsLost
 from service.store.positions import START, parse_position
 from service.worker.attempts import KILLED, Attempts
 from service.worker.checkpoint_schedule import CheckpointSchedule
@@ -121,7 +121,11 @@ class Recovery:
                 failed = again
 
     def _until_caught_up(self) -> bool:
-        return self._retrying.until_done(self._catch_up) or False
+        while True:
+            try:
+                return self._retrying.until_done(self._catch_up) or False
+            except PublicationsLost as lost:
+                log.warning("Redis has lost what was published meanwhile, beginning again", lost=str(lost))
 
     def _isolate(self, failed: ApplyFailed) -> None:
         """Have the entries of a failed turn applied alone; skip one that was alone."""
@@ -160,8 +164,7 @@ class Recovery:
                 self._reporter.beat()
         if self._stop.requested:
             return False
-        lane.engine.republish()
-        lane.publish()
+        lane.publish_everything()
         log.info("caught up", position=lane.engine.position, nodes=lane.engine.graph.num_nodes)
         return True
 

@@ -60,6 +60,7 @@ def outcome(client: redis.Redis, keys: Keys, data_dir: Path) -> dict[str, Any]:
     assert not broken
     served: Any = client.hgetall(keys.served)
     table = served.pop(b"table").decode()
+    del served[b"written"]
     rejected: Any = client.xrange(keys.rejected)
     assert rejected
     rows: Any = client.hgetall(keys.predictions(table))

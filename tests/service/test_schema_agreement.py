@@ -59,7 +59,7 @@ _steps = st.lists(_change | st.lists(_event, min_size=1, max_size=4), max_size=1
 
 async def _send(url: str, keys: Keys, steps: list[GraphSchema | list[Event]]) -> HeldSchema:
     """Send all of it as two API processes do, in turn, each with its own cache; the schema at the end."""
-    clients = [connect(url), connect(url)]
+    clients = [connect(url, keys), connect(url, keys)]
     logs = itertools.cycle([LogWriter(client, keys, MOST) for client in clients])
     for step in steps:
         log = next(logs)

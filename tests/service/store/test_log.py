@@ -27,8 +27,8 @@ async def decoded(body: bytes, feature_width: int | None) -> list[Event]:
 
 
 @pytest.fixture
-async def async_redis(redis_server: RedisServer) -> AsyncIterator[AsyncRedis]:
-    client = connect(redis_server.url)
+async def async_redis(redis_server: RedisServer, keys: Keys) -> AsyncIterator[AsyncRedis]:
+    client = connect(redis_server.url, keys)
     yield client
     await client.aclose()
 
@@ -197,7 +197,7 @@ class TestWidth:
         self, redis_server: RedisServer, keys: Keys, reader: LogReader
     ) -> None:
         # Two processes, each with its own stale idea of the schema.
-        clients = [connect(redis_server.url) for _ in range(2)]
+        clients = [connect(redis_server.url, keys) for _ in range(2)]
         logs = [LogWriter(client, keys) for client in clients]
         outcomes = await asyncio.gather(
             *(put(logs[number % 2], features(2 + number % 2)) for number in range(10)), return_exceptions=True
@@ -216,7 +216,7 @@ class TestWidth:
         sparse = b'[{"op":"upsert_node","id":1,"x":{"indices":[4],"values":[1.0]}}]'
         with pytest.raises(InvalidEvents):
             await put(log, sparse)
-        other = connect(redis_server.url)
+        other = connect(redis_server.url, keys)
         await LogWriter(other, keys).declare(GraphSchema(feature_width=5))
         await other.aclose()
         await put(log, sparse)
@@ -255,7 +255,7 @@ class TestSchema:
         assert reader.last() == position
 
     async def test_declarations_at_the_same_time_add_up(self, redis_server: RedisServer, keys: Keys) -> None:
-        clients = [connect(redis_server.url) for _ in range(4)]
+        clients = [connect(redis_server.url, keys) for _ in range(4)]
         logs = [LogWriter(client, keys) for client in clients]
         await asyncio.gather(*(log.declare(GraphSchema(classes=(f"c{n}",))) for n, log in enumerate(logs)))
         assert sorted((await logs[0].schema()).classes) == ["c0", "c1", "c2", "c3"]
@@ -271,7 +271,7 @@ def test_events_survive_the_log(redis_client: redis.Redis, redis_server: RedisSe
     ).encode()
 
     async def send() -> None:
-        client = connect(redis_server.url)
+        client = connect(redis_server.url, keys)
         await put(LogWriter(client, keys), body)
         await client.aclose()
 

@@ -37,7 +37,7 @@ async def test_every_answer_is_right_at_the_position_that_it_names(
     random = Random(seed)
     keys = Keys(f"marks-{seed}-{random.random()}")
     worker = LazyWorker(client, keys, LazyEngine(random))
-    async with connect(redis_server.url) as reading:
+    async with connect(redis_server.url, keys) as reading:
         reader = PredictionReader(reading, keys)
         for _ in range(15):
             change(worker, random)

@@ -13,7 +13,7 @@ import redis
 from olad_core.serving.publication import Publication, RejectedEvent, TableUpdate, Version
 from service.store import prediction_writer
 from service.store.connection import connect
-from service.store.fence import Superseded
+from service.store.fence import PublicationsLost, Superseded
 from service.store.keys import Keys
 from service.store.prediction_reader import PredictionReader, Snapshot
 from service.store.prediction_writer import PredictionWriter
@@ -43,7 +43,7 @@ class Read:
 
     def snapshot(self, *nodes: str) -> Snapshot:
         async def read() -> Snapshot:
-            client = connect(self._server.url)
+            client = connect(self._server.url, self._keys)
             try:
                 return await PredictionReader(client, self._keys).read(nodes)
             finally:
@@ -282,7 +282,7 @@ async def test_reads_at_the_same_time_share_a_call(
 ) -> None:
     rows = {f"n{number}": [number / 4096, 0.0] for number in range(2_500)}
     await asyncio.to_thread(writer.publish, publication("1-0", rows))
-    client = connect(redis_server.url)
+    client = connect(redis_server.url, keys)
     reader = PredictionReader(client, keys)
     found = await asyncio.gather(*(reader.read_one(node) for node in [*rows, "unknown"]))
     assert found[-1].rows == (None,)
@@ -291,3 +291,34 @@ async def test_reads_at_the_same_time_share_a_call(
         assert snapshot.rows[0] is not None
         assert snapshot.model.rows.decode(snapshot.rows[0])[1:] == ([*expected], 0.0)
     await client.aclose()
+
+
+class TestLostPublications:
+    """What a failover loses: Redis is as it was some publications ago."""
+
+    def test_are_noticed_before_anything_is_written(
+        self, writer: PredictionWriter, redis_client: redis.Redis, keys: Keys, read: Read
+    ) -> None:
+        writer.publish(publication("1-0", {"a": [1.0, 0.0]}))
+        served, rows = redis_client.dump(keys.served), redis_client.dump(keys.predictions("1.1"))
+        writer.publish(publication("2-0", {"a": [0.0, 1.0]}))
+        writer.publish(publication("3-0", {"b": [0.5, 0.5]}))
+        for key, value in ((keys.served, served), (keys.predictions("1.1"), rows)):
+            assert isinstance(value, bytes)
+            redis_client.restore(key, 0, value, replace=True)
+        with pytest.raises(PublicationsLost):
+            writer.publish(publication("4-0", {"b": [0.5, 0.5]}))
+        assert read.snapshot("a").visible.position == "1-0"
+        writer.start()
+        writer.publish(publication("4-0", {"a": [0.0, 1.0], "b": [0.5, 0.5]}))
+        assert read.rows("a", "b") == [(0.0, 1.0), (0.5, 0.5)]
+
+    def test_a_transaction_without_an_answer_is_none(
+        self, writer: PredictionWriter, redis_client: redis.Redis, keys: Keys, read: Read
+    ) -> None:
+        writer.publish(publication("1-0", {"a": [1.0, 0.0]}))
+        # The second one was carried out, and the worker sends it again.
+        redis_client.hset(keys.served, "written", "1.2")
+        writer.publish(publication("2-0", {"a": [0.0, 1.0]}))
+        writer.publish(publication("3-0", {"a": [0.5, 0.5]}))
+        assert read.snapshot("a").visible.position == "3-0"

@@ -23,7 +23,7 @@ NONE: PositionPair = (0, 0)
 
 @pytest.fixture
 async def requests(redis_server: RedisServer, keys: Keys) -> AsyncIterator[RequestWriter]:
-    client = connect(redis_server.url)
+    client = connect(redis_server.url, keys)
     yield RequestWriter(client, keys)
     await client.aclose()
 
@@ -86,7 +86,7 @@ async def test_one_that_stays_without_an_answer_is_asked_for_again(
 async def test_a_refusal_reaches_all_who_asked_and_the_next_ones_go_on(
     own_redis_server: RedisServer, keys: Keys
 ) -> None:
-    client = connect(own_redis_server.url)
+    client = connect(own_redis_server.url, keys)
     requests = RequestWriter(client, keys)
     with own_redis_server.client() as admin:
         admin.config_set("maxmemory", 1)

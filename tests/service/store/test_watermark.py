@@ -16,7 +16,7 @@ from tests.service.fake_redis import answering
 
 @pytest.fixture
 async def watermark(redis_server: RedisServer, keys: Keys) -> AsyncIterator[Watermark]:
-    client = connect(redis_server.url)
+    client = connect(redis_server.url, keys)
     watermark = Watermark(client, keys)
     following = asyncio.create_task(watermark.run())
     yield watermark
@@ -62,7 +62,7 @@ async def test_a_wait_that_was_given_up_leaves_nothing_behind(watermark: Waterma
 
 
 async def test_it_follows_again_after_redis_was_away(own_redis_server: RedisServer, keys: Keys) -> None:
-    client = connect(own_redis_server.url)
+    client = connect(own_redis_server.url, keys)
     watermark = Watermark(client, keys)
     following = asyncio.create_task(watermark.run())
     wait = asyncio.create_task(wait_for(watermark, (7, 0)))
@@ -85,7 +85,7 @@ async def test_it_follows_again_after_redis_was_away(own_redis_server: RedisServ
 
 async def test_it_ends_when_it_is_cancelled_whenever_that_is(keys: Keys) -> None:
     with answering(b"-BUSY Redis is busy running a script.") as url:
-        client = connect(url)
+        client = connect(url, keys)
         for attempt in range(150):
             following = asyncio.create_task(Watermark(client, keys).run())
             await asyncio.sleep(0.0001 * attempt)

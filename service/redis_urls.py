@@ -1,0 +1,96 @@
+"""URLs of Redis: one server, a primary that Sentinels watch, or a cluster.
+
+The forms of one server are redis-py's. The others are those of the library ``limits``: ``redis+sentinel://`` with the
+Sentinels' addresses and the name of the primary, ``redis+cluster://`` with the addresses of some nodes; ``rediss+...``
+with TLS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+from redis.connection import parse_url
+
+Address: TypeAlias = tuple[str, int]
+"""Host and port."""
+Kind: TypeAlias = Literal["sentinel", "cluster"]
+
+_KINDS: Mapping[str, tuple[str, Kind, int]] = {
+    "redis+sentinel": ("redis", "sentinel", 26379),
+    "rediss+sentinel": ("rediss", "sentinel", 26379),
+    "redis+cluster": ("redis", "cluster", 6379),
+    "rediss+cluster": ("rediss", "cluster", 6379),
+}
+"""By scheme: that of the servers themselves, what is asked for them, and the default port of those who are asked."""
+SECURE = frozenset({"rediss", "rediss+sentinel", "rediss+cluster"})
+"""Schemes with TLS."""
+_OF_SENTINELS = ("sentinel_username", "sentinel_password")
+
+
+@dataclass(frozen=True)
+class LocatedUrl:
+    """A Redis whose address must be asked for.
+
+    Attributes:
+        kind: who is asked: Sentinels, or nodes of a cluster.
+        nodes: their addresses.
+        service: name of the primary with the Sentinels; empty for a cluster.
+        options: of a connection to a server: user, password, database, certificates and others of redis-py.
+        secure: whether connections use TLS.
+        sentinel_options: user and password of the Sentinels.
+    """
+
+    kind: Kind
+    nodes: tuple[Address, ...]
+    service: str
+    options: Mapping[str, Any] = field(repr=False)
+    secure: bool
+    sentinel_options: Mapping[str, str] = field(repr=False)
+
+
+def parse_located(url: str) -> LocatedUrl | None:
+    """What a URL of Sentinels or of a cluster names; None for the URL of one server.
+
+    >>> found = parse_located("redis+sentinel://user:pw@a,b:5000/main/2?sentinel_password=x")
+    >>> found.kind, found.nodes, found.service, found.options["db"], dict(found.sentinel_options)
+    ('sentinel', (('a', 26379), ('b', 5000)), 'main', 2, {'password': 'x'})
+    >>> parse_located("rediss+cluster://[::1]:7000,c").nodes
+    (('::1', 7000), ('c', 6379))
+    >>> parse_located("redis://localhost:6379/0") is None
+    True
+
+    Raises:
+        ValueError: it names nobody, no primary, or a database that there is not.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in _KINDS:
+        return None
+    scheme, kind, port = _KINDS[parts.scheme]
+    account, _, hosts = parts.netloc.rpartition("@")
+    nodes = tuple(_address(host, port) for host in hosts.split(",") if host)
+    service, _, database = parts.path.strip("/").partition("/") if kind == "sentinel" else ("", "", parts.path[1:])
+    if not nodes:
+        raise ValueError(f"must name at least one host after {parts.scheme}://")
+    if kind == "sentinel" and not service:
+        raise ValueError("must name the primary as the Sentinels do: redis+sentinel://HOST:PORT,.../NAME")
+    if database and not database.isdigit():
+        raise ValueError(f"must end with the number of a database, not with {database!r}")
+    if kind == "cluster" and int(database or 0) > 0:
+        raise ValueError("must name no database but 0: a cluster has no other")
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    sentinel_options = {name.removeprefix("sentinel_"): query.pop(name) for name in _OF_SENTINELS if name in query}
+    single = (scheme, f"{account}@h" if account else "h", f"/{database or 0}", urlencode(query), "")
+    options: dict[str, Any] = dict(parse_url(urlunsplit(single)))  # type: ignore[no-untyped-call]
+    del options["host"]
+    options.pop("connection_class", None)
+    return LocatedUrl(kind, nodes, unquote(service), options, scheme == "rediss", sentinel_options)
+
+
+def _address(text: str, port: int) -> Address:
+    parts = urlsplit(f"//{text}")
+    if parts.hostname is None:
+        raise ValueError(f"{text!r} is no host")
+    return parts.hostname, parts.port or port
