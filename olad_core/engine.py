@@ -556,16 +556,20 @@ class Engine:
             self.trainer = self._new_trainer()
 
     def _new_trainer(self) -> Trainer:
-        width, classes = self.graph.num_features or 0, len(self.graph.classes)
-        return self.trainer_type(Group(self.config.trainer, width, classes, self.device, self.memory))
+        width, classes, types = self.graph.num_features or 0, len(self.graph.classes), len(self.graph.relations)
+        return self.trainer_type(Group(self.config.trainer, width, classes, self.device, self.memory, types))
 
     def _current_trainer(self) -> Trainer:
-        """The trainer; a new one when features appear on a graph that had none."""
-        width = self.graph.num_features or 0
-        if self.trainer is None or self.trainer.group.feature_width != width:
-            if self.trainer:
+        """The trainer; a new one when features appear on a graph that had none, or types of edges are declared."""
+        width, types = self.graph.num_features or 0, len(self.graph.relations)
+        trained = None if self.trainer is None else (self.trainer.group.feature_width, self.trainer.group.relations)
+        if self.trainer is None or trained != (width, types):
+            if self.trainer and self.trainer.group.feature_width != width:
                 reason = f"features of width {width} have appeared: all students get new weights"
                 self.decisions.add("group-restarted", reason, numbers={"feature_width": width})
+            elif self.trainer:
+                reason = f"edges have {types} types now: all students get new weights"
+                self.decisions.add("group-restarted", reason, numbers={"edge_types": types})
             self.trainer = self._new_trainer()
             self._schedule.begin_anew()
             former = self.versions.former is not None

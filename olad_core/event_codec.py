@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import sys
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -36,6 +36,7 @@ from olad_core.events import (
     UpsertEdge,
     UpsertNode,
 )
+from olad_core.graph_types import RELATION
 
 _json = msgspec.json.Decoder(list[Event])
 _raw_json = msgspec.json.Decoder(list[msgspec.Raw])
@@ -53,14 +54,18 @@ _NAMES: dict[type[Event], tuple[str, ...]] = {
     LabelNode: ("id", "label"),
 }
 """Fields of each event that name a node or a class."""
+_ON_EDGES = (UpsertEdge, RemoveEdge)
 # Bytes that are no UTF-8 and nesting without end come out of the decoder as Python's own exceptions.
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-def decode_json(body: bytes, feature_width: int | None = None) -> list[Event]:
+def decode_json(body: bytes, feature_width: int | None = None, edge_types: Collection[str] = ()) -> list[Event]:
     """Decode and check a JSON array of events, ids and labels normalised to strings.
 
-    ``feature_width`` is the declared or held width, where there is one.
+    Args:
+        body: the array.
+        feature_width: declared or held, where there is one.
+        edge_types: the declared ones.
 
     Raises:
         InvalidEvents: naming index and field of every event that is wrong.
@@ -69,17 +74,17 @@ def decode_json(body: bytes, feature_width: int | None = None) -> list[Event]:
         batch = _json.decode(body)
     except _UNDECODABLE as error:
         raise InvalidEvents(_problems(body, error)) from None
-    return _checked(batch, feature_width)
+    return _checked(batch, feature_width, edge_types)
 
 
-def decode_ndjson(body: bytes, feature_width: int | None = None) -> list[Event]:
+def decode_ndjson(body: bytes, feature_width: int | None = None, edge_types: Collection[str] = ()) -> list[Event]:
     """Like :func:`decode_json` for one event a line; empty lines are skipped."""
     lines = [line for line in body.splitlines() if line.strip()]
     try:
         batch = [_one_json.decode(line) for line in lines]
     except _UNDECODABLE:
         raise InvalidEvents(_problems_of_items(lines)) from None
-    return _checked(batch, feature_width)
+    return _checked(batch, feature_width, edge_types)
 
 
 class _LoggedSparse(Struct, frozen=True):
@@ -221,11 +226,12 @@ def _split(error: Exception) -> tuple[str, str]:
     return match["path"] or (named["field"] if named else ""), match["message"]
 
 
-def _checked(batch: list[Event], feature_width: int | None) -> list[Event]:
+def _checked(batch: list[Event], feature_width: int | None, edge_types: Collection[str]) -> list[Event]:
     """Normalise in place what the decoder cannot, and refuse what it cannot see."""
     if not batch:
         raise InvalidEvents([EventProblem(-1, "", "a batch needs at least one event")])
     problems: list[EventProblem] = []
+    known_types = {*edge_types, *([] if edge_types and RELATION not in edge_types else [RELATION, None])}
     width = feature_width if feature_width is not None else feature_width_of(batch)
     for index, event in enumerate(batch):
         for field in _NAMES[type(event)]:
@@ -236,7 +242,12 @@ def _checked(batch: list[Event], feature_width: int | None) -> list[Event]:
             # The decoder counts characters, of four bytes at most, and no digits at all; the limit is in bytes.
             if name is not None and len(name) > MAX_ID_BYTES // 4 and len(name.encode()) > MAX_ID_BYTES:
                 problems.append(EventProblem(index, field, f"longer than {MAX_ID_BYTES} bytes"))
-        if isinstance(event, UpsertNode) and event.x is not None:
+        if isinstance(event, _ON_EDGES):
+            if event.type not in known_types:
+                problems.append(EventProblem(index, "type", _type_problem(event.type, edge_types)))
+            elif event.type == RELATION:
+                event.type = None
+        elif isinstance(event, UpsertNode) and event.x is not None:
             found = [*_feature_problems(event.x, width, declared=feature_width is not None)]
             problems.extend(EventProblem(index, field, message) for field, message in found)
             if not found:
@@ -244,6 +255,14 @@ def _checked(batch: list[Event], feature_width: int | None) -> list[Event]:
     if problems:
         raise InvalidEvents(problems)
     return batch
+
+
+def _type_problem(named: str | None, edge_types: Collection[str]) -> str:
+    """Why an edge cannot have this type."""
+    if not edge_types:
+        return f"{named!r} is not declared: PUT /schema with edge_types first"
+    declared = ", ".join(map(repr, edge_types))
+    return f"this graph's edges have one of the types {declared}" + ("" if named is None else f", not {named!r}")
 
 
 def _feature_problems(

@@ -7,7 +7,7 @@ the pieces are decoded by the same functions as a small batch, and the result is
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from typing import TypeAlias
 
 from olad_core.errors import OladError
@@ -54,7 +54,7 @@ class TooManyEvents(OladError, ValueError):
         super().__init__(f"the batch has more than {MAX_EVENTS:,} events")
 
 
-def json_pieces(body: bytes, feature_width: int | None = None) -> Steps:
+def json_pieces(body: bytes, feature_width: int | None = None, edge_types: Collection[str] = ()) -> Steps:
     """Like :func:`olad_core.event_codec.decode_json`, a piece of the batch between two ``yield``.
 
     Raises:
@@ -62,8 +62,8 @@ def json_pieces(body: bytes, feature_width: int | None = None) -> Steps:
         TooManyEvents: more than ``MAX_EVENTS``, and none of the first is wrong.
     """
     if len(body) <= PIECE_BYTES:
-        return decode_json(body, feature_width)
-    whole = _Whole(feature_width)
+        return decode_json(body, feature_width, edge_types)
+    whole = _Whole(feature_width, edge_types)
     start = _BEGIN.match(body)
     end = len(body if body.endswith(b"]") else body.rstrip(b" \t\r\n")) - 1
     if start is None or body[end : end + 1] != b"]":
@@ -82,11 +82,11 @@ def json_pieces(body: bytes, feature_width: int | None = None) -> Steps:
         yield
 
 
-def ndjson_pieces(body: bytes, feature_width: int | None = None) -> Steps:
+def ndjson_pieces(body: bytes, feature_width: int | None = None, edge_types: Collection[str] = ()) -> Steps:
     """Like :func:`json_pieces` for one event a line; empty lines are skipped."""
     if len(body) <= PIECE_BYTES:
-        return decode_ndjson(body, feature_width)
-    whole = _Whole(feature_width)
+        return decode_ndjson(body, feature_width, edge_types)
+    whole = _Whole(feature_width, edge_types)
     lines: list[bytes] = []
     size = 0
     for found in _LINE.finditer(body):
@@ -163,7 +163,8 @@ def _items(body: bytes, at: int) -> Iterator[bytes | None]:
 class _Whole:
     """What the pieces come to."""
 
-    def __init__(self, feature_width: int | None) -> None:
+    def __init__(self, feature_width: int | None, edge_types: Collection[str]) -> None:
+        self._edge_types = edge_types
         self._declared = feature_width
         self._width = feature_width
         self._batch: list[Event] = []
@@ -173,7 +174,7 @@ class _Whole:
     def try_json(self, piece: bytes) -> bool:
         """Take a piece if all of it is right, and there is space for it."""
         try:
-            events = decode_json(b"[" + piece + b"]", self._width)
+            events = decode_json(b"[" + piece + b"]", self._width, self._edge_types)
         except InvalidEvents:
             return False
         if self.seen + len(events) > MAX_EVENTS or any(map(self._is_sparse_too_early, events)):
@@ -186,7 +187,7 @@ class _Whole:
         if not items:
             return
         try:
-            events = decode_json(b"[" + b",".join(items) + b"]", self._width)
+            events = decode_json(b"[" + b",".join(items) + b"]", self._width, self._edge_types)
         except InvalidEvents as error:
             if error.problems[0].index < 0:
                 raise InvalidEvents([EventProblem(-1, "", malformed(body) or error.problems[0].message)]) from None
@@ -199,7 +200,7 @@ class _Whole:
         if not lines:
             return
         try:
-            events = decode_ndjson(b"\n".join(lines), self._width)
+            events = decode_ndjson(b"\n".join(lines), self._width, self._edge_types)
         except InvalidEvents as error:
             self._note(error, len(lines))
         else:

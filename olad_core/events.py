@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from olad_core.errors import OladError
+from olad_core.graph_types import MAX_EDGE_TYPES, MAX_TYPE_BYTES, RELATION, EdgeType, TypeName
 
 MAX_EVENTS = 10_000
 """Events in one batch at most."""
@@ -92,6 +93,7 @@ class UpsertEdge(Struct, tag_field="op", tag="upsert_edge", forbid_unknown_field
         Annotated[float, Meta(gt=0, le=MAX_WEIGHT, description="Left out or null: as it is, 1 at first.")] | None
     ) = None
     ts: Time | None = None
+    type: TypeName | None = None
 
 
 class RemoveEdge(Struct, tag_field="op", tag="remove_edge", forbid_unknown_fields=True, omit_defaults=True):
@@ -99,6 +101,7 @@ class RemoveEdge(Struct, tag_field="op", tag="remove_edge", forbid_unknown_field
 
     src: NodeId
     dst: NodeId
+    type: TypeName | None = None
 
 
 class LabelNode(Struct, tag_field="op", tag="label", forbid_unknown_fields=True, omit_defaults=True):
@@ -116,6 +119,7 @@ RejectionReason: TypeAlias = Literal[
     "removed-node",
     "unknown-node",
     "unknown-edge",
+    "unknown-type",
     "feature-width",
     "too-many-classes",
     "ts-ahead",
@@ -126,6 +130,7 @@ RejectionReason: TypeAlias = Literal[
 
 
 _ClassName: TypeAlias = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": MAX_LABEL_BYTES})]
+_TypeName: TypeAlias = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": MAX_TYPE_BYTES})]
 
 
 class ClassDecision(BaseModel):
@@ -195,6 +200,21 @@ class GraphSchema(BaseModel):
         "a share of the nodes. Probabilities stay as they are, and nothing is trained again. It replaces what was "
         "declared before, and a class that it names is declared with it.",
     )
+    edge_types: dict[_TypeName, EdgeType] = Field(
+        default={},
+        max_length=MAX_EDGE_TYPES,
+        description="Types of edges by name. Between two nodes there may be an edge of each type, and a model learns "
+        "what each type means. Types are added to, never removed. Once there are any, an edge names one of them; "
+        f"`{RELATION}` stands for edges that name none.",
+    )
+
+    @field_validator("edge_types")
+    @classmethod
+    def _nameable(cls, edge_types: dict[str, EdgeType]) -> dict[str, EdgeType]:
+        for name in edge_types:
+            if not 1 <= len(name.encode()) <= MAX_TYPE_BYTES:
+                raise ValueError(f"a type's name must have 1 to {MAX_TYPE_BYTES} bytes")
+        return edge_types
 
     @field_validator("decisions")
     @classmethod

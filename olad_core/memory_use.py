@@ -18,6 +18,8 @@ _PROCESS = 500_000_000
 _BYTES_PER_NODE = 350
 """An id, its entries in tables, and a row of each of the graph's arrays."""
 _BYTES_PER_EDGE = 110
+_BYTES_PER_TYPE = 48
+"""Where the neighbours of a node by one more type of edges begin, how many they are, and the sum of their weights."""
 _COPIES = 2.25
 """The state, and its copy for the checkpoint with a quarter of spare capacity."""
 _SPARE_SLOTS = 1.5
@@ -50,6 +52,7 @@ class Sizes:
         featured: nodes that have features.
         feature_width: numbers in the features of a node; 0 without.
         classes: classes.
+        edge_types: types of edges.
     """
 
     nodes: int = 0
@@ -57,15 +60,17 @@ class Sizes:
     featured: int = 0
     feature_width: int = 0
     classes: int = 0
+    edge_types: int = 1
 
     def plus(self, more: Sizes) -> Sizes:
-        """Both together; the width and the classes are the greater ones."""
+        """Both together; the width, the classes and the types are the greater ones."""
         return Sizes(
             self.nodes + more.nodes,
             self.edges + more.edges,
             self.featured + more.featured,
             max(self.feature_width, more.feature_width),
             max(self.classes, more.classes),
+            max(self.edge_types, more.edge_types),
         )
 
 
@@ -101,7 +106,7 @@ def bytes_needed(sizes: Sizes, group: GroupSizes) -> int:
     rows_of_versions = _VERSIONS * 4 * (group.served * (4 * hidden + 2 * answers) + 16) + 4 * group.recurrent * hidden
     published = 4 * (1 + 2 * PUBLISHED_CLASSES if wide else columns)
     nodes = sizes.nodes * (_BYTES_PER_NODE + _COPIES * rows_of_versions + published)
-    edges = _COPIES * _BYTES_PER_EDGE * sizes.edges
+    edges = _COPIES * (_BYTES_PER_EDGE * sizes.edges + _BYTES_PER_TYPE * sizes.nodes * (sizes.edge_types - 1))
     row = 4 * sizes.feature_width
     features = row * sizes.featured * (_SPARE_SLOTS + _COPIES - 1)
     working = _WORKING * row * min(_ROWS_AT_ONCE, sizes.nodes, _DENSEST * sizes.featured)

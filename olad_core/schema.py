@@ -13,12 +13,13 @@ from pydantic import Field
 from olad_core.config import MAX_CLASSES
 from olad_core.errors import OladError
 from olad_core.events import Event, GraphSchema, LabelNode, UpsertNode
+from olad_core.graph_types import MAX_EDGE_TYPES, RELATION, EdgeType
 
 NODE_TYPE = "node"
 """The type of every node, in a graph that declares no types."""
-RELATION = "edge"
-"""The type of every edge, in a graph that declares no types."""
 _LABELLED = frozenset({LabelNode, UpsertNode})
+_ADDED = ("decisions", "edge_types")
+"""Fields that earlier releases do not know."""
 
 
 class HeldSchema(GraphSchema):
@@ -34,8 +35,8 @@ class HeldSchema(GraphSchema):
 
 
 def schema_json(schema: GraphSchema) -> str:
-    """The schema as JSON; without decisions as releases wrote it that had none, so that they can read it."""
-    return schema.model_dump_json(exclude=None if schema.decisions else {"decisions"})
+    """The schema as JSON; without what releases do not know that cannot have written it, so that they can read it."""
+    return schema.model_dump_json(exclude={name for name in _ADDED if not getattr(schema, name)})
 
 
 class SchemaConflict(OladError, ValueError):
@@ -57,7 +58,7 @@ class TooManyClasses(OladError, ValueError):
 
 
 def after_declaration(schema: HeldSchema, change: GraphSchema, max_classes: int = MAX_CLASSES) -> HeldSchema:
-    """The schema after a declaration: fields left out stay, classes are added to and never removed.
+    """The schema after a declaration: fields left out stay, classes and types are added to and never removed.
 
     A class that a decision names is declared with it: a name that no label has would else be passed over in silence.
 
@@ -74,11 +75,33 @@ def after_declaration(schema: HeldSchema, change: GraphSchema, max_classes: int 
     wanted = {name: getattr(change, name) for name in change.model_fields_set if name in GraphSchema.model_fields}
     if "classes" in wanted or wanted.get("decisions"):
         wanted["classes"] = _with_classes(schema.classes, (*change.classes, *change.decisions), max_classes)
+    if "edge_types" in wanted:
+        wanted["edge_types"] = _with_edge_types(schema.edge_types, change.edge_types)
     if schema.feature_width_held:
         width = wanted.pop("feature_width", None)
         if width is not None and width != schema.feature_width:
             raise SchemaConflict(f"feature_width is {width}, but features of width {schema.feature_width} have arrived")
     return schema.model_copy(update=wanted)
+
+
+def directions(schema: GraphSchema) -> dict[str, bool]:
+    """Whether the edges of each type are directed, those that name none included.
+
+    >>> directions(GraphSchema(directed=True, edge_types={"knows": EdgeType(directed=False), "sent": EdgeType()}))
+    {'edge': True, 'knows': False, 'sent': True}
+    """
+    types = {RELATION: EdgeType(), **schema.edge_types}
+    return {name: schema.directed if each.directed is None else each.directed for name, each in types.items()}
+
+
+def lifetimes(schema: GraphSchema) -> dict[str, float | None]:
+    """After how long the edges of each type leave, those that name none included; None where they stay.
+
+    >>> lifetimes(GraphSchema(edge_lifetime=7.0, edge_types={"knows": EdgeType(lifetime=9.0), "sent": EdgeType()}))
+    {'edge': 7.0, 'knows': 9.0, 'sent': 7.0}
+    """
+    types = {RELATION: EdgeType(), **schema.edge_types}
+    return {name: schema.edge_lifetime if each.lifetime is None else each.lifetime for name, each in types.items()}
 
 
 def after_events(schema: HeldSchema, batch: Sequence[Event]) -> HeldSchema:
@@ -98,6 +121,13 @@ def labels_in(batch: Iterable[Event]) -> dict[str, None]:
     """The labels that a checked batch names, each once, in order."""
     named = (event.label for event in batch if type(event) in _LABELLED)  # type: ignore[union-attr]
     return dict.fromkeys(str(label) for label in named if label is not None)
+
+
+def _with_edge_types(known: dict[str, EdgeType], more: dict[str, EdgeType]) -> dict[str, EdgeType]:
+    together = {**known, **more}
+    if len(together) > MAX_EDGE_TYPES:
+        raise SchemaConflict(f"edge_types: together these are {len(together)}, and a graph may have {MAX_EDGE_TYPES}")
+    return together
 
 
 def _with_classes(known: tuple[str, ...], more: Iterable[str], most: int) -> tuple[str, ...]:

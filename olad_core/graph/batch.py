@@ -20,6 +20,7 @@ from olad_core.graph.event_columns import EventColumns
 from olad_core.graph.node_arrays import Settled
 from olad_core.graph.node_ids import NodeIds
 from olad_core.graph.text_loops import Slices
+from olad_core.graph_types import RELATION
 from olad_core.schema import TooManyClasses
 
 _OPS: dict[int, RejectedOp] = {
@@ -35,7 +36,7 @@ class Limits(NamedTuple):
     """What the events of a batch are held to.
 
     Attributes:
-        edge_lifetime: edges leave that long after their time; None where they stay.
+        edge_lifetime: edges leave that long after their time, at the latest; None where all of them stay.
         ts_ahead_max: how far a ``ts`` may lie ahead of the latest one, where that is declared.
         max_classes: classes that there may be.
         width: feature width; None while it is unknown.
@@ -196,6 +197,8 @@ def _reason(
         return "unknown-node", f"there is no node {text!r}"
     if reason == at.NO_CLASS_LEFT:
         return "too-many-classes", str(TooManyClasses(text, limits.max_classes))
+    if reason == at.UNKNOWN_TYPE:
+        return "unknown-type", f"this graph has no edges of the type {events.edge_type(index) or RELATION!r}"
     if reason == at.AHEAD_OF_TIME:
         return "ts-ahead", _ahead_detail(events.columns.time, index, now, limits)
     return "feature-width", _width_detail(events, reason, index, width)
@@ -223,4 +226,6 @@ def _ahead_detail(times: Float64s, index: int, now: float, limits: Limits) -> st
 
 def _unknown_edge(events: EventColumns, index: int) -> Rejection:
     ends = f"from {events.text(2 * index)!r} to {events.text(2 * index + 1)!r}"
+    if kind := events.edge_type(index):
+        ends = f"of the type {kind!r} {ends}"
     return Rejection(index, "remove_edge", "unknown-edge", f"there is no edge {ends}")

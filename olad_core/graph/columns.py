@@ -12,6 +12,8 @@ UPSERT_NODE, REMOVE_NODE, UPSERT_EDGE, REMOVE_EDGE, LABEL_NODE = range(5)
 """Kinds of events, and of operations on edges."""
 NO_FEATURES, DENSE, SPARSE = range(3)
 """Forms of features."""
+TYPE_START, TYPE_LENGTH, TYPE = range(3)
+"""Places in ``Columns.types``."""
 
 
 class Columns(NamedTuple):
@@ -29,6 +31,8 @@ class Columns(NamedTuple):
         width: int64 ``[n]``, how many there are.
         value: float32.
         place: int32, as long as ``value``; meaningful for sparse features.
+        types: int64 ``[3, n]``, of edges: where the name of the type begins, how long it is (0 where an edge names
+            none), and the number of the type, -1 where there is no such type.
     """
 
     kind: UInt8s
@@ -42,6 +46,7 @@ class Columns(NamedTuple):
     width: Int64s
     value: Float32s
     place: Int32s
+    types: Int64s
 
 
 def empty_columns(text: UInt8s, events: int, values: int) -> Columns:
@@ -58,4 +63,5 @@ def empty_columns(text: UInt8s, events: int, values: int) -> Columns:
         width=np.empty(events, np.int64),
         value=np.empty(values, np.float32),
         place=np.empty(values, np.int32),
+        types=np.zeros((3, events), np.int64),
     )

@@ -23,12 +23,13 @@ class Edges(NamedTuple):
 
 
 class EdgeList(NamedTuple):
-    """Edges by their ends, each once: rows, weights and times, all ``[E]``."""
+    """Edges by their ends, each once: rows, weights, times and numbers of their relations, all ``[E]``."""
 
     source: Int64s
     target: Int64s
     weight: Float32s
     time: Float64s
+    relation: Int64s
 
 
 class Slabs(NamedTuple):

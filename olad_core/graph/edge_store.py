@@ -80,7 +80,7 @@ class EdgeStore:
         order = np.argsort(used.key[: self.count], kind="stable")
         source, target = used.key[order] >> 32, used.key[order] & 0xFFFFFFFF
         weight = self.outgoing.weight[self.outgoing.offset[source] + used.place_source[order]]
-        return EdgeList(source, target, weight, used.time[order])
+        return EdgeList(source, target, weight, used.time[order], np.zeros(self.count, np.int64))
 
     def expire(self, before: float) -> int:
         """Remove the edges whose time is smaller than ``before``; their number."""

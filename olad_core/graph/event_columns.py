@@ -18,6 +18,9 @@ from olad_core.graph.columns import (
     REMOVE_EDGE,
     REMOVE_NODE,
     SPARSE,
+    TYPE,
+    TYPE_LENGTH,
+    TYPE_START,
     UPSERT_EDGE,
     UPSERT_NODE,
     Columns,
@@ -76,6 +79,11 @@ class EventColumns(Sequence[Event]):
         start, length = int(self.columns.start[place]), int(self.columns.length[place])
         return self.columns.text[start : start + length].tobytes().decode() if length else ""
 
+    def edge_type(self, event: int) -> str:
+        """The name of an edge's type; empty where it names none."""
+        start, length = self.columns.types[:TYPE, event].tolist()
+        return self.columns.text[start : start + length].tobytes().decode()
+
     def _decoded(self) -> Sequence[Event]:
         if self._events is None:
             self._events = decode_log(self._payload)
@@ -103,13 +111,16 @@ def columns_of(events: Sequence[Event]) -> EventColumns:
         return events
     texts = [text for event in events for text in _texts(event)]
     encoded = [text.encode() for text in texts]
+    types = [_type(event) for event in events]
     values = [np.empty(0, np.float32)]
     indices = [np.empty(0, np.int32)]
-    columns = empty_columns(np.frombuffer(b"".join(encoded), np.uint8), len(events), 0)
+    columns = empty_columns(np.frombuffer(b"".join([*encoded, *types]), np.uint8), len(events), 0)
     columns.weight[:] = columns.time[:] = np.nan
     columns.form[:] = columns.first[:] = columns.width[:] = 0
     columns.length[:] = [len(text) for text in encoded]
     columns.start[:] = [0, *accumulate(map(len, encoded))][: len(encoded)]
+    columns.types[TYPE_LENGTH] = [len(name) for name in types]
+    columns.types[TYPE_START] = [*accumulate(map(len, types), initial=sum(map(len, encoded)))][: len(types)]
     end = 0
     for at, event in enumerate(events):
         columns.kind[at] = _KINDS[type(event)]
@@ -132,6 +143,10 @@ def _texts(event: Event) -> tuple[str, str]:
         return str(event.src), str(event.dst)
     label = None if isinstance(event, RemoveNode) else event.label
     return str(event.id), "" if label is None else str(label)
+
+
+def _type(event: Event) -> bytes:
+    return (event.type or "").encode() if isinstance(event, UpsertEdge | RemoveEdge) else b""
 
 
 def _features(event: UpsertNode) -> tuple[Int32s, Float32s]:

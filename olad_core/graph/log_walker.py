@@ -12,19 +12,25 @@ import numpy as np
 
 from olad_core.events import MAX_FEATURE_WIDTH, MAX_ID_BYTES, MAX_TIME, MAX_WEIGHT
 from olad_core.graph.arrays import Float64s, Integer, UInt8s
-from olad_core.graph.columns import DENSE, SPARSE, Columns, empty_columns
+from olad_core.graph.columns import DENSE, SPARSE, TYPE_LENGTH, TYPE_START, Columns, empty_columns
 from olad_core.graph.compiled import compiled
 
 _TAG_FIELD = (b"op",)
 _TAGS = (b"upsert_node", b"remove_node", b"upsert_edge", b"remove_edge", b"label")
 """In the order of the kinds."""
-_FIELDS = (b"src", b"dst", b"weight", b"ts", b"id", b"x", b"label")
-_SOURCE, _TARGET, _WEIGHT, _TS, _ID, _X, _LABEL = range(7)
+_FIELDS = (b"src", b"dst", b"weight", b"ts", b"id", b"x", b"label", b"type")
+_SOURCE, _TARGET, _WEIGHT, _TS, _ID, _X, _LABEL, _TYPE = range(8)
 _SPARSE_FIELDS = (b"indices", b"values")
 _EDGE, _NODE, _TRUTH = 1 << _SOURCE | 1 << _TARGET, 1 << _ID, 1 << _ID | 1 << _LABEL
 _NEEDED = (_NODE, _NODE, _EDGE, _EDGE, _TRUTH)
 """Fields that an event of each kind has, a bit each."""
-_ALLOWED = (_TRUTH | 1 << _X | 1 << _TS, _NODE, _EDGE | 1 << _WEIGHT | 1 << _TS, _EDGE, _TRUTH | 1 << _TS)
+_ALLOWED = (
+    _TRUTH | 1 << _X | 1 << _TS,
+    _NODE,
+    _EDGE | 1 << _WEIGHT | 1 << _TS | 1 << _TYPE,
+    _EDGE | 1 << _TYPE,
+    _TRUTH | 1 << _TS,
+)
 """Fields that it may have."""
 _LONGEST = MAX_ID_BYTES
 
@@ -156,6 +162,16 @@ def _take_text(text: UInt8s, at: Integer, columns: Columns, place: Integer) -> I
 
 
 @compiled
+def _take_type(text: UInt8s, at: Integer, columns: Columns, event: Integer) -> Integer:
+    length, begin = _string(text, at)
+    if length < 1 or length > _LONGEST or not _is_utf8(text, begin, length):
+        return -1
+    columns.types[TYPE_START, event] = begin
+    columns.types[TYPE_LENGTH, event] = length
+    return begin + length
+
+
+@compiled
 def _take_float(text: UInt8s, at: Integer, into: Float64s, event: Integer) -> Integer:
     if text.size - at < 9 or text[at] != 0xCB:
         return -1
@@ -249,6 +265,8 @@ def _take_field(
         return _take_text(text, at, columns, 2 * event)
     if field in (_TARGET, _LABEL):
         return _take_text(text, at, columns, 2 * event + 1)
+    if field == _TYPE:
+        return _take_type(text, at, columns, event)
     if field == _WEIGHT:
         at = _take_float(text, at, columns.weight, event)
         return at if 0 < columns.weight[event] <= MAX_WEIGHT else -1

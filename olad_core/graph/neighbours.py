@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,11 +22,49 @@ class Neighbours:
         indptr: int64 ``[n + 1]``; those of the i-th row stand at ``indptr[i] : indptr[i + 1]``.
         index: int64, the neighbours' rows.
         weight: float32, the weights of their edges.
+        by_relation: int64 ``[n R + 1]``, where edges have R types: those of the i-th row by edges of the r-th type
+            stand at ``by_relation[i R + r] : by_relation[i R + r + 1]``. None where there is one type.
     """
 
     indptr: Int64s
     index: Int64s
     weight: Float32s
+    by_relation: Int64s | None = None
+
+    @property
+    def groups(self) -> Int64s:
+        """Where the neighbours of each row begin, of each type where there are several."""
+        return self.indptr if self.by_relation is None else self.by_relation
+
+    def of(self, first: int, count: int) -> Neighbours:
+        """Those of ``count`` rows from the ``first`` one on."""
+        indptr = self.indptr[first : first + count + 1]
+        begin, end = indptr[0], indptr[-1]
+        types = 1 if self.by_relation is None else (self.by_relation.size - 1) // (self.indptr.size - 1)
+        groups = None
+        if self.by_relation is not None:
+            groups = self.by_relation[first * types : (first + count) * types + 1] - begin
+        return Neighbours(indptr - begin, self.index[begin:end], self.weight[begin:end], groups)
+
+
+def joined(parts: Sequence[Neighbours]) -> Neighbours:
+    """The neighbours of the same rows by edges of several types.
+
+    >>> one = Neighbours(np.array([0, 1, 2]), np.array([5, 6]), np.ones(2, np.float32))
+    >>> two = Neighbours(np.array([0, 0, 1]), np.array([7]), np.ones(1, np.float32))
+    >>> both = joined([one, two])
+    >>> both.indptr.tolist(), both.index.tolist(), both.by_relation.tolist()
+    ([0, 1, 3], [5, 6, 7], [0, 1, 1, 2, 3])
+    """
+    if len(parts) == 1:
+        return parts[0]
+    counts = np.stack([np.diff(part.indptr) for part in parts], axis=1)
+    by_relation = np.zeros(counts.size + 1, np.int64)
+    np.cumsum(counts.ravel(), out=by_relation[1:])
+    found = _Found(by_relation, np.empty(by_relation[-1], np.int64), np.empty(by_relation[-1], np.float32))
+    for number, part in enumerate(parts):
+        _put(_Found(part.indptr, part.index, part.weight), number, len(parts), found)
+    return Neighbours(by_relation[:: len(parts)].copy(), found.rows, found.weight, by_relation)
 
 
 def all_neighbours(slabs: Slabs, rows: Int64s) -> Neighbours:
@@ -55,7 +94,7 @@ def _filled(slabs: Slabs, rows: Int64s, counts: Int64s, seed: np.uint64 | None) 
         most = int(counts.max(initial=1))
         chosen = np.full(1 << (2 * most - 1).bit_length(), -1, np.int64)
         _sample(slabs, rows, chosen, np.array([seed]), found)
-    return Neighbours(*found)
+    return Neighbours(found.indptr, found.rows, found.weight)
 
 
 class _Found(NamedTuple):
@@ -79,6 +118,16 @@ def _copy(slabs: Slabs, rows: Int64s, found: _Found) -> None:
         for place in range(found.indptr[at + 1] - first):
             found.rows[first + place] = slabs.neighbour[offset + place]
             found.weight[first + place] = slabs.weight[offset + place]
+
+
+@compiled
+def _put(part: _Found, number: int, types: int, found: _Found) -> None:
+    """Write the neighbours by edges of one type to their places among all of them."""
+    for at in range(part.indptr.size - 1):
+        to = found.indptr[at * types + number] - part.indptr[at]
+        for place in range(part.indptr[at], part.indptr[at + 1]):
+            found.rows[to + place] = part.rows[place]
+            found.weight[to + place] = part.weight[place]
 
 
 @compiled

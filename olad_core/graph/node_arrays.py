@@ -30,7 +30,17 @@ NOW, FIRST_TS, LIFETIME, AHEAD_MAX = range(4)
 ) = range(13)
 """Places in ``Settled.lists``."""
 LISTS = 13
-AHEAD_OF_TIME, REMOVED_NODE, UNKNOWN_NODE, UNKNOWN_EDGE, NO_CLASS_LEFT, OTHER_WIDTH, NO_WIDTH, INDEX_BEYOND = range(8)
+(
+    AHEAD_OF_TIME,
+    REMOVED_NODE,
+    UNKNOWN_NODE,
+    UNKNOWN_EDGE,
+    NO_CLASS_LEFT,
+    OTHER_WIDTH,
+    NO_WIDTH,
+    INDEX_BEYOND,
+    UNKNOWN_TYPE,
+) = range(9)
 """Why an event is rejected."""
 
 

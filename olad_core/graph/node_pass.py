@@ -17,6 +17,7 @@ from olad_core.graph.columns import (
     NO_FEATURES,
     REMOVE_EDGE,
     REMOVE_NODE,
+    TYPE,
     UPSERT_EDGE,
     UPSERT_NODE,
     Columns,
@@ -61,6 +62,7 @@ from olad_core.graph.node_arrays import (
     TAIL,
     UNKNOWN_EDGE,
     UNKNOWN_NODE,
+    UNKNOWN_TYPE,
     UNUSED,
     WIDTH,
     WIDTH_HELD,
@@ -362,6 +364,9 @@ def run_events(columns: Columns, numbers: Int64s, names: Names, settled: Settled
             prefetch(names.row_of, max(0, numbers[min(place, last)]))
         first, second, kind = numbers[2 * event], numbers[2 * event + 1], columns.kind[event]
         if kind in (UPSERT_EDGE, REMOVE_EDGE):
+            if columns.types[TYPE, event] < 0:
+                _reject(settled, event, UNKNOWN_TYPE, 0)
+                continue
             _edge(columns, first, second, names, settled, operations, event)
         elif kind == UPSERT_NODE:
             _upsert_node(columns, first, second, names, settled, operations, event)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.errors import OladError
+from olad_core.graph.relations import RelationRule, parts_of
 from olad_core.graph.text import unpack
 
 Array = npt.NDArray[Any]
@@ -27,7 +28,6 @@ _ROWS = {
     "feature_slot": "int32",
     "label": "int32",
     "arrival": "int64",
-    "in_weight": "float64",
 }
 _LISTS = {
     "classes": "uint8",
@@ -56,7 +56,7 @@ def check_graph_state(state: Mapping[str, Array]) -> None:
     """
     for name, dtype in _SCALARS.items():
         _typed(state, name, dtype, ())
-    for name, dtype in (_LISTS | _EDGES).items():
+    for name, dtype in _LISTS.items():
         _typed(state, name, dtype, (None,))
     end = _typed(state, "label", "int32", (None,)).size
     for name, dtype in _ROWS.items():
@@ -72,7 +72,8 @@ def check_graph_state(state: Mapping[str, Array]) -> None:
     label = state["label"]
     _require(_within(label, -1, len(classes)), "label")
     alive = _check_ids(state, end)
-    _check_edges(state, alive)
+    for rule, part in _relations(state):
+        _check_edges(part, alive, bool(state["directed"]) if rule is None else rule.directed)
 
 
 def _check_features(state: Mapping[str, Array], width: int) -> None:
@@ -98,8 +99,20 @@ def _check_ids(state: Mapping[str, Array], end: int) -> npt.NDArray[np.bool_]:
     return alive
 
 
-def _check_edges(state: Mapping[str, Array], alive: npt.NDArray[np.bool_]) -> None:
-    keys, end = state["edge_key"], alive.size
+def _relations(state: Mapping[str, Array]) -> list[tuple[RelationRule | None, Mapping[str, Array]]]:
+    """The arrays of each type's edges, with its rule where types are declared."""
+    try:
+        return parts_of(state)
+    except (ValueError, TypeError) as error:
+        raise NoState(f"relations: {error}") from None
+
+
+def _check_edges(state: Mapping[str, Array], alive: npt.NDArray[np.bool_], directed: bool) -> None:
+    end = alive.size
+    for name, dtype in _EDGES.items():
+        _typed(state, name, dtype, (None,))
+    _typed(state, "in_weight", "float64", (end,))
+    keys = state["edge_key"]
     for name in _EDGES:
         _require(state[name].size == keys.size, name)
     _require(not np.isnan(state["edge_time"]).any(), "edge_time")
@@ -107,7 +120,6 @@ def _check_edges(state: Mapping[str, Array], alive: npt.NDArray[np.bool_]) -> No
     _require(_within(source, 0, end) and _within(target, 0, end), "edge_key")
     _require(bool(alive[source].all() and alive[target].all()), "edge_key")
     _require(np.unique(keys).size == keys.size, "edge_key")
-    directed = bool(state["directed"])
     _require(directed or bool((source <= target).all()), "edge_key")
     loops = 0 if directed else int(np.count_nonzero(source == target))
     _check_slabs(state, "incoming", end, keys.size if directed else 2 * keys.size - loops)

@@ -16,15 +16,16 @@ from olad_core.graph.changes import Changes
 from olad_core.graph.clock import Clock
 from olad_core.graph.columns import Columns
 from olad_core.graph.edge_arrays import EdgeList
-from olad_core.graph.edge_store import EdgeStore
 from olad_core.graph.event_columns import columns_of
 from olad_core.graph.features import FeatureTable
 from olad_core.graph.localise import Localiser
-from olad_core.graph.neighbours import Neighbours, all_neighbours, sampled_neighbours
+from olad_core.graph.neighbours import Neighbours
 from olad_core.graph.node_ids import NodeIds
+from olad_core.graph.relations import RelationRule, Relations
 from olad_core.graph.text import unpack
+from olad_core.graph_types import RELATION, EdgeType
 from olad_core.memory_use import Sizes
-from olad_core.schema import NODE_TYPE, RELATION, HeldSchema, SchemaConflict, after_declaration, after_events
+from olad_core.schema import NODE_TYPE, HeldSchema, after_declaration, after_events, directions, lifetimes
 
 FEWEST_ROWS = 64
 """Rows that memory is taken for at first."""
@@ -50,7 +51,8 @@ class DynamicGraph:
         label: int32 ``[capacity]``, class of the node, -1 where it is not known.
         alive: bool ``[capacity]``, whether the row holds a node.
         arrival: int64 ``[capacity]``, how many nodes were created before this one, over the graph's whole life.
-        edge_lifetime: edges leave that long after their last time; None where they stay.
+        edge_lifetime: edges whose type declares no other leave that long after their last time; None where they stay.
+        edge_types: the declared ones, by name.
         ts_ahead_max: how far a ``ts`` may lie ahead of the latest one; None where that is not declared.
     """
 
@@ -65,6 +67,7 @@ class DynamicGraph:
         removed_kept: int = REMOVED_KEPT,
     ) -> None:
         self.edge_lifetime = edge_lifetime
+        self.edge_types: Mapping[str, EdgeType] = {}
         self.ts_ahead_max: float | None = None
         self.decisions: Mapping[str, ClassDecision] = {}
         """What the schema declares about labels of answers, by class."""
@@ -74,7 +77,9 @@ class DynamicGraph:
         self._max_classes = max_classes
         self._nodes = NodeIds(removed_kept)
         self._nodes.add_classes(classes)
-        self._allocate(directed=directed)
+        self._directed = directed
+        self._edges = Relations({RELATION: RelationRule(directed, edge_lifetime)}, FEWEST_ROWS)
+        self._allocate()
 
     @property
     def features(self) -> FeatureTable:
@@ -83,8 +88,18 @@ class DynamicGraph:
 
     @property
     def directed(self) -> bool:
-        """Whether an edge is seen from its target only."""
-        return self._edges.directed
+        """Whether an edge whose type declares nothing else is seen from its target only."""
+        return self._directed
+
+    @property
+    def relations(self) -> tuple[str, ...]:
+        """The types of edges in the order of their numbers; one where none is declared."""
+        return self._edges.names
+
+    @property
+    def relation_rules(self) -> Mapping[str, RelationRule]:
+        """What holds for the edges of each type, in the order of their numbers."""
+        return self._edges.rules
 
     @property
     def num_nodes(self) -> int:
@@ -132,7 +147,10 @@ class DynamicGraph:
     @property
     def sizes(self) -> Sizes:
         """What memory is needed for."""
-        return Sizes(self._nodes.end, self.num_edges, self.features.count, self._width or 0, len(self._nodes.classes))
+        types = len(self.relations)
+        return Sizes(
+            self._nodes.end, self.num_edges, self.features.count, self._width or 0, len(self._nodes.classes), types
+        )
 
     @property
     def schema(self) -> HeldSchema:
@@ -145,12 +163,17 @@ class DynamicGraph:
             edge_lifetime=self.edge_lifetime,
             ts_ahead_max=self.ts_ahead_max,
             decisions=dict(self.decisions),
+            edge_types=dict(self.edge_types),
         )
 
     @property
     def in_weight(self) -> npt.NDArray[np.float64]:
         """Sum of the weights of every row's incoming edges, float64 ``[capacity]``."""
         return self._edges.in_weight
+
+    def in_weight_of(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """The same of these rows alone, float64 ``[n]``."""
+        return self._edges.in_weight_of(rows)
 
     def apply(self, events: Sequence[Event], time: float) -> Changes:
         """Apply a batch: every event in order, then the leaving of edges that are too old.
@@ -164,7 +187,10 @@ class DynamicGraph:
             time: seconds at which they arrived; may go back, which the graph's clock does not.
         """
         events = columns_of(events)
-        limits = Limits(self.edge_lifetime, self.ts_ahead_max, self._max_classes, self._width, self._width_held)
+        self._edges.number(events.columns)
+        limits = Limits(
+            self._edges.longest_lifetime, self.ts_ahead_max, self._max_classes, self._width, self._width_held
+        )
         batch = settle(events, self._clock.at(time), self._nodes, limits)
         if (batch.width, batch.width_held) != (self._width, self._width_held):
             self._hold_width(batch.width, held=batch.width_held)
@@ -176,11 +202,9 @@ class DynamicGraph:
         differing = self._put_labels(batch)
         if batch.first_ts is not None:
             self._edges.set_times(batch.first_ts)
-        absent = self._edges.run(batch.operations)
+        absent = self._edges.run(batch.operations, batch.event_of, events.columns)
         self._clock = batch.clock
-        expired = 0
-        if self.edge_lifetime is not None:
-            expired = self._edges.expire(self.clock - self.edge_lifetime)
+        expired = self._edges.expire(self.clock)
         arcs = self._edges.take_changes()
 
         if batch.freed.size:
@@ -217,7 +241,8 @@ class DynamicGraph:
         """
         assert not self.num_nodes, "rows are in use"
         self._nodes.begin_anew()
-        self._allocate(directed=self.directed)
+        self._edges = self._edges.emptied(FEWEST_ROWS)
+        self._allocate()
 
     def declare(self, schema: GraphSchema) -> None:
         """Follow a schema change: new classes, the feature width, the edge lifetime, the direction.
@@ -232,18 +257,15 @@ class DynamicGraph:
         # An entry of the log holds the whole schema, so what it leaves out is not left as it is.
         whole = GraphSchema(**schema.model_dump())
         after = after_declaration(self.schema, whole, self._max_classes)
-        if schema.directed != self.directed and self.num_edges:
-            raise SchemaConflict(
-                f"directed: {schema.directed} declared, but the graph has {self.num_edges} edges that are "
-                f"{'directed' if self.directed else 'undirected'}"
-            )
+        lives = lifetimes(after)
+        rules = {name: RelationRule(directed, lives[name]) for name, directed in directions(after).items()}
+        self._edges.follow(rules, after.edge_types)
         self._follow(after)
-        if schema.directed != self.directed:
-            self._relations[RELATION] = EdgeStore(directed=schema.directed, rows=self.capacity)
+        self._directed = after.directed
         self.edge_lifetime = schema.edge_lifetime
+        self.edge_types = after.edge_types
         self.ts_ahead_max = schema.ts_ahead_max
         self.decisions = after.decisions
-        self._edges.track_ages(self.edge_lifetime is not None)
 
     def set_clock(self, time: float | None, arrival: float) -> None:
         """Set the latest time, also to an earlier one. Edges that are too old then leave with the next batch.
@@ -297,7 +319,7 @@ class DynamicGraph:
         Raises:
             IndexError: for a row outside ``0 .. capacity - 1``.
         """
-        return all_neighbours(self._edges.incoming, self._checked(rows))
+        return self._edges.in_neighbours(self._checked(rows))
 
     def out_neighbours(self, rows: npt.NDArray[np.int64]) -> Neighbours:
         """Every node that these rows' nodes have an edge to; the same as `in_neighbours` where undirected.
@@ -305,18 +327,19 @@ class DynamicGraph:
         Raises:
             IndexError: for a row outside ``0 .. capacity - 1``.
         """
-        return all_neighbours(self._edges.outgoing, self._checked(rows))
+        return self._edges.out_neighbours(self._checked(rows))
 
     def sample_in_neighbours(self, rows: npt.NDArray[np.int64], fanout: int, seed: int) -> Neighbours:
         """Up to ``fanout`` distinct in-neighbours of each row, drawn uniformly without replacement.
 
-        All of them where there are no more than that. The same graph, rows and seed give the same sample.
+        All of them where there are no more than that. Where edges have several types, each has an equal share of the
+        fanout. The same graph, rows and seed give the same sample.
 
         Raises:
             IndexError: for a row outside ``0 .. capacity - 1``.
             ValueError: for a fanout below 1.
         """
-        return sampled_neighbours(self._edges.incoming, self._checked(rows), fanout, seed)
+        return self._edges.sample(self._checked(rows), fanout, seed)
 
     def localised(
         self, targets: npt.NDArray[np.int64], index: npt.NDArray[np.int64]
@@ -333,8 +356,13 @@ class DynamicGraph:
         return self._localiser.distinct(self._checked(index), self.capacity)
 
     def in_degree(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Number of in-neighbours of each row."""
-        return self._edges.incoming.length[self._checked(rows)].astype(np.int64)
+        """Number of incoming edges of each row."""
+        total: npt.NDArray[np.int64] = self.in_degrees(rows).sum(axis=1)
+        return total
+
+    def in_degrees(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Number of incoming edges of each row by type, ``[n, R]``."""
+        return self._edges.in_degree(self._checked(rows))
 
     def edge_index(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         """Source, target and weight of every arc, ascending by target; undirected edges in both directions."""
@@ -354,7 +382,7 @@ class DynamicGraph:
         >>> graph = DynamicGraph()
         >>> _ = graph.apply([UpsertEdge(src="a", dst="b", weight=2.0, ts=7.0)], time=0.0)
         >>> [array.tolist() for array in graph.edge_list()]
-        [[0], [1], [2.0], [7.0]]
+        [[0], [1], [2.0], [7.0], [0]]
         """
         return self._edges.edges()
 
@@ -371,7 +399,8 @@ class DynamicGraph:
             "directed": np.array(self.directed),
             "edge_lifetime": np.array(math.nan if self.edge_lifetime is None else self.edge_lifetime),
             "ts_ahead_max": np.array(math.nan if self.ts_ahead_max is None else self.ts_ahead_max),
-            **({"decisions": _as_bytes(self.decisions)} if self.decisions else {}),
+            **({"decisions": _as_bytes(GraphSchema(decisions=dict(self.decisions)))} if self.decisions else {}),
+            **({"edge_types": _as_bytes(GraphSchema(edge_types=dict(self.edge_types)))} if self.edge_types else {}),
             **self._clock.state(),
             **self._nodes.state(),
             **self._edges.state(end),
@@ -409,24 +438,20 @@ class DynamicGraph:
         graph.ts_ahead_max = None if math.isnan(ahead_max) else ahead_max
         if "decisions" in state:
             graph.decisions = GraphSchema.model_validate_json(state["decisions"].tobytes()).decisions
+        if "edge_types" in state:
+            graph.edge_types = GraphSchema.model_validate_json(state["edge_types"].tobytes()).edge_types
         graph.edge_lifetime = None if math.isnan(lifetime) else lifetime
-        graph._relations[RELATION] = EdgeStore.from_state(state, directed=bool(state["directed"]), rows=capacity)
-        graph._edges.track_ages(graph.edge_lifetime is not None)
+        graph._directed = bool(state["directed"])
+        graph._edges = Relations.from_state(state, RelationRule(graph._directed, graph.edge_lifetime), capacity)
         return graph
 
-    def _allocate(self, *, directed: bool) -> None:
+    def _allocate(self) -> None:
         """Make the row arrays, as small as they are at first."""
         self._features = {NODE_TYPE: FeatureTable(FEWEST_ROWS, self._width or 0)}
         self.label = np.full(FEWEST_ROWS, -1, np.int32)
         self.alive = np.zeros(FEWEST_ROWS, np.bool_)
         self.arrival = np.zeros(FEWEST_ROWS, np.int64)
-        self._relations = {RELATION: EdgeStore(directed=directed, rows=FEWEST_ROWS)}
-        self._edges.track_ages(self.edge_lifetime is not None)
         self._localiser = Localiser()
-
-    @property
-    def _edges(self) -> EdgeStore:
-        return self._relations[RELATION]
 
     def _checked(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         rows = np.ascontiguousarray(rows, np.int64)
@@ -471,5 +496,5 @@ class DynamicGraph:
             self._edges.reserve_rows(capacity)
 
 
-def _as_bytes(decisions: Mapping[str, ClassDecision]) -> npt.NDArray[np.uint8]:
-    return np.frombuffer(GraphSchema(decisions=dict(decisions)).model_dump_json().encode(), np.uint8).copy()
+def _as_bytes(declared: GraphSchema) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(declared.model_dump_json(exclude_unset=True).encode(), np.uint8).copy()

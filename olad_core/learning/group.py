@@ -43,6 +43,7 @@ class Group:
         classes: number of classes known so far.
         device: where they compute.
         memory: of the students that remember; without one they begin with a new one.
+        relations: types of edges that the students distinguish.
 
     Raises:
         ValueError: a student has another number of layers than ``fanouts`` has numbers.
@@ -55,17 +56,21 @@ class Group:
         classes: int,
         device: torch.device,
         memory: Memory | None = None,
+        relations: int = 1,
     ) -> None:
         self.config = config
         self.memory = memory or Memory(recurrent(config.students), config.width, device)
         self.feature_width = feature_width
+        self.relations = relations
         self.device = device
         self.names = student_names(config.students)
         self.random = np.random.default_rng([config.seed, 1])
         self.dropout = Dropout(config.hidden_dropout, config.feature_dropout, config.label_dropout, config.seed, device)
         self._capacity = node_class.class_capacity(classes)
         self.students: list[Student] = [
-            build_student(architecture, feature_width, config.width, self._capacity, seed=1000 * config.seed + number)
+            build_student(
+                architecture, feature_width, config.width, self._capacity, 1000 * config.seed + number, relations
+            )
             for number, architecture in enumerate(config.students)
         ]
         _require_depth(self.students, config.fanouts)
@@ -223,7 +228,8 @@ class Group:
             return "discriminators"
         student = self.students[place]
         seed = 1000 * config.seed + place + _SEED_STRIDE * resets
-        new = build_student(config.students[place], self.feature_width, config.width, self._capacity, seed=seed)
+        width, kind = self.feature_width, config.students[place]
+        new = build_student(kind, width, config.width, self._capacity, seed, self.relations)
         if bool(torch.isfinite(student.mean_square).all()):
             new.mean_square.copy_(student.mean_square)
         student.load_state_dict(new.state_dict())
@@ -244,6 +250,7 @@ class Group:
             "capacity": self._capacity,
             "feature_width": self.feature_width,
             "random": self.random.bit_generator.state,
+            **({"relations": self.relations} if self.relations > 1 else {}),
         }
         return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, values
 
@@ -257,7 +264,8 @@ class Group:
         memory: Memory,
     ) -> Group:
         """The group whose :meth:`state` this was; the ``memory`` has a state of its own."""
-        group = cls(config, int(values["feature_width"]), int(values["capacity"]), device, memory)
+        relations = int(values.get("relations", 1))
+        group = cls(config, int(values["feature_width"]), int(values["capacity"]), device, memory, relations)
         for number, student in enumerate(group.students):
             student.load_state_dict(take_part(tensors, f"student/{number}"))
         group.discriminators.load_state_dict(take_part(tensors, "discriminators"))

@@ -48,6 +48,8 @@ class Block:
         weight: float32 ``[E]``, edge weights.
         in_weight: float32 ``[S]``, sum of the weights of a source row's incoming edges in the whole graph.
         leading: whether the targets are the first N sources, one after the other.
+        by_relation: int64 ``[N R + 1]``, where the graph has R types of edges: where the edges of each target and type
+            begin. None where it has one type.
     """
 
     targets: Tensor
@@ -56,6 +58,7 @@ class Block:
     weight: Tensor
     in_weight: Tensor
     leading: bool = False
+    by_relation: Tensor | None = None
 
     @property
     def num_targets(self) -> int:
@@ -65,6 +68,14 @@ class Block:
     def own(self, rows: Tensor) -> Tensor:
         """The targets' own rows among those of the sources: ``[N, ...]`` of ``[S, ...]``."""
         return rows[: self.num_targets] if self.leading else rows.index_select(0, self.targets)
+
+    @cached_property
+    def of_types(self) -> Block:
+        """The same edges into N R targets: each target once for each type of edges, R times in a row."""
+        if self.by_relation is None:
+            return self
+        types = (self.by_relation.shape[0] - 1) // max(self.num_targets, 1)
+        return Block(self.targets.repeat_interleave(types), self.sources, self.by_relation, self.weight, self.in_weight)
 
     @cached_property
     def target_of_edge(self) -> Tensor:

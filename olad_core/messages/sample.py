@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -77,10 +77,10 @@ def sample(
     blocks = []
     for fanout in reversed(fanouts):
         near = graph.sample_in_neighbours(rows, fanout, int(random.integers(2**63)))
-        counts = np.diff(near.indptr)
-        left_out = graph.in_degree(rows) / np.maximum(counts, 1)
+        counts = np.diff(near.groups)
+        left_out = graph.in_degrees(rows).ravel() / np.maximum(counts, 1)
         scaled = _float32(np.repeat(left_out, counts) * near.weight)
-        block, rows = to_block(graph, rows, Neighbours(near.indptr, near.index, scaled), device)
+        block, rows = to_block(graph, rows, replace(near, weight=scaled), device)
         blocks.append(block)
     given = inputs(graph, rows, feature_width, device)
     given.label[: len(seeds)] = -1
@@ -97,13 +97,14 @@ def to_block(graph: DynamicGraph, targets: Rows, near: Neighbours, device: torch
         weight=to_device(near.weight, device),
         in_weight=in_weight(graph, rows, device),
         leading=True,
+        by_relation=None if near.by_relation is None else to_device(near.by_relation, device),
     )
     return block, rows
 
 
 def in_weight(graph: DynamicGraph, rows: Rows, device: torch.device) -> Tensor:
     """float32 ``[n]``: sums of the weights of the rows' incoming edges."""
-    return to_device(_float32(graph.in_weight[rows]), device)
+    return to_device(_float32(graph.in_weight_of(rows)), device)
 
 
 def _float32(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

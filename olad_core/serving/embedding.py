@@ -347,6 +347,4 @@ def _pieces(rows: Rows, near: Neighbours) -> Iterator[tuple[Rows, Neighbours]]:
     """The rows so many at once, each with their neighbours."""
     for start in range(0, len(rows), PIECE):
         piece = rows[start : start + PIECE]
-        indptr = near.indptr[start : start + len(piece) + 1]
-        part = slice(indptr[0], indptr[-1])
-        yield piece, Neighbours(indptr - indptr[0], near.index[part], near.weight[part])
+        yield piece, near.of(start, len(piece))

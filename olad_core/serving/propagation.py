@@ -117,7 +117,8 @@ class BlockPropagation(Propagation):
         else:
             # Students read what the block names: on a CPU there is no need to gather it first.
             targets, index, offsets, weight = map(torch.from_numpy, (rows, near.index, near.indptr, near.weight))
-            block = Block(targets, index, offsets, weight, self._in_weight)
+            by_relation = None if near.by_relation is None else torch.from_numpy(near.by_relation)
+            block = Block(targets, index, offsets, weight, self._in_weight, by_relation=by_relation)
         return self.raised(layer, self._student.layer(layer, below, block))
 
     @override
@@ -147,9 +148,10 @@ class LinearPropagation(Propagation):
         self._device = device
         self._operations = operations(device)
         self._last = student.num_layers
+        self._maps = student.relation_maps
         outputs = self._outputs
         narrow = not self.keeps_embeddings and outputs < student.message_widths[-1]
-        self._logits = student.ends_linearly and narrow
+        self._logits = student.ends_linearly and narrow and not student.relation_maps
         below, self._mixed_widths = list(student.prepared_widths), list(student.message_widths)
         if self._logits:
             below[-1] = self._mixed_widths[-1] = outputs
@@ -171,10 +173,27 @@ class LinearPropagation(Propagation):
         below, of_logits = layers[layer - 1], self._logits and layer == self._last
         first = 0 if of_logits else self._student.sent_from
         mixture = Mixture(below, first, self._mixed_widths[layer - 1], self._factors)
-        mixed = self._operations.mix(mixture, rows, near)
+        mixed = (
+            self._by_relation(mixture, layer, rows, near) if self._maps else self._operations.mix(mixture, rows, near)
+        )
         if not of_logits:
             mixed = self._student.finish(layer, mixed, below, to_device(rows, self._device))
         return self.raised(layer, mixed)
+
+    def _by_relation(self, mixture: Mixture, layer: int, rows: Rows, near: Neighbours) -> Tensor:
+        """What :meth:`Operations.mix` gives, the messages along edges of each type being mapped by the type."""
+        below, _, width, factors = mixture
+        groups = near.groups
+        types = (len(groups) - 1) // max(len(rows), 1)
+        nothing = factors.own.new_zeros(1).expand(len(factors.own))
+        received = self._operations.mix(
+            mixture._replace(factors=factors._replace(own=nothing)),
+            np.repeat(rows, types),
+            Neighbours(groups, near.index, near.weight),
+        )
+        index = to_device(rows, self._device)
+        mapped: Tensor = self._maps[layer - 1](received, len(rows))
+        return mapped.addcmul_(below[:, :width].index_select(0, index), factors.own[index].unsqueeze(1))
 
     @override
     def begin(self, in_weight: Tensor) -> None:

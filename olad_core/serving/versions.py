@@ -69,6 +69,7 @@ class HeldVersion:
         several: Values = {"members": [*map(list, self.members.items())]} if kinds[1:] else {}
         return (
             ({"former": True} if self.former else {})
+            | ({"relations": first.relations} if first.relations > 1 else {})
             | several
             | {
                 "number": self.version.number,
@@ -347,10 +348,10 @@ class Versions:
         held, own = values[role], take_part(tensors, role)
         version = Version(held["number"], held["student"], tuple(held["classes"]))
         former = bool(held.get("former", False))
-        kinds = dict(members_of(held))
+        kinds, types = dict(members_of(held)), held.get("relations", 1)
         [capacity, *_] = {t.shape[0] for name, t in own.items() if name.endswith("student/encoder.labels")}
         students = {
-            name: build_student(kind, held["feature_width"], held["width"], capacity, seed=0).to(self._device)
+            name: build_student(kind, held["feature_width"], held["width"], capacity, 0, types).to(self._device)
             for name, kind in kinds.items()
         }
         combined = take_part(own, "combination")

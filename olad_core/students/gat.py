@@ -15,6 +15,7 @@ from olad_core.messages.block import Block
 from olad_core.messages.inputs import Inputs
 from olad_core.students.encoder import Encoder
 from olad_core.students.initial_weights import add_diagonal
+from olad_core.students.relation_maps import RelationMaps
 from olad_core.students.student import Student, linear
 
 SLOPE = 0.2
@@ -108,7 +109,18 @@ class GAT(Student):
 
     @override
     def layer(self, number: int, source: Tensor, block: Block) -> Tensor:
-        return self.finish(number, self._attention(number)(source, block))
+        if not self.relation_maps:
+            return self.finish(number, self._attention(number)(source, block))
+        attended = self._attention(number)(source, block.of_types)
+        return self.finish(number, self.relation_maps[number - 1](attended, block.num_targets))
+
+    @override
+    def relate(self, relations: int) -> None:
+        """Attend to the neighbours along edges of each type by themselves, and to the node itself with each."""
+        super().relate(relations)
+        self.relation_maps.extend(
+            RelationMaps(self.width, relations, start=1 / relations) for _ in range(self.num_layers)
+        )
 
     def finish(self, number: int, attended: Tensor) -> Tensor:
         """Rows of layer ``number`` from attention-weighted means ``[n, width]`` over the layer below."""

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from olad_core.messages.aggregate import aggregate
 from olad_core.messages.block import Block
+from olad_core.students.relation_maps import RelationMaps
 from olad_core.students.student import Student
 
 
@@ -33,7 +34,7 @@ class LinearStudent(Student):
     ``own`` and ``sent`` are columns of the prepared rows of the layer below, the first ones and those from
     ``sent_from``; the factors a, b and c follow from degrees alone. The sum is linear in what is sent, so when a
     node changes it is enough to send the *difference* along its edges: no other neighbour of the receiver needs to
-    be read again.
+    be read again. Where edges have several types, the sum of each is mapped by the type before they are added up.
     """
 
     ends_linearly: ClassVar[bool] = False
@@ -56,6 +57,20 @@ class LinearStudent(Student):
     def factors(self, in_weight: Tensor) -> Factors:
         """The factors of nodes, from ``[n]`` sums of the weights of their incoming edges."""
 
+    @property
+    def stands_side_by_side(self) -> bool:
+        """Whether its layers treat every column alike: maps of types do not."""
+        return self.columnwise and not self.relation_maps
+
+    def groups(self, block: Block) -> Block:
+        """The block whose sums it maps: by target and type, or by target where all types are alike."""
+        return block.of_types if self.relation_maps else block
+
+    @override
+    def relate(self, relations: int) -> None:
+        super().relate(relations)
+        self.relation_maps.extend(RelationMaps(width, relations) for width in self.message_widths)
+
     def prepare(self, number: int, rows: Tensor) -> Tensor:  # noqa: ARG002
         """Rows of the layer below, ``[n, layer_widths[number - 1]]``, as layer ``number`` mixes them."""
         return rows
@@ -74,10 +89,12 @@ class LinearStudent(Student):
     @override
     def layer(self, number: int, source: Tensor, block: Block) -> Tensor:
         below = self.prepare(number, source)
-        width = below.shape[1] if self.columnwise else self.message_widths[number - 1]
+        width = below.shape[1] if self.stands_side_by_side else self.message_widths[number - 1]
         own, total, sent = self.factors(block.in_weight)
         # Factors of edges instead of rows: an edge has one number where a row has its whole width.
         weight = block.weight * sent[block.sources] * block.own(total)[block.target_of_edge]
-        received = aggregate(below[:, self.sent_from : self.sent_from + width], weight, block)
+        received = aggregate(below[:, self.sent_from : self.sent_from + width], weight, self.groups(block))
+        if self.relation_maps:
+            received = self.relation_maps[number - 1](received, block.num_targets)
         mixed = block.own(below[:, :width]) * block.own(own).unsqueeze(1) + received
         return self.finish(number, mixed, below, block.targets)

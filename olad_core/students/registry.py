@@ -61,20 +61,27 @@ def registered_name(student: Student) -> str:
     raise UnknownArchitecture(f"{type(student).__qualname__} is not registered")
 
 
-def build_student(name: str, feature_width: int, width: int, class_capacity: int, seed: int) -> Student:
+def build_student(
+    name: str, feature_width: int, width: int, class_capacity: int, seed: int, relations: int = 1
+) -> Student:
     """A student with weights drawn from ``seed``. The state of torch's global random generator stays.
 
     Raises:
         UnknownArchitecture: no architecture has this name.
     """
-    return build(architecture(name), feature_width, width, class_capacity, seed)
+    return build(architecture(name), feature_width, width, class_capacity, seed, relations)
 
 
-def build(student: type[Student], feature_width: int, width: int, class_capacity: int, seed: int) -> Student:
+def build(
+    student: type[Student], feature_width: int, width: int, class_capacity: int, seed: int, relations: int = 1
+) -> Student:
     """As :func:`build_student`, for a class that need not be registered."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return student(feature_width, width, class_capacity)
+        built = student(feature_width, width, class_capacity)
+        if relations > 1:
+            built.relate(relations)
+        return built
 
 
 def recurrent(architectures: Sequence[str]) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def stacks(students: Sequence[Student]) -> list[Stack]:
     """The group in its order. Consecutive students of one columnwise architecture form one stack."""
 
     def kind(student: Student) -> object:
-        return type(student) if isinstance(student, LinearStudent) and student.columnwise else student
+        return type(student) if isinstance(student, LinearStudent) and student.stands_side_by_side else student
 
     alike = [list(each) for _, each in groupby(students, kind)]
     return [Stack(each, sum(map(len, alike[:number]))) for number, each in enumerate(alike)]

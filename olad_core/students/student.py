@@ -38,6 +38,9 @@ class Student(nn.Module, ABC):
     remembers: ClassVar[bool] = False
     """Whether it has a hidden state for each node, which comes with the inputs; see :meth:`remember`."""
 
+    relations: int = 1
+    """Types of edges that it distinguishes; see :meth:`relate`."""
+
     encoder: Encoder
     mean_square: Tensor
     temperature: Tensor
@@ -47,6 +50,8 @@ class Student(nn.Module, ABC):
         self.feature_width = feature_width
         self.width = width
         self.head = node_class.new_head(width, class_capacity)
+        self.relation_maps = nn.ModuleList()
+        """For each layer what it makes of messages along edges of several types; none for a graph of one type."""
         self.register_buffer("mean_square", torch.ones(()))
         self.register_buffer("temperature", torch.ones(()))
 
@@ -120,6 +125,13 @@ class Student(nn.Module, ABC):
     def grow(self, class_capacity: int) -> list[tuple[nn.Parameter, nn.Parameter]]:
         """Add classes; learned weights stay. Returns each replaced parameter with its new one."""
         return [*node_class.grow_head(self.head, class_capacity), self.encoder.grow(class_capacity)]
+
+    def relate(self, relations: int) -> None:
+        """Prepare for a graph with so many types of edges, once, before it learns anything.
+
+        A student that does not override this treats all edges alike: a block holds those of all types.
+        """
+        self.relations = relations
 
     def advance(self) -> None:
         """One step of time for students whose weights evolve; others do nothing.

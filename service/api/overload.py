@@ -74,7 +74,8 @@ class OverloadGuard:
         worker = load.worker
         if worker.memory is not None:
             graph, of = worker.graph, worker.memory
-            sizes = Sizes(of.rows, graph.edges, of.featured, graph.feature_width or 0, len(graph.classes))
+            width, classes = graph.feature_width or 0, len(graph.classes)
+            sizes = Sizes(of.rows, graph.edges, of.featured, width, classes, of.edge_types)
             self.memory.follow(
                 worker.position, sizes, GroupSizes(of.students, of.recurrent, of.hidden, of.served), of.budget
             )

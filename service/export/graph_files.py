@@ -62,6 +62,11 @@ def _renumbered(graph: DynamicGraph) -> tuple[npt.NDArray[np.int64], EdgeList]:
     return rows, edges._replace(source=place[edges.source], target=place[edges.target])
 
 
+def _directed(graph: DynamicGraph) -> npt.NDArray[np.bool_]:
+    """Whether the edges of each type are directed."""
+    return np.array([rule.directed for rule in graph.relation_rules.values()])
+
+
 def _arrays(found: GraphAt) -> dict[str, npt.NDArray[Any]]:
     """The graph as arrays, as ``olad replay`` reads them; those with other names are for other programs."""
     graph = found.graph
@@ -77,6 +82,9 @@ def _arrays(found: GraphAt) -> dict[str, npt.NDArray[Any]]:
     }
     if np.isfinite(edges.time).all():
         arrays["edge_time"] = edges.time
+    if graph.edge_types:
+        arrays |= {"edge_type": edges.relation, "edge_types": np.array(graph.relations, np.str_)}
+        arrays["edge_type_directed"] = _directed(graph)
     if graph.features.count:
         arrays |= {"x": graph.features.dense(rows), "has_x": graph.features.has(rows)}
     return arrays
@@ -94,10 +102,11 @@ def _write_pyg(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
     import torch  # noqa: PLC0415 (large)
 
     arrays = _arrays(found)
-    edges, more = arrays["edges"], [name for name in ("edge_weight", "edge_time") if name in arrays]
+    per_edge_names = ("edge_weight", "edge_time", "edge_type")
+    edges, more = arrays["edges"], [name for name in per_edge_names if name in arrays]
     per_edge = {name: arrays[name] for name in more}
-    if not found.graph.directed:
-        back = edges[0] != edges[1]
+    back = (edges[0] != edges[1]) & ~_directed(found.graph)[found.graph.edge_list().relation]
+    if back.any():
         edges = np.concatenate([edges, edges[::-1, back]], axis=1)
         per_edge = {name: np.concatenate([values, values[back]]) for name, values in per_edge.items()}
     data = pyg_data().Data(
@@ -110,6 +119,7 @@ def _write_pyg(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
         directed=found.graph.directed,
         has_x=torch.from_numpy(arrays["has_x"]) if "has_x" in arrays and not arrays["has_x"].all() else None,
         position=found.position,
+        **({"edge_types": list(found.graph.relations)} if found.graph.edge_types else {}),
         **{name: torch.from_numpy(values) for name, values in per_edge.items()},
     )
     with written_whole(path) as part:
@@ -121,7 +131,7 @@ def _write_pyg(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
 def _write_graphml(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
     graph = found.graph
     rows, edges = _renumbered(graph)
-    width = graph.num_features if graph.features.count else 0
+    width, ways = graph.num_features if graph.features.count else 0, _directed(graph).tolist()
     with written_whole(path) as part, part.open("w", encoding="utf-8") as file:
         _begin_graphml(file, found, width or 0)
         done = 0
@@ -140,12 +150,17 @@ def _write_graphml(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
         for first in range(0, len(edges.source), _PART):
             span = slice(first, first + _PART)
             sources, targets = graph.ids(rows[edges.source[span]]), graph.ids(rows[edges.target[span]])
-            for source, target, weight, time in zip(
-                sources, targets, edges.weight[span].tolist(), edges.time[span].tolist(), strict=True
+            per_edge = (edges.weight, edges.time, edges.relation)
+            for source, target, weight, time, relation in zip(
+                sources, targets, *(each[span].tolist() for each in per_edge), strict=True
             ):
-                file.write(f"<edge source={_attribute(source)} target={_attribute(target)}>")
                 at = f'<data key="time">{time!r}</data>' if np.isfinite(time) else ""
-                file.write(f'<data key="weight">{weight!r}</data>{at}</edge>\n')
+                kind = f'<data key="type">{_text(graph.relations[relation])}</data>' if graph.edge_types else ""
+                # An undirected edge among directed ones stands in both directions: NetworkX reads no graph with both.
+                twice = any(ways) and not ways[relation] and source != target
+                for ends in [(source, target), (target, source)][: 2 if twice else 1]:
+                    file.write("<edge source={} target={}>".format(*map(_attribute, ends)))
+                    file.write(f'<data key="weight">{weight!r}</data>{at}{kind}</edge>\n')
             done += len(sources)
             on_rows(done)
         file.write("</graph>\n</graphml>\n")
@@ -156,9 +171,10 @@ def _begin_graphml(file: IO[str], found: GraphAt, width: int) -> None:
     file.write('<?xml version="1.0" encoding="UTF-8"?>\n<graphml xmlns="http://graphml.graphdrawing.org/xmlns">\n')
     keys = [("graph", "position", "string"), ("node", "label", "string")]
     keys += [("node", f"x{at}", "double") for at in range(width)] + [("edge", name, "double") for name in _PER_EDGE]
+    keys += [("edge", "type", "string")] if found.graph.edge_types else []
     for owner, name, kind in keys:
         file.write(f'<key id="{name}" for="{owner}" attr.name="{name}" attr.type="{kind}"/>\n')
-    direction = "directed" if found.graph.directed else "undirected"
+    direction = "directed" if _directed(found.graph).any() else "undirected"
     file.write(f'<graph edgedefault="{direction}"><data key="position">{found.position}</data>\n')
 
 
@@ -218,13 +234,16 @@ def _edge_tables(found: GraphAt) -> Iterator[Any]:
     import pyarrow as pa  # noqa: PLC0415 (an extra)
 
     graph, edges = found.graph, found.graph.edge_list()
+    names = pa.array(graph.relations, pa.string())
     for first in range(0, max(1, len(edges.source)), _PART):
         span = slice(first, first + _PART)
         times = edges.time[span]
+        types = {"type": names.take(pa.array(edges.relation[span]))} if graph.edge_types else {}
         yield pa.table(
             {
                 "source": pa.array(graph.ids(edges.source[span]), pa.string()),
                 "target": pa.array(graph.ids(edges.target[span]), pa.string()),
+                **types,
                 "weight": pa.array(edges.weight[span]),
                 "time": pa.array(times, mask=~np.isfinite(times)),
                 "directed": pa.array([graph.directed] * len(times), pa.bool_()),

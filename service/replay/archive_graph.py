@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from olad_core.events import GraphSchema, SparseFeatures, UpsertEdge, UpsertNode
+from olad_core.graph_types import EdgeType
 from service.replay.arrival_stream import Arrival
 
 Ints = npt.NDArray[np.int64]
@@ -41,6 +42,8 @@ class GraphDataset:
         edge_weight: ``[E]``, or None where edges have none of their own.
         has_features: ``[N]``, where not every node has features.
         directed: whether edges go one way.
+        edge_type: number of each edge's type ``[E]``, or None where edges have one type.
+        edge_types: the types by name, in the order of their numbers.
     """
 
     labels: Ints
@@ -53,6 +56,8 @@ class GraphDataset:
     edge_weight: Floats | None = None
     has_features: Bools | None = None
     directed: bool = False
+    edge_type: Ints | None = None
+    edge_types: Mapping[str, EdgeType] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -70,7 +75,11 @@ class GraphDataset:
         elif self.features is not None:
             width = self.features.shape[1]
         return GraphSchema(
-            feature_width=width, classes=self.classes, directed=self.directed, edge_lifetime=edge_lifetime
+            feature_width=width,
+            classes=self.classes,
+            directed=self.directed,
+            edge_lifetime=edge_lifetime,
+            edge_types=dict(self.edge_types),
         )
 
     def arrivals(self, seed: int = 0) -> Iterator[Arrival]:
@@ -142,7 +151,8 @@ class GraphDataset:
     def _edge(self, edge: np.int64, edge_time: Floats) -> UpsertEdge:
         src, dst = self.edges[:, edge].tolist()
         weight = None if self.edge_weight is None else float(self.edge_weight[edge])
-        return UpsertEdge(src=self._id(src), dst=self._id(dst), weight=weight, ts=float(edge_time[edge]))
+        kind = None if self.edge_type is None else [*self.edge_types][self.edge_type[edge]]
+        return UpsertEdge(src=self._id(src), dst=self._id(dst), weight=weight, ts=float(edge_time[edge]), type=kind)
 
     def _id(self, node: int) -> str | int:
         return node if self.ids is None else self.ids[node]

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.events import MAX_FEATURE_WIDTH, MAX_ID_BYTES, MAX_LABEL_BYTES, MAX_TIME, MAX_WEIGHT
+from olad_core.graph_types import EdgeType
 from service.replay.archive_graph import Bools, Floats, GraphDataset, SparseRows
 from service.replay.arrival_stream import UnreadableDataset
 
@@ -28,6 +29,8 @@ def graph_of_arrays(arrays: Arrays, path: Path, names: Mapping[str, str] = _OWN_
         arrays: ``edges`` ``[2, E]`` and ``label`` ``[N]`` with -1 for unknown. Where there are any: ``classes``, ``id``
             ``[N]``, ``node_time`` ``[N]``, ``edge_time`` and ``edge_weight`` ``[E]``, ``directed``, and features: dense
             as ``x`` ``[N, F]`` with ``has_x`` ``[N]``, or CSR in ``x_data``, ``x_indices``, ``x_indptr``, ``x_shape``.
+            Types of edges: ``edge_type`` ``[E]``, numbers of the names in ``edge_types`` ``[R]``, and
+            ``edge_type_directed`` ``[R]`` where some have a direction of their own.
         path: of the file, for messages.
         names: what the arrays are called in the file, where that is another name.
 
@@ -62,6 +65,8 @@ def _graph(arrays: Arrays, path: Path) -> GraphDataset:
         edge_weight=_weights(arrays, edges.shape[1], path),
         has_features=_has_features(arrays, len(labels), path),
         directed=bool(directed),
+        edge_type=_edge_type(arrays, edges.shape[1], path),
+        edge_types=_edge_types(arrays, path),
     )
 
 
@@ -111,6 +116,28 @@ def _edges(arrays: Arrays, nodes: int, path: Path) -> npt.NDArray[np.int64]:
             "as they stand in 'label'",
         )
     return edges
+
+
+def _edge_type(arrays: Arrays, edges: int, path: Path) -> npt.NDArray[np.int64] | None:
+    if "edge_type" not in arrays:
+        return None
+    found, names = integers(arrays, "edge_type", path), _edge_types(arrays, path)
+    if found.shape != (edges,):
+        refuse(path, f"'edge_type' must have shape ({edges},), one for each edge, not {found.shape}")
+    if found.size and not 0 <= found.min() <= found.max() < len(names):
+        refuse(path, f"'edge_type' holds numbers outside 0..{len(names) - 1}: 'edge_types' has {len(names)} names")
+    return found
+
+
+def _edge_types(arrays: Arrays, path: Path) -> dict[str, EdgeType]:
+    """The types of edges by name."""
+    names = [_name(name) for name in arrays.get("edge_types", np.empty(0, np.str_)).ravel().tolist()]
+    directed = arrays.get("edge_type_directed", np.full(len(names), None)).ravel().tolist()
+    if len(directed) != len(names) or len(set(names)) != len(names):
+        refuse(path, "'edge_types' must have distinct names, and 'edge_type_directed' one value for each")
+    return {
+        name: EdgeType(directed=None if way is None else bool(way)) for name, way in zip(names, directed, strict=True)
+    }
 
 
 def _classes(arrays: Arrays, labels: npt.NDArray[np.int64], path: Path) -> tuple[str, ...]:

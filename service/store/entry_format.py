@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from olad_core.errors import OladError
+from olad_core.events import GraphSchema
 
-ENTRY_FORMAT = 1
-"""The format that this release writes and the latest that it reads. Entries without the field ``v`` have format 1."""
+ENTRY_FORMAT = 2
+"""The latest format that this release reads and writes. Entries without the field ``v`` have format 1."""
+FIRST_FORMAT = 1
+"""The format of entries that releases before types of edges read too."""
 _FIRST = b"1"
+
+
+def format_under(schema: GraphSchema) -> int:
+    """The format of entries under a schema: the earliest one that has what they may hold.
+
+    >>> from olad_core.graph_types import EdgeType
+    >>> format_under(GraphSchema()), format_under(GraphSchema(edge_types={"sent": EdgeType()}))
+    (1, 2)
+    """
+    return ENTRY_FORMAT if schema.edge_types else FIRST_FORMAT
 
 
 class UnknownEntryFormat(OladError, RuntimeError):

@@ -19,17 +19,19 @@ from olad_core.config import MAX_CLASSES
 from olad_core.errors import OladError
 from olad_core.event_pieces import log_pieces
 from olad_core.events import ClockSetting, Event, GraphSchema, InvalidEvents
+from olad_core.graph_types import RELATION
 from olad_core.schema import (
     HeldSchema,
     SchemaConflict,
     TooManyClasses,
     after_declaration,
     after_events,
+    directions,
     labels_in,
     schema_json,
 )
 from service.slices import in_slices
-from service.store.entry_format import ENTRY_FORMAT
+from service.store.entry_format import FIRST_FORMAT, format_under
 from service.store.keys import Keys
 from service.store.replication import wait_for_replicas
 from service.store.schema import dump_schema, parse_schema
@@ -98,7 +100,7 @@ class LogWriter:
     async def append(
         self,
         body: bytes,
-        decode: Callable[[bytes, int | None], Awaitable[list[Event]]],
+        decode: Callable[[bytes, HeldSchema], Awaitable[list[Event]]],
         idempotency_key: bytes | None,
         client: str = "",
         admit: Callable[[Sequence[Event], int], None] | None = None,
@@ -107,7 +109,7 @@ class LogWriter:
 
         Args:
             body: the batch as sent.
-            decode: makes checked events of the body, given the feature width where it is known.
+            decode: makes checked events of the body, given the schema.
             idempotency_key: a batch with a key that is known answers with its position and is not appended again.
             client: whose key it is: the same key of another client is another one.
             admit: raises where the batch, with so many classes in the graph at least, must not enter the log.
@@ -128,7 +130,7 @@ class LogWriter:
         while True:
             stored, schema = self._stored, self._schema
             try:
-                batch = await decode(body, schema.feature_width)
+                batch = await decode(body, schema)
             except InvalidEvents:
                 if await self.schema() == schema:
                     raise
@@ -141,7 +143,7 @@ class LogWriter:
             payload = await in_slices(log_pieces(batch))
             args: list[bytes | str | int] = [payload, len(batch), stored, new, digest]
             args += [IDEMPOTENCY_SECONDS, IDEMPOTENCY_KEPT, self._keys.idempotency("")]
-            args += [self._max_classes, ENTRY_FORMAT, *labels]
+            args += [self._max_classes, format_under(after), *labels]
             outcome, value = await self._append(keys=keys, args=args)
             if outcome == b"stale":
                 self._remember(value)
@@ -175,24 +177,23 @@ class LogWriter:
             if after == schema:
                 return schema
             new = dump_schema(after)
-            flips = "1" if after.directed != schema.directed else "0"
+            turned = _turned(schema, after)
             outcome, *rest = await self._declare(
                 keys=[self._keys.log, self._keys.schema, self._keys.appended, self._keys.classes],
                 args=[
                     stored,
                     new,
                     schema_json(after.declared()),
-                    flips,
+                    "0" if turned is None else "1",
                     self._max_classes,
-                    ENTRY_FORMAT,
+                    format_under(after),
                     *after.classes,
                 ],
             )
             if outcome == b"classes":
                 raise TooManyClasses(rest[0].decode(), self._max_classes)
             if outcome == b"directed":
-                now = "directed" if schema.directed else "undirected"
-                raise SchemaConflict(f"directed cannot change after the first event: the graph is {now}")
+                raise SchemaConflict(f"directed cannot change after the first event: {turned}")
             self._remember(rest[0] if outcome == b"stale" else new)
             if outcome == b"declared":
                 await self._replicated()
@@ -200,7 +201,7 @@ class LogWriter:
 
     async def set_clock(self, setting: ClockSetting) -> str:
         """Append a setting of the graph's clock; its position."""
-        position = await self._set_clock(keys=[self._keys.log], args=[setting.model_dump_json(), ENTRY_FORMAT])
+        position = await self._set_clock(keys=[self._keys.log], args=[setting.model_dump_json(), FIRST_FORMAT])
         await self._replicated()
         return str(position.decode())
 
@@ -211,6 +212,16 @@ class LogWriter:
         except ResponseError:
             found = cast("bytes | None", await self._redis.get(self._keys.log_id))
         return found.decode() if found is not None else None
+
+
+def _turned(before: HeldSchema, after: HeldSchema) -> str | None:
+    """Of which edges the direction would change, and what it is; None where that of all stays."""
+    directed = directions(after)
+    for name, way in directions(before).items():
+        if directed[name] != way:
+            what = "the graph is" if name == RELATION and not before.edge_types else f"edges of the type {name!r} are"
+            return f"{what} {'directed' if way else 'undirected'}"
+    return None
 
 
 async def _digest(body: bytes) -> str:

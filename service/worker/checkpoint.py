@@ -26,9 +26,11 @@ from torch import Tensor
 
 from olad_core.errors import OladError
 
-FORMAT = 7
+FORMAT = 8
 """Version of the format that is written. A release that changes it describes in CHANGELOG.md what to do."""
-_READABLE = (4, 5, 6, FORMAT)
+UNTYPED_FORMAT = 7
+"""The format of a checkpoint of a graph that declares no types, which the release before types reads too."""
+_READABLE = (4, 5, 6, UNTYPED_FORMAT, FORMAT)
 """Formats that are read: each reads its predecessor."""
 _TENSORS, _VALUES, _MANIFEST = "tensors.safetensors", "values.json", "manifest.json"
 _PREFIX, _UNFINISHED = "checkpoint-", ".unfinished-"
@@ -91,7 +93,9 @@ def _write_files(folder: Path, tensors: Mapping[str, Tensor], values: Mapping[st
     except SafetensorError as error:  # a full disk comes out of it as this
         raise OSError(f"{folder / _TENSORS}: {error}") from error
     (folder / _VALUES).write_text(json.dumps(values, indent=1, sort_keys=True))
-    manifest = {"format": FORMAT, "sha256": {name: _digest(folder / name) for name in (_TENSORS, _VALUES)}}
+    typed = any(name.startswith("graph/relations") for name in tensors)
+    written = FORMAT if typed else UNTYPED_FORMAT
+    manifest = {"format": written, "sha256": {name: _digest(folder / name) for name in (_TENSORS, _VALUES)}}
     (folder / _MANIFEST).write_text(json.dumps(manifest | {_OWN_DIGEST: _digest_of(manifest)}, indent=1))
     for path in (folder / _TENSORS, folder / _VALUES, folder / _MANIFEST, folder):
         _flush(path)

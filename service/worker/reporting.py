@@ -274,6 +274,7 @@ def _memory(engine: Engine, budget: int) -> MemoryStatus:
         used=memory_used(),
         rows=sizes.nodes,
         featured=sizes.featured,
+        edge_types=sizes.edge_types,
         students=group.students,
         recurrent=group.recurrent,
         hidden=group.hidden,

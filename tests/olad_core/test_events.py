@@ -397,3 +397,60 @@ def test_features_stand_in_the_log_as_float32_and_all_else_with_all_digits() -> 
 def test_what_an_earlier_release_has_logged_is_read(x: list[float] | SparseFeatures | None) -> None:
     batch: list[Event] = [UpsertNode("a", x, "red", 1.5), RemoveNode("b"), LabelNode("a", "c")]
     assert decode_log(msgspec.msgpack.encode(batch)) == batch
+
+
+class TestTypesOfEdges:
+    TYPES = ("knows", "sent")
+
+    def problems(self, *events: object, types: tuple[str, ...] = TYPES) -> list[tuple[int, str, str]]:
+        with pytest.raises(InvalidEvents) as refused:
+            decode_json(body(*events), None, types)
+        with pytest.raises(InvalidEvents) as by_line:
+            decode_ndjson(b"\n".join(json.dumps(event).encode() for event in events), None, types)
+        assert by_line.value.problems == refused.value.problems
+        return [(problem.index, problem.field, problem.message) for problem in refused.value.problems]
+
+    def test_a_declared_type_goes_through_the_log(self) -> None:
+        batch = decode_json(
+            body(EDGE | {"type": "knows"}, EDGE | {"op": "remove_edge", "type": "sent"}), None, self.TYPES
+        )
+        assert batch == [UpsertEdge("a", "b", type="knows"), RemoveEdge("a", "b", "sent")]
+        assert decode_log(encode_log(batch)) == batch
+
+    def test_an_edge_without_a_type_is_the_same_bytes_as_before(self) -> None:
+        batch = decode_json(body(EDGE | {"type": "edge"}, EDGE))
+        assert encode_log(batch) == msgspec.msgpack.encode([EDGE, EDGE])
+
+    @pytest.mark.parametrize("op", ["upsert_edge", "remove_edge"])
+    def test_an_undeclared_type_is_refused_by_name(self, op: str) -> None:
+        edge = EDGE | {"op": op}
+        message = "'used' is not declared: PUT /schema with edge_types first"
+        assert self.problems(edge | {"type": "used"}, types=()) == [(0, "type", message)]
+        declared = "this graph's edges have one of the types 'knows', 'sent'"
+        found = self.problems(edge | {"type": "knows"}, edge, edge | {"type": "used"}, edge | {"type": "edge"})
+        refused = [(1, declared), (2, f"{declared}, not 'used'"), (3, f"{declared}, not 'edge'")]
+        assert found == [(index, "type", message) for index, message in refused]
+
+    def test_edges_without_a_type_may_be_declared(self) -> None:
+        batch = decode_json(body(EDGE, EDGE | {"type": "edge"}, EDGE | {"type": "sent"}), None, ("edge", "sent"))
+        assert [event.type for event in batch if isinstance(event, UpsertEdge)] == [None, None, "sent"]
+
+    def test_what_is_no_name_is_refused(self) -> None:
+        assert [field for _, field, _ in self.problems(EDGE | {"type": ""}, EDGE | {"type": 5})] == ["type", "type"]
+        assert self.problems(NODE | {"type": "knows"})[0][1] == "type"
+
+    @pytest.mark.parametrize(
+        ("edge_types", "place"),
+        [
+            ({"": {}}, "edge_types"),
+            ({"x" * 257: {}}, "edge_types"),
+            ({str(number): {} for number in range(65)}, "edge_types"),
+            ({"sent": {"directed": "yes"}}, "edge_types.sent.directed"),
+            ({"sent": {"lifetime": 0}}, "edge_types.sent.lifetime"),
+            ({"sent": {"feature_width": 3}}, "edge_types.sent.feature_width"),
+        ],
+    )
+    def test_a_wrong_declaration_is_refused(self, edge_types: object, place: str) -> None:
+        with pytest.raises(ValidationError) as refused:
+            GraphSchema.model_validate_json(json.dumps({"edge_types": edge_types}), strict=True)
+        assert ".".join(map(str, refused.value.errors()[0]["loc"])) == place

@@ -18,6 +18,7 @@ from olad_core.events import (
     GraphSchema,
     InvalidEvents,
     LabelNode,
+    RemoveEdge,
     RemoveNode,
     SparseFeatures,
     UpsertEdge,
@@ -37,11 +38,14 @@ MOST = 4
 _number = itertools.count()
 _nodes = st.sampled_from("abc")
 _labels = st.sampled_from("pqrstu")
+_types = st.sampled_from([None, None, "edge", "sent"])
+_edge_type = st.fixed_dictionaries({}, optional={"directed": st.booleans(), "lifetime": st.just(3.0)})
 _x = st.none() | st.integers(1, 4).map(lambda width: [1.0] * width) | st.just(SparseFeatures([0], [2.0]))
 _event: st.SearchStrategy[Event] = st.one_of(
     st.builds(UpsertNode, _nodes, _x, st.none() | _labels),
     st.builds(UpsertNode, _nodes, _x),
-    st.builds(UpsertEdge, _nodes, _nodes),
+    st.builds(UpsertEdge, _nodes, _nodes, type=_types),
+    st.builds(RemoveEdge, _nodes, _nodes, _types),
     st.builds(LabelNode, _nodes, _labels),
     st.builds(RemoveNode, _nodes),
 )
@@ -52,6 +56,7 @@ _change = st.fixed_dictionaries(
         "classes": st.lists(_labels, unique=True, max_size=MOST + 1),
         "directed": st.booleans(),
         "edge_lifetime": st.none() | st.just(5.0),
+        "edge_types": st.dictionaries(st.sampled_from(["edge", "sent"]), _edge_type, max_size=2),
     },
 ).map(GraphSchema.model_validate)
 _steps = st.lists(_change | st.lists(_event, min_size=1, max_size=4), max_size=12)
@@ -93,7 +98,7 @@ def test_they_agree_after_any_sequence(
             engine.apply(entry.position, entry.events, 0.0)
     engine.refresh()
     reasons = {rejected.reason for rejected in engine.take_publication().rejected}
-    assert not reasons & {"schema-conflict", "feature-width", "too-many-classes"}
+    assert not reasons & {"schema-conflict", "feature-width", "too-many-classes", "unknown-type"}
     graph = engine.graph.schema
     assert graph.model_copy(update={"classes": ()}) == held.model_copy(update={"classes": ()})
     assert len(graph.classes) <= MOST

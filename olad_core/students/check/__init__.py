@@ -10,6 +10,7 @@ Traceback (most recent call last):
 olad_core.students.check.case.ContractBroken: Careless:
 degree_is_declared: uses_degree is False, but rows depend on it
 inference_is_exact: after ... random events, incremental and full inference differ: ...
+inference_is_exact_for_types: after ... random events, incremental and full inference differ: ...
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ CHECKS: tuple[Check, ...] = (
     learning.state_holds_everything,
     learning.copies_are_independent,
     inference.inference_is_exact,
+    inference.inference_is_exact_for_types,
 )
 """The contract, in the order in which it is checked."""
 

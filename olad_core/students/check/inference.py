@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from olad_core.events import Event, LabelNode, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
+from olad_core.events import Event, GraphSchema, LabelNode, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph
+from olad_core.graph_types import EdgeType
 from olad_core.messages.sample import inputs, to_block
 from olad_core.students.check.case import Case, require_close
 from olad_core.students.memory import Memory, Rows
@@ -20,6 +21,7 @@ from olad_core.students.student import Student
 FEATURES, CLASSES, NODES = 3, 2, 40
 ROUNDS = (40, 1, 3, 20, 60, 1, 5)
 """Events between two comparisons."""
+TYPES = {"one": EdgeType(), "way": EdgeType(directed=True), "two": EdgeType(directed=False)}
 CPU = torch.device("cpu")
 
 
@@ -32,12 +34,24 @@ def inference_is_exact(case: Case) -> None:
             _follow(student, DynamicGraph(directed=directed, feature_width=feature_width or None))
 
 
+def inference_is_exact_for_types(case: Case) -> None:
+    """The same for edges of three types, before and after a fourth one is declared (tolerance 1e-5)."""
+    for feature_width in (FEATURES, 0):
+        student = case.build(feature_width, relations=len(TYPES))
+        student.advance()
+        graph = DynamicGraph(feature_width=feature_width or None)
+        graph.declare(GraphSchema(feature_width=feature_width or None, edge_types=TYPES))
+        _follow(student, graph)
+        graph.declare(GraphSchema(feature_width=feature_width or None, edge_types={"fourth": EdgeType()}))
+        _follow(student, graph)
+
+
 def _follow(student: Student, graph: DynamicGraph) -> None:
     # Serving is a layer above students. It is imported here alone, so that an import of students does not load it.
     from olad_core.serving.embedding import Embedding  # noqa: PLC0415
     from olad_core.serving.touched import merge  # noqa: PLC0415
 
-    stream, states = _events(student.feature_width), _States(student)
+    stream, states = _events(student.feature_width, graph.relations), _States(student)
     graph.apply([next(stream) for _ in range(ROUNDS[0])], 0.0)
     states.draw(np.flatnonzero(graph.alive), seed=0)
     embedding = Embedding.alone(student, CLASSES, CPU, states.recall)
@@ -90,7 +104,7 @@ class _States:
         return rows
 
 
-def _events(features: int) -> Iterator[Event]:
+def _events(features: int, types: Sequence[str]) -> Iterator[Event]:
     """An endless stream of events: nodes and edges are added, changed and removed, and nodes are labelled."""
     draw = random.Random(7)
 
@@ -104,11 +118,11 @@ def _events(features: int) -> Iterator[Event]:
     while True:
         kind = draw.random()
         if kind < 0.5:
-            yield UpsertEdge(name(), name(), draw.choice([None, 0.25, draw.uniform(0.1, 9.0)]))
+            yield UpsertEdge(name(), name(), draw.choice([None, 0.25, draw.uniform(0.1, 9.0)]), type=draw.choice(types))
         elif kind < 0.7:
             yield UpsertNode(name(), x())
         elif kind < 0.85:
-            yield RemoveEdge(name(), name())
+            yield RemoveEdge(name(), name(), draw.choice(types))
         elif kind < 0.92:
             yield RemoveNode(name())
         else:

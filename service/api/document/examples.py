@@ -67,6 +67,7 @@ SCHEMA_CHANGE = {
     "edge_lifetime": None,
     "ts_ahead_max": None,
     "decisions": {"b": {"threshold": 0.2, "cost": None, "top_share": None}},
+    "edge_types": {"cites": {"directed": True, "lifetime": None}, "wrote": {"directed": None, "lifetime": None}},
 }
 SCHEMA = {**SCHEMA_CHANGE, "feature_width_held": True}
 CLOCK = {"time": 2010.0}
@@ -193,6 +194,7 @@ STATUS = {
             "used": 700_000_000,
             "rows": 4096,
             "featured": 4000,
+            "edge_types": 1,
             "students": 4,
             "recurrent": 1,
             "hidden": 64,

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from olad_core.event_pieces import PIECE_BYTES, TooManyEvents, json_pieces, ndjson_pieces
 from olad_core.events import Event, InvalidEvents
-from olad_core.schema import TooManyClasses
+from olad_core.schema import HeldSchema, TooManyClasses
 from service.api.body import JSON, NDJSON, key_of, media_type, received, too_large
 from service.api.context import Ctx
 from service.api.errors import invalid, too_many_classes
@@ -91,12 +91,12 @@ async def post_events(request: Request, context: Ctx, idempotency_key: Idempoten
     return Response(answer, 202, headers, JSON)
 
 
-async def _decode_json(body: bytes, feature_width: int | None) -> list[Event]:
-    return await in_slices(json_pieces(body, feature_width))
+async def _decode_json(body: bytes, schema: HeldSchema) -> list[Event]:
+    return await in_slices(json_pieces(body, schema.feature_width, schema.edge_types))
 
 
-async def _decode_ndjson(body: bytes, feature_width: int | None) -> list[Event]:
-    return await in_slices(ndjson_pieces(body, feature_width))
+async def _decode_ndjson(body: bytes, schema: HeldSchema) -> list[Event]:
+    return await in_slices(ndjson_pieces(body, schema.feature_width, schema.edge_types))
 
 
 @router.get(

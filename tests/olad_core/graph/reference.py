@@ -10,6 +10,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from olad_core.events import Event, LabelNode, RemoveEdge, RemoveNode, SparseFeatures, UpsertEdge, UpsertNode
+from olad_core.graph.relations import RelationRule
+from olad_core.graph_types import RELATION
 
 
 @dataclass
@@ -30,7 +32,10 @@ class Reference:
     lifetime: float | None
     width: int | None
     nodes: dict[str, Node] = field(default_factory=dict)
-    edges: dict[tuple[str, str], Edge] = field(default_factory=dict)
+    edges: dict[tuple[str, str, str], Edge] = field(default_factory=dict)
+    """By ends and type."""
+    rules: dict[str, RelationRule] = field(default_factory=dict)
+    """Of the types of edges; empty where none is declared."""
     removed: dict[str, None] = field(default_factory=dict)
     classes: list[str] = field(default_factory=list)
     clock: float = -math.inf
@@ -62,19 +67,21 @@ class Reference:
                 for edge in self.edges.values():
                     edge.ts = event.ts
         old = [
-            key
-            for key, edge in self.edges.items()
-            if self.lifetime is not None and edge.ts < self.clock - self.lifetime
+            key for key, edge in self.edges.items() if edge.ts < self.clock - (self._rule(key[2]).lifetime or math.inf)
         ]
         for key in old:
             del self.edges[key]
         return rejected, len(old)
 
-    def arcs(self) -> dict[tuple[str, str], float]:
-        arcs = {key: edge.weight for key, edge in self.edges.items()}
-        if not self.directed:
+    def arcs(self, kind: str = RELATION) -> dict[tuple[str, str], float]:
+        """Those of one type."""
+        arcs = {(source, target): edge.weight for (source, target, of), edge in self.edges.items() if of == kind}
+        if not self._rule(kind).directed:
             arcs |= {(target, source): weight for (source, target), weight in arcs.items()}
         return arcs
+
+    def _rule(self, kind: str) -> RelationRule:
+        return self.rules[kind] if self.rules else RelationRule(self.directed, self.lifetime)
 
     def set_clock(self, time: float | None, arrival: float) -> None:
         self.waited += max(0.0, arrival - self.arrival) if self.arrival > -math.inf else arrival
@@ -88,9 +95,11 @@ class Reference:
             edge.ts = self.clock if time is None else min(edge.ts, self.clock)
 
     def _ahead(self, ts: float) -> bool:
-        if self.ahead_max is None and self.lifetime is None:
+        lifetimes = [rule.lifetime for rule in self.rules.values()] if self.rules else [self.lifetime]
+        lifetime = max((each for each in lifetimes if each is not None), default=None)
+        if self.ahead_max is None and lifetime is None:
             return False
-        most = self.ahead_max or max(1e6 * (self.lifetime or 0), self.clock)
+        most = self.ahead_max or max(1e6 * (lifetime or 0), self.clock)
         if not self.from_ts or (self.ahead_max is None and self.clock <= 0):
             return ts > max(most, 2.0**63)
         return ts - self.clock > most
@@ -113,7 +122,7 @@ class Reference:
         self.removed[node] = None
         if len(self.removed) > self.removed_kept:
             del self.removed[next(iter(self.removed))]
-        self.edges = {key: edge for key, edge in self.edges.items() if node not in key}
+        self.edges = {key: edge for key, edge in self.edges.items() if node not in key[:2]}
         return None
 
     def _label_node(self, event: LabelNode, node: str) -> str | None:
@@ -125,9 +134,12 @@ class Reference:
         return None
 
     def _edge(self, event: UpsertEdge | RemoveEdge, source: str, target: str, time: float) -> str | None:
+        kind = event.type or RELATION
+        if kind not in (self.rules or [RELATION]):
+            return "unknown-type"
         if source in self.removed or target in self.removed:
             return "removed-node"
-        key = (source, target) if self.directed or source <= target else (target, source)
+        key = (source, target, kind) if self._rule(kind).directed or source <= target else (target, source, kind)
         if isinstance(event, RemoveEdge):
             return None if self.edges.pop(key, None) else "unknown-edge"
         if event.ts is not None and self._ahead(event.ts):
@@ -167,6 +179,8 @@ class Reference:
             self.classes.append(label)
 
 
+RULES = {"knows": RelationRule(), "sent": RelationRule(True, 5.0), "used": RelationRule(False, 2.0)}
+_kinds = st.sampled_from([*RULES, *RULES, *RULES, None, "other"])
 _ids = st.sampled_from("abcdef")
 _times = st.none() | st.integers(-2, 20).map(float) | st.sampled_from([4.9e6, 5.1e6, 9.9e6, 1e12, 1e20, 1e30])
 """Some lie on either side of what is believed, from 0 or from one another."""
@@ -192,6 +206,13 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(RemoveNode, _ids),
     st.builds(LabelNode, _ids, _labels, _times),
 )
+typed_events: st.SearchStrategy[Event] = st.one_of(
+    st.builds(UpsertEdge, _ids, _ids, _weights, _times, _kinds),
+    st.builds(RemoveEdge, _ids, _ids, _kinds),
+    events,
+)
+"""Of a graph with these rules; some are of types that it does not have."""
+typed_batches = st.lists(st.tuples(st.lists(typed_events, max_size=25), st.integers(0, 20).map(float)), max_size=8)
 batches = st.lists(st.tuples(st.lists(events, max_size=25), st.integers(0, 20).map(float)), max_size=8)
 bounds = st.tuples(st.sampled_from([0, 1, 2, 100]), st.sampled_from([0, 1, 2, 100]))
 """Removed ids that are remembered, and classes."""

@@ -29,13 +29,14 @@ from olad_core.graph.log_walker import walk
 floats = st.floats(width=32, allow_nan=False)
 ids = st.text(min_size=1, max_size=20) | st.sampled_from(["x" * 31, "x" * 32, "ü" * 128, "\U00010000" * 64])
 times = st.none() | st.floats(-1e30, 1e30)
+kinds = st.none() | ids
 dense = st.lists(floats, min_size=1, max_size=70)
 sparse = st.dictionaries(st.sampled_from([0, 1, 127, 128, 255, 256, 65_535]) | st.integers(0, 65_535), floats).map(
     lambda entries: SparseFeatures(list(entries), list(entries.values()))
 )
 events: st.SearchStrategy[Event] = st.one_of(
-    st.builds(UpsertEdge, ids, ids, st.none() | st.floats(0, MAX_WEIGHT, exclude_min=True), times),
-    st.builds(RemoveEdge, ids, ids),
+    st.builds(UpsertEdge, ids, ids, st.none() | st.floats(0, MAX_WEIGHT, exclude_min=True), times, kinds),
+    st.builds(RemoveEdge, ids, ids, kinds),
     st.builds(UpsertNode, ids, st.none() | dense | sparse, st.none() | ids, times),
     st.builds(RemoveNode, ids),
     st.builds(LabelNode, ids, ids, times),
@@ -46,6 +47,7 @@ def assert_same(one: EventColumns, other: EventColumns) -> None:
     left, right = one.columns, other.columns
     assert len(one) == len(other)
     assert [one.text(place) for place in range(2 * len(one))] == [other.text(place) for place in range(2 * len(one))]
+    assert [one.edge_type(event) for event in range(len(one))] == [other.edge_type(at) for at in range(len(one))]
     for name in ("kind", "weight", "time", "form", "width"):
         np.testing.assert_array_equal(getattr(left, name), getattr(right, name), err_msg=name)
     for at, width in enumerate(left.width.tolist()):
@@ -104,6 +106,7 @@ UNUSUAL: dict[str, bytes] = {
     "the tag last": packed(id="a", op="remove_node"),
     "a label that is a number": packed(op="label", id="a", label=7),
     "sparse values as a list": packed(op="upsert_node", id="a", x={"indices": [1], "values": [2.0]}),
+    "null as a type": packed(op="remove_edge", src="a", dst="b", type=None),
     "a long id": packed(op="remove_node", id="ü" * MAX_ID_BYTES),
 }
 
@@ -120,6 +123,8 @@ WRONG: dict[str, bytes] = {
     "no array": msgspec.msgpack.encode({"op": "remove_node", "id": "a"}),
     "an unknown tag": packed(op="remove_nodes", id="a"),
     "an unknown field": packed(op="remove_node", id="a", ts=1.0),
+    "a type of a node": packed(op="remove_node", id="a", type="b"),
+    "an empty type": packed(op="remove_edge", src="a", dst="b", type=""),
     "no id": packed(op="remove_node"),
     "an empty id": packed(op="remove_node", id=""),
     "a weight of 0": packed(op="upsert_edge", src="a", dst="b", weight=0.0),

@@ -260,6 +260,14 @@ class SharedByCopies(GCN):
         return super().encode(inputs, factor) + self.shift()
 
 
+class TypesDenied(GCN):
+    """Learns one map for all types, and is served with one for each."""
+
+    @override
+    def groups(self, block: Block) -> Block:
+        return block
+
+
 class LayerOfItsOwn(GCN):
     """Serving follows the sums of a linear student, which this one does not end with."""
 
@@ -342,6 +350,7 @@ WRONG: dict[str, Sequence[tuple[Any, str]]] = {
         (EndsWithBias, "incremental and full inference differ"),
         (DegreeDenied, "incremental and full inference differ"),
     ],
+    "inference_is_exact_for_types": [(TypesDenied, "incremental and full inference differ")],
 }
 
 
@@ -363,8 +372,11 @@ def test_each_check_states_its_part_of_the_contract_in_one_line() -> None:
         assert re.fullmatch(r"[^\n]{20,110}\.", result.contract)
 
 
+_ALL_WRONG = r"^DegreeDenied:\ndegree_is_declared: .*\ninference_is_exact: .*\ninference_is_exact_for_types: .*$"
+
+
 def test_all_that_is_wrong_is_reported_at_once() -> None:
-    with pytest.raises(ContractBroken, match=r"^DegreeDenied:\ndegree_is_declared: .*\ninference_is_exact: .*$"):
+    with pytest.raises(ContractBroken, match=_ALL_WRONG):
         check_student(DegreeDenied)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -20,6 +21,7 @@ EMPTY: dict[str, object] = {
     "edge_lifetime": None,
     "ts_ahead_max": None,
     "decisions": {},
+    "edge_types": {},
     "feature_width_held": False,
 }
 NODE = {"op": "upsert_node", "id": 1, "x": [1, 2, 3]}
@@ -196,3 +198,42 @@ def test_a_value_of_another_type_is_not_converted(api: httpx.Client, path: str, 
     answer = api.put(path, content=body, headers={"Content-Type": "application/json"})
     assert_problem(answer, 422, "invalid-request")
     assert api.get("/schema").json() == EMPTY
+
+
+class TestTypesOfEdges:
+    def test_they_are_declared_added_to_and_stay(
+        self, api: httpx.Client, redis_client: redis.Redis, keys: Keys
+    ) -> None:
+        sent = {"directed": True, "lifetime": 7.0}
+        found = api.put("/schema", json={"edge_types": {"sent": sent, "knows": {}}}).json()
+        assert found["edge_types"] == {"sent": sent, "knows": {"directed": None, "lifetime": None}}
+        assert api.put("/schema", json=found).json() == found
+        more = api.put("/schema", json={"edge_types": {"knows": {"lifetime": 2.0}, "used": {}}}).json()["edge_types"]
+        assert (list(more), more["knows"]["lifetime"]) == (["sent", "knows", "used"], 2.0)
+        *_, entry = LogReader(redis_client, keys).read("0-0", max_events=9)
+        assert entry.schema is not None
+        assert list(entry.schema.edge_types) == list(more)
+
+    def test_events_are_held_to_them(self, api: httpx.Client, redis_client: redis.Redis, keys: Keys) -> None:
+        edge = {"op": "upsert_edge", "src": 1, "dst": 2}
+        refused = api.post("/events", json=[edge, edge | {"type": "sent"}])
+        assert refused.status_code == 422
+        assert [(error["index"], error["field"]) for error in refused.json()["errors"]] == [(1, "type")]
+        assert api.post("/events", json=[edge]).status_code == 202
+        api.put("/schema", json={"edge_types": {"sent": {}}})
+        assert api.post("/events", json=[edge | {"type": "sent"}]).status_code == 202
+        refused = api.post("/events", json=[edge])
+        assert [(error["index"], error["field"]) for error in refused.json()["errors"]] == [(0, "type")]
+        versions = [fields[b"v"] for _, fields in cast("Any", redis_client.xrange(keys.log))]
+        assert versions == [b"1", b"2", b"2"], "a worker that knows no types stops at the first entry that has some"
+
+    def test_a_direction_is_held_after_the_first_event(self, api: httpx.Client) -> None:
+        api.put("/schema", json={"edge_types": {"sent": {}}})
+        assert api.put("/schema", json={"edge_types": {"sent": {"directed": True}}}).status_code == 200
+        api.post("/events", json=[{"op": "upsert_edge", "src": 1, "dst": 2, "type": "sent"}])
+        refused = api.put("/schema", json={"edge_types": {"sent": {"directed": False}}})
+        assert refused.status_code == 409
+        assert refused.json()["detail"] == (
+            "directed cannot change after the first event: edges of the type 'sent' are directed"
+        )
+        assert api.put("/schema", json={"edge_types": {"sent": {"directed": True, "lifetime": 3}}}).status_code == 200

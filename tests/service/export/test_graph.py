@@ -15,6 +15,7 @@ from pyarrow import parquet
 
 from olad_core.engine import Engine
 from olad_core.events import GraphSchema, LabelNode, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
+from olad_core.graph_types import EdgeType
 from service.client.http import Client
 from service.export.failed import ExportFailed
 from service.export.graph_at import GraphAt, graph_at
@@ -168,6 +169,32 @@ def test_tables_hold_nodes_and_edges(found: GraphAt, tmp_path: Path, suffix: str
     assert [row["x1"] for row in nodes] == [-1.0, None, None]
     assert {(row["source"], row["target"]): (row["weight"], row["time"]) for row in edges} == EDGES
     assert {row["position"] for row in nodes + edges} == {"5-0"}
+
+
+@pytest.fixture
+def typed() -> GraphAt:
+    engine = Engine(PAIR, DEVICE)
+    engine.declare("0-1", GraphSchema(edge_types={"knows": EdgeType(), "sent": EdgeType(directed=True)}))
+    engine.apply("5-0", [UpsertEdge("a", "b", type=kind, ts=1.0) for kind in ("knows", "sent")], 0.0)
+    return GraphAt(engine.graph, "5-0")
+
+
+def test_types_of_edges_are_in_every_format(typed: GraphAt, tmp_path: Path) -> None:
+    (path,) = export_graph(typed, tmp_path / "graph.graphml")
+    graph: Any = nx.read_graphml(path, force_multigraph=True)
+    assert sorted(parts["type"] for _, _, parts in graph.edges(data=True)) == ["knows", "knows", "sent"]
+    (path,) = export_graph(typed, tmp_path / "graph.npz")
+    dataset = read_npz(path)
+    assert dataset.edge_type is not None
+    assert ([*dataset.edge_types], dataset.edge_type.tolist()) == (["knows", "sent"], [0, 1])
+    assert [each.directed for each in dataset.edge_types.values()] == [False, True]
+    (path,) = export_graph(typed, tmp_path / "graph.pt")
+    with torch.serialization.safe_globals(safe_classes()):
+        data = torch.load(path, weights_only=True)
+    assert (data.edge_types, data.edge_type.tolist()) == (["knows", "sent"], [0, 1, 0])
+    assert data.edge_index.tolist() == [[0, 0, 1], [1, 1, 0]]  # "knows" stands in both directions
+    _, path = export_graph(typed, tmp_path / "graph.csv")
+    assert [row["type"] for row in pyarrow.csv.read_csv(path).to_pylist()] == ["knows", "sent"]
 
 
 def test_a_failed_export_leaves_what_was_there(found: GraphAt, tmp_path: Path) -> None:

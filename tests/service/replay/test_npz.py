@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from olad_core.events import UpsertEdge
 from service.replay.archive_graph import SparseRows
 from service.replay.arrival_stream import UnreadableDataset
 from service.replay.npz import read_npz
@@ -157,3 +158,25 @@ def test_whole_numbers_may_be_stored_as_floats(tmp_path: Path) -> None:
     graph = read_npz(_write(tmp_path, **arrays))
     assert {graph.labels.dtype, graph.edges.dtype} == {np.dtype(np.int64)}
     assert graph.labels.tolist() == [0, 1, -1]
+
+
+TYPED: dict[str, Any] = {"edge_type": np.array([1, 0]), "edge_types": np.array(["knows", "sent"])}
+
+
+def test_reads_types_of_edges(tmp_path: Path) -> None:
+    graph = read_npz(_write(tmp_path, **SMALL, **TYPED, edge_type_directed=np.array([False, True])))
+    assert {name: each.directed for name, each in graph.schema().edge_types.items()} == {"knows": False, "sent": True}
+    sent = [event for arrival in graph.arrivals() for event in arrival.events if isinstance(event, UpsertEdge)]
+    assert {(edge.src, edge.dst, edge.type) for edge in sent} == {(0, 1, "sent"), (1, 2, "knows")}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"edge_type": np.array([0])}, r"'edge_type' must have shape \(2,\), one for each edge, not \(1,\)"),
+        ({"edge_type": np.array([0, 2])}, r"'edge_type' holds numbers outside 0..1: 'edge_types' has 2 names"),
+    ],
+)
+def test_types_that_do_not_fit_are_refused(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+    with pytest.raises(UnreadableDataset, match=message):
+        read_npz(_write(tmp_path, **SMALL, **{**TYPED, **arrays}))

@@ -22,8 +22,8 @@ from service.store.positions import parse_position
 from tests.redis_server import RedisServer
 
 
-async def decoded(body: bytes, feature_width: int | None) -> list[Event]:
-    return decode_json(body, feature_width)
+async def decoded(body: bytes, schema: HeldSchema) -> list[Event]:
+    return decode_json(body, schema.feature_width, schema.edge_types)
 
 
 @pytest.fixture

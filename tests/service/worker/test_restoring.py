@@ -20,6 +20,7 @@ from olad_core.engine import Engine
 from olad_core.events import GraphSchema
 from service.worker.checkpoint import (
     FORMAT,
+    UNTYPED_FORMAT,
     BrokenCheckpoint,
     Checkpoint,
     OtherFormat,
@@ -279,7 +280,7 @@ def test_what_has_another_name_is_neither_read_nor_deleted(written: Path, tmp_pa
 def test_another_format_is_told_from_a_flipped_digit(written: Path, tmp_path: Path) -> None:
     path = shutil.copytree(written, tmp_path / written.name)
     text = (path / "manifest.json").read_text()
-    (path / "manifest.json").write_text(text.replace(f'"format": {FORMAT}', f'"format": {FORMAT + 1}'))
+    (path / "manifest.json").write_text(text.replace(f'"format": {UNTYPED_FORMAT}', f'"format": {FORMAT + 1}'))
     with pytest.raises(BrokenCheckpoint):
         read_checkpoint(path)
     (path / "manifest.json").write_text(json.dumps({"format": FORMAT + 1}))

@@ -1,0 +1,300 @@
+"""The edges of a graph, those of each type in a store of their own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.graph.arrays import Float64s, Int32s, Int64s, Integer, UInt8s
+from olad_core.graph.changes import Arcs
+from olad_core.graph.columns import REMOVE_NODE, TYPE, TYPE_LENGTH, TYPE_START, Columns
+from olad_core.graph.compiled import compiled
+from olad_core.graph.edge_arrays import EdgeList, Operations
+from olad_core.graph.edge_store import EdgeStore
+from olad_core.graph.neighbours import Neighbours, all_neighbours, joined, sampled_neighbours
+from olad_core.graph_types import RELATION
+from olad_core.named_state import take_part
+from olad_core.schema import SchemaConflict
+
+State: TypeAlias = Mapping[str, npt.NDArray[Any]]
+_NAMES = "relations"
+"""Name of the state that holds the types, where they are other than the one of a graph that declares none."""
+
+
+class RelationRule(NamedTuple):
+    """What holds for the edges of a type.
+
+    Attributes:
+        directed: whether an edge is seen from its target only.
+        lifetime: they leave that long after their last time; None where they stay.
+    """
+
+    directed: bool = False
+    lifetime: float | None = None
+
+
+class Relations:
+    """Edges by type. A type has a number, which it keeps; one more type costs nothing to the others.
+
+    Args:
+        rules: of each type.
+        rows: rows to reserve.
+
+    Attributes:
+        longest_lifetime: of any type; None where all edges stay.
+    """
+
+    longest_lifetime: float | None
+    _plain: bool
+    _only: EdgeStore | None
+
+    def __init__(self, rules: Mapping[str, RelationRule], rows: int) -> None:
+        self._rules: dict[str, RelationRule] = {}
+        self._stores: list[EdgeStore] = []
+        self._rows = rows
+        for name, rule in rules.items():
+            self._add(name, rule)
+        self._settle()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the types, in the order of their numbers."""
+        return tuple(self._rules)
+
+    @property
+    def rules(self) -> Mapping[str, RelationRule]:
+        """Of each type, in the order of their numbers."""
+        return self._rules
+
+    @property
+    def count(self) -> int:
+        """Number of edges, an undirected one counted once."""
+        return sum(store.count for store in self._stores)
+
+    @property
+    def directed(self) -> bool:
+        """Whether some edges are seen from their target only."""
+        return any(store.directed for store in self._stores)
+
+    @property
+    def in_weight(self) -> Float64s:
+        """Sum of the weights of every row's incoming edges of all types: ``[rows]``."""
+        first, *others = self._stores
+        return sum((store.in_weight for store in others), start=first.in_weight)
+
+    def in_weight_of(self, rows: Int64s) -> Float64s:
+        """The same of these rows alone: ``[n]``."""
+        first, *others = self._stores
+        return sum((store.in_weight[rows] for store in others), start=first.in_weight[rows])
+
+    def in_degree(self, rows: Int64s) -> Int64s:
+        """Number of edges of each type into each row: ``[n, R]``."""
+        return np.stack([store.incoming.length[rows].astype(np.int64) for store in self._stores], axis=1)
+
+    def follow(self, rules: Mapping[str, RelationRule], declared: Collection[str]) -> None:
+        """Take over rules; new types get the next numbers.
+
+        Where the first types are declared before there is any edge, the type of edges that name none makes place,
+        unless it is one of them.
+
+        Args:
+            rules: of all declared types, and of edges that name none.
+            declared: the declared types.
+
+        Raises:
+            SchemaConflict: for another direction of edges that are there. Nothing is changed then.
+        """
+        for name, store in zip(self._rules, self._stores, strict=True):
+            if name in rules and store.count and rules[name].directed != store.directed:
+                of_type = "" if self.names == (RELATION,) else f" of the type {name!r}"
+                raise SchemaConflict(
+                    f"directed: {rules[name].directed} declared, but the graph has {store.count} edges{of_type} that "
+                    f"are {'directed' if store.directed else 'undirected'}"
+                )
+        if declared and self.names == (RELATION,) and RELATION not in declared and not self.count:
+            self._rules, self._stores = {}, []
+        for name, rule in rules.items():
+            if name not in self._rules:
+                if name in declared:
+                    self._add(name, rule)
+                continue
+            number = self.names.index(name)
+            if rule.directed != self._stores[number].directed:
+                self._stores[number] = EdgeStore(directed=rule.directed, rows=self._rows)
+            self._stores[number].track_ages(rule.lifetime is not None)
+            self._rules[name] = rule
+        self._settle()
+
+    def number(self, columns: Columns) -> None:
+        """Fill in the number of each edge's type; -1 where there is no such type."""
+        if self._plain and not np.count_nonzero(columns.types[TYPE_LENGTH]):
+            return
+        unnamed = self.names.index(RELATION) if RELATION in self._rules else -1
+        names = [name.encode() for name in self._rules]
+        text = np.frombuffer(b"".join(names), np.uint8)
+        ends = np.cumsum([0, *map(len, names)])
+        _number(columns.text, columns.types, text, ends, unnamed)
+
+    def run(self, operations: Operations, event_of: Int32s, columns: Columns) -> Int64s:
+        """Carry out a batch's operations, those on edges of one type in order.
+
+        Args:
+            operations: on edges.
+            event_of: the event of each operation.
+            columns: of the events, numbered.
+
+        Returns:
+            The places among the operations of removals of edges that were not there.
+        """
+        if self._only is not None:
+            return self._only.run(operations)
+        relation, of_node = columns.types[TYPE, event_of], operations.kind == REMOVE_NODE
+        absent = []
+        for number, store in enumerate(self._stores):
+            places = np.flatnonzero((relation == number) | of_node)
+            own = Operations._make(column[places] for column in operations)
+            absent.append(places[store.run(own)])
+        return np.sort(np.concatenate(absent))
+
+    def expire(self, clock: float) -> int:
+        """Remove the edges that are too old at this time; their number."""
+        if self.longest_lifetime is None:
+            return 0
+        return sum(
+            store.expire(clock - rule.lifetime)
+            for store, rule in zip(self._stores, self._rules.values(), strict=True)
+            if rule.lifetime is not None
+        )
+
+    def set_times(self, time: float, *, only_later: bool = False) -> None:
+        """Give every edge this time, or those of a later one."""
+        for store in self._stores:
+            store.set_times(time, only_later=only_later)
+
+    def take_changes(self) -> Arcs:
+        """Net change per arc since the last call, type by type."""
+        if self._only is not None:
+            return self._only.take_changes()
+        return Arcs(*map(np.concatenate, zip(*(store.take_changes() for store in self._stores), strict=True)))
+
+    def in_neighbours(self, rows: Int64s) -> Neighbours:
+        """Every neighbour with an edge into these rows."""
+        return joined([all_neighbours(store.incoming, rows) for store in self._stores])
+
+    def out_neighbours(self, rows: Int64s) -> Neighbours:
+        """Every neighbour that these rows have an edge to."""
+        return joined([all_neighbours(store.outgoing, rows) for store in self._stores])
+
+    def sample(self, rows: Int64s, fanout: int, seed: int) -> Neighbours:
+        """Up to ``fanout`` in-neighbours of each row, the types having equal shares of them, two at least."""
+        each = fanout if len(self._stores) == 1 else max(2, -(-fanout // len(self._stores)))
+        return joined(
+            [sampled_neighbours(store.incoming, rows, each, seed + number) for number, store in enumerate(self._stores)]
+        )
+
+    def edges(self) -> EdgeList:
+        """Every edge once, type by type."""
+        lists = [
+            store.edges()._replace(relation=np.full(store.count, number)) for number, store in enumerate(self._stores)
+        ]
+        return EdgeList(*map(np.concatenate, zip(*lists, strict=True)))
+
+    def reserve_rows(self, rows: int) -> None:
+        """Reserve rows ``0 .. rows - 1``."""
+        self._rows = rows
+        for store in self._stores:
+            store.reserve_rows(rows)
+
+    def emptied(self, rows: int) -> Relations:
+        """The same types without edges."""
+        return Relations(self._rules, rows)
+
+    def state(self, rows: int) -> dict[str, npt.NDArray[np.generic]]:
+        """Everything that decides about the future, for the first ``rows`` rows; arrays in use, not copies of them.
+
+        The arrays of the first type have the names that they have in a graph that declares none.
+        """
+        first, *others = self._stores
+        state = first.state(rows)
+        if self.names == (RELATION,):
+            return state
+        for number, store in enumerate(others, start=1):
+            state |= {f"{_prefix(number)}/{name}": array for name, array in store.state(rows).items()}
+        rules = [[name, rule.directed, rule.lifetime] for name, rule in self._rules.items()]
+        return state | {_NAMES: np.frombuffer(json.dumps(rules).encode(), np.uint8).copy()}
+
+    @classmethod
+    def from_state(cls, state: State, alone: RelationRule, rows: int) -> Relations:
+        """The inverse of :meth:`state`, with ``rows`` rows.
+
+        Args:
+            state: the arrays.
+            alone: what holds for the edges of a graph that declares no types.
+            rows: rows to reserve.
+        """
+        relations = cls(rules_in(state) or {RELATION: alone}, rows)
+        for number, rule in enumerate(relations._rules.values()):
+            part = take_part(state, _prefix(number)) if number else state
+            store = EdgeStore.from_state(part, directed=rule.directed, rows=rows)
+            store.track_ages(rule.lifetime is not None)
+            relations._stores[number] = store
+        relations._settle()
+        return relations
+
+    def _settle(self) -> None:
+        """Follow the rules in what is looked at with every batch."""
+        self._plain = self.names == (RELATION,)
+        self._only = self._stores[0] if len(self._stores) == 1 else None
+        lifetimes = [rule.lifetime for rule in self._rules.values() if rule.lifetime is not None]
+        self.longest_lifetime = max(lifetimes, default=None)
+
+    def _add(self, name: str, rule: RelationRule) -> None:
+        store = EdgeStore(directed=rule.directed, rows=self._rows)
+        store.track_ages(rule.lifetime is not None)
+        self._rules[name] = rule
+        self._stores.append(store)
+
+
+def rules_in(state: State) -> dict[str, RelationRule]:
+    """The types in the state of a graph; empty where it declares none.
+
+    Raises:
+        ValueError: they are not what they must be.
+    """
+    if _NAMES not in state:
+        return {}
+    listed = json.loads(state[_NAMES].tobytes())
+    return {str(name): RelationRule(bool(directed), lifetime) for name, directed, lifetime in listed}
+
+
+def parts_of(
+    state: State,
+) -> list[tuple[RelationRule | None, State]]:
+    """The state of each type's edges with its rule; None for that of a graph that declares no types."""
+    rules: Sequence[RelationRule | None] = [*rules_in(state).values()] or [None]
+    return [(rule, take_part(state, _prefix(number)) if number else state) for number, rule in enumerate(rules)]
+
+
+def _prefix(number: int) -> str:
+    return f"relation/{number}"
+
+
+@compiled
+def _number(text: UInt8s, types: Int64s, names: UInt8s, ends: Int64s, unnamed: Integer) -> None:
+    """Fill in the number of each event's type: the place of its name among the names."""
+    for event in range(types.shape[1]):
+        start, length = types[TYPE_START, event], types[TYPE_LENGTH, event]
+        types[TYPE, event] = unnamed if length == 0 else -1
+        if length == 0:
+            continue
+        for number in range(ends.size - 1):
+            same = ends[number + 1] - ends[number] == length
+            if same:
+                for place in range(length):
+                    same &= text[start + place] == names[ends[number] + place]
+            if same:
+                types[TYPE, event] = number

@@ -1,0 +1,39 @@
+"""The types that a graph's schema may declare."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta
+from pydantic import BaseModel, ConfigDict, Field
+
+RELATION = "edge"
+"""The type of an edge that names none."""
+MAX_EDGE_TYPES = 64
+"""Types of edges that a graph may have."""
+MAX_TYPE_BYTES = 256
+"""Length of a type's name at most, in UTF-8 bytes."""
+
+TypeName: TypeAlias = Annotated[
+    str,
+    Meta(min_length=1, max_length=MAX_TYPE_BYTES, description=f"A declared type. Left out or null: `{RELATION}`."),
+]
+"""The name of a type, as an event has it."""
+
+
+class EdgeType(BaseModel):
+    """A type of edges: a relation with neighbours of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
+
+    directed: bool | None = Field(
+        default=None,
+        description="Whether messages pass along these edges in one direction only. Null: as `directed` of the graph.",
+    )
+    lifetime: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="These edges leave this long after their last `ts`, in event time. Null: as `edge_lifetime` of "
+        "the graph.",
+    )

@@ -1,0 +1,106 @@
+"""An engine on a graph whose edges have types: exact, restored in the same bytes, and of use."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from olad_core.engine import Engine
+from olad_core.events import Event, GraphSchema, LabelNode, RemoveEdge, UpsertEdge, UpsertNode
+from olad_core.graph_types import EdgeType
+from service.worker.checkpoint import read_checkpoint, write_checkpoint
+from tests.device import DEVICE
+from tests.olad_core.runs import CONFIG, PAIR, Run, stream
+from tests.olad_core.test_engine import assert_same_state, comparable
+from tests.olad_core.test_new_group import assert_exact
+
+TYPES = {"knows": EdgeType(), "sent": EdgeType(directed=True, lifetime=30.0), "used": EdgeType(directed=False)}
+SCHEMA = GraphSchema(edge_types=TYPES)
+
+
+def typed(batches: list[list[Event]]) -> list[list[Event]]:
+    """The batches with types on their edges, and times that let some of them leave."""
+    draw = np.random.default_rng(1)
+    for number, batch in enumerate(batches):
+        for event in batch:
+            if isinstance(event, UpsertEdge | RemoveEdge):
+                event.type = draw.choice([*TYPES]).item()
+            if isinstance(event, UpsertEdge):
+                event.ts = 5.0 * number
+    return batches
+
+
+def begun(config: object = CONFIG) -> Run:
+    run = Run(config)  # type: ignore[arg-type]
+    run.engine.declare("0-1", SCHEMA)
+    return run
+
+
+def test_what_is_served_is_exact_and_an_engine_restored_from_disk_goes_on_in_the_same_bytes(tmp_path: Path) -> None:
+    batches, whole = typed(stream(5)), begun()
+    for batch in batches[:12]:
+        whole.turn(batch, steps=2)
+    path = write_checkpoint(tmp_path, *whole.engine.state(), keep=1)
+    assert '"format": 8' in (path / "manifest.json").read_text()
+    checkpoint = read_checkpoint(path)
+    run = Run(engine=Engine.restore(CONFIG, checkpoint.tensors, checkpoint.values, DEVICE))
+    done = len(whole.published)
+    for batch in batches[12:]:
+        for each in (whole, run):
+            each.turn(batch, steps=2)
+        if whole.engine.versions.served:
+            assert_exact(whole)
+    assert whole.engine.versions.served is not None
+    assert whole.engine.versions.served.embedding.student.relations == 3
+    assert [comparable(each) for each in run.published] == [comparable(each) for each in whole.published[done:]]
+    assert_same_state(run.engine, whole.engine)
+
+
+def test_types_that_are_declared_later_begin_new_students_beside_what_is_served() -> None:
+    run = Run(PAIR)
+    batches = stream(7, turns=20)
+    for batch in batches[:10]:
+        run.turn(batch, steps=3)
+    served = run.engine.versions.served
+    assert served is not None
+    run.engine.declare("50-0", SCHEMA)
+    for batch in typed(batches[10:14]):
+        run.turn(batch)
+        assert_exact(run)
+    assert run.engine.versions.served is served
+    assert run.engine.trainer is not None
+    for batch in typed(batches[14:]):
+        run.turn(batch, steps=3)
+    assert run.engine.trainer.group.relations == 4, "edges that name no type, and the three that were declared"
+    reasons = [decision.reason for decision in run.engine.decisions.newest_first()]
+    assert "edges have 4 types now: all students get new weights" in reasons
+    assert_exact(run)
+
+
+def test_students_learn_what_only_the_types_show() -> None:
+    """A node has a tie to a node of its class by one type, and to one of the other class by another type."""
+    typed_score, score = (_score(is_typed=is_typed) for is_typed in (True, False))
+    assert typed_score > 0.95
+    assert score < 0.7
+
+
+def _score(*, is_typed: bool) -> float:
+    """Share of the nodes, once something is learned, that are rightly predicted at arrival."""
+    truth = np.random.default_rng(0).integers(0, 2, 400).tolist()
+    config = replace(PAIR, trainer=replace(PAIR.trainer, width=16, labelled=64, fanouts=(6, 6)))
+    run = begun(config) if is_typed else Run(config)
+    run.turn([UpsertNode(f"of {side}", label=f"class {side}") for side in (0, 1)])
+    hits: list[bool] = []
+    for first in range(0, len(truth), 20):
+        nodes = range(first, first + 20)
+        ties = [
+            (node, kind, side) for node in nodes for kind, side in (("used", truth[node]), ("knows", 1 - truth[node]))
+        ]
+        run.turn([UpsertEdge(f"of {side}", str(node), type=kind if is_typed else None) for node, kind, side in ties])
+        table = run.reader.tables.get(run.reader.served or -1, {})
+        if first >= len(truth) // 2:
+            hits += [run.engine.graph.classes[table[str(node)].argmax()] == f"class {truth[node]}" for node in nodes]
+        run.turn([LabelNode(str(node), f"class {truth[node]}") for node in nodes], steps=12)
+    return float(np.mean(hits))
