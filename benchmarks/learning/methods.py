@@ -1,4 +1,8 @@
-"""The methods that are compared: each is a name and how it differs from the shipped engine."""
+"""The methods that are compared: each is a name and how it differs from the shipped engine.
+
+>>> METHODS["trees"].about
+"gradient boosting on features, degree and neighbours' labels"
+"""
 
 from __future__ import annotations
 
@@ -68,7 +72,8 @@ PLAIN: dict[str, Override] = {"global_weight": 1.0, "temperature": 1.0, "min_con
 
 METHODS: dict[str, Method] = {
     "independent": Method("the same group, nobody teaches", _with(global_weight=0.0)),
-    "ours": Method("the shipped defaults", _with()),
+    "ours": Method("the shipped defaults, the best student served", _with(serve="best")),
+    "auto": Method("ours, the group served where it is expected to be best (OLAD_SERVE=auto)", _with(serve="auto")),
     "full": Method("ours with local knowledge, too", _with(local_weight=LOCAL)),
     "local": Method("local knowledge instead of global", _with(global_weight=0.0, local_weight=LOCAL)),
     "unweighted": Method("ours with all others teaching, whatever the evidence says", _with(OthersTeach)),
