@@ -31,7 +31,7 @@ def import_source(
     tables: TableOptions,
     source: Annotated[
         str,
-        typer.Argument(help="CSV, Parquet, NDJSON of events (compressed too), an .npz, or - for standard input."),
+        typer.Argument(help="CSV, Parquet, JSON, GraphML, an .npz or .pt (docs/files.md), or - for standard input."),
     ],
     url: Url = None,
     label_delay: LabelDelay = None,

@@ -34,9 +34,7 @@ def replay_source(
     tables: TableOptions,
     source: Annotated[
         str,
-        typer.Argument(
-            help=f"CSV, Parquet, NDJSON of events (compressed too), an .npz, - for standard input, or a name: {_NAMES}."
-        ),
+        typer.Argument(help=f"CSV, Parquet, JSON, GraphML, an .npz or .pt, - for standard input, or a name: {_NAMES}."),
     ],
     url: Url = None,
     rate: Annotated[float | None, typer.Option(min=0.001, help="Events per second, at most.")] = None,

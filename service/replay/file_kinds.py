@@ -17,7 +17,7 @@ from service.replay.tables.changes import OPERATIONS
 
 Kind = Literal["archive", "csv", "events", "graphml", "json", "parquet", "torch"]
 Shape = Literal["changes", "events", "graph", "rows"]
-_OF_GRAPHS = ("links", "edges", "adjacency", "elements", "directed", "multigraph")
+_OF_GRAPHS = ("nodes", "links", "edges", "adjacency", "elements")
 _SEPARATORS = re.compile("[,;\t|]")
 
 
@@ -69,6 +69,7 @@ def shape_of_json(head: bytes) -> Shape:
     ('events', 'graph')
     """
     keys: dict[str, object] = {}
+    holding: set[str] = set()
     text = JsonText(io.BytesIO(head), head, "")
     with contextlib.suppress(UnreadableDataset):  # It ends where the head does.
         if text.peek() == "[":
@@ -77,6 +78,8 @@ def shape_of_json(head: bytes) -> Shape:
         else:
             for key in text.members():
                 keys[key] = None
+                if text.peek() in {"[", "{"}:
+                    holding.add(key)
                 if key == "op":
                     keys[key] = text.value()
                 else:
@@ -85,7 +88,7 @@ def shape_of_json(head: bytes) -> Shape:
         return "events"
     if not keys.keys().isdisjoint({"op", "payload", "__deleted", "__op"}):
         return "changes"
-    if "nodes" in keys or not keys.keys().isdisjoint(_OF_GRAPHS):
+    if not holding.isdisjoint(_OF_GRAPHS):
         return "graph"
     return "rows" if keys else "events"
 

@@ -7,7 +7,7 @@ from typing import IO
 
 
 class Meter:
-    """Counts what is read of one file, in bytes as they are stored.
+    """Counts what is read of a file, in bytes as they are stored; of several, of the one that is read now.
 
     Args:
         size: of the file; None where it has none that is known, as a pipe.
@@ -22,6 +22,7 @@ class Meter:
         """Open the file from its beginning, and follow where it is read."""
         self._read = 0
         self._file = path.open("rb")
+        self.size = path.stat().st_size
         return self._file
 
     def set(self, read: int) -> None:

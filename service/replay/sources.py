@@ -138,6 +138,7 @@ def open_source(
 
 def _file(path: Path, options: StreamOptions, tables: TableOptions, on_read: Callable[[Meter], None]) -> Source:
     kind = kind_of(path)
+    meter = Meter(path.stat().st_size)
     if kind == "archive":
         require_no_columns(tables, f"{path} is an archive of arrays")
         return _archive(path, spec_of_file(path.name) or DatasetSpec(path.name, path.name, "an archive"), options)
@@ -145,18 +146,20 @@ def _file(path: Path, options: StreamOptions, tables: TableOptions, on_read: Cal
         with _needing(path):
             from service.replay.pyg_source import pyg_source  # noqa: PLC0415
         return pyg_source(path, options, tables, on_read)
-    if kind in {"csv", "parquet"} or tables.names_columns:
-        return _table_file(path, kind if kind in {"json", "parquet"} else "csv", options, tables, on_read)
-    head = head_of(path) if kind == "json" else b""
-    shape = shape_of_json(head) if head else "events"
-    if shape == "changes":
+    shape = shape_of_json(head_of(path)) if kind == "json" else None
+    if kind == "graphml" or shape == "graph" or (kind in {"csv", "parquet"} and not tables.names_columns):
+        with _needing(path):
+            from service.replay.graph_file_source import graph_file_source  # noqa: PLC0415
+            from service.replay.graph_tables import graph_tables  # noqa: PLC0415
+        if (graph := graph_tables(path, kind, shape, meter)) is not None:
+            return graph_file_source(path, graph, options, tables, on_read, meter)
+    if shape == "changes" and not tables.names_columns:
         raise UnreadableDataset(
             f"{path} looks like change events of Debezium: state their columns in a mapping file with `changes: "
             "debezium` (--mapping)"
         )
-    if shape == "rows":
-        return _table_file(path, "json", options, tables, on_read)
-    meter = Meter(path.stat().st_size)
+    if kind in {"csv", "parquet"} or shape == "rows" or tables.names_columns:
+        return _table_file(path, kind if kind in {"json", "parquet"} else "csv", options, tables, on_read)
     return _events(str(path), lambda: meter.open(path), path.name, file_identity(path), options, meter)
 
 

@@ -90,13 +90,18 @@ def _source(name: str, table: Table, plan: Plan, arrivals: Iterator[Arrival], op
     return Source(
         name=name,
         identity=None,
-        batches=options.batches(_with_labels(table, plan, arrivals, options)),
+        batches=options.batches(with_labels(table, plan, arrivals, options)),
         proposal=plan.schema(),
-        notes=_notes(plan),
+        notes=notes_of(plan),
     )
 
 
-def _with_labels(table: Table, plan: Plan, arrivals: Iterable[Arrival], options: StreamOptions) -> Iterable[Arrival]:
+def with_labels(table: Table, plan: Plan, arrivals: Iterable[Arrival], options: StreamOptions) -> Iterable[Arrival]:
+    """Arrivals with the labels that are due.
+
+    Raises:
+        UnreadableDataset: the delay is a time, and the rows have none.
+    """
     label = plan.mapping.node.label if plan.mapping.node is not None else None
     if label is None:
         return arrivals
@@ -115,7 +120,8 @@ def _with_labels(table: Table, plan: Plan, arrivals: Iterable[Arrival], options:
     return delay_labels_in_time(arrivals, delay, table.name, "s")
 
 
-def _notes(plan: Plan) -> tuple[str, ...]:
+def notes_of(plan: Plan) -> tuple[str, ...]:
+    """What was found in the columns, a line each."""
     notes = list(plan.notes)
     if plan.mapping.time is not None:
         how = {"iso": "dates", "own": "numbers that are no dates"}.get(

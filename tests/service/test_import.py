@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx
+import networkx as nx
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from service.cli import app
+from service.replay.pyg_library import pyg_data
 from tests.service.replay.payments import OPTIONS, payments_csv
 
 ROWS = 300
@@ -71,6 +75,42 @@ def test_it_goes_on_where_it_stopped(runner: CliRunner, url: str, monkeypatch: p
     assert _appended(url) == before + report["events"]
     whole = json.loads(runner.invoke(app, [*command, "--fresh"]).stdout)
     assert before + report["events"] == whole["events"]
+
+
+@pytest.mark.parametrize("kind", ["graphml", "json", "pt"])
+def test_a_graph_is_declared_arrives_once_and_goes_on(
+    runner: CliRunner, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    path = tmp_path / f"graph.{kind}"
+    ring: Any = nx.cycle_graph(200)
+    nx.set_node_attributes(ring, {node: "ab"[node % 2] for node in ring}, "side")
+    options = ["--label", "side"]
+    if kind == "graphml":
+        nx.write_graphml_xml(ring, path)
+    elif kind == "json":
+        path.write_text(json.dumps(nx.node_link_data(ring)))
+    else:
+        edges = torch.tensor(list(ring.edges)).T
+        torch.save(pyg_data().Data(edge_index=torch.cat([edges, edges.flip(0)], 1), y=torch.arange(200) % 2), path)
+        options = []
+    command = ["import", path.name, *options, "--url", url, "--batch-bytes", "2000", "--json"]
+    sent = 0
+
+    def stop(*_: object) -> None:
+        nonlocal sent
+        sent += 1
+        if sent == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("service.commands.import_view.ImportView.update", stop)
+        assert runner.invoke(app, command).exit_code == 130
+    before = _appended(url)
+    report = json.loads(runner.invoke(app, command).stdout)
+    assert report["resumed_batches"] == 3
+    assert _appended(url) == before + report["events"] == 3 * 200
+    schema = httpx.get(f"{url}/schema", trust_env=False).json()
+    assert schema["classes"] == (["0", "1"] if kind == "pt" else ["a", "b"])
 
 
 def test_nothing_is_sent_of_a_file_with_a_wrong_value(runner: CliRunner, url: str, tmp_path: Path) -> None:

@@ -119,12 +119,14 @@ class JsonTable:
         head, stream = stack.enter_context(unwrapping(raw, self.name))
         return JsonText(stream, head, self.name)
 
-    def _first_columns(self) -> tuple[str, ...]:
+    def _first_columns(self) -> tuple[str, ...] | None:
         names: dict[str, None] = {}
         for number, _, row in self._changed_rows():
             names |= dict.fromkeys(_leaves(row))
             if number >= _ROWS_OF_COLUMNS:
                 break
+        if not names and self._member:
+            return None  # A graph may have no edges.
         if not names:
             raise UnreadableDataset(f"{self.name} holds no rows: write one JSON object for each")
         return tuple(names)

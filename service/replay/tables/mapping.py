@@ -28,6 +28,7 @@ class IdColumn(_Part):
 
     column: str = Field(description="Name of the column.")
     prefix: str = Field(default="", description="Text before every id, so that ids of two kinds stay apart.")
+    exact: bool = Field(default=False, description="Whether spaces around an id are a part of it.")
 
 
 class TimeColumn(_Part):
@@ -69,6 +70,7 @@ class LabelColumn(_Part):
     delay: LabelDelay | None = Field(
         default=None, description="From a row to its label: a number of arrivals, or a time such as `14d`."
     )
+    exact: bool = Field(default=False, description="Whether `NA`, `none` and the like are classes too.")
 
 
 IdOf = Annotated[IdColumn, BeforeValidator(_column)]

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from olad_core.events import GraphSchema
 from service.replay.tables.mapping import FeatureColumn, RowMapping
 from service.replay.tables.times import Unit
-from service.replay.tables.values import categories, numbers
+from service.replay.tables.values import Mask, categories, numbers
 
 Features = npt.NDArray[np.float64]
 
@@ -25,7 +25,8 @@ class FeaturePlan:
     Attributes:
         column: its name.
         categories: one feature, 0 or 1, for each; None for a number. What is not among them is zeros.
-        missing: a further feature is 1 where the value is missing.
+        missing: a further feature is 1 where the value is missing. A row in which every value is missing, and no
+            such feature states so, has no features.
     """
 
     column: str
@@ -42,8 +43,8 @@ class FeaturePlan:
         own = [self.column] if self.categories is None else [f"{self.column}={name}" for name in self.categories]
         return own + [f"{self.column} missing"] * self.missing
 
-    def encode(self, column: Any) -> Features:
-        """The features ``[N, width]`` of a part of the column.
+    def encode(self, column: Any) -> tuple[Features, Mask]:
+        """The features ``[N, width]`` of a part of the column, and where its value is missing, ``[N]``.
 
         Raises:
             BadValue: a value does not fit.
@@ -57,7 +58,7 @@ class FeaturePlan:
             places = pc.fill_null(place, -1).to_numpy(zero_copy_only=False)
             own = places[:, None] == np.arange(len(self.categories))
             missing = found.is_null().to_numpy(zero_copy_only=False)
-        return np.column_stack([own, missing] if self.missing else [own]).astype(np.float64)
+        return np.column_stack([own, missing] if self.missing else [own]).astype(np.float64), missing
 
 
 @dataclass(frozen=True)

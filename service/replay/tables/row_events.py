@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from olad_core.events import MAX_WEIGHT, Event, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
 from service.replay.arrival_stream import Arrival
-from service.replay.tables.mapping import IdColumn, RowMapping
+from service.replay.tables.mapping import IdColumn, LabelColumn, RowMapping
 from service.replay.tables.plan import Plan
 from service.replay.tables.table import BadValue, Rows, Table, in_column
 from service.replay.tables.times import times
@@ -58,7 +58,16 @@ def row_ids_of(table: Table, mapping: RowMapping, rows: Rows) -> list[str] | Non
     given = mapping.node.id
     if given is None:
         return [f"row-{rows.number(row) + 1}" for row in range(rows.batch.num_rows)]
-    return in_column(table, rows, given.column, lambda column: ids(column, given.prefix))
+    return in_column(table, rows, given.column, lambda column: ids(column, given.prefix, exact=given.exact))
+
+
+def labels_of(table: Table, label: LabelColumn, rows: Rows) -> list[str | None]:
+    """Classes of rows; None where one is missing.
+
+    Raises:
+        UnreadableDataset: naming file, line, column and value.
+    """
+    return in_column(table, rows, label.column, lambda column: categories(column, exact=label.exact))
 
 
 def weights_of(column: Any) -> list[float | None]:
@@ -78,12 +87,12 @@ def _end(table: Table, mapping: RowMapping, end: IdColumn | None, rows: Rows) ->
     if end is None:
         return None
     if mapping.node is None:
-        return in_column(table, rows, end.column, lambda column: ids(column, end.prefix))
+        return in_column(table, rows, end.column, lambda column: ids(column, end.prefix, exact=end.exact))
 
     def known(column: Any) -> list[str | None]:
         # Lengths are checked with those that are there.
-        found = texts(column)
-        ids(column.filter(np.array([text is not None for text in found])), end.prefix)
+        found = texts(column, exact=end.exact)
+        ids(column.filter(np.array([text is not None for text in found])), end.prefix, exact=end.exact)
         return [None if text is None else end.prefix + text for text in found]
 
     return in_column(table, rows, end.column, known)
@@ -97,7 +106,7 @@ def _nodes(table: Table, plan: Plan, rows: Rows) -> Iterator[Arrival]:
     sources, targets = ends_of(table, plan.mapping, rows)
     there = rows.present()
     features = _features(table, plan, there)
-    labels = in_column(table, there, node.label.column, categories) if node.label is not None else None
+    labels = None if node.label is None else labels_of(table, node.label, there)
     moments, weights = _times(table, plan, there), _weights(table, plan, there)
     at = 0
     for row, name in enumerate(names):
@@ -113,7 +122,7 @@ def _nodes(table: Table, plan: Plan, rows: Rows) -> Iterator[Arrival]:
             yield Arrival(tuple(gone))
             continue
         ts, weight = moments[at], weights[at]
-        x = None if features is None else features[at].tolist()
+        x = None if features is None else features[at]
         events: list[Event] = [UpsertNode(id=name, x=x, ts=ts)]
         if source is not None:
             events.append(UpsertEdge(src=source, dst=name, weight=weight, ts=ts))
@@ -142,10 +151,15 @@ def _edges(table: Table, plan: Plan, rows: Rows) -> Iterator[Arrival]:
         at += 1
 
 
-def _features(table: Table, plan: Plan, rows: Rows) -> npt.NDArray[np.float64] | None:
+def _features(table: Table, plan: Plan, rows: Rows) -> Sequence[list[float] | None] | None:
     if not plan.features:
         return None
-    return np.column_stack([in_column(table, rows, part.column, part.encode) for part in plan.features])
+    parts = [in_column(table, rows, part.column, part.encode) for part in plan.features]
+    values: list[list[float]] = np.column_stack([values for values, _ in parts]).tolist()
+    if any(part.missing for part in plan.features):
+        return values
+    unknown = np.logical_and.reduce([missing for _, missing in parts]).tolist()
+    return [None if none else x for x, none in zip(values, unknown, strict=True)]
 
 
 def _times(table: Table, plan: Plan, rows: Rows) -> list[float | None]:

@@ -13,10 +13,9 @@ from service.replay.arrival_stream import UnreadableDataset
 from service.replay.tables.features import FeatureFinder
 from service.replay.tables.mapping import NodeRows, RowMapping
 from service.replay.tables.plan import Plan
-from service.replay.tables.row_events import ends_of, row_ids_of, weights_of
+from service.replay.tables.row_events import ends_of, labels_of, row_ids_of, weights_of
 from service.replay.tables.table import Rows, Table, in_column, require_columns
 from service.replay.tables.times import Unit, UnitFinder, times
-from service.replay.tables.values import categories
 
 _MOST_CLASSES = 1_000
 _IDS_COMPARED = 10_000
@@ -109,7 +108,7 @@ class _Finder:
         column = self._node.label
         if column is None:
             return
-        found = in_column(self._table, rows, column.column, categories)
+        found = labels_of(self._table, column, rows)
         self._classes.update(name for name in found if name is not None)
         if len(self._classes) > _MOST_CLASSES:
             _refuse(

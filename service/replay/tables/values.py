@@ -25,8 +25,12 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 
-def texts(column: Any) -> list[str | None]:
-    """Values as text; None where one is missing, which an empty text is too.
+def texts(column: Any, *, exact: bool = False) -> list[str | None]:
+    """Values as text, without spaces around them; None where one is missing, which an empty text is too.
+
+    Args:
+        column: of any type whose values name something.
+        exact: keep the spaces.
 
     Whole numbers are written without a fraction, also where they are stored as floats, as pandas does with missing
     ones.
@@ -43,16 +47,23 @@ def texts(column: Any) -> list[str | None]:
     if not (is_text(kind) or pa.types.is_integer(kind) or pa.types.is_date(kind) or pa.types.is_null(kind)):
         raise BadValue(0, f"values of type {kind} name nothing: use a column of text or whole numbers")
     values = column if is_text(kind) else column.cast(pa.string())
+    if exact:
+        return [text or None for text in values.to_pylist()]
     return [text.strip() or None if text is not None else None for text in values.to_pylist()]
 
 
-def ids(column: Any, prefix: str = "") -> list[str]:
+def ids(column: Any, prefix: str = "", *, exact: bool = False) -> list[str]:
     """Values as node ids.
+
+    Args:
+        column: of ids.
+        prefix: before each.
+        exact: spaces around an id are a part of it.
 
     Raises:
         BadValue: a value is missing, or too long.
     """
-    found = texts(column)
+    found = texts(column, exact=exact)
     for row, text in enumerate(found):
         if text is None:
             raise BadValue(row, "the id of a node is missing: fill it in, or leave the row out")
@@ -61,13 +72,19 @@ def ids(column: Any, prefix: str = "") -> list[str]:
     return [prefix + text for text in found if text is not None]
 
 
-def categories(column: Any) -> list[str | None]:
+def categories(column: Any, *, exact: bool = False) -> list[str | None]:
     """Values as names of classes or categories; None where one is missing (:data:`MISSING`).
+
+    Args:
+        column: of names.
+        exact: only an empty text is a missing one.
 
     Raises:
         BadValue: a name is too long.
     """
-    found = [None if text in _MISSING else text for text in texts(column)]
+    found = texts(column, exact=exact)
+    if not exact:
+        found = [None if text in _MISSING else text for text in found]
     for row, text in enumerate(found):
         if text is not None and len(text) > MAX_ID_BYTES // 4 and len(text.encode()) > MAX_ID_BYTES:
             raise BadValue(row, f"a name of {len(text.encode())} bytes: {MAX_ID_BYTES} at most")

@@ -1,0 +1,166 @@
+"""Files that hold a graph as tables of nodes and edges, as sources."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.events import GraphSchema, UpsertEdge, UpsertNode
+from service.replay.archive_graph import GraphDataset
+from service.replay.arrival_stream import Arrival, UnreadableDataset
+from service.replay.graph_mapping import graph_mapping
+from service.replay.graph_tables import GraphTables
+from service.replay.meter import Meter
+from service.replay.registry import DatasetSpec
+from service.replay.sources import Source, StreamOptions, file_identity, graph_source
+from service.replay.table_options import TableOptions, WrongMapping
+from service.replay.table_source import notes_of, with_labels
+from service.replay.tables.mapping import RowMapping
+from service.replay.tables.plan import Plan
+from service.replay.tables.row_events import arrivals
+from service.replay.tables.survey import survey
+from service.replay.tables.table import Table
+
+
+def graph_file_source(
+    path: Path,
+    graph: GraphTables,
+    options: StreamOptions,
+    tables: TableOptions,
+    on_read: Callable[[Meter], None],
+    meter: Meter,
+) -> Source:
+    """A graph of two tables, read through as a whole first.
+
+    Where arrivals are scored, the graph is held in memory, and its nodes arrive in the order of time, each with its
+    edges to nodes that exist already. Else all nodes are sent in the order of the file, then all edges, in constant
+    memory.
+
+    Raises:
+        UnreadableDataset: naming file, line, value, and what to do.
+        WrongMapping: columns are stated that it does not have.
+    """
+    mapping = graph_mapping(tables, graph.mapping)
+    of_nodes, of_edges = _of_nodes(graph, mapping), _of_edges(graph, mapping)
+    if mapping.time is not None and of_nodes.time is None and of_edges.time is None:
+        raise WrongMapping(f"{path}: neither a node nor an edge has {mapping.time.column!r}")
+
+    def read(_rows: int) -> None:
+        on_read(meter)
+
+    nodes, edges = survey(graph.nodes, of_nodes, read), survey(graph.edges, of_edges, read)
+    units = {plan.time_unit for plan in (nodes, edges) if plan.mapping.time is not None}
+    if len(units) > 1:
+        raise UnreadableDataset(
+            f"{path}: times of nodes and edges are of different kinds: state theirs with --time-unit"
+        )
+    schema = replace_direction(nodes.schema(), directed=graph.directed)
+    identity = f"{file_identity(path)} {options} {tables} {nodes} {edges}"
+    notes = _notes(graph, nodes, edges)
+    if options.scored:
+        dataset = collected(_all(graph.nodes, nodes), _all(graph.edges, edges), schema)
+        spec = DatasetSpec(path.name, path.name, "a graph")
+        return replace(graph_source(dataset, spec, identity, options), notes=notes, meter=meter)
+    of_both = itertools.chain(_all(graph.nodes, nodes), _all(graph.edges, edges))
+    return Source(
+        name=path.name,
+        identity=identity,
+        batches=options.batches(with_labels(graph.nodes, nodes, of_both, options)),
+        schema=schema,
+        notes=notes,
+        meter=meter,
+    )
+
+
+def replace_direction(schema: GraphSchema, *, directed: bool) -> GraphSchema:
+    """The same schema of a graph whose edges go one way, or both."""
+    return schema.model_copy(update={"directed": directed})
+
+
+def collected(nodes: Iterable[Arrival], edges: Iterable[Arrival], schema: GraphSchema) -> GraphDataset:
+    """A graph in memory, out of the arrivals of its nodes and of its edges.
+
+    Nodes and edges without a time, beside others that have one, have the earliest of all.
+    """
+    places: dict[str, int] = {}
+    rows: list[UpsertNode] = []
+    labels: list[int] = []
+    number = {name: at for at, name in enumerate(schema.classes)}
+
+    def place(node: str) -> int:
+        found = places.setdefault(node, len(places))
+        if found == len(rows):
+            rows.append(UpsertNode(id=node))
+            labels.append(-1)
+        return found
+
+    for arrival in nodes:
+        (event,) = arrival.events
+        assert isinstance(event, UpsertNode), "an arrival of a node"
+        at = place(str(event.id))
+        rows[at] = event
+        if arrival.truth is not None:
+            labels[at] = number[arrival.truth[1]]
+    joined = [event for arrival in edges for event in arrival.events if isinstance(event, UpsertEdge)]
+    ends = np.array([(place(str(edge.src)), place(str(edge.dst))) for edge in joined], np.int64).reshape(-1, 2)
+    has = np.array([row.x is not None for row in rows], np.bool_)
+    features = None
+    if schema.feature_width is not None and has.any():
+        features = np.zeros((len(rows), schema.feature_width), np.float32)
+        features[has] = np.array([row.x for row in rows if isinstance(row.x, list)])
+    weights = [edge.weight for edge in joined]
+    return GraphDataset(
+        labels=np.array(labels, np.int64),
+        classes=schema.classes,
+        edges=ends.T,
+        node_time=_times([row.ts for row in rows]),
+        edge_time=_times([edge.ts for edge in joined]),
+        features=features,
+        ids=tuple(places),
+        edge_weight=np.array([1.0 if weight is None else weight for weight in weights]) if any(weights) else None,
+        has_features=has,
+        directed=schema.directed,
+    )
+
+
+def _times(times: list[float | None]) -> npt.NDArray[np.float64] | None:
+    known = [time for time in times if time is not None]
+    return np.array([min(known) if time is None else time for time in times]) if known else None
+
+
+def _all(table: Table, plan: Plan) -> Iterator[Arrival]:
+    return arrivals(table, plan)
+
+
+def _of_nodes(graph: GraphTables, mapping: RowMapping) -> RowMapping:
+    return RowMapping(node=mapping.node, time=mapping.time if _has_time(graph.nodes, mapping) else None)
+
+
+def _of_edges(graph: GraphTables, mapping: RowMapping) -> RowMapping:
+    time = mapping.time if _has_time(graph.edges, mapping) else None
+    return RowMapping(source=mapping.source, target=mapping.target, weight=mapping.weight, time=time)
+
+
+def _has_time(table: Table, mapping: RowMapping) -> bool:
+    return mapping.time is not None and mapping.time.column in (table.columns or ())
+
+
+def _notes(graph: GraphTables, nodes: Plan, edges: Plan) -> tuple[str, ...]:
+    """What was found, and which values are not sent."""
+    notes = list(dict.fromkeys((*notes_of(nodes), *notes_of(edges))))
+    used = {*nodes.mapping.columns(), *edges.mapping.columns(), "position", "directed", "key"}
+    for what, table in (("nodes", graph.nodes), ("edges", graph.edges)):
+        left = [name for name in table.columns or () if name not in used]
+        if left and not graph.is_export:
+            how = "--label, --features and --time" if what == "nodes" else "--weight and --time"
+            notes.append(f"left out of {what}: {', '.join(left[:20])} (named with {how})")
+    if graph.directed:
+        notes.append("edges go one way: declared as directed")
+    if graph.repeated:
+        notes.append("where two nodes have several edges, the last one counts")
+    return tuple(notes)

@@ -1,0 +1,71 @@
+"""What the values of nodes and edges are, in files that hold a graph."""
+
+from __future__ import annotations
+
+from pydantic import TypeAdapter, ValidationError
+
+from service.replay.mapping_file import read_mapping
+from service.replay.table_options import TableOptions, WrongMapping
+from service.replay.tables.mapping import (
+    FeatureColumn,
+    IdColumn,
+    LabelColumn,
+    NodeRows,
+    RowMapping,
+    TimeColumn,
+    TimeUnit,
+)
+
+
+def graph_mapping(options: TableOptions, default: RowMapping) -> RowMapping:
+    """The mapping that is stated, with that of the file where nothing is.
+
+    ``time`` names a value of nodes, of edges, or of both; an id's prefix stands before those of ends too.
+
+    Raises:
+        WrongMapping: something is stated that a file with a graph has itself.
+    """
+    if not options.names_columns:
+        return default
+    assert default.node is not None, "a graph has nodes"
+    assert default.node.id is not None, "which have ids"
+    if options.mapping is not None:
+        stated = read_mapping(options.mapping, options)
+        node = stated.node or NodeRows()
+        return stated.model_copy(
+            update={
+                "node": node.model_copy(update={"id": node.id or default.node.id}),
+                "source": stated.source or default.source,
+                "target": stated.target or default.target,
+            }
+        )
+    if options.as_node:
+        raise WrongMapping("a graph has nodes of its own: leave out --as-node")
+    features = (*options.features, *(name for name in options.categories if name not in options.features))
+    try:
+        return RowMapping(
+            node=NodeRows(
+                id=_ids(options.id, default.node.id, options),
+                features=tuple(
+                    FeatureColumn(column=name, kind="category" if name in options.categories else "auto")
+                    for name in features
+                )
+                or default.node.features,
+                label=default.node.label if options.label is None else LabelColumn(column=options.label),
+            ),
+            source=_ids(options.source, default.source, options),
+            target=_ids(options.target, default.target, options),
+            weight=options.weight or default.weight,
+            time=default.time if options.time is None else TimeColumn(column=options.time, unit=_unit(options)),
+        )
+    except ValidationError as error:
+        raise WrongMapping("; ".join(problem["msg"] for problem in error.errors())) from None
+
+
+def _unit(options: TableOptions) -> TimeUnit:
+    return TypeAdapter[TimeUnit](TimeUnit).validate_python(options.time_unit or "auto")
+
+
+def _ids(stated: str | None, default: IdColumn | None, options: TableOptions) -> IdColumn:
+    assert default is not None, "a graph has ids and ends"
+    return IdColumn(column=stated or default.column, prefix=options.id_prefix or "", exact=default.exact)
