@@ -109,7 +109,12 @@ class Settings(BaseSettings):
     rate_limit: str | None = Field(
         default=None,
         description="Requests of one key, or of one address without keys: `100/second`, several with semicolons. "
-        "Counted by each API process for itself. Unset: no limit.",
+        "Unset: no limit.",
+    )
+    rate_limit_shared: bool = Field(
+        default=False,
+        description="Count requests in Redis, for all API processes and machines of the graph together. Unset: each "
+        "process counts for itself.",
     )
     trusted_proxies: str | None = Field(
         default=None,

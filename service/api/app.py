@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from service.api import errors, pages
 from service.api.admission import AdmissionMiddleware
-from service.api.context import make_context
+from service.api.context import Context, make_context
 from service.api.document import assemble as document
 from service.api.fast_path import Shortcut
 from service.api.head import HeadAsGet
@@ -102,7 +102,7 @@ def create_app(settings: Settings, shared_metrics: Path | None = None) -> FastAP
         AdmissionMiddleware,
         guard=OriginGuard.of(settings, keys_needed=keys is not None),
         keys=keys,
-        limiter=RateLimiter(settings.rate_limit) if settings.rate_limit is not None else None,
+        limiter=_limiter(settings, context),
         log=RequestLog(
             settings.request_log, audit=keys is not None if settings.audit_log is None else settings.audit_log
         ),
@@ -124,3 +124,9 @@ def create_app(settings: Settings, shared_metrics: Path | None = None) -> FastAP
             ),
         )
     return app
+
+
+def _limiter(settings: Settings, context: Context) -> RateLimiter | None:
+    if settings.rate_limit is None:
+        return None
+    return RateLimiter(settings.rate_limit, context.rate_counts if settings.rate_limit_shared else None)

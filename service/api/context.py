@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from limits.aio.storage import RedisStorage
 
 from service.api.metrics import ApiMetrics
 from service.api.overload import OverloadGuard
@@ -53,6 +54,7 @@ class Context:
     worker: WorkerStateReader
     overload: OverloadGuard
     readiness: Readiness
+    rate_counts: RedisStorage
     metrics: ApiMetrics
     read_timeout_s: float
     memory: Shares
@@ -99,6 +101,7 @@ def make_context(settings: Settings, shared_metrics: Path | None = None) -> Cont
         worker=stores.worker,
         overload=overload,
         readiness=Readiness(stores.health, overload),
+        rate_counts=stores.rate_counts,
         metrics=metrics,
         read_timeout_s=settings.read_timeout_s,
         memory=memory,

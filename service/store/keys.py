@@ -163,6 +163,11 @@ class Keys:
         return self._key("probe")
 
     @property
+    def rate_counts(self) -> str:
+        """Beginning of strings with expiry: requests of a key or an address within a window of time."""
+        return self._key("rate")
+
+    @property
     def status(self) -> str:
         """String: the worker's last status report, JSON."""
         return self._key("status")

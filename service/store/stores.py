@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from limits.aio.storage import RedisStorage
+
 from service.store.connection import connect
 from service.store.health import HealthReader
 from service.store.keys import Keys
 from service.store.log_writer import LogWriter
 from service.store.node_lists import ListReader
 from service.store.prediction_reader import PredictionReader
+from service.store.rate_counts import shared_counts
 from service.store.rejected import RejectedReader
 from service.store.request_writer import RequestWriter
 from service.store.watermark import Watermark
@@ -32,6 +35,7 @@ class Stores:
         rejected: events that could not be applied.
         worker: the worker's report, heartbeat and metrics.
         health: of Redis.
+        rate_counts: requests of each client, counted for all API processes.
         close: ends the connections.
     """
 
@@ -44,6 +48,7 @@ class Stores:
     rejected: RejectedReader
     worker: WorkerStateReader
     health: HealthReader
+    rate_counts: RedisStorage
     close: Callable[[], Awaitable[None]]
 
 
@@ -69,5 +74,6 @@ def open_stores(url: str | None, graph: str, *, max_classes: int, max_waiting: i
         rejected=RejectedReader(redis, keys),
         worker=WorkerStateReader(redis, keys),
         health=HealthReader(redis, keys),
+        rate_counts=shared_counts(redis, keys),
         close=redis.aclose,
     )

@@ -87,3 +87,20 @@ async def test_a_key_is_counted_by_its_id_and_not_by_its_name(tmp_path: Path) ->
     limiter = RateLimiter("1/hour")
     await limiter.check(Caller(key), scope("192.0.2.1"))
     await limiter.check(Caller(), scope("192.0.2.1"))
+
+
+def test_a_shared_limit_holds_over_processes_and_outlives_redis(own_redis_server: RedisServer, graph: str) -> None:
+    limited = {"rate_limit": "6/hour;1000/day", "rate_limit_shared": True}
+    with serving(own_redis_server.url, graph, **limited) as one, serving(own_redis_server.url, graph, **limited) as two:
+        answers = [api.get("/schema") for _ in range(3) for api in (one, two)]
+        assert [answer.status_code for answer in answers] == [200] * 6
+        assert [answer.headers["ratelimit-remaining"] for answer in answers] == ["5", "4", "3", "2", "1", "0"]
+        for api in (one, two):
+            assert_problem(api.get("/schema"), 429, "rate-limited")
+        with own_redis_server.client() as client:
+            found = [key.decode() for key in client.keys("*rate*")]
+            assert found
+            assert all(key.startswith(f"olad:{{{graph}}}:rate:") and client.ttl(key) > 0 for key in found)
+        own_redis_server.stop()
+        # Each counts for itself then: the answers are those of a service without Redis, not refusals.
+        assert [one.get("/schema").status_code for _ in range(7)] == [503] * 6 + [429]
