@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from redis.connection import parse_url
 
@@ -25,8 +26,7 @@ _KINDS: Mapping[str, tuple[str, Kind, int]] = {
     "rediss+cluster": ("rediss", "cluster", 6379),
 }
 """By scheme: that of the servers themselves, what is asked for them, and the default port of those who are asked."""
-SECURE = frozenset({"rediss", "rediss+sentinel", "rediss+cluster"})
-"""Schemes with TLS."""
+_SECURE = frozenset({"rediss", "rediss+sentinel", "rediss+cluster"})
 _OF_SENTINELS = ("sentinel_username", "sentinel_password")
 
 
@@ -87,6 +87,39 @@ def parse_located(url: str) -> LocatedUrl | None:
     del options["host"]
     options.pop("connection_class", None)
     return LocatedUrl(kind, nodes, unquote(service), options, scheme == "rediss", sentinel_options)
+
+
+def with_access(url: str, user: str | None, password_file: Path | None, ca_file: Path | None) -> str:
+    """The URL with what is given in place of its own user, password and certificates.
+
+    >>> with_access("rediss://someone:old@h/2", "me", None, Path("/ca"))
+    'rediss://me:old@h/2?ssl_ca_certs=%2Fca'
+
+    Raises:
+        ValueError: it cannot be used, has no TLS for the certificates, or the file cannot be read.
+    """
+    parse_located(url)
+    if user is None and password_file is None and ca_file is None:
+        return url
+    parts = urlsplit(url)
+    if ca_file is not None and parts.scheme not in _SECURE:
+        raise ValueError("must begin with rediss:// or rediss+ where OLAD_REDIS_CA_FILE is set")
+    known, _, address = parts.netloc.rpartition("@")
+    known_user, _, known_password = known.partition(":")
+    name = quote(user, safe="") if user is not None else known_user
+    password = quote(_password(password_file), safe="") if password_file is not None else known_password
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if ca_file is not None:
+        query["ssl_ca_certs"] = str(ca_file)
+    account = f"{name}:{password}@" if name or password else ""
+    return urlunsplit(parts._replace(netloc=account + address, query=urlencode(query)))
+
+
+def _password(file: Path) -> str:
+    try:
+        return file.read_text().rstrip("\r\n")
+    except OSError as error:
+        raise ValueError(f"the password in {file} cannot be read: {error.strerror}") from None
 
 
 def _address(text: str, port: int) -> Address:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from limits import parse_many
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
@@ -13,7 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from olad_core.config import EngineConfig, Serve
 from olad_core.judging.metric import parse_metric
-from service.redis_urls import SECURE, parse_located
+from service.redis_urls import with_access
 
 _STUDENT = re.compile(r"[A-Za-z_][\w-]*|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
@@ -55,6 +54,12 @@ class Settings(BaseSettings):
         description="Redis to use: redis://, rediss://, unix://, redis+sentinel://HOST,.../NAME or "
         "redis+cluster://HOST,... (docs/scaling.md). "
         "Unset: `olad up` starts its own; the single processes use redis://127.0.0.1:6379/0.",
+    )
+    redis_read_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        repr=False,
+        description="Replicas of Redis that predictions are read from, separated by commas: URLs like that of "
+        "OLAD_REDIS_URL, with the same user, password and certificates. Unset: the primary (docs/scaling.md).",
     )
     redis_wait_replicas: int = Field(
         default=0,
@@ -261,27 +266,27 @@ class Settings(BaseSettings):
     @classmethod
     def _complete(cls, url: str | None, info: ValidationInfo) -> str | None:
         """The URL with user, password and certificates in it, so that every connection is made the same way."""
-        user, password_file, ca_file = (
-            info.data.get(name) for name in ("redis_user", "redis_password_file", "redis_ca_file")
-        )
-        if url is not None:
-            parse_located(url)
-        if user is None and password_file is None and ca_file is None:
-            return url
+        access = _redis_access(info)
         if url is None:
-            raise ValueError("must be set with OLAD_REDIS_USER, OLAD_REDIS_PASSWORD_FILE and OLAD_REDIS_CA_FILE")
-        parts = urlsplit(url)
-        if ca_file is not None and parts.scheme not in SECURE:
-            raise ValueError("must begin with rediss:// or rediss+ where OLAD_REDIS_CA_FILE is set")
-        known, _, address = parts.netloc.rpartition("@")
-        known_user, _, known_password = known.partition(":")
-        name = quote(user, safe="") if user is not None else known_user
-        password = quote(_password(password_file), safe="") if password_file is not None else known_password
-        query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        if ca_file is not None:
-            query["ssl_ca_certs"] = str(ca_file)
-        account = f"{name}:{password}@" if name or password else ""
-        return urlunsplit(parts._replace(netloc=account + address, query=urlencode(query)))
+            if any(access):
+                raise ValueError("must be set with OLAD_REDIS_USER, OLAD_REDIS_PASSWORD_FILE and OLAD_REDIS_CA_FILE")
+            return None
+        return with_access(url, *access)
+
+    @field_validator("redis_read_urls", mode="before")
+    @classmethod
+    def _split_urls(cls, value: object) -> object:
+        # Sentinels and nodes of a cluster are separated by commas too.
+        return (
+            re.split(r"[,\s]+(?=[a-z+]+://)", value.strip())
+            if isinstance(value, str) and value.strip()
+            else value or ()
+        )
+
+    @field_validator("redis_read_urls")
+    @classmethod
+    def _complete_all(cls, urls: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        return tuple(with_access(url, *_redis_access(info)) for url in urls)
 
     @field_validator("rate_limit")
     @classmethod
@@ -321,8 +326,7 @@ class Settings(BaseSettings):
         return tuple(origin.lower() for origin in origins)
 
 
-def _password(file: Path) -> str:
-    try:
-        return file.read_text().rstrip("\r\n")
-    except OSError as error:
-        raise ValueError(f"the password in {file} cannot be read: {error.strerror}") from None
+def _redis_access(info: ValidationInfo) -> tuple[str | None, Path | None, Path | None]:
+    """User, file of the password, and file of the certificates."""
+    given = info.data
+    return given.get("redis_user"), given.get("redis_password_file"), given.get("redis_ca_file")

@@ -64,7 +64,7 @@ def create_app(settings: Settings, shared_metrics: Path | None = None) -> FastAP
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(context.watermark.run())]
+        tasks = [asyncio.create_task(context.watermark.run()), asyncio.create_task(context.readers.follow())]
         if shared_metrics is not None:
             tasks.append(asyncio.create_task(refresh_metrics()))
         try:

@@ -19,6 +19,7 @@ from service.shares import Shares
 from service.store.log_writer import LogWriter
 from service.store.node_lists import ListReader
 from service.store.prediction_reader import PredictionReader
+from service.store.read_replicas import ReadReplicas
 from service.store.rejected import RejectedReader
 from service.store.request_writer import RequestWriter
 from service.store.stores import open_stores
@@ -46,6 +47,7 @@ class Context:
     graph: str
     log: LogWriter
     predictions: PredictionReader
+    readers: ReadReplicas
     watermark: Watermark
     requests: RequestWriter
     lists: ListReader
@@ -84,15 +86,18 @@ def make_context(settings: Settings, shared_metrics: Path | None = None) -> Cont
         max_classes=settings.max_classes,
         max_waiting=settings.max_waiting,
         wait_replicas=settings.redis_wait_replicas,
+        read_urls=settings.redis_read_urls,
     )
     metrics = ApiMetrics(shared_metrics)
     memory = Shares(settings.max_in_flight_mb * 10**6)
+    stores.readers.note = metrics.note_replica_read
     metrics.measure(waiting=lambda: stores.watermark.waiting, in_flight=lambda: memory.used)
     overload = OverloadGuard(stores.health, settings)
     return Context(
         graph=settings.graph,
         log=stores.log,
         predictions=stores.predictions,
+        readers=stores.readers,
         watermark=stores.watermark,
         requests=stores.requests,
         lists=stores.lists,

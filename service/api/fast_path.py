@@ -61,7 +61,7 @@ class Shortcut:
         context = self._context
         try:
             node = node_in(raw_path)
-            snapshot = await context.predictions.read_one(node)
+            snapshot = await context.readers.read_one(node)
             if snapshot.marked and len(snapshot.rows[0] or b"") <= _SMALL_ROW_BYTES:
                 with Patience(receive, client_of(Request(scope)), timeout_ms) as patience:
                     snapshot = await renewed(context, patience, (node,), snapshot)

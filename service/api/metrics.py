@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.shared_metrics import register_shared
 from service.prometheus import add_build_info, counter, gauge
+from service.store.read_replicas import OUTCOMES, Outcome
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
@@ -61,6 +62,13 @@ class ApiMetrics:
         self.rows_requested = Counter(
             "olad_api_rows_requested", "Marked rows that reads asked the worker to renew.", registry=registry
         )
+        reads = Counter(
+            "olad_api_replica_reads",
+            "Reads of predictions from replicas of Redis; all but the served ones went to the primary then.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._replica_reads = {outcome: reads.labels(outcome) for outcome in OUTCOMES}
         self._waiting = Gauge(
             "olad_api_waiting",
             "Requests that wait for min_position or for marked rows now.",
@@ -73,6 +81,10 @@ class ApiMetrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+
+    def note_replica_read(self, outcome: Outcome) -> None:
+        """Count a read from a replica."""
+        self._replica_reads[outcome].inc()
 
     def measure(self, waiting: Callable[[], float], in_flight: Callable[[], float]) -> None:
         """Take the values of the gauges from functions, whenever :meth:`refresh` is called."""

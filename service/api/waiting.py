@@ -99,6 +99,8 @@ async def until_visible(
         wanted = parse_position(min_position)
     except ValueError as error:
         raise invalid(INVALID_REQUEST, [{"field": "min_position", "message": str(error)}]) from None
+    if await context.readers.shows(wanted):
+        return wanted
     visible = await _visible(context)
     if parse_position(visible.position) < wanted:
         context.metrics.waits.inc()

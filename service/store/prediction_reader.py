@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, cast
 
@@ -167,10 +167,17 @@ class RowsTooLarge(OladError, ValueError):
 
 
 class PredictionReader:
-    """The API's side. Single reads that come at the same time share one call to Redis."""
+    """The API's side. Single reads that come at the same time share one call to Redis.
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    Args:
+        redis: client that returns bytes.
+        keys: of the graph.
+        appended: events known to have been appended; a replica may know of fewer.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys, appended: Callable[[], int] = int) -> None:
         self._keys = keys
+        self._known_appended = appended
         self._script = redis.register_script(script("read_predictions"))
         self._model_fields: tuple[bytes, ...] = ()
         self._model: Model | None = None
@@ -203,7 +210,7 @@ class PredictionReader:
         if passed:
             raise RowsTooLarge(classes_in(passed))
         position, applied, answered, version, student, classes, row_format, table, rule = served
-        count = int(appended or 0)
+        count = max(int(appended or 0), self._known_appended())
         visible = Moment(_text(position), max(0, count - int(applied or 0)))
         model = self._parse_model((version, student, classes, row_format), rule or b"")
         if model is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from limits.aio.storage import RedisStorage
@@ -14,6 +14,7 @@ from service.store.log_writer import LogWriter
 from service.store.node_lists import ListReader
 from service.store.prediction_reader import PredictionReader
 from service.store.rate_counts import shared_counts
+from service.store.read_replicas import ReadReplicas
 from service.store.rejected import RejectedReader
 from service.store.request_writer import RequestWriter
 from service.store.watermark import Watermark
@@ -27,7 +28,8 @@ class Stores:
 
     Attributes:
         log: batches are appended to.
-        predictions: what is served.
+        predictions: what is served, read from the primary.
+        readers: the same, from a replica where one may answer.
         watermark: waits for positions and answers.
         requests: for marked rows, and for lists.
         lists: of nodes.
@@ -41,6 +43,7 @@ class Stores:
 
     log: LogWriter
     predictions: PredictionReader
+    readers: ReadReplicas
     watermark: Watermark
     requests: RequestWriter
     lists: ListReader
@@ -52,7 +55,15 @@ class Stores:
     close: Callable[[], Awaitable[None]]
 
 
-def open_stores(url: str | None, graph: str, *, max_classes: int, max_waiting: int, wait_replicas: int = 0) -> Stores:
+def open_stores(
+    url: str | None,
+    graph: str,
+    *,
+    max_classes: int,
+    max_waiting: int,
+    wait_replicas: int = 0,
+    read_urls: Sequence[str] = (),
+) -> Stores:
     """The stores of a graph; nothing is connected before the first use.
 
     Args:
@@ -61,12 +72,21 @@ def open_stores(url: str | None, graph: str, *, max_classes: int, max_waiting: i
         max_classes: classes that may be declared or named by labels.
         max_waiting: requests that may wait for a position or an answer at once.
         wait_replicas: replicas that must have an entry of the log before its position is returned.
+        read_urls: of the replicas that predictions are read from.
     """
     keys = Keys(graph)
     redis = connect(url, keys)
+    replicas = [connect(one, keys, "replica") for one in read_urls]
+    predictions = PredictionReader(redis, keys)
+
+    async def close() -> None:
+        for client in (redis, *replicas):
+            await client.aclose()
+
     return Stores(
         log=LogWriter(redis, keys, max_classes, wait_replicas),
-        predictions=PredictionReader(redis, keys),
+        predictions=predictions,
+        readers=ReadReplicas(redis, keys, predictions, replicas),
         watermark=Watermark(redis, keys, max_waiting),
         requests=RequestWriter(redis, keys),
         lists=ListReader(redis, keys),
@@ -75,5 +95,5 @@ def open_stores(url: str | None, graph: str, *, max_classes: int, max_waiting: i
         worker=WorkerStateReader(redis, keys),
         health=HealthReader(redis, keys),
         rate_counts=shared_counts(redis, keys),
-        close=redis.aclose,
+        close=close,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from fastapi import APIRouter
 
 from service.api.context import Ctx
@@ -53,10 +55,13 @@ async def get_predicting(context: Ctx) -> PredictingAnswer:
     `worker` states whether the worker is there.
     """
     try:
-        snapshot = await context.predictions.read([])
-        worker = await context.worker.alive()
+        snapshot = await context.readers.read([])
     except REDIS_ERRORS:
         raise _not_ready(["Redis"]) from None
+    # A replica may answer reads while the primary is away.
+    worker = False
+    with contextlib.suppress(*REDIS_ERRORS):
+        worker = await context.worker.alive()
     if snapshot.model is None:
         raise _not_ready(["a published model"])
     return PredictingAnswer(worker=worker)

@@ -131,7 +131,7 @@ async def get_prediction(
     node = node_in(request.scope.get("raw_path") or b"/predict/" + quote(node, safe="").encode())
     with Patience(request.receive, client_of(request), timeout_ms) as patience:
         wanted = await until_visible(context, patience, min_position, (node,))
-        snapshot = await context.predictions.read_one(node)
+        snapshot = await context.readers.read_one(node, wanted)
         if lacks_classes(snapshot, top):
             snapshot = await with_all_classes(context, patience, (node,), snapshot, top)
         else:
@@ -204,7 +204,7 @@ async def _answer(
     asked = _nodes_in(body)
     nodes = [str(node) for node in asked]
     try:
-        snapshot = await context.predictions.read(nodes, most_bytes=_MAX_ROWS_BYTES)
+        snapshot = await context.readers.read(nodes, _MAX_ROWS_BYTES, wanted)
         if lacks_classes(snapshot, top):
             snapshot = await with_all_classes(context, patience, nodes, snapshot, top)
         else:
@@ -250,7 +250,7 @@ def _has_too_many(body: bytes) -> bool:
 
 def _is_small(context: Context, body: bytes, top: int | All | None) -> bool:
     """Whether the answer can be made in a few milliseconds, whatever nodes are asked for."""
-    model = context.predictions.model
+    model = context.readers.model
     if model is None or model.lacks(shown_classes(model, top)):
         return False
     return min(MAX_NODES, len(body) // 2) * (model.rows.held + 8) <= _SMALL_CELLS
