@@ -14,6 +14,13 @@ Serve = Literal["auto", "best", "group"]
 """What is served: the group where it is expected to be better and can be kept fresh, the best student, the group."""
 GROUP = "group"
 """What the group is named where a student's name stands otherwise."""
+TREES = "trees"
+"""What the boosted trees are named where a student's name stands otherwise."""
+TREE_CELLS, TREE_ROWS = 2**23, 2**16
+"""Of nodes that wait for their label, the trees keep so many numbers and rows at most: 32 MB. And again of labelled
+ones."""
+AVERAGED = 64
+"""Up to so many features, trees have their means over the neighbours, too: more would double a wide table."""
 
 ARRIVAL_CLASSES = 64
 """Classes whose probabilities are remembered of such a node, the best ones: all of them where there are no more."""
@@ -90,6 +97,7 @@ class EngineConfig:
         metric: what decides which student is served, as :func:`olad_core.judging.metric.parse_metric` reads it. None:
             accuracy where classes are balanced, else macro-F1.
         serve: what is served.
+        trees: whether boosted trees are a member of the group, where it can be served.
         memory_budget: bytes of memory; the group is served by ``auto`` only where it needs a part of them, at most.
             None: whatever it needs.
         switch_margin: by how much another student's expected score must be better to take over.
@@ -112,6 +120,7 @@ class EngineConfig:
     score_memory: float = 500.0
     metric: str | None = None
     serve: Serve = "best"
+    trees: bool = True
     memory_budget: int | None = None
     switch_margin: float = 0.005
     least_remembered: int = 50
@@ -128,3 +137,8 @@ class EngineConfig:
     def combines(self) -> bool:
         """Whether the group itself can be served, beside its students."""
         return self.serve != "best" and len(self.trainer.students) > 1
+
+    @property
+    def grows_trees(self) -> bool:
+        """Whether trees are grown: they are served with the group alone."""
+        return self.trees and self.combines

@@ -50,6 +50,7 @@ from olad_core.serving.versions import Versions
 from olad_core.step_size import FULL_SIZE, StepSize
 from olad_core.students import Memory, recurrent
 from olad_core.tasks.label_rule import LabelRule
+from olad_core.trees.member import Trees
 
 MEMORY_OF_GROUP = 0.8
 """Part of the memory budget up to which ``auto`` serves the group."""
@@ -96,6 +97,9 @@ class Engine:
         self.memory = Memory(recurrent(config.trainer.students), config.trainer.width, device)
         self.versions = Versions(device, self.memory)
         self.assessment = Assessment(config)
+        self.trees = Trees() if config.grows_trees else None
+        """Boosted trees, a member of the group; None where they are not grown."""
+        self._version_grown_at = 0
         self.decisions = Decisions()
         self.renewal = config.renewal
         self.renewed = False
@@ -145,7 +149,9 @@ class Engine:
         former, hidden = self.versions.former, config.width
         if former:
             hidden = max(hidden, former.embedding.student.width)
-        return GroupSizes(len(config.students), self.memory.students, hidden, self.versions.members)
+        return GroupSizes(
+            len(config.students), self.memory.students, hidden, self.versions.members, self.trees is not None
+        )
 
     def set_clock(self, position: str, setting: ClockSetting, time: float) -> EntryOutcome:
         """Apply a log entry that sets the graph's clock, and arrived at ``time`` in seconds."""
@@ -197,12 +203,13 @@ class Engine:
         self.versions.mark(self.graph, touch)
         work = self.versions.renew(self.graph, touch, self._origin, most_work)
         self.assessment.know_classes(self.graph.classes, self._follow_rule())
-        if self.trainer and len(touch.created):
-            arrivals = touch.created[: self.config.arrivals_scored]
+        arrivals = touch.created[: self.config.arrivals_scored]
+        by_trees = self.trees.arrived(self.graph, arrivals) if self.trees and len(arrivals) else None
+        if self.trainer and len(arrivals):
             predictions = predict_arrivals(self.graph, arrivals, self.trainer.group, self.versions.served)
             labels = served_labels(predictions, self._rule.rule, self.graph.classes)
-            self.assessment.remember(arrivals, self.graph.arrival[arrivals], predictions, labels)
-        self._labels.add(changes, self.graph, self.assessment, training=self.trainer is not None)
+            self.assessment.remember(arrivals, self.graph.arrival[arrivals], predictions, labels, by_trees)
+        self._labels.add(changes, self.graph, self.assessment, self.trees, training=self.trainer is not None)
         if self.graph.is_worth_beginning_anew:
             self._begin_anew()
         return work
@@ -289,6 +296,8 @@ class Engine:
     def learn(self, steps: int, size: StepSize = FULL_SIZE) -> bool:
         """Take training steps, and embed one slice of the version on its way after each.
 
+        A forest that is due is grown first.
+
         Args:
             steps: how many.
             size: of the steps and slices: what bounds the time of each.
@@ -297,6 +306,8 @@ class Engine:
             False while there is nothing to learn: until labels of two classes are known, and where every labelled
             node has left the graph.
         """
+        if self.trees and (plan := self.trees.plan()):
+            self.trees.take(plan, plan.grow())
         for _ in range(steps):
             if not self.train(size):
                 return False
@@ -343,7 +354,7 @@ class Engine:
     @property
     def resting(self) -> bool:
         """Whether there is nothing to learn before something new comes: what was learned last is served, too."""
-        return self.converged and (self.trainer is None or self._schedule.is_done(self.trainer.steps))
+        return self.converged and (self.trainer is None or self._is_done(self.trainer))
 
     def finish(self, size: StepSize = FULL_SIZE) -> None:
         """Once converged: bring what was learned last into a version, one slice a call, until :attr:`resting`.
@@ -355,7 +366,7 @@ class Engine:
             return
         if self.versions.candidate:
             self.embed(size)
-        elif not self._schedule.is_done(self.trainer.steps):
+        elif not self._is_done(self.trainer):
             whole(self._start_version(self.trainer, size))
 
     def restart_training(self) -> None:
@@ -400,6 +411,7 @@ class Engine:
             "decisions": self.decisions.state(),
             "versions": versions,
             "convergence": self._convergence.state(),
+            "version_grown_at": self._version_grown_at,
             **made_with(self.config.trainer),
             **self._schedule.state(),
             **self._rule.state(),
@@ -411,6 +423,8 @@ class Engine:
             trained, values["trainer"] = self.trainer.state()
         arrays = join_parts({"graph": graph, "replay": replay, "touched": self._touched.state()})
         arrays |= self.assessment.state()
+        if self.trees:
+            arrays |= join_parts({"trees": self.trees.state()})
         return join_tensors(arrays, {"versions": held, "trainer": trained, "memory": self.memory.state()}), values
 
     @classmethod
@@ -461,6 +475,13 @@ class Engine:
                 if student.remembers:
                     engine.memory.adopt(name, memory[name])
         engine.assessment.restore(arrays)
+        grown = take_part(arrays, "trees")
+        if engine.trees and grown:
+            engine.trees.restore(grown, engine.graph)
+        for held in (engine.versions.served, engine.versions.candidate):
+            if held and held.embedding.forest:
+                held.embedding.forest.forest.check_graph(engine.graph)
+        engine._version_grown_at = values.get("version_grown_at", 0)
         engine.decisions.restore(values["decisions"])
         engine._labels.restore(take_part(arrays, "replay"), values["classes_seen"], engine.graph)
         engine._touched.restore(take_part(arrays, "touched"))
@@ -525,8 +546,16 @@ class Engine:
     def _start_version(self, trainer: Trainer, size: StepSize) -> Parts[None]:
         """Begin a version of what is best."""
         most = size.of(self.config.arrivals_compared)
-        candidates = yield from compare_now(self.graph, trainer, self.assessment, most, group_fits=self._group_fits)
+        candidates = yield from compare_now(
+            self.graph, trainer, self.assessment, most, trees=self.trees, group_fits=self._group_fits
+        )
+        self._version_grown_at = self.trees.grown_at if self.trees else 0
         self._schedule.start(candidates, trainer.steps, self.position)
+
+    def _is_done(self, trainer: Trainer) -> bool:
+        """Whether a version of the students and trees as they are now has begun, and none is on its way."""
+        grown_at = self.trees.grown_at if self.trees else self._version_grown_at
+        return self._schedule.is_done(trainer.steps) and grown_at == self._version_grown_at
 
     @property
     def _group_fits(self) -> bool:

@@ -15,6 +15,7 @@ from olad_core.judging.decisions import Decisions
 from olad_core.judging.drift import Drift
 from olad_core.learning.label_history import Replay
 from olad_core.learning.teaching import teaching_of
+from olad_core.trees.member import Trees
 
 Rows = npt.NDArray[np.int64]
 
@@ -39,20 +40,31 @@ class KnownLabels:
         """Number of classes that labels have had so far."""
         return len(self._classes)
 
-    def add(self, changes: Sequence[Changes], graph: DynamicGraph, assessment: Assessment, *, training: bool) -> None:
+    def add(
+        self,
+        changes: Sequence[Changes],
+        graph: DynamicGraph,
+        assessment: Assessment,
+        trees: Trees | None,
+        *,
+        training: bool,
+    ) -> None:
         """Score the predictions that waited for the labels in ``changes``; only then may the labels be learned from.
 
         Args:
             changes: of the graph, since the last call.
             graph: after them.
             assessment: scores the predictions.
+            trees: learn from the labels; None without.
             training: whether there are students to which a class can be new.
         """
         labelled = _newly_labelled(changes, graph)
         if not len(labelled):
             return
         labels = graph.label[labelled].astype(np.int64)
-        scored = assessment.score(labelled, graph.arrival[labelled], labels)
+        arrival = graph.arrival[labelled]
+        by_trees = trees.labelled(arrival, labels) if trees else None
+        scored = assessment.score(labelled, arrival, labels, by_trees)
         assessment.compare_with_teachers(scored, teaching_of(assessment))
         self._add_classes(np.unique(labels).tolist(), graph, training=training)
         self.replay.add(labelled, graph)

@@ -10,7 +10,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from olad_core.config import ARRIVAL_CELLS, ARRIVAL_CLASSES, PUBLISHED_CLASSES, PUBLISHED_WHOLE, EngineConfig
+from olad_core.config import (
+    ARRIVAL_CELLS,
+    ARRIVAL_CLASSES,
+    AVERAGED,
+    PUBLISHED_CLASSES,
+    PUBLISHED_WHOLE,
+    TREE_CELLS,
+    TREE_ROWS,
+    EngineConfig,
+)
 from olad_core.events import Event, UpsertEdge, UpsertNode
 
 _PROCESS = 500_000_000
@@ -38,6 +47,13 @@ _DENSEST = 5
 """Rows are gathered as dense where one in so many entries is not zero."""
 FEWEST_REMEMBERED = 256
 """Predictions that wait for a label are at least so many, however many classes there are."""
+_TABLES = 8
+"""Tables of the trees: of nodes that wait for their label and of labelled ones, both with their copies, and what is
+grown on."""
+_STRUCTURE = 8
+"""Columns of such a table beside features and classes, at most."""
+_BYTES_PER_KEY = 120
+"""By which a row of it is found."""
 _ARRIVALS = 4
 """Predictions that wait for a label: in use, grown by doubling, and two copies for the checkpoint."""
 
@@ -83,12 +99,14 @@ class GroupSizes:
         recurrent: those of them that have a hidden state for each node.
         hidden: width of their embeddings.
         served: of the members, so many are embedded at once in a version.
+        trees: whether boosted trees are one more member.
     """
 
     students: int = 4
     recurrent: int = 0
     hidden: int = 64
     served: int = 1
+    trees: bool = False
 
 
 def bytes_needed(sizes: Sizes, group: GroupSizes) -> int:
@@ -111,6 +129,9 @@ def bytes_needed(sizes: Sizes, group: GroupSizes) -> int:
     features = row * sizes.featured * (_SPARE_SLOTS + _COPIES - 1)
     working = _WORKING * row * min(_ROWS_AT_ONCE, sizes.nodes, _DENSEST * sizes.featured)
     weights = 4 * hidden * (sizes.feature_width + 4 * hidden + 4 * columns)
+    if group.trees:
+        nodes += sizes.nodes * _COPIES * _VERSIONS * 4 * sizes.classes
+        features += _of_trees(sizes)
     students = weights * (_WIDEST * group.students * _WEIGHTS * _COPIES + _VERSIONS * group.served)
     return round(
         _PROCESS + nodes + edges + features + working + students + _arrivals(group.students + 1, sizes.classes)
@@ -126,6 +147,14 @@ def remembered(limit: int, cells: int, predictors: int, classes: int) -> int:
     3355
     """
     return min(limit, max(FEWEST_REMEMBERED, cells // max(1, predictors * classes)))
+
+
+def _of_trees(sizes: Sizes) -> float:
+    """Bytes of what the trees are grown on."""
+    averaged = sizes.feature_width if sizes.feature_width <= AVERAGED else 0
+    width = sizes.feature_width + averaged + _STRUCTURE + sizes.classes
+    rows = min(sizes.nodes, TREE_ROWS, TREE_CELLS // width + 1)
+    return _TABLES * rows * (4 * width + _BYTES_PER_KEY)
 
 
 def _arrivals(predictors: int, classes: int) -> float:

@@ -19,6 +19,7 @@ from olad_core.serving.versions import HeldVersion
 from olad_core.tasks import node_class
 from olad_core.tasks.label_rule import LabelRule
 from olad_core.tasks.node_class import NO_CLASS
+from olad_core.trees.member import Trees
 
 Rows = npt.NDArray[np.int64]
 
@@ -73,7 +74,7 @@ def predict_served(graph: DynamicGraph, rows: Rows, group: Group, served: HeldVe
     if labelled.any():
         found = group.probabilities(graph, rows[labelled], served.students, embedding.classes)
         answers = np.array(answers)
-        answers[labelled] = embedding.of_members(whole(found).transpose(1, 0, 2))
+        answers[labelled] = embedding.of_students(rows[labelled], whole(found).transpose(1, 0, 2))
     return answers
 
 
@@ -90,7 +91,13 @@ def predict_now(graph: DynamicGraph, rows: Rows, group: Group) -> Parts[npt.NDAr
 
 
 def compare_now(
-    graph: DynamicGraph, trainer: Trainer, assessment: Assessment, most: int, *, group_fits: bool = True
+    graph: DynamicGraph,
+    trainer: Trainer,
+    assessment: Assessment,
+    most: int,
+    *,
+    trees: Trees | None = None,
+    group_fits: bool = True,
 ) -> Parts[Candidates]:
     """The students to choose from, and the group, after the assessment has observed what they predict now.
 
@@ -99,6 +106,7 @@ def compare_now(
         trainer: of the students.
         assessment: of the students; observes their predictions of the last nodes without a label.
         most: nodes to predict; at least one is.
+        trees: a member of the group; None without.
         group_fits: whether there is memory to serve the group.
     """
     group, combined = trainer.group, assessment.combined
@@ -106,10 +114,12 @@ def compare_now(
         combined.fit()
     rows = without_label(graph, *assessment.waiting())[: max(1, most)]
     if len(rows):
-        assessment.observe((yield from predict_now(graph, rows, group)))
+        by_trees = trees.predict(graph, rows) if trees else None
+        assessment.observe((yield from predict_now(graph, rows, group)), by_trees)
     standing, gain, combination = assessment.standing(), assessment.gain(), None
     if combined and group_fits:
-        combination = Combination(combined.weights(), float(combined.temperature()[0]))
+        forest = trees.forest if trees else None
+        combination = Combination(combined.weights(), float(combined.temperature()[0]), forest)
     elif combined:
         standing, gain = standing[:-1], None if gain is None else gain[:-1]
     return Candidates(

@@ -212,6 +212,11 @@ class Settings(BaseSettings):
         description="What answers come from: `best`, the student that stands highest; `group`, the combined prediction "
         "of all; `auto`, what is expected to be best of these and can be kept fresh.",
     )
+    trees: bool = Field(
+        default=_ENGINE.trees,
+        description="Whether boosted trees, on features and the neighbourhood, are a member of the group. They are "
+        "grown in a thread of their own, and served within the group alone.",
+    )
     publish_steps: int = Field(
         default=_ENGINE.publish_steps, ge=1, description="Training steps between two published versions, at least."
     )

@@ -70,7 +70,9 @@ class Assessment:
         self._evidence = Evidence(students, config.score_memory)
         declared = parse_metric(config.metric) if config.metric else None
         self._standings = Standings(students, config.score_memory, declared)
-        self.combined = Combined(students, config.score_memory, declared) if config.combines else None
+        self.combined: Combined | None = None
+        if config.combines:
+            self.combined = Combined(students, config.score_memory, declared, trees=config.grows_trees)
         """What the group predicts together; None where only students are served."""
         # Only while a version of a former group is served.
         self._succession: Succession | None = None
@@ -184,7 +186,14 @@ class Assessment:
             before = self.mean_losses.get(name, term)
             self.mean_losses[name] = np.asarray(LOSS_MEMORY * before + (1 - LOSS_MEMORY) * term, dtype=np.float64)
 
-    def remember(self, rows: Rows, arrival: Rows, predictions: Predictions, labels: Rows | None = None) -> None:
+    def remember(
+        self,
+        rows: Rows,
+        arrival: Rows,
+        predictions: Predictions,
+        labels: Rows | None = None,
+        trees: npt.NDArray[np.float32] | None = None,
+    ) -> None:
         """Remember what was predicted of nodes that have just arrived.
 
         Args:
@@ -192,9 +201,10 @@ class Assessment:
             arrival: numbers of their arrivals ``[n]``.
             predictions: of the students and of what was served, made without the nodes' own labels.
             labels: classes that were served as labels ``[n]``, negative without an answer; None: the likeliest ones.
+            trees: what the trees predict ``[n, C]``; None without trees.
         """
         self._evidence.observe(predictions.students)
-        self.observe(predictions.students)
+        self.observe(predictions.students, trees)
         self._arrivals.add(rows, arrival, predictions.together, labels)
 
     def forget_waiting(self) -> None:
@@ -205,21 +215,24 @@ class Assessment:
         """Rows of nodes whose label has not come, and their arrivals, the last first; some may have left."""
         return self._arrivals.waiting()
 
-    def observe(self, probabilities: npt.NDArray[np.float32]) -> None:
-        """Take in what the students predict now, ``[n, G, C]``, of nodes whose label has not come."""
+    def observe(self, probabilities: npt.NDArray[np.float32], trees: npt.NDArray[np.float32] | None = None) -> None:
+        """Take in what the students predict now, ``[n, G, C]``, and the trees, of nodes whose label has not come."""
         self._standings.observe(probabilities, self.temperatures())
         if self.combined:
-            self.combined.standings.observe(self.combined.beside(probabilities), self._candidate_temperatures())
+            candidates = self.combined.beside(probabilities, trees)
+            self.combined.standings.observe(candidates, self._candidate_temperatures())
 
-    def score(self, rows: Rows, arrival: Rows, labels: Rows) -> Scored:
+    def score(self, rows: Rows, arrival: Rows, labels: Rows, trees: npt.NDArray[np.float32] | None = None) -> Scored:
         """Score what was predicted of nodes whose labels have come.
 
         Args:
             rows: of the nodes ``[n]``, distinct, in the order of their labels.
             arrival: numbers of their arrivals ``[n]``.
             labels: their classes ``[n]``.
+            trees: what the trees predicted at their arrival ``[n, C]``; None without trees.
         """
         taken = self._arrivals.take(rows, arrival)
+        trees = None if trees is None else trees[taken.places]
         together, columns = taken.probabilities, taken.columns
         predictions, labels = Predictions.apart(together), labels[taken.places]
         found = self._scores.add(together, labels, columns, taken.labels)
@@ -230,7 +243,8 @@ class Assessment:
         if not by_group.all():
             predictions, labels = predictions.part(by_group), labels[by_group]
             columns = columns.part(by_group) if columns else None
-        self._compare(predictions, labels, columns)
+            trees = None if trees is None else trees[by_group]
+        self._compare(predictions, trees, labels, columns)
         if columns:
             labels = columns.places(labels)
         self._temperatures.add(predictions.students, labels, columns.counts if columns else None)
@@ -297,6 +311,13 @@ class Assessment:
         number, declared = self._standings.class_number, self._standings.declared is not None
         return self.combined.lead_figure(self.metric, names, number, declared=declared)
 
+    def trees_lead(self, names: Sequence[str]) -> LeadFigure | None:
+        """The score of the trees on :attr:`metric`; ``names`` are the graph's classes, by number. None without."""
+        if self.combined is None or not self.combined.trees:
+            return None
+        number, declared = self._standings.class_number, self._standings.declared is not None
+        return self.combined.trees_lead(self.metric, names, number, declared=declared)
+
     def _every_standings(self) -> tuple[Standings, ...]:
         return (self._standings, self.combined.standings) if self.combined else (self._standings,)
 
@@ -305,12 +326,20 @@ class Assessment:
         own = self.temperatures()
         return np.concatenate([own, self.combined.temperature()]) if self.combined else own
 
-    def _compare(self, predictions: Predictions, labels: Rows, columns: ClassColumns | None) -> None:
+    def _compare(
+        self,
+        predictions: Predictions,
+        trees: npt.NDArray[np.float32] | None,
+        labels: Rows,
+        columns: ClassColumns | None,
+    ) -> None:
         """Compare all that can be served on nodes whose labels have come."""
         candidates, temperatures = predictions.students, self._candidate_temperatures()
         self._standings.compare(candidates, labels, self.temperatures(), columns)
         if self.combined:
-            candidates = self.combined.score(predictions.students, labels, columns)
+            # Where the columns are not all classes, there are more of these than trees are grown for.
+            trees = trees if columns is None else None
+            candidates = self.combined.score(predictions.students, trees, labels, columns)
             self.combined.standings.compare(candidates, labels, temperatures, columns)
         if self._succession:
             ranked = self._standings.class_number

@@ -24,22 +24,25 @@ Probabilities = npt.NDArray[np.float32]
 
 
 class Combined:
-    """Learns how to combine the predictions of G members, and scores what comes of it.
+    """Learns how to combine the predictions of G students, and of trees beside them, and scores what comes of it.
 
     A node is scored when its label comes, by what the members predicted at its arrival, with the weights as they are
     just before the label.
 
     Args:
-        members: number of members G.
+        students: number of students G.
+        trees: whether there is one more member, after the students.
         memory: scored nodes after which the weight of a score has fallen to 1/e.
         declared: the metric that the user cares about; None where nothing is declared.
     """
 
-    def __init__(self, members: int, memory: float, declared: Metric | None) -> None:
-        self.standings = Standings(members + 1, memory, declared)
-        """Of the members, and last of what is combined of them: each less the mean of them all."""
-        self._pool = Pool(members)
-        self._scores = Scores(1, memory)
+    def __init__(self, students: int, memory: float, declared: Metric | None, *, trees: bool = False) -> None:
+        self.standings = Standings(students + 1, memory, declared)
+        """Of the students, and last of what is combined: each less the mean of them all."""
+        self.trees = trees
+        self._pool = Pool(students + trees)
+        # Of what is combined, and of the trees.
+        self._scores = Scores(1 + trees, memory)
         self._temperature = Temperatures(1, memory)
 
     def weights(self) -> PoolWeights:
@@ -50,22 +53,36 @@ class Combined:
         """What to divide the logits of the combined prediction by ``[1]``, so that confidence is accuracy."""
         return self._temperature.values()
 
-    def beside(self, members: Probabilities, columns: ClassColumns | None = None) -> Probabilities:
-        """The predictions of the members ``[n, G, C]``, and behind them the combined one: ``[n, G + 1, C]``."""
-        combined = self.weights().combine(members, columns.counts if columns else None)
-        return np.concatenate([members, combined[:, None]], axis=1)
+    def beside(
+        self, students: Probabilities, trees: Probabilities | None, columns: ClassColumns | None = None
+    ) -> Probabilities:
+        """The predictions of the students ``[n, G, C]``, and behind them the combined one: ``[n, G + 1, C]``.
 
-    def score(self, members: Probabilities, labels: Rows, columns: ClassColumns | None) -> Probabilities:
+        Args:
+            students: ``[n, G, C]``.
+            trees: what the trees predict ``[n, C]``, or of fewer classes; None or NaN where they have no answer.
+            columns: the classes of the columns; None where each class is the column of its number.
+        """
+        members = self._members(students, trees)
+        combined = self.weights().combine(members, columns.counts if columns else None)
+        return np.concatenate([students, combined[:, None]], axis=1)
+
+    def score(
+        self, students: Probabilities, trees: Probabilities | None, labels: Rows, columns: ClassColumns | None
+    ) -> Probabilities:
         """Score what is combined of the members' predictions, then learn from the labels; returns :meth:`beside`.
 
         Args:
-            members: at the nodes' arrival ``[n, G, C]``.
+            students: what they predicted at the nodes' arrival ``[n, G, C]``.
+            trees: what the trees predicted then, as for :meth:`beside`.
             labels: classes ``[n]``.
             columns: the classes of the columns; None where each class is the column of its number.
         """
-        candidates = self.beside(members, columns)
+        members = self._members(students, trees)
+        candidates = self.beside(students, trees, columns)
         combined = candidates[:, -1:]
-        self._scores.add(combined, labels, columns)
+        judged = np.concatenate([combined, members[:, students.shape[1] :]], axis=1)
+        self._scores.add(judged, labels, columns)
         places, counts = (columns.places(labels), columns.counts) if columns else (labels, None)
         self._temperature.add(combined, places, counts)
         self._pool.add(members, places, counts)
@@ -81,7 +98,11 @@ class Combined:
 
     def table(self) -> ScoreTable:
         """Its scores ``[1]``."""
-        return self._scores.table()
+        return self._scores.table().part(slice(0, 1))
+
+    def trees_table(self) -> ScoreTable:
+        """Scores of the trees ``[1]``; none without trees."""
+        return self._scores.table().part(slice(1, None))
 
     def class_report(self, names: Sequence[str], most: int = LISTED_CLASSES) -> ClassReport:
         """Its report, class by class.
@@ -95,6 +116,24 @@ class Combined:
     def lead_figure(self, metric: Metric, names: Sequence[str], number: int | None, *, declared: bool) -> LeadFigure:
         """Its score on the metric that decides; arguments as for :meth:`Scores.lead_figure`."""
         return self._scores.lead_figure(0, metric, names, number, declared=declared)
+
+    def trees_lead(self, metric: Metric, names: Sequence[str], number: int | None, *, declared: bool) -> LeadFigure:
+        """The score of the trees on the metric that decides; arguments as for :meth:`Scores.lead_figure`."""
+        return self._scores.lead_figure(1, metric, names, number, declared=declared)
+
+    def _members(self, students: Probabilities, trees: Probabilities | None) -> Probabilities:
+        """What all members predict: ``[n, G, C]``, or ``[n, G + 1, C]`` with trees."""
+        if not self.trees:
+            return students
+        nodes, _, columns = students.shape
+        last = np.full((nodes, 1, columns), np.nan, np.float32)
+        if trees is not None and trees.shape[1]:
+            # A class that one of both does not know has no probability.
+            known = min(columns, trees.shape[1])
+            last[:, 0] = 0
+            last[:, 0, :known] = trees[:, :known]
+            last[~np.isfinite(last).all(axis=2)] = np.nan
+        return np.concatenate([students, last], axis=1)
 
     def forget(self, count: int) -> None:
         """Let what is known weigh as much as ``count`` scored nodes at most."""

@@ -11,7 +11,12 @@ import torch
 
 from olad_core.judging.calibration import tempered
 from olad_core.judging.pool_weights import NOBODY, PoolWeights, filled
+from olad_core.named_state import join_parts, take_part
 from olad_core.tasks import node_class
+from olad_core.trees.forest import Forest
+
+FOREST = "forest"
+"""Name of the forest's part of the state."""
 
 Probabilities = npt.NDArray[np.float32]
 
@@ -23,28 +28,45 @@ class Combination:
     Attributes:
         weights: of the members.
         temperature: that brings the confidence of their combined prediction to its accuracy.
+        forest: the last member, after the students; None where there was none yet, or trees are no member.
     """
 
     weights: PoolWeights
     temperature: float
+    forest: Forest | None = None
 
     def probabilities(self, members: Probabilities) -> Probabilities:
-        """The prediction of the group ``[n, C]`` from those of its members ``[n, G, C]``."""
+        """The prediction of the group ``[n, C]`` from those of its members ``[n, G, C]``.
+
+        The last member may be left out where it is the trees and there were none yet.
+        """
+        missing = len(self.weights.exponents) - members.shape[1]
+        if missing:
+            members = np.pad(members, ((0, 0), (0, missing), (0, 0)), constant_values=np.nan)
         combined = self.weights.combine(members)
         return tempered(combined, np.full(len(combined), self.temperature)).astype(np.float32)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Tensors for a checkpoint."""
         arrays = {**self.weights.state(), "temperature": np.array([self.temperature])}
+        if self.forest:
+            arrays |= join_parts({FOREST: self.forest.state()})
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     @classmethod
     def restored(cls, tensors: Mapping[str, torch.Tensor], members: int) -> Combination:
         """The combination whose :meth:`state` this was.
 
+        Args:
+            tensors: of the state.
+            members: students; there may be trees beside them.
+
         Raises:
-            ValueError: it is not one of so many members.
+            ValueError: it is not one of so many students.
         """
+        grown = {name: tensor.cpu().numpy() for name, tensor in take_part(tensors, FOREST).items()}
+        forest = Forest.from_state(grown) if grown else None
+        members = members + (forest is not None or tensors["exponents"].shape == (members + 1,))
         wanted = cls(PoolWeights.of_equals(members), 1.0).state()
         for name, tensor in wanted.items():
             if (tensors[name].dtype, tensors[name].shape) != (tensor.dtype, tensor.shape):
@@ -52,7 +74,7 @@ class Combination:
         arrays = {name: tensors[name].cpu().numpy() for name in wanted}
         if not NOBODY <= int(arrays["best"][0]) < members:
             raise ValueError(f"combination/best: {int(arrays['best'][0])} of {members} members")
-        return cls(PoolWeights.restored(arrays), float(arrays["temperature"][0]))
+        return cls(PoolWeights.restored(arrays), float(arrays["temperature"][0]), forest)
 
     def disagreement(self, members: Probabilities) -> npt.NDArray[np.float32]:
         """How far the members differ ``[n]``, from 0 to 1; one without an answer has the mean of the others."""

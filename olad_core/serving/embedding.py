@@ -15,9 +15,10 @@ from olad_core.device import to_device
 from olad_core.graph import DynamicGraph, Neighbours
 from olad_core.messages.sample import in_weight, inputs
 from olad_core.named_state import join_parts, take_part
-from olad_core.serving.combination import Combination
+from olad_core.serving.combination import FOREST, Combination
 from olad_core.serving.marks import Marks, UInt8s
 from olad_core.serving.propagation import lengthened
+from olad_core.serving.served_forest import ServedForest
 from olad_core.serving.served_member import Recall, ServedMember, without_memory
 from olad_core.serving.touched import Touch
 from olad_core.step_size import FULL_SIZE, StepSize
@@ -71,7 +72,8 @@ class Embedding:
 
     Args:
         members: the students, of one feature width and number of layers.
-        combination: how their answers become one; None where there is only one.
+        combination: how their answers become one; None where there is only one. Its forest is one more member, after
+            the students, whose rows are computed with their last layer.
         device: where it computes and where the layers stay.
     """
 
@@ -81,6 +83,8 @@ class Embedding:
         self.members = tuple(members)
         self.combination = combination
         self.classes = members[0].classes
+        forest = combination.forest if combination else None
+        self.forest = ServedForest(forest, self.classes) if forest else None
         self._device = device
         self._last: int = len(members[0].layers) - 1
         self._marks: Marks
@@ -155,7 +159,7 @@ class Embedding:
             if layer == 0:
                 with torch.no_grad():
                     self._write_inputs(graph, rows)
-                left -= max(1, len(self.members) * len(rows))
+                left -= max(1, self._cost * len(rows))
                 continue
             computed = self._compute(graph, layer, rows)
             left -= max(1, computed.work)
@@ -174,11 +178,13 @@ class Embedding:
         """Class probabilities ``[n, C]`` of computed rows."""
         if self.combination is None:
             return self.members[0].probabilities(rows)
-        return self.of_members(self._by_member(rows))
+        return self.combination.probabilities(self._by_member(rows))
 
-    def of_members(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """The class probabilities ``[n, C]`` that follow from those of the members ``[n, G, C]``."""
-        return self.combination.probabilities(probabilities) if self.combination else probabilities[:, 0]
+    def of_students(self, rows: Rows, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The class probabilities ``[n, C]`` of computed rows where the students predict these: ``[n, G, C]``."""
+        if self.combination is None:
+            return probabilities[:, 0]
+        return self.combination.probabilities(self._with_forest(rows, probabilities))
 
     def probability_of(self, rows: Rows, number: int) -> npt.NDArray[np.float32]:
         """Probability ``[n]`` of one class for computed rows."""
@@ -225,6 +231,8 @@ class Embedding:
         self._reserve(rows or 0)
         own = [member.state(rows) for member in self.members]
         tensors = own[0] if len(own) == 1 else join_parts({_part(place): part for place, part in enumerate(own)})
+        if self.forest:
+            tensors |= join_parts({FOREST: self.forest.state(rows)})
         tensors |= self._marks.state(rows)
         tensors |= {"in_weight": self._in_weight[:rows], "place": torch.tensor(self._place)}
         return {name: tensor.detach() for name, tensor in tensors.items()}
@@ -233,6 +241,8 @@ class Embedding:
         """Take over the tensors of :meth:`state`."""
         for place, member in enumerate(self.members):
             member.restore(tensors if len(self.members) == 1 else take_part(tensors, _part(place)))
+        if self.forest:
+            self.forest.restore(take_part(tensors, FOREST))
         self._marks.restore(tensors)
         self._in_weight = tensors["in_weight"].to(self._device, copy=True)
         self._begin()
@@ -241,6 +251,8 @@ class Embedding:
     def _allocate(self) -> None:
         for member in self.members:
             member.allocate()
+        if self.forest:
+            self.forest.allocate()
         self._marks = Marks(self._last)
         self._in_weight = torch.zeros(0, device=self._device)
         self._begin()
@@ -252,7 +264,12 @@ class Embedding:
 
     def _by_member(self, rows: Rows) -> npt.NDArray[np.float32]:
         """Class probabilities ``[n, G, C]`` of computed rows."""
-        return np.stack([member.probabilities(rows) for member in self.members], axis=1)
+        return self._with_forest(rows, np.stack([member.probabilities(rows) for member in self.members], axis=1))
+
+    def _with_forest(self, rows: Rows, students: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        if self.forest is None:
+            return students
+        return np.concatenate([students, self.forest.probabilities(rows)[:, None]], axis=1)
 
     def _compute(self, graph: DynamicGraph, layer: int, rows: Rows) -> Computed:
         """Compute the marked ones of these rows of a layer, after what is marked beneath them."""
@@ -266,16 +283,18 @@ class Embedding:
         work = 0
         with torch.no_grad():
             for number, needed, near in reversed(plan):
-                work += len(self.members) * (len(needed) + len(near.index) // EDGES_PER_ROW)
+                work += self._cost * (len(needed) + len(near.index) // EDGES_PER_ROW)
                 for piece, around in _pieces(needed, near):
                     for member in self.members:
                         member.compute(graph, number, piece, around)
+                    if self.forest and number == self._last:
+                        self.forest.compute(graph, piece)
         return Computed(plan[0][1], work)
 
     def _next_rows(self, graph: DynamicGraph, most: int) -> Rows:
         """The next rows of the pass that are not computed, as many as that much work is; moves on behind them."""
         layer, row = self._place
-        most = max(1, most // len(self.members))
+        most = max(1, most // self._cost)
         end = min(row + max(most, SCANNED), graph.capacity)
         rows: Rows = np.flatnonzero(graph.alive[row:end]) + row
         if layer > 0:
@@ -308,7 +327,9 @@ class Embedding:
         if any(student.remembers for student in self.students):
             due.append(touch.remembered)
         rows = graph.distinct(np.concatenate(due))
-        return rows[self._write_inputs(graph, rows)]
+        changed = self._write_inputs(graph, rows)
+        # A forest reads what students may pass over, such as the class that came after them.
+        return rows if self.forest else rows[changed]
 
     def _write_inputs(self, graph: DynamicGraph, rows: Rows) -> npt.NDArray[np.bool_]:
         """Compute rows of layer 0; bool ``[n]``, whether they held other values for any member."""
@@ -325,6 +346,11 @@ class Embedding:
         return self.combination is None and not self.members[0].keeps_embeddings
 
     @property
+    def _cost(self) -> int:
+        """How many members compute a row."""
+        return len(self.members) + (self.forest is not None)
+
+    @property
     def _feature_width(self) -> int:
         return self.members[0].student.feature_width
 
@@ -336,6 +362,8 @@ class Embedding:
         self._marks.fit(rows)
         for member in self.members:
             member.reserve(rows, self._in_weight)
+        if self.forest:
+            self.forest.reserve(rows)
 
 
 def _part(place: int) -> str:

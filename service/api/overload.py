@@ -76,9 +76,8 @@ class OverloadGuard:
             graph, of = worker.graph, worker.memory
             width, classes = graph.feature_width or 0, len(graph.classes)
             sizes = Sizes(of.rows, graph.edges, of.featured, width, classes, of.edge_types)
-            self.memory.follow(
-                worker.position, sizes, GroupSizes(of.students, of.recurrent, of.hidden, of.served), of.budget
-            )
+            group = GroupSizes(of.students, of.recurrent, of.hidden, of.served, of.trees)
+            self.memory.follow(worker.position, sizes, group, of.budget)
         limit, used = load.memory_limit, load.used_memory
         if limit and used > _FULL * limit:
             return _Refusal(f"Redis uses {used:,} of {limit:,} bytes; give it more memory")

@@ -15,7 +15,7 @@ from service.commands.failures import read_settings, reported_failures
 from service.commands.options import AsJson, Url, service_url
 from service.figures import lead_name, lead_value, percent
 from service.models import Group, ServiceStatus
-from service.store.status import CombinedStatus, GraphStatus, LeadStatus, StudentStatus
+from service.store.status import CombinedStatus, GraphStatus, LeadStatus, Score, StudentStatus
 from service.terminal import Terminal, shown_report
 
 DECISIONS_SHOWN = 5
@@ -130,19 +130,23 @@ def _student_table(group: Group) -> Table:
     if group.combined is not None:
         parameters = sum(student.parameters for student in group.students)
         table.add_row("group", f"{parameters:,}", *_scored(group.combined), style="bold")
+    if group.combined is not None and (trees := group.combined.trees) is not None:
+        table.add_row("trees", "", *_score(trees.score), "within the group" if trees.served else "")
     return table
 
 
 def _scored(found: StudentStatus | CombinedStatus) -> tuple[str, ...]:
     """The scores, and since which version it is served."""
-    score = found.score
+    return (*_score(found.score), f"since version {found.served_since_version}" if found.served else "")
+
+
+def _score(score: Score) -> tuple[str, ...]:
     return (
         f"{score.scored:,}",
         percent(score.accuracy_recent),
         percent(score.macro_f1_recent),
         _loss(score.log_loss_recent),
         percent(score.calibration_error_recent),
-        f"since version {found.served_since_version}" if found.served else "",
     )
 
 

@@ -21,6 +21,7 @@ CHANGEABLE = (
     "temperature",
     "warmup_steps",
     "serve",
+    "trees",
     "publish_steps",
     "metric",
     "steps_per_entry",

@@ -137,6 +137,17 @@ class StudentStatus(Answer):
     )
 
 
+class TreesStatus(Answer):
+    """Boosted trees, a member of the group that is served within it."""
+
+    score: Score = Field(description="Score of their predictions at each arrival, from the first trees on.")
+    lead: LeadStatus = Field(description="Their score on the metric that decides.")
+    trees: int = Field(description="How many there are; 0 before the first ones.")
+    labels: int = Field(description="Labels that had come when they were grown.")
+    labels_seen: int = Field(description="Labels that have come.")
+    served: bool = Field(description="Whether what is served is of the group, with trees in it.")
+
+
 class CombinedStatus(Answer):
     """What the members of the group predict together: each has a weight that is learned from labels."""
 
@@ -146,14 +157,18 @@ class CombinedStatus(Answer):
     lead: LeadStatus = Field(description="Its score on the metric that decides.")
     temperature: float = Field(description="What to divide its logits by, so that confidence is accuracy; 1 at first.")
     exponents: dict[str, float] = Field(
-        description="Of each student, in the log-linear pool: the product of their probabilities to these powers."
+        description="Of each student, and of `trees`, in the log-linear pool: the product of their probabilities to "
+        "these powers."
     )
-    best: str | None = Field(description="The student that labels found best; null before the first.")
+    best: str | None = Field(description="The student, or `trees`, that labels found best; null before the first.")
     pool_share: float = Field(description="Share of the log-linear pool in the prediction.")
-    mean_share: float = Field(description="Share of the mean of all students.")
-    best_share: float = Field(description="Share of the best student.")
+    mean_share: float = Field(description="Share of the mean of all members.")
+    best_share: float = Field(description="Share of the best member.")
     served: bool = Field(description="Whether predictions come from the group now.")
     served_since_version: int | None = Field(description="First version of the current run of versions of the group.")
+    trees: TreesStatus | None = Field(
+        default=None, description="The boosted trees among the members; null under `OLAD_TREES=false`."
+    )
 
 
 class DecisionStatus(Answer):
@@ -262,6 +277,7 @@ class MemoryStatus(Answer):
     recurrent: int = Field(description="Those of them that have a hidden state for each node.")
     hidden: int = Field(description="Width of their embeddings.")
     served: int = Field(default=1, description="Those of them that a version is of.")
+    trees: bool = Field(default=False, description="Whether boosted trees are one more member.")
 
 
 class WorkerStatus(Answer):

@@ -37,6 +37,7 @@ from service.worker.checkpoint_schedule import CheckpointSchedule
 from service.worker.checkpointer import Checkpointer
 from service.worker.clock import Clock, SystemClock
 from service.worker.determinism import compute_repeatably
+from service.worker.growing import Grower
 from service.worker.lane import Lane
 from service.worker.learning import Learning
 from service.worker.loop import Worker
@@ -76,6 +77,7 @@ def engine_config(settings: Settings) -> EngineConfig:
         publish_steps=settings.publish_steps,
         metric=settings.metric,
         serve=settings.serve,
+        trees=settings.trees,
         max_classes=settings.max_classes,
         renewal=settings.new_students,
     )
@@ -160,6 +162,7 @@ def build_worker(
     attempts: Attempts,
     settings: Settings,
     clock: Clock,
+    grower: Grower,
 ) -> Worker:
     """Put the parts of a worker together.
 
@@ -172,10 +175,12 @@ def build_worker(
         attempts: stores which entries are being applied.
         settings: of the service.
         clock: the time that the loop works by.
+        grower: grows trees beside the loop.
     """
     engine, metrics, stop = restore(), WorkerMetrics(), Stop()
     row_pace = RowPace(settings.freshness_target_ms, clock)
-    learning = Learning(LearningPace(settings.freshness_target_ms, clock.monotonic()), row_pace, metrics, clock)
+    pace = LearningPace(settings.freshness_target_ms, clock.monotonic())
+    learning = Learning(pace, row_pace, metrics, clock, grower)
     steps = settings.steps_per_entry
     lane = Lane(engine, event_log, predictions, requests, attempts, learning, row_pace, metrics, steps)
     checkpoints = CheckpointSchedule(checkpointer, event_log, settings.checkpoint_interval_s, metrics, clock, stop)
@@ -208,6 +213,7 @@ def main(settings: Settings) -> None:
             return
         with (
             lease.kept(),
+            Grower() as grower,
             Checkpointer(checkpoints, settings.checkpoints_kept) as checkpointer,
             contextlib.closing(Attempts(settings.data_dir / "workers" / f"{settings.graph}.attempts")) as attempts,
         ):
@@ -221,6 +227,7 @@ def main(settings: Settings) -> None:
                 attempts,
                 settings,
                 SystemClock(),
+                grower,
             )
             for name in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(name, worker.stop)

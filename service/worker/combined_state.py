@@ -1,7 +1,7 @@
 """What a checkpoint holds of the group's combined prediction: taken over whole, or not at all.
 
 It is missing in checkpoints of earlier releases and under ``OLAD_SERVE=best``, and is another one under another
-``OLAD_METRIC``. Then what is combined is learned anew.
+``OLAD_METRIC`` or ``OLAD_TREES``. Then what is combined is learned anew.
 """
 
 from __future__ import annotations
@@ -34,9 +34,15 @@ _CHANGING = (
 def whole_combined(tensors: Mapping[str, Tensor], wanted: Arrays) -> Mapping[str, Tensor]:
     """The tensors, without those of the combined prediction where it is not wanted, or on another metric."""
     found, needed = ({_metric_of(name) for name in names if name.startswith(COMBINED)} for names in (tensors, wanted))
-    if found == needed:
+    if found == needed and _members(tensors) in {None, _members(wanted)}:
         return tensors
     return {name: tensor for name, tensor in tensors.items() if not name.startswith(COMBINED)}
+
+
+def _members(named: Mapping[str, Tensor] | Arrays) -> int | None:
+    """How many members are combined: the students, and trees where they are one."""
+    exponents = named.get(f"{COMBINED}pool/weights/exponents")
+    return None if exponents is None else int(exponents.shape[0])
 
 
 def without_combined(arrays: Arrays) -> Arrays:

@@ -18,6 +18,8 @@ from service.worker.pace import Part
 from service.worker.row_pace import RowPace
 from service.worker.stores import Log, Predictions, Requests
 
+GROWING_WAIT_S = 0.05
+"""While nothing but trees is being made, the worker looks after so many seconds whether they are grown."""
 MAX_EVENTS_PER_TURN = 10_000
 """Events applied in one turn at most, but for a last entry that is larger."""
 _CLASSES_PER_ROW = 500
@@ -94,11 +96,13 @@ class Lane:
     @property
     def rests(self) -> bool:
         """Whether there is nothing to do before the next entry."""
-        return self.fixed_steps is not None or (self.engine.resting and not self.engine.marked)
+        return self._is_idle and not self._learning.grows
 
     def seconds_to_wait(self, longest: float) -> float:
         """How long to wait for an entry or a request: until learning is due, or ``longest`` while at rest."""
-        return longest if self.rests else self._learning.rest_left_s()
+        if self.rests:
+            return longest
+        return min(longest, GROWING_WAIT_S) if self._is_idle else self._learning.rest_left_s()
 
     def read(self, *, wait_s: float = 0.0) -> list[Entry]:
         """The entries of the next turn, at most some seconds later; none where none has come, or a request before.
@@ -146,7 +150,9 @@ class Lane:
         Args:
             loaded: whether more events wait than one turn applies.
         """
-        if self.rests:
+        if self.fixed_steps is None:
+            self._learning.follow_trees(self.engine)
+        if self._is_idle:
             return ()
         return self._learning.take_due_parts(self.engine, self.publish_changes, loaded=loaded)
 
@@ -193,6 +199,11 @@ class Lane:
     def log_decisions(self) -> int:
         """Log and count what the engine has decided since the last call; the number of these decisions."""
         return self._decision_log.log_decisions(self.engine.decisions)
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether the loop itself has nothing to do before the next entry."""
+        return self.fixed_steps is not None or (self.engine.resting and not self.engine.marked)
 
     def _apply(self, entries: list[Entry], *, publish: bool) -> EntryOutcome:
         outcome = EntryOutcome()

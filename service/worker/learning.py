@@ -10,6 +10,7 @@ import structlog
 
 from olad_core.engine import Engine
 from service.worker.clock import Clock
+from service.worker.growing import Followed, Grower
 from service.worker.metrics import WorkerMetrics
 from service.worker.pace import LearningPace, Part
 from service.worker.row_pace import RowPace
@@ -27,13 +28,17 @@ class Learning:
         row_pace: how many predictions are computed at a time.
         metrics: time the parts and count failures.
         clock: measures the parts.
+        grower: grows trees beside the loop.
     """
 
-    def __init__(self, pace: LearningPace, row_pace: RowPace, metrics: WorkerMetrics, clock: Clock) -> None:
+    def __init__(
+        self, pace: LearningPace, row_pace: RowPace, metrics: WorkerMetrics, clock: Clock, grower: Grower
+    ) -> None:
         self._pace = pace
         self._row_pace = row_pace
         self._metrics = metrics
         self._clock = clock
+        self._grower = grower
         self._slice_is_next = False
         self._rows_are_next = False
 
@@ -48,6 +53,18 @@ class Learning:
     def rest_left_s(self) -> float:
         """Seconds in which events and requests are waited for before the next part; 0 where it may begin."""
         return self._pace.rest_left(self._clock.monotonic())
+
+    @property
+    def grows(self) -> bool:
+        """Whether trees are being grown, or wait to be taken."""
+        return self._grower.busy
+
+    def follow_trees(self, engine: Engine) -> Followed:
+        """Take trees that are grown, and begin those that are due; what became of those that were being grown."""
+        followed = self._grower.follow(engine, self._clock.monotonic())
+        if followed == "failed":
+            self._metrics.tree_failures.inc()
+        return followed
 
     def take_steps(self, engine: Engine, steps: int) -> None:
         """Take a fixed number of whole training steps of full size."""

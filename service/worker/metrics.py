@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from olad_core.config import GROUP
+from olad_core.config import GROUP, TREES
 from service.prometheus import counter, gauge, gauges_by
 from service.store.status import WorkerStatus
 
@@ -43,6 +43,11 @@ class WorkerMetrics:
         )
         self.training_failures = Counter(
             "olad_worker_training_failures", "Times that training failed and began anew.", registry=self.registry
+        )
+        self.tree_failures = Counter(
+            "olad_worker_tree_failures",
+            "Times that trees could not be grown; those before stay.",
+            registry=self.registry,
         )
         self.decisions = Counter(
             "olad_worker_decisions", "What was decided, listed by GET /students.", ["kind"], registry=self.registry
@@ -138,6 +143,12 @@ def _scores(status: WorkerStatus) -> Iterator[Metric]:
         scores.append((GROUP, status.combined.score))
         leads.append((GROUP, status.combined.lead))
         temperatures.append((GROUP, status.combined.temperature))
+        if status.combined.trees is not None:
+            scores.append((TREES, status.combined.trees.score))
+            leads.append((TREES, status.combined.trees.lead))
+            yield from gauge(
+                "olad_worker_trees", "Trees that predict beside the students.", status.combined.trees.trees
+            )
         yield from gauge(
             "olad_worker_group_served",
             "1 while predictions come from the group, 0 from one student.",

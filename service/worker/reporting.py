@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from olad_core.config import GROUP
+from olad_core.config import GROUP, TREES
 from olad_core.engine import Engine
 from olad_core.judging.class_report import ClassReport
 from olad_core.judging.lead import LeadFigure
@@ -29,6 +29,7 @@ from service.store.status import (
     MemoryStatus,
     Score,
     StudentStatus,
+    TreesStatus,
     VersionStatus,
     WorkerStatus,
 )
@@ -250,7 +251,7 @@ def _combined(engine: Engine) -> CombinedStatus | None:
         return None
     served = versions.served
     is_served = served is not None and not served.former and served.version.student == GROUP
-    weights, names = combined.weights(), engine.trainer.group.names
+    weights, names = combined.weights(), (*engine.trainer.group.names, *([TREES] if combined.trees else []))
     pool, mean, best = weights.shares.tolist()
     return CombinedStatus(
         score=_score(combined.table()),
@@ -263,6 +264,23 @@ def _combined(engine: Engine) -> CombinedStatus | None:
         best_share=best,
         served=is_served,
         served_since_version=versions.served_since if is_served else None,
+        trees=_trees(engine, is_served=is_served),
+    )
+
+
+def _trees(engine: Engine, *, is_served: bool) -> TreesStatus | None:
+    """The boosted trees of the group; None where they are not grown."""
+    trees, assessment, served = engine.trees, engine.assessment, engine.versions.served
+    lead = assessment.trees_lead(engine.graph.classes)
+    if trees is None or assessment.combined is None or lead is None:
+        return None
+    return TreesStatus(
+        score=_score(assessment.combined.trees_table()),
+        lead=_lead(lead),
+        trees=len(trees.forest.root) if trees.forest else 0,
+        labels=trees.grown_at,
+        labels_seen=trees.labels_seen,
+        served=is_served and served is not None and served.embedding.forest is not None,
     )
 
 
@@ -279,6 +297,7 @@ def _memory(engine: Engine, budget: int) -> MemoryStatus:
         recurrent=group.recurrent,
         hidden=group.hidden,
         served=group.served,
+        trees=group.trees,
     )
 
 

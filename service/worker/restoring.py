@@ -40,7 +40,7 @@ _Finite = Annotated[float, Meta(ge=-1e300, le=1e300)]
 _Width = Annotated[int, Meta(ge=0, le=65_536)]
 _Position = Annotated[str, Meta(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
 _ROW_TABLES = re.compile(
-    r"versions/(served|candidate)/((?:member/\d+/)?(layer/\d+|embedding)|marked/\d+|origin|in_weight)"
+    r"versions/(served|candidate)/((?:member/\d+/)?(layer/\d+|embedding)|marked/\d+|forest/answers|origin|in_weight)"
 )
 _OF_STUDENTS = ("trainer/", "losses/", "combined/", "memory/", "versions/", "succession/")
 _BY_CLASS = ("arrivals/probabilities", "scores/classes", "scores/faded_classes", "standing/f1/counts")
@@ -124,8 +124,9 @@ class _Values(Struct):
     versions: _Versions
     version_step: _Count
     version_took: _Count
-    # Earlier releases wrote none of these two.
+    # Earlier releases wrote none of these.
     version_evidence: tuple[_Count, _Count] = (0, 0)
+    version_grown_at: _Count = 0
     convergence: _Convergence | None = None
     renewal: str | None = None
     trainer: _Trainer | None = None
@@ -149,6 +150,8 @@ def restore(config: EngineConfig, checkpoint: Checkpoint, device: torch.device) 
         _check_tensors(tensors, values)
         new = Assessment(_with_students(config, values))
         tensors = whole_combined(_on_metric(tensors, new.state()), new.state())
+        if not config.grows_trees:
+            tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("trees/")}
         _check_scores(tensors, new)
         check_combined(tensors, new.state())
         engine = _restored(config, tensors, plain, device)

@@ -132,13 +132,21 @@ COMBINED = {
     "score": STUDENT["score"],
     "lead": LEAD,
     "temperature": 1.1,
-    "exponents": {"gcn": 0.21, "sage": 0.74},
+    "exponents": {"gcn": 0.21, "sage": 0.44, "trees": 0.38},
     "best": "sage",
     "pool_share": 0.81,
     "mean_share": 0.18,
     "best_share": 0.01,
     "served": False,
     "served_since_version": None,
+    "trees": {
+        "score": STUDENT["score"],
+        "lead": LEAD,
+        "trees": 120,
+        "labels": 1600,
+        "labels_seen": 1800,
+        "served": False,
+    },
 }
 STUDENTS = {"students": [STUDENT], "combined": COMBINED, "decisions": [DECISION]}
 STATUS = {
@@ -199,6 +207,7 @@ STATUS = {
             "recurrent": 1,
             "hidden": 64,
             "served": 1,
+            "trees": False,
         },
     },
 }

@@ -90,13 +90,13 @@ function remember({ worker, log }, { students }) {
   });
 }
 
-function show(status, { students, decisions }) {
+function show(status, { students, combined, decisions }) {
   document.body.classList.toggle("old", status.worker !== null && !status.heartbeat);
   const lead = status.worker?.lead;
   document.title = `${lead ? leadValue(lead, lead.recent) : percent(status.worker?.served_score.accuracy_recent)} · olad`;
   showState(status);
   showTiles(status);
-  showStudents(students);
+  showStudents(students, combined);
   showClasses(status.worker?.served_report);
   showDecisions(decisions);
   showTraining(status.worker, history);

@@ -85,7 +85,8 @@ function setState(state, short, long) {
   if (notice.textContent !== text) notice.textContent = text;
 }
 
-export function showStudents(students) {
+/** The students, and beneath them the group and its trees where they are scored. */
+export function showStudents(students, combined) {
   const box = byId("students");
   byId("students-now").textContent = students.length ? `${students.length} learning together` : "";
   if (!students.length) {
@@ -93,24 +94,40 @@ export function showStudents(students) {
     return;
   }
   const heads = ["Student", "Accuracy, recent", "Accuracy, whole", "Macro-F1, recent", "Log-loss, recent", "Calibration error", "Temperature", "Scored", "Served", "Architecture", "Parameters"];
+  const badge = html("span", { class: "badge" }, "served");
+  const since = ({ served, served_since_version: version }) => (served ? [badge.cloneNode(true), ` since version ${version ?? "–"}`] : "–");
   const rows = students.map((student, index) => {
-    const { score } = student;
-    const since = student.served ? [html("span", { class: "badge" }, "served"), ` since version ${student.served_since_version ?? "–"}`] : "–";
-    return [
-      [sample(studentStyle(index)), outside(student.name)],
-      percent(score.accuracy_recent),
-      percent(score.accuracy),
-      percent(score.macro_f1_recent),
-      loss(score.log_loss_recent),
-      percent(score.calibration_error_recent),
-      student.temperature.toFixed(2),
-      count(score.scored),
-      since,
-      outside(student.architecture),
-      count(student.parameters),
-    ];
+    const name = [sample(studentStyle(index)), outside(student.name)];
+    return scoredRow(name, student.score, student.temperature.toFixed(2), since(student), outside(student.architecture), count(student.parameters));
   });
-  show(box, table(heads, rows, { rowClass: (row) => (students[row].served ? "served" : null) }));
+  const served = students.map((student) => student.served);
+  if (combined) {
+    const parameters = students.reduce((sum, student) => sum + student.parameters, 0);
+    rows.push(scoredRow("group", combined.score, combined.temperature.toFixed(2), since(combined), "all members", count(parameters)));
+    served.push(combined.served);
+  }
+  if (combined?.trees) {
+    const { score, served: within, trees } = combined.trees;
+    rows.push(scoredRow("trees", score, "–", within ? "within the group" : "–", "boosted trees", `${count(trees)} trees`));
+    served.push(false);
+  }
+  show(box, table(heads, rows, { rowClass: (row) => (served[row] ? "served" : null) }));
+}
+
+function scoredRow(name, score, temperature, served, architecture, parameters) {
+  return [
+    name,
+    percent(score.accuracy_recent),
+    percent(score.accuracy),
+    percent(score.macro_f1_recent),
+    loss(score.log_loss_recent),
+    percent(score.calibration_error_recent),
+    temperature,
+    count(score.scored),
+    served,
+    architecture,
+    parameters,
+  ];
 }
 
 /** The newest decisions that are more than a further version of the same student. */

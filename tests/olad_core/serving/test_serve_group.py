@@ -145,3 +145,48 @@ def test_an_engine_of_another_setting_reads_an_engine_state(tmp_path: Path) -> N
     restored = Engine.restore(serving("auto"), tensors, values, DEVICE)
     assert restored.assessment.combined is not None
     assert restored.assessment.student_scores().scored.tolist() == engine.assessment.student_scores().scored.tolist()
+
+
+class TestTrees:
+    """Boosted trees in the group."""
+
+    def test_are_served_within_the_group_and_exact(self) -> None:
+        run = learned(Run(serving("group", arrivals_scored=100)))
+        begin_versions(run)
+        assert run.engine.versions.served is not None
+        assert run.engine.versions.served.embedding.forest is not None
+        stream = changes(7)
+        for turn in range(6):
+            run.turn(take(stream, 20), steps=turn % 3)
+            assert_readers_are_fresh(run)
+
+    def test_are_turned_off_and_on_again(self, tmp_path: Path) -> None:
+        run = learned(Run(serving("group", arrivals_scored=100)))
+        begin_versions(run)
+        for trees in (False, True):
+            run = goes_on(run, serving("group", arrivals_scored=100, trees=trees), tmp_path)
+            assert served(run) == GROUP
+            assert (run.engine.trees is not None) == trees
+            begin_versions(run)
+            run.turn(take(changes(3), 20))
+            assert_readers_are_fresh(run)
+        assert run.engine.versions.served is not None
+        assert run.engine.versions.served.embedding.forest is None, "labels must come before there are new trees"
+
+    def test_of_a_restored_group_go_on_with_the_same_bytes(self, tmp_path: Path) -> None:
+        config = serving("group", arrivals_scored=100)
+        run = learned(Run(config))
+        begin_versions(run)
+        written = write_checkpoint(tmp_path, *run.engine.state(), keep=1)
+        other = Run(engine=restore(config, read_checkpoint(written), DEVICE))
+        for one in (run, other):
+            for turn in range(3):
+                nodes = [UpsertNode(f"new-{turn}-{n}", [0.1 * n, 1.0, 0.0], "odd") for n in range(40)]
+                one.turn([*nodes, *take(changes(turn), 10)], steps=2)
+        (tensors, values), (others, other_values) = run.engine.state(), other.engine.state()
+        assert tensors.keys() == others.keys()
+        assert any(name.startswith("versions/served/combination/forest/") for name in tensors)
+        assert all(tensors[name].numpy().tobytes() == others[name].numpy().tobytes() for name in tensors)
+        assert values == other_values
+        assert run.engine.trees is not None
+        assert run.engine.trees.grown_at > 100

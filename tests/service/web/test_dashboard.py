@@ -14,10 +14,11 @@ import pytest
 import redis
 from playwright.sync_api import Browser, Page, expect
 
+from service.api.document.examples import COMBINED
 from service.api_keys import create_key
 from service.store.keys import Keys
 from service.store.prediction_writer import PredictionWriter
-from service.store.status import LeadStatus, StudentStatus, VersionStatus, WorkerStatus
+from service.store.status import CombinedStatus, LeadStatus, StudentStatus, VersionStatus, WorkerStatus
 from tests.redis_server import RedisServer
 from tests.service.api.serving import serving
 from tests.service.publications import publication, worker_status
@@ -232,6 +233,20 @@ def test_the_table_shows_what_students_answers(dashboard: Dashboard) -> None:
         assert row["Parameters"] == f"{student['parameters']:,}"
         assert row["Architecture"] == student["architecture"]
         assert row["Served"] == ("served since version 12" if student["served"] else "–")
+
+
+def test_the_group_and_its_trees_stand_below_the_students(dashboard: Dashboard, served: Served) -> None:
+    combined = CombinedStatus.model_validate(COMBINED)
+    served.report(combined=combined, applied_events=1305)
+    expect(dashboard.page.locator("#students tbody th").last).to_have_text("trees")
+    group, trees = table_of(dashboard.page, "#students")[-2:]
+    assert combined.trees is not None
+    assert group["Student"] == "group"
+    assert group["Accuracy, recent"] == f"{100 * (combined.score.accuracy_recent or 0):.1f} %"
+    assert group["Architecture"] == "all members"
+    assert trees["Accuracy, recent"] == f"{100 * (combined.trees.score.accuracy_recent or 0):.1f} %"
+    assert trees["Parameters"] == f"{combined.trees.trees} trees"
+    assert trees["Served"] == "–"
 
 
 @pytest.mark.parametrize("wide", [False, True])

@@ -22,6 +22,7 @@ from service.store.status import WorkerStatus
 from service.worker.assembly import build_worker, restore_engine
 from service.worker.attempts import Attempts
 from service.worker.checkpointer import Checkpointer
+from service.worker.growing import Grower
 from service.worker.loop import Worker
 from tests.device import DEVICE
 from tests.olad_core.runs import PAIR
@@ -219,7 +220,7 @@ class Site:
         given = Settings.model_validate({"checkpoint_interval_s": 3600} | settings)
         attempts = Attempts(self.attempts_file)
         try:
-            with Checkpointer(self.checkpoints, keep=2) as checkpointer:
+            with Checkpointer(self.checkpoints, keep=2) as checkpointer, Grower() as grower:
                 worker = build_worker(
                     self.restore,
                     self.log,
@@ -229,6 +230,7 @@ class Site:
                     attempts,
                     given,
                     self.clock,
+                    grower,
                 )
                 self.log.when_empty = worker.stop
                 yield worker

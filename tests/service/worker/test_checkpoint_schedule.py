@@ -13,6 +13,7 @@ from service.worker.attempts import Attempts
 from service.worker.checkpoint import list_checkpoints, read_checkpoint
 from service.worker.checkpoint_schedule import CheckpointSchedule
 from service.worker.checkpointer import Checkpointer
+from service.worker.growing import Grower
 from service.worker.lane import Lane
 from service.worker.learning import Learning
 from service.worker.metrics import WorkerMetrics
@@ -34,7 +35,7 @@ class Schedule:
         self.stop = Stop()
         metrics = WorkerMetrics()
         rows = RowPace(100, self.site.clock)
-        learning = Learning(LearningPace(100, 0.0), rows, metrics, self.site.clock)
+        learning = Learning(LearningPace(100, 0.0), rows, metrics, self.site.clock, Grower())
         attempts = Attempts(self.site.attempts_file)
         site, engine = self.site, Engine(PAIR, DEVICE)
         self.lane = Lane(

@@ -13,6 +13,7 @@ from olad_core.events import GraphSchema, RemoveNode, UpsertEdge, UpsertNode
 from service.store.log_reader import Entry
 from service.store.request_reader import Request
 from service.worker.attempts import Attempts
+from service.worker.growing import Grower
 from service.worker.lane import MAX_EVENTS_PER_TURN, ApplyFailed, Lane
 from service.worker.learning import Learning
 from service.worker.metrics import WorkerMetrics
@@ -32,7 +33,7 @@ def site(tmp_path: Path) -> Site:
 def lane_of(site: Site, fixed_steps: int | None = None, metrics: WorkerMetrics | None = None) -> Lane:
     metrics = metrics or WorkerMetrics()
     rows = RowPace(100, site.clock)
-    learning = Learning(LearningPace(100, site.clock.monotonic()), rows, metrics, site.clock)
+    learning = Learning(LearningPace(100, site.clock.monotonic()), rows, metrics, site.clock, Grower())
     attempts = Attempts(site.attempts_file)
     engine = Engine(PAIR, DEVICE)
     return Lane(engine, site.log, site.predictions, site.requests, attempts, learning, rows, metrics, fixed_steps)

@@ -13,6 +13,7 @@ from olad_core.engine import Engine
 from olad_core.step_size import FULL_SIZE, StepSize
 from service.store.request_reader import Request
 from service.worker.attempts import Attempts
+from service.worker.growing import Grower
 from service.worker.lane import Lane
 from service.worker.learning import Learning
 from service.worker.metrics import WorkerMetrics
@@ -70,7 +71,7 @@ class Learner:
         self.clock = self.site.clock
         self.engine = TimedEngine(PAIR, self.clock, self.seconds)
         rows = RowPace(self.target_ms, self.clock)
-        learning = Learning(LearningPace(self.target_ms, 0.0), rows, self.metrics, self.clock)
+        learning = Learning(LearningPace(self.target_ms, 0.0), rows, self.metrics, self.clock, Grower())
         attempts = Attempts(self.folder / "attempts")
         site, metrics = self.site, self.metrics
         self.lane = Lane(

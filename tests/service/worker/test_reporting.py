@@ -1,7 +1,10 @@
 """The worker's report of classes, out of a real engine."""
 
+from dataclasses import replace
+
 from olad_core.events import UpsertNode
 from service.store.status import ClassReportStatus
+from service.worker.metrics import WorkerMetrics
 from service.worker.reporting import Rates, report
 from tests.olad_core.runs import PAIR, Run, learned
 
@@ -31,3 +34,31 @@ def test_the_report_names_the_classes_of_every_student_and_of_what_was_served() 
         assert student.report is not None
         assert student.report.scored == student.score.scored
         assert student.report.confusion is None
+
+
+def test_the_report_lists_the_trees_of_the_group() -> None:
+    run = learned(Run(replace(PAIR, serve="group", arrivals_scored=100)))
+    while run.engine.versions.served is None or run.engine.versions.served.embedding.forest is None:
+        run.turn([], steps=5)
+    run.turn([UpsertNode(f"new-{n}", [2.0 * n - 7, 0.5, 0.0], ["even", "odd"][n % 2]) for n in range(4)], steps=0)
+    status = report(
+        run.engine,
+        Rates(0.0, 0.0),
+        learning="learning",
+        learning_since=0.0,
+        started_at=0.0,
+        now=0.0,
+        checkpoint=None,
+        checkpoint_failures=0,
+        disk_free=None,
+        memory_budget=1,
+    )
+    combined = status.combined
+    assert combined is not None
+    assert combined.trees is not None
+    assert combined.exponents.keys() == {"gcn", "sage", "trees"}
+    assert combined.trees.served
+    assert (combined.trees.labels, combined.trees.labels_seen) == (40, 44)
+    assert combined.trees.trees > 0
+    assert combined.trees.score.scored == 4
+    assert b'olad_worker_accuracy{student="trees"}' in WorkerMetrics().text(status)

@@ -1,0 +1,94 @@
+"""Growing a forest in slices: one round of boosting at a time, so that no event waits for the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import xgboost
+
+from olad_core.graph.arrays import Float32s
+from olad_core.trees.forest import Forest
+
+
+@dataclass(frozen=True)
+class GrowthConfig:
+    """How a forest is grown.
+
+    Attributes:
+        rounds: of boosting; each adds a tree for every class.
+        trees: at most: with many classes there are fewer rounds.
+        shrinkage: what each tree's leaves are multiplied by.
+        depth: of a tree at most.
+        columns: share of the columns that each split chooses from.
+        seed: of the choice of columns.
+    """
+
+    rounds: int = 60
+    trees: int = 1920
+    shrinkage: float = 0.15
+    depth: int = 5
+    columns: float = 0.3
+    seed: int = 0
+
+
+class Growth:
+    """A forest that is being grown on a fixed table (Chen & Guestrin, "XGBoost", 2016, algorithm 1 with histograms).
+
+    One thread and a fixed seed: the same table leads to the same trees.
+
+    Args:
+        table: float32 ``[n, columns]``; NaN where a value is missing.
+        label: ``[n]``, class numbers.
+        classes: C, at least 2.
+        features: how many of the columns are features of the nodes.
+        config: how it is grown.
+    """
+
+    def __init__(
+        self,
+        table: Float32s,
+        label: npt.NDArray[np.integer],
+        classes: int,
+        features: int,
+        config: GrowthConfig | None = None,
+    ) -> None:
+        self._config = config or GrowthConfig()
+        self._columns, self._classes, self._features = table.shape[1], classes, features
+        self._whole = max(1, min(self._config.rounds, self._config.trees // classes))
+        self._data = xgboost.QuantileDMatrix(table, label.astype(np.float32), nthread=1, missing=np.nan)
+        self._booster = xgboost.Booster(
+            {
+                "objective": "multi:softprob",
+                "num_class": classes,
+                "base_score": 0.0,
+                "eta": self._config.shrinkage,
+                "max_depth": self._config.depth,
+                "colsample_bynode": self._config.columns,
+                "tree_method": "hist",
+                "nthread": 1,
+                "seed": self._config.seed,
+                "verbosity": 0,
+            },
+            [self._data],
+        )
+        self._rounds = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether all rounds have been taken."""
+        return self._rounds >= self._whole
+
+    def advance(self, rounds: int = 1) -> bool:
+        """Take so many rounds of those that are left; whether it is finished."""
+        for _ in range(min(rounds, self._whole - self._rounds)):
+            self._booster.update(self._data, self._rounds)
+            self._rounds += 1
+        return self.finished
+
+    def forest(self) -> Forest:
+        """The trees grown so far."""
+        # A round at a time: reading the whole at once would keep other threads waiting.
+        models = (self._booster[at : at + 1].save_raw("json") for at in range(self._rounds))
+        return Forest.of_models(models, self._columns, self._classes, self._features)
