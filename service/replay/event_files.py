@@ -210,6 +210,12 @@ def _refuse_other_text(line: bytes, name: str) -> None:
     begin = line.strip()
     if b"\0" in begin:
         raise UnreadableDataset(f"{name} is a binary file of a kind that is not known: NDJSON has one event a line")
+    if begin[:1].isalnum() and not any(mark in begin for mark in (b",", b";", b"\t", b"|")):
+        shown = begin[:60].decode(errors="replace")
+        raise UnreadableDataset(
+            f"{name} is no JSON (it begins with {shown!r}): events are one JSON object a line; the column "
+            "of a table is named with --id"
+        )
     separator = next((mark for mark in (",", ";", "\t") if mark.encode() in begin), None)
     if begin and not begin.startswith(b"{") and separator is not None:
         shown = begin[:60].decode(errors="replace")

@@ -18,6 +18,8 @@ from service.replay.tables.opening import TableKind, file_table, planned, stream
 from service.replay.tables.plan import Plan
 from service.replay.tables.table import Table, named
 
+_NAMES_SHOWN = 30
+
 
 def table_file(
     path: Path,
@@ -102,13 +104,16 @@ def with_labels(table: Table, plan: Plan, arrivals: Iterable[Arrival], options: 
     Raises:
         UnreadableDataset: the delay is a time, and the rows have none.
     """
-    label = plan.mapping.node.label if plan.mapping.node is not None else None
+    node = plan.mapping.node
+    if options.scored and node is not None and node.id is not None:
+        arrivals = _each_once(arrivals)
+    label = node.label if node is not None else None
     if label is None:
         return arrivals
     delay = options.label_delay if options.label_delay is not None else label.delay
     if not isinstance(delay, Duration):
         number = options.default_delay if delay is None else delay
-        later = number > 0 and plan.mapping.changes is not None
+        later = number > 0 and (options.scored or plan.mapping.changes is not None)
         return delay_labels(arrivals, number) if later else delay_own_labels(arrivals, number)
     if plan.mapping.time is None:
         raise UnreadableDataset(f"{table.name}: a label delay in time needs times: --time COLUMN")
@@ -120,6 +125,18 @@ def with_labels(table: Table, plan: Plan, arrivals: Iterable[Arrival], options: 
     return delay_labels_in_time(arrivals, delay, table.name, "s")
 
 
+def _each_once(arrivals: Iterable[Arrival]) -> Iterator[Arrival]:
+    """A further row of a node is an update: it does not arrive again. The ids of all nodes are kept."""
+    seen: set[str] = set()
+    for arrival in arrivals:
+        if arrival.node is None or arrival.node not in seen:
+            if arrival.node is not None:
+                seen.add(arrival.node)
+            yield arrival
+        else:
+            yield replace(arrival, node=None)
+
+
 def notes_of(plan: Plan) -> tuple[str, ...]:
     """What was found in the columns, a line each."""
     notes = list(plan.notes)
@@ -129,5 +146,7 @@ def notes_of(plan: Plan) -> tuple[str, ...]:
         )
         notes.insert(0, f"times in {plan.mapping.time.column!r} are {how}")
     if plan.features:
-        notes.insert(0, f"features: {', '.join(plan.feature_names)}")
+        names = plan.feature_names
+        more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
+        notes.insert(0, f"features: {', '.join(names[:_NAMES_SHOWN])}{more}")
     return tuple(notes)

@@ -29,6 +29,8 @@ _DELIMITERS = ",;\t|"
 class CsvTable:
     """A file of CSV with a header, in any of the wrappings of :mod:`service.replay.event_files`.
 
+    A column without a name, as the first one of pandas, is called by its place: ``column 1``.
+
     Args:
         name: for messages.
         opened: opens the file at its beginning.
@@ -53,8 +55,9 @@ class CsvTable:
             if not again:
                 self._first = stack.pop_all(), joined(line, stream)
         self.delimiter = form.delimiter or max(_DELIMITERS, key=header.count)
-        self.columns: tuple[str, ...] = tuple(next(csv.reader([header], delimiter=self.delimiter), ()))
-        if not any(self.columns):
+        names = [name.strip() for name in next(csv.reader([header], delimiter=self.delimiter), ())]
+        self.columns = tuple(name or f"column {number}" for number, name in enumerate(names, start=1))
+        if not any(names):
             raise UnreadableDataset(f"{name}: the first line is empty: it must hold the names of the columns")
 
     def rows(self, columns: Sequence[str]) -> Iterator[Rows]:
@@ -70,6 +73,8 @@ class CsvTable:
         wrong: list[Any] = []
 
         def keep(row: Any) -> str:
+            if not row.text.strip():
+                return "skip"
             wrong.append(row)
             return "error"
 
@@ -83,7 +88,9 @@ class CsvTable:
             try:
                 reader = arrow_csv.open_csv(
                     pa.PythonFile(stream, "r"),
-                    arrow_csv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),
+                    arrow_csv.ReadOptions(
+                        block_size=_BLOCK_BYTES, use_threads=False, column_names=self.columns, skip_rows=1
+                    ),
                     arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True, invalid_row_handler=keep),
                     arrow_csv.ConvertOptions(
                         column_types=dict.fromkeys(self.columns, pa.string()),
@@ -182,7 +189,7 @@ def _line_of(reader: Any, row: int) -> int:
     csv.field_size_limit(sys.maxsize)
     begin, count = 1, -1
     for record in reader:
-        if record:
+        if any(value.strip() for value in record) or len(record) > 1:
             if count == row:
                 return begin
             count += 1

@@ -11,7 +11,15 @@ from service.replay.arrival_stream import UnreadableDataset
 from service.replay.tables.mapping import FeatureColumn
 from service.replay.tables.plan import FeaturePlan
 from service.replay.tables.table import Rows, Table, in_column
-from service.replay.tables.values import MISSING, categories, is_number_type, numbers, plain, reads_as_number
+from service.replay.tables.values import (
+    MISSING,
+    categories,
+    is_number_type,
+    numbers,
+    plain,
+    reads_as_number,
+    written_otherwise,
+)
 
 MOST_CATEGORIES = 64
 """Different values of a column that is taken for a category, at most, unless the mapping lists them."""
@@ -22,7 +30,8 @@ _MOST_KEPT = 10_000
 class FeatureFinder:
     """Finds out how one column becomes features.
 
-    A column of text is one of numbers where at least half of its different values are: then every one has to be.
+    A column of text is one of numbers where at least half of its different values are, with separators of thousands
+    or signs too: then every one has to be a number, and without them.
 
     Args:
         table: for messages.
@@ -71,7 +80,8 @@ class FeatureFinder:
             return FeaturePlan(feature.column, feature.categories, missing)
         names = [name for name in self._counts if name not in MISSING]
         if self._kind == "auto" and self._no_number is not None:
-            if 2 * sum(map(reads_as_number, names)) >= len(names):
+            meant = sum(reads_as_number(name) or written_otherwise(name) is not None for name in names)
+            if 2 * meant >= len(names):
                 raise UnreadableDataset(f"{self._no_number} (where they are names: --categories {feature.column})")
             self._kind = "category"
         if self._kind != "category":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import NoReturn
 
 import numpy as np
@@ -18,6 +20,8 @@ from service.replay.tables.table import Rows, Table, in_column, require_columns
 from service.replay.tables.times import Unit, UnitFinder, times
 
 _MOST_CLASSES = 1_000
+_CHANGED_ID = re.compile(r"(?a:\d+\.0+|\d(?:\.\d+)?[eE]\+?\d+)")
+"""An id as programs write it that took it for a number with a fraction: ``7.0``, ``4.5E+15``."""
 _IDS_COMPARED = 10_000
 """Ids of rows, and of their ends, that are compared with each other."""
 
@@ -42,6 +46,8 @@ def survey(table: Table, mapping: RowMapping, on_rows: Callable[[int], None] = l
         done += rows.batch.num_rows
         on_rows(done)
     plan = finder.plan()
+    if not done:
+        plan = replace(plan, notes=(*plan.notes, "there are no rows"))
     if len(plan.feature_names) > MAX_FEATURE_WIDTH:
         raise UnreadableDataset(f"{table.name}: {len(plan.feature_names):,} features, {MAX_FEATURE_WIDTH:,} at most")
     return plan
@@ -81,6 +87,7 @@ class _Finder:
                 f"{shared[0]!r} is the id of a row and of an end of one: they are the same node. "
                 "--id-prefix gives the rows ids of their own"
             )
+        self._notes += _doubts(self._classes, self._row_ids | self._ends)
         return Plan(self._mapping, unit, features, _in_order(self._classes), tuple(self._notes))
 
     def _take_times(self, rows: Rows) -> None:
@@ -135,6 +142,18 @@ class _Finder:
             return self._unit.unit()
         except ValueError as error:
             _refuse(self._table, f"column {self._mapping.time.column!r}: {error}")
+
+
+def _doubts(classes: Iterable[str], ids: Iterable[str]) -> Iterator[str]:
+    """What may not be meant as it is written."""
+    alike: dict[str, str] = {}
+    for name in sorted(classes):
+        other = alike.setdefault(name.casefold(), name)
+        if other != name:
+            yield f"the classes {other!r} and {name!r} differ in case alone, and are two"
+    changed = min((name for name in ids if _CHANGED_ID.fullmatch(name)), default=None)
+    if changed is not None:
+        yield f"the id {changed!r} has been a number in another program: it is another node than one without that form"
 
 
 def _refuse(table: Table, problem: str) -> NoReturn:

@@ -91,7 +91,9 @@ def require_columns(table: Table, wanted: Sequence[str]) -> None:
         if name not in table.columns:
             near = difflib.get_close_matches(name, table.columns, n=1)
             meant = f" (did you mean {near[0]!r}?)" if near else ""
-            raise UnreadableDataset(f"{table.name} has no column {name!r}{meant}; {named(table.columns)}")
+            is_data = any(column.replace(".", "", 1).isdecimal() for column in table.columns)
+            todo = "; its first line must hold the names of the columns" if is_data and not near else ""
+            raise UnreadableDataset(f"{table.name} has no column {name!r}{meant}; {named(table.columns)}{todo}")
 
 
 def named(columns: Sequence[str]) -> str:

@@ -19,6 +19,8 @@ Unit = Literal["iso", "s", "ms", "us", "ns", "d", "own"]
 SECONDS: dict[str, float] = EPOCH_UNITS | {"d": 86_400.0, "own": 1.0}
 """Seconds in one of each unit of numbers; numbers that are no dates stay as they are."""
 _DAY = re.compile(r"(?a:(?:19|20)\d{6})")
+_ZONE = re.compile(r"(?<=\d) ?(?:UTC|GMT|Z)$|(?<=\d) ([+-]\d\d(?::?\d\d)?)$")
+"""Zones as databases write them: ``10:00 UTC``, ``10:00 +0100``."""
 _OTHER_FORMS = ("%Y-%m", "%Y-%j", "%Y%j")
 """Forms of ISO 8601 that ``datetime.fromisoformat`` does not read: a month, and days of a year."""
 
@@ -111,6 +113,7 @@ def _seconds(row: int, text: str) -> float:
 
 
 def _moment(text: str) -> datetime | None:
+    text = _ZONE.sub(lambda zone: zone[1] or "+00:00", text)
     try:
         return datetime.fromisoformat(text)
     except ValueError:

@@ -19,7 +19,9 @@ MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "NULL", "null", "None",
 _MISSING = frozenset(MISSING)
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 _EXACT = 2**53
-_DECORATED = re.compile(r"[\s,'_€$£¥%]|[A-Za-z]{3}$")
+_SIGNS = re.compile(r"[\s_€$£¥%]|^[A-Z]{3}(?=[\s\d+-])|(?<=[\s\d])[A-Z]{3}$")
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?:[,'’]\d{3})+(?:\.\d+)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:[.'’]\d{3})+),\d+")
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -124,6 +126,22 @@ def reads_as_number(text: str) -> bool:
     return _number(text) is not None
 
 
+def written_otherwise(text: str) -> str | None:
+    """How a number is to be written that has separators of thousands, a decimal comma or signs; None for other texts.
+
+    >>> written_otherwise("€ 1,234.50"), written_otherwise("12,5"), written_otherwise("(5)"), written_otherwise("a,b")
+    ('1234.50', '12.5', '-5', None)
+    """
+    bare = _SIGNS.sub("", text.replace("\N{MINUS SIGN}", "-"))
+    if bare.startswith("(") and bare.endswith(")"):
+        bare = f"-{bare[1:-1]}"
+    if _GROUPED.fullmatch(bare):
+        bare = re.sub(r"[,'’]", "", bare)
+    elif _DECIMAL_COMMA.fullmatch(bare):
+        bare = re.sub(r"[.'’]", "", bare).replace(",", ".")
+    return bare if bare != text and _number(bare) is not None and bare.lower() not in _BOOLEANS else None
+
+
 def is_number_type(kind: Any) -> bool:
     """Whether a type of column holds numbers."""
     types = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
@@ -162,9 +180,9 @@ def _parsed(row: int, text: str | None) -> float | None:
         return None
     number = _number(text)
     if number is None:
-        bare = _DECORATED.sub("", text)
-        hint = f": write it without signs, as {bare}" if bare != text and _number(bare) is not None else ""
-        raise BadValue(row, f"{text[:60]!r} is no number{hint or ', as the other values are'}")
+        bare = written_otherwise(text)
+        hint = ", as the other values are" if bare is None else f": write it without signs, as {bare}"
+        raise BadValue(row, f"{text[:60]!r} is no number{hint}")
     return number
 
 

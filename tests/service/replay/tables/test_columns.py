@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from service.replay.tables.table import BadValue
 from service.replay.tables.times import Unit, UnitFinder, times
-from service.replay.tables.values import MISSING, categories, ids, numbers, texts
+from service.replay.tables.values import MISSING, categories, ids, numbers, texts, written_otherwise
 
 MOMENT = datetime(2024, 2, 29, 12, 30, 15, 250_000, tzinfo=UTC)
 
@@ -92,6 +92,33 @@ def test_what_is_no_number_is_refused(text: str) -> None:
     assert error.value.row == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        *(("1,234", "1234"), ("1,234,567.5", "1234567.5"), ("1'234.5", "1234.5"), ("1 234,5", "1234.5")),
+        *(
+            ("1,5", "1.5"),
+            ("12,00", "12.00"),
+            ("1.234.567,5", "1234567.5"),
+            ("-1,5", "-1.5"),
+            ("\N{MINUS SIGN}6", "-6"),
+        ),
+        *(("$5.00", "5.00"), ("5 EUR", "5"), ("EUR 5", "5"), ("CHF1'000", "1000"), ("(5.00)", "-5.00"), ("7%", "7")),
+        *(
+            ("a,b", None),
+            ("1,2,3", None),
+            ("12,34,56", None),
+            ("DE 12 X", None),
+            ("1-2", None),
+            ("USD", None),
+            ("5", None),
+        ),
+    ],
+)
+def test_how_a_number_is_to_be_written(text: str, number: str | None) -> None:
+    assert written_otherwise(text) == number
+
+
 def test_missing_names() -> None:
     assert categories(pa.array([*MISSING, "a"])) == [*[None] * len(MISSING), "a"]
 
@@ -104,6 +131,10 @@ FORMS = [
     "20240229T123015.250Z",
     "2024-W09-4T12:30:15.250",
     "2024-02-29T14:30:15.250+02:00",
+    "2024-02-29 12:30:15.25 UTC",
+    "2024-02-29 12:30:15.25 Z",
+    "2024-02-29 14:30:15.25 +0200",
+    "2024-02-29 14:30:15.25+02",
 ]
 
 

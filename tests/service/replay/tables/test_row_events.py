@@ -140,6 +140,38 @@ def test_notes_name_what_the_user_should_know(tmp_path: Path) -> None:
     assert "times in 't' are dates" in notes
 
 
+def test_notes_name_what_may_not_be_meant(tmp_path: Path) -> None:
+    path = tmp_path / "odd.csv"
+    path.write_text("id,src,dst,y\n1,7.0,8.0,Yes\n2,8.0,,yes\n")
+    tables = TableOptions(id="id", source="src", target="dst", as_node=True, label="y")
+    notes = open_source(str(path), tables=tables).notes
+    assert "the classes 'Yes' and 'yes' differ in case alone, and are two" in notes
+    assert any("the id '7.0' has been a number in another program" in note for note in notes)
+    path.write_text("id,src,dst,y\n")
+    source = open_source(str(path), tables=tables)
+    assert "there are no rows" in source.notes
+    assert _events(source) == []
+
+
+def test_a_column_without_a_name_is_called_by_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "pandas.csv"
+    path.write_text(",src,dst\n0,a,b\n")
+    assert _events(open_source(str(path), tables=TableOptions(id="column 1"))) == [UpsertNode(id="0")]
+
+
+def test_a_further_row_of_a_node_is_no_arrival(tmp_path: Path) -> None:
+    """Its label would be known when its prediction is asked for."""
+    path = tmp_path / "twice.csv"
+    path.write_text("id,y\na,\nb,x\na,y\nc,x\n")
+    batches = list(
+        open_source(str(path), StreamOptions(label_delay=2), tables=TableOptions(id="id", label="y")).batches
+    )
+    assert [batch.nodes for batch in batches] == [("a", "b", "c")]
+    events = [event for batch in batches for event in batch.events]
+    assert [event.id for event in events if isinstance(event, UpsertNode)] == ["a", "b", "a", "c"]
+    assert events[-1] == LabelNode(id="a", label="y")
+
+
 def test_a_large_file_takes_no_more_memory_than_a_small_one(tmp_path: Path) -> None:
     import tracemalloc  # noqa: PLC0415
 

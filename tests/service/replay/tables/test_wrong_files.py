@@ -116,6 +116,31 @@ WRONG: dict[str, tuple[bytes, TableOptions, str]] = {
         NODES,
         "line 3, column 'x': '€ 5' is no number: .* as 5",
     ),
+    "thousands in every number": (
+        ("a,b,x\n" + "".join(f'p,q,"{n},000.5"\n' for n in range(1, 99))).encode(),
+        TableOptions(source="a", target="b", as_node=True, features=("x",)),
+        "line 2, column 'x': '1,000.5' is no number: write it without signs, as 1000.5 .where they are names",
+    ),
+    "decimal commas": (
+        b"a;b;x\np;q;1.234,50\np;q;12,00\n",
+        TableOptions(source="a", target="b", as_node=True, features=("x",)),
+        "line 2, column 'x': '1.234,50' is no number: write it without signs, as 1234.50",
+    ),
+    "percentages": (
+        b"a,b,x\np,q,5%\np,q,6 %\np,q,n/a\n",
+        TableOptions(source="a", target="b", as_node=True, features=("x",)),
+        "line 2, column 'x': '5%' is no number: write it without signs, as 5",
+    ),
+    "no header": (
+        b"1,p,q,2.5\n2,r,s,3.5\n",
+        EDGES,
+        "no column 'a'; .* its first line must hold the names of the columns",
+    ),
+    "one column without options": (
+        b"id\n1\n2\n",
+        TableOptions(),
+        "is no JSON .it begins with 'id'.: .* named with --id",
+    ),
     "infinity": (_with("p,q,inf,2026-01-01,ok"), NODES, "line 3, column 'x': inf is not finite in float32"),
     "a number beyond float32": (_with("p,q,1e39,2026-01-01,ok"), NODES, r"line 3, column 'x': 1e\+39 is not finite"),
     "no ISO date": (
@@ -162,7 +187,7 @@ def test_one_line_names_what_it_is_where_and_what_to_do(tmp_path: Path, kind: st
     path = tmp_path / "payments.csv"
     path.write_bytes(content)
     with pytest.raises(UnreadableDataset, match=message) as error:
-        open_source(str(path), tables=tables)
+        list(open_source(str(path), tables=tables).batches)
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 400 + len(str(path))
@@ -181,9 +206,25 @@ def test_one_line_names_what_it_is_where_and_what_to_do(tmp_path: Path, kind: st
         (gzip.compress(GOOD), {}),
         (gzip.compress(GOOD[:20]) + gzip.compress(GOOD[20:]), {}),
         (GOOD.replace(b"\n", b"\n\n"), {}),
+        (GOOD.replace(b"\n", b"\n  \n"), {}),
+        (GOOD.replace(b",", b" , "), {}),
         (GOOD.replace(b",", b"#"), {"delimiter": "#"}),
     ],
-    ids=["mark", "CRLF", "no end", "semicolons", "tabs", "UTF-16", "stated", "gzip", "two gzips", "empty lines", "#"],
+    ids=[
+        "mark",
+        "CRLF",
+        "no end",
+        "semicolons",
+        "tabs",
+        "UTF-16",
+        "stated",
+        "gzip",
+        "two gzips",
+        "empty lines",
+        "blank lines",
+        "spaces",
+        "#",
+    ],
 )
 def test_what_is_only_written_another_way_is_read(tmp_path: Path, content: bytes, stated: dict[str, Any]) -> None:
     plain, other = tmp_path / "plain.csv", tmp_path / "other.csv"
