@@ -8,9 +8,10 @@ from collections.abc import Collection, Sequence
 from itertools import product
 from pathlib import Path
 
+from benchmarks.learning.conditions import conditions
 from benchmarks.learning.methods import METHODS, USUAL_METHODS
 from benchmarks.learning.plots import PUBLISHED, write_plots
-from benchmarks.learning.results import archive, carry_out, is_archive, learned_on, read
+from benchmarks.learning.results import archive, carry_out, is_archive, read
 from benchmarks.learning.run import Run
 from benchmarks.learning.streams import STREAMS, USUAL_STREAMS
 from benchmarks.learning.table import overview, table
@@ -68,7 +69,13 @@ def main(arguments: list[str] | None = None) -> None:
     order = {run.key: number for number, run in enumerate(runs)}
     lines.sort(key=lambda line: order[line["key"]])
     served = f"## Served, in points\n\n{overview(lines, given.baseline)}"
-    text = f"{served}\n## Targets\n\n{targets_table(lines)}\n{table(lines, given.baseline)}"
+    parts = (
+        served,
+        f"## Conditions\n\n{conditions(lines)}",
+        f"## Targets\n\n{targets_table(lines)}",
+        table(lines, given.baseline),
+    )
+    text = "\n".join(parts)
     print(text)
     if given.archive:
         archive(lines, given.archive)
@@ -77,7 +84,7 @@ def main(arguments: list[str] | None = None) -> None:
     if given.write:
         plots = write_plots(lines, given.write / "plots", PUBLISHED)
         shown = "\n".join(f"![{plot.stem}](plots/{plot.name})" for plot in plots)
-        where = f"{learned_on(lines)} Written on {machine()}, by `make bench-learning`."
+        where = f"Written on {machine()}, by `make bench-learning`."
         (given.write / "RESULTS.md").write_text(f"# Results\n\n{where}\n\n{text}\n## Plots\n\n{shown}\n")
 
 

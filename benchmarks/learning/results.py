@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
@@ -69,32 +69,6 @@ def carry_out(
             file.flush()
     wanted = {run.key for run in runs}
     return [line for line in read(path) if line["key"] in wanted]
-
-
-def learned_on(lines: Iterable[Line]) -> str:
-    """Which commit the runs were learned on; where there are several, what each but the usual one learned.
-
-    >>> runs = [("a", "ours", "1"), ("a", "dml", "1"), ("b", "ours", "1"), ("b", "dml", "2"), ("c", "dml", "2")]
-    >>> learned_on([dict(zip(("stream", "method", "commit"), run)) for run in runs])
-    'Learned on commit 1; on 2: b (dml), c.'
-    """
-    methods: defaultdict[str, set[str]] = defaultdict(set)
-    by_commit: defaultdict[str, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    count: Counter[str] = Counter()
-    for line in lines:
-        stream, method, code = line["stream"], line["method"], line.get("commit", "unknown")
-        methods[stream].add(method)
-        by_commit[code][stream].add(method)
-        count[code] += 1
-    usual, *others = [code for code, _ in count.most_common()]
-    told = [f"Learned on commit {usual}"]
-    for code in others:
-        streams = (
-            stream if learned == methods[stream] else f"{stream} ({', '.join(sorted(learned))})"
-            for stream, learned in by_commit[code].items()
-        )
-        told.append(f"on {code}: {', '.join(streams)}")
-    return "; ".join(told) + "."
 
 
 def _text(line: Line) -> str:

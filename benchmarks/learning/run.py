@@ -89,6 +89,8 @@ def play(run: Run, device: str = "cpu") -> Line:
         "recovery": {name: recovery(right[name], stream.drifts) for name in said} if stream.drifts else {},
         "disagreement": [] if disputed is None else by_disagreement(disputed[:, 0], right["served"]),
         "taken": learner.steps,
+        "torch": str(torch.__version__),
+        "device": device,
         "seconds": round(time.perf_counter() - begun, 1),
     }
 

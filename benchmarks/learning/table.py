@@ -41,7 +41,7 @@ def overview(lines: Iterable[Line], baseline: str = "independent") -> str:
             for _, method, predictor in columns
         ]
         rows.append([stream, *cells])
-    return _markdown(["stream", *(head for head, _, _ in columns)], rows)
+    return markdown(["stream", *(head for head, _, _ in columns)], rows)
 
 
 def _stream_table(lines: Sequence[Line], metric: str, baseline: str) -> str:
@@ -70,13 +70,13 @@ def _stream_table(lines: Sequence[Line], metric: str, baseline: str) -> str:
             mean([line["seconds"] for line in own], 0),
         ]
         rows.append(cells)
-    return _markdown(heads, rows)
+    return markdown(heads, rows)
 
 
-def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose first column is text, the others numbers."""
+def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = True) -> str:
+    """A table whose first column is text, and the others numbers or text."""
     lines = [f"| {' | '.join(cells)} |" for cells in (heads, *rows)]
-    lines.insert(1, f"|---|{(len(heads) - 1) * '---:|'}")
+    lines.insert(1, f"|---|{(len(heads) - 1) * ('---:|' if numbers else '---|')}")
     return "\n".join(lines) + "\n"
 
 
