@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 from typing import Annotated, Literal
 
@@ -18,11 +19,11 @@ from service.commands.options import AsJson, BatchBytes, Declare, DryRun, Fresh,
 from service.commands.replay_view import ReplayView, print_summary
 from service.commands.sources import open_for, open_record
 from service.commands.table_options import takes_table_options
-from service.replay.arrival_stream import BATCH_BYTES
+from service.replay.arrival_stream import BATCH_BYTES, UnreadableDataset
 from service.replay.pace import STEPS_PER_ENTRY
 from service.replay.registry import DATASETS
 from service.replay.sender import ReplayState, replay
-from service.replay.sources import StreamOptions
+from service.replay.sources import Source, StreamOptions
 from service.replay.table_options import TableOptions
 from service.terminal import Terminal, shown
 
@@ -69,6 +70,7 @@ def replay_source(
     with reported_failures():
         options = StreamOptions(label_delay, batch_size, batch_bytes, limit)
         opened = open_for(console, source, options, tables, settings, declare=declare)
+        _require_class(rank, opened)
         if dry_run:
             print_dry_run(console, opened, as_json=as_json)
             return
@@ -96,6 +98,16 @@ def replay_source(
                 console.print("Stopped; the same command resumes here.")
                 raise typer.Exit(130) from None
         _report(console, shown(opened.name), state, as_json=as_json)
+
+
+def _require_class(rank: str | None, source: Source) -> None:
+    """Check that the class to rank by is one of the source, where its classes are known."""
+    schema = source.schema or source.proposal
+    if rank is None or schema is None or not schema.classes or rank in schema.classes:
+        return
+    near = difflib.get_close_matches(rank, schema.classes, n=1, cutoff=0.5)
+    meant = f" (did you mean {near[0]!r}?)" if near else ""
+    raise UnreadableDataset(f"--rank: {source.name} has no class {rank!r}{meant}")
 
 
 def _report(console: Console, name: str, state: ReplayState, *, as_json: bool) -> None:

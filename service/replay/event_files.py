@@ -8,6 +8,7 @@ import contextlib
 import gzip
 import io
 import lzma
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,11 +47,22 @@ _OTHERS = {
     b"\x93NUMPY": "a single NumPy array: put 'edges' and 'label' into one archive with np.savez",
     b"\x89HDF": "an HDF5 file: write each row as an event, one JSON object a line",
     b"ARROW1": "an Arrow file: write each row as an event, one JSON object a line",
-    b"SQLite format 3": "an SQLite database: write each row as an event, one JSON object a line",
+    b"SQLite format 3": "an SQLite database: write its table as CSV",
+    b"\xd0\xcf\x11\xe0": "a workbook of Excel: save its sheet as CSV",
+    b"Obj\x01": "an Avro file: write Parquet or CSV",
+    b"ORC": "an ORC file: write Parquet or CSV",
+    b"%PDF": "a PDF",
     b"\x80": "a Python pickle, which is never read: it could run anything. Write NDJSON, .npz, or a Data of PyG with "
     "torch.save",
 }
 """Beginning of what is known and not read, and what to do."""
+_GRAPH_TEXTS = (
+    ("GML", re.compile(rb"(?:Creator|Version|graph\s*\[|graph\s*$)", re.IGNORECASE), "read_gml"),
+    ("a Pajek file", re.compile(rb"\*(?:vertices|network)", re.IGNORECASE), "read_pajek"),
+    ("an adjacency list of NetworkX", re.compile(rb"#[^,;\t|]*$"), "read_adjlist"),
+    ("an edge list of NetworkX", re.compile(rb"[^\s,;|{]+ [^\s,;|{]+(?: \{.*\})?$"), "read_edgelist"),
+)
+"""First lines of other files of graphs."""
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -210,6 +222,12 @@ def _refuse_other_text(line: bytes, name: str) -> None:
     begin = line.strip()
     if b"\0" in begin:
         raise UnreadableDataset(f"{name} is a binary file of a kind that is not known: NDJSON has one event a line")
+    for what, form, reader in _GRAPH_TEXTS:
+        if form.match(begin):
+            raise UnreadableDataset(
+                f"{name} looks like {what}, which is not read: write GraphML, as "
+                f"networkx.write_graphml(networkx.{reader}(FILE), OTHER) does"
+            )
     if begin[:1].isalnum() and not any(mark in begin for mark in (b",", b";", b"\t", b"|")):
         shown = begin[:60].decode(errors="replace")
         raise UnreadableDataset(

@@ -18,6 +18,8 @@ from service.replay.tables.changes import OPERATIONS
 Kind = Literal["archive", "csv", "events", "graphml", "json", "parquet", "torch"]
 Shape = Literal["changes", "events", "graph", "rows"]
 _OF_GRAPHS = ("nodes", "links", "edges", "adjacency", "elements")
+_BRACKETED_HEADER = re.compile(r"(?:<[^<>\n]*>|\[[^\[\]{}\"\n]*\])[ \t]*[,;\t|]")
+"""A header of CSV whose names stand in brackets: ``<TICKER>,<DATE>`` or ``[id],[amount]``."""
 _SEPARATORS = re.compile("[,;\t|]")
 
 
@@ -48,6 +50,8 @@ def kind_of_text(head: bytes) -> Kind:
     ('json', 'csv')
     """
     begin = begin_of(head)
+    if _BRACKETED_HEADER.match(begin):
+        return "csv"
     if begin.startswith("<"):
         return "graphml"
     if begin.startswith(("{", "[")):
@@ -96,6 +100,11 @@ def shape_of_json(head: bytes) -> Shape:
 def _holds_tensors(path: Path) -> bool:
     try:
         with opened_whole(path) as file, zipfile.ZipFile(file) as archive:
-            return any(name.endswith("data.pkl") for name in archive.namelist())
+            names = archive.namelist()
     except zipfile.BadZipFile:
         return path.suffix in {".pt", ".pth"}
+    if any(name in {"xl/workbook.xml", "content.xml"} for name in names):
+        raise UnreadableDataset(f"{path} is a workbook of Excel or LibreOffice: save its sheet as CSV")
+    if names and not any(name.endswith((".npy", "data.pkl")) for name in names):
+        raise UnreadableDataset(f"{path} is a zip archive of {', '.join(names[:3])}: unpack it")
+    return any(name.endswith("data.pkl") for name in names)

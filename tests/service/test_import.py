@@ -122,6 +122,12 @@ def test_nothing_is_sent_of_a_file_with_a_wrong_value(runner: CliRunner, url: st
     assert _appended(url) == 0
 
 
+def test_a_class_that_is_not_there_is_named(runner: CliRunner) -> None:
+    result = runner.invoke(app, ["replay", "payments.csv", *OPTIONS, "--rank", "Fraud", "--dry-run"])
+    assert result.exit_code == 1
+    assert result.stderr == "error: --rank: payments.csv has no class 'Fraud' (did you mean 'fraud'?)\n"
+
+
 def test_a_wrong_delay_is_named(runner: CliRunner) -> None:
     result = runner.invoke(app, ["import", "payments.csv", "--label-delay", "soon"])
     assert result.exit_code == 2

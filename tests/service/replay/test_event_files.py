@@ -11,6 +11,7 @@ import os
 import subprocess
 import threading
 import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +80,14 @@ def test_an_archive_of_arrays_by_another_name_is_one(tmp_path: Path) -> None:
     assert open_source(str(path)).nodes == 2
 
 
+def _zipped(*names: str) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in names:
+            archive.writestr(name, "content")
+    return file.getvalue()
+
+
 NAMED: dict[str, tuple[bytes, str]] = {
     "Parquet, cut": (b"PAR1\x15\x04\x15 and so on", "not a whole Parquet file"),
     "Parquet, zipped": (
@@ -93,6 +102,14 @@ NAMED: dict[str, tuple[bytes, str]] = {
     "half a JSON array": (b'[\n{"op": "upsert_node", "id": 1},\n', "line 3: ends too early: fetch or write it again"),
     "one long JSON array": (b"[" + b'{"op":"upsert_node","id":1},' * 99_999, "line 1: ends too early: fetch or write"),
     "a wrong event in an array": (b'[{"op": "upsert_node", "id": 1}, {"op": "go"}]', "event 2: Invalid value 'go'"),
+    "GML": (b"graph [\n  node [\n", r"looks like GML, which is not read: .*networkx\.read_gml"),
+    "Pajek": (b"*vertices 34\n1 0\n", "looks like a Pajek file"),
+    "an adjacency list": (b"# GMT Sat\n0 1 2\n", "looks like an adjacency list of NetworkX"),
+    "an edge list": (b"0 1 {'weight': 4}\n0 2 {'weight': 5}\n", "looks like an edge list of NetworkX"),
+    "an old workbook": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 and so on", "is a workbook of Excel: save its sheet as CSV"),
+    "Avro": (b"Obj\x01 and so on, longer", "is an Avro file: write Parquet or CSV"),
+    "a workbook": (_zipped("xl/workbook.xml"), "is a workbook of Excel or LibreOffice: save its sheet as CSV"),
+    "a zipped table": (_zipped("payments.csv", "notes.txt"), "is a zip archive of payments.csv, notes.txt: unpack it"),
     "no zstd": (b"\x28\xb5\x2f\xfd and so on, longer", "not a whole zstd file"),
     "no lz4": (b"\x04\x22\x4d\x18 and so on, longer", "not a whole lz4 file"),
     "half a zstd file": (_arrow("zstd", PLAIN * 100)[:-5], "not a whole zstd file"),

@@ -153,6 +153,14 @@ def test_notes_name_what_may_not_be_meant(tmp_path: Path) -> None:
     assert _events(source) == []
 
 
+@pytest.mark.parametrize(("left", "right"), [("<", ">"), ("[", "]")])
+def test_names_of_columns_may_stand_in_brackets(tmp_path: Path, left: str, right: str) -> None:
+    path = tmp_path / "quotes.csv"
+    path.write_text(f"{left}TICKER{right},{left}ON{right}\na,b\n")
+    tables = TableOptions(source=f"{left}TICKER{right}", target=f"{left}ON{right}")
+    assert _events(open_source(str(path), tables=tables)) == [UpsertEdge(src="a", dst="b")]
+
+
 def test_a_column_without_a_name_is_called_by_its_place(tmp_path: Path) -> None:
     path = tmp_path / "pandas.csv"
     path.write_text(",src,dst\n0,a,b\n")
