@@ -180,14 +180,16 @@ def explain_choice(
         measure += ", less the cost of keeping up with the events,"
     name = names[chosen]
     known = bool(np.isfinite(standing).all())
-    unknown = "nothing was predicted yet" if name == GROUP else "lowest training loss"
     if current is None or asked_for:
-        why = "the settings ask for it" if asked_for else f"{most} {measure}" if known else unknown
+        why = "the settings ask for it" if asked_for else f"{most} {measure}" if known else "lowest training loss"
         return *_uncompared(before, name, why), numbers
     if chosen != current:
-        points = f"{100 * (standing[chosen] - standing[current]):.1f} points"
-        reason = f"switched from {names[current]} to {name}: {measure} {points} {more}"
-        return "student-switched", reason, numbers
+        if known:
+            why = f"{measure} {100 * (standing[chosen] - standing[current]):.1f} points {more}"
+        else:
+            cause = "more is expected of it" if name == GROUP else "events wait for predictions"
+            why = f"{cause}, and nothing was scored yet"
+        return "student-switched", f"switched from {names[current]} to {name}: {why}", numbers
     if not known:
         return "student-kept", f"kept {name}: some student has no {measure} yet", numbers
     best = int(np.argmax(standing))

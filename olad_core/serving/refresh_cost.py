@@ -13,6 +13,8 @@ ACCURACY_PER_DOUBLING = 0.01
 """While every event waits, twice the cost weighs as much as so much expected accuracy."""
 FOLLOWED = 0.02
 """Share of the last turn in pressure and load."""
+FITTED = 0.2
+"""Share of the last rows in what is expected to be marked beneath the next ones."""
 
 
 def cost_of(student: Student) -> float:
@@ -23,6 +25,30 @@ def cost_of(student: Student) -> float:
     if student.uses_degree:
         return 15.0
     return 1.0 if isinstance(student, LinearStudent) else 5.0
+
+
+class WorkBeneath:
+    """Follows how much work rows are with all that is marked beneath them, as a multiple of their own.
+
+    A group computes each row once for each member.
+
+    >>> beneath = WorkBeneath()
+    >>> for _ in range(100):
+    ...     beneath.follow(own=10, work=400)
+    >>> beneath.fitting(4_000)
+    100
+    """
+
+    def __init__(self) -> None:
+        self._times = 1.0
+
+    def fitting(self, most_work: int) -> int:
+        """Own work of rows that are expected to be so much work."""
+        return round(most_work / self._times)
+
+    def follow(self, own: int, work: int) -> None:
+        """Rows with so much own work were so much work."""
+        self._times += FITTED * (max(1.0, work / own) - self._times)
 
 
 class RefreshCost:

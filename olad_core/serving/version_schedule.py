@@ -97,7 +97,8 @@ class Schedule:
                 return
         else:
             losses = candidates.training_loss
-            best = choose_best(standing, losses, current, margin=margin, news=news) if group is None else group
+            best = choose_best(standing, losses, current, margin=margin, news=news, penalty=penalty)
+            best = best if group is None else group
             kind, reason, numbers = explain_choice(
                 names,
                 standing,

@@ -20,7 +20,7 @@ from olad_core.serving.asked import Asked
 from olad_core.serving.combination import Combination
 from olad_core.serving.embedding import EDGES_PER_ROW, Embedding
 from olad_core.serving.publication import TableUpdate, Version
-from olad_core.serving.refresh_cost import RefreshCost
+from olad_core.serving.refresh_cost import RefreshCost, WorkBeneath
 from olad_core.serving.served_member import ServedMember
 from olad_core.serving.shown import shown_answers
 from olad_core.serving.touched import Touch
@@ -33,7 +33,7 @@ Values = dict[str, object]
 _LISTED = 2_000
 """Rows of lists that are preferred where there is time."""
 _ROWS_AT_ONCE = 512
-"""Work after which a bound is looked at, in rows of layers, without what is marked beneath them."""
+"""Work after which a bound is compared with what was done, in rows of layers, without what is marked beneath them."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,7 @@ class Versions:
         self.refused = 0
         """Candidates given up because they had more predictions that are no numbers than what is served."""
         self.cost = RefreshCost()
+        self._beneath = WorkBeneath()
         self._asked = Asked()
         self._next_row = 0
         # Of lists that were asked for last: those of them that are marked are computed before others.
@@ -222,11 +223,14 @@ class Versions:
         if most_work is None:
             return held.compute(graph, held.embedding.marked(graph), origin)
         work = held.compute(graph, touch.created, origin) if len(touch.created) else 0
-        wanted = np.concatenate([self._asked.again(origin.applied_events), touch.direct])
+        # Those that take long come last: one of them must not take the time of many others, turn after turn.
+        direct = touch.direct[np.argsort(graph.in_degree(touch.direct), kind="stable")]
+        wanted = np.concatenate([self._asked.again(origin.applied_events), direct])
         wanted = wanted[wanted < graph.capacity]
         wanted = wanted[graph.alive[wanted] & (held.embedding.marks[wanted] > 0)]
-        work += self._compute_some(held, graph, wanted, origin, most_work - work)[0]
-        self.cost.follow(len(wanted), int(np.count_nonzero(held.embedding.marks[wanted])), work, most_work)
+        some = self._compute_some(held, graph, wanted, origin, most_work - work)[0]
+        self.cost.follow(len(wanted), int(np.count_nonzero(held.embedding.marks[wanted])), some, most_work)
+        work += some
         return work
 
     def ask(self, graph: DynamicGraph, rows: Rows, origin: Origin) -> int:
@@ -377,12 +381,22 @@ class Versions:
     def _compute_some(
         self, held: HeldVersion, graph: DynamicGraph, rows: Rows, origin: Origin, most_work: int
     ) -> tuple[int, int]:
-        """Compute marked rows in their order until it was enough work; the work, and the row to go on with, or 0."""
+        """Compute marked rows in their order, as many as are expected to be so much work, and one at least.
+
+        Returns:
+            The work that it was, and the row to go on with, or 0.
+        """
         first, work = 0, 0
         while first < len(rows) and work < most_work:
-            edges = np.cumsum(1 + graph.in_degree(rows[first : first + _ROWS_AT_ONCE]) // EDGES_PER_ROW)
-            count = max(1, int(np.searchsorted(edges, min(most_work - work, _ROWS_AT_ONCE), side="right")))
-            work += max(count, held.compute(graph, rows[first : first + count], origin))
+            own = np.cumsum(1 + graph.in_degree(rows[first : first + _ROWS_AT_ONCE]) // EDGES_PER_ROW)
+            fitting = min(self._beneath.fitting(most_work - work), _ROWS_AT_ONCE)
+            count = int(np.searchsorted(own, fitting, side="right"))
+            if not count and work:
+                break
+            count = max(1, count)
+            done = max(count, held.compute(graph, rows[first : first + count], origin))
+            self._beneath.follow(int(own[count - 1]), done)
+            work += done
             first += count
         return work, int(rows[first]) if first < len(rows) else 0
 

@@ -27,6 +27,28 @@ def test_two_equals_do_not_alternate() -> None:
     assert set(served) == {0}
 
 
+@pytest.mark.parametrize("standing", [[0.1, 0.2, 0.15, 0.9], [NAN] * 4])
+def test_the_first_is_a_student_where_the_group_can_be_served(standing: list[float]) -> None:
+    assert choose(standing, None) == 1
+
+
+@pytest.mark.parametrize(
+    ("current", "penalty", "chosen"),
+    [
+        (0, [0.0, 0.0, 0.0, 0.0], 3),
+        (0, [0.0, 0.0, 0.0, 0.008], 0),
+        (3, [0.01, 0.0, 0.02, 0.03], 1),
+        (3, [0.0, 0.0, 0.0, 0.015], 3),
+    ],
+)
+def test_while_nothing_is_known_the_group_is_served_where_it_can_be_kept_fresh(
+    current: int, penalty: list[float], chosen: int
+) -> None:
+    losses = np.array([3.0, 1.0, 2.0])
+    found = choose_best(np.full(4, NAN), losses, current, margin=0.005, news=False, penalty=np.array(penalty))
+    assert found == chosen
+
+
 @pytest.mark.parametrize("standing", [[NAN, NAN, NAN], [0.9, NAN, 0.5]])
 def test_while_nothing_is_known_the_training_loss_decides_and_then_stands(standing: list[float]) -> None:
     assert choose(standing, None) == 1

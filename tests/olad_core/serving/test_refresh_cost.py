@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from olad_core.events import UpsertEdge
+from olad_core.events import UpsertEdge, UpsertNode
 from olad_core.judging.metric import ACCURACY
 from olad_core.serving.choice import Candidates
 from olad_core.serving.refresh_cost import cost_of
@@ -67,6 +67,26 @@ def test_new_nodes_have_predictions_whatever_the_bound_is() -> None:
     run.publish()
     assert not {"new", "other"} & run.reader.marked
     assert_readers_are_fresh(run)
+
+
+def test_a_hub_that_every_turn_touches_leaves_time_for_the_others() -> None:
+    run = learned(Run(PAIR))
+    leaves = [UpsertEdge(f"leaf{number}", "hub") for number in range(300)]
+    run.turn([*leaves, UpsertEdge("one", "other")], steps=0)
+    cost = run.engine.versions.cost
+    for turn in range(100, 160):
+        changed = UpsertNode("hub", [1.0, 0.0, float(turn)])
+        run.engine.apply(f"{turn}-0", [changed, UpsertEdge("one", "other", 1.0 + turn)], float(turn))
+        run.engine.refresh(most_work=60)
+        run.publish()
+        assert_readers_are_fresh(run)
+    assert "hub" in run.reader.marked
+    assert not {"one", "other"} & run.reader.marked
+    assert 0 < cost.pressure < 1
+    while run.engine.tidy(most_work=60):
+        run.publish()
+    assert_readers_are_fresh(run)
+    assert not run.reader.marked
 
 
 def test_pressure_grows_while_predictions_are_left_and_falls_when_none_is() -> None:

@@ -115,6 +115,8 @@ class TestAuto:
 
     def test_serves_a_student_where_the_group_could_not_be_kept_fresh(self, monkeypatch: pytest.MonkeyPatch) -> None:
         run = learned(Run(serving("auto")))
+        assert served(run) in PAIR.trainer.students
+        begin_versions(run)
         assert served(run) == GROUP
         monkeypatch.setattr(run.engine.assessment, "standing", lambda: np.array([0.0, 0.0, 0.02]))
         cost = run.engine.versions.cost
@@ -131,6 +133,13 @@ class TestAuto:
         run.turn([UpsertNode("new", None, "even")])
         begin_versions(run)
         assert served(run) == GROUP
+
+    def test_begins_with_a_student_and_goes_on_with_the_group_while_nothing_is_known(self) -> None:
+        run = learned(Run(serving("auto")))
+        begin_versions(run)
+        reasons = [decision.reason for decision in run.engine.decisions.newest_first()[::-1]]
+        assert reasons[0].endswith(": lowest training loss")
+        assert reasons[1].endswith(" to group: more is expected of it, and nothing was scored yet")
 
     def test_counts_the_memory_of_what_is_served(self) -> None:
         group, best = (learned(Run(serving(serve))).engine for serve in ("group", "best"))
