@@ -119,7 +119,7 @@ def compare_now(
     standing, gain, combination = assessment.standing(), assessment.gain(), None
     if combined and group_fits:
         forest = trees.forest if trees else None
-        combination = Combination(combined.weights(), float(combined.temperature()[0]), forest)
+        combination = Combination(combined.weights(), forest)
     elif combined:
         standing, gain = standing[:-1], None if gain is None else gain[:-1]
     return Candidates(

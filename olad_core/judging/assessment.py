@@ -322,9 +322,9 @@ class Assessment:
         return (self._standings, self.combined.standings) if self.combined else (self._standings,)
 
     def _candidate_temperatures(self) -> npt.NDArray[np.float64]:
-        """Those of the students, and of what the group predicts where it can be served."""
+        """Those of the students, and 1 for the group where it can be served: its exponents calibrate it."""
         own = self.temperatures()
-        return np.concatenate([own, self.combined.temperature()]) if self.combined else own
+        return np.append(own, 1.0) if self.combined else own
 
     def _compare(
         self,

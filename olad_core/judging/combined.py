@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from olad_core.judging.calibration import Temperatures
 from olad_core.judging.class_columns import ClassColumns
 from olad_core.judging.class_report import LISTED_CLASSES, ClassReport
 from olad_core.judging.lead import LeadFigure
@@ -19,7 +18,6 @@ from olad_core.judging.standings import Standings
 from olad_core.named_state import join_parts, take_part
 
 Rows = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 Probabilities = npt.NDArray[np.float32]
 
 
@@ -43,15 +41,10 @@ class Combined:
         self._pool = Pool(students + trees)
         # Of what is combined, and of the trees.
         self._scores = Scores(1 + trees, memory)
-        self._temperature = Temperatures(1, memory)
 
     def weights(self) -> PoolWeights:
         """Those of the members, as they are now."""
         return self._pool.weights()
-
-    def temperature(self) -> Floats:
-        """What to divide the logits of the combined prediction by ``[1]``, so that confidence is accuracy."""
-        return self._temperature.values()
 
     def beside(
         self, students: Probabilities, trees: Probabilities | None, columns: ClassColumns | None = None
@@ -84,7 +77,6 @@ class Combined:
         judged = np.concatenate([combined, members[:, students.shape[1] :]], axis=1)
         self._scores.add(judged, labels, columns)
         places, counts = (columns.places(labels), columns.counts) if columns else (labels, None)
-        self._temperature.add(combined, places, counts)
         self._pool.add(members, places, counts)
         return candidates
 
@@ -137,7 +129,7 @@ class Combined:
 
     def forget(self, count: int) -> None:
         """Let what is known weigh as much as ``count`` scored nodes at most."""
-        for held in (self._pool, self._scores, self._temperature, self.standings):
+        for held in (self._pool, self._scores, self.standings):
             held.forget(count)
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
@@ -147,7 +139,6 @@ class Combined:
                 "pool": self._pool.state(),
                 "standing": self.standings.state(),
                 "scores": self._scores.state(),
-                "temperature": self._temperature.state(),
             }
         )
 
@@ -158,4 +149,3 @@ class Combined:
         self._pool.restore(take_part(state, "pool"))
         self.standings.restore(take_part(state, "standing"))
         self._scores.restore(take_part(state, "scores"))
-        self._temperature.restore(take_part(state, "temperature"))

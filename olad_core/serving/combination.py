@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from olad_core.judging.calibration import tempered
 from olad_core.judging.pool_weights import NOBODY, PoolWeights, filled
 from olad_core.named_state import join_parts, take_part
 from olad_core.tasks import node_class
@@ -27,12 +26,10 @@ class Combination:
 
     Attributes:
         weights: of the members.
-        temperature: that brings the confidence of their combined prediction to its accuracy.
         forest: the last member, after the students; None where there was none yet, or trees are no member.
     """
 
     weights: PoolWeights
-    temperature: float
     forest: Forest | None = None
 
     def probabilities(self, members: Probabilities) -> Probabilities:
@@ -43,12 +40,11 @@ class Combination:
         missing = len(self.weights.exponents) - members.shape[1]
         if missing:
             members = np.pad(members, ((0, 0), (0, missing), (0, 0)), constant_values=np.nan)
-        combined = self.weights.combine(members)
-        return tempered(combined, np.full(len(combined), self.temperature)).astype(np.float32)
+        return self.weights.combine(members)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Tensors for a checkpoint."""
-        arrays = {**self.weights.state(), "temperature": np.array([self.temperature])}
+        arrays = self.weights.state()
         if self.forest:
             arrays |= join_parts({FOREST: self.forest.state()})
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
@@ -67,14 +63,14 @@ class Combination:
         grown = {name: tensor.cpu().numpy() for name, tensor in take_part(tensors, FOREST).items()}
         forest = Forest.from_state(grown) if grown else None
         members = members + (forest is not None or tensors["exponents"].shape == (members + 1,))
-        wanted = cls(PoolWeights.of_equals(members), 1.0).state()
+        wanted = cls(PoolWeights.of_equals(members)).state()
         for name, tensor in wanted.items():
             if (tensors[name].dtype, tensors[name].shape) != (tensor.dtype, tensor.shape):
                 raise ValueError(f"combination/{name}: {tensors[name].dtype} {list(tensors[name].shape)}")
         arrays = {name: tensors[name].cpu().numpy() for name in wanted}
         if not NOBODY <= int(arrays["best"][0]) < members:
             raise ValueError(f"combination/best: {int(arrays['best'][0])} of {members} members")
-        return cls(PoolWeights.restored(arrays), float(arrays["temperature"][0]), forest)
+        return cls(PoolWeights.restored(arrays), forest)
 
     def disagreement(self, members: Probabilities) -> npt.NDArray[np.float32]:
         """How far the members differ ``[n]``, from 0 to 1; one without an answer has the mean of the others."""

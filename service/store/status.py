@@ -155,7 +155,6 @@ class CombinedStatus(Answer):
         description="Score of it at each arrival, with the weights of just before the label; served or not."
     )
     lead: LeadStatus = Field(description="Its score on the metric that decides.")
-    temperature: float = Field(description="What to divide its logits by, so that confidence is accuracy; 1 at first.")
     exponents: dict[str, float] = Field(
         description="Of each student, and of `trees`, in the log-linear pool: the product of their probabilities to "
         "these powers."

@@ -142,7 +142,6 @@ def _scores(status: WorkerStatus) -> Iterator[Metric]:
     if status.combined is not None:
         scores.append((GROUP, status.combined.score))
         leads.append((GROUP, status.combined.lead))
-        temperatures.append((GROUP, status.combined.temperature))
         if status.combined.trees is not None:
             scores.append((TREES, status.combined.trees.score))
             leads.append((TREES, status.combined.trees.lead))

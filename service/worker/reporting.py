@@ -256,7 +256,6 @@ def _combined(engine: Engine) -> CombinedStatus | None:
     return CombinedStatus(
         score=_score(combined.table()),
         lead=_lead(lead),
-        temperature=float(combined.temperature()[0]),
         exponents=dict(zip(names, weights.exponents.tolist(), strict=True)),
         best=names[weights.best] if weights.best >= 0 else None,
         pool_share=pool,

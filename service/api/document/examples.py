@@ -131,7 +131,6 @@ DECISION = {
 COMBINED = {
     "score": STUDENT["score"],
     "lead": LEAD,
-    "temperature": 1.1,
     "exponents": {"gcn": 0.21, "sage": 0.44, "trees": 0.38},
     "best": "sage",
     "pool_share": 0.81,

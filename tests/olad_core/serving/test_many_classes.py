@@ -76,7 +76,7 @@ def test_they_are_those_that_would_have_been_kept(architecture: str, seed: int) 
 @settings(max_examples=4, deadline=None)
 def test_what_is_published_are_the_best_of_all(members: int, seed: int, rows_at_once: int) -> None:
     students = [ServedMember(student_of(name), CLASSES, DEVICE) for name in ("sage", "gcn")[:members]]
-    combination = Combination(PoolWeights(np.array([0.7, 0.3]), 1, np.array([0.6, 0.3, 0.1])), 1.5)
+    combination = Combination(PoolWeights(np.array([0.7, 0.3]), 1, np.array([0.6, 0.3, 0.1])))
     graph = DynamicGraph(feature_width=FEATURES)
     embedding = Embedding(students, DEVICE, combination if members > 1 else None)
     changed(graph, embedding, seed)

@@ -40,7 +40,7 @@ def forest_on(graph: DynamicGraph) -> Forest:
 def group_with(forest: Forest, student: str = "sage") -> Embedding:
     weights = PoolWeights(np.array([0.5, 0.5]), 0, np.array([0.5, 0.4, 0.1]))
     member = ServedMember(build_student(student, FEATURES, 8, 8, seed=1).to(DEVICE), CLASSES, DEVICE)
-    return Embedding([member], DEVICE, Combination(weights, 1.0, forest))
+    return Embedding([member], DEVICE, Combination(weights, forest))
 
 
 def embedded(embedding: Embedding, graph: DynamicGraph) -> Embedding:

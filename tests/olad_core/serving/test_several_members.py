@@ -29,8 +29,8 @@ Rows = npt.NDArray[np.int64]
 seeds = st.integers(0, 10**6)
 
 
-def combination(temperature: float = 1.5) -> Combination:
-    return Combination(PoolWeights(np.array([0.7, -0.2, 0.4, 0.3]), 1, np.array([0.6, 0.3, 0.1])), temperature)
+def combination() -> Combination:
+    return Combination(PoolWeights(np.array([0.7, -0.2, 0.4, 0.3]), 1, np.array([0.6, 0.3, 0.1])))
 
 
 def group(seed: int = 3) -> Embedding:
@@ -150,11 +150,9 @@ def test_a_member_that_breaks_is_left_out() -> None:
 
 
 class TestCombination:
-    def test_its_temperature_softens_the_prediction(self) -> None:
+    def test_its_probabilities_add_up_to_one(self) -> None:
         members = np.random.default_rng(0).dirichlet(np.ones(3), size=(50, 4)).astype(np.float32)
-        sharp, soft = (combination(temperature).probabilities(members) for temperature in (1.0, 3.0))
-        assert (soft.max(axis=1) < sharp.max(axis=1)).all()
-        np.testing.assert_array_equal(soft.argmax(axis=1), sharp.argmax(axis=1))
+        np.testing.assert_allclose(combination().probabilities(members).sum(axis=1), np.ones(50), rtol=1e-5)
 
     def test_disagreement_is_none_of_equals_and_whole_of_opposites(self) -> None:
         equal = np.tile(np.array([0.7, 0.3], np.float32), (1, 4, 1))
