@@ -585,11 +585,13 @@ class Engine:
             self.trainer = self._new_trainer()
 
     def _new_trainer(self) -> Trainer:
-        width, classes, types = self.graph.num_features or 0, len(self.graph.classes), len(self.graph.relations)
-        return self.trainer_type(Group(self.config.trainer, width, classes, self.device, self.memory, types))
+        graph = self.graph
+        width, classes, types = graph.num_features or 0, len(graph.classes), len(graph.relations)
+        widths = tuple(each.feature_width or 0 for each in graph.node_types.values())
+        return self.trainer_type(Group(self.config.trainer, width, classes, self.device, self.memory, types, widths))
 
     def _current_trainer(self) -> Trainer:
-        """The trainer; a new one when features appear on a graph that had none, or types of edges are declared."""
+        """The trainer; a new one when features appear on a graph that had none, or types are declared."""
         width, types = self.graph.num_features or 0, len(self.graph.relations)
         trained = None if self.trainer is None else (self.trainer.group.feature_width, self.trainer.group.relations)
         if self.trainer is None or trained != (width, types):

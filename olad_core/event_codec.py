@@ -15,8 +15,9 @@ from __future__ import annotations
 import re
 import sys
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -36,7 +37,11 @@ from olad_core.events import (
     UpsertEdge,
     UpsertNode,
 )
-from olad_core.graph_types import RELATION
+from olad_core.graph_types import RELATION, NodeType
+
+NodeTypes: TypeAlias = Mapping[str, NodeType]
+NO_TYPES: NodeTypes = MappingProxyType({})
+"""Of a graph that declares no types of nodes."""
 
 _json = msgspec.json.Decoder(list[Event])
 _raw_json = msgspec.json.Decoder(list[msgspec.Raw])
@@ -59,13 +64,16 @@ _ON_EDGES = (UpsertEdge, RemoveEdge)
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-def decode_json(body: bytes, feature_width: int | None = None, edge_types: Collection[str] = ()) -> list[Event]:
+def decode_json(
+    body: bytes, feature_width: int | None = None, edge_types: Collection[str] = (), node_types: NodeTypes = NO_TYPES
+) -> list[Event]:
     """Decode and check a JSON array of events, ids and labels normalised to strings.
 
     Args:
         body: the array.
         feature_width: declared or held, where there is one.
         edge_types: the declared ones.
+        node_types: the declared ones.
 
     Raises:
         InvalidEvents: naming index and field of every event that is wrong.
@@ -74,17 +82,19 @@ def decode_json(body: bytes, feature_width: int | None = None, edge_types: Colle
         batch = _json.decode(body)
     except _UNDECODABLE as error:
         raise InvalidEvents(_problems(body, error)) from None
-    return _checked(batch, feature_width, edge_types)
+    return _checked(batch, feature_width, edge_types, node_types)
 
 
-def decode_ndjson(body: bytes, feature_width: int | None = None, edge_types: Collection[str] = ()) -> list[Event]:
+def decode_ndjson(
+    body: bytes, feature_width: int | None = None, edge_types: Collection[str] = (), node_types: NodeTypes = NO_TYPES
+) -> list[Event]:
     """Like :func:`decode_json` for one event a line; empty lines are skipped."""
     lines = [line for line in body.splitlines() if line.strip()]
     try:
         batch = [_one_json.decode(line) for line in lines]
     except _UNDECODABLE:
         raise InvalidEvents(_problems_of_items(lines)) from None
-    return _checked(batch, feature_width, edge_types)
+    return _checked(batch, feature_width, edge_types, node_types)
 
 
 class _LoggedSparse(Struct, frozen=True):
@@ -226,7 +236,9 @@ def _split(error: Exception) -> tuple[str, str]:
     return match["path"] or (named["field"] if named else ""), match["message"]
 
 
-def _checked(batch: list[Event], feature_width: int | None, edge_types: Collection[str]) -> list[Event]:
+def _checked(
+    batch: list[Event], feature_width: int | None, edge_types: Collection[str], node_types: NodeTypes
+) -> list[Event]:
     """Normalise in place what the decoder cannot, and refuse what it cannot see."""
     if not batch:
         raise InvalidEvents([EventProblem(-1, "", "a batch needs at least one event")])
@@ -247,14 +259,32 @@ def _checked(batch: list[Event], feature_width: int | None, edge_types: Collecti
                 problems.append(EventProblem(index, "type", _type_problem(event.type, edge_types)))
             elif event.type == RELATION:
                 event.type = None
-        elif isinstance(event, UpsertNode) and event.x is not None:
-            found = [*_feature_problems(event.x, width, declared=feature_width is not None)]
+        elif isinstance(event, UpsertNode) and (event.x is not None or event.type is not None or node_types):
+            typed = node_types or event.type is not None
+            declared = feature_width is not None
+            found = [*(_typed_problems(event, node_types) if typed else _feature_problems(event.x, width, declared))]
             problems.extend(EventProblem(index, field, message) for field, message in found)
             if not found:
-                event.x = _rounded(event.x)
+                event.type = event.type if node_types else None
+                event.x = None if event.x is None else _rounded(event.x)
     if problems:
         raise InvalidEvents(problems)
     return batch
+
+
+def _typed_problems(event: UpsertNode, node_types: NodeTypes) -> Iterator[tuple[str, str]]:
+    """What is wrong with the type of a node, and with its features for that type."""
+    if not node_types:
+        yield "type", f"{event.type!r} is not declared: PUT /schema with node_types first"
+    elif event.type not in node_types:
+        named = "" if event.type is None else f", not {event.type!r}"
+        yield "type", f"this graph's nodes have one of the types {', '.join(map(repr, node_types))}{named}"
+    elif event.x is not None:
+        width = node_types[event.type or ""].feature_width
+        if width is None:
+            yield "x", f"nodes of the type {event.type!r} have no features"
+        else:
+            yield from _feature_problems(event.x, width, True, f"nodes of the type {event.type!r}")
 
 
 def _type_problem(named: str | None, edge_types: Collection[str]) -> str:
@@ -266,11 +296,13 @@ def _type_problem(named: str | None, edge_types: Collection[str]) -> str:
 
 
 def _feature_problems(
-    x: list[float] | SparseFeatures, width: int | None, *, declared: bool
+    x: list[float] | SparseFeatures | None, width: int | None, declared: bool, of: str = "this graph's nodes"
 ) -> Iterator[tuple[str, str]]:
+    if x is None:
+        return
     if isinstance(x, list):
         if width is not None and len(x) != width:
-            yield "x", f"{len(x)} features where this graph's nodes have {width}"
+            yield "x", f"{len(x)} features where {of} have {width}"
         values, where = x, "x"
     else:
         if not declared:

@@ -12,6 +12,8 @@ from typing import TypeAlias
 
 from olad_core.errors import OladError
 from olad_core.event_codec import (
+    NO_TYPES,
+    NodeTypes,
     decode_json,
     decode_ndjson,
     encode_log,
@@ -54,7 +56,9 @@ class TooManyEvents(OladError, ValueError):
         super().__init__(f"the batch has more than {MAX_EVENTS:,} events")
 
 
-def json_pieces(body: bytes, feature_width: int | None = None, edge_types: Collection[str] = ()) -> Steps:
+def json_pieces(
+    body: bytes, feature_width: int | None = None, edge_types: Collection[str] = (), node_types: NodeTypes = NO_TYPES
+) -> Steps:
     """Like :func:`olad_core.event_codec.decode_json`, a piece of the batch between two ``yield``.
 
     Raises:
@@ -62,8 +66,8 @@ def json_pieces(body: bytes, feature_width: int | None = None, edge_types: Colle
         TooManyEvents: more than ``MAX_EVENTS``, and none of the first is wrong.
     """
     if len(body) <= PIECE_BYTES:
-        return decode_json(body, feature_width, edge_types)
-    whole = _Whole(feature_width, edge_types)
+        return decode_json(body, feature_width, edge_types, node_types)
+    whole = _Whole(feature_width, edge_types, node_types)
     start = _BEGIN.match(body)
     end = len(body if body.endswith(b"]") else body.rstrip(b" \t\r\n")) - 1
     if start is None or body[end : end + 1] != b"]":
@@ -82,11 +86,13 @@ def json_pieces(body: bytes, feature_width: int | None = None, edge_types: Colle
         yield
 
 
-def ndjson_pieces(body: bytes, feature_width: int | None = None, edge_types: Collection[str] = ()) -> Steps:
+def ndjson_pieces(
+    body: bytes, feature_width: int | None = None, edge_types: Collection[str] = (), node_types: NodeTypes = NO_TYPES
+) -> Steps:
     """Like :func:`json_pieces` for one event a line; empty lines are skipped."""
     if len(body) <= PIECE_BYTES:
-        return decode_ndjson(body, feature_width, edge_types)
-    whole = _Whole(feature_width, edge_types)
+        return decode_ndjson(body, feature_width, edge_types, node_types)
+    whole = _Whole(feature_width, edge_types, node_types)
     lines: list[bytes] = []
     size = 0
     for found in _LINE.finditer(body):
@@ -163,8 +169,8 @@ def _items(body: bytes, at: int) -> Iterator[bytes | None]:
 class _Whole:
     """What the pieces come to."""
 
-    def __init__(self, feature_width: int | None, edge_types: Collection[str]) -> None:
-        self._edge_types = edge_types
+    def __init__(self, feature_width: int | None, edge_types: Collection[str], node_types: NodeTypes) -> None:
+        self._edge_types, self._node_types = edge_types, node_types
         self._declared = feature_width
         self._width = feature_width
         self._batch: list[Event] = []
@@ -174,7 +180,7 @@ class _Whole:
     def try_json(self, piece: bytes) -> bool:
         """Take a piece if all of it is right, and there is space for it."""
         try:
-            events = decode_json(b"[" + piece + b"]", self._width, self._edge_types)
+            events = decode_json(b"[" + piece + b"]", self._width, self._edge_types, self._node_types)
         except InvalidEvents:
             return False
         if self.seen + len(events) > MAX_EVENTS or any(map(self._is_sparse_too_early, events)):
@@ -187,7 +193,7 @@ class _Whole:
         if not items:
             return
         try:
-            events = decode_json(b"[" + b",".join(items) + b"]", self._width, self._edge_types)
+            events = decode_json(b"[" + b",".join(items) + b"]", self._width, self._edge_types, self._node_types)
         except InvalidEvents as error:
             if error.problems[0].index < 0:
                 raise InvalidEvents([EventProblem(-1, "", malformed(body) or error.problems[0].message)]) from None
@@ -200,7 +206,7 @@ class _Whole:
         if not lines:
             return
         try:
-            events = decode_ndjson(b"\n".join(lines), self._width, self._edge_types)
+            events = decode_ndjson(b"\n".join(lines), self._width, self._edge_types, self._node_types)
         except InvalidEvents as error:
             self._note(error, len(lines))
         else:
@@ -233,11 +239,16 @@ class _Whole:
                 self._problems.append(EventProblem(self.seen + index, "x", message))
         self.seen += len(events)
         self._batch += events
-        if self._width is None:
+        if self._width is None and not self._node_types:
             self._width = feature_width_of(events)
 
     def _is_sparse_too_early(self, event: Event) -> bool:
-        return self._declared is None and isinstance(event, UpsertNode) and isinstance(event.x, SparseFeatures)
+        return (
+            self._declared is None
+            and not self._node_types
+            and isinstance(event, UpsertNode)
+            and isinstance(event.x, SparseFeatures)
+        )
 
     def _note(self, error: InvalidEvents, count: int) -> None:
         for problem in error.problems:

@@ -6,14 +6,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from olad_core.errors import OladError
-from olad_core.graph_types import MAX_EDGE_TYPES, MAX_TYPE_BYTES, RELATION, EdgeType, TypeName
+from olad_core.graph_types import (
+    MAX_EDGE_TYPES,
+    MAX_NODE_TYPES,
+    MAX_TYPE_BYTES,
+    RELATION,
+    EdgeType,
+    NodeType,
+    TypeName,
+)
 
 MAX_EVENTS = 10_000
 """Events in one batch at most."""
@@ -73,6 +81,7 @@ class UpsertNode(Struct, tag_field="op", tag="upsert_node", forbid_unknown_field
     x: Features | None = None
     label: Label | None = None
     ts: Time | None = None
+    type: TypeName | None = None
 
 
 class RemoveNode(Struct, tag_field="op", tag="remove_node", forbid_unknown_fields=True, omit_defaults=True):
@@ -120,6 +129,7 @@ RejectionReason: TypeAlias = Literal[
     "unknown-node",
     "unknown-edge",
     "unknown-type",
+    "other-type",
     "feature-width",
     "too-many-classes",
     "ts-ahead",
@@ -130,6 +140,7 @@ RejectionReason: TypeAlias = Literal[
 
 
 _ClassName: TypeAlias = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": MAX_LABEL_BYTES})]
+_Type = TypeVar("_Type", EdgeType, NodeType)
 _TypeName: TypeAlias = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": MAX_TYPE_BYTES})]
 
 
@@ -208,13 +219,20 @@ class GraphSchema(BaseModel):
         f"`{RELATION}` stands for edges that name none.",
     )
 
-    @field_validator("edge_types")
+    node_types: dict[_TypeName, NodeType] = Field(
+        default={},
+        max_length=MAX_NODE_TYPES,
+        description="Types of nodes by name, each with a width of features, which stays. Types are added to, never "
+        "removed. Once there are any, an `upsert_node` names one of them, and `feature_width` is not declared.",
+    )
+
+    @field_validator("edge_types", "node_types")
     @classmethod
-    def _nameable(cls, edge_types: dict[str, EdgeType]) -> dict[str, EdgeType]:
-        for name in edge_types:
+    def _nameable(cls, types: dict[str, _Type]) -> dict[str, _Type]:
+        for name in types:
             if not 1 <= len(name.encode()) <= MAX_TYPE_BYTES:
                 raise ValueError(f"a type's name must have 1 to {MAX_TYPE_BYTES} bytes")
-        return edge_types
+        return types
 
     @field_validator("decisions")
     @classmethod

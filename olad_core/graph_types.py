@@ -7,18 +7,32 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta
 from pydantic import BaseModel, ConfigDict, Field
 
+NODE_TYPE = "node"
+"""The type of a node that names none."""
 RELATION = "edge"
 """The type of an edge that names none."""
 MAX_EDGE_TYPES = 64
 """Types of edges that a graph may have."""
+MAX_NODE_TYPES = 64
+"""Types of nodes that a graph may have."""
 MAX_TYPE_BYTES = 256
 """Length of a type's name at most, in UTF-8 bytes."""
 
 TypeName: TypeAlias = Annotated[
     str,
-    Meta(min_length=1, max_length=MAX_TYPE_BYTES, description=f"A declared type. Left out or null: `{RELATION}`."),
+    Meta(min_length=1, max_length=MAX_TYPE_BYTES, description="A declared type; needed once types are declared."),
 ]
 """The name of a type, as an event has it."""
+
+
+class NodeType(BaseModel):
+    """A type of nodes, whose features have a width of their own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
+
+    feature_width: int | None = Field(
+        default=None, ge=1, le=65_536, description="Length of the feature vectors. Null: these nodes have no features."
+    )
 
 
 class EdgeType(BaseModel):

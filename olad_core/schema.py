@@ -13,12 +13,10 @@ from pydantic import Field
 from olad_core.config import MAX_CLASSES
 from olad_core.errors import OladError
 from olad_core.events import Event, GraphSchema, LabelNode, UpsertNode
-from olad_core.graph_types import MAX_EDGE_TYPES, RELATION, EdgeType
+from olad_core.graph_types import MAX_EDGE_TYPES, MAX_NODE_TYPES, RELATION, EdgeType, NodeType
 
-NODE_TYPE = "node"
-"""The type of every node, in a graph that declares no types."""
 _LABELLED = frozenset({LabelNode, UpsertNode})
-_ADDED = ("decisions", "edge_types")
+_ADDED = ("decisions", "edge_types", "node_types")
 """Fields that earlier releases do not know."""
 
 
@@ -77,6 +75,10 @@ def after_declaration(schema: HeldSchema, change: GraphSchema, max_classes: int 
         wanted["classes"] = _with_classes(schema.classes, (*change.classes, *change.decisions), max_classes)
     if "edge_types" in wanted:
         wanted["edge_types"] = _with_edge_types(schema.edge_types, change.edge_types)
+    if "node_types" in wanted:
+        wanted["node_types"] = _with_node_types(schema, change)
+    if wanted.get("feature_width", schema.feature_width) is not None and (schema.node_types or change.node_types):
+        raise SchemaConflict("feature_width: nodes have types, each with a feature_width of its own")
     if schema.feature_width_held:
         width = wanted.pop("feature_width", None)
         if width is not None and width != schema.feature_width:
@@ -106,7 +108,7 @@ def lifetimes(schema: GraphSchema) -> dict[str, float | None]:
 
 def after_events(schema: HeldSchema, batch: Sequence[Event]) -> HeldSchema:
     """The schema after a checked batch: the first features hold the width; the same object where nothing changes."""
-    if schema.feature_width_held:
+    if schema.feature_width_held or schema.node_types:
         return schema
     width = schema.feature_width
     for event in batch:
@@ -127,6 +129,16 @@ def _with_edge_types(known: dict[str, EdgeType], more: dict[str, EdgeType]) -> d
     together = {**known, **more}
     if len(together) > MAX_EDGE_TYPES:
         raise SchemaConflict(f"edge_types: together these are {len(together)}, and a graph may have {MAX_EDGE_TYPES}")
+    return together
+
+
+def _with_node_types(schema: HeldSchema, change: GraphSchema) -> dict[str, NodeType]:
+    together = {**schema.node_types, **change.node_types}
+    for name, known in schema.node_types.items():
+        if together[name] != known:
+            raise SchemaConflict(f"node_types.{name}.feature_width is {known.feature_width}, which stays")
+    if len(together) > MAX_NODE_TYPES:
+        raise SchemaConflict(f"node_types: together these are {len(together)}, and a graph may have {MAX_NODE_TYPES}")
     return together
 
 

@@ -20,7 +20,7 @@ from olad_core.graph.event_columns import EventColumns
 from olad_core.graph.node_arrays import Settled
 from olad_core.graph.node_ids import NodeIds
 from olad_core.graph.text_loops import Slices
-from olad_core.graph_types import RELATION
+from olad_core.graph_types import NODE_TYPE, RELATION
 from olad_core.schema import TooManyClasses
 
 _OPS: dict[int, RejectedOp] = {
@@ -41,6 +41,7 @@ class Limits(NamedTuple):
         max_classes: classes that there may be.
         width: feature width; None while it is unknown.
         width_held: whether features of that width have arrived.
+        typed: whether nodes have types, each with a width of its own.
     """
 
     edge_lifetime: float | None
@@ -48,6 +49,7 @@ class Limits(NamedTuple):
     max_classes: int
     width: int | None
     width_held: bool
+    typed: bool = False
 
 
 class Batch(NamedTuple):
@@ -63,6 +65,7 @@ class Batch(NamedTuple):
         removed_ids: their ids.
         featured: int64, living rows with features, in the order of their first ones.
         features_of: int64, the event with each one's last features.
+        kinded: int64, living rows that were given a type.
         labelled: int64, living rows with a label, in the order of their last label event.
         classes: int64, their last classes.
         first_ts: the first event time of the graph; None where it had one before, or has none yet.
@@ -80,6 +83,7 @@ class Batch(NamedTuple):
     removed_ids: list[str]
     featured: Int64s
     features_of: Int64s
+    kinded: Int64s
     labelled: Int64s
     classes: Int64s
     first_ts: float | None
@@ -127,6 +131,7 @@ def settle(events: EventColumns, clock: Clock, nodes: NodeIds, limits: Limits) -
         removed_ids=removed_ids,
         featured=listed(at.FEATURED),
         features_of=listed(at.FEATURED_EVENT),
+        kinded=_typed_rows(listed(at.KINDED), nodes),
         labelled=listed(at.LABELLED),
         classes=listed(at.LABEL),
         first_ts=None if math.isnan(first_ts) else first_ts,
@@ -146,7 +151,7 @@ def _before(count: int, clock: Clock, nodes: NodeIds, limits: Limits) -> Settled
     # What an event without `ts` happens at: the latest event time as it is at that event, or the time of arrival.
     now = clock.latest if clock.from_ts else max(clock.latest, clock.arrived)
     width = -1 if limits.width is None else limits.width
-    flags = [width, limits.width_held, clock.from_ts, False, 0, limits.max_classes, nodes.removed_kept]
+    flags = [width, limits.width_held, clock.from_ts, False, 0, limits.max_classes, nodes.removed_kept, limits.typed]
     times = [now, math.nan, _or_nan(limits.edge_lifetime), _or_nan(limits.ts_ahead_max)]
     return Settled(
         lists=np.empty((at.LISTS, 2 * count), np.int64),
@@ -166,6 +171,11 @@ def _no_operations(count: int) -> Operations:
         weight=np.empty(count, np.float32),
         time=np.empty(count, np.float64),
     )
+
+
+def _typed_rows(rows: Int64s, nodes: NodeIds) -> Int64s:
+    """Those of the rows that still hold a node with a type."""
+    return np.unique(rows[nodes.arrays.kind[rows] >= 0]) if rows.size else rows
 
 
 def _or_nan(number: float | None) -> float:
@@ -197,11 +207,22 @@ def _reason(
         return "unknown-node", f"there is no node {text!r}"
     if reason == at.NO_CLASS_LEFT:
         return "too-many-classes", str(TooManyClasses(text, limits.max_classes))
-    if reason == at.UNKNOWN_TYPE:
-        return "unknown-type", f"this graph has no edges of the type {events.edge_type(index) or RELATION!r}"
+    if reason in {at.UNKNOWN_TYPE, at.OTHER_TYPE, at.WIDTH_OF_TYPE}:
+        return _type_reason(events, reason, index, text)
     if reason == at.AHEAD_OF_TIME:
         return "ts-ahead", _ahead_detail(events.columns.time, index, now, limits)
     return "feature-width", _width_detail(events, reason, index, width)
+
+
+def _type_reason(events: EventColumns, reason: int, index: int, text: str) -> tuple[RejectionReason, str]:
+    named = events.type_of(index)
+    if reason == at.OTHER_TYPE:
+        return "other-type", f"node {text!r} has another type than {named!r}: remove it first"
+    if reason == at.WIDTH_OF_TYPE:
+        return "feature-width", f"these are not the features of nodes of the type {named!r}"
+    of_node = events.columns.kind[index] == UPSERT_NODE
+    what, unnamed = ("nodes", NODE_TYPE) if of_node else ("edges", RELATION)
+    return "unknown-type", f"this graph has no {what} of the type {named or unnamed!r}"
 
 
 def _width_detail(events: EventColumns, reason: int, index: int, width: int) -> str:
@@ -226,6 +247,6 @@ def _ahead_detail(times: Float64s, index: int, now: float, limits: Limits) -> st
 
 def _unknown_edge(events: EventColumns, index: int) -> Rejection:
     ends = f"from {events.text(2 * index)!r} to {events.text(2 * index + 1)!r}"
-    if kind := events.edge_type(index):
+    if kind := events.type_of(index):
         ends = f"of the type {kind!r} {ends}"
     return Rejection(index, "remove_edge", "unknown-edge", f"there is no edge {ends}")

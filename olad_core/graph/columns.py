@@ -31,8 +31,8 @@ class Columns(NamedTuple):
         width: int64 ``[n]``, how many there are.
         value: float32.
         place: int32, as long as ``value``; meaningful for sparse features.
-        types: int64 ``[3, n]``, of edges: where the name of the type begins, how long it is (0 where an edge names
-            none), and the number of the type, -1 where there is no such type.
+        types: int64 ``[3, n]``, of edges and upserts of nodes: where the name of the type begins, how long it is (0
+            where the event names none), and the number of the type, -1 where there is no such type.
     """
 
     kind: UInt8s

@@ -79,8 +79,8 @@ class EventColumns(Sequence[Event]):
         start, length = int(self.columns.start[place]), int(self.columns.length[place])
         return self.columns.text[start : start + length].tobytes().decode() if length else ""
 
-    def edge_type(self, event: int) -> str:
-        """The name of an edge's type; empty where it names none."""
+    def type_of(self, event: int) -> str:
+        """The type that an event names; empty where it names none."""
         start, length = self.columns.types[:TYPE, event].tolist()
         return self.columns.text[start : start + length].tobytes().decode()
 
@@ -146,7 +146,7 @@ def _texts(event: Event) -> tuple[str, str]:
 
 
 def _type(event: Event) -> bytes:
-    return (event.type or "").encode() if isinstance(event, UpsertEdge | RemoveEdge) else b""
+    return (event.type or "").encode() if isinstance(event, UpsertEdge | RemoveEdge | UpsertNode) else b""
 
 
 def _features(event: UpsertNode) -> tuple[Int32s, Float32s]:

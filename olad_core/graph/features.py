@@ -31,6 +31,12 @@ class Entries(NamedTuple):
     column: Int64s
     value: Float32s
 
+    def first_columns(self, width: int) -> Entries:
+        """Those in so many columns, the first ones."""
+        kept = self.column < width
+        before = np.concatenate([[0], np.cumsum(kept)])
+        return Entries(before[self.indptr], self.column[kept], self.value[kept])
+
 
 class FeatureTable:
     """Feature vectors of rows. A row without features takes four bytes, however wide they are.
@@ -71,6 +77,15 @@ class FeatureTable:
         """Features ``[n, width]``; zeros where a row has none."""
         found: Float32s = self._values[self._slot[rows]]
         return found
+
+    @property
+    def widest(self) -> int:
+        """Number of features of a node."""
+        return self.width
+
+    def own(self, rows: Int64s) -> Float32s:
+        """Features ``[n, widest]``, the same as `dense`."""
+        return self.dense(rows)
 
     def gather(self, rows: Int64s) -> Float32s | Entries:
         """Features ``[n, width]``; as entries where nearly all of them are zero."""

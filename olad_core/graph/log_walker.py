@@ -25,7 +25,7 @@ _EDGE, _NODE, _TRUTH = 1 << _SOURCE | 1 << _TARGET, 1 << _ID, 1 << _ID | 1 << _L
 _NEEDED = (_NODE, _NODE, _EDGE, _EDGE, _TRUTH)
 """Fields that an event of each kind has, a bit each."""
 _ALLOWED = (
-    _TRUTH | 1 << _X | 1 << _TS,
+    _TRUTH | 1 << _X | 1 << _TS | 1 << _TYPE,
     _NODE,
     _EDGE | 1 << _WEIGHT | 1 << _TS | 1 << _TYPE,
     _EDGE | 1 << _TYPE,

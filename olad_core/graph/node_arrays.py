@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from olad_core.graph.arrays import Float64s, Int32s, Int64s, UInt8s
+from olad_core.graph.arrays import Float64s, Int16s, Int32s, Int64s, UInt8s
 
 END, ARRIVALS, FREE, LIVING, HEAD, TAIL, REMEMBERED, CLASSES = range(8)
 """Places in ``Names.sizes``: rows ever used, nodes ever created, free rows, living nodes, first and last place of the
 queue of removed ids in use, ids in it, classes."""
-WIDTH, WIDTH_HELD, FROM_TS, HAS_UNTIMED, OPERATIONS, MAX_CLASSES, REMOVED_KEPT = range(7)
+WIDTH, WIDTH_HELD, FROM_TS, HAS_UNTIMED, OPERATIONS, MAX_CLASSES, REMOVED_KEPT, TYPED = range(8)
 """Places in ``Settled.flags``."""
 NOW, FIRST_TS, LIFETIME, AHEAD_MAX = range(4)
 """Places in ``Settled.times``; NaN stands for none."""
@@ -27,9 +27,10 @@ NOW, FIRST_TS, LIFETIME, AHEAD_MAX = range(4)
     PLACE,
     NEW_CLASS,
     UNUSED,
-) = range(13)
+    KINDED,
+) = range(14)
 """Places in ``Settled.lists``."""
-LISTS = 13
+LISTS = 14
 (
     AHEAD_OF_TIME,
     REMOVED_NODE,
@@ -40,7 +41,9 @@ LISTS = 13
     NO_WIDTH,
     INDEX_BEYOND,
     UNKNOWN_TYPE,
-) = range(9)
+    OTHER_TYPE,
+    WIDTH_OF_TYPE,
+) = range(11)
 """Why an event is rejected."""
 
 
@@ -57,6 +60,7 @@ class Names(NamedTuple):
         fresh: uint8, whether a row was given out in this batch.
         featured: int32, place of each row in the list of rows with features; -1 where it is not in it.
         labelled: int32, the same for labels.
+        kind: int16, type of each row's node, -1 where it is not known; empty where nodes have no types.
         sizes: int64.
     """
 
@@ -69,6 +73,7 @@ class Names(NamedTuple):
     fresh: UInt8s
     featured: Int32s
     labelled: Int32s
+    kind: Int16s
     sizes: Int64s
 
 

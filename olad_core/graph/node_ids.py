@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.config import REMOVED_KEPT
-from olad_core.graph.arrays import Int64s, UInt8s, lengthened
+from olad_core.graph.arrays import Int16s, Int64s, UInt8s, lengthened
 from olad_core.graph.node_arrays import ARRIVALS, CLASSES, END, FREE, HEAD, LIVING, REMEMBERED, TAIL, Names
 from olad_core.graph.text import pack, unpack
 from olad_core.graph.text_loops import Slices
@@ -28,12 +28,14 @@ class NodeIds:
     Attributes:
         removed_kept: removed ids that are remembered.
         classes: class names, in the order of their numbers.
+        typed: whether nodes have types.
         arrays: what compiled loops work on; replaced when it grows.
     """
 
     def __init__(self, removed_kept: int = REMOVED_KEPT) -> None:
         self.removed_kept = removed_kept
         self.classes: list[str] = []
+        self.typed = False
         self._texts = TextTable()
         self.arrays = Names(
             row_of=np.empty(0, np.int32),
@@ -45,6 +47,7 @@ class NodeIds:
             fresh=np.empty(0, np.uint8),
             featured=np.empty(0, np.int32),
             labelled=np.empty(0, np.int32),
+            kind=np.empty(0, np.int16),
             sizes=np.zeros(8, np.int64),
         )
 
@@ -118,12 +121,22 @@ class NodeIds:
                 self.classes.append(name)
         self.arrays.sizes[CLASSES] = len(self.classes)
 
+    def give_kinds(self, kinds: Int16s) -> None:
+        """Set the types of the nodes in the first rows."""
+        self._reserve(0)
+        self.arrays.kind[: kinds.size] = kinds
+
     def begin_anew(self) -> None:
         """Give out rows from the first one again; there must be no node."""
         sizes, nothing = self.arrays.sizes, np.empty(0, np.int32)
         sizes[END] = sizes[FREE] = 0
         self.arrays = self.arrays._replace(
-            name_of=nothing, free=nothing, featured=nothing, labelled=nothing, fresh=np.empty(0, np.uint8)
+            name_of=nothing,
+            free=nothing,
+            featured=nothing,
+            labelled=nothing,
+            fresh=np.empty(0, np.uint8),
+            kind=np.empty(0, np.int16),
         )
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
@@ -177,6 +190,8 @@ class NodeIds:
             rows = max(end + more, arrays.name_of.size * 3 // 2)
             grown = {name: lengthened(getattr(arrays, name), rows, -1) for name in ("name_of", "featured", "labelled")}
             arrays = arrays._replace(fresh=lengthened(arrays.fresh, rows), **grown)
+        if self.typed and arrays.kind.size < arrays.name_of.size:
+            arrays = arrays._replace(kind=lengthened(arrays.kind, arrays.name_of.size, -1))
         if free + more > arrays.free.size:
             arrays = arrays._replace(free=lengthened(arrays.free, (free + more) * 3 // 2))
         if tail + more > arrays.removed.size:

@@ -42,6 +42,7 @@ from olad_core.graph.node_arrays import (
     HAS_UNTIMED,
     HEAD,
     INDEX_BEYOND,
+    KINDED,
     LABEL,
     LABELLED,
     LIFETIME,
@@ -52,6 +53,7 @@ from olad_core.graph.node_arrays import (
     NO_WIDTH,
     NOW,
     OPERATIONS,
+    OTHER_TYPE,
     OTHER_WIDTH,
     PLACE,
     REASON,
@@ -60,12 +62,14 @@ from olad_core.graph.node_arrays import (
     REMOVED_KEPT,
     REMOVED_NODE,
     TAIL,
+    TYPED,
     UNKNOWN_EDGE,
     UNKNOWN_NODE,
     UNKNOWN_TYPE,
     UNUSED,
     WIDTH,
     WIDTH_HELD,
+    WIDTH_OF_TYPE,
     Names,
     Settled,
 )
@@ -266,20 +270,32 @@ def _hold_width(columns: Columns, settled: Settled, event: int) -> int:
 
 
 @compiled
+def _has_other_type(names: Names, name: Integer, kind: Integer) -> bool:
+    row = names.row_of[name]
+    return bool(row >= 0 and names.kind[row] >= 0 and names.kind[row] != kind)
+
+
+@compiled
 def _upsert_node(
     columns: Columns, name: Integer, label: Integer, names: Names, settled: Settled, operations: Operations, event: int
 ) -> None:
     # Features hold the width whatever becomes of the event: who takes events in cannot know.
-    problem = _hold_width(columns, settled, event) if columns.form[event] != NO_FEATURES else -1
+    typed = settled.flags[TYPED]
+    problem = _hold_width(columns, settled, event) if columns.form[event] != NO_FEATURES and not typed else -1
     ts = columns.time[event]
     if _is_ahead(settled, ts):
         return _reject(settled, event, AHEAD_OF_TIME, 0)
+    if typed and _has_other_type(names, name, columns.types[TYPE, event]):
+        problem = OTHER_TYPE
     if problem >= 0:
         return _reject(settled, event, problem, 0)
     number = _class_of(names, settled, label) if label >= 0 else np.int64(-1)
     if label >= 0 and number < 0:
         return _reject(settled, event, NO_CLASS_LEFT, 1)
     row = _row_or_new(names, settled, name)
+    if typed and names.kind[row] < 0:
+        names.kind[row] = columns.types[TYPE, event]
+        _add(settled, KINDED, row)
     if columns.form[event] != NO_FEATURES:
         _set_features(names, settled, row, event)
     if number >= 0:
@@ -296,6 +312,8 @@ def _remove_node(
         return _reject_missing(names, settled, event, name)
     names.row_of[name] = -1
     names.name_of[row] = -1
+    if settled.flags[TYPED]:
+        names.kind[row] = -1
     names.sizes[LIVING] -= 1
     _add(settled, FREED, row)
     if not names.fresh[row]:
@@ -368,6 +386,8 @@ def run_events(columns: Columns, numbers: Int64s, names: Names, settled: Settled
                 _reject(settled, event, UNKNOWN_TYPE, 0)
                 continue
             _edge(columns, first, second, names, settled, operations, event)
+        elif kind == UPSERT_NODE and columns.types[TYPE, event] < 0:
+            _reject(settled, event, UNKNOWN_TYPE if columns.types[TYPE, event] == -1 else WIDTH_OF_TYPE, 0)
         elif kind == UPSERT_NODE:
             _upsert_node(columns, first, second, names, settled, operations, event)
         elif kind == REMOVE_NODE:

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from olad_core.graph.arrays import Float64s, Int32s, Int64s, Integer, UInt8s
+from olad_core.graph.arrays import Float64s, Int32s, Int64s
 from olad_core.graph.changes import Arcs
-from olad_core.graph.columns import REMOVE_NODE, TYPE, TYPE_LENGTH, TYPE_START, Columns
-from olad_core.graph.compiled import compiled
+from olad_core.graph.columns import REMOVE_NODE, TYPE, Columns
 from olad_core.graph.edge_arrays import EdgeList, Operations
 from olad_core.graph.edge_store import EdgeStore
 from olad_core.graph.neighbours import Neighbours, all_neighbours, joined, sampled_neighbours
@@ -49,11 +48,11 @@ class Relations:
     """
 
     longest_lifetime: float | None
-    _plain: bool
     _only: EdgeStore | None
 
     def __init__(self, rules: Mapping[str, RelationRule], rows: int) -> None:
         self._rules: dict[str, RelationRule] = {}
+        self._names: tuple[str, ...] = ()
         self._stores: list[EdgeStore] = []
         self._rows = rows
         for name, rule in rules.items():
@@ -63,7 +62,7 @@ class Relations:
     @property
     def names(self) -> tuple[str, ...]:
         """Of the types, in the order of their numbers."""
-        return tuple(self._rules)
+        return self._names
 
     @property
     def rules(self) -> Mapping[str, RelationRule]:
@@ -122,22 +121,12 @@ class Relations:
                 if name in declared:
                     self._add(name, rule)
                 continue
-            number = self.names.index(name)
+            number = [*self._rules].index(name)
             if rule.directed != self._stores[number].directed:
                 self._stores[number] = EdgeStore(directed=rule.directed, rows=self._rows)
             self._stores[number].track_ages(rule.lifetime is not None)
             self._rules[name] = rule
         self._settle()
-
-    def number(self, columns: Columns) -> None:
-        """Fill in the number of each edge's type; -1 where there is no such type."""
-        if self._plain and not np.count_nonzero(columns.types[TYPE_LENGTH]):
-            return
-        unnamed = self.names.index(RELATION) if RELATION in self._rules else -1
-        names = [name.encode() for name in self._rules]
-        text = np.frombuffer(b"".join(names), np.uint8)
-        ends = np.cumsum([0, *map(len, names)])
-        _number(columns.text, columns.types, text, ends, unnamed)
 
     def run(self, operations: Operations, event_of: Int32s, columns: Columns) -> Int64s:
         """Carry out a batch's operations, those on edges of one type in order.
@@ -247,7 +236,7 @@ class Relations:
 
     def _settle(self) -> None:
         """Follow the rules in what is looked at with every batch."""
-        self._plain = self.names == (RELATION,)
+        self._names = tuple(self._rules)
         self._only = self._stores[0] if len(self._stores) == 1 else None
         lifetimes = [rule.lifetime for rule in self._rules.values() if rule.lifetime is not None]
         self.longest_lifetime = max(lifetimes, default=None)
@@ -281,20 +270,3 @@ def parts_of(
 
 def _prefix(number: int) -> str:
     return f"relation/{number}"
-
-
-@compiled
-def _number(text: UInt8s, types: Int64s, names: UInt8s, ends: Int64s, unnamed: Integer) -> None:
-    """Fill in the number of each event's type: the place of its name among the names."""
-    for event in range(types.shape[1]):
-        start, length = types[TYPE_START, event], types[TYPE_LENGTH, event]
-        types[TYPE, event] = unnamed if length == 0 else -1
-        if length == 0:
-            continue
-        for number in range(ends.size - 1):
-            same = ends[number + 1] - ends[number] == length
-            if same:
-                for place in range(length):
-                    same &= text[start + place] == names[ends[number] + place]
-            if same:
-                types[TYPE, event] = number

@@ -9,8 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.errors import OladError
+from olad_core.events import GraphSchema
 from olad_core.graph.relations import RelationRule, parts_of
 from olad_core.graph.text import unpack
+from olad_core.graph.typed_features import part_name
+from olad_core.named_state import take_part
 
 Array = npt.NDArray[Any]
 
@@ -25,7 +28,6 @@ _SCALARS = {
     "arrivals": "int64",
 }
 _ROWS = {
-    "feature_slot": "int32",
     "label": "int32",
     "arrival": "int64",
 }
@@ -37,7 +39,6 @@ _LISTS = {
     "removed_ids": "uint8",
     "removed_id_offsets": "int64",
     "free_rows": "int64",
-    "feature_free_slots": "int64",
 }
 _EDGES = {"edge_key": "int64", "edge_time": "float64", "edge_place_source": "int32", "edge_place_target": "int32"}
 _SLAB_ROWS = {"offset": "int64", "length": "int32", "capacity": "int32"}
@@ -63,7 +64,12 @@ def check_graph_state(state: Mapping[str, Array]) -> None:
         _typed(state, name, dtype, (end,))
     width = int(state["feature_width"])
     _require(0 <= width <= 2**20, "feature_width")
-    _check_features(state, width)
+    if "node_types" in state:
+        _check_types(state, end)
+    else:
+        _typed(state, "feature_slot", "int32", (end,))
+        _typed(state, "feature_free_slots", "int64", (None,))
+        _check_features(state, width)
     _require(end <= int(state["capacity"]) <= 2 * end + _MOST_UNUSED, "capacity")
     _require(int(state["arrivals"]) >= 0, "arrivals")
     _require(not np.isnan(state["clock"]), "clock")
@@ -74,6 +80,20 @@ def check_graph_state(state: Mapping[str, Array]) -> None:
     alive = _check_ids(state, end)
     for rule, part in _relations(state):
         _check_edges(part, alive, bool(state["directed"]) if rule is None else rule.directed)
+
+
+def _check_types(state: Mapping[str, Array], end: int) -> None:
+    """Check the types of the nodes, and the features of each type."""
+    try:
+        types = GraphSchema.model_validate_json(state["node_types"].tobytes()).node_types
+    except ValueError as error:
+        raise NoState(f"node_types: {error}") from None
+    _require(_within(_typed(state, "node_kind", "int16", (end,)), -1, len(types)), "node_kind")
+    for number, each in enumerate(types.values()):
+        part = take_part(state, part_name(number))
+        _typed(part, "feature_slot", "int32", (end,))
+        _typed(part, "feature_free_slots", "int64", (None,))
+        _check_features(part, each.feature_width or 0)
 
 
 def _check_features(state: Mapping[str, Array], width: int) -> None:

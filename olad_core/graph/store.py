@@ -23,9 +23,11 @@ from olad_core.graph.neighbours import Neighbours
 from olad_core.graph.node_ids import NodeIds
 from olad_core.graph.relations import RelationRule, Relations
 from olad_core.graph.text import unpack
-from olad_core.graph_types import RELATION, EdgeType
+from olad_core.graph.type_numbers import number_types
+from olad_core.graph.typed_features import TypedFeatures
+from olad_core.graph_types import RELATION, EdgeType, NodeType
 from olad_core.memory_use import Sizes
-from olad_core.schema import NODE_TYPE, HeldSchema, after_declaration, after_events, directions, lifetimes
+from olad_core.schema import HeldSchema, after_declaration, after_events, directions, lifetimes
 
 FEWEST_ROWS = 64
 """Rows that memory is taken for at first."""
@@ -53,6 +55,8 @@ class DynamicGraph:
         arrival: int64 ``[capacity]``, how many nodes were created before this one, over the graph's whole life.
         edge_lifetime: edges whose type declares no other leave that long after their last time; None where they stay.
         edge_types: the declared ones, by name.
+        node_types: the declared ones, by name.
+        features: of the nodes that have some, by row.
         ts_ahead_max: how far a ``ts`` may lie ahead of the latest one; None where that is not declared.
     """
 
@@ -68,6 +72,7 @@ class DynamicGraph:
     ) -> None:
         self.edge_lifetime = edge_lifetime
         self.edge_types: Mapping[str, EdgeType] = {}
+        self.node_types: Mapping[str, NodeType] = {}
         self.ts_ahead_max: float | None = None
         self.decisions: Mapping[str, ClassDecision] = {}
         """What the schema declares about labels of answers, by class."""
@@ -80,11 +85,6 @@ class DynamicGraph:
         self._directed = directed
         self._edges = Relations({RELATION: RelationRule(directed, edge_lifetime)}, FEWEST_ROWS)
         self._allocate()
-
-    @property
-    def features(self) -> FeatureTable:
-        """Of the nodes that have some, by row."""
-        return self._features[NODE_TYPE]
 
     @property
     def directed(self) -> bool:
@@ -131,8 +131,8 @@ class DynamicGraph:
 
     @property
     def num_features(self) -> int | None:
-        """Width of the features; None before the first were seen or declared."""
-        return self._width
+        """Width of the features; None before the first were seen or declared. With types of nodes the common width."""
+        return self.features.width if isinstance(self.features, TypedFeatures) else self._width
 
     @property
     def classes(self) -> list[str]:
@@ -149,7 +149,12 @@ class DynamicGraph:
         """What memory is needed for."""
         types = len(self.relations)
         return Sizes(
-            self._nodes.end, self.num_edges, self.features.count, self._width or 0, len(self._nodes.classes), types
+            self._nodes.end,
+            self.num_edges,
+            self.features.count,
+            self.num_features or 0,
+            len(self._nodes.classes),
+            types,
         )
 
     @property
@@ -164,6 +169,7 @@ class DynamicGraph:
             ts_ahead_max=self.ts_ahead_max,
             decisions=dict(self.decisions),
             edge_types=dict(self.edge_types),
+            node_types=dict(self.node_types),
         )
 
     @property
@@ -187,9 +193,14 @@ class DynamicGraph:
             time: seconds at which they arrived; may go back, which the graph's clock does not.
         """
         events = columns_of(events)
-        self._edges.number(events.columns)
+        number_types(events.columns, self._edges.names, self.node_types)
         limits = Limits(
-            self._edges.longest_lifetime, self.ts_ahead_max, self._max_classes, self._width, self._width_held
+            self._edges.longest_lifetime,
+            self.ts_ahead_max,
+            self._max_classes,
+            self._width,
+            self._width_held,
+            self._nodes.typed,
         )
         batch = settle(events, self._clock.at(time), self._nodes, limits)
         if (batch.width, batch.width_held) != (self._width, self._width_held):
@@ -198,7 +209,11 @@ class DynamicGraph:
         if batch.created.size:
             self.arrival[batch.created] = np.arange(self._nodes.arrivals - batch.created.size, self._nodes.arrivals)
             self.alive[batch.created] = True
+        if isinstance(self.features, TypedFeatures):
+            self.features.kind = self._nodes.arrays.kind
         changed = self._put_features(batch, events.columns)
+        if batch.kinded.size:
+            changed = np.union1d(changed, batch.kinded)
         differing = self._put_labels(batch)
         if batch.first_ts is not None:
             self._edges.set_times(batch.first_ts)
@@ -261,6 +276,8 @@ class DynamicGraph:
         rules = {name: RelationRule(directed, lives[name]) for name, directed in directions(after).items()}
         self._edges.follow(rules, after.edge_types)
         self._follow(after)
+        if after.node_types:
+            self._hold_types(after.node_types)
         self._directed = after.directed
         self.edge_lifetime = schema.edge_lifetime
         self.edge_types = after.edge_types
@@ -400,6 +417,7 @@ class DynamicGraph:
             "edge_lifetime": np.array(math.nan if self.edge_lifetime is None else self.edge_lifetime),
             "ts_ahead_max": np.array(math.nan if self.ts_ahead_max is None else self.ts_ahead_max),
             **({"decisions": _as_bytes(GraphSchema(decisions=dict(self.decisions)))} if self.decisions else {}),
+            **({"node_types": _as_bytes(GraphSchema(node_types=dict(self.node_types)))} if self.node_types else {}),
             **({"edge_types": _as_bytes(GraphSchema(edge_types=dict(self.edge_types)))} if self.edge_types else {}),
             **self._clock.state(),
             **self._nodes.state(),
@@ -431,7 +449,14 @@ class DynamicGraph:
         graph._reserve(capacity)
         for name in ("label", "arrival"):
             getattr(graph, name)[:end] = state[name]
-        graph._features[NODE_TYPE] = FeatureTable.from_state(state, capacity, width)
+        if "node_types" in state:
+            graph._hold_types(GraphSchema.model_validate_json(state["node_types"].tobytes()).node_types)
+            widths = [each.feature_width or 0 for each in graph.node_types.values()]
+            graph.features = TypedFeatures.from_state(state, capacity, widths)
+            graph._nodes.give_kinds(state["node_kind"].astype(np.int16))
+            graph.features.kind = graph._nodes.arrays.kind
+        else:
+            graph.features = FeatureTable.from_state(state, capacity, width)
         graph._width_held = bool(state["feature_width_held"])
         graph.alive[:end] = graph._nodes.arrays.name_of[:end] >= 0
         graph._clock = Clock.from_state(state, arrival)
@@ -447,10 +472,12 @@ class DynamicGraph:
 
     def _allocate(self) -> None:
         """Make the row arrays, as small as they are at first."""
-        self._features = {NODE_TYPE: FeatureTable(FEWEST_ROWS, self._width or 0)}
         self.label = np.full(FEWEST_ROWS, -1, np.int32)
         self.alive = np.zeros(FEWEST_ROWS, np.bool_)
         self.arrival = np.zeros(FEWEST_ROWS, np.int64)
+        self.features: FeatureTable | TypedFeatures = FeatureTable(FEWEST_ROWS, self._width or 0)
+        if self.node_types:
+            self._hold_types(self.node_types)
         self._localiser = Localiser()
 
     def _checked(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -463,6 +490,16 @@ class DynamicGraph:
         """Take over the feature width and the classes."""
         self._hold_width(schema.feature_width, held=schema.feature_width_held)
         self._nodes.add_classes(schema.classes)
+
+    def _hold_types(self, node_types: Mapping[str, NodeType]) -> None:
+        """Follow the declared types of nodes, to which types may have been added."""
+        self.node_types = node_types
+        self._nodes.typed = True
+        widths = [each.feature_width or 0 for each in node_types.values()]
+        if isinstance(self.features, TypedFeatures):
+            self.features.add(widths)
+        else:
+            self.features = TypedFeatures(self.capacity, widths)
 
     def _put_features(self, batch: Batch, columns: Columns) -> npt.NDArray[np.int64]:
         """Set the features of a batch; the rows that had others before, ascending."""
@@ -481,7 +518,7 @@ class DynamicGraph:
     def _hold_width(self, width: int | None, *, held: bool) -> None:
         if width != self._width:
             # No features have arrived yet.
-            self._features[NODE_TYPE] = FeatureTable(self.capacity, width or 0)
+            self.features = FeatureTable(self.capacity, width or 0)
         self._width, self._width_held = width, held
 
     def _reserve(self, rows: int) -> None:

@@ -17,7 +17,7 @@ from olad_core.learning.adam import Adam
 from olad_core.learning.discriminators import Discriminators
 from olad_core.learning.dropout import Dropout
 from olad_core.messages.sample import Sample, sample
-from olad_core.messages.sparse_features import Features, mean_squares
+from olad_core.messages.sparse_features import Features, SparseRows, mean_squares
 from olad_core.named_state import take_part
 from olad_core.parts import Parts
 from olad_core.students import Block, Inputs, Memory, Student, build_student, recurrent, stacks, student_names
@@ -44,6 +44,7 @@ class Group:
         device: where they compute.
         memory: of the students that remember; without one they begin with a new one.
         relations: types of edges that the students distinguish.
+        type_widths: of the features of each type of nodes, where nodes have types.
 
     Raises:
         ValueError: a student has another number of layers than ``fanouts`` has numbers.
@@ -57,11 +58,12 @@ class Group:
         device: torch.device,
         memory: Memory | None = None,
         relations: int = 1,
+        type_widths: tuple[int, ...] = (),
     ) -> None:
         self.config = config
         self.memory = memory or Memory(recurrent(config.students), config.width, device)
         self.feature_width = feature_width
-        self.relations = relations
+        self.relations, self.type_widths = relations, type_widths
         self.device = device
         self.names = student_names(config.students)
         self.random = np.random.default_rng([config.seed, 1])
@@ -69,7 +71,13 @@ class Group:
         self._capacity = node_class.class_capacity(classes)
         self.students: list[Student] = [
             build_student(
-                architecture, feature_width, config.width, self._capacity, 1000 * config.seed + number, relations
+                architecture,
+                feature_width,
+                config.width,
+                self._capacity,
+                1000 * config.seed + number,
+                relations,
+                type_widths,
             )
             for number, architecture in enumerate(config.students)
         ]
@@ -115,14 +123,19 @@ class Group:
             x: features of a step's nodes.
             steps: taken before.
         """
-        squares = mean_squares(x).clamp_max(MOST_SQUARE)
-        usual = torch.where(squares > 0, squares, torch.nan).nanmedian()
-        seen = torch.minimum(squares, OUTLYING * usual).mean()
         share = max(1 / (steps + 1), 0.01)
-        for student in self.students:
-            # While no node has features there is no scale to follow.
-            followed = torch.where(seen > 0, seen.clamp_min(LEAST_SQUARE), student.mean_square)
-            student.mean_square.lerp_(followed, share)
+        if not self.type_widths:
+            for student in self.students:
+                student.mean_square.lerp_(_followed(mean_squares(x), student.mean_square), share)
+            return
+        assert isinstance(x, SparseRows), "features of several types are entries"
+        first = 0
+        for number, width in enumerate(self.type_widths):
+            squares = x.mean_squares_of(first, width)
+            for student in self.students if len(squares) else ():
+                own = student.mean_square[number]
+                own.lerp_(_followed(squares, own), share)
+            first += 1 + width
 
     def encode(self, drawn: Sample) -> Parts[list[Tensor]]:
         """Layer 0 of a sample for every stack, with some of its features and labels dropped; one part a stack.
@@ -229,7 +242,7 @@ class Group:
         student = self.students[place]
         seed = 1000 * config.seed + place + _SEED_STRIDE * resets
         width, kind = self.feature_width, config.students[place]
-        new = build_student(kind, width, config.width, self._capacity, seed, self.relations)
+        new = build_student(kind, width, config.width, self._capacity, seed, self.relations, self.type_widths)
         if bool(torch.isfinite(student.mean_square).all()):
             new.mean_square.copy_(student.mean_square)
         student.load_state_dict(new.state_dict())
@@ -251,6 +264,7 @@ class Group:
             "feature_width": self.feature_width,
             "random": self.random.bit_generator.state,
             **({"relations": self.relations} if self.relations > 1 else {}),
+            **({"type_widths": list(self.type_widths)} if self.type_widths else {}),
         }
         return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, values
 
@@ -265,7 +279,8 @@ class Group:
     ) -> Group:
         """The group whose :meth:`state` this was; the ``memory`` has a state of its own."""
         relations = int(values.get("relations", 1))
-        group = cls(config, int(values["feature_width"]), int(values["capacity"]), device, memory, relations)
+        widths = tuple(values.get("type_widths", ()))
+        group = cls(config, int(values["feature_width"]), int(values["capacity"]), device, memory, relations, widths)
         for number, student in enumerate(group.students):
             student.load_state_dict(take_part(tensors, f"student/{number}"))
         group.discriminators.load_state_dict(take_part(tensors, "discriminators"))
@@ -279,6 +294,14 @@ class Group:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(1000 * self.config.seed + 999 + _SEED_STRIDE * resets)
             return Discriminators(len(self.students), self.config.width, self.config.discriminator_width)
+
+
+def _followed(squares: Tensor, before: Tensor) -> Tensor:
+    """The mean square that nodes with these have, without outliers; the one before where none has features."""
+    squares = squares.clamp_max(MOST_SQUARE)
+    usual = torch.where(squares > 0, squares, torch.nan).nanmedian()
+    seen = torch.minimum(squares, OUTLYING * usual).mean()
+    return torch.where(seen > 0, seen.clamp_min(LEAST_SQUARE), before)
 
 
 def _require_depth(students: Sequence[Student], fanouts: Sequence[int]) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from olad_core.device import to_device
 from olad_core.graph import DynamicGraph, Neighbours
 from olad_core.graph.features import Entries
+from olad_core.graph.typed_features import TypedFeatures
 from olad_core.messages.block import Block
 from olad_core.messages.inputs import Inputs
 from olad_core.messages.sparse_features import Features, SparseRows
@@ -127,6 +128,9 @@ def features(graph: DynamicGraph, rows: Rows, width: int, device: torch.device) 
         return in_weight(graph, rows, device).log1p().unsqueeze(1)
     if width == graph.num_features:
         found = graph.features.gather(rows)
+    elif isinstance(graph.features, TypedFeatures) and width < graph.features.width:
+        # Types were declared since: their columns come after those that are known.
+        found = graph.features.gather(rows).first_columns(width)
     else:
         found = Entries(np.zeros(len(rows) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
     if not isinstance(found, Entries):

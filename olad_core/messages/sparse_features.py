@@ -31,6 +31,14 @@ class SparseRows:
         total = self.entries.weight.new_zeros(self.entries.num_targets)
         return total.index_add(0, self.entries.target_of_edge, self.entries.weight.square()) / self.width
 
+    def mean_squares_of(self, first: int, width: int) -> Tensor:
+        """Mean squares of the features of a type, of the rows that column ``first`` shows; they come after it."""
+        column, row = self.entries.sources, self.entries.target_of_edge
+        own = (column > first) & (column <= first + width)
+        total = self.entries.weight.new_zeros(self.entries.num_targets)
+        total = total.index_add(0, row[own], self.entries.weight[own].square())
+        return total[row[column == first]] / max(width, 1)
+
 
 Features = Tensor | SparseRows
 """Features ``[N, F]``; a graph without features has one column of zeros."""

@@ -70,6 +70,7 @@ class HeldVersion:
         return (
             ({"former": True} if self.former else {})
             | ({"relations": first.relations} if first.relations > 1 else {})
+            | ({"type_widths": list(first.type_widths)} if first.type_widths else {})
             | several
             | {
                 "number": self.version.number,
@@ -353,9 +354,10 @@ class Versions:
         version = Version(held["number"], held["student"], tuple(held["classes"]))
         former = bool(held.get("former", False))
         kinds, types = dict(members_of(held)), held.get("relations", 1)
+        widths = tuple(held.get("type_widths", ()))
         [capacity, *_] = {t.shape[0] for name, t in own.items() if name.endswith("student/encoder.labels")}
         students = {
-            name: build_student(kind, held["feature_width"], held["width"], capacity, 0, types).to(self._device)
+            name: build_student(kind, held["feature_width"], held["width"], capacity, 0, types, widths).to(self._device)
             for name, kind in kinds.items()
         }
         combined = take_part(own, "combination")

@@ -62,18 +62,30 @@ def registered_name(student: Student) -> str:
 
 
 def build_student(
-    name: str, feature_width: int, width: int, class_capacity: int, seed: int, relations: int = 1
+    name: str,
+    feature_width: int,
+    width: int,
+    class_capacity: int,
+    seed: int,
+    relations: int = 1,
+    type_widths: tuple[int, ...] = (),
 ) -> Student:
     """A student with weights drawn from ``seed``. The state of torch's global random generator stays.
 
     Raises:
         UnknownArchitecture: no architecture has this name.
     """
-    return build(architecture(name), feature_width, width, class_capacity, seed, relations)
+    return build(architecture(name), feature_width, width, class_capacity, seed, relations, type_widths)
 
 
 def build(
-    student: type[Student], feature_width: int, width: int, class_capacity: int, seed: int, relations: int = 1
+    student: type[Student],
+    feature_width: int,
+    width: int,
+    class_capacity: int,
+    seed: int,
+    relations: int = 1,
+    type_widths: tuple[int, ...] = (),
 ) -> Student:
     """As :func:`build_student`, for a class that need not be registered."""
     with torch.random.fork_rng(devices=[]):
@@ -81,6 +93,8 @@ def build(
         built = student(feature_width, width, class_capacity)
         if relations > 1:
             built.relate(relations)
+        if type_widths:
+            built.distinguish(type_widths)
         return built
 
 

@@ -41,6 +41,9 @@ class Student(nn.Module, ABC):
     relations: int = 1
     """Types of edges that it distinguishes; see :meth:`relate`."""
 
+    type_widths: tuple[int, ...] = ()
+    """Widths of the features of each type of nodes, where nodes have types; see :meth:`distinguish`."""
+
     encoder: Encoder
     mean_square: Tensor
     temperature: Tensor
@@ -75,8 +78,16 @@ class Student(nn.Module, ABC):
 
     @property
     def scale(self) -> Tensor:
-        """Factor that brings the mean square of the features to one, for which the weights are initialised."""
-        return self.mean_square.rsqrt()
+        """Factor that brings the mean square of the features to one, for which the weights are initialised.
+
+        Where nodes have types, each type has a factor of its own: ``[F]``. The column that shows a type stays.
+        """
+        if not self.type_widths:
+            return self.mean_square.rsqrt()
+        factors = self.mean_square.rsqrt()
+        shown = torch.ones_like(factors[:1])
+        parts = [(shown, factors[at : at + 1].expand(width)) for at, width in enumerate(self.type_widths)]
+        return torch.cat([part for pair in parts for part in pair])
 
     def read(self, embedding: Tensor) -> Tensor:
         """Outputs of the head, ``[N, 1 + class_capacity]``, linear in the embeddings.
@@ -125,6 +136,15 @@ class Student(nn.Module, ABC):
     def grow(self, class_capacity: int) -> list[tuple[nn.Parameter, nn.Parameter]]:
         """Add classes; learned weights stay. Returns each replaced parameter with its new one."""
         return [*node_class.grow_head(self.head, class_capacity), self.encoder.grow(class_capacity)]
+
+    def distinguish(self, type_widths: tuple[int, ...]) -> None:
+        """Prepare for a graph whose nodes have types with features of these widths, before it learns anything.
+
+        The features of all types stand side by side, each after a column that shows the type, so the map of features
+        has a part for each type. Here each gets a mean square of its own.
+        """
+        self.type_widths = type_widths
+        self.mean_square = torch.ones(len(type_widths))
 
     def relate(self, relations: int) -> None:
         """Prepare for a graph with so many types of edges, once, before it learns anything.

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from olad_core.graph.edge_arrays import EdgeList
 from olad_core.graph.store import DynamicGraph
+from olad_core.graph.typed_features import TypedFeatures
 from service.export.failed import ExportFailed
 from service.export.graph_at import GraphAt
 from service.export.whole_file import written_whole
@@ -85,9 +86,25 @@ def _arrays(found: GraphAt) -> dict[str, npt.NDArray[Any]]:
     if graph.edge_types:
         arrays |= {"edge_type": edges.relation, "edge_types": np.array(graph.relations, np.str_)}
         arrays["edge_type_directed"] = _directed(graph)
+    if graph.node_types:
+        widths = [each.feature_width or 0 for each in graph.node_types.values()]
+        arrays |= {"node_type": _kinds(graph, rows), "node_types": np.array([*graph.node_types], np.str_)}
+        arrays["node_type_width"] = np.array(widths)
     if graph.features.count:
-        arrays |= {"x": graph.features.dense(rows), "has_x": graph.features.has(rows)}
+        arrays |= {"x": graph.features.own(rows), "has_x": graph.features.has(rows)}
     return arrays
+
+
+def _kinds(graph: DynamicGraph, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Number of each node's type, -1 where none is known."""
+    assert isinstance(graph.features, TypedFeatures), "nodes have types"
+    return graph.features.kind[rows].astype(np.int64)
+
+
+def _kind_names(graph: DynamicGraph, rows: npt.NDArray[np.int64]) -> list[str | None]:
+    """Name of each node's type; None where none is known, or nodes have no types."""
+    names = [*graph.node_types, None]
+    return [names[kind] for kind in _kinds(graph, rows).tolist()] if graph.node_types else [None] * len(rows)
 
 
 def _write_npz(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
@@ -120,6 +137,8 @@ def _write_pyg(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
         has_x=torch.from_numpy(arrays["has_x"]) if "has_x" in arrays and not arrays["has_x"].all() else None,
         position=found.position,
         **({"edge_types": list(found.graph.relations)} if found.graph.edge_types else {}),
+        **({"node_types": list(found.graph.node_types)} if found.graph.node_types else {}),
+        **({"node_type": torch.from_numpy(arrays["node_type"])} if found.graph.node_types else {}),
         **{name: torch.from_numpy(values) for name, values in per_edge.items()},
     )
     with written_whole(path) as part:
@@ -131,18 +150,21 @@ def _write_pyg(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
 def _write_graphml(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
     graph = found.graph
     rows, edges = _renumbered(graph)
-    width, ways = graph.num_features if graph.features.count else 0, _directed(graph).tolist()
+    width, ways = graph.features.widest if graph.features.count else 0, _directed(graph).tolist()
     with written_whole(path) as part, part.open("w", encoding="utf-8") as file:
         _begin_graphml(file, found, width or 0)
         done = 0
         for first in range(0, len(rows), _PART):
             chosen = rows[first : first + _PART]
-            for row, name, label in zip(chosen, graph.ids(chosen), graph.label[chosen].tolist(), strict=True):
+            parts = (chosen, graph.ids(chosen), graph.label[chosen].tolist(), _kind_names(graph, chosen))
+            for row, name, label, kind in zip(*parts, strict=True):
                 file.write(f"<node id={_attribute(name)}>")
+                if kind is not None:
+                    file.write(f'<data key="node_type">{_text(kind)}</data>')
                 if label >= 0:
                     file.write(f'<data key="label">{_text(graph.classes[label])}</data>')
                 if width and graph.features.has(int(row)):
-                    values = graph.features.dense(int(row)).tolist()
+                    [values] = graph.features.own(np.array([row])).tolist()
                     file.writelines(f'<data key="x{at}">{value!r}</data>' for at, value in enumerate(values))
                 file.write("</node>\n")
             done += len(chosen)
@@ -155,12 +177,12 @@ def _write_graphml(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
                 sources, targets, *(each[span].tolist() for each in per_edge), strict=True
             ):
                 at = f'<data key="time">{time!r}</data>' if np.isfinite(time) else ""
-                kind = f'<data key="type">{_text(graph.relations[relation])}</data>' if graph.edge_types else ""
+                of_type = f'<data key="type">{_text(graph.relations[relation])}</data>' if graph.edge_types else ""
                 # An undirected edge among directed ones stands in both directions: NetworkX reads no graph with both.
                 twice = any(ways) and not ways[relation] and source != target
                 for ends in [(source, target), (target, source)][: 2 if twice else 1]:
                     file.write("<edge source={} target={}>".format(*map(_attribute, ends)))
-                    file.write(f'<data key="weight">{weight!r}</data>{at}{kind}</edge>\n')
+                    file.write(f'<data key="weight">{weight!r}</data>{at}{of_type}</edge>\n')
             done += len(sources)
             on_rows(done)
         file.write("</graph>\n</graphml>\n")
@@ -172,6 +194,7 @@ def _begin_graphml(file: IO[str], found: GraphAt, width: int) -> None:
     keys = [("graph", "position", "string"), ("node", "label", "string")]
     keys += [("node", f"x{at}", "double") for at in range(width)] + [("edge", name, "double") for name in _PER_EDGE]
     keys += [("edge", "type", "string")] if found.graph.edge_types else []
+    keys += [("node", "node_type", "string")] if found.graph.node_types else []
     for owner, name, kind in keys:
         file.write(f'<key id="{name}" for="{owner}" attr.name="{name}" attr.type="{kind}"/>\n')
     direction = "directed" if _directed(found.graph).any() else "undirected"
@@ -219,13 +242,15 @@ def _node_tables(found: GraphAt) -> Iterator[Any]:
 
     graph, rows = found.graph, found.graph.living()
     names = pa.array(graph.classes, pa.string())
-    width = graph.num_features if graph.features.count else None
+    width = graph.features.widest if graph.features.count else None
     for first in range(0, max(1, len(rows)), _PART):
         chosen = rows[first : first + _PART]
         label = pa.array(graph.label[chosen], mask=graph.label[chosen] < 0)
         columns = {"node": pa.array(graph.ids(chosen), pa.string()), "label": names.take(label)}
+        if graph.node_types:
+            columns["type"] = pa.array(_kind_names(graph, chosen), pa.string())
         if width:
-            known, values = graph.features.has(chosen), graph.features.dense(chosen)
+            known, values = graph.features.has(chosen), graph.features.own(chosen)
             columns |= {f"x{at}": pa.array(values[:, at], mask=~known) for at in range(width)}
         yield pa.table(columns | {"position": pa.array([found.position] * len(chosen), pa.string())})
 

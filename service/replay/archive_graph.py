@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.events import GraphSchema, SparseFeatures, UpsertEdge, UpsertNode
-from olad_core.graph_types import EdgeType
+from olad_core.graph_types import EdgeType, NodeType
 from service.replay.arrival_stream import Arrival
 
 Ints = npt.NDArray[np.int64]
@@ -44,6 +44,8 @@ class GraphDataset:
         directed: whether edges go one way.
         edge_type: number of each edge's type ``[E]``, or None where edges have one type.
         edge_types: the types by name, in the order of their numbers.
+        node_type: number of each node's type ``[N]``, -1 where it is unknown, or None where nodes have one type.
+        node_types: the types by name, in the order of their numbers; the first features of a row are those of its type.
     """
 
     labels: Ints
@@ -58,6 +60,8 @@ class GraphDataset:
     directed: bool = False
     edge_type: Ints | None = None
     edge_types: Mapping[str, EdgeType] = field(default_factory=dict)
+    node_type: Ints | None = None
+    node_types: Mapping[str, NodeType] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -72,7 +76,7 @@ class GraphDataset:
         width = None
         if isinstance(self.features, SparseRows):
             width = self.features.width
-        elif self.features is not None:
+        elif self.features is not None and not self.node_types:
             width = self.features.shape[1]
         return GraphSchema(
             feature_width=width,
@@ -80,6 +84,7 @@ class GraphDataset:
             directed=self.directed,
             edge_lifetime=edge_lifetime,
             edge_types=dict(self.edge_types),
+            node_types=dict(self.node_types),
         )
 
     def arrivals(self, seed: int = 0) -> Iterator[Arrival]:
@@ -133,11 +138,22 @@ class GraphDataset:
     def _arrival(self, node: int, time: float, edges: tuple[UpsertEdge, ...]) -> Arrival:
         label = int(self.labels[node])
         name = str(self._id(node))
+        upsert: tuple[UpsertNode, ...] = (UpsertNode(id=self._id(node), x=self._features(node), ts=time),)
+        if self.node_type is not None:
+            upsert = self._typed(upsert[0], int(self.node_type[node]))
         return Arrival(
-            events=(UpsertNode(id=self._id(node), x=self._features(node), ts=time), *edges),
+            events=(*upsert, *edges),
             node=name,
             truth=None if label < 0 else (name, self.classes[label]),
         )
+
+    def _typed(self, upsert: UpsertNode, kind: int) -> tuple[UpsertNode, ...]:
+        """The node with its type and the features of that; nothing where its type is unknown: its edges create it."""
+        if kind < 0:
+            return ()
+        upsert.type, width = [(name, each.feature_width) for name, each in self.node_types.items()][kind]
+        upsert.x = upsert.x[:width] if isinstance(upsert.x, list) and width is not None else None
+        return (upsert,)
 
     def _features(self, node: int) -> list[float] | SparseFeatures | None:
         if self.features is None or (self.has_features is not None and not self.has_features[node]):

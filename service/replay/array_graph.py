@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.events import MAX_FEATURE_WIDTH, MAX_ID_BYTES, MAX_LABEL_BYTES, MAX_TIME, MAX_WEIGHT
-from olad_core.graph_types import EdgeType
+from olad_core.graph_types import EdgeType, NodeType
 from service.replay.archive_graph import Bools, Floats, GraphDataset, SparseRows
 from service.replay.arrival_stream import UnreadableDataset
 
@@ -30,7 +30,9 @@ def graph_of_arrays(arrays: Arrays, path: Path, names: Mapping[str, str] = _OWN_
             ``[N]``, ``node_time`` ``[N]``, ``edge_time`` and ``edge_weight`` ``[E]``, ``directed``, and features: dense
             as ``x`` ``[N, F]`` with ``has_x`` ``[N]``, or CSR in ``x_data``, ``x_indices``, ``x_indptr``, ``x_shape``.
             Types of edges: ``edge_type`` ``[E]``, numbers of the names in ``edge_types`` ``[R]``, and
-            ``edge_type_directed`` ``[R]`` where some have a direction of their own.
+            ``edge_type_directed`` ``[R]`` where some have a direction of their own. Types of nodes: ``node_type``
+            ``[N]``, numbers of the names in ``node_types`` ``[T]`` or -1, and ``node_type_width`` ``[T]``, how many of
+            the columns of a dense ``x`` are features of each.
         path: of the file, for messages.
         names: what the arrays are called in the file, where that is another name.
 
@@ -65,8 +67,10 @@ def _graph(arrays: Arrays, path: Path) -> GraphDataset:
         edge_weight=_weights(arrays, edges.shape[1], path),
         has_features=_has_features(arrays, len(labels), path),
         directed=bool(directed),
-        edge_type=_edge_type(arrays, edges.shape[1], path),
+        edge_type=_numbers(arrays, "edge_type", edges.shape[1], path),
         edge_types=_edge_types(arrays, path),
+        node_type=_numbers(arrays, "node_type", len(labels), path),
+        node_types=_node_types(arrays, path),
     )
 
 
@@ -118,15 +122,28 @@ def _edges(arrays: Arrays, nodes: int, path: Path) -> npt.NDArray[np.int64]:
     return edges
 
 
-def _edge_type(arrays: Arrays, edges: int, path: Path) -> npt.NDArray[np.int64] | None:
-    if "edge_type" not in arrays:
+def _numbers(arrays: Arrays, key: str, count: int, path: Path) -> npt.NDArray[np.int64] | None:
+    """The number of the type of each edge, or of each node, whose type may be unknown."""
+    if key not in arrays:
         return None
-    found, names = integers(arrays, "edge_type", path), _edge_types(arrays, path)
-    if found.shape != (edges,):
-        refuse(path, f"'edge_type' must have shape ({edges},), one for each edge, not {found.shape}")
-    if found.size and not 0 <= found.min() <= found.max() < len(names):
-        refuse(path, f"'edge_type' holds numbers outside 0..{len(names) - 1}: 'edge_types' has {len(names)} names")
+    found, names, what = integers(arrays, key, path), arrays.get(f"{key}s", np.empty(0)).size, key.partition("_")[0]
+    if found.shape != (count,):
+        refuse(path, f"'{key}' must have shape ({count},), one for each {what}, not {found.shape}")
+    if found.size and not (-1 if what == "node" else 0) <= found.min() <= found.max() < names:
+        refuse(path, f"'{key}' holds numbers outside 0..{names - 1}: '{key}s' has {names} names")
     return found
+
+
+def _node_types(arrays: Arrays, path: Path) -> dict[str, NodeType]:
+    """The types of nodes by name."""
+    names = [_name(name) for name in arrays.get("node_types", np.empty(0, np.str_)).ravel().tolist()]
+    widths = integers(arrays, "node_type_width", path).ravel().tolist() if "node_type_width" in arrays else []
+    x = arrays.get("x", np.empty((0, 0)))
+    if len(widths) != len(names) or len(set(names)) != len(names) or (names and "x_data" in arrays):
+        refuse(path, "'node_types' must have distinct names, 'node_type_width' one number for each, and 'x' be dense")
+    if any(not 0 <= width <= (x.shape[1] if x.ndim == 2 else 0) for width in widths):
+        refuse(path, "'node_type_width' holds a number that 'x' has not as many columns as")
+    return {name: NodeType(feature_width=width or None) for name, width in zip(names, widths, strict=True)}
 
 
 def _edge_types(arrays: Arrays, path: Path) -> dict[str, EdgeType]:

@@ -19,7 +19,7 @@ def format_under(schema: GraphSchema) -> int:
     >>> format_under(GraphSchema()), format_under(GraphSchema(edge_types={"sent": EdgeType()}))
     (1, 2)
     """
-    return ENTRY_FORMAT if schema.edge_types else FIRST_FORMAT
+    return ENTRY_FORMAT if schema.edge_types or schema.node_types else FIRST_FORMAT
 
 
 class UnknownEntryFormat(OladError, RuntimeError):

@@ -93,7 +93,7 @@ def _write_files(folder: Path, tensors: Mapping[str, Tensor], values: Mapping[st
     except SafetensorError as error:  # a full disk comes out of it as this
         raise OSError(f"{folder / _TENSORS}: {error}") from error
     (folder / _VALUES).write_text(json.dumps(values, indent=1, sort_keys=True))
-    typed = any(name.startswith("graph/relations") for name in tensors)
+    typed = any(name.startswith(("graph/relations", "graph/node_types")) for name in tensors)
     written = FORMAT if typed else UNTYPED_FORMAT
     manifest = {"format": written, "sha256": {name: _digest(folder / name) for name in (_TENSORS, _VALUES)}}
     (folder / _MANIFEST).write_text(json.dumps(manifest | {_OWN_DIGEST: _digest_of(manifest)}, indent=1))

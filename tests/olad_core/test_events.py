@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from typing import ClassVar
 
 import msgspec
 import numpy as np
@@ -34,6 +35,7 @@ from olad_core.events import (
     UpsertNode,
     json_schema,
 )
+from olad_core.graph_types import NodeType
 
 NODE: dict[str, object] = {"op": "upsert_node", "id": "a"}
 EDGE: dict[str, object] = {"op": "upsert_edge", "src": "a", "dst": "b"}
@@ -454,3 +456,46 @@ class TestTypesOfEdges:
         with pytest.raises(ValidationError) as refused:
             GraphSchema.model_validate_json(json.dumps({"edge_types": edge_types}), strict=True)
         assert ".".join(map(str, refused.value.errors()[0]["loc"])) == place
+
+
+class TestTypesOfNodes:
+    TYPES: ClassVar[dict[str, NodeType]] = {"account": NodeType(feature_width=2), "device": NodeType()}
+
+    def problems(self, *events: object, types: dict[str, NodeType] | None = None) -> list[tuple[int, str, str]]:
+        with pytest.raises(InvalidEvents) as refused:
+            decode_json(body(*events), None, (), self.TYPES if types is None else types)
+        return [(problem.index, problem.field, problem.message) for problem in refused.value.problems]
+
+    def test_a_declared_type_goes_through_the_log(self) -> None:
+        sparse = {"indices": [1], "values": [0.5]}
+        batch = decode_json(
+            body(NODE | {"type": "account", "x": [1, 2]}, NODE | {"type": "account", "x": sparse}), None, (), self.TYPES
+        )
+        expected = [
+            UpsertNode("a", [1.0, 2.0], type="account"),
+            UpsertNode("a", SparseFeatures([1], [0.5]), type="account"),
+        ]
+        assert batch == expected
+        assert decode_log(encode_log(batch)) == batch
+
+    def test_a_node_without_a_type_is_the_same_bytes_as_before(self) -> None:
+        assert encode_log(decode_json(body(NODE))) == msgspec.msgpack.encode([NODE])
+
+    def test_what_does_not_fit_the_types_is_refused_with_its_field(self) -> None:
+        assert self.problems(NODE | {"type": "shop"}, types={}) == [
+            (0, "type", "'shop' is not declared: PUT /schema with node_types first")
+        ]
+        declared = "this graph's nodes have one of the types 'account', 'device'"
+        assert self.problems(
+            NODE,
+            NODE | {"type": "shop"},
+            NODE | {"type": "account", "x": [1]},
+            NODE | {"type": "device", "x": [1]},
+            NODE | {"type": "account", "x": {"indices": [2], "values": [1]}},
+        ) == [
+            (0, "type", declared),
+            (1, "type", f"{declared}, not 'shop'"),
+            (2, "x", "1 features where nodes of the type 'account' have 2"),
+            (3, "x", "nodes of the type 'device' have no features"),
+            (4, "x.indices", "an index is not below the feature width 2"),
+        ]

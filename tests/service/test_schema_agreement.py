@@ -39,11 +39,13 @@ _number = itertools.count()
 _nodes = st.sampled_from("abc")
 _labels = st.sampled_from("pqrstu")
 _types = st.sampled_from([None, None, "edge", "sent"])
+_node_type = st.fixed_dictionaries({}, optional={"feature_width": st.integers(1, 2)})
+_kinds = st.sampled_from([None, None, "account", "device"])
 _edge_type = st.fixed_dictionaries({}, optional={"directed": st.booleans(), "lifetime": st.just(3.0)})
 _x = st.none() | st.integers(1, 4).map(lambda width: [1.0] * width) | st.just(SparseFeatures([0], [2.0]))
 _event: st.SearchStrategy[Event] = st.one_of(
     st.builds(UpsertNode, _nodes, _x, st.none() | _labels),
-    st.builds(UpsertNode, _nodes, _x),
+    st.builds(UpsertNode, _nodes, _x, type=_kinds),
     st.builds(UpsertEdge, _nodes, _nodes, type=_types),
     st.builds(RemoveEdge, _nodes, _nodes, _types),
     st.builds(LabelNode, _nodes, _labels),
@@ -56,6 +58,7 @@ _change = st.fixed_dictionaries(
         "classes": st.lists(_labels, unique=True, max_size=MOST + 1),
         "directed": st.booleans(),
         "edge_lifetime": st.none() | st.just(5.0),
+        "node_types": st.dictionaries(st.sampled_from(["account", "device"]), _node_type, max_size=2),
         "edge_types": st.dictionaries(st.sampled_from(["edge", "sent"]), _edge_type, max_size=2),
     },
 ).map(GraphSchema.model_validate)

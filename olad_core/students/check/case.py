@@ -33,9 +33,16 @@ class Case:
 
     architecture: type[Student]
 
-    def build(self, feature_width: int = FEATURES, width: int = WIDTH, seed: int = 4, relations: int = 1) -> Student:
+    def build(
+        self,
+        feature_width: int = FEATURES,
+        width: int = WIDTH,
+        seed: int = 4,
+        relations: int = 1,
+        type_widths: tuple[int, ...] = (),
+    ) -> Student:
         """A student for :data:`CLASSES` classes, whose features have a scale other than one."""
-        student = build(self.architecture, feature_width, width, CLASSES, seed, relations)
+        student = build(self.architecture, feature_width, width, CLASSES, seed, relations, type_widths)
         student.mean_square.fill_(1.7)
         return student
 

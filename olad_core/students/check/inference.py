@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from olad_core.events import Event, GraphSchema, LabelNode, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph
-from olad_core.graph_types import EdgeType
+from olad_core.graph_types import EdgeType, NodeType
 from olad_core.messages.sample import inputs, to_block
 from olad_core.students.check.case import Case, require_close
 from olad_core.students.memory import Memory, Rows
@@ -22,6 +22,7 @@ FEATURES, CLASSES, NODES = 3, 2, 40
 ROUNDS = (40, 1, 3, 20, 60, 1, 5)
 """Events between two comparisons."""
 TYPES = {"one": EdgeType(), "way": EdgeType(directed=True), "two": EdgeType(directed=False)}
+NODE_TYPES = {"account": NodeType(feature_width=3), "payment": NodeType(feature_width=2)}
 CPU = torch.device("cpu")
 
 
@@ -35,14 +36,16 @@ def inference_is_exact(case: Case) -> None:
 
 
 def inference_is_exact_for_types(case: Case) -> None:
-    """The same for edges of three types, before and after a fourth one is declared (tolerance 1e-5)."""
-    for feature_width in (FEATURES, 0):
-        student = case.build(feature_width, relations=len(TYPES))
+    """The same for nodes of two types and edges of three, before and after another one is declared (tolerance 1e-5)."""
+    for node_types in (NODE_TYPES, {}):
+        widths = tuple(each.feature_width or 0 for each in node_types.values())
+        student = case.build(len(widths) + sum(widths), relations=len(TYPES), type_widths=widths)
         student.advance()
-        graph = DynamicGraph(feature_width=feature_width or None)
-        graph.declare(GraphSchema(feature_width=feature_width or None, edge_types=TYPES))
+        graph = DynamicGraph()
+        graph.declare(GraphSchema(edge_types=TYPES, node_types=node_types))
         _follow(student, graph)
-        graph.declare(GraphSchema(feature_width=feature_width or None, edge_types={"fourth": EdgeType()}))
+        more = {**node_types, "third": NodeType(feature_width=1)} if node_types else {}
+        graph.declare(GraphSchema(edge_types={"fourth": EdgeType()}, node_types=more))
         _follow(student, graph)
 
 
@@ -51,7 +54,7 @@ def _follow(student: Student, graph: DynamicGraph) -> None:
     from olad_core.serving.embedding import Embedding  # noqa: PLC0415
     from olad_core.serving.touched import merge  # noqa: PLC0415
 
-    stream, states = _events(student.feature_width, graph.relations), _States(student)
+    stream, states = _events(student.feature_width, graph), _States(student)
     graph.apply([next(stream) for _ in range(ROUNDS[0])], 0.0)
     states.draw(np.flatnonzero(graph.alive), seed=0)
     embedding = Embedding.alone(student, CLASSES, CPU, states.recall)
@@ -104,23 +107,30 @@ class _States:
         return rows
 
 
-def _events(features: int, types: Sequence[str]) -> Iterator[Event]:
-    """An endless stream of events: nodes and edges are added, changed and removed, and nodes are labelled."""
-    draw = random.Random(7)
+def _events(features: int, graph: DynamicGraph) -> Iterator[Event]:
+    """An endless stream of events: nodes and edges are added, changed and removed, and nodes are labelled.
+
+    Where nodes have types, the name of a node decides which it has.
+    """
+    draw, types, node_types = random.Random(7), graph.relations, [*graph.node_types.items()]
 
     def name() -> str:
         # A few nodes are in most edges, so that neighbourhoods overlap.
         return f"n{draw.randrange(NODES if draw.random() < 0.6 else 5)}"
 
-    def x() -> list[float] | None:
-        return [draw.uniform(-3, 3) for _ in range(features)] if features and draw.random() < 0.8 else None
+    def node() -> UpsertNode:
+        named = name()
+        kind, each = node_types[int(named[1:]) % len(node_types)] if node_types else (None, None)
+        width = features if each is None else each.feature_width or 0
+        x = [draw.uniform(-3, 3) for _ in range(width)] if width and draw.random() < 0.8 else None
+        return UpsertNode(named, x, type=kind)
 
     while True:
         kind = draw.random()
         if kind < 0.5:
             yield UpsertEdge(name(), name(), draw.choice([None, 0.25, draw.uniform(0.1, 9.0)]), type=draw.choice(types))
         elif kind < 0.7:
-            yield UpsertNode(name(), x())
+            yield node()
         elif kind < 0.85:
             yield RemoveEdge(name(), name(), draw.choice(types))
         elif kind < 0.92:

@@ -67,6 +67,7 @@ SCHEMA_CHANGE = {
     "edge_lifetime": None,
     "ts_ahead_max": None,
     "decisions": {"b": {"threshold": 0.2, "cost": None, "top_share": None}},
+    "node_types": {},
     "edge_types": {"cites": {"directed": True, "lifetime": None}, "wrote": {"directed": None, "lifetime": None}},
 }
 SCHEMA = {**SCHEMA_CHANGE, "feature_width_held": True}

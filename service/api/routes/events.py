@@ -92,11 +92,11 @@ async def post_events(request: Request, context: Ctx, idempotency_key: Idempoten
 
 
 async def _decode_json(body: bytes, schema: HeldSchema) -> list[Event]:
-    return await in_slices(json_pieces(body, schema.feature_width, schema.edge_types))
+    return await in_slices(json_pieces(body, schema.feature_width, schema.edge_types, schema.node_types))
 
 
 async def _decode_ndjson(body: bytes, schema: HeldSchema) -> list[Event]:
-    return await in_slices(ndjson_pieces(body, schema.feature_width, schema.edge_types))
+    return await in_slices(ndjson_pieces(body, schema.feature_width, schema.edge_types, schema.node_types))
 
 
 @router.get(

@@ -180,7 +180,16 @@ class TestGenerators:
             name: set(schema.get("properties", {})) - set(schema.get("required", ()))
             for name, schema in document["components"]["schemas"].items()
         }
-        requests = {"SchemaChange", "ClassDecision", "EdgeType", "UpsertNode", "UpsertEdge", "RemoveEdge", "LabelNode"}
+        requests = {
+            "SchemaChange",
+            "ClassDecision",
+            "EdgeType",
+            "NodeType",
+            "UpsertNode",
+            "UpsertEdge",
+            "RemoveEdge",
+            "LabelNode",
+        }
         assert {name: fields for name, fields in optional.items() if fields and name not in requests} == {
             "InvalidItem": {"index"},
             "Prediction": {"rest"},

@@ -168,6 +168,9 @@ ELSEWHERE = {
     "a million events": f"{API}/test_hostile_events.py::test_a_million_events_are_refused_and_not_listed_one_by_one",
     "an event above 2 MiB": f"{CORE}/test_event_pieces.py::test_an_event_without_end_is_not_decoded",
     "another width of features than the graph's": f"{API}/test_events.py::test_a_held_width_refuses_another",
+    "an `upsert_node` of another type than the node has": (
+        "tests/olad_core/graph/test_types_of_nodes.py::test_every_batch_does_what_its_events_do_one_by_one"
+    ),
     "a type that is not declared": f"{API}/test_schema.py::TestTypesOfEdges::test_events_are_held_to_them",
     "an edge to a node that was removed": f"{STORE}::test_a_late_edge_does_not_bring_a_removed_node_back",
     "an edge to a node that was removed long ago": (

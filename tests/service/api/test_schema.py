@@ -22,6 +22,7 @@ EMPTY: dict[str, object] = {
     "ts_ahead_max": None,
     "decisions": {},
     "edge_types": {},
+    "node_types": {},
     "feature_width_held": False,
 }
 NODE = {"op": "upsert_node", "id": 1, "x": [1, 2, 3]}
@@ -237,3 +238,37 @@ class TestTypesOfEdges:
             "directed cannot change after the first event: edges of the type 'sent' are directed"
         )
         assert api.put("/schema", json={"edge_types": {"sent": {"directed": True, "lifetime": 3}}}).status_code == 200
+
+
+class TestTypesOfNodes:
+    def test_they_have_widths_of_their_own(self, api: httpx.Client, redis_client: redis.Redis, keys: Keys) -> None:
+        declared = {"account": {"feature_width": 2}, "device": {"feature_width": None}}
+        found = api.put("/schema", json={"node_types": {"account": {"feature_width": 2}, "device": {}}}).json()
+        assert found == EMPTY | {"node_types": declared}
+        node = {"op": "upsert_node", "id": 1, "type": "account"}
+        assert api.post("/events", json=[node | {"x": [1, 2]}, node | {"id": 2, "type": "device"}]).status_code == 202
+        refused = api.post("/events", json=[node | {"x": [1, 2, 3]}, {"op": "upsert_node", "id": 3}])
+        assert [(error["index"], error["field"]) for error in refused.json()["errors"]] == [(0, "x"), (1, "type")]
+        assert api.get("/schema").json() == found
+        versions = [fields[b"v"] for _, fields in cast("Any", redis_client.xrange(keys.log))]
+        assert versions == [b"2", b"2"]
+
+    def test_a_large_batch_is_held_to_them(self, api: httpx.Client) -> None:
+        api.put("/schema", json={"node_types": {"account": {"feature_width": 2}}})
+        node = {"op": "upsert_node", "type": "account", "x": {"indices": [0], "values": [1]}}
+        batch = [node | {"id": number} for number in range(3_000)]
+        assert api.post("/events", json=batch).status_code == 202
+        refused = api.post("/events", json=[*batch, node | {"id": 1, "x": [1, 2, 3]}])
+        assert [(error["index"], error["field"]) for error in refused.json()["errors"]] == [(3_000, "x")]
+
+    @pytest.mark.parametrize(
+        ("change", "detail"),
+        [
+            ({"feature_width": 3}, "feature_width: nodes have types, each with a feature_width of its own"),
+            ({"node_types": {"account": {"feature_width": 3}}}, "node_types.account.feature_width is 2, which stays"),
+        ],
+    )
+    def test_a_contradiction_is_refused(self, api: httpx.Client, change: dict[str, object], detail: str) -> None:
+        api.put("/schema", json={"node_types": {"account": {"feature_width": 2}}})
+        refused = api.put("/schema", json=change)
+        assert (refused.status_code, refused.json()["detail"]) == (409, detail)

@@ -14,8 +14,8 @@ import torch
 from pyarrow import parquet
 
 from olad_core.engine import Engine
-from olad_core.events import GraphSchema, LabelNode, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
-from olad_core.graph_types import EdgeType
+from olad_core.events import Event, GraphSchema, LabelNode, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
+from olad_core.graph_types import EdgeType, NodeType
 from service.client.http import Client
 from service.export.failed import ExportFailed
 from service.export.graph_at import GraphAt, graph_at
@@ -195,6 +195,37 @@ def test_types_of_edges_are_in_every_format(typed: GraphAt, tmp_path: Path) -> N
     assert data.edge_index.tolist() == [[0, 0, 1], [1, 1, 0]]  # "knows" stands in both directions
     _, path = export_graph(typed, tmp_path / "graph.csv")
     assert [row["type"] for row in pyarrow.csv.read_csv(path).to_pylist()] == ["knows", "sent"]
+
+
+def test_types_of_nodes_are_in_every_format(tmp_path: Path) -> None:
+    engine = Engine(PAIR, DEVICE)
+    types = {"account": NodeType(feature_width=1), "payment": NodeType(feature_width=2), "device": NodeType()}
+    engine.declare("0-1", GraphSchema(node_types=types))
+    nodes: list[Event] = [
+        UpsertNode("a", [5.0], type="account"),
+        UpsertNode("p", [1.0, 2.0], type="payment"),
+        UpsertNode("d", type="device"),
+    ]
+    engine.apply("5-0", [*nodes, UpsertEdge("a", "late")], 0.0)
+    found = GraphAt(engine.graph, "5-0")
+    (path,) = export_graph(found, tmp_path / "graph.graphml")
+    graph: Any = nx.read_graphml(path)
+    assert {node: parts.get("node_type") for node, parts in graph.nodes(data=True)} == {
+        "a": "account", "p": "payment", "d": "device", "late": None
+    }  # fmt: skip
+    (path,) = export_graph(found, tmp_path / "graph.npz")
+    dataset = read_npz(path)
+    assert dataset.schema().node_types == types
+    sent = [event for arrival in dataset.arrivals() for event in arrival.events if isinstance(event, UpsertNode)]
+    assert {(event.id, event.type, tuple(event.x or ())) for event in sent} == {  # type: ignore[arg-type]
+        ("a", "account", (5.0,)), ("p", "payment", (1.0, 2.0)), ("d", "device", ())
+    }  # fmt: skip
+    (path,) = export_graph(found, tmp_path / "graph.pt")
+    with torch.serialization.safe_globals(safe_classes()):
+        data = torch.load(path, weights_only=True)
+    assert (data.node_types, data.node_type.tolist()) == ([*types], [0, 1, 2, -1])
+    path, _ = export_graph(found, tmp_path / "graph.csv")
+    assert [row["type"] for row in pyarrow.csv.read_csv(path).to_pylist()] == ["account", "payment", "device", ""]
 
 
 def test_a_failed_export_leaves_what_was_there(found: GraphAt, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from tests.redis_server import RedisServer
 
 
 async def decoded(body: bytes, schema: HeldSchema) -> list[Event]:
-    return decode_json(body, schema.feature_width, schema.edge_types)
+    return decode_json(body, schema.feature_width, schema.edge_types, schema.node_types)
 
 
 @pytest.fixture

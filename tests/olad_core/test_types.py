@@ -1,15 +1,17 @@
-"""An engine on a graph whose edges have types: exact, restored in the same bytes, and of use."""
+"""An engine on a graph whose nodes and edges have types: exact, restored in the same bytes, and of use."""
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from olad_core.engine import Engine
 from olad_core.events import Event, GraphSchema, LabelNode, RemoveEdge, UpsertEdge, UpsertNode
-from olad_core.graph_types import EdgeType
+from olad_core.graph_types import EdgeType, NodeType
 from service.worker.checkpoint import read_checkpoint, write_checkpoint
 from tests.device import DEVICE
 from tests.olad_core.runs import CONFIG, PAIR, Run, stream
@@ -18,10 +20,12 @@ from tests.olad_core.test_new_group import assert_exact
 
 TYPES = {"knows": EdgeType(), "sent": EdgeType(directed=True, lifetime=30.0), "used": EdgeType(directed=False)}
 SCHEMA = GraphSchema(edge_types=TYPES)
+NODE_TYPES = {"account": NodeType(feature_width=3), "payment": NodeType(feature_width=2), "device": NodeType()}
+BOTH = GraphSchema(edge_types=TYPES, node_types=NODE_TYPES)
 
 
-def typed(batches: list[list[Event]]) -> list[list[Event]]:
-    """The batches with types on their edges, and times that let some of them leave."""
+def typed(batches: list[list[Event]], *, nodes: bool = False) -> list[list[Event]]:
+    """The batches with types on their edges, and on nodes too if wanted, and times that let some edges leave."""
     draw = np.random.default_rng(1)
     for number, batch in enumerate(batches):
         for event in batch:
@@ -29,17 +33,24 @@ def typed(batches: list[list[Event]]) -> list[list[Event]]:
                 event.type = draw.choice([*TYPES]).item()
             if isinstance(event, UpsertEdge):
                 event.ts = 5.0 * number
+            if isinstance(event, UpsertNode) and nodes:
+                event.type = [*NODE_TYPES][zlib.crc32(str(event.id).encode()) % 3]
+                width = NODE_TYPES[event.type].feature_width
+                event.x = event.x[:width] if isinstance(event.x, list) and width else None
     return batches
 
 
-def begun(config: object = CONFIG) -> Run:
+def begun(config: object = CONFIG, schema: GraphSchema = SCHEMA) -> Run:
     run = Run(config)  # type: ignore[arg-type]
-    run.engine.declare("0-1", SCHEMA)
+    run.engine.declare("0-1", schema)
     return run
 
 
-def test_what_is_served_is_exact_and_an_engine_restored_from_disk_goes_on_in_the_same_bytes(tmp_path: Path) -> None:
-    batches, whole = typed(stream(5)), begun()
+@pytest.mark.parametrize("nodes", [False, True])
+def test_what_is_served_is_exact_and_an_engine_restored_from_disk_goes_on_in_the_same_bytes(
+    tmp_path: Path, nodes: bool
+) -> None:
+    batches, whole = typed(stream(5), nodes=nodes), begun(CONFIG, BOTH if nodes else SCHEMA)
     for batch in batches[:12]:
         whole.turn(batch, steps=2)
     path = write_checkpoint(tmp_path, *whole.engine.state(), keep=1)
@@ -54,6 +65,7 @@ def test_what_is_served_is_exact_and_an_engine_restored_from_disk_goes_on_in_the
             assert_exact(whole)
     assert whole.engine.versions.served is not None
     assert whole.engine.versions.served.embedding.student.relations == 3
+    assert whole.engine.versions.served.embedding.student.type_widths == ((3, 2, 0) if nodes else ())
     assert [comparable(each) for each in run.published] == [comparable(each) for each in whole.published[done:]]
     assert_same_state(run.engine, whole.engine)
 
@@ -77,6 +89,43 @@ def test_types_that_are_declared_later_begin_new_students_beside_what_is_served(
     reasons = [decision.reason for decision in run.engine.decisions.newest_first()]
     assert "edges have 4 types now: all students get new weights" in reasons
     assert_exact(run)
+
+
+def test_types_of_nodes_that_are_added_leave_what_is_served_exact() -> None:
+    run = begun(PAIR, BOTH)
+    batches = typed(stream(7, turns=16), nodes=True)
+    for batch in batches[:10]:
+        run.turn(batch, steps=3)
+    served = run.engine.versions.served
+    assert served is not None
+    run.engine.declare("50-0", GraphSchema(edge_types=TYPES, node_types={"shop": NodeType(feature_width=1)}))
+    for number, batch in enumerate(batches[10:]):
+        run.turn([*batch, UpsertNode(f"shop {number}", [float(number)], type="shop")])
+        assert_exact(run)
+    assert run.engine.versions.served is served
+    run.turn([], steps=3)
+    assert run.engine.trainer is not None
+    assert run.engine.trainer.group.type_widths == (3, 2, 0, 1)
+
+
+def test_the_features_of_each_type_have_a_scale_of_their_own() -> None:
+    draw = np.random.default_rng(3)
+    run = begun(PAIR, GraphSchema(node_types=NODE_TYPES))
+    events: list[Event] = []
+    for node in range(60):
+        x = draw.normal(size=3)
+        events.append(UpsertNode(f"a{node}", (1e4 * x).tolist(), f"class {node % 2}", type="account"))
+        events.append(UpsertNode(f"p{node}", (1e-3 * x[:2]).tolist(), f"class {node % 2}", type="payment"))
+    run.turn(events, steps=20)
+    assert run.engine.trainer is not None
+    for student in run.engine.trainer.group.students:
+        account, payment, device = student.mean_square.tolist()
+        assert 1e7 < account < 1e9
+        assert 1e-7 < payment < 1e-5
+        assert device == 1.0
+        scale = student.scale.tolist()
+        assert (scale[0], scale[4], scale[7]) == (1.0, 1.0, 1.0)
+        np.testing.assert_allclose(scale[1:4], account**-0.5, rtol=1e-5)
 
 
 def test_students_learn_what_only_the_types_show() -> None:

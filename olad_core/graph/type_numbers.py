@@ -1,0 +1,86 @@
+"""The numbers of the types that a batch's events name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from olad_core.graph.arrays import Int64s, Integer, UInt8s
+from olad_core.graph.columns import DENSE, NO_FEATURES, TYPE, TYPE_LENGTH, TYPE_START, UPSERT_NODE, Columns
+from olad_core.graph.compiled import compiled
+from olad_core.graph_types import NODE_TYPE, RELATION, NodeType
+
+NO_TYPE, NO_WIDTH_OF_TYPE = -1, -2
+"""Numbers of events whose type is not there, or has not as many features."""
+
+
+def number_types(columns: Columns, relations: Sequence[str], node_types: Mapping[str, NodeType]) -> None:
+    """Fill in the number of each event's type.
+
+    Args:
+        columns: of the batch.
+        relations: the types of edges in the order of their numbers.
+        node_types: the declared types of nodes in this order; empty where there are none.
+    """
+    if not node_types and tuple(relations) == (RELATION,) and not np.count_nonzero(columns.types[TYPE_LENGTH]):
+        return
+    nodes = [*node_types] or [NODE_TYPE]
+    widths = [each.feature_width or 0 for each in node_types.values()]
+    unnamed = relations.index(RELATION) if RELATION in relations else NO_TYPE
+    _number(columns, *_joined(relations), unnamed, *_joined(nodes), NO_TYPE if node_types else 0)
+    _hold_widths(columns, np.array(widths, np.int64))
+
+
+def _joined(names: Sequence[str]) -> tuple[UInt8s, Int64s]:
+    encoded = [name.encode() for name in names]
+    return np.frombuffer(b"".join(encoded), np.uint8), np.cumsum([0, *map(len, encoded)])
+
+
+@compiled
+def _number(
+    columns: Columns,
+    relations: UInt8s,
+    relation_ends: Int64s,
+    unnamed: Integer,
+    nodes: UInt8s,
+    node_ends: Int64s,
+    unnamed_node: Integer,
+) -> None:
+    for event in range(columns.kind.size):
+        if columns.kind[event] == UPSERT_NODE:
+            columns.types[TYPE, event] = _found(columns, event, nodes, node_ends, unnamed_node)
+        else:
+            columns.types[TYPE, event] = _found(columns, event, relations, relation_ends, unnamed)
+
+
+@compiled
+def _found(columns: Columns, event: int, names: UInt8s, ends: Int64s, unnamed: Integer) -> Integer:
+    """The place of the event's type among the names."""
+    start, length = columns.types[TYPE_START, event], columns.types[TYPE_LENGTH, event]
+    if length == 0:
+        return unnamed
+    for number in range(ends.size - 1):
+        same = ends[number + 1] - ends[number] == length
+        if same:
+            for place in range(length):
+                same &= columns.text[start + place] == names[ends[number] + place]
+        if same:
+            return number
+    return NO_TYPE
+
+
+@compiled
+def _hold_widths(columns: Columns, widths: Int64s) -> None:
+    """Mark the upserts of nodes whose features do not have the width of their types."""
+    for event in range(columns.kind.size if widths.size else 0):
+        number = columns.types[TYPE, event]
+        if columns.kind[event] != UPSERT_NODE or number < 0 or columns.form[event] == NO_FEATURES:
+            continue
+        width = widths[number]
+        fits = width > 0 and (columns.form[event] != DENSE or columns.width[event] == width)
+        if columns.form[event] != DENSE:
+            for place in range(columns.first[event], columns.first[event] + columns.width[event]):
+                fits &= columns.place[place] < width
+        if not fits:
+            columns.types[TYPE, event] = NO_WIDTH_OF_TYPE
