@@ -8,6 +8,7 @@ from dataclasses import replace
 from olad_core.errors import OladError
 from olad_core.events import Event
 from olad_core.memory_use import GroupSizes, Sizes, bytes_needed, most_added
+from service.store.on_its_way import OnItsWay
 from service.store.positions import PositionPair, parse_position
 
 
@@ -35,17 +36,17 @@ class MemoryGuard:
     def __init__(self, budget: int) -> None:
         self._budget = budget
         self._group = GroupSizes()
-        self._on_its_way: list[tuple[PositionPair, Sizes]] = []
+        self._appended: list[tuple[PositionPair, Sizes]] = []
+        """Batches of this process since the last call of :meth:`follow`."""
         self._held = Sizes()
-        """The graph with the batches that are not yet applied."""
+        """The graph with the batches that are not yet applied, whichever process has appended them."""
 
-    def follow(self, position: str, graph: Sizes, group: GroupSizes, budget: int) -> None:
-        """Take over what the worker has reported of its state at a position."""
+    def follow(self, graph: Sizes, group: GroupSizes, budget: int, on_its_way: OnItsWay) -> None:
+        """Take over what the worker has reported of its state, and what is on its way after that."""
         self._group, self._budget = group, budget
-        at = parse_position(position)
-        self._on_its_way = [(entry, sizes) for entry, sizes in self._on_its_way if entry > at]
-        self._held = graph
-        for _, sizes in self._on_its_way:
+        self._appended = [(entry, sizes) for entry, sizes in self._appended if entry > on_its_way.last]
+        self._held = graph.plus(on_its_way.sizes)
+        for _, sizes in self._appended:
             self._held = self._held.plus(sizes)
 
     def check(self, batch: Sequence[Event], classes: int) -> Sizes:
@@ -84,7 +85,7 @@ class MemoryGuard:
     def expect(self, position: str, sizes: Sizes) -> None:
         """Count a batch that is in the log until the worker has applied it."""
         if sizes.nodes:
-            self._on_its_way.append((parse_position(position), sizes))
+            self._appended.append((parse_position(position), sizes))
             self._held = self._held.plus(sizes)
 
 
@@ -95,9 +96,10 @@ class Admission:
         self._guard = guard
         self._added = Sizes()
 
-    def __call__(self, batch: Sequence[Event], classes: int) -> None:
-        """Admit or refuse a checked batch; see :meth:`MemoryGuard.check`."""
+    def __call__(self, batch: Sequence[Event], classes: int) -> Sizes:
+        """Admit or refuse a checked batch; what it may add. See :meth:`MemoryGuard.check`."""
         self._added = self._guard.check(batch, classes)
+        return self._added
 
     def admitted(self, position: str) -> None:
         """The batch is in the log, at this position."""

@@ -40,7 +40,8 @@ class OverloadGuard:
         self._settings = settings
         self._read_at = float("-inf")
         self._refusal: _Refusal | None = None
-        self.memory = MemoryGuard(memory_budget(settings.memory_budget_mb))
+        self._budget = memory_budget(settings.memory_budget_mb)
+        self.memory = MemoryGuard(self._budget)
 
     def admission(self) -> Admission:
         """The decision whether the worker has the memory for one decoded batch."""
@@ -72,12 +73,14 @@ class OverloadGuard:
         """Why events are refused now."""
         load = await self._health.load()
         worker = load.worker
-        if worker.memory is not None:
-            graph, of = worker.graph, worker.memory
+        graph, of = worker.graph, worker.memory
+        if of is None:
+            self.memory.follow(Sizes(), GroupSizes(), self._budget, load.on_its_way)
+        else:
             width, classes = graph.feature_width or 0, len(graph.classes)
             sizes = Sizes(of.rows, graph.edges, of.featured, width, classes, of.edge_types)
             group = GroupSizes(of.students, of.recurrent, of.hidden, of.served, of.trees)
-            self.memory.follow(worker.position, sizes, group, of.budget)
+            self.memory.follow(sizes, group, of.budget, load.on_its_way)
         limit, used = load.memory_limit, load.used_memory
         if limit and used > _FULL * limit:
             return _Refusal(f"Redis uses {used:,} of {limit:,} bytes; give it more memory")

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from redis.asyncio import Redis
 
 from service.store.keys import Keys
+from service.store.on_its_way import OnItsWay, OnItsWayReader
 from service.store.positions import START
 from service.store.presence import ask, is_there
 from service.store.status import MemoryStatus
@@ -44,6 +45,7 @@ class Load:
         behind: events in the log that predictions do not show yet.
         alive: whether the worker is there (:mod:`service.store.presence`).
         worker: what the worker has reported of its load.
+        on_its_way: what batches after that report may add to the graph.
     """
 
     used_memory: int
@@ -51,6 +53,7 @@ class Load:
     behind: int
     alive: bool
     worker: ReportedLoad
+    on_its_way: OnItsWay
 
 
 class HealthReader:
@@ -64,6 +67,7 @@ class HealthReader:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
+        self._on_its_way = OnItsWayReader(redis, keys)
 
     async def probe_write(self) -> None:
         """Write a key that expires. Only a write finds out: a replica, a full disk and a want of replicas answer reads.
@@ -84,12 +88,14 @@ class HealthReader:
             ask(pipe, keys)
             found = cast("tuple[dict[str, Any], Any, Any, Any, int, Any]", await pipe.execute())
         memory, appended, applied, status, heartbeat, subscribers = found
+        worker = _read(status)
         return Load(
             used_memory=int(memory["used_memory"]),
             memory_limit=int(memory.get("maxmemory") or memory.get("total_system_memory") or 0),
             behind=int(appended or 0) - int(applied or 0),
             alive=is_there(heartbeat, subscribers),
-            worker=_read(status),
+            worker=worker,
+            on_its_way=await self._on_its_way.after(worker.position),
         )
 
 

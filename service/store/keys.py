@@ -61,6 +61,15 @@ class Keys:
         """Counter: events ever appended to the log."""
         return self._key("appended")
 
+    @property
+    def admitted(self) -> str:
+        """Stream: what each batch may add to the graph, at its position, until the worker has reported that.
+
+        ``own`` has nodes, edges, nodes with features, their width, and types of edges; ``sums`` the same together
+        with all before, of the last two the largest.
+        """
+        return self._key("admitted")
+
     def idempotency(self, digest: str) -> str:
         """String with expiry: ``<position> <digest of the body>`` of a batch sent with an Idempotency-Key."""
         return self._key(f"idempotency:{digest}")

@@ -20,6 +20,7 @@ from olad_core.errors import OladError
 from olad_core.event_pieces import log_pieces
 from olad_core.events import ClockSetting, Event, GraphSchema, InvalidEvents
 from olad_core.graph_types import RELATION
+from olad_core.memory_use import Sizes
 from olad_core.schema import (
     HeldSchema,
     SchemaConflict,
@@ -33,6 +34,7 @@ from olad_core.schema import (
 from service.slices import in_slices
 from service.store.entry_format import FIRST_FORMAT, format_under
 from service.store.keys import Keys
+from service.store.on_its_way import sizes_text
 from service.store.replication import wait_for_replicas
 from service.store.schema import dump_schema, parse_schema
 from service.store.scripts import script
@@ -103,7 +105,7 @@ class LogWriter:
         decode: Callable[[bytes, HeldSchema], Awaitable[list[Event]]],
         idempotency_key: bytes | None,
         client: str = "",
-        admit: Callable[[Sequence[Event], int], None] | None = None,
+        admit: Callable[[Sequence[Event], int], Sizes] | None = None,
     ) -> Appended:
         """Append a batch as one entry, checked against the schema of that very moment.
 
@@ -112,7 +114,8 @@ class LogWriter:
             decode: makes checked events of the body, given the schema.
             idempotency_key: a batch with a key that is known answers with its position and is not appended again.
             client: whose key it is: the same key of another client is another one.
-            admit: raises where the batch, with so many classes in the graph at least, must not enter the log.
+            admit: what the batch may add to the graph; raises where it, with so many classes in the graph at least,
+                must not enter the log.
 
         Raises:
             InvalidEvents: naming what is wrong.
@@ -120,7 +123,7 @@ class LogWriter:
             TooManyClasses: where a label would be a class more than there may be.
             NotReplicated: where too few replicas have the entry in time, which stands in the primary's log.
         """
-        keys = [self._keys.log, self._keys.schema, self._keys.appended, self._keys.classes]
+        keys = [self._keys.log, self._keys.schema, self._keys.appended, self._keys.classes, self._keys.admitted]
         digest = ""
         if idempotency_key is not None:
             name = hashlib.sha256(idempotency_key).hexdigest()
@@ -137,13 +140,12 @@ class LogWriter:
                 continue
             after = after_events(schema, batch)
             labels = [label for label in labels_in(batch) if label not in self._known_classes]
-            if admit is not None:
-                admit(batch, len(self._known_classes) + len(labels))
+            sizes = admit(batch, len(self._known_classes) + len(labels)) if admit is not None else Sizes()
             new = b"" if after is schema else dump_schema(after)
             payload = await in_slices(log_pieces(batch))
             args: list[bytes | str | int] = [payload, len(batch), stored, new, digest]
             args += [IDEMPOTENCY_SECONDS, IDEMPOTENCY_KEPT, self._keys.idempotency("")]
-            args += [self._max_classes, format_under(after), *labels]
+            args += [self._max_classes, format_under(after), sizes_text(sizes), *labels]
             outcome, value = await self._append(keys=keys, args=args)
             if outcome == b"stale":
                 self._remember(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -115,3 +116,29 @@ def test_a_budget_that_is_set_holds_before_the_worker_has_reported(redis_server:
     with serving(redis_server.url, graph, memory_budget_mb=600) as api:
         assert_problem(api.post("/events", json=EDGES), 422, "too-much-memory")
         assert api.post("/events", json=EDGES[:100]).status_code == 202
+
+
+def test_batches_of_other_processes_count_too(
+    redis_server: RedisServer, graph: str, writer: PredictionWriter, redis_client: redis.Redis, keys: Keys
+) -> None:
+    report(writer, rows=20_000, edges=10_000)
+    with serving(redis_server.url, graph) as one, serving(redis_server.url, graph) as two:
+        accepted = 0
+        while (answer := (one, two)[accepted % 2].post("/events", json=EDGES[:2_500])).status_code == 202:
+            accepted += 1
+            assert accepted < 50
+            time.sleep(0.3)
+        assert_problem(answer, 429, "overloaded")
+        assert accepted >= 2
+        found: Any = redis_client.xrevrange(keys.log, count=1)
+        last = found[0][0].decode()
+        # So do those that a process has appended before it was started again.
+        with serving(redis_server.url, graph) as third:
+            assert_problem(third.post("/events", json=EDGES[:2_500]), 429, "overloaded")
+            report(writer, rows=20_000, edges=10_000, position=last)
+            assert third.post("/events", json=EDGES[:2_500]).status_code == 202
+            assert redis_client.xlen(keys.admitted) == 1 + 1
+            # A log that begins again, with earlier positions, does not stop it.
+            redis_client.xadd(keys.admitted, {"sums": "1 1 1 1 1", "own": "1 1 1 1 1"}, id="9999999999999-0")
+            assert third.post("/events", json=EDGES[:2_500]).status_code == 202
+            assert redis_client.xlen(keys.admitted) == 1
