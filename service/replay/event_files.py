@@ -176,7 +176,11 @@ def joined(head: bytes, rest: IO[bytes]) -> IO[bytes]:
 
 
 def encoding_of(head: bytes) -> str | None:
-    """The encoding of a text by its first bytes; None for UTF-8."""
+    """The encoding of a text by its first bytes; None for UTF-8.
+
+    >>> encoding_of("a,b".encode("utf-16")), encoding_of(b"a,b")
+    ('utf-16', None)
+    """
     return next((encoding for mark, encoding in _MARKS if head.startswith(mark)), None)
 
 
@@ -222,6 +226,8 @@ def _refuse_other_text(line: bytes, name: str) -> None:
     begin = line.strip()
     if b"\0" in begin:
         raise UnreadableDataset(f"{name} is a binary file of a kind that is not known: NDJSON has one event a line")
+    if begin.startswith(b"<"):
+        raise UnreadableDataset(f"{name} is XML: GraphML is read twice, so from a file and not from a pipe")
     for what, form, reader in _GRAPH_TEXTS:
         if form.match(begin):
             raise UnreadableDataset(

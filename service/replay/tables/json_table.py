@@ -81,12 +81,12 @@ class JsonTable:
             yield taken()
 
     def place(self, row: int) -> str:
-        """The line at which an object begins; without another look, its number."""
+        """The line at which an object begins, with its number where it is not alone there or that is another one."""
         with contextlib.suppress(OSError, ValueError), contextlib.ExitStack() as stack:
             text = self._text_of(stack)
             for number, _ in enumerate(self._objects(text)):
                 if number == row:
-                    return f"line {text.line}"
+                    return f"line {text.line}" if text.line == row + 1 else f"line {text.line} (object {row + 1})"
         return f"row {row + 1}"
 
     def _changed_rows(self) -> Iterator[tuple[int, Change, dict[str, Any]]]:

@@ -102,6 +102,7 @@ NAMED: dict[str, tuple[bytes, str]] = {
     "half a JSON array": (b'[\n{"op": "upsert_node", "id": 1},\n', "line 3: ends too early: fetch or write it again"),
     "one long JSON array": (b"[" + b'{"op":"upsert_node","id":1},' * 99_999, "line 1: ends too early: fetch or write"),
     "a wrong event in an array": (b'[{"op": "upsert_node", "id": 1}, {"op": "go"}]', "event 2: Invalid value 'go'"),
+    "XML": (b"<rows/>\n", "is XML with the root <rows>, and no GraphML"),
     "GML": (b"graph [\n  node [\n", r"looks like GML, which is not read: .*networkx\.read_gml"),
     "Pajek": (b"*vertices 34\n1 0\n", "looks like a Pajek file"),
     "an adjacency list": (b"# GMT Sat\n0 1 2\n", "looks like an adjacency list of NetworkX"),

@@ -97,7 +97,7 @@ WRONG: dict[str, tuple[str, TableOptions, str]] = {
     "a value that is nested later": (
         '{"a": 1, "b": 2}\n\n{"a": 1, "b": {"id": 2}}',
         EDGES,
-        r"line 3: column 'b' is an object: name a part of it, as b\.id",
+        r"line 3 .object 2.: column 'b' is an object: name a part of it, as b\.id",
     ),
     "an array in a row": ('{"a": 1, "b": [2]}', EDGES, "line 1: column 'b' is an array: write its parts as columns"),
     "no object": ('[{"a": 1, "b": 2},\n7]', EDGES, "line 2: a number, where a row must be an object"),
@@ -106,8 +106,9 @@ WRONG: dict[str, tuple[str, TableOptions, str]] = {
     "no number": (
         '[\n{"a":1,"b":2,"x":1},\n{"a":1,"b":2,"x":"1,5"}\n]',
         NODES,
-        "line 3, column 'x': '1,5' is no number",
+        "line 3 .object 2., column 'x': '1,5' is no number",
     ),
+    "several in a line": ('[{"a": 1, "b": 2}, {"a": 1, "b": [2]}]', EDGES, "line 1 .object 2.: column 'b' is an array"),
     "half": ('[{"a": 1, "b": 2},\n{"a": 1', EDGES, "line 2: "),
     "half of a character": ('{"a": "\\ud800", "b": 2}', EDGES, r"line 1: column 'a' has half of a character"),
     "Debezium without mapping": ('{"op": "c", "after": {}}', TableOptions(), "change events of Debezium: state their"),
