@@ -6,12 +6,16 @@ An Arxiv-shaped graph, two layers of width 128, batches of half adds and half de
 from the event to the new probabilities. The ways alternate in one run on graphs that are the same. So
 does the same graph whose edges have three types: ``three_types_times`` is what an update costs there, divided by what
 it costs without types.
+Two more ways show what structure as an input costs: ``structure_cost`` is the time with the shipped
+columns, ``all_structure_cost`` that with all of them, as a multiple of the time without.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import copy
+import itertools
+from collections.abc import Callable, Sequence
 from statistics import median
 from time import perf_counter
 
@@ -23,6 +27,7 @@ from typing_extensions import override
 
 from benchmarks.graphs import GraphArrays, arxiv_shaped
 from benchmarks.report import emit
+from olad_core.config import STRUCTURE, StructureColumn, TrainerConfig
 from olad_core.events import Event, GraphSchema, RemoveEdge, UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph, Neighbours
 from olad_core.graph_types import EdgeType
@@ -48,7 +53,7 @@ class Recomputed(Student):
     def __init__(self, inner: Student) -> None:
         super().__init__(inner.feature_width, inner.width, len(inner.encoder.labels))
         self.inner = inner
-        self.head = inner.head
+        self.head, self.encoder = inner.head, inner.encoder
         self.uses_degree = inner.uses_degree  # type: ignore[misc]
 
     @property
@@ -109,9 +114,19 @@ def embed(graph: DynamicGraph, student: Student, classes: int) -> Embedding:
     return embedding
 
 
+def reading(student: Student, columns: Sequence[StructureColumn]) -> Student:
+    """The student as it would be if it had learned something of these columns."""
+    student = copy.deepcopy(student)
+    student.encoder.read_structure(columns)
+    with torch.no_grad():
+        student.encoder.structure.normal_(generator=torch.Generator().manual_seed(1))
+    return student
+
+
 def batches(arrays: GraphArrays, size: int, random: np.random.Generator) -> Callable[[], list[Event]]:
     """Batches of ``size`` events: edges of the graph leave, and others that look like them come."""
     edges = len(arrays.src)
+    clock = itertools.count()
 
     def batch() -> list[Event]:
         gone, like, other = (random.integers(edges, size=size // 2) for _ in range(3))
@@ -120,7 +135,7 @@ def batches(arrays: GraphArrays, size: int, random: np.random.Generator) -> Call
             for source, target in zip(arrays.src[gone].tolist(), arrays.dst[gone].tolist(), strict=True)
         ]
         return events + [
-            UpsertEdge(src=str(source), dst=str(target))
+            UpsertEdge(src=str(source), dst=str(target), ts=float(next(clock)))
             for source, target in zip(arrays.src[other].tolist(), arrays.dst[like].tolist(), strict=True)
         ]
 
@@ -134,13 +149,15 @@ def measure(arrays: GraphArrays, architecture: str, *, directed: bool, rounds: i
     ways = {
         "incremental": embed(graph, student, arrays.classes),
         "touched": embed(graph, Recomputed(student), arrays.classes),
+        "structure": embed(graph, reading(student, TrainerConfig().structure), arrays.classes),
+        "all_structure": embed(graph, reading(student, STRUCTURE), arrays.classes),
     }
     random = np.random.default_rng(1)
     results: dict[str, float] = {}
     for size in (1000, 100, 1):
         next_batch = batches(arrays, max(size, 2), random)
         spent: dict[str, list[float]] = {name: [] for name in ("apply", *ways)}
-        rows = []
+        rows, changed = [], {}
         for _ in range(rounds):
             events = next_batch()[:size]
             started = perf_counter()
@@ -150,15 +167,17 @@ def measure(arrays: GraphArrays, architecture: str, *, directed: bool, rounds: i
             for name, embedding in ways.items():
                 started = perf_counter()
                 embedding.mark(graph, touch)
-                changed = embedding.compute(graph, embedding.marked(graph)).rows
+                changed[name] = len(embedding.compute(graph, embedding.marked(graph)).rows)
                 spent[name].append(perf_counter() - started)
-            rows.append(len(changed))
+            rows.append(changed["incremental"])
         apply = median(spent["apply"])
         seconds = {name: apply + median(values) for name, values in spent.items() if name != "apply"}
         results[f"updates_per_s_at_{size}"] = round(size / seconds["incremental"])
         results[f"times_touched_at_{size}"] = round(seconds["touched"] / seconds["incremental"], 1)
         results[f"apply_share_at_{size}"] = round(apply / seconds["incremental"], 2)
         results[f"changed_rows_at_{size}"] = median(rows)
+        for name in ("structure", "all_structure"):
+            results[f"{name}_cost_at_{size}"] = round(seconds[name] / seconds["incremental"], 2)
         if size == 100:
             started = perf_counter()
             embed(graph, student, arrays.classes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 MAX_CLASSES = 1_000
 """Classes of a graph at most, unless configured otherwise: every prediction holds a number for each."""
@@ -27,6 +27,13 @@ ARRIVAL_CLASSES = 64
 ARRIVAL_CELLS = 2**24
 """Probabilities that are remembered of nodes that wait for their label: nodes x predictors x classes, at most."""
 
+StructureColumn = Literal["in_degree", "out_degree", "in_weight", "out_weight", "age", "gap"]
+"""What the edges of a node come to, that students can get as an input (:mod:`olad_core.graph.structure`)."""
+STRUCTURE: tuple[StructureColumn, ...] = get_args(StructureColumn)
+"""All of these."""
+STRUCTURE_STEPS = 48
+"""Values of each of these at most."""
+
 PUBLISHED_WHOLE = 64
 """Up to so many classes, what is published of a node is the probability of each."""
 PUBLISHED_CLASSES = 32
@@ -40,6 +47,7 @@ class TrainerConfig:
     Attributes:
         students: architectures of the members.
         width: width of their embeddings.
+        structure: those of :data:`STRUCTURE` that are inputs, beside features and labels.
         learning_rate: of Adam, for students and discriminators, in a step of the configured size; see
             :func:`olad_core.step_size.learning_rate_of`.
         weight_decay: of the students.
@@ -65,6 +73,7 @@ class TrainerConfig:
 
     students: tuple[str, ...] = ("gcn", "sage", "gat", "evolvegcn")
     width: int = 64
+    structure: tuple[StructureColumn, ...] = ("in_degree", "out_degree")
     learning_rate: float = 0.01
     weight_decay: float = 5e-4
     feature_decay: float = 0.01

@@ -16,6 +16,8 @@ from olad_core.config import (
     AVERAGED,
     PUBLISHED_CLASSES,
     PUBLISHED_WHOLE,
+    STRUCTURE,
+    STRUCTURE_STEPS,
     TREE_CELLS,
     TREE_ROWS,
     EngineConfig,
@@ -24,7 +26,7 @@ from olad_core.events import Event, UpsertEdge, UpsertNode
 
 _PROCESS = 500_000_000
 """Bytes of a process with its libraries and compiled loops."""
-_BYTES_PER_NODE = 350
+_BYTES_PER_NODE = 430
 """An id, its entries in tables, and a row of each of the graph's arrays."""
 _BYTES_PER_EDGE = 110
 _BYTES_PER_TYPE = 48
@@ -128,7 +130,8 @@ def bytes_needed(sizes: Sizes, group: GroupSizes) -> int:
     row = 4 * sizes.feature_width
     features = row * sizes.featured * (_SPARE_SLOTS + _COPIES - 1)
     working = _WORKING * row * min(_ROWS_AT_ONCE, sizes.nodes, _DENSEST * sizes.featured)
-    weights = 4 * hidden * (sizes.feature_width + 4 * hidden + 4 * columns)
+    inputs = sizes.feature_width + len(STRUCTURE) * STRUCTURE_STEPS
+    weights = 4 * hidden * (inputs + 4 * hidden + 4 * columns)
     if group.trees:
         nodes += sizes.nodes * _COPIES * _VERSIONS * 4 * sizes.classes
         features += _of_trees(sizes)

@@ -10,7 +10,7 @@ from limits import parse_many
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from olad_core.config import EngineConfig, Serve
+from olad_core.config import EngineConfig, Serve, StructureColumn
 from olad_core.judging.metric import parse_metric
 from service.redis_urls import with_access
 
@@ -186,6 +186,11 @@ class Settings(BaseSettings):
         multiple_of=4,
         description="Width of the students' hidden embeddings, a multiple of 4.",
     )
+    structure: Annotated[tuple[StructureColumn, ...], NoDecode] = Field(
+        default=_TRAINER.structure,
+        description="What students see of a node's edges beside features and labels, separated by commas: "
+        "in_degree, out_degree, in_weight, out_weight, age, gap (docs/method.md). Empty: nothing.",
+    )
     new_students: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9_.:-]{1,64}$",
@@ -305,7 +310,7 @@ class Settings(BaseSettings):
     def _metric(cls, metric: str | None) -> str | None:
         return str(parse_metric(metric)) if metric is not None else None
 
-    @field_validator("students", "allowed_hosts", "cors_origins", mode="before")
+    @field_validator("students", "structure", "allowed_hosts", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object, info: ValidationInfo) -> object:
         if not isinstance(value, str):

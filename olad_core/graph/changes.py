@@ -52,6 +52,9 @@ class Changes:
         edge_target: int64.
         weight_before: float32, 0 where there was no arc.
         weight_after: float32, 0 where there is none.
+        stepped: int64: rows whose steps of structure differ, those of removed nodes too; see
+            :class:`~olad_core.graph.structure.Structure`.
+        stepped_columns: uint8, one for each of these: bit ``k`` where column ``k`` differs.
         expired: number of edges that left by age.
         rejected: events that could not be applied, in order.
         anything: whether nodes, features, labels or weights differ from before the batch.
@@ -67,6 +70,8 @@ class Changes:
     edge_target: Rows
     weight_before: Weights
     weight_after: Weights
+    stepped: Rows
+    stepped_columns: npt.NDArray[np.uint8]
     expired: int
     rejected: list[Rejection]
     anything: bool

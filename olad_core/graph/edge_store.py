@@ -34,6 +34,8 @@ class EdgeStore:
         self.incoming = _empty_slabs(rows, FEWEST)
         self.outgoing = _empty_slabs(rows, FEWEST) if directed else self.incoming
         self.in_weight = np.zeros(rows)
+        self.out_weight = np.zeros(rows) if directed else self.in_weight
+        """Sum of the weights of every row's edges to others, up to the last :meth:`take_changes`."""
         self._queue: Queue | None = None
         self._log = _empty_log(FEWEST)
 
@@ -52,6 +54,7 @@ class EdgeStore:
     def reserve_rows(self, rows: int) -> None:
         """Reserve rows ``0 .. rows - 1``."""
         self.in_weight = lengthened(self.in_weight, rows)
+        self.out_weight = lengthened(self.out_weight, rows) if self.directed else self.in_weight
         self.incoming = _with_rows(self.incoming, rows)
         self.outgoing = _with_rows(self.outgoing, rows) if self.directed else self.incoming
 
@@ -113,6 +116,8 @@ class EdgeStore:
         if not size and self._log.key.size <= 2 * FEWEST:
             return _NO_ARCS
         arcs = net_arcs(self._log.key[:size], self._log.before[:size], self._log.after[:size], directed=self.directed)
+        if self.directed:
+            kernels.reweigh_sources(self.outgoing, self.out_weight, arcs)
         self._log.size[0] = 0
         if self._log.key.size > 2 * max(size, FEWEST):
             self._log = _empty_log(max(size, FEWEST))
@@ -122,6 +127,8 @@ class EdgeStore:
         """Everything that decides about the future, for the first ``rows`` rows; arrays in use, not copies of them."""
         count = self.count
         state: dict[str, npt.NDArray[np.generic]] = {"in_weight": self.in_weight[:rows]}
+        if self.directed:
+            state["out_weight"] = self.out_weight[:rows]
         for name in _PER_EDGE:
             state[f"edge_{name}"] = getattr(self._edges, name)[:count]
         for side, slabs in (("incoming", self.incoming), ("outgoing", self.outgoing)):
@@ -144,6 +151,10 @@ class EdgeStore:
         store.in_weight[: state["in_weight"].size] = state["in_weight"]
         store.incoming = _slabs_from_state(state, "incoming", rows)
         store.outgoing = _slabs_from_state(state, "outgoing", rows) if directed else store.incoming
+        if "out_weight" in state:
+            store.out_weight[: state["out_weight"].size] = state["out_weight"]
+        elif directed:
+            kernels.sum_weights(store.outgoing, store.out_weight)
         return store
 
     def _graph(self) -> Graph:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from olad_core.graph.arrays import Integer, Number, UInt8s
+from olad_core.graph.arrays import Float64s, Integer, Number, UInt8s
+from olad_core.graph.changes import Arcs
 from olad_core.graph.columns import REMOVE_EDGE, UPSERT_EDGE
 from olad_core.graph.compiled import AHEAD, compiled, prefetch
 from olad_core.graph.edge_arrays import Edges, Graph, Log, Operations, Queue, Slabs
@@ -125,6 +126,14 @@ def _take_out(graph: Graph, slabs: Slabs, row: Integer, place: Integer, as_sourc
 
 
 @compiled
+def _total(slabs: Slabs, row: Integer) -> Number:
+    total = 0.0
+    for place in range(slabs.offset[row], slabs.offset[row] + slabs.length[row]):
+        total += slabs.weight[place]
+    return total
+
+
+@compiled
 def _reweigh(graph: Graph, row: Integer, before: Number, after: Number) -> None:
     """Bring the row's sum of weights up to date, the slab being so already."""
     slabs = graph.incoming
@@ -132,10 +141,33 @@ def _reweigh(graph: Graph, row: Integer, before: Number, after: Number) -> None:
     if slabs.length[row] == 0:
         total = 0.0
     elif total < graph.in_weight[row] * CANCELLATION:
-        total = 0.0
-        for place in range(slabs.offset[row], slabs.offset[row] + slabs.length[row]):
-            total += slabs.weight[place]
+        total = _total(slabs, row)
     graph.in_weight[row] = total
+
+
+@compiled
+def sum_weights(slabs: Slabs, totals: Float64s) -> None:
+    """Sum the weights in the slab of every row."""
+    for row in range(slabs.length.size):
+        totals[row] = _total(slabs, row)
+
+
+@compiled
+def reweigh_sources(outgoing: Slabs, totals: Float64s, arcs: Arcs) -> None:
+    """Bring the rows' sums of the weights of their edges to others up to date, the slabs being so already."""
+    summed: Integer = -1
+    for at in range(arcs.source.size):
+        row = arcs.source[at]
+        if row == summed:  # from its slab, where the rest of its arcs are in
+            continue
+        was = totals[row]
+        total = was - arcs.before[at] + arcs.after[at]
+        if outgoing.length[row] == 0:
+            total = 0.0
+        elif total < was * CANCELLATION:
+            total = _total(outgoing, row)
+            summed = row
+        totals[row] = total
 
 
 @compiled

@@ -90,6 +90,20 @@ class Relations:
         first, *others = self._stores
         return sum((store.in_weight[rows] for store in others), start=first.in_weight[rows])
 
+    def sums_of(self, rows: Int64s) -> Float64s:
+        """In- and out-degree and in- and out-weight of rows over all types, ``[n, 4]``.
+
+        Edges that are seen from both ends count as incoming alone.
+        """
+        sums = np.zeros((len(rows), 4))
+        for store in self._stores:
+            sums[:, 0] += store.incoming.length[rows]
+            sums[:, 2] += store.in_weight[rows]
+            if store.directed:
+                sums[:, 1] += store.outgoing.length[rows]
+                sums[:, 3] += store.out_weight[rows]
+        return sums
+
     def in_degree(self, rows: Int64s) -> Int64s:
         """Number of edges of each type into each row: ``[n, R]``."""
         return np.stack([store.incoming.length[rows].astype(np.int64) for store in self._stores], axis=1)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.config import STRUCTURE, STRUCTURE_STEPS
 from olad_core.errors import OladError
 from olad_core.events import GraphSchema
 from olad_core.graph.relations import RelationRule, parts_of
@@ -41,6 +42,8 @@ _LISTS = {
     "free_rows": "int64",
 }
 _EDGES = {"edge_key": "int64", "edge_time": "float64", "edge_place_source": "int32", "edge_place_target": "int32"}
+_STRUCTURE_ROWS = {"edge_first": "float64", "edge_last": "float64", "edge_gap": "float64"}
+"""Checkpoints of earlier releases have none of these."""
 _SLAB_ROWS = {"offset": "int64", "length": "int32", "capacity": "int32"}
 _SLAB_PLACES = {"neighbour": "int32", "weight": "float32"}
 
@@ -77,6 +80,7 @@ def check_graph_state(state: Mapping[str, Array]) -> None:
     _require(len(set(classes)) == len(classes), "classes")
     label = state["label"]
     _require(_within(label, -1, len(classes)), "label")
+    _check_structure(state, end)
     alive = _check_ids(state, end)
     for rule, part in _relations(state):
         _check_edges(part, alive, bool(state["directed"]) if rule is None else rule.directed)
@@ -106,6 +110,15 @@ def _check_features(state: Mapping[str, Array], width: int) -> None:
     _require(taken.size == np.unique(taken).size == slots, "feature_slot")
 
 
+def _check_structure(state: Mapping[str, Array], end: int) -> None:
+    if "structure" not in state and not state.keys() & _STRUCTURE_ROWS.keys():
+        return
+    _require(_within(_typed(state, "structure", "uint8", (end, len(STRUCTURE))), 0, STRUCTURE_STEPS), "structure")
+    _typed(state, "structure_due", "bool", ())
+    for name, dtype in _STRUCTURE_ROWS.items():
+        _typed(state, name, dtype, (end,))
+
+
 def _check_ids(state: Mapping[str, Array], end: int) -> npt.NDArray[np.bool_]:
     """Check the ids; which rows hold a node."""
     ids = _texts(state, "ids", "id_offsets")
@@ -132,6 +145,8 @@ def _check_edges(state: Mapping[str, Array], alive: npt.NDArray[np.bool_], direc
     for name, dtype in _EDGES.items():
         _typed(state, name, dtype, (None,))
     _typed(state, "in_weight", "float64", (end,))
+    if directed and "out_weight" in state:
+        _typed(state, "out_weight", "float64", (end,))
     keys = state["edge_key"]
     for name in _EDGES:
         _require(state[name].size == keys.size, name)

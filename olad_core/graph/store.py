@@ -22,6 +22,7 @@ from olad_core.graph.localise import Localiser
 from olad_core.graph.neighbours import Neighbours
 from olad_core.graph.node_ids import NodeIds
 from olad_core.graph.relations import RelationRule, Relations
+from olad_core.graph.structure import Structure
 from olad_core.graph.text import unpack
 from olad_core.graph.type_numbers import number_types
 from olad_core.graph.typed_features import TypedFeatures
@@ -53,6 +54,7 @@ class DynamicGraph:
         label: int32 ``[capacity]``, class of the node, -1 where it is not known.
         alive: bool ``[capacity]``, whether the row holds a node.
         arrival: int64 ``[capacity]``, how many nodes were created before this one, over the graph's whole life.
+        structure: what the edges of each node come to, in steps.
         edge_lifetime: edges whose type declares no other leave that long after their last time; None where they stay.
         edge_types: the declared ones, by name.
         node_types: the declared ones, by name.
@@ -217,13 +219,16 @@ class DynamicGraph:
         differing = self._put_labels(batch)
         if batch.first_ts is not None:
             self._edges.set_times(batch.first_ts)
+            self.structure.set_times(batch.first_ts)
         absent = self._edges.run(batch.operations, batch.event_of, events.columns)
         self._clock = batch.clock
         expired = self._edges.expire(self.clock)
         arcs = self._edges.take_changes()
+        steps = self.structure.follow(self._edges, batch.operations, arcs, timed=self._clock.from_ts)
 
         if batch.freed.size:
             self.alive[batch.freed] = False
+            self.structure.remove(batch.freed)
             self.features.remove(batch.freed)
             self.label[batch.freed] = -1
         return Changes(
@@ -237,6 +242,8 @@ class DynamicGraph:
             edge_target=arcs.target,
             weight_before=arcs.before,
             weight_after=arcs.after,
+            stepped=steps.rows,
+            stepped_columns=steps.columns,
             expired=expired,
             rejected=reject_absent(events, batch, absent.tolist()) if absent.size else batch.rejected,
             anything=bool(
@@ -295,6 +302,7 @@ class DynamicGraph:
         """
         self._clock = self._clock.at(arrival).set_to(time)
         self._edges.set_times(self._clock.latest, only_later=time is not None)
+        self.structure.set_times(self._clock.latest, only_later=time is not None)
 
     def pass_over(self, events: Sequence[Event]) -> None:
         """Follow what a batch that cannot be applied adds to the schema; nothing else of it happens."""
@@ -422,6 +430,7 @@ class DynamicGraph:
             **self._clock.state(),
             **self._nodes.state(),
             **self._edges.state(end),
+            **self.structure.state(end),
         }
 
     @classmethod
@@ -468,6 +477,7 @@ class DynamicGraph:
         graph.edge_lifetime = None if math.isnan(lifetime) else lifetime
         graph._directed = bool(state["directed"])
         graph._edges = Relations.from_state(state, RelationRule(graph._directed, graph.edge_lifetime), capacity)
+        graph.structure = Structure.from_state(state, graph._edges, capacity)
         return graph
 
     def _allocate(self) -> None:
@@ -475,6 +485,7 @@ class DynamicGraph:
         self.label = np.full(FEWEST_ROWS, -1, np.int32)
         self.alive = np.zeros(FEWEST_ROWS, np.bool_)
         self.arrival = np.zeros(FEWEST_ROWS, np.int64)
+        self.structure = Structure(FEWEST_ROWS)
         self.features: FeatureTable | TypedFeatures = FeatureTable(FEWEST_ROWS, self._width or 0)
         if self.node_types:
             self._hold_types(self.node_types)
@@ -531,6 +542,7 @@ class DynamicGraph:
             self.label[used:] = -1
             self.features.reserve(capacity)
             self._edges.reserve_rows(capacity)
+            self.structure.reserve(capacity)
 
 
 def _as_bytes(declared: GraphSchema) -> npt.NDArray[np.uint8]:

@@ -69,26 +69,22 @@ class Group:
         self.random = np.random.default_rng([config.seed, 1])
         self.dropout = Dropout(config.hidden_dropout, config.feature_dropout, config.label_dropout, config.seed, device)
         self._capacity = node_class.class_capacity(classes)
-        self.students: list[Student] = [
-            build_student(
-                architecture,
-                feature_width,
-                config.width,
-                self._capacity,
-                1000 * config.seed + number,
-                relations,
-                type_widths,
-            )
-            for number, architecture in enumerate(config.students)
-        ]
+        self.students = [self._built(place, 1000 * config.seed + place) for place in range(len(config.students))]
         _require_depth(self.students, config.fanouts)
         self._stacks = stacks(self.students)
         self.discriminators = self._new_discriminators(resets=0)
         for module in (*self.students, self.discriminators):
             module.to(device)
-        weights = [parameter for student in self.students for parameter in student.parameters()]
+        # The parameters of structure come last: checkpoints of before them number the others so.
+        structure = [student.encoder.structure for student in self.students]
+        weights = [
+            weight
+            for student in self.students
+            for weight in student.parameters()
+            if weight is not student.encoder.structure
+        ]
         decays = {student.encoder.weight: config.feature_decay for student in self.students}
-        self.student_optimizer = Adam(weights, config.learning_rate, config.weight_decay, decays)
+        self.student_optimizer = Adam([*weights, *structure], config.learning_rate, config.weight_decay, decays)
         self.discriminator_optimizer = Adam(self.discriminators.parameters(), config.learning_rate)
 
     @property
@@ -240,9 +236,7 @@ class Group:
             self.discriminator_optimizer.forget(self.discriminators)
             return "discriminators"
         student = self.students[place]
-        seed = 1000 * config.seed + place + _SEED_STRIDE * resets
-        width, kind = self.feature_width, config.students[place]
-        new = build_student(kind, width, config.width, self._capacity, seed, self.relations, self.type_widths)
+        new = self._built(place, 1000 * config.seed + place + _SEED_STRIDE * resets)
         if bool(torch.isfinite(student.mean_square).all()):
             new.mean_square.copy_(student.mean_square)
         student.load_state_dict(new.state_dict())
@@ -283,12 +277,21 @@ class Group:
         group = cls(config, int(values["feature_width"]), int(values["capacity"]), device, memory, relations, widths)
         for number, student in enumerate(group.students):
             student.load_state_dict(take_part(tensors, f"student/{number}"))
+            student.encoder.read_structure(config.structure)
         group.discriminators.load_state_dict(take_part(tensors, "discriminators"))
         group.student_optimizer.restore(take_part(tensors, "student_optimizer"))
         group.discriminator_optimizer.restore(take_part(tensors, "discriminator_optimizer"))
         group.dropout.restore(tensors["dropout"])
         group.random.bit_generator.state = values["random"]
         return group
+
+    def _built(self, place: int, seed: int) -> Student:
+        """A new student for a place in the group."""
+        config = self.config
+        kind, width = config.students[place], self.feature_width
+        student = build_student(kind, width, config.width, self._capacity, seed, self.relations, self.type_widths)
+        student.encoder.read_structure(config.structure)
+        return student
 
     def _new_discriminators(self, resets: int) -> Discriminators:
         with torch.random.fork_rng(devices=[]):

@@ -15,7 +15,7 @@ from olad_core.graph import DynamicGraph, Neighbours
 from olad_core.graph.features import Entries
 from olad_core.graph.typed_features import TypedFeatures
 from olad_core.messages.block import Block
-from olad_core.messages.inputs import Inputs
+from olad_core.messages.inputs import Inputs, StructureSteps
 from olad_core.messages.sparse_features import Features, SparseRows
 
 Rows = npt.NDArray[np.int64]
@@ -114,9 +114,10 @@ def _float32(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
 
 
 def inputs(graph: DynamicGraph, rows: Rows, feature_width: int, device: torch.device) -> Inputs:
-    """Features and labels of graph rows."""
+    """Features, labels and structure of graph rows."""
     label = to_device(graph.label[rows].astype(np.int64), device)
-    return Inputs(features(graph, rows, feature_width, device), label)
+    steps = StructureSteps(to_device(graph.structure.steps[rows], device))
+    return Inputs(features(graph, rows, feature_width, device), label, structure=steps)
 
 
 def features(graph: DynamicGraph, rows: Rows, width: int, device: torch.device) -> Features:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -326,6 +328,8 @@ class Embedding:
             due.append(reweighted)
         if any(student.remembers for student in self.students):
             due.append(touch.remembered)
+        if columns := self._columns_read:
+            due.append(touch.stepped_in(columns, graph))
         rows = graph.distinct(np.concatenate(due))
         changed = self._write_inputs(graph, rows)
         # A forest reads what students may pass over, such as the class that came after them.
@@ -349,6 +353,11 @@ class Embedding:
     def _cost(self) -> int:
         """How many members compute a row."""
         return len(self.members) + (self.forest is not None)
+
+    @property
+    def _columns_read(self) -> int:
+        """The columns of the structure that some member reads, bit ``k`` standing for column ``k``."""
+        return functools.reduce(operator.or_, (student.encoder.columns_read for student in self.students))
 
     @property
     def _feature_width(self) -> int:

@@ -24,6 +24,8 @@ class Touch:
         created: living rows of new nodes.
         features: living rows whose features changed, the created ones included.
         labels: living rows that were given another class.
+        stepped: rows whose steps of structure differ, living or not, some more than once.
+        stepped_columns: uint8, one for each of these: bit ``k`` where column ``k`` differs.
         remembered: rows whose hidden states advanced, ascending; see :class:`~olad_core.students.Memory`.
         edges: living rows at which an incoming edge appeared, changed or left, the created ones included.
         arc_source: int64 ``[A]``, source of every change of an arc's weight, living or not.
@@ -38,6 +40,8 @@ class Touch:
     arc_source: Rows
     arc_target: Rows
     arc_change: npt.NDArray[np.float32]
+    stepped: Rows
+    stepped_columns: npt.NDArray[np.uint8]
     remembered: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     @property
@@ -49,6 +53,11 @@ class Touch:
     def direct(self) -> Rows:
         """Living rows that the change touched itself, each once, ascending."""
         return np.unique(np.concatenate([self.features, self.labels, self.edges]))
+
+    def stepped_in(self, columns: int, graph: DynamicGraph) -> Rows:
+        """Living rows whose steps differ in one of these columns, bit ``k`` standing for column ``k``."""
+        rows = self.stepped[(self.stepped_columns & np.uint8(columns)) > 0]
+        return rows[graph.alive[rows]]
 
     @property
     def rows(self) -> Rows:
@@ -79,4 +88,6 @@ def merge(changes: Iterable[Changes], graph: DynamicGraph) -> Touch:
         arc_change=np.concatenate(
             [np.empty(0, np.float32), *(change.weight_after - change.weight_before for change in changes)]
         ),
+        stepped=joined(change.stepped for change in changes),
+        stepped_columns=np.concatenate([np.empty(0, np.uint8), *(change.stepped_columns for change in changes)]),
     )

@@ -65,6 +65,7 @@ def engine_config(settings: Settings) -> EngineConfig:
     trainer = TrainerConfig(
         students=settings.students,
         width=settings.width,
+        structure=settings.structure,
         learning_rate=settings.learning_rate,
         global_weight=settings.global_weight,
         local_weight=settings.local_weight,

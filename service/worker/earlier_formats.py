@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from olad_core.config import STRUCTURE, STRUCTURE_STEPS
 from olad_core.graph.features import from_format_4
 from olad_core.named_state import take_part
 from olad_core.tasks.node_class import are_wide, head_width
@@ -16,6 +18,8 @@ from olad_core.tasks.node_class import are_wide, head_width
 _SUMS = ("totals/", "received/", "sums/", "peak", "turn")
 """Beginnings of the names of running sums, which inference kept up to format 5."""
 _PASSES = 2
+_ENCODER = re.compile(r"(.*student/(?:\d+/)?encoder)\.labels")
+"""A tensor of each student's encoder."""
 _VERSIONS_HELD = ("versions/served/", "versions/candidate/")
 
 
@@ -30,7 +34,7 @@ def converted(tensors: Mapping[str, Tensor], position: str, applied_events: int)
     Raises:
         ValueError: they are not what they must be.
     """
-    tensors = _with_sparse_features(tensors)
+    tensors = _reading_no_structure(_with_sparse_features(tensors))
     for role in ("served", "candidate"):
         if f"versions/{role}/frontier" in tensors:
             tensors = _with_marks(tensors, f"versions/{role}/", position, applied_events)
@@ -92,6 +96,19 @@ def _with_sparse_features(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]
         raise ValueError("features: are not float32 [rows, width] with a bool for each row")
     kept = {name: tensor for name, tensor in tensors.items() if name not in {"graph/features", "graph/has_features"}}
     return kept | {f"graph/{name}": torch.from_numpy(array) for name, array in from_format_4(features, has).items()}
+
+
+def _reading_no_structure(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Students of earlier releases read no structure. Rows of zeros for it leave their predictions as they are."""
+    if "graph/structure" in tensors:
+        return tensors
+    added: dict[str, Tensor] = {}
+    for name, labels in tensors.items():
+        found = _ENCODER.fullmatch(name)
+        if found and labels.ndim == 2:
+            added[f"{found[1]}.structure"] = torch.zeros(len(STRUCTURE) * STRUCTURE_STEPS, labels.shape[1])
+            added[f"{found[1]}.reads"] = torch.zeros(len(STRUCTURE), dtype=torch.bool)
+    return {**tensors, **added}
 
 
 def _with_marks(tensors: Mapping[str, Tensor], prefix: str, position: str, applied_events: int) -> Mapping[str, Tensor]:

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from olad_core.config import STRUCTURE, STRUCTURE_STEPS
 from olad_core.errors import OladError
 from olad_core.messages.block import Block
-from olad_core.messages.inputs import Inputs
+from olad_core.messages.inputs import Inputs, StructureSteps
 from olad_core.messages.sparse_features import SparseRows
+from olad_core.students.encoder import Encoder
 from olad_core.students.registry import build
 from olad_core.students.student import Student
 
@@ -41,9 +43,13 @@ class Case:
         relations: int = 1,
         type_widths: tuple[int, ...] = (),
     ) -> Student:
-        """A student for :data:`CLASSES` classes, whose features have a scale other than one."""
+        """A student for :data:`CLASSES` classes that reads the structure; its features have a scale other than one."""
         student = build(self.architecture, feature_width, width, CLASSES, seed, relations, type_widths)
         student.mean_square.fill_(1.7)
+        if isinstance(student.encoder, Encoder):
+            student.encoder.read_structure(STRUCTURE)
+            with torch.no_grad():
+                student.encoder.structure.copy_(_structure_rows(student.encoder.structure))
         return student
 
 
@@ -67,16 +73,28 @@ def features() -> Tensor:
 
 
 def inputs() -> Inputs:
-    """Features, labels of some nodes, and hidden states."""
+    """Features, labels of some nodes, hidden states and structure."""
     memory = torch.randn(NODES, WIDTH, generator=torch.Generator().manual_seed(12)).tanh()
-    return Inputs(features(), torch.arange(NODES) % (CLASSES + 1) - 1, memory)
+    return Inputs(features(), torch.arange(NODES) % (CLASSES + 1) - 1, memory, structure())
+
+
+def structure() -> StructureSteps:
+    """Steps of every column."""
+    random = torch.Generator().manual_seed(14)
+    return StructureSteps(torch.randint(STRUCTURE_STEPS, (NODES, len(STRUCTURE)), generator=random).to(torch.uint8))
 
 
 def of_nodes(given: Inputs, nodes: Sequence[int]) -> Inputs:
     """The inputs of some of the nodes, in this order."""
     assert isinstance(given.x, Tensor)
     memory = None if given.memory is None else given.memory[nodes]
-    return replace(given, x=given.x[nodes], label=given.label[nodes], memory=memory)
+    steps = None if given.structure is None else StructureSteps(given.structure.steps[nodes])
+    return replace(given, x=given.x[nodes], label=given.label[nodes], memory=memory, structure=steps)
+
+
+def _structure_rows(like: Tensor) -> Tensor:
+    """Rows for the steps as a student may have learned them."""
+    return 0.1 * torch.randn(like.shape, generator=torch.Generator().manual_seed(13))
 
 
 def sparse(x: Tensor) -> SparseRows:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from olad_core.config import STRUCTURE
 from olad_core.events import Event, GraphSchema, LabelNode, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph
 from olad_core.graph_types import EdgeType, NodeType
@@ -28,9 +29,10 @@ CPU = torch.device("cpu")
 
 def inference_is_exact(case: Case) -> None:
     """After random events, rows that were brought up to date equal a full computation (tolerance 1e-5)."""
-    for feature_width in (FEATURES, 0):
+    for feature_width, read in ((FEATURES, ()), (FEATURES, STRUCTURE), (0, STRUCTURE)):
         for directed in (False, True):
             student = case.build(feature_width)
+            student.encoder.read_structure(read)
             student.advance()
             _follow(student, DynamicGraph(directed=directed, feature_width=feature_width or None))
 
@@ -40,6 +42,7 @@ def inference_is_exact_for_types(case: Case) -> None:
     for node_types in (NODE_TYPES, {}):
         widths = tuple(each.feature_width or 0 for each in node_types.values())
         student = case.build(len(widths) + sum(widths), relations=len(TYPES), type_widths=widths)
+        student.encoder.read_structure(STRUCTURE if node_types else ())
         student.advance()
         graph = DynamicGraph()
         graph.declare(GraphSchema(edge_types=TYPES, node_types=node_types))
@@ -113,6 +116,7 @@ def _events(features: int, graph: DynamicGraph) -> Iterator[Event]:
     Where nodes have types, the name of a node decides which it has.
     """
     draw, types, node_types = random.Random(7), graph.relations, [*graph.node_types.items()]
+    time = 0.0
 
     def name() -> str:
         # A few nodes are in most edges, so that neighbourhoods overlap.
@@ -128,7 +132,9 @@ def _events(features: int, graph: DynamicGraph) -> Iterator[Event]:
     while True:
         kind = draw.random()
         if kind < 0.5:
-            yield UpsertEdge(name(), name(), draw.choice([None, 0.25, draw.uniform(0.1, 9.0)]), type=draw.choice(types))
+            time += draw.choice([0.0, 0.3, 40.0])
+            weight = draw.choice([None, 0.25, draw.uniform(0.1, 9.0)])
+            yield UpsertEdge(name(), name(), weight, time, type=draw.choice(types))
         elif kind < 0.7:
             yield node()
         elif kind < 0.85:

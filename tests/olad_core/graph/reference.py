@@ -18,6 +18,25 @@ from olad_core.graph_types import RELATION
 class Node:
     x: list[float] | None = None
     label: str | None = None
+    first: float = math.nan
+    last: float = math.nan
+    gap: float = 0.0
+
+    def note(self, time: float) -> None:
+        """Follow the time of an edge event."""
+        if math.isnan(self.first):
+            self.first = self.last = time
+        else:
+            self.gap += (max(time - self.last, 0.0) - self.gap) / 4
+            self.last = max(time, self.last)
+
+    def happened(self, time: float, *, only_later: bool = False) -> None:
+        """Follow the setting of times."""
+        if math.isnan(self.first):
+            return
+        self.first = min(self.first, time) if only_later else time
+        self.last = min(self.last, time) if only_later else time
+        self.gap = self.gap if only_later else 0.0
 
 
 @dataclass
@@ -66,6 +85,8 @@ class Reference:
                 self.clock, self.from_ts = event.ts, True
                 for edge in self.edges.values():
                     edge.ts = event.ts
+                for node in self.nodes.values():
+                    node.happened(event.ts)
         old = [
             key for key, edge in self.edges.items() if edge.ts < self.clock - (self._rule(key[2]).lifetime or math.inf)
         ]
@@ -93,6 +114,21 @@ class Reference:
             self.waited = self.waited if self.from_ts else time
         for edge in self.edges.values():
             edge.ts = self.clock if time is None else min(edge.ts, self.clock)
+        for node in self.nodes.values():
+            node.happened(self.clock, only_later=time is not None)
+
+    def structure(self, name: str) -> list[int]:
+        """What the edges of a node come to, in steps."""
+        node, into, out = self.nodes[name], list[float](), list[float]()
+        for kind in self.rules or [RELATION]:
+            arcs = self.arcs(kind).items()
+            into += [weight for (_, target), weight in arcs if target == name]
+            out += [weight for (source, _), weight in arcs if source == name and self._rule(kind).directed]
+        age, gap = (node.last - node.first, node.gap) if self.from_ts else (0.0, 0.0)
+        return [
+            *(_step(len(weights), 1) for weights in (into, out)),
+            *(_step(value, 16) for value in (sum(into), sum(out), age, gap)),
+        ]
 
     def _ahead(self, ts: float) -> bool:
         lifetimes = [rule.lifetime for rule in self.rules.values()] if self.rules else [self.lifetime]
@@ -150,6 +186,8 @@ class Reference:
         edge.ts = time if event.ts is None else event.ts
         if event.weight is not None:
             edge.weight = float(np.float32(event.weight))
+        for node in dict.fromkeys((source, target)):
+            self.nodes[node].note(edge.ts)
         return None
 
     def _upsert_node(self, event: UpsertNode, node: str) -> str | None:
@@ -177,6 +215,10 @@ class Reference:
         self.nodes[node].label = label
         if label not in self.classes:
             self.classes.append(label)
+
+
+def _step(value: float, one: int) -> int:
+    return min(max(round(math.log2(value)) + one, 1), 47) if value > 0 else 0
 
 
 RULES = {"knows": RelationRule(), "sent": RelationRule(True, 5.0), "used": RelationRule(False, 2.0)}

@@ -49,12 +49,14 @@ def assert_same(graph: DynamicGraph, model: Reference) -> None:
         assert graph.features.has(row) == (node.x is not None)
         assert graph.features.dense(row).tolist() == (node.x or [0.0] * (model.width or 0))
         assert graph.label[row] == (-1 if node.label is None else model.classes.index(node.label))
+        assert graph.structure.steps[row].tolist() == model.structure(graph.ids([row])[0])
     assert graph.features.count == sum(node.x is not None for node in model.nodes.values())
     dead = ~graph.alive
     assert not graph.features.dense(np.flatnonzero(dead)).any()
     assert not graph.features.has(np.flatnonzero(dead)).any()
     assert (graph.label[dead] == -1).all()
     assert not graph.in_weight[dead].any()
+    assert not graph.structure.steps[dead].any()
     assert_adjacency(graph)
 
 

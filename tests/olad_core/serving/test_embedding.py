@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from types import ModuleType
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -15,8 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from olad_core.config import STRUCTURE
 from olad_core.events import MAX_WEIGHT, Event, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph
+from olad_core.messages.inputs import StructureSteps
 from olad_core.serving import embedding as embedding_module
 from olad_core.serving import loops, propagation, tensors
 from olad_core.serving.embedding import Embedding
@@ -34,9 +38,12 @@ seeds = st.integers(0, 10**6)
 RTOL, ATOL = (1e-4, 1e-6) if DEVICE.type == "cuda" else (1e-5, 1e-7)
 
 
-def student_of(architecture: str, feature_width: int = FEATURES) -> Student:
+def student_of(architecture: str, feature_width: int = FEATURES, reads: Collection[str] = ()) -> Student:
     student = build_student(architecture, feature_width, 8, 8, seed=3)
     student.mean_square.fill_(2.0)
+    with torch.no_grad():
+        student.encoder.structure.normal_(std=0.3, generator=torch.Generator().manual_seed(5))
+    student.encoder.read_structure(reads)
     student.advance()
     return student.to(DEVICE)
 
@@ -66,14 +73,21 @@ def full(graph: DynamicGraph, student: Student, memory: Memory) -> tuple[Rows, T
     recalled = memory.recall(student.architecture, rows)
     student = copy.deepcopy(student).cpu()
     with torch.no_grad():
-        _, embedded = student(
-            Inputs(
-                x, torch.from_numpy(graph.label[rows].astype(np.int64)), None if recalled is None else recalled.cpu()
-            ),
-            [block_of(adjacency)] * student.num_layers,
-        )
+        label = torch.from_numpy(graph.label[rows].astype(np.int64))
+        steps = StructureSteps(torch.from_numpy(graph.structure.steps[rows]))
+        given = Inputs(x, label, None if recalled is None else recalled.cpu(), steps)
+        _, embedded = student(given, [block_of(adjacency)] * student.num_layers)
         answers = student.answers(student.read(embedded)[:, : 1 + CLASSES])
     return rows, answers
+
+
+def timed(events: list[Event], draw: np.random.Generator, clock: float) -> list[Event]:
+    """The events, those of edges with times around that of the clock."""
+    times = clock + draw.normal(scale=3, size=len(events))
+    return [
+        msgspec.structs.replace(event, ts=ts) if isinstance(event, UpsertEdge) else event
+        for event, ts in zip(events, times.tolist(), strict=True)
+    ]
 
 
 def answers(embedding: Embedding, rows: Rows) -> npt.NDArray[np.float32]:
@@ -155,6 +169,38 @@ def test_what_is_asked_for_equals_a_full_computation(architecture: str, directed
             assert_exact(embedding, graph, memory)
     embedding.compute(graph, embedding.marked(graph))
     assert_fresh(embedding, graph, memory)
+
+
+@pytest.mark.parametrize("reads", [(name,) for name in STRUCTURE] + [STRUCTURE], ids="+".join)
+@pytest.mark.parametrize("directed", [False, True])
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+@given(seeds)
+@settings(max_examples=2)
+def test_students_that_read_structure_are_exact(
+    architecture: str, directed: bool, reads: tuple[str, ...], seed: int
+) -> None:
+    draw = np.random.default_rng(seed)
+    stream, graph = changes(seed), DynamicGraph(directed=directed, feature_width=FEATURES, edge_lifetime=10.0)
+    graph.apply(timed(take(stream, 60), draw, clock=0.0), 0.0)
+    embedding = embedded(graph, student_of(architecture, reads=reads))
+    for turn, size in enumerate((1, 3, 20, 80, 1, 5), start=1):
+        both = [graph.apply(timed(take(stream, size), draw, clock=4.0 * turn), 0.0) for _ in range(2)]
+        embedding.mark(graph, merge(both, graph))
+        assert_marks_reach_up(embedding, graph)
+        assert_exact(embedding, graph)
+        embedding.compute(graph, draw.choice(np.flatnonzero(graph.alive), size=5))
+        assert_exact(embedding, graph)
+    embedding.compute(graph, embedding.marked(graph))
+    assert_fresh(embedding, graph)
+
+
+def test_only_columns_that_are_read_mark_rows() -> None:
+    graph = DynamicGraph(feature_width=FEATURES)
+    graph.apply([UpsertEdge(a, b) for a, b in zip("abcdef", "bcdefg", strict=True)], 0.0)
+    for weight, reads, marked in ((2.0, (), "abcd"), (3.0, ("in_degree",), "abcd"), (8.0, ("in_weight",), "abcde")):
+        embedding = embedded(graph, student_of("sage", reads=reads))
+        change = graph.apply([UpsertEdge("b", "c", weight)], 0.0)
+        assert sorted(graph.ids(follow(embedding, graph, merge([change], graph)))) == sorted(marked)
 
 
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
