@@ -250,11 +250,29 @@ class Engine:
         """
         self.ask(nodes)
         rows = self.graph.rows(nodes)
-        return self.versions.whole(self.graph, np.unique(rows[rows >= 0]))
+        return self.versions.whole(self.graph, np.unique(rows[rows >= 0]), self._origin)
 
-    def tidy(self, most_work: int) -> int:
-        """Compute some of the marked predictions; the work that it was, 0 where none is marked."""
-        return self.versions.tidy(self.graph, self._origin, most_work)
+    def compute_due(self, most_work: int) -> int:
+        """Compute a slice of the predictions that are wanted and take long; the work that it was, 0 where none is due.
+
+        They are those of nodes with very many neighbours, and of others that read these. Such a prediction may be of
+        the position of an earlier slice.
+        """
+        return self.versions.compute_due(self.graph, self._origin, most_work)
+
+    @property
+    def has_due(self) -> bool:
+        """Whether :meth:`compute_due` has anything to do."""
+        return self.versions.has_due
+
+    def tidy(self, most_work: int, *, hubs: bool = True) -> int:
+        """Compute some of the marked predictions; the work that it was, 0 where none is marked.
+
+        Args:
+            most_work: bounds the work, in rows of layers.
+            hubs: whether predictions that take long are computed, too.
+        """
+        return self.versions.tidy(self.graph, self._origin, most_work, hubs=hubs)
 
     @property
     def marked(self) -> int:

@@ -108,6 +108,10 @@ class Relations:
         """Number of edges of each type into each row: ``[n, R]``."""
         return np.stack([store.incoming.length[rows].astype(np.int64) for store in self._stores], axis=1)
 
+    def out_degree(self, rows: Int64s) -> Int64s:
+        """Number of edges of each type from each row: ``[n, R]``."""
+        return np.stack([store.outgoing.length[rows].astype(np.int64) for store in self._stores], axis=1)
+
     def follow(self, rules: Mapping[str, RelationRule], declared: Collection[str]) -> None:
         """Take over rules; new types get the next numbers.
 

@@ -389,6 +389,11 @@ class DynamicGraph:
         """Number of incoming edges of each row by type, ``[n, R]``."""
         return self._edges.in_degree(self._checked(rows))
 
+    def out_degree(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Number of outgoing edges of each row."""
+        total: npt.NDArray[np.int64] = self._edges.out_degree(self._checked(rows)).sum(axis=1)
+        return total
+
     def edge_index(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         """Source, target and weight of every arc, ascending by target; undirected edges in both directions."""
         rows = np.arange(self._nodes.end)

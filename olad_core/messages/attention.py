@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from olad_core.graph.compiled import compiled, prefetch_row
+from olad_core.graph.compiled import AHEAD, compiled, prefetch_row
 from olad_core.messages.block import Block
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -45,24 +45,69 @@ def attend(prepared: Tensor, heads: int, block: Block, slope: float) -> Tensor:
     return result
 
 
+def attend_in_part(prepared: Tensor, heads: int, block: Block, slope: float) -> Tensor:
+    """Attention-weighted means over some of the neighbours and the node itself, to which others can be joined.
+
+    Arguments are those of :func:`attend`, without gradients.
+
+    Returns:
+        ``[N, width + 2 heads]``: means, then the highest score of each head, and the sum of the exponentials of the
+        scores less the highest.
+    """
+    width = prepared.shape[1] - 2 * heads
+    found = prepared.new_empty(block.num_targets, width + 2 * heads)
+    _run(prepared, heads, block, slope, found[:, :width], found[:, width:])
+    return found
+
+
+def join_parts(prepared: Tensor, heads: int, block: Block, slope: float, parts: Tensor) -> Tensor:
+    """Attention-weighted means over all neighbours, from means over some of them.
+
+    Args:
+        prepared: as for :func:`attend`.
+        heads: number of heads.
+        block: edges from the other neighbours.
+        slope: of the leaky ReLU below zero.
+        parts: of :func:`attend_in_part`, in the same rows as ``prepared``.
+
+    Returns:
+        ``[N, width]``.
+    """
+    found = prepared.new_empty(block.num_targets, prepared.shape[1] - 2 * heads)
+    attention = _arrays(prepared, heads, block, slope)
+    shares = prepared.new_empty(len(attention.near) * heads).numpy()
+    _join(prepared.numpy(), attention, parts.numpy(), shares, np.empty(heads), found.numpy())
+    return found
+
+
+def _arrays(prepared: Tensor, heads: int, block: Block, slope: float) -> _Attention:
+    most = int(block.offsets.diff().max()) if block.num_targets else 0
+    return _Attention(
+        block.targets.numpy(),
+        block.sources.numpy(),
+        block.offsets.numpy(),
+        block.weight.numpy(),
+        heads,
+        np.float32(slope),
+        np.empty(most + 1, np.int64),
+        prepared.new_empty(most + 1).numpy(),
+    )
+
+
+def _run(prepared: Tensor, heads: int, block: Block, slope: float, found: Tensor, mass: Tensor) -> _Attention:
+    """Fill in the means, and where ``mass`` has columns, the highest scores and the sums of exponentials."""
+    attention = _arrays(prepared, heads, block, slope)
+    shares, peak = prepared.new_empty(len(attention.near) * heads).numpy(), prepared.new_empty(heads).numpy()
+    _attend(prepared.numpy(), attention, shares, peak, np.empty(heads), found.numpy(), mass.numpy())
+    return attention
+
+
 class _Attend(Function):
     @staticmethod
     def forward(ctx: Any, prepared: Tensor, heads: int, block: Block, slope: float) -> Tensor:
         ctx.save_for_backward(prepared)
-        most = int(block.offsets.diff().max()) if block.num_targets else 0
-        ctx.attention = _Attention(
-            block.targets.numpy(),
-            block.sources.numpy(),
-            block.offsets.numpy(),
-            block.weight.numpy(),
-            heads,
-            np.float32(slope),
-            np.empty(most + 1, np.int64),
-            prepared.new_empty(most + 1).numpy(),
-        )
         found = prepared.new_empty(block.num_targets, prepared.shape[1] - 2 * heads)
-        shares, peak = prepared.new_empty((most + 1) * heads).numpy(), prepared.new_empty(heads).numpy()
-        _attend(prepared.numpy(), ctx.attention, shares, peak, np.empty(heads), found.numpy())
+        ctx.attention = _run(prepared, heads, block, slope, found, found[:, :0])
         return found
 
     @staticmethod
@@ -177,7 +222,7 @@ def _share_out(
 
 @compiled
 def _attend(
-    prepared: Floats, attention: _Attention, shares: Floats, peak: Floats, total: Float64s, found: Floats
+    prepared: Floats, attention: _Attention, shares: Floats, peak: Floats, total: Float64s, found: Floats, mass: Floats
 ) -> None:
     width, near, heads = found.shape[1] // attention.heads, attention.near, attention.heads
     for target in range(attention.targets.size):
@@ -186,6 +231,8 @@ def _attend(
             prefetch_row(prepared, near[at], 0, prepared.shape[1])
         _share_out(prepared, attention, target, count, shares, peak, total)
         own = near[count]
+        for head in range(heads if mass.shape[1] else 0):
+            mass[target, head], mass[target, heads + head] = peak[head], total[head]
         for head in range(heads):
             share = shares[count * heads + head]
             for column in range(head * width, (head + 1) * width):
@@ -195,6 +242,46 @@ def _attend(
             source = near[at]
             for head in range(heads):
                 share = shares[at * heads + head]
+                for column in range(head * width, (head + 1) * width):
+                    found[target, column] += share * prepared[source, column]
+
+
+@compiled
+def _join(
+    prepared: Floats, attention: _Attention, parts: Floats, shares: Floats, total: Float64s, found: Floats
+) -> None:
+    heads, slope, last = attention.heads, attention.slope, attention.targets.size - 1
+    width = found.shape[1] // heads
+    sent = heads * width
+    for target in range(attention.targets.size):
+        row, soon = attention.targets[target], attention.targets[min(target + AHEAD, last)]
+        prefetch_row(parts, soon, 0, parts.shape[1])
+        prefetch_row(prepared, soon, sent, 2 * heads)
+        begin = attention.offsets[target]
+        count = attention.offsets[target + 1] - begin
+        for head in range(heads):
+            peak = parts[row, sent + head]
+            shares[count * heads + head] = peak
+            for at in range(count):
+                score = prepared[attention.sources[begin + at], sent + head] + prepared[row, sent + heads + head]
+                shares[at * heads + head] = max(score, slope * score)
+                peak = max(peak, shares[at * heads + head])
+            for at in range(count + 1):
+                shares[at * heads + head] -= peak
+        _exponentiate(shares, (count + 1) * heads)
+        for head in range(heads):
+            shares[count * heads + head] *= parts[row, sent + heads + head]
+            total[head] = shares[count * heads + head]
+            for at in range(count):
+                shares[at * heads + head] *= attention.weight[begin + at]
+                total[head] += shares[at * heads + head]
+            share = np.float32(shares[count * heads + head] / total[head])
+            for column in range(head * width, (head + 1) * width):
+                found[target, column] = share * parts[row, column]
+        for at in range(count):
+            source = attention.sources[begin + at]
+            for head in range(heads):
+                share = np.float32(shares[at * heads + head] / total[head])
                 for column in range(head * width, (head + 1) * width):
                     found[target, column] += share * prepared[source, column]
 

@@ -35,7 +35,8 @@ class Origin(NamedTuple):
         return cls(int(ms), int(sequence or 0), applied_events)
 
 
-_NEVER = Origin(0, 0, -1)
+NEVER = Origin(0, 0, -1)
+"""Before anything was computed."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Answers:
     """Follows which answers of a version are computed and which are marked."""
 
     def __init__(self) -> None:
-        self._origin = np.empty((0, len(_NEVER)), np.int64)
+        self._origin = np.empty((0, len(NEVER)), np.int64)
         self._computed: list[Rows] = []
         self._blocks = np.zeros(0, np.bool_)
         self._marks_changed = False
@@ -82,7 +83,7 @@ class Answers:
     def create(self, graph: DynamicGraph, rows: Rows) -> None:
         """Note that rows belong to new nodes, for which nothing was computed yet."""
         self._reserve(graph.capacity)
-        self._origin[rows] = _NEVER
+        self._origin[rows] = NEVER
         self.mark(rows)
 
     def missing(self, graph: DynamicGraph) -> Rows:
@@ -136,7 +137,7 @@ class Answers:
     def _reserve(self, rows: int) -> None:
         more = rows - len(self._origin)
         if more > 0:
-            self._origin = np.concatenate([self._origin, np.tile(np.array(_NEVER, np.int64), (more, 1))])
+            self._origin = np.concatenate([self._origin, np.tile(np.array(NEVER, np.int64), (more, 1))])
 
 
 def _ascending(parts: list[Rows]) -> Rows:

@@ -17,7 +17,9 @@ from olad_core.device import to_device
 from olad_core.graph import DynamicGraph, Neighbours
 from olad_core.messages.sample import in_weight, inputs
 from olad_core.named_state import join_parts, take_part
+from olad_core.serving.answers import NEVER, Origin
 from olad_core.serving.combination import FOREST, Combination
+from olad_core.serving.hub_rows import EDGES_PER_ROW, HubAnswer, HubRows
 from olad_core.serving.marks import Marks, UInt8s
 from olad_core.serving.propagation import lengthened
 from olad_core.serving.served_forest import ServedForest
@@ -31,8 +33,6 @@ Rows = npt.NDArray[np.int64]
 
 CHUNK = 131_072
 """Work in one slice of background work, in rows of layers: bounds its length."""
-EDGES_PER_ROW = 4
-"""Incoming edges that are as much work as a row itself."""
 SCANNED = 65_536
 """Rows that are searched at once for the next ones of a pass: few may be alive, or marked."""
 PIECE = 2048
@@ -90,6 +90,9 @@ class Embedding:
         self._device = device
         self._last: int = len(members[0].layers) - 1
         self._marks: Marks
+        self._hubs: HubRows
+        self._left_hubs: dict[int, None]
+        self._hub_answers: list[HubAnswer]
         self._place: _Place
         self._allocate()
 
@@ -111,7 +114,7 @@ class Embedding:
     @property
     def complete(self) -> bool:
         """Whether both passes over all rows are done."""
-        return self._place.layer > self._last + 1
+        return self._place.layer > self._last + 1 and not self._left_hubs
 
     def progress(self, graph: DynamicGraph) -> float:
         """Share of the two passes that is done, in ``[0, 1]``."""
@@ -131,6 +134,7 @@ class Embedding:
     def mark(self, graph: DynamicGraph, touch: Touch) -> Rows:
         """Mark what a change of the graph reaches; the rows of the last layer that were not marked before."""
         self._reserve(graph.capacity)
+        self._hubs.drop(touch.created)
         senders = self._reweigh(graph, touch.edges) if len(touch.edges) else touch.edges
         received = touch.received
         with torch.no_grad():
@@ -138,8 +142,12 @@ class Embedding:
         if not any(student.uses_degree for student in self.students):
             senders = senders[:0]
         for layer in range(1, self._last + 1):
-            near = graph.out_neighbours(np.concatenate([reached, senders]))
-            reached = self._marks.add(layer, np.concatenate([near.index, reached, senders, received]))
+            sending = np.concatenate([reached, senders])
+            if layer == 1:
+                reached = self._marks.add(1, self._hubs.follow(graph, sending, received))
+                continue
+            near = graph.out_neighbours(sending)
+            reached = self._marks.add(layer, np.concatenate([near.index, sending, received]))
         return reached
 
     def compute(self, graph: DynamicGraph, rows: Rows) -> Computed:
@@ -147,8 +155,60 @@ class Embedding:
         self._reserve(graph.capacity)
         return self._compute(graph, self._last, rows)
 
-    def advance(self, graph: DynamicGraph, size: StepSize = FULL_SIZE) -> Rows:
-        """Go on with the passes over all rows by one slice; the rows of the last layer that it computed."""
+    def split(self, graph: DynamicGraph, rows: Rows) -> tuple[Rows, Rows]:
+        """Rows of the last layer, and those of them that cannot be computed without all neighbours of a hub."""
+        self._reserve(graph.capacity)
+        return self._hubs.split(graph, rows)
+
+    def stale_hubs(self, graph: DynamicGraph, rows: Rows) -> Rows:
+        """The hubs among these rows that :meth:`advance_hub` computes in less time than :meth:`compute`."""
+        self._reserve(graph.capacity)
+        return self._hubs.stale(graph, rows)
+
+    @property
+    def hub(self) -> int | None:
+        """Row of the hub whose answer is being computed in slices, if there is one."""
+        return self._hubs.row
+
+    def advance_hub(
+        self, graph: DynamicGraph, row: int, origin: Origin, most_work: int
+    ) -> tuple[int, HubAnswer | None]:
+        """Go on computing a hub's answer by one slice, without computing the rows of its neighbours.
+
+        The answer is that of an earlier slice's position, so its row stays marked. Another hub that is under way
+        comes first.
+
+        Args:
+            graph: the live graph.
+            row: of the hub.
+            origin: where in the log the graph is.
+            most_work: about how much is done, in rows of layers.
+
+        Returns:
+            The work that it was, and the answer after the last slice.
+        """
+        if self._hubs.row is not None:
+            return self._hubs.advance(graph, most_work)
+        work = self._hubs.prepare(graph, row, most_work)
+        if work:
+            return work, None
+        return self._compute(graph, 1, np.array([row])).work + self._hubs.copy(graph, row, origin), None
+
+    def take_hub_answers(self) -> list[HubAnswer]:
+        """Answers of hubs that :meth:`advance` has computed since the last call."""
+        taken, self._hub_answers = self._hub_answers, []
+        return taken
+
+    def advance(self, graph: DynamicGraph, size: StepSize = FULL_SIZE, origin: Origin = NEVER) -> Rows:
+        """Go on with the passes over all rows by one slice; the rows of the last layer that it computed.
+
+        Hubs whose neighbours are marked come last, in slices too (:meth:`take_hub_answers`).
+
+        Args:
+            graph: the live graph.
+            size: of the slice.
+            origin: where in the log the graph is.
+        """
         self._reserve(graph.capacity)
         if self._place == (0, 0):
             self._in_weight = in_weight(graph, np.arange(graph.capacity), self._device)
@@ -156,6 +216,11 @@ class Embedding:
         found: list[Rows] = []
         left = max(1, size.of(CHUNK))
         while left > 0 and not self.complete:
+            if self._place.layer > self._last + 1:
+                computed = self._advance_left_hubs(graph, origin, left)
+                found.append(computed.rows)
+                left -= max(1, computed.work)
+                continue
             layer = min(self._place.layer, self._last)
             rows = self._next_rows(graph, left)
             if layer == 0:
@@ -163,6 +228,10 @@ class Embedding:
                     self._write_inputs(graph, rows)
                 left -= max(1, self._cost * len(rows))
                 continue
+            if layer == self._last:
+                stale = self._hubs.stale(graph, rows)
+                self._left_hubs.update(dict.fromkeys(stale.tolist()))
+                rows = rows if not len(stale) else np.setdiff1d(rows, stale)
             computed = self._compute(graph, layer, rows)
             left -= max(1, computed.work)
             if layer == self._last:
@@ -246,6 +315,7 @@ class Embedding:
         if self.forest:
             self.forest.restore(take_part(tensors, FOREST))
         self._marks.restore(tensors)
+        self._hubs = HubRows(self.members, self._marks, self.forest)
         self._in_weight = tensors["in_weight"].to(self._device, copy=True)
         self._begin()
         self._place = _Place(*tensors["place"].tolist())
@@ -256,6 +326,8 @@ class Embedding:
         if self.forest:
             self.forest.allocate()
         self._marks = Marks(self._last)
+        self._hubs = HubRows(self.members, self._marks, self.forest)
+        self._left_hubs, self._hub_answers = {}, []
         self._in_weight = torch.zeros(0, device=self._device)
         self._begin()
         self._place = _Place(0, 0)
@@ -276,6 +348,8 @@ class Embedding:
     def _compute(self, graph: DynamicGraph, layer: int, rows: Rows) -> Computed:
         """Compute the marked ones of these rows of a layer, after what is marked beneath them."""
         due = self._marks.take(layer, rows)
+        if layer == self._last:
+            self._hubs.drop(due)
         plan = []
         for number in range(layer, 0, -1):
             near = graph.in_neighbours(due)
@@ -292,6 +366,18 @@ class Embedding:
                     if self.forest and number == self._last:
                         self.forest.compute(graph, piece)
         return Computed(plan[0][1], work)
+
+    def _advance_left_hubs(self, graph: DynamicGraph, origin: Origin, most_work: int) -> Computed:
+        """Compute a slice of the hubs that the passes have left out; whole where that has become the faster way."""
+        rows = np.array([next(iter(self._left_hubs))])
+        if self.hub is None and not len(self._hubs.stale(graph, rows[graph.alive[rows]])):
+            del self._left_hubs[int(rows[0])]
+            return self._compute(graph, self._last, rows[graph.alive[rows]])
+        work, answer = self.advance_hub(graph, int(rows[0]), origin, most_work)
+        if answer is not None:
+            self._left_hubs.pop(answer.row, None)
+            self._hub_answers.append(answer)
+        return Computed(rows[:0], work)
 
     def _next_rows(self, graph: DynamicGraph, most: int) -> Rows:
         """The next rows of the pass that are not computed, as many as that much work is; moves on behind them."""
@@ -369,6 +455,7 @@ class Embedding:
             return
         self._in_weight = lengthened(self._in_weight, rows)
         self._marks.fit(rows)
+        self._hubs.fit(rows)
         for member in self.members:
             member.reserve(rows, self._in_weight)
         if self.forest:

@@ -31,6 +31,26 @@ def mix(mixture: Mixture, rows: Rows, near: Neighbours) -> Tensor:
     return mixed
 
 
+def join(mixture: Mixture, rows: Rows, light: Tensor, hubs: Neighbours) -> Tensor:
+    """Own rows and light sums, to which the messages of hubs are added; see :mod:`~olad_core.serving.first_layer`."""
+    below, first, width, (own, total, sent) = mixture
+    joined = torch.empty(len(rows), width)
+    _join(
+        below.numpy(),
+        first,
+        rows,
+        light.numpy(),
+        hubs.indptr,
+        hubs.index,
+        hubs.weight,
+        own.numpy(),
+        total.numpy(),
+        sent.numpy(),
+        joined.numpy(),
+    )
+    return joined
+
+
 def exchange(layer: Tensor, rows: Rows, values: Tensor) -> Bools:
     """See :class:`~olad_core.serving.operations.Operations`."""
     changed = np.empty(len(rows), np.bool_)
@@ -66,6 +86,34 @@ def _mix(
                 exact[column] += times * below[source, first + column]
         for column in range(exact.size):
             mixed[at, column] = own[row] * below[row, column] + total[row] * np.float32(exact[column])
+
+
+@compiled
+def _join(
+    below: Float32s,
+    first: int,
+    rows: Rows,
+    light: Float32s,
+    indptr: Rows,
+    index: Rows,
+    weight: Float32s,
+    own: Float32s,
+    total: Float32s,
+    sent: Float32s,
+    joined: Float32s,
+) -> None:
+    last, width = rows.size - 1, joined.shape[1]
+    for at in range(rows.size):
+        row, soon = rows[at], rows[min(at + AHEAD, last)]
+        prefetch_row(below, soon, 0, width)
+        prefetch_row(light, soon, 0, width)
+        prefetch(own, soon)
+        for column in range(width):
+            joined[at, column] = own[row] * below[row, column] + light[row, column]
+        for edge in range(indptr[at], indptr[at + 1]):
+            times = np.float32(np.float64(weight[edge]) * sent[index[edge]] * total[row])
+            for column in range(width):
+                joined[at, column] += times * below[index[edge], first + column]
 
 
 @compiled

@@ -35,6 +35,7 @@ class Marks:
     """
 
     def __init__(self, layers: int) -> None:
+        self.layers = layers
         self._marked = [np.zeros(0, np.uint8) for _ in range(layers)]
 
     def marked(self, layer: int) -> UInt8s:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from copy import copy
 
 import numpy as np
 import numpy.typing as npt
@@ -33,13 +34,14 @@ class Propagation(ABC):
         classes: number of classes it predicts.
 
     Attributes:
+        student: frozen.
         widths: of all layers.
     """
 
     widths: tuple[int, ...]
 
     def __init__(self, student: Student, classes: int) -> None:
-        self._of = student
+        self.student = student
         self._outputs = node_class.head_width(classes)
         self.keeps_embeddings = node_class.are_wide(classes)
         """Whether the last layer holds embeddings."""
@@ -49,7 +51,7 @@ class Propagation(ABC):
         return self._of_embeddings(rows) if self.keeps_embeddings else rows
 
     def _of_embeddings(self, rows: Tensor) -> Tensor:
-        return self._of.answers(self._of.read(rows)[:, : self._outputs])
+        return self.student.answers(self.student.read(rows)[:, : self._outputs])
 
     @abstractmethod
     def raised(self, layer: int, rows: Tensor) -> Tensor:
@@ -66,6 +68,10 @@ class Propagation(ABC):
             rows: which to compute.
             near: their in-neighbours.
         """
+
+    @abstractmethod
+    def narrowed(self, rows: Rows) -> Propagation:
+        """The same for these rows alone, as they are now; they are numbered in their order."""
 
     @abstractmethod
     def begin(self, in_weight: Tensor) -> None:
@@ -98,7 +104,6 @@ class BlockPropagation(Propagation):
 
     def __init__(self, student: Student, classes: int) -> None:
         super().__init__(student, classes)
-        self._student = student
         self._in_weight = torch.zeros(0)
         self.widths = (*student.layer_widths[:-1], student.width if self.keeps_embeddings else self._outputs)
 
@@ -119,7 +124,13 @@ class BlockPropagation(Propagation):
             targets, index, offsets, weight = map(torch.from_numpy, (rows, near.index, near.indptr, near.weight))
             by_relation = None if near.by_relation is None else torch.from_numpy(near.by_relation)
             block = Block(targets, index, offsets, weight, self._in_weight, by_relation=by_relation)
-        return self.raised(layer, self._student.layer(layer, below, block))
+        return self.raised(layer, self.student.layer(layer, below, block))
+
+    @override
+    def narrowed(self, rows: Rows) -> BlockPropagation:
+        some = copy(self)
+        some._in_weight = self._in_weight[to_device(rows, self._in_weight.device)]
+        return some
 
     @override
     def begin(self, in_weight: Tensor) -> None:
@@ -140,11 +151,16 @@ class LinearPropagation(Propagation):
         student: frozen.
         classes: number of classes it predicts.
         device: where everything is.
+
+    Attributes:
+        mixed_widths: of what is mixed into layer 1 and above.
+        factors: of all rows.
     """
+
+    student: LinearStudent
 
     def __init__(self, student: LinearStudent, classes: int, device: torch.device) -> None:
         super().__init__(student, classes)
-        self._student = student
         self._device = device
         self._operations = operations(device)
         self._last = student.num_layers
@@ -152,32 +168,32 @@ class LinearPropagation(Propagation):
         outputs = self._outputs
         narrow = not self.keeps_embeddings and outputs < student.message_widths[-1]
         self._logits = student.ends_linearly and narrow and not student.relation_maps
-        below, self._mixed_widths = list(student.prepared_widths), list(student.message_widths)
+        below, self.mixed_widths = list(student.prepared_widths), list(student.message_widths)
         if self._logits:
-            below[-1] = self._mixed_widths[-1] = outputs
+            below[-1] = self.mixed_widths[-1] = outputs
         self.widths = (*below, student.width if self.keeps_embeddings else outputs)
-        self._factors = student.factors(torch.zeros(0, device=device))
+        self.factors = student.factors(torch.zeros(0, device=device))
 
     @override
     def raised(self, layer: int, rows: Tensor) -> Tensor:
-        head, width = self._student.head, self._outputs
+        head, width = self.student.head, self._outputs
         if layer == self._last:
             if self._logits:
-                return self._student.answers(rows + head.bias[:width])
+                return self.student.answers(rows + head.bias[:width])
             return rows if self.keeps_embeddings else self._of_embeddings(rows)
-        rows = self._student.prepare(layer + 1, rows)
+        rows = self.student.prepare(layer + 1, rows)
         return F.linear(rows, head.weight[:width]) if self._logits and layer == self._last - 1 else rows
 
     @override
     def rows(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows, near: Neighbours) -> Tensor:
         below, of_logits = layers[layer - 1], self._logits and layer == self._last
-        first = 0 if of_logits else self._student.sent_from
-        mixture = Mixture(below, first, self._mixed_widths[layer - 1], self._factors)
+        first = 0 if of_logits else self.student.sent_from
+        mixture = Mixture(below, first, self.mixed_widths[layer - 1], self.factors)
         mixed = (
             self._by_relation(mixture, layer, rows, near) if self._maps else self._operations.mix(mixture, rows, near)
         )
         if not of_logits:
-            mixed = self._student.finish(layer, mixed, below, to_device(rows, self._device))
+            mixed = self.student.finish(layer, mixed, below, to_device(rows, self._device))
         return self.raised(layer, mixed)
 
     def _by_relation(self, mixture: Mixture, layer: int, rows: Rows, near: Neighbours) -> Tensor:
@@ -196,17 +212,23 @@ class LinearPropagation(Propagation):
         return mapped.addcmul_(below[:, :width].index_select(0, index), factors.own[index].unsqueeze(1))
 
     @override
+    def narrowed(self, rows: Rows) -> LinearPropagation:
+        some, index = copy(self), to_device(rows, self._device)
+        some.factors = Factors(*(table[index] for table in self.factors))
+        return some
+
+    @override
     def begin(self, in_weight: Tensor) -> None:
-        self._factors = together(self._student.factors(in_weight))
+        self.factors = together(self.student.factors(in_weight))
 
     @override
     def reweigh(self, rows: Rows, in_weight: Tensor) -> None:
-        known = len(self._factors.own)
+        known = len(self.factors.own)
         if len(in_weight) > known:
-            more = self._student.factors(in_weight[known:])
-            self._factors = together(Factors(*map(torch.cat, zip(self._factors, more, strict=True))))
+            more = self.student.factors(in_weight[known:])
+            self.factors = together(Factors(*map(torch.cat, zip(self.factors, more, strict=True))))
         index = to_device(rows, self._device)
-        for table, values in zip(self._factors, self._student.factors(in_weight[index]), strict=True):
+        for table, values in zip(self.factors, self.student.factors(in_weight[index]), strict=True):
             table[index] = values
 
 

@@ -41,7 +41,15 @@ class ServedForest:
 
     def compute(self, graph: DynamicGraph, rows: Int64s) -> None:
         """Compute rows from the graph as it is now."""
-        self._answers[rows] = forest_answers(self.forest, graph, rows, self.classes)
+        self.write(rows, self.predict(graph, rows))
+
+    def predict(self, graph: DynamicGraph, rows: Int64s) -> Float32s:
+        """What it predicts of rows ``[n, C]`` from the graph as it is now."""
+        return forest_answers(self.forest, graph, rows, self.classes)
+
+    def write(self, rows: Int64s, answers: Float32s) -> None:
+        """Write computed rows."""
+        self._answers[rows] = answers
 
     def probabilities(self, rows: Int64s) -> Float32s:
         """Class probabilities ``[n, C]`` of computed rows."""

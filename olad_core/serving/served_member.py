@@ -13,6 +13,7 @@ from torch import Tensor
 from olad_core.device import to_device
 from olad_core.graph import DynamicGraph, Neighbours
 from olad_core.named_state import join_parts, take_part
+from olad_core.serving.first_layer import FirstLayer, first_layer
 from olad_core.serving.propagation import Propagation, copied, lengthened, operations, propagation
 from olad_core.students import Inputs, Student
 from olad_core.tasks import node_class
@@ -47,26 +48,30 @@ class ServedMember:
         self._device = device
         self._recall = recall
         self._exchange = operations(device).exchange
-        self._propagation: Propagation
+        self.propagation: Propagation
+        """How its layers follow from each other."""
+        self.first_layer: FirstLayer | None
+        """Its first layer in parts, where that is possible."""
         self.allocate()
 
     def allocate(self) -> None:
         """Begin without rows."""
-        self._propagation = propagation(self.student, self.classes, self._device)
-        self.layers = [torch.zeros(0, width, device=self._device) for width in self._propagation.widths]
+        self.propagation = propagation(self.student, self.classes, self._device)
+        self.first_layer = first_layer(self.propagation) if self._device.type == "cpu" else None
+        self.layers = [torch.zeros(0, width, device=self._device) for width in self.propagation.widths]
 
     def begin(self, in_weight: Tensor) -> None:
         """Start with a graph whose sums of incoming weights are these."""
-        self._propagation.begin(in_weight)
+        self.propagation.begin(in_weight)
 
     def reweigh(self, rows: Rows, in_weight: Tensor) -> None:
         """Follow other sums of incoming weights, of these rows; ``in_weight`` is of all rows."""
-        self._propagation.reweigh(rows, in_weight)
+        self.propagation.reweigh(rows, in_weight)
 
     def reserve(self, rows: int, in_weight: Tensor) -> None:
         """Lengthen all layers to so many rows; ``in_weight`` is of all of them."""
         self.layers = [lengthened(layer, rows) for layer in self.layers]
-        self._propagation.reweigh(np.empty(0, np.int64), in_weight)
+        self.propagation.reweigh(np.empty(0, np.int64), in_weight)
 
     def write_inputs(self, rows: Rows, given: Inputs) -> npt.NDArray[np.bool_]:
         """Compute rows of layer 0 from their inputs, to which the memory is added; bool ``[n]``, whether they differ.
@@ -74,11 +79,15 @@ class ServedMember:
         The difference is to what the rows held before.
         """
         encoded = self.student.encode(replace(given, memory=self._recall(rows)), self.student.scale)
-        return self._exchange(self.layers[0], rows, self._propagation.raised(0, encoded))
+        return self._exchange(self.layers[0], rows, self.propagation.raised(0, encoded))
 
     def compute(self, graph: DynamicGraph, layer: int, rows: Rows, near: Neighbours) -> None:
         """Compute rows of a layer above the first from the layer below, ``near`` being their in-neighbours."""
-        values = self._propagation.rows(graph, self.layers, layer, rows, near)
+        values = self.propagation.rows(graph, self.layers, layer, rows, near)
+        self._exchange(self.layers[layer], rows, values)
+
+    def write(self, layer: int, rows: Rows, values: Tensor) -> None:
+        """Write computed rows of a layer."""
         self._exchange(self.layers[layer], rows, values)
 
     def probabilities(self, rows: Rows) -> npt.NDArray[np.float32]:
@@ -91,7 +100,7 @@ class ServedMember:
         The disagreement is the one to be expected in the student's group.
         """
         with torch.no_grad():
-            return self._propagation.answers(self.layers[-1][to_device(rows, self._device)]).cpu().numpy()
+            return self.propagation.answers(self.layers[-1][to_device(rows, self._device)]).cpu().numpy()
 
     def column(self, rows: Rows, number: int) -> npt.NDArray[np.float32]:
         """One column ``[n]`` of the answers of computed rows; fast where the last layer holds answers."""
@@ -102,7 +111,7 @@ class ServedMember:
     @property
     def keeps_embeddings(self) -> bool:
         """Whether the last layer holds embeddings."""
-        return self._propagation.keeps_embeddings
+        return self.propagation.keeps_embeddings
 
     @property
     def is_finite(self) -> bool:

@@ -18,7 +18,8 @@ from olad_core.named_state import join_parts, take_part
 from olad_core.serving.answers import Answers, Origin
 from olad_core.serving.asked import Asked
 from olad_core.serving.combination import Combination
-from olad_core.serving.embedding import EDGES_PER_ROW, Embedding
+from olad_core.serving.due import DueRows, compute_some
+from olad_core.serving.embedding import Embedding
 from olad_core.serving.publication import TableUpdate, Version
 from olad_core.serving.refresh_cost import RefreshCost, WorkBeneath
 from olad_core.serving.served_member import ServedMember
@@ -32,8 +33,8 @@ Values = dict[str, object]
 
 _LISTED = 2_000
 """Rows of lists that are preferred where there is time."""
-_ROWS_AT_ONCE = 512
-"""Work after which a bound is compared with what was done, in rows of layers, without what is marked beneath them."""
+_SCANNED = 2_048
+"""Marked rows among which those are searched that do not take long."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ class Versions:
         self.cost = RefreshCost()
         self._beneath = WorkBeneath()
         self._asked = Asked()
+        self._due = DueRows()
         self._next_row = 0
         # Of lists that were asked for last: those of them that are marked are computed before others.
         self._listed = np.empty(0, np.int64)
@@ -164,7 +166,9 @@ class Versions:
         held = self.candidate
         if held is None:
             return AdvanceOutcome()
-        held.answers.compute(graph, held.embedding.advance(graph, size), origin)
+        held.answers.compute(graph, held.embedding.advance(graph, size, origin), origin)
+        for hub in held.embedding.take_hub_answers():
+            held.answers.compute(graph, np.array([hub.row]), hub.origin)
         if not held.embedding.complete:
             return AdvanceOutcome()
         held.compute(graph, held.answers.missing(graph), origin)
@@ -229,6 +233,7 @@ class Versions:
         wanted = np.concatenate([self._asked.again(origin.applied_events), direct])
         wanted = wanted[wanted < graph.capacity]
         wanted = wanted[graph.alive[wanted] & (held.embedding.marks[wanted] > 0)]
+        wanted = self._without_heavy(held, graph, wanted)
         some = self._compute_some(held, graph, wanted, origin, most_work - work)[0]
         self.cost.follow(len(wanted), int(np.count_nonzero(held.embedding.marks[wanted])), some, most_work)
         work += some
@@ -237,35 +242,70 @@ class Versions:
     def ask(self, graph: DynamicGraph, rows: Rows, origin: Origin) -> int:
         """Compute the answers of the served version that somebody asks for; what is asked for again is kept fresh.
 
+        Those that take long are computed later (:meth:`compute_due`).
+
         Returns:
             The work that it was.
         """
-        if self.served is None:
+        held = self.served
+        if held is None:
             return 0
         self._asked.add(rows, origin.applied_events)
-        return self.served.compute(graph, rows, origin)
+        return held.compute(graph, self._without_heavy(held, graph, rows), origin)
 
-    def whole(self, graph: DynamicGraph, rows: Rows) -> TableUpdate | None:
-        """All classes of computed rows, distinct ones, in the served version; None where there is none."""
+    def compute_due(self, graph: DynamicGraph, origin: Origin, most_work: int) -> int:
+        """Compute some of the wanted answers that take long, as a slice; the work that it was, 0 where there are none.
+
+        An answer may be of the position of an earlier slice. Its row stays marked.
+        """
+        held = self.served
+        if held is None:
+            return 0
+        return self._due.compute(held.embedding, held.answers, graph, origin, most_work, self._beneath)
+
+    @property
+    def has_due(self) -> bool:
+        """Whether :meth:`compute_due` has anything to do."""
+        return self.served is not None and self._due.wait_for(self.served.embedding)
+
+    def whole(self, graph: DynamicGraph, rows: Rows, origin: Origin) -> TableUpdate | None:
+        """All classes of distinct rows in the served version, computed where marked; None where no version is."""
         held = self.served
         if held is None:
             return None
+        held.compute(graph, rows, origin)
         probabilities, disagreement = held.embedding.answers(rows)
         return TableUpdate(held.version.number, tuple(graph.ids(rows)), probabilities, disagreement, rows=rows)
 
-    def tidy(self, graph: DynamicGraph, origin: Origin, most_work: int) -> int:
-        """Compute some of the marked answers of the served version; the work that it was, 0 where there were none."""
+    def tidy(self, graph: DynamicGraph, origin: Origin, most_work: int, *, hubs: bool = True) -> int:
+        """Compute some of the marked answers of the served version; the work that it was, 0 where there were none.
+
+        Args:
+            graph: the live graph.
+            origin: where in the log it is.
+            most_work: bounds the work, in rows of layers.
+            hubs: whether answers that take long are computed, too.
+        """
         held = self.served
         rows = held.embedding.marked(graph) if held else np.empty(0, np.int64)
         if held is None or not len(rows):
             return 0
         listed = self._listed[self._listed < graph.capacity]
         listed = listed[graph.alive[listed] & (held.embedding.marks[listed] > 0)]
+        listed = self._without_heavy(held, graph, listed)
         if len(listed):
             return self._compute_some(held, graph, listed, origin, most_work)[0]
         # Each slice goes on where the last one ended, or rows that are marked all the time would be the only ones.
         rows = np.roll(rows, -int(np.searchsorted(rows, self._next_row)))
-        work, self._next_row = self._compute_some(held, graph, rows, origin, most_work)
+        near, later = rows[:_SCANNED], rows[_SCANNED:]
+        light, heavy = held.embedding.split(graph, near)
+        if not len(light):
+            self._due.add(heavy[:hubs])
+            self._next_row = int(later[0]) if len(later) else 0
+            return self.compute_due(graph, origin, most_work) if hubs else 1
+        work, count = self._compute_some(held, graph, light, origin, most_work)
+        rest = np.concatenate([light[count:], later])
+        self._next_row = int(rest[0]) if len(rest) else 0
         return work
 
     def prefer(self, rows: Rows) -> None:
@@ -279,6 +319,7 @@ class Versions:
     def begin_anew(self) -> None:
         """Forget all rows: the graph has no node, and gives them out from the first one again."""
         self._asked.begin_anew()
+        self._due.begin_anew()
         self._next_row = 0
         self._listed = self._listed[:0]
         for held in self._held():
@@ -380,27 +421,17 @@ class Versions:
         ]
         return Embedding(members, self._device, combination)
 
+    def _without_heavy(self, held: HeldVersion, graph: DynamicGraph, rows: Rows) -> Rows:
+        """Rows of the served version but those that take long. Where they are marked, these are noted as due."""
+        light, heavy = held.embedding.split(graph, rows)
+        self._due.add(heavy[held.embedding.marks[heavy] > 0])
+        return light
+
     def _compute_some(
         self, held: HeldVersion, graph: DynamicGraph, rows: Rows, origin: Origin, most_work: int
     ) -> tuple[int, int]:
-        """Compute marked rows in their order, as many as are expected to be so much work, and one at least.
-
-        Returns:
-            The work that it was, and the row to go on with, or 0.
-        """
-        first, work = 0, 0
-        while first < len(rows) and work < most_work:
-            own = np.cumsum(1 + graph.in_degree(rows[first : first + _ROWS_AT_ONCE]) // EDGES_PER_ROW)
-            fitting = min(self._beneath.fitting(most_work - work), _ROWS_AT_ONCE)
-            count = int(np.searchsorted(own, fitting, side="right"))
-            if not count and work:
-                break
-            count = max(1, count)
-            done = max(count, held.compute(graph, rows[first : first + count], origin))
-            self._beneath.follow(int(own[count - 1]), done)
-            work += done
-            first += count
-        return work, int(rows[first]) if first < len(rows) else 0
+        """Compute marked rows in their order, see :func:`~olad_core.serving.due.compute_some`."""
+        return compute_some(held.embedding, held.answers, graph, rows, origin, most_work, self._beneath)
 
 
 def members_of(held: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -26,6 +26,7 @@ class EvolveGCN(Convolution):
     """
 
     architecture: ClassVar[str] = "evolvegcn"
+    finish_reads_below: ClassVar[bool] = False
 
     past: Tensor
     steps: Tensor

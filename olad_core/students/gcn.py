@@ -39,6 +39,7 @@ class GCN(Convolution):
 
     architecture: ClassVar[str] = "gcn"
     ends_linearly: ClassVar[bool] = True
+    finish_reads_below: ClassVar[bool] = False
     columnwise: ClassVar[bool] = True
 
     @override

@@ -41,6 +41,8 @@ class LinearStudent(Student):
     """Whether the last layer is the mix as it is, so that logits may be mixed instead of what they are made of."""
     columnwise: ClassVar[bool] = False
     """Whether the layers treat every column alike, so that students can stand side by side as one wider student."""
+    finish_reads_below: ClassVar[bool] = True
+    """Whether :meth:`finish` reads rows of the layer below."""
     sent_from: int = 0
 
     @property

@@ -28,6 +28,7 @@ class SAGE(LinearStudent):
 
     architecture: ClassVar[str] = "sage"
     uses_degree: ClassVar[bool] = False
+    finish_reads_below: ClassVar[bool] = False
 
     def __init__(self, feature_width: int, width: int, class_capacity: int) -> None:
         super().__init__(feature_width, width, class_capacity)

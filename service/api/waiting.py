@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
@@ -20,6 +20,9 @@ from service.store.redis_refusals import REDIS_ERRORS
 from service.store.watermark import TooManyWaiting
 
 DEFAULT_TIMEOUT_MS = 5_000
+_LATER_S, _LATER_PAUSE_S = 2.0, 0.005
+"""Rows of nodes with very many neighbours are computed after the answer to their request. They are read again for that
+long, with pauses between, each longer than the one before."""
 _NODES_AT_ONCE = 1_000
 """Marked rows that one reader requests at once: requests of others go between."""
 
@@ -58,12 +61,26 @@ class Patience:
         Raises:
             ClientDisconnect: nobody waits for the answer any more.
         """
+        return await self._wait(future, self.left_s)
+
+    async def _wait(self, future: asyncio.Future[None], seconds: float) -> bool:
         if self._gone is None:
             self._gone = asyncio.ensure_future(_disconnected(self._receive))
-        await asyncio.wait((future, self._gone), timeout=self.left_s, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((future, self._gone), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if self._gone.done():
             raise ClientDisconnect
         return future.done()
+
+    async def pause(self, seconds: float) -> bool:
+        """Wait for some time; whether there is any left afterwards.
+
+        Raises:
+            ClientDisconnect: nobody waits for the answer any more.
+        """
+        never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        in_time = seconds < self.left_s
+        await self._wait(never, min(seconds, self.left_s))
+        return in_time
 
 
 async def _disconnected(receive: Receive) -> None:
@@ -167,14 +184,21 @@ async def renewed(
     if wanted is None:
         wanted = parse_position(snapshot.visible.position)
     answered_for: set[int] = set()
+    pauses = _pauses()
     while snapshot.heartbeat:
-        # What is still early after its answer is not renewed by another one: the node is not in the worker's graph.
-        early = [place for place in snapshot.earlier_than(wanted) if place not in answered_for][:_NODES_AT_ONCE]
+        still_early = snapshot.earlier_than(wanted)
+        early = [place for place in still_early if place not in answered_for][:_NODES_AT_ONCE]
+        # What is still early after its answer is computed later, or the node is not in the worker's graph.
+        pause = None if early or not still_early else next(pauses, None)
+        early = early or (still_early[:_NODES_AT_ONCE] if pause else [])
         if not early:
             break
         asked = [nodes[place] for place in early]
         try:
-            in_time = await _answered(context, patience, asked, snapshot.answered)
+            if pause is None:
+                in_time = await _answered(context, patience, asked, snapshot.answered)
+            else:
+                in_time = await patience.pause(pause)
         except (TooManyWaiting, *REDIS_ERRORS):
             break
         newer = await read_nodes(context, asked, most_bytes)
@@ -225,6 +249,15 @@ async def listed(
         detail = f"the list was not made within {patience.timeout_ms} ms; predictions show {moment.position}"
         raise Problem(POSITION_NOT_REACHED, detail, position=moment.position, behind=moment.behind)
     return found
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds between reads of rows that are computed later."""
+    pause = waited = _LATER_PAUSE_S
+    while waited < _LATER_S:
+        yield pause
+        pause *= 1.25
+        waited += pause
 
 
 async def _answered(context: Context, patience: Patience, nodes: Sequence[str], answered: PositionPair) -> bool:

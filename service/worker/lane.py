@@ -99,10 +99,13 @@ class Lane:
         return self._is_idle and not self._learning.grows
 
     def seconds_to_wait(self, longest: float) -> float:
-        """How long to wait for an entry or a request: until learning is due, or ``longest`` while at rest."""
+        """How long to wait for an entry or a request: until other work is due, or ``longest`` while at rest."""
         if self.rests:
             return longest
-        return min(longest, GROWING_WAIT_S) if self._is_idle else self._learning.rest_left_s()
+        if self._is_idle:
+            return min(longest, GROWING_WAIT_S)
+        until_learning = self._learning.rest_left_s()
+        return min(until_learning, self._row_pace.due_rest_left()) if self.engine.has_due else until_learning
 
     def read(self, *, wait_s: float = 0.0) -> list[Entry]:
         """The entries of the next turn, at most some seconds later; none where none has come, or a request before.
@@ -143,6 +146,14 @@ class Lane:
         if self._owed_steps:
             self._learning.take_steps(self.engine, self._owed_steps)
             self._owed_steps = 0
+
+    def compute_due_in_time(self) -> bool:
+        """Compute a slice of the predictions that are wanted and take long; whether that was due."""
+        if not self.engine.has_due or self._row_pace.due_rest_left():
+            return False
+        with self._metrics.stage("due"):
+            self._row_pace.compute_due(self.engine)
+        return True
 
     def learn_in_time(self, *, loaded: bool) -> tuple[Part, ...]:
         """Learn and publish the results where that is due; what was done.

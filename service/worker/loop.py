@@ -84,7 +84,8 @@ class Worker:
             lane.apply(entries)
         else:
             lane.answer_requests()
-        lane.learn_in_time(loaded=sum(len(entry.events) for entry in entries) >= MAX_EVENTS_PER_TURN)
+        if not lane.compute_due_in_time():
+            lane.learn_in_time(loaded=sum(len(entry.events) for entry in entries) >= MAX_EVENTS_PER_TURN)
         lane.publish_changes()
         lane.log_decisions()
         self._report()

@@ -65,7 +65,10 @@ class WorkerMetrics:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time one stage: ``apply``, ``refresh``, ``publish``, ``learn``, ``tidy``, ``requests`` or ``checkpoint``."""
+        """Time one stage.
+
+        It is ``apply``, ``refresh``, ``publish``, ``due``, ``learn``, ``tidy``, ``requests`` or ``checkpoint``.
+        """
         started = perf_counter()
         try:
             yield

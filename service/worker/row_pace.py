@@ -12,6 +12,10 @@ FIRST_SPEED = 200_000.0
 """Rows a second that are assumed at first."""
 LEAST_WORK = 500
 """Less work than this is too little to measure the speed by, and is always allowed."""
+DUE_SHARE = 0.1
+"""Share of the freshness target that a slice of the predictions that take long may take."""
+DUE_REST = 1.0
+"""After such a slice, events and requests go first for that many times as long."""
 BESIDE_EVENTS = 4
 """While events come, a part spends this many times less on predictions that nobody asks for: events mark them again."""
 LEARNED = 0.2
@@ -27,19 +31,19 @@ class RowPace:
     """
 
     def __init__(self, freshness_target_ms: int, clock: Clock) -> None:
-        self._allowed_s = SHARE * freshness_target_ms / 1000
+        self._target_s = freshness_target_ms / 1000
         self._clock = clock
         self._speed = FIRST_SPEED
+        self._due_from = clock.monotonic()
 
     @property
     def most_work(self) -> int:
         """Rows that may be computed in a turn."""
-        return max(LEAST_WORK, int(self._allowed_s * self._speed))
+        return self._work_in(SHARE)
 
-    @property
-    def most_tidied(self) -> int:
-        """Rows that may be computed in one part beside events and requests."""
-        return max(LEAST_WORK, int(PART_SHARE / SHARE * self._allowed_s * self._speed))
+    def _work_in(self, share: float) -> int:
+        """Rows that are computed in a share of the freshness target."""
+        return max(LEAST_WORK, int(share * self._target_s * self._speed))
 
     def refresh(self, engine: Engine) -> None:
         """Let the engine follow the applied events."""
@@ -51,7 +55,19 @@ class RowPace:
 
         Call :meth:`follow` once they are published: with many classes most of the work is done then.
         """
-        return engine.tidy(self.most_tidied // BESIDE_EVENTS if beside_events else self.most_tidied)
+        most = self._work_in(PART_SHARE)
+        return engine.tidy(most // BESIDE_EVENTS if beside_events else most, hubs=not beside_events)
+
+    def due_rest_left(self) -> float:
+        """Seconds until the next slice of predictions that take long may begin; 0 where it may now."""
+        return max(0.0, self._due_from - self._clock.monotonic())
+
+    def compute_due(self, engine: Engine) -> None:
+        """Let the engine compute a slice of the predictions that are wanted and take long."""
+        started = self._clock.monotonic()
+        self.follow(engine.compute_due(self._work_in(DUE_SHARE)), started)
+        ended = self._clock.monotonic()
+        self._due_from = ended + DUE_REST * (ended - started)
 
     def follow(self, work: int, started: float) -> None:
         """Learn the speed from work that has begun then and is done."""

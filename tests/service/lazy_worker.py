@@ -58,6 +58,7 @@ class LazyEngine:
         applied_at: events up to each position.
         held: what is computed.
         marked: nodes whose computed value is of an earlier position.
+        later: nodes that are not computed when they are asked for.
         version: that is served.
         classes: of all versions.
         rule: by which labels are decided.
@@ -71,6 +72,7 @@ class LazyEngine:
     applied_at: dict[PositionPair, int] = field(default_factory=dict)
     held: dict[str, Held] = field(default_factory=dict)
     marked: set[str] = field(default_factory=set)
+    later: set[str] = field(default_factory=set)
     version: int = 1
     classes: tuple[str, ...] = CLASSES
     rule: LabelRule = field(default_factory=LabelRule)
@@ -116,7 +118,7 @@ class LazyEngine:
     def ask(self, nodes: Iterable[str]) -> None:
         """Compute nodes; one that is not in the graph is passed over."""
         for node in nodes:
-            if node in self.held and node in self.marked:
+            if node in self.held and node in self.marked and node not in self.later:
                 self.marked.remove(node)
                 held = self.held[node]
                 self.held[node] = Held(held.row, self.truth[node], self.position, self.applied)

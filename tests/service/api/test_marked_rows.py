@@ -189,6 +189,33 @@ class TestAsking:
             assert check(answer.result(), worker.engine) >= (ms + 1, sequence)
         assert worker.seen == [("n9",)]
 
+    def test_a_row_that_is_computed_after_the_answer(
+        self, api: httpx.Client, worker: LazyWorker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        worker.live()
+        monkeypatch.setattr(api_waiting, "_LATER_S", 60.0)
+        wanted = worker.visible[-1]
+        worker.engine.later = {"n0"}
+        with in_background(lambda: post(api, NODES, MINUTE)) as answers:
+            until(lambda: worker.answer() == 1)
+            assert "n0" in worker.engine.marked
+            worker.engine.later = set()
+            worker.engine.ask(["n0"])
+            worker.publish()
+            assert {check(answer, worker.engine) for answer in answers.result()} == {wanted}
+        assert worker.seen == [tuple(NODES[:5])]
+
+    @pytest.mark.parametrize("query", [MINUTE, "timeout_ms=100"])
+    def test_a_row_that_is_not_computed_is_answered_as_it_is(
+        self, api: httpx.Client, worker: LazyWorker, query: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        worker.live()
+        monkeypatch.setattr(api_waiting, "_LATER_S", 0.05)
+        worker.engine.later = {"n0"}
+        with in_background(lambda: get(api, f"/predict/n0?{query}")) as answer:
+            until(lambda: worker.answer() == 1)
+            assert check(answer.result(), worker.engine) == worker.visible[0]
+
     def test_a_node_that_leaves_meanwhile(self, api: httpx.Client, worker: LazyWorker) -> None:
         worker.live()
         with in_background(lambda: api.get(f"/predict/n0?{MINUTE}")) as answer:
