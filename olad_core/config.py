@@ -16,9 +16,8 @@ GROUP = "group"
 """What the group is named where a student's name stands otherwise."""
 TREES = "trees"
 """What the boosted trees are named where a student's name stands otherwise."""
-TREE_CELLS, TREE_ROWS = 2**23, 2**16
-"""Of nodes that wait for their label, the trees keep so many numbers and rows at most: 32 MB. And again of labelled
-ones."""
+TREE_CELLS = 2**23
+"""Of nodes that wait for their label, the trees keep so many numbers at most: 32 MB. And again of labelled ones."""
 AVERAGED = 64
 """Up to so many features, trees have their means over the neighbours, too: more would double a wide table."""
 
@@ -116,7 +115,7 @@ class EngineConfig:
         arrivals_compared: nodes without a label of which students are compared before one is chosen, in steps of the
             configured size.
         arrivals_remembered: predictions that wait for a label, at most; fewer where they would hold more than
-            :data:`ARRIVAL_CELLS` probabilities.
+            :data:`ARRIVAL_CELLS` probabilities. The trees keep as many nodes that wait, and labelled ones, at most.
         advance_events: events between two steps of time for students with a memory.
         max_classes: classes of the graph at most; a label that would be one more is rejected.
         removed_ids_kept: ids of removed nodes that are remembered, the last ones.

@@ -97,7 +97,7 @@ class Engine:
         self.memory = Memory(recurrent(config.trainer.students), config.trainer.width, device)
         self.versions = Versions(device, self.memory)
         self.assessment = Assessment(config)
-        self.trees = Trees() if config.grows_trees else None
+        self.trees = Trees(config.arrivals_remembered) if config.grows_trees else None
         """Boosted trees, a member of the group; None where they are not grown."""
         self._version_grown_at = 0
         self.decisions = Decisions()

@@ -19,7 +19,6 @@ from olad_core.config import (
     STRUCTURE,
     STRUCTURE_STEPS,
     TREE_CELLS,
-    TREE_ROWS,
     EngineConfig,
 )
 from olad_core.events import Event, UpsertEdge, UpsertNode
@@ -156,7 +155,7 @@ def _of_trees(sizes: Sizes) -> float:
     """Bytes of what the trees are grown on."""
     averaged = sizes.feature_width if sizes.feature_width <= AVERAGED else 0
     width = sizes.feature_width + averaged + _STRUCTURE + sizes.classes
-    rows = min(sizes.nodes, TREE_ROWS, TREE_CELLS // width + 1)
+    rows = min(sizes.nodes, EngineConfig.arrivals_remembered, TREE_CELLS // width + 1)
     return _TABLES * rows * (4 * width + _BYTES_PER_KEY)
 
 

@@ -8,36 +8,37 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from olad_core.config import TREE_CELLS, TREE_ROWS
+from olad_core.config import TREE_CELLS
 from olad_core.graph.arrays import Float32s, Int64s, lengthened
 from olad_core.trees.table import of_width
 
 TAKEN = -1
 
 
-def rows_kept(cells: int, width: int) -> int:
+def rows_kept(rows: int, cells: int, width: int) -> int:
     """How many rows of so many columns are kept.
 
-    >>> rows_kept(TREE_CELLS, 500), rows_kept(TREE_CELLS, 10)
+    >>> rows_kept(65_536, TREE_CELLS, 500), rows_kept(65_536, TREE_CELLS, 10)
     (16777, 65536)
     """
-    return max(1, min(TREE_ROWS, cells // max(1, width)))
+    return max(1, min(rows, cells // max(1, width)))
 
 
 class KeptRows:
     """The last rows that came. A row that was taken counts for the bound until as many others have come after it.
 
-    >>> kept = KeptRows(cells=4)
+    >>> kept = KeptRows(rows=4)
     >>> kept.add(np.array([7, 8]), np.array([[1], [2]], np.float32))
     >>> kept.take(np.array([9, 8]))[1].tolist()
     [[2.0]]
 
     Args:
+        rows: that are kept at most.
         cells: numbers that are kept at most.
     """
 
-    def __init__(self, cells: int = TREE_CELLS) -> None:
-        self._cells = cells
+    def __init__(self, rows: int, cells: int = TREE_CELLS) -> None:
+        self._rows, self._cells = rows, cells
         self._used = self._next = 0
         self._key = np.zeros(0, np.int64)
         self._table = np.zeros((0, 0), np.float32)
@@ -101,20 +102,25 @@ class KeptRows:
             raise ValueError(f"{list(key.shape)} keys of a table {list(table.shape)}")
         if key.dtype != np.int64 or table.dtype != np.float32:
             raise ValueError(f"keys of {key.dtype}, a table of {table.dtype}")
-        used, limit = len(key), rows_kept(self._cells, table.shape[1])
-        if used > limit or not 0 <= following < limit or (used < limit and following != used):
-            raise ValueError(f"row {following} is the next of {used}, where {limit} are kept")
-        self._key, self._table = key.copy(), table.copy()
-        self._used, self._next = used, following
+        used = len(key)
+        if not 0 <= following <= used:
+            raise ValueError(f"row {following} is the next of {used}")
+        limit = rows_kept(self._rows, self._cells, table.shape[1])
+        kept: Int64s = np.arange(used)
+        if used != limit:
+            # They were kept under another limit.
+            kept, following = np.roll(kept, -following)[-limit:], min(used, limit) % limit
+        self._key, self._table = key[kept], table[kept]
+        self._used, self._next = len(kept), following
         self._slot = {one: slot for slot, one in enumerate(self._key.tolist()) if one != TAKEN}
 
     @property
     def _limit(self) -> int:
-        return rows_kept(self._cells, self.width)
+        return rows_kept(self._rows, self._cells, self.width)
 
     def _hold(self, key: Int64s, table: Float32s, width: int) -> None:
         """Hold these rows alone, the oldest first, with so many columns; the oldest are left out where fewer fit."""
-        kept = slice(-rows_kept(self._cells, width), None)
+        kept = slice(-rows_kept(self._rows, self._cells, width), None)
         self._key, self._table = key[kept], of_width(table[kept], width)
         self._used = len(self._key)
         self._next = self._used % self._limit

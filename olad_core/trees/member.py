@@ -60,9 +60,14 @@ class ForestPlan:
 
 
 class Trees:
-    """Boosted trees that follow a graph: they learn from nodes as they were at arrival."""
+    """Boosted trees that follow a graph: they learn from nodes as they were at arrival.
 
-    def __init__(self) -> None:
+    Args:
+        rows: nodes that are kept at most while they wait for their label, and as many labelled ones.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
         self._begin(0)
 
     def _begin(self, features: int) -> None:
@@ -70,10 +75,10 @@ class Trees:
         self.forest: Forest | None = None
         self._features = features
         # What was known of nodes at their arrival, and what was predicted of them; by the number of their arrival.
-        self._waiting = KeptRows()
-        self._predicted = KeptRows()
+        self._waiting = KeptRows(self._rows)
+        self._predicted = KeptRows(self._rows)
         # The same of nodes whose label has come, by their class.
-        self._labelled = KeptRows()
+        self._labelled = KeptRows(self._rows)
         self._seen = self._grown_at = self._classes = 0
 
     def arrived(self, graph: DynamicGraph, rows: Int64s) -> Float32s:

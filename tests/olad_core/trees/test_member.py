@@ -37,7 +37,7 @@ def grow(trees: Trees) -> bool:
 
 
 def test_trees_learn_what_the_features_show() -> None:
-    graph, trees = DynamicGraph(), Trees()
+    graph, trees = DynamicGraph(), Trees(1000)
     for first in range(0, 200, 20):
         right = arrive(graph, trees, first, 20)
         grow(trees)
@@ -45,7 +45,7 @@ def test_trees_learn_what_the_features_show() -> None:
 
 
 def test_no_forest_before_there_are_labels_of_two_classes() -> None:
-    graph, trees = DynamicGraph(), Trees()
+    graph, trees = DynamicGraph(), Trees(1000)
     arrive(graph, trees, 0, FEWEST_LABELS - 1)
     assert trees.plan() is None
     assert trees.forest is None
@@ -55,7 +55,7 @@ def test_no_forest_before_there_are_labels_of_two_classes() -> None:
 
 
 def test_too_many_classes_are_left_to_the_students() -> None:
-    graph, trees = DynamicGraph(), Trees()
+    graph, trees = DynamicGraph(), Trees(1000)
     nodes = [f"n{at}" for at in range(MOST_CLASSES + 1)]
     graph.apply([UpsertNode(node) for node in nodes], time=0.0)
     rows = graph.rows(nodes)
@@ -65,14 +65,14 @@ def test_too_many_classes_are_left_to_the_students() -> None:
 
 
 def test_a_restored_member_goes_on_to_the_same_bytes() -> None:
-    graph, trees = DynamicGraph(), Trees()
+    graph, trees = DynamicGraph(), Trees(1000)
     for first in range(0, 80, 20):
         arrive(graph, trees, first, 20)
         grow(trees)
     graph.apply([UpsertNode("late", x=[1.0, 0.0, 0.0])], time=100.0)
     late = graph.rows(["late"])
     trees.arrived(graph, late)
-    other = Trees()
+    other = Trees(1000)
     other.restore(trees.state(), graph)
     for member in (trees, other):
         member.labelled(graph.arrival[late], np.array([0]))
@@ -86,7 +86,7 @@ def test_a_restored_member_goes_on_to_the_same_bytes() -> None:
 
 
 def test_classes_that_came_after_the_forest_have_no_probability() -> None:
-    graph, trees = DynamicGraph(), Trees()
+    graph, trees = DynamicGraph(), Trees(1000)
     arrive(graph, trees, 0, 40)
     assert grow(trees)
     graph.apply([UpsertNode("new", x=[1.0, 2.0, 3.0], label="third")], time=50.0)
@@ -97,7 +97,7 @@ def test_classes_that_came_after_the_forest_have_no_probability() -> None:
 
 
 def test_trees_begin_anew_where_features_appear() -> None:
-    graph, trees = DynamicGraph(), Trees()
+    graph, trees = DynamicGraph(), Trees(1000)
     nodes = [f"n{at}" for at in range(40)]
     graph.apply([UpsertNode(node) for node in nodes], time=0.0)
     rows = graph.rows(nodes)
@@ -115,7 +115,7 @@ def test_trees_begin_anew_where_features_appear() -> None:
 
 
 def test_wide_features_are_left_to_the_students() -> None:
-    graph, trees = DynamicGraph(), Trees()
+    graph, trees = DynamicGraph(), Trees(1000)
     graph.apply([UpsertNode("wide", x=[1.0] * (MOST_FEATURES + 1), label="a"), UpsertNode("b", label="b")], time=0.0)
     rows = graph.rows(["wide", "b"])
     assert np.isnan(trees.arrived(graph, rows)).all()

@@ -53,7 +53,7 @@ def test_they_are_the_trees_that_the_engine_would_have_grown_itself(grower: Grow
     assert grower.follow(beside, 0.0) == "nothing"
     assert grower.busy
     # What comes meanwhile is not part of them.
-    beside.apply("2-0", [UpsertNode(f"later-{n}", [1.0, 0.0, 0.0], "odd") for n in range(9)], 1.0)
+    beside.apply("2-0", [UpsertNode(f"later-{n}", [1.0, 0.0, 0.0], "odd") for n in range(3)], 1.0)
     beside.refresh()
     assert until_followed(grower, beside) == "taken"
     alone.learn(0)
