@@ -103,7 +103,7 @@ export function showStudents(students, combined) {
   const served = students.map((student) => student.served);
   if (combined) {
     const parameters = students.reduce((sum, student) => sum + student.parameters, 0);
-    rows.push(scoredRow("group", combined.score, combined.temperature.toFixed(2), since(combined), "all members", count(parameters)));
+    rows.push(scoredRow("group", combined.score, "–", since(combined), "all members", count(parameters)));
     served.push(combined.served);
   }
   if (combined?.trees) {
