@@ -76,7 +76,9 @@ def test_a_change_of_the_setting_takes_effect_with_the_next_version(
     assert (served(run) == GROUP) == (after == "group")
     assert_readers_are_fresh(run)
     switched = [decision for decision in run.engine.decisions.newest_first() if decision.kind == "student-switched"]
-    assert switched[0].reason.startswith(f"switched from {was} to {served(run)}: ")
+    # What auto took before may have been the best student.
+    if served(run) != was:
+        assert switched[0].reason.startswith(f"switched from {was} to {served(run)}: ")
 
 
 def test_the_group_that_is_restored_goes_on_with_the_same_bytes(tmp_path: Path) -> None:
