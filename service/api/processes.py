@@ -25,8 +25,8 @@ from service.logs import configure_logging
 from service.parent import tie_to_parent
 from service.settings import Settings
 
-_ANSWERS_WITHIN_S = 15
-"""A process that does not answer its supervisor for so long is replaced; a start takes some seconds of that."""
+_ANSWERS_WITHIN_S = 60
+"""A process that does not answer its supervisor for so long is replaced; its start counts too."""
 
 
 def run_processes(settings: Settings, listener: socket.socket | None = None) -> bool:
