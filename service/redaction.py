@@ -7,6 +7,8 @@ import re
 _SECRETS = (
     # The password of any URL, and the user name with it where there is one.
     (re.compile(r"(?P<kept>\b[a-z][a-z0-9+.-]{0,19}://)[^\s/@'\"]*@", re.IGNORECASE), r"\g<kept>***@"),
+    # A password in the query of a URL: Sentinels and TLS keys take theirs there.
+    (re.compile(r"(?P<kept>[?&][a-z_.-]{0,30}password=)[^\s&#'\"]*", re.IGNORECASE), r"\g<kept>***"),
     # An API key keeps its public half.
     (re.compile(r"(?P<kept>\bolad_[0-9a-f]{12}_)[A-Za-z0-9_-]+"), r"\g<kept>***"),
     (re.compile(r"(?P<kept>\bBearer +)(?!olad_[0-9a-f]{12}_)[^\s'\",]+", re.IGNORECASE), r"\g<kept>***"),
@@ -19,6 +21,8 @@ def redacted(text: str) -> str:
 
     >>> redacted("cannot reach redis://worker:secret@redis:6379/0")
     'cannot reach redis://***@redis:6379/0'
+    >>> redacted("redis+sentinel://one:26379/main?sentinel_password=secret&db=0")
+    'redis+sentinel://one:26379/main?sentinel_password=***&db=0'
     >>> redacted("Authorization: Bearer olad_0123456789ab_c2VjcmV0")
     'Authorization: Bearer olad_0123456789ab_***'
     """

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from benchmarks.learning.citations import some_labelled
 from benchmarks.learning.generated import LINKS, REACH
 from benchmarks.learning.stream import Stream, Turn
-from olad_core.events import GraphSchema, UpsertEdge, UpsertNode
+from olad_core.events import Event, GraphSchema, UpsertEdge, UpsertNode
 from service.replay.arrival_stream import Arrival, batched
 from service.replay.label_delay import delay_labels
 
@@ -66,14 +66,14 @@ def class_means(classes: int, features: int, distance: float, random: np.random.
 
 
 def as_stream(
-    grown: Grown, seed: int, *, told: Ints | None = None, share: float = 0.3, delay: int = 100, batch: int = 50
+    grown: Grown, seed: int, *, given: Ints | None = None, share: float = 0.3, delay: int = 100, batch: int = 50
 ) -> Stream:
     """A stream in which each node is asked at its arrival.
 
     Args:
         grown: the graph.
         seed: decides which nodes are ever labelled.
-        told: classes ``[n]`` that labels name; None: the true ones. Scores are on the true ones.
+        given: classes ``[n]`` that labels name; None: the true ones. Scores are on the true ones.
         share: of the nodes that are ever labelled.
         delay: arrivals between a node and its label.
         batch: nodes a turn.
@@ -81,13 +81,13 @@ def as_stream(
     count = len(grown.labels)
     classes = int(grown.labels.max()) + 1
     names = tuple(f"class-{number}" for number in range(classes))
-    known = grown.labels if told is None else told
+    known = grown.labels if given is None else given
 
     def arrivals() -> Iterator[Arrival]:
         for node in range(count):
             name = str(node)
             edges = (UpsertEdge(src=name, dst=str(other), ts=float(node)) for other in grown.links[node])
-            events = (UpsertNode(id=name, x=grown.x[node].tolist(), ts=float(node)), *edges)
+            events: tuple[Event, ...] = (UpsertNode(id=name, x=grown.x[node].tolist(), ts=float(node)), *edges)
             yield Arrival(events, name, (name, names[known[node]]))
 
     def turns() -> Iterator[Turn]:

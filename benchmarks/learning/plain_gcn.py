@@ -7,6 +7,7 @@ graph in each step, dropout 0.5, rows of features normalised, Adam at 0.01. Weig
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -77,13 +78,17 @@ class PlainGCN(nn.Module):
             nn.init.xavier_uniform_(self.first.weight)
             nn.init.xavier_uniform_(self.second.weight)
         self.biases = nn.ParameterList([torch.zeros(width), torch.zeros(classes)])
-        decayed = {"params": [self.first.weight, self.biases[0]], "weight_decay": WEIGHT_DECAY}
-        self._optimizer = torch.optim.Adam([decayed, {"params": [self.second.weight, self.biases[1]]}], LEARNING_RATE)
+        parts: list[dict[str, Any]] = [
+            {"params": [self.first.weight, self.biases[0]], "weight_decay": WEIGHT_DECAY},
+            {"params": [self.second.weight, self.biases[1]]},
+        ]
+        self._optimizer = torch.optim.Adam(parts, LEARNING_RATE)
 
     def forward(self, graph: Snapshot) -> Tensor:
         """Logits ``[N, classes]``."""
         hidden = graph.adjacency @ self.first(self._dropped(graph.x)) + self.biases[0]
-        return graph.adjacency @ self.second(self._dropped(hidden.relu())) + self.biases[1]
+        logits: Tensor = graph.adjacency @ self.second(self._dropped(hidden.relu())) + self.biases[1]
+        return logits
 
     def train_epochs(self, graph: Snapshot, epochs: int) -> None:
         """So many steps on all labelled nodes of the graph."""
@@ -91,14 +96,16 @@ class PlainGCN(nn.Module):
         self.train()
         for _ in range(epochs if len(known) else 0):
             self._optimizer.zero_grad()
-            functional.cross_entropy(self(graph)[known], graph.label[known]).backward()
+            loss = functional.cross_entropy(self(graph)[known], graph.label[known])
+            loss.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
         self.eval()
 
     @torch.no_grad()
     def probabilities(self, graph: Snapshot) -> npt.NDArray[np.float64]:
         """Of every node ``[N, classes]``."""
-        return self(graph).softmax(dim=1).double().numpy()
+        shares: npt.NDArray[np.float64] = self(graph).softmax(dim=1).double().numpy()
+        return shares
 
     def _dropped(self, rows: Tensor) -> Tensor:
         if not self.training:

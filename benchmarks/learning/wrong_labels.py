@@ -25,5 +25,5 @@ def wrong_labels(seed: int, size: int | None = None) -> Stream:
     labels = random.integers(CLASSES, size=size or USUAL_SIZE)
     x = class_means(CLASSES, FEATURES, DISTANCE, random)[labels] + random.normal(size=(len(labels), FEATURES))
     wrong = random.random(len(labels)) < WRONG
-    told = np.where(wrong, (labels + random.integers(1, CLASSES, size=len(labels))) % CLASSES, labels)
-    return as_stream(Grown(x, labels, block_links(labels, own_class(CLASSES, HOMOPHILY), random)), seed, told=told)
+    given = np.where(wrong, (labels + random.integers(1, CLASSES, size=len(labels))) % CLASSES, labels)
+    return as_stream(Grown(x, labels, block_links(labels, own_class(CLASSES, HOMOPHILY), random)), seed, given=given)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any, Literal, NoReturn
 from xml.parsers import expat
 
+from olad_core.errors import OladError
 from service.replay.arrival_stream import UnreadableDataset
 from service.replay.event_files import unwrapping
 
@@ -78,7 +79,7 @@ def read_records(opened: Callable[[], IO[bytes]], name: str, kind: Kind) -> Iter
     return _records(opened, _Parsed(name, kind))
 
 
-class _HeadEnds(Exception):
+class _HeadEnds(OladError):
     """The first node or edge has come."""
 
 

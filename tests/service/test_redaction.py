@@ -19,6 +19,8 @@ KEY = "olad_0123456789ab_" + "Zz-_9" * 8 + "abc"
         ("{'url': 'redis://me:secret@h/0'}", "{'url': 'redis://***@h/0'}"),
         ("redis://127.0.0.1:6379/0 is plain", "redis://127.0.0.1:6379/0 is plain"),
         ("mail me@example.org, see http://example.org/@me", "mail me@example.org, see http://example.org/@me"),
+        ("at redis+sentinel://h/m?sentinel_password=a%20b&db=0.", "at redis+sentinel://h/m?sentinel_password=***&db=0."),
+        ("rediss://h?ssl_password=secret#x", "rediss://h?ssl_password=***#x"),
         (f"key {KEY}, again {KEY}", "key olad_0123456789ab_***, again olad_0123456789ab_***"),
         ("authorization: bearer abc.def", "authorization: bearer ***"),
         (f"Bearer {KEY}", "Bearer olad_0123456789ab_***"),
