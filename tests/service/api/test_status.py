@@ -42,7 +42,7 @@ def test_status_before_anything(api: httpx.Client, graph: str) -> None:
         "checkpoint_age_s": None,
         "worker": None,
     }
-    assert api.get("/students").json() == {"students": [], "decisions": []}
+    assert api.get("/students").json() == {"students": [], "combined": None, "decisions": []}
 
 
 def test_a_log_has_an_identity_that_goes_where_it_goes(
@@ -72,7 +72,8 @@ def test_status(api: httpx.Client, writer: PredictionWriter) -> None:
     assert status["checkpoint_age_s"] >= 30
     assert status["worker"] == report.model_dump(mode="json")
     reported = report.model_dump(mode="json")
-    assert api.get("/students").json() == {"students": reported["students"], "decisions": reported["decisions"]}
+    shown = api.get("/students").json()
+    assert shown == {name: reported[name] for name in ("students", "combined", "decisions")}
     assert reported["decisions"][0]["kind"] == "drift"
 
 
@@ -211,7 +212,7 @@ def test_the_report_of_a_worker_of_another_release_stops_nothing(
     del of_another["served_score"], of_another["learning"]["losses"]
     redis_client.set(keys.status, json.dumps(of_another))
     assert api.get("/status").json()["worker"] is None
-    assert api.get("/students").json() == {"students": [], "decisions": []}
+    assert api.get("/students").json() == {"students": [], "combined": None, "decisions": []}
     assert_problem(api.get("/predict/1"), 503, "no-model")
     # Its free disk space is read nevertheless.
     assert_problem(api.post("/events", json=[EDGE]), 429, "overloaded")
