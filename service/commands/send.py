@@ -57,6 +57,6 @@ def _read(source: str) -> bytes:
             raise UnreadableDataset(f"{name} is larger than one batch, {MAX_BODY_BYTES:,} bytes: olad import sends it")
         if not body.strip():
             raise UnreadableDataset(f"{name} is empty: write one event a line, or a JSON array of events")
-        if kind_of_text(body[:4096]) != "events":
+        if kind_of_text(body[:4096]) != "json":
             raise UnreadableDataset(f"{name} holds no events in JSON: olad import reads tables")
         return body

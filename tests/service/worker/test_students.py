@@ -191,7 +191,8 @@ class TestCheckStudent:
         ended = _olad("check-student", "outside.students:Careless", PYTHONPATH=str(path))
         assert ended.returncode == 1
         broken = [line for line in ended.stdout.splitlines() if line.startswith("broken")]
-        assert [line.split(":")[0].split()[1] for line in broken] == ["degree_is_declared", "inference_is_exact"]
+        names = [line.split(":")[0].split()[1] for line in broken]
+        assert names == ["degree_is_declared", "inference_is_exact", "inference_is_exact_for_types"]
 
     def test_what_is_no_student_is_not_checked_further(self, path: Path) -> None:
         ended = _olad("check-student", "outside.students:NotAClass", PYTHONPATH=str(path))
