@@ -8,13 +8,16 @@ import numpy.typing as npt
 from olad_core.graph import DynamicGraph
 from olad_core.serving.answers import Answers, Origin
 from olad_core.serving.embedding import Embedding
-from olad_core.serving.hub_rows import EDGES_PER_ROW
+from olad_core.serving.hub_rows import EDGES_PER_ROW, HEAVY
 from olad_core.serving.refresh_cost import WorkBeneath
 
 Rows = npt.NDArray[np.int64]
 
 MOST_DUE = 1_024
 """Rows that wait at most; what comes then stays marked until it is wanted again."""
+_LEAST_ROWS = 64
+"""Rows beside the turns that are computed at once at least. The first of them may bring a heavy row up to date, which
+is work for all of them."""
 _ROWS_AT_ONCE = 512
 """Work after which a bound is compared with what was done, in rows of layers, without what is marked beneath them."""
 
@@ -69,10 +72,7 @@ class DueRows:
         others = rows[~np.isin(rows, hubs)]
         hub_is_next, self._hub_is_next = self._hub_is_next or not len(others), not self._hub_is_next
         if embedding.hub is None and not (len(hubs) and hub_is_next):
-            work, count = compute_some(embedding, answers, graph, others, origin, most_work, beneath)
-            for row in others[:count].tolist():
-                del self._rows[row]
-            return work
+            return self._compute_rows(embedding, answers, graph, others, origin, most_work, beneath)
         before = embedding.hub
         work, answer = embedding.advance_hub(graph, int(hubs[0]) if len(hubs) else -1, origin, most_work)
         if answer is not None:
@@ -81,6 +81,29 @@ class DueRows:
             # The graph is copied: who wants the row from here on wants a later one.
             self._rows.pop(embedding.hub, None)
         return max(1, work)
+
+    def _compute_rows(
+        self,
+        embedding: Embedding,
+        answers: Answers,
+        graph: DynamicGraph,
+        rows: Rows,
+        origin: Origin,
+        most_work: int,
+        beneath: WorkBeneath,
+    ) -> int:
+        """The heavy row that has waited longest, then rows that read it: they take little time after it."""
+        heavy = graph.in_degree(rows) >= HEAVY
+        first, light = rows[heavy][:1], rows[~heavy]
+        work = 0
+        if len(first):
+            computed = embedding.compute(graph, first)
+            answers.compute(graph, computed.rows, origin)
+            work = max(1, computed.work)
+        done, count = compute_some(embedding, answers, graph, light, origin, most_work, beneath, least=_LEAST_ROWS)
+        for row in (*first.tolist(), *light[:count].tolist()):
+            del self._rows[row]
+        return work + done
 
 
 def compute_some(
@@ -91,8 +114,10 @@ def compute_some(
     origin: Origin,
     most_work: int,
     beneath: WorkBeneath,
+    *,
+    least: int = 1,
 ) -> tuple[int, int]:
-    """Compute marked rows in their order, as many as are expected to be so much work, and one at least.
+    """Compute marked rows in their order, as many as are expected to be so much work, and ``least`` where there are.
 
     Returns:
         The work that it was, and how many rows were passed.
@@ -104,7 +129,7 @@ def compute_some(
         count = int(np.searchsorted(own, fitting, side="right"))
         if not count and work:
             break
-        count = max(1, count)
+        count = min(max(least, count), len(own))
         computed = embedding.compute(graph, rows[first : first + count])
         answers.compute(graph, computed.rows, origin)
         done = max(count, computed.work)

@@ -31,6 +31,8 @@ HUB = 4_096
 """Out-neighbours from which on a row's messages are no part of light sums."""
 HEAVY = 16_384
 """In-neighbours from which on a row is not computed in a turn."""
+STALE = 0.25
+"""Share of the neighbours that must be marked: below it, computing their rows takes less time than a pass over all."""
 EDGES_PER_ROW = 4
 """Incoming edges that are as much work as a row itself."""
 PIECE = 2_048
@@ -229,7 +231,8 @@ class HubRows:
 
     def _is_stale(self, graph: DynamicGraph, hub: int) -> bool:
         near = graph.in_neighbours(np.array([hub]))
-        return near.by_relation is None and int(np.count_nonzero(self._marks.marked(1)[near.index])) > HUB // 2
+        marked = int(np.count_nonzero(self._marks.marked(1)[near.index]))
+        return near.by_relation is None and marked > max(HUB // 2, STALE * len(near.index))
 
     def _hubs(self, graph: DynamicGraph) -> Rows:
         """Rows with many in-neighbours."""
