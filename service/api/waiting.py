@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 
 from starlette.requests import ClientDisconnect
@@ -20,9 +21,9 @@ from service.store.redis_refusals import REDIS_ERRORS
 from service.store.watermark import TooManyWaiting
 
 DEFAULT_TIMEOUT_MS = 5_000
-_LATER_S, _LATER_PAUSE_S = 2.0, 0.005
-"""Rows of nodes with very many neighbours are computed after the answer to their request. They are read again for that
-long, with pauses between, each longer than the one before."""
+_LATER_S, _LATER_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 0.005, 0.25
+"""Rows of nodes with very many neighbours are computed after the answer to their request. They are read again, with
+pauses between, each longer than the one before: for that long, or as long as a reader waits for ``min_position``."""
 _NODES_AT_ONCE = 1_000
 """Marked rows that one reader requests at once: requests of others go between."""
 
@@ -181,10 +182,10 @@ async def renewed(
         RowsTooLarge: another version is served meanwhile, whose rows have more bytes.
         ClientDisconnect: nobody waits for the answer any more.
     """
+    pauses = _pauses(_LATER_S if wanted is None else math.inf)
     if wanted is None:
         wanted = parse_position(snapshot.visible.position)
     answered_for: set[int] = set()
-    pauses = _pauses()
     while snapshot.heartbeat:
         still_early = snapshot.earlier_than(wanted)
         early = [place for place in still_early if place not in answered_for][:_NODES_AT_ONCE]
@@ -251,12 +252,12 @@ async def listed(
     return found
 
 
-def _pauses() -> Iterator[float]:
+def _pauses(longest_s: float) -> Iterator[float]:
     """Seconds between reads of rows that are computed later."""
     pause = waited = _LATER_PAUSE_S
-    while waited < _LATER_S:
+    while waited < longest_s:
         yield pause
-        pause *= 1.25
+        pause = min(pause * 1.25, _LONGEST_PAUSE_S)
         waited += pause
 
 

@@ -14,8 +14,8 @@ LEAST_WORK = 500
 """Less work than this is too little to measure the speed by, and is always allowed."""
 DUE_SHARE = 0.1
 """Share of the freshness target that a slice of the predictions that take long may take."""
-DUE_REST = 1.0
-"""After such a slice, events and requests go first for that many times as long."""
+DUE_REST = 0.5
+"""After such a slice, events and requests go first for so many times as long."""
 BESIDE_EVENTS = 4
 """While events come, a part spends this many times less on predictions that nobody asks for: events mark them again."""
 LEARNED = 0.2

@@ -216,6 +216,20 @@ class TestAsking:
             until(lambda: worker.answer() == 1)
             assert check(answer.result(), worker.engine) == worker.visible[0]
 
+    def test_a_reader_of_a_position_waits_for_it_as_long_as_it_has(
+        self, api: httpx.Client, worker: LazyWorker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        worker.live()
+        monkeypatch.setattr(api_waiting, "_LATER_S", 0.0)
+        wanted = worker.visible[-1]
+        worker.engine.later = {"n0"}
+        with in_background(lambda: get(api, f"/predict/n0?min_position={wanted[0]}-{wanted[1]}&{MINUTE}")) as answer:
+            until(lambda: worker.answer() == 1)
+            worker.engine.later = set()
+            worker.engine.ask(["n0"])
+            worker.publish()
+            assert check(answer.result(), worker.engine) == wanted
+
     def test_a_node_that_leaves_meanwhile(self, api: httpx.Client, worker: LazyWorker) -> None:
         worker.live()
         with in_background(lambda: api.get(f"/predict/n0?{MINUTE}")) as answer:
