@@ -6,7 +6,7 @@ import re
 
 _SECRETS = (
     # The password of any URL, and the user name with it where there is one.
-    (re.compile(r"(?P<kept>\b[a-z][a-z0-9+.-]{0,19}://)[^\s/@'\"]*@", re.IGNORECASE), r"\g<kept>***@"),
+    (re.compile(r"(?P<kept>\b[a-z][a-z0-9+.-]{0,19}://)[^\s/'\"]*@", re.IGNORECASE), r"\g<kept>***@"),
     # A password in the query of a URL: Sentinels and TLS keys take theirs there.
     (re.compile(r"(?P<kept>[?&][a-z_.-]{0,30}password=)[^\s&#'\"]*", re.IGNORECASE), r"\g<kept>***"),
     # An API key keeps its public half.

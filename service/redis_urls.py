@@ -26,7 +26,7 @@ _KINDS: Mapping[str, tuple[str, Kind, int]] = {
     "rediss+cluster": ("rediss", "cluster", 6379),
 }
 """By scheme: that of the servers themselves, what is asked for them, and the default port of those who are asked."""
-_SECURE = frozenset({"rediss", "rediss+sentinel", "rediss+cluster"})
+_NO_ADDRESS = "must name hosts as HOST or HOST:PORT, and have /, ?, # and @ of a password as %2F, %3F, %23 and %40"
 _OF_SENTINELS = ("sentinel_username", "sentinel_password")
 
 
@@ -77,7 +77,7 @@ def parse_located(url: str) -> LocatedUrl | None:
     if kind == "sentinel" and not service:
         raise ValueError("must name the primary as the Sentinels do: redis+sentinel://HOST:PORT,.../NAME")
     if database and not database.isdigit():
-        raise ValueError(f"must end with the number of a database, not with {database!r}")
+        raise ValueError("must end with the number of a database")  # What stands there may be a part of a password.
     if kind == "cluster" and int(database or 0) > 0:
         raise ValueError("must name no database but 0: a cluster has no other")
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -102,7 +102,7 @@ def with_access(url: str, user: str | None, password_file: Path | None, ca_file:
     if user is None and password_file is None and ca_file is None:
         return url
     parts = urlsplit(url)
-    if ca_file is not None and parts.scheme not in _SECURE:
+    if ca_file is not None and parts.scheme.partition("+")[0] != "rediss":
         raise ValueError("must begin with rediss:// or rediss+ where OLAD_REDIS_CA_FILE is set")
     known, _, address = parts.netloc.rpartition("@")
     known_user, _, known_password = known.partition(":")
@@ -123,7 +123,11 @@ def _password(file: Path) -> str:
 
 
 def _address(text: str, port: int) -> Address:
-    parts = urlsplit(f"//{text}")
-    if parts.hostname is None:
-        raise ValueError(f"{text!r} is no host")
-    return parts.hostname, parts.port or port
+    try:
+        parts = urlsplit(f"//{text}")
+        host, own_port = parts.hostname, parts.port
+    except ValueError:
+        host, own_port = None, None
+    if host is None:  # The text may be a part of a password, and urllib quotes it: neither is named.
+        raise ValueError(_NO_ADDRESS)
+    return host, own_port or port

@@ -17,6 +17,8 @@ KEY = "olad_0123456789ab_" + "Zz-_9" * 8 + "abc"
         ("redis://:secret@127.0.0.1:6379/0", "redis://***@127.0.0.1:6379/0"),
         ("at rediss://me:s%40cret@h and unix://:secret@/run/redis.sock.", "at rediss://***@h and unix://***@/run/redis.sock."),
         ("{'url': 'redis://me:secret@h/0'}", "{'url': 'redis://***@h/0'}"),
+        ("redis://:s3@cret@h", "redis://***@h"),
+        ("redis+sentinel://me:pw@a,me:pw2@b/main", "redis+sentinel://***@b/main"),
         ("redis://127.0.0.1:6379/0 is plain", "redis://127.0.0.1:6379/0 is plain"),
         ("mail me@example.org, see http://example.org/@me", "mail me@example.org, see http://example.org/@me"),
         ("at redis+sentinel://h/m?sentinel_password=a%20b&db=0.", "at redis+sentinel://h/m?sentinel_password=***&db=0."),
