@@ -265,7 +265,6 @@ def _checked(
             found = [*(_typed_problems(event, node_types) if typed else _feature_problems(event.x, width, declared))]
             problems.extend(EventProblem(index, field, message) for field, message in found)
             if not found:
-                event.type = event.type if node_types else None
                 event.x = None if event.x is None else _rounded(event.x)
     if problems:
         raise InvalidEvents(problems)

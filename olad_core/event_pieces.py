@@ -239,7 +239,7 @@ class _Whole:
                 self._problems.append(EventProblem(self.seen + index, "x", message))
         self.seen += len(events)
         self._batch += events
-        if self._width is None and not self._node_types:
+        if self._width is None:
             self._width = feature_width_of(events)
 
     def _is_sparse_too_early(self, event: Event) -> bool:

@@ -77,13 +77,13 @@ class EdgeStore:
                     self._reserve_places(int(operations.source[done]), int(operations.target[done]))
         return np.flatnonzero(absent)
 
-    def edges(self) -> EdgeList:
-        """Every edge once, ascending by source, then by target; undirected, the smaller row is the source."""
+    def edges(self, relation: int) -> EdgeList:
+        """Every edge once, of this relation, sorted by source, then target; undirected, the smaller row is the source."""
         used = self._edges
         order = np.argsort(used.key[: self.count], kind="stable")
         source, target = used.key[order] >> 32, used.key[order] & 0xFFFFFFFF
         weight = self.outgoing.weight[self.outgoing.offset[source] + used.place_source[order]]
-        return EdgeList(source, target, weight, used.time[order], np.zeros(self.count, np.int64))
+        return EdgeList(source, target, weight, used.time[order], np.full(self.count, relation))
 
     def expire(self, before: float) -> int:
         """Remove the edges whose time is smaller than ``before``; their number."""

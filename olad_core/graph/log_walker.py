@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from olad_core.events import MAX_FEATURE_WIDTH, MAX_ID_BYTES, MAX_TIME, MAX_WEIGHT
-from olad_core.graph.arrays import Float64s, Integer, UInt8s
+from olad_core.graph.arrays import Float64s, Int64s, Integer, UInt8s
 from olad_core.graph.columns import DENSE, SPARSE, TYPE_LENGTH, TYPE_START, Columns, empty_columns
 from olad_core.graph.compiled import compiled
 
@@ -151,23 +152,15 @@ def _is_utf8(text: UInt8s, at: Integer, length: Integer) -> bool:
 
 
 @compiled
-def _take_text(text: UInt8s, at: Integer, columns: Columns, place: Integer) -> Integer:
+def _take_text(
+    text: UInt8s, at: Integer, starts: Int64s, lengths: npt.NDArray[np.signedinteger], place: Integer
+) -> Integer:
     """Note the text at ``at``; where it ends, -1 where it is none that may stand there."""
     length, begin = _string(text, at)
     if length < 1 or length > _LONGEST or not _is_utf8(text, begin, length):
         return -1
-    columns.start[place] = begin
-    columns.length[place] = length
-    return begin + length
-
-
-@compiled
-def _take_type(text: UInt8s, at: Integer, columns: Columns, event: Integer) -> Integer:
-    length, begin = _string(text, at)
-    if length < 1 or length > _LONGEST or not _is_utf8(text, begin, length):
-        return -1
-    columns.types[TYPE_START, event] = begin
-    columns.types[TYPE_LENGTH, event] = length
+    starts[place] = begin
+    lengths[place] = length
     return begin + length
 
 
@@ -262,11 +255,11 @@ def _take_field(
 ) -> Integer:
     """Note one field of an event; where it ends, -1 where it is not of the usual form."""
     if field in (_ID, _SOURCE):
-        return _take_text(text, at, columns, 2 * event)
+        return _take_text(text, at, columns.start, columns.length, 2 * event)
     if field in (_TARGET, _LABEL):
-        return _take_text(text, at, columns, 2 * event + 1)
+        return _take_text(text, at, columns.start, columns.length, 2 * event + 1)
     if field == _TYPE:
-        return _take_type(text, at, columns, event)
+        return _take_text(text, at, columns.types[TYPE_START], columns.types[TYPE_LENGTH], event)
     if field == _WEIGHT:
         at = _take_float(text, at, columns.weight, event)
         return at if 0 < columns.weight[event] <= MAX_WEIGHT else -1

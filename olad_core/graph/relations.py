@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from olad_core.graph.arrays import Float64s, Int32s, Int64s
 from olad_core.graph.changes import Arcs
 from olad_core.graph.columns import REMOVE_NODE, TYPE, Columns
-from olad_core.graph.edge_arrays import EdgeList, Operations
+from olad_core.graph.edge_arrays import EdgeList, Operations, Slabs
 from olad_core.graph.edge_store import EdgeStore
 from olad_core.graph.neighbours import Neighbours, all_neighbours, joined, sampled_neighbours
 from olad_core.graph_types import RELATION
@@ -79,14 +79,8 @@ class Relations:
         """Whether some edges are seen from their target only."""
         return any(store.directed for store in self._stores)
 
-    @property
-    def in_weight(self) -> Float64s:
-        """Sum of the weights of every row's incoming edges of all types: ``[rows]``."""
-        first, *others = self._stores
-        return sum((store.in_weight for store in others), start=first.in_weight)
-
     def in_weight_of(self, rows: Int64s) -> Float64s:
-        """The same of these rows alone: ``[n]``."""
+        """Sum of the weights of each row's incoming edges of all types: ``[n]``."""
         first, *others = self._stores
         return sum((store.in_weight[rows] for store in others), start=first.in_weight[rows])
 
@@ -104,13 +98,17 @@ class Relations:
                 sums[:, 3] += store.out_weight[rows]
         return sums
 
-    def in_degree(self, rows: Int64s) -> Int64s:
+    def in_degrees(self, rows: Int64s) -> Int64s:
         """Number of edges of each type into each row: ``[n, R]``."""
         return np.stack([store.incoming.length[rows].astype(np.int64) for store in self._stores], axis=1)
 
+    def in_degree(self, rows: Int64s) -> Int64s:
+        """Number of edges into each row: ``[n]``."""
+        return _total_length((store.incoming for store in self._stores), rows)
+
     def out_degree(self, rows: Int64s) -> Int64s:
-        """Number of edges of each type from each row: ``[n, R]``."""
-        return np.stack([store.outgoing.length[rows].astype(np.int64) for store in self._stores], axis=1)
+        """Number of edges from each row: ``[n]``."""
+        return _total_length((store.outgoing for store in self._stores), rows)
 
     def follow(self, rules: Mapping[str, RelationRule], declared: Collection[str]) -> None:
         """Take over rules; new types get the next numbers.
@@ -205,9 +203,7 @@ class Relations:
 
     def edges(self) -> EdgeList:
         """Every edge once, type by type."""
-        lists = [
-            store.edges()._replace(relation=np.full(store.count, number)) for number, store in enumerate(self._stores)
-        ]
+        lists = [store.edges(number) for number, store in enumerate(self._stores)]
         return EdgeList(*map(np.concatenate, zip(*lists, strict=True)))
 
     def reserve_rows(self, rows: int) -> None:
@@ -264,6 +260,13 @@ class Relations:
         store.track_ages(rule.lifetime is not None)
         self._rules[name] = rule
         self._stores.append(store)
+
+
+def _total_length(slabs: Iterable[Slabs], rows: Int64s) -> Int64s:
+    total = np.zeros(len(rows), np.int64)
+    for each in slabs:
+        total += each.length[rows]
+    return total
 
 
 def rules_in(state: State) -> dict[str, RelationRule]:

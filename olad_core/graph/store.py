@@ -174,13 +174,8 @@ class DynamicGraph:
             node_types=dict(self.node_types),
         )
 
-    @property
-    def in_weight(self) -> npt.NDArray[np.float64]:
-        """Sum of the weights of every row's incoming edges, float64 ``[capacity]``."""
-        return self._edges.in_weight
-
     def in_weight_of(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """The same of these rows alone, float64 ``[n]``."""
+        """Sum of the weights of each row's incoming edges, float64 ``[n]``."""
         return self._edges.in_weight_of(rows)
 
     def apply(self, events: Sequence[Event], time: float) -> Changes:
@@ -382,17 +377,15 @@ class DynamicGraph:
 
     def in_degree(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Number of incoming edges of each row."""
-        total: npt.NDArray[np.int64] = self.in_degrees(rows).sum(axis=1)
-        return total
+        return self._edges.in_degree(self._checked(rows))
 
     def in_degrees(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Number of incoming edges of each row by type, ``[n, R]``."""
-        return self._edges.in_degree(self._checked(rows))
+        return self._edges.in_degrees(self._checked(rows))
 
     def out_degree(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Number of outgoing edges of each row."""
-        total: npt.NDArray[np.int64] = self._edges.out_degree(self._checked(rows)).sum(axis=1)
-        return total
+        return self._edges.out_degree(self._checked(rows))
 
     def edge_index(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         """Source, target and weight of every arc, ascending by target; undirected edges in both directions."""

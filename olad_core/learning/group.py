@@ -121,16 +121,18 @@ class Group:
         """
         share = max(1 / (steps + 1), 0.01)
         if not self.type_widths:
+            seen = _usual(mean_squares(x))
             for student in self.students:
-                student.mean_square.lerp_(_followed(mean_squares(x), student.mean_square), share)
+                _follow(student.mean_square, seen, share)
             return
         assert isinstance(x, SparseRows), "features of several types are entries"
         first = 0
         for number, width in enumerate(self.type_widths):
             squares = x.mean_squares_of(first, width)
-            for student in self.students if len(squares) else ():
-                own = student.mean_square[number]
-                own.lerp_(_followed(squares, own), share)
+            if len(squares):
+                seen = _usual(squares)
+                for student in self.students:
+                    _follow(student.mean_square[number], seen, share)
             first += 1 + width
 
     def encode(self, drawn: Sample) -> Parts[list[Tensor]]:
@@ -299,12 +301,16 @@ class Group:
             return Discriminators(len(self.students), self.config.width, self.config.discriminator_width)
 
 
-def _followed(squares: Tensor, before: Tensor) -> Tensor:
-    """The mean square that nodes with these have, without outliers; the one before where none has features."""
+def _usual(squares: Tensor) -> Tensor:
+    """The mean square of nodes with these, without outliers; not above zero where none has features."""
     squares = squares.clamp_max(MOST_SQUARE)
     usual = torch.where(squares > 0, squares, torch.nan).nanmedian()
-    seen = torch.minimum(squares, OUTLYING * usual).mean()
-    return torch.where(seen > 0, seen.clamp_min(LEAST_SQUARE), before)
+    return torch.minimum(squares, OUTLYING * usual).mean()
+
+
+def _follow(mean_square: Tensor, seen: Tensor, share: float) -> None:
+    """Bring a mean square nearer to the seen one, where any node has features."""
+    mean_square.lerp_(torch.where(seen > 0, seen.clamp_min(LEAST_SQUARE), mean_square), share)
 
 
 def _require_depth(students: Sequence[Student], fanouts: Sequence[int]) -> None:

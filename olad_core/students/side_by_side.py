@@ -44,8 +44,9 @@ class Stack:
         weights = [encoder.scaled(factor) for encoder, factor in zip(encoders, factors, strict=True)]
         bias = torch.cat([encoder.bias for encoder in encoders])
         labels = torch.cat([encoder.labels for encoder in encoders], dim=1)
-        structure = torch.cat([encoder.structure for encoder in encoders], dim=1)
-        return encode(inputs[0], torch.cat(weights, dim=1), bias, labels, structure, encoders[0].columns)
+        columns = encoders[0].columns
+        structure = torch.cat([encoder.structure for encoder in encoders], dim=1) if columns else None
+        return encode(inputs[0], torch.cat(weights, dim=1), bias, labels, structure, columns)
 
     def propagate(self, rows: Tensor, blocks: Sequence[Block], drop: Drop | None = None) -> tuple[Tensor, Tensor]:
         """Logits ``[G, n, class_capacity]`` and embeddings ``[G, n, width]`` of the last block's targets.

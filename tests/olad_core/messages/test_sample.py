@@ -56,7 +56,7 @@ def test_no_target_has_more_neighbours_than_its_layers_fanout(graph: DynamicGrap
 
 def test_in_weights_are_those_of_the_whole_graph(graph: DynamicGraph) -> None:
     for block in drawn(graph, (2, 2)).blocks[1:]:
-        expected = graph.in_weight[seeds_of(graph)]
+        expected = graph.in_weight_of(seeds_of(graph))
         torch.testing.assert_close(block.in_weight[block.targets], torch.from_numpy(expected).float())
 
 
