@@ -59,10 +59,16 @@ def block_links(labels: Ints, preference: Floats, random: np.random.Generator) -
     return found
 
 
-def class_means(classes: int, features: int, distance: float, random: np.random.Generator) -> Floats:
-    """Random points ``[classes, features]`` at this distance from the origin."""
+def own_class(classes: int, homophily: float) -> Floats:
+    """Preferences of links: this share goes to a node's own class, the others anywhere; see :func:`block_links`."""
+    return np.hstack([np.eye(classes) * homophily, np.full((classes, 1), 1 - homophily)])
+
+
+def around_means(labels: Ints, classes: int, features: int, distance: float, random: np.random.Generator) -> Floats:
+    """Features ``[n, features]`` of deviation one around means of classes, at this distance from the origin."""
     means = random.normal(size=(classes, features))
-    return np.asarray(means * distance / np.linalg.norm(means, axis=1, keepdims=True))
+    means = means * distance / np.linalg.norm(means, axis=1, keepdims=True)
+    return np.asarray(means[labels] + random.normal(size=(len(labels), features)))
 
 
 def as_stream(

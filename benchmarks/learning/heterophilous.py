@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.learning.blocks import USUAL_SIZE, Grown, as_stream, block_links, class_means
+from benchmarks.learning.blocks import USUAL_SIZE, Grown, around_means, as_stream, block_links
 from benchmarks.learning.stream import Stream
 
 CLASSES, FEATURES = 5, 16
@@ -27,6 +27,5 @@ def heterophilous(seed: int, size: int | None = None) -> Stream:
     for number in range(CLASSES):
         preference[number, [(number - 1) % CLASSES, (number + 1) % CLASSES]] = REGULAR / 2
         preference[number, CLASSES] = 1 - REGULAR
-    means = class_means(CLASSES, FEATURES, DISTANCE, random)
-    x = means[labels] + random.normal(size=(len(labels), FEATURES))
+    x = around_means(labels, CLASSES, FEATURES, DISTANCE, random)
     return as_stream(Grown(x, labels, block_links(labels, preference, random)), seed)

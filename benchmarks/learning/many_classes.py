@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.learning.blocks import USUAL_SIZE, Grown, as_stream, block_links, class_means
+from benchmarks.learning.blocks import USUAL_SIZE, Grown, around_means, as_stream, block_links, own_class
 from benchmarks.learning.stream import Stream
 
 CLASSES, FEATURES = 30, 16
@@ -20,10 +20,5 @@ def many_classes(seed: int, size: int | None = None) -> Stream:
     """
     random = np.random.default_rng([seed, 52])
     labels = random.integers(CLASSES, size=size or USUAL_SIZE)
-    x = class_means(CLASSES, FEATURES, DISTANCE, random)[labels] + random.normal(size=(len(labels), FEATURES))
+    x = around_means(labels, CLASSES, FEATURES, DISTANCE, random)
     return as_stream(Grown(x, labels, block_links(labels, own_class(CLASSES, HOMOPHILY), random)), seed)
-
-
-def own_class(classes: int, homophily: float) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Preferences of links: this share goes to a node's own class, the others anywhere; see :func:`block_links`."""
-    return np.hstack([np.eye(classes) * homophily, np.full((classes, 1), 1 - homophily)])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.learning.blocks import USUAL_SIZE, Grown, as_stream, block_links
-from benchmarks.learning.many_classes import own_class
+from benchmarks.learning.blocks import USUAL_SIZE, Grown, as_stream, block_links, own_class
 from benchmarks.learning.stream import Stream
 
 CLASSES, FEATURES = 4, 64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.learning.blocks import USUAL_SIZE, Grown, as_stream, block_links
+from benchmarks.learning.blocks import USUAL_SIZE, Grown, as_stream, block_links, own_class
 from benchmarks.learning.stream import Stream
 
 CLASSES, FEATURES = 4, 10
@@ -23,5 +23,4 @@ def useless_graph(seed: int, size: int | None = None) -> Stream:
     x = random.normal(size=(size or USUAL_SIZE, FEATURES))
     regular = 2 * (x[:, 0] * x[:, 1] > 0) + (x[:, 2] + np.abs(x[:, 3]) > 0.7)
     labels = np.where(random.random(len(x)) < ANY, random.integers(CLASSES, size=len(x)), regular).astype(np.int64)
-    anywhere = np.hstack([np.zeros((CLASSES, CLASSES)), np.ones((CLASSES, 1))])
-    return as_stream(Grown(x, labels, block_links(labels, anywhere, random)), seed)
+    return as_stream(Grown(x, labels, block_links(labels, own_class(CLASSES, 0.0), random)), seed)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.learning.blocks import USUAL_SIZE, Grown, as_stream, block_links, class_means
-from benchmarks.learning.many_classes import own_class
+from benchmarks.learning.blocks import USUAL_SIZE, Grown, around_means, as_stream, block_links, own_class
 from benchmarks.learning.stream import Stream
 
 CLASSES, FEATURES = 4, 16
@@ -23,7 +22,7 @@ def wrong_labels(seed: int, size: int | None = None) -> Stream:
     """
     random = np.random.default_rng([seed, 53])
     labels = random.integers(CLASSES, size=size or USUAL_SIZE)
-    x = class_means(CLASSES, FEATURES, DISTANCE, random)[labels] + random.normal(size=(len(labels), FEATURES))
+    x = around_means(labels, CLASSES, FEATURES, DISTANCE, random)
     wrong = random.random(len(labels)) < WRONG
     given = np.where(wrong, (labels + random.integers(1, CLASSES, size=len(labels))) % CLASSES, labels)
     return as_stream(Grown(x, labels, block_links(labels, own_class(CLASSES, HOMOPHILY), random)), seed, given=given)

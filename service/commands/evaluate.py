@@ -15,14 +15,14 @@ from service.commands.failures import read_settings, reported_failures
 from service.commands.options import AsJson, Declare, Device, LabelDelay
 from service.commands.sources import open_for
 from service.commands.table_options import takes_table_options
-from service.evaluation.configurations import BASELINES, CHANGEABLE, DECISIONS, configurations, parse_decisions
+from service.evaluation.configurations import BASELINES, SETTABLE, configurations, parse_decisions
 from service.replay.registry import DATASETS
 from service.replay.sources import StreamOptions
 from service.replay.table_options import TableOptions
 from service.terminal import Terminal, shown
 
 _NAMES = ", ".join(DATASETS)
-_SETTINGS = ", ".join((*CHANGEABLE, DECISIONS))
+_SETTINGS = ", ".join(SETTABLE)
 
 
 @takes_table_options

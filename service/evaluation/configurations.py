@@ -31,6 +31,8 @@ CHANGEABLE = (
 """Settings that ``--set`` changes: those that decide what is learned and served."""
 DECISIONS = "decisions"
 """What ``--set`` changes beside settings: that of the schema, as JSON."""
+SETTABLE = (*CHANGEABLE, DECISIONS)
+"""What ``--set`` changes."""
 RIVER = "river:"
 BASELINES = ("vote", "majority", "gradient-boosting", "logistic-regression", f"{RIVER}NAME")
 """What ``--baseline`` takes."""
@@ -117,9 +119,8 @@ def _parse(text: str) -> tuple[str, str, str]:
     setting = setting.strip().lower().removeprefix("olad_")
     if not equals:
         raise WrongConfiguration(f"--set {text}: give SETTING=VALUE or NAME:SETTING=VALUE, such as small:width=32")
-    if setting not in (*CHANGEABLE, DECISIONS):
-        known = ", ".join((*CHANGEABLE, DECISIONS))
-        raise WrongConfiguration(f"--set {text}: there is no setting {setting} of learning; {known}")
+    if setting not in SETTABLE:
+        raise WrongConfiguration(f"--set {text}: there is no setting {setting} of learning; {', '.join(SETTABLE)}")
     return (name.strip() if colon else text), setting, value.strip()
 
 

@@ -122,7 +122,7 @@ def _write_pyg(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
     per_edge_names = ("edge_weight", "edge_time", "edge_type")
     edges, more = arrays["edges"], [name for name in per_edge_names if name in arrays]
     per_edge = {name: arrays[name] for name in more}
-    back = (edges[0] != edges[1]) & ~_directed(found.graph)[found.graph.edge_list().relation]
+    back = (edges[0] != edges[1]) & ~_directed(found.graph)[arrays.get("edge_type", 0)]
     if back.any():
         edges = np.concatenate([edges, edges[::-1, back]], axis=1)
         per_edge = {name: np.concatenate([values, values[back]]) for name, values in per_edge.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,14 +59,14 @@ def graph_file_source(
         raise UnreadableDataset(
             f"{path}: times of nodes and edges are of different kinds: state theirs with --time-unit"
         )
-    schema = replace_direction(nodes.schema(), directed=graph.directed)
+    schema = nodes.schema().model_copy(update={"directed": graph.directed})
     identity = f"{file_identity(path)} {options} {tables} {nodes} {edges}"
     notes = _notes(graph, nodes, edges)
     if options.scored:
-        dataset = collected(_all(graph.nodes, nodes), _all(graph.edges, edges), schema)
+        dataset = collected(arrivals(graph.nodes, nodes), arrivals(graph.edges, edges), schema)
         spec = DatasetSpec(path.name, path.name, "a graph")
         return replace(graph_source(dataset, spec, identity, options), notes=notes, meter=meter)
-    of_both = itertools.chain(_all(graph.nodes, nodes), _all(graph.edges, edges))
+    of_both = itertools.chain(arrivals(graph.nodes, nodes), arrivals(graph.edges, edges))
     return Source(
         name=path.name,
         identity=identity,
@@ -75,11 +75,6 @@ def graph_file_source(
         notes=notes,
         meter=meter,
     )
-
-
-def replace_direction(schema: GraphSchema, *, directed: bool) -> GraphSchema:
-    """The same schema of a graph whose edges go one way, or both."""
-    return schema.model_copy(update={"directed": directed})
 
 
 def collected(nodes: Iterable[Arrival], edges: Iterable[Arrival], schema: GraphSchema) -> GraphDataset:
@@ -131,10 +126,6 @@ def collected(nodes: Iterable[Arrival], edges: Iterable[Arrival], schema: GraphS
 def _times(times: list[float | None]) -> npt.NDArray[np.float64] | None:
     known = [time for time in times if time is not None]
     return np.array([min(known) if time is None else time for time in times]) if known else None
-
-
-def _all(table: Table, plan: Plan) -> Iterator[Arrival]:
-    return arrivals(table, plan)
 
 
 def _of_nodes(graph: GraphTables, mapping: RowMapping) -> RowMapping:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from service.replay.mapping_file import read_mapping
-from service.replay.table_options import TableOptions, WrongMapping
+from service.replay.table_options import TableOptions, WrongMapping, feature_columns
 from service.replay.tables.mapping import (
-    FeatureColumn,
     IdColumn,
     LabelColumn,
     NodeRows,
     RowMapping,
     TimeColumn,
-    TimeUnit,
 )
 
 
@@ -41,29 +39,24 @@ def graph_mapping(options: TableOptions, default: RowMapping) -> RowMapping:
         )
     if options.as_node:
         raise WrongMapping("a graph has nodes of its own: leave out --as-node")
-    features = (*options.features, *(name for name in options.categories if name not in options.features))
     try:
         return RowMapping(
             node=NodeRows(
                 id=_ids(options.id, default.node.id, options),
-                features=tuple(
-                    FeatureColumn(column=name, kind="category" if name in options.categories else "auto")
-                    for name in features
-                )
-                or default.node.features,
+                features=feature_columns(options) or default.node.features,
                 label=default.node.label if options.label is None else LabelColumn(column=options.label),
             ),
             source=_ids(options.source, default.source, options),
             target=_ids(options.target, default.target, options),
             weight=options.weight or default.weight,
-            time=default.time if options.time is None else TimeColumn(column=options.time, unit=_unit(options)),
+            time=default.time if options.time is None else _time(options),
         )
     except ValidationError as error:
         raise WrongMapping("; ".join(problem["msg"] for problem in error.errors())) from None
 
 
-def _unit(options: TableOptions) -> TimeUnit:
-    return TypeAdapter[TimeUnit](TimeUnit).validate_python(options.time_unit or "auto")
+def _time(options: TableOptions) -> TimeColumn:
+    return TimeColumn.model_validate({"column": options.time, "unit": options.time_unit or "auto"})
 
 
 def _ids(stated: str | None, default: IdColumn | None, options: TableOptions) -> IdColumn:

@@ -68,7 +68,7 @@ def read_saved(path: Path) -> SavedGraph | SavedEvents:
     if "edge_index" not in parts:
         more = "; save adj_t as edge_index (torch_geometric.utils.to_edge_index)" if "adj_t" in parts else ""
         refuse(path, f"has no edge_index, and not src, dst and t; it has {', '.join(parts) or 'nothing'}{more}")
-    left_out = tuple(key for key, value in parts.items() if key not in _READ and value is not None)
+    left_out = tuple(key for key in parts if key not in _READ)
     return SavedGraph(graph_of_arrays(_arrays(parts, path), path, _NAMES), left_out)
 
 

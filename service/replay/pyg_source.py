@@ -11,7 +11,7 @@ from service.replay.pyg_files import SavedEvents, read_saved
 from service.replay.registry import DatasetSpec
 from service.replay.sources import Source, StreamOptions, file_identity, graph_source
 from service.replay.table_options import TableOptions, require_no_columns
-from service.replay.table_source import table_source
+from service.replay.table_source import stated, table_source
 from service.replay.tables.array_table import ArrayTable
 
 
@@ -25,7 +25,10 @@ def pyg_source(path: Path, options: StreamOptions, tables: TableOptions, on_read
     saved = read_saved(path)
     if isinstance(saved, SavedEvents):
         table = ArrayTable(str(path), saved.columns)
-        return table_source(path, table, options, _of_events(tables, saved), on_read, Meter(None))
+        of_events = _of_events(tables, saved)
+        mapping, _ = stated(of_events)
+        assert mapping is not None, "it has ends at least"
+        return table_source(path, table, mapping, options, of_events, on_read, Meter(None))
     require_no_columns(tables, f"{path} is a Data of PyG")
     source = graph_source(saved.graph, DatasetSpec(path.name, path.name, "a graph"), file_identity(path), options)
     if saved.graph.directed:

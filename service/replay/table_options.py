@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from olad_core.errors import OladError
-from service.replay.tables.mapping import CsvFormat, RowMapping
+from service.replay.tables.mapping import CsvFormat, FeatureColumn, RowMapping
 
 
 class WrongMapping(OladError, ValueError):
@@ -70,18 +70,23 @@ def mapping_of(options: TableOptions) -> RowMapping:
     if options.time is not None:
         parts["time"] = {"column": options.time, "unit": options.time_unit or "auto"}
     if is_node:
-        names = (*options.features, *(name for name in options.categories if name not in options.features))
         parts["node"] = {
             "id": None if options.id is None else {"column": options.id, "prefix": options.id_prefix or ""},
-            "features": [
-                {"column": name, "kind": "category" if name in options.categories else "auto"} for name in names
-            ],
+            "features": feature_columns(options),
             "label": options.label,
         }
     try:
         return RowMapping.model_validate(parts)
     except ValidationError as error:
         raise WrongMapping("; ".join(problem["msg"] for problem in error.errors())) from None
+
+
+def feature_columns(options: TableOptions) -> tuple[FeatureColumn, ...]:
+    """The features that options name, those of categories last where they are named there alone."""
+    names = (*options.features, *(name for name in options.categories if name not in options.features))
+    return tuple(
+        FeatureColumn(column=name, kind="category" if name in options.categories else "auto") for name in names
+    )
 
 
 def require_no_columns(options: TableOptions, what: str) -> None:

@@ -35,7 +35,7 @@ def table_file(
         WrongMapping: it is not stated what the columns are, or not so that it fits.
     """
     meter = Meter(path.stat().st_size)
-    mapping, form = _stated(tables)
+    mapping, form = stated(tables)
     table = file_table(path, kind, meter, form, mapping)
     if mapping is None:
         what = {"csv": "CSV", "json": "JSON, and no events", "parquet": "a Parquet file"}[kind]
@@ -43,12 +43,13 @@ def table_file(
             f"{path} is {what}; {named(table.columns or ())}: name them with --source and --target, --id or --mapping "
             "(docs/files.md)"
         )
-    return table_source(path, table, options, tables, on_read, meter)
+    return table_source(path, table, mapping, options, tables, on_read, meter)
 
 
 def table_source(
     path: Path,
     table: Table,
+    mapping: RowMapping,
     options: StreamOptions,
     tables: TableOptions,
     on_read: Callable[[Meter], None],
@@ -59,8 +60,6 @@ def table_source(
     Raises:
         UnreadableDataset, WrongMapping: as for :func:`table_file`.
     """
-    mapping, _ = _stated(tables)
-    assert mapping is not None, "asked for where there is one"
     plan, arrivals = planned(table, mapping, again=True, on_rows=lambda _rows: on_read(meter))
     source = _source(path.name, table, plan, arrivals, options)
     return replace(source, identity=f"{file_identity(path)} {options} {tables} {plan}", meter=meter)
@@ -72,14 +71,15 @@ def table_stream(stream: IO[bytes], name: str, options: StreamOptions, tables: T
     Raises:
         UnreadableDataset, WrongMapping: as for files; and where the mapping leaves something open.
     """
-    mapping, form = _stated(tables)
+    mapping, form = stated(tables)
     assert mapping is not None, "asked for where there is one"
     table = stream_table(stream, name, form, mapping)
     plan, arrivals = planned(table, mapping, again=False, on_rows=lambda _rows: None)
     return _source(name, table, plan, arrivals, options)
 
 
-def _stated(tables: TableOptions) -> tuple[RowMapping | None, CsvFormat]:
+def stated(tables: TableOptions) -> tuple[RowMapping | None, CsvFormat]:
+    """What options or a mapping file state of the columns, and of how CSV is written."""
     if not tables.names_columns:
         return None, csv_format_of(tables)
     if tables.mapping is None:

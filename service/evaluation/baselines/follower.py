@@ -92,6 +92,7 @@ class BaselinePlayer:
         self._waiting: Waiting[Known] = Waiting()
         self._examples: list[Example] = []
         self._deciding = Deciding()
+        self._latest: tuple[tuple[str, ...], Known] | None = None
 
     def declare(self, schema: GraphSchema) -> None:
         """Declare the schema to the graph; its decisions make the labels."""
@@ -120,13 +121,13 @@ class BaselinePlayer:
         """
         graph = self.graph
         changes = graph.apply(events, float(number))
+        self._latest = None
         self._rejected += len(changes.rejected)
         self._arrivals += len(nodes)
         rows = graph.rows(nodes)
         there = np.flatnonzero(rows >= 0)
         if self._rule.learns and len(there):
-            known = known_of(graph, rows[there], around=self._rule.looks_around)
-            self._keep([nodes[at] for at in there.tolist()], known)
+            self._keep([nodes[at] for at in there.tolist()], self._known(nodes, rows[there]))
         labelled = []
         for row in dict.fromkeys(changes.labelled.tolist()):
             label = int(graph.label[row])
@@ -148,8 +149,7 @@ class BaselinePlayer:
         there = np.flatnonzero(rows >= 0)
         answers = Answers.none(len(nodes), graph.classes)
         if len(there):
-            known = known_of(graph, rows[there], around=self._rule.looks_around)
-            answers.probabilities[there] = self._rule.predict(known)
+            answers.probabilities[there] = self._rule.predict(self._known(nodes, rows[there]))
         return answers
 
     def learn(self) -> None:
@@ -166,6 +166,13 @@ class BaselinePlayer:
     def rejected(self) -> int:
         """Events that could not be applied."""
         return self._rejected
+
+    def _known(self, nodes: Sequence[str], rows: Rows) -> Known:
+        """What is known of nodes, found once between two entries."""
+        asked = tuple(nodes)
+        if self._latest is None or self._latest[0] != asked:
+            self._latest = asked, known_of(self.graph, rows, around=self._rule.looks_around)
+        return self._latest[1]
 
     def _keep(self, nodes: Sequence[str], known: Known) -> None:
         """Keep what is known of nodes until their labels come."""

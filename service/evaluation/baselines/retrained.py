@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from service.evaluation.baselines.counting import Majority
 from service.evaluation.baselines.follower import Example, Floats, Known
 
 RETRAINED_EVERY = 1000
@@ -42,11 +43,9 @@ class Retrained:
 
     def predict(self, known: Known) -> Floats:
         """Probabilities by the model of the last training; 0 for a class that it has not met."""
-        classes = len(known.frequency)
-        found = np.zeros((len(known), classes))
         if self._model is None:
-            total = known.frequency.sum()
-            return found + (known.frequency / total if total else np.nan)
+            return Majority().predict(known)
+        found = np.zeros((len(known), len(known.frequency)))
         with threadpool_limits(1):
             shares = self._model.predict_proba(self._table([known], self._features, self._classes))
         found[:, self._model.classes_] = shares
