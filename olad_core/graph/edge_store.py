@@ -78,7 +78,7 @@ class EdgeStore:
         return np.flatnonzero(absent)
 
     def edges(self, relation: int) -> EdgeList:
-        """Every edge once, of this relation, sorted by source, then target; undirected, the smaller row is the source."""
+        """Every edge once, of this relation, by source, then target; undirected, the smaller row is the source."""
         used = self._edges
         order = np.argsort(used.key[: self.count], kind="stable")
         source, target = used.key[order] >> 32, used.key[order] & 0xFFFFFFFF

@@ -65,19 +65,22 @@ class DueRows:
         Returns:
             The work that it was; 0 where nothing waits.
         """
+        if embedding.hub is not None:
+            self._hub_is_next = not self._hub_is_next
+            work, answer = embedding.advance_hub(graph, embedding.hub, origin, most_work)
+            if answer is not None:
+                answers.compute(graph, np.array([answer.row]), answer.origin)
+            return max(1, work)
         rows = np.array([row for row in self._rows if row < graph.capacity], np.int64)
         rows = rows[graph.alive[rows] & (embedding.marks[rows] > 0)]
         self._rows = dict.fromkeys(rows.tolist())
         hubs = embedding.stale_hubs(graph, rows)
         others = rows[~np.isin(rows, hubs)]
         hub_is_next, self._hub_is_next = self._hub_is_next or not len(others), not self._hub_is_next
-        if embedding.hub is None and not (len(hubs) and hub_is_next):
+        if not (len(hubs) and hub_is_next):
             return self._compute_rows(embedding, answers, graph, others, origin, most_work, beneath)
-        before = embedding.hub
-        work, answer = embedding.advance_hub(graph, int(hubs[0]) if len(hubs) else -1, origin, most_work)
-        if answer is not None:
-            answers.compute(graph, np.array([answer.row]), answer.origin)
-        elif before is None and embedding.hub is not None:
+        work, _ = embedding.advance_hub(graph, int(hubs[0]), origin, most_work)
+        if embedding.hub is not None:
             # The graph is copied: who wants the row from here on wants a later one.
             self._rows.pop(embedding.hub, None)
         return max(1, work)

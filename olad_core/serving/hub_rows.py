@@ -114,9 +114,9 @@ class HubRows:
 
         These are heavy rows, rows that read marked heavy ones, and stale hubs.
         """
-        if not len(self._hubs(graph)) or not len(rows):
-            return rows, rows[:0]
         hubs = self._hubs(graph)
+        if not len(hubs) or not len(rows):
+            return rows, rows[:0]
         hubs = hubs[graph.in_degree(hubs) >= HEAVY]
         heavy = np.isin(rows, np.concatenate([hubs, self.stale(graph, rows)]))
         if self._marks.layers > 1 and len(hubs):
@@ -231,8 +231,10 @@ class HubRows:
 
     def _is_stale(self, graph: DynamicGraph, hub: int) -> bool:
         near = graph.in_neighbours(np.array([hub]))
+        if near.by_relation is not None:
+            return False
         marked = int(np.count_nonzero(self._marks.marked(1)[near.index]))
-        return near.by_relation is None and marked > max(HUB // 2, STALE * len(near.index))
+        return marked > max(HUB // 2, STALE * len(near.index))
 
     def _hubs(self, graph: DynamicGraph) -> Rows:
         """Rows with many in-neighbours."""

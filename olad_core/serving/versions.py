@@ -229,7 +229,8 @@ class Versions:
             return held.compute(graph, held.embedding.marked(graph), origin)
         work = held.compute(graph, touch.created, origin) if len(touch.created) else 0
         # Those that take long come last: one of them must not take the time of many others, turn after turn.
-        direct = touch.direct[np.argsort(graph.in_degree(touch.direct), kind="stable")]
+        direct = touch.direct
+        direct = direct[np.argsort(graph.in_degree(direct), kind="stable")]
         wanted = np.concatenate([self._asked.again(origin.applied_events), direct])
         wanted = wanted[wanted < graph.capacity]
         wanted = wanted[graph.alive[wanted] & (held.embedding.marks[wanted] > 0)]

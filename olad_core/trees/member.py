@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,11 @@ from olad_core.graph import DynamicGraph
 from olad_core.graph.arrays import Float32s, Int64s
 from olad_core.named_state import join_parts, take_part
 from olad_core.trees.forest import Forest, check_probabilities
-from olad_core.trees.growth import Growth
 from olad_core.trees.kept_rows import KeptRows
 from olad_core.trees.table import of_width, table_of
+
+if TYPE_CHECKING:
+    from olad_core.trees.growth import Growth
 
 FEWEST_LABELS = 30
 """Labelled nodes before the first forest."""
@@ -49,6 +51,9 @@ class ForestPlan:
 
     def begin(self) -> Growth:
         """The forest, before its first round."""
+        # The library is large, and most services grow no trees.
+        from olad_core.trees.growth import Growth  # noqa: PLC0415
+
         return Growth(self.table, self.label, self.classes, self.features)
 
     def grow(self) -> Forest:
