@@ -63,13 +63,15 @@ def parse_located(url: str) -> LocatedUrl | None:
     True
 
     Raises:
-        ValueError: it names nobody, no primary, or a database that there is not.
+        ValueError: it names nobody, no primary, or a database that there is not, or an address cannot be read.
     """
     parts = urlsplit(url)
+    account, _, hosts = parts.netloc.rpartition("@")
     if parts.scheme not in _KINDS:
+        if parts.scheme in {"redis", "rediss"} and hosts:
+            _address(hosts, 6379)
         return None
     scheme, kind, port = _KINDS[parts.scheme]
-    account, _, hosts = parts.netloc.rpartition("@")
     nodes = tuple(_address(host, port) for host in hosts.split(",") if host)
     service, _, database = parts.path.strip("/").partition("/") if kind == "sentinel" else ("", "", parts.path[1:])
     if not nodes:

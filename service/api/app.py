@@ -129,4 +129,4 @@ def create_app(settings: Settings, shared_metrics: Path | None = None) -> FastAP
 def _limiter(settings: Settings, context: Context) -> RateLimiter | None:
     if settings.rate_limit is None:
         return None
-    return RateLimiter(settings.rate_limit, context.rate_counts if settings.rate_limit_shared else None)
+    return RateLimiter(settings.rate_limit, context.rate_counts() if settings.rate_limit_shared else None)

@@ -56,7 +56,7 @@ class Context:
     worker: WorkerStateReader
     overload: OverloadGuard
     readiness: Readiness
-    rate_counts: RedisStorage
+    rate_counts: Callable[[], RedisStorage]
     metrics: ApiMetrics
     read_timeout_s: float
     memory: Shares

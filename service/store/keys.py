@@ -65,8 +65,8 @@ class Keys:
     def admitted(self) -> str:
         """Stream: what each batch may add to the graph, at its position, until the worker has reported that.
 
-        ``own`` has nodes, edges, nodes with features, their width, and types of edges; ``sums`` the same together
-        with all before, of the last two the largest.
+        ``own`` has nodes, edges, nodes with features, and their width; ``sums`` the same together with all before, of
+        the width the largest.
         """
         return self._key("admitted")
 

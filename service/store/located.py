@@ -22,13 +22,26 @@ def _moved(error: redis.ResponseError) -> redis.ResponseError:
     return TryAgainError("TRYAGAIN the primary has moved") if isinstance(error, MovedError) else error
 
 
-class _Waiting:
-    """Mixed into redis-py's connections for asyncio."""
+class _Located:
+    """What connections of both kinds have in common."""
 
     def __init__(self, *, locator: Locator, **named: Any) -> None:
         self.locator = locator
         self.moves = -1
         super().__init__(**named)
+
+    def _forget(self: Any) -> None:
+        self.locator.forget((self.host, self.port))
+
+    def _require_right(self: Any, answer: object) -> None:
+        """See that the answer to the greeting is that of the server that is looked for."""
+        if not self.locator.greeting.accepts(answer):
+            self._forget()
+            raise NotConnected(f"{self.host}:{self.port} is not the server that is looked for")
+
+
+class _Waiting(_Located):
+    """Mixed into redis-py's connections for asyncio."""
 
     async def _connect(self: Any) -> None:
         # Those who are asked may not answer: others are served meanwhile.
@@ -38,7 +51,7 @@ class _Waiting:
             parent: Any = super()
             await parent._connect()
         except BaseException:
-            self.locator.forget((self.host, self.port))
+            self._forget()
             raise
 
     async def on_connect_check_health(self: Any, check_health: bool = True) -> None:
@@ -47,9 +60,7 @@ class _Waiting:
         await parent.on_connect_check_health(check_health)
         if self.locator.greeting is not None:
             await self.send_command(*self.locator.greeting.command, check_health=False)
-            if not self.locator.greeting.accepts(await self.read_response()):
-                self.locator.forget((self.host, self.port))
-                raise NotConnected(f"{self.host}:{self.port} is not the server that is looked for")
+            self._require_right(await self.read_response())
 
     async def read_response(self: Any, *given: Any, **named: Any) -> Any:
         """One answer."""
@@ -57,7 +68,7 @@ class _Waiting:
             parent: Any = super()
             return await parent.read_response(*given, **named)
         except _WRONG_SERVER as error:
-            self.locator.forget((self.host, self.port))
+            self._forget()
             await self.disconnect()
             raise _moved(error) from error
 
@@ -80,12 +91,8 @@ class LocatedPool(BlockingConnectionPool):
         await super().ensure_connection(connection)
 
 
-class _Blocking:
+class _Blocking(_Located):
     """Mixed into redis-py's blocking connections."""
-
-    def __init__(self, *, locator: Locator, **named: Any) -> None:
-        self.locator = locator
-        super().__init__(**named)
 
     def _connect(self: Any) -> Any:
         self.host, self.port = self.locator.find()
@@ -93,7 +100,7 @@ class _Blocking:
             parent: Any = super()
             return parent._connect()
         except BaseException:
-            self.locator.forget((self.host, self.port))
+            self._forget()
             raise
 
     def on_connect_check_health(self: Any, check_health: bool = True) -> None:
@@ -102,9 +109,7 @@ class _Blocking:
         parent.on_connect_check_health(check_health)
         if self.locator.greeting is not None:
             self.send_command(*self.locator.greeting.command, check_health=False)
-            if not self.locator.greeting.accepts(self.read_response()):
-                self.locator.forget((self.host, self.port))
-                raise NotConnected(f"{self.host}:{self.port} is not the server that is looked for")
+            self._require_right(self.read_response())
 
     def read_response(self: Any, *given: Any, **named: Any) -> Any:
         """One answer."""
@@ -112,7 +117,7 @@ class _Blocking:
             parent: Any = super()
             return parent.read_response(*given, **named)
         except _WRONG_SERVER as error:
-            self.locator.forget((self.host, self.port))
+            self._forget()
             self.disconnect()
             raise _moved(error) from error
 

@@ -35,7 +35,7 @@ class Greeting:
 
     def accepts(self, answer: object) -> bool:
         """Whether the server is the right one."""
-        return self.answer in answer if isinstance(answer, bytes) else answer == self.answer.decode()
+        return isinstance(answer, bytes) and self.answer in answer
 
 
 class Locator:

@@ -77,7 +77,7 @@ class LogReader:
         redis: the client.
         keys: of the graph.
         fence: of the worker's start, for what is written.
-        replicas: that must have an entry before it is read. So no state has an entry that a failover may lose.
+        replicas: that must have an entry before it is read. So no state has an entry that the primary alone has.
     """
 
     def __init__(self, redis: Redis, keys: Keys, fence: Fence | None = None, replicas: int = 0) -> None:

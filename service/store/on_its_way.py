@@ -47,16 +47,16 @@ class OnItsWayReader:
         nodes, edges, featured = (
             end - (begin - its) for end, begin, its in zip(last[:3], first[:3], own[:3], strict=True)
         )
-        return OnItsWay(Sizes(nodes, edges, featured, last[3], edge_types=last[4]), parse_position(found[3].decode()))
+        return OnItsWay(Sizes(nodes, edges, featured, last[3]), parse_position(found[3].decode()))
 
 
 def sizes_text(sizes: Sizes) -> str:
     """Sizes of a batch as the log's script takes them; empty where it adds nothing.
 
     >>> sizes_text(Sizes(nodes=2, edges=1)), sizes_text(Sizes())
-    ('2 1 0 0 1', '')
+    ('2 1 0 0', '')
     """
-    numbers = (sizes.nodes, sizes.edges, sizes.featured, sizes.feature_width, sizes.edge_types)
+    numbers = (sizes.nodes, sizes.edges, sizes.featured, sizes.feature_width)
     return " ".join(map(str, numbers)) if sizes.nodes else ""
 
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -21,7 +21,7 @@ from service.store.prediction_reader import Model, PredictionReader, Snapshot
 
 Outcome: TypeAlias = Literal["served", "marked", "behind", "unavailable"]
 """What became of a read from a replica: all but the first are read from the primary instead."""
-OUTCOMES: tuple[Outcome, ...] = ("served", "marked", "behind", "unavailable")
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 _Read: TypeAlias = Callable[[PredictionReader], Awaitable[Snapshot]]
 FOLLOW_S = 0.25
 """How often the primary is asked what it shows. A replica that is more than two such times behind is not used."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -37,7 +38,7 @@ class Stores:
         rejected: events that could not be applied.
         worker: the worker's report, heartbeat and metrics.
         health: of Redis.
-        rate_counts: requests of each client, counted for all API processes.
+        rate_counts: makes the counts of requests of each client, for all API processes.
         close: ends the connections.
     """
 
@@ -51,7 +52,7 @@ class Stores:
     rejected: RejectedReader
     worker: WorkerStateReader
     health: HealthReader
-    rate_counts: RedisStorage
+    rate_counts: Callable[[], RedisStorage]
     close: Callable[[], Awaitable[None]]
 
 
@@ -94,6 +95,6 @@ def open_stores(
         rejected=RejectedReader(redis, keys),
         worker=WorkerStateReader(redis, keys),
         health=HealthReader(redis, keys),
-        rate_counts=shared_counts(redis, keys),
+        rate_counts=functools.partial(shared_counts, redis, keys),
         close=close,
     )

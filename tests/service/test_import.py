@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +57,8 @@ def test_all_of_it_arrives_once_and_what_is_declared(runner: CliRunner, url: str
     assert _appended(url) == report["events"]
 
 
-def test_it_goes_on_where_it_stopped(runner: CliRunner, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    command = ["import", "payments.csv", *OPTIONS, "--url", url, "--batch-bytes", "10000", "--json"]
+@contextlib.contextmanager
+def interrupted_at_the_third_batch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sent = 0
 
     def stop(*_: object) -> None:
@@ -67,6 +69,12 @@ def test_it_goes_on_where_it_stopped(runner: CliRunner, url: str, monkeypatch: p
 
     with monkeypatch.context() as patched:
         patched.setattr("service.commands.import_view.ImportView.update", stop)
+        yield
+
+
+def test_it_goes_on_where_it_stopped(runner: CliRunner, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ["import", "payments.csv", *OPTIONS, "--url", url, "--batch-bytes", "10000", "--json"]
+    with interrupted_at_the_third_batch(monkeypatch):
         stopped = runner.invoke(app, command)
     assert stopped.exit_code == 130
     before = _appended(url)
@@ -94,16 +102,7 @@ def test_a_graph_is_declared_arrives_once_and_goes_on(
         torch.save(pyg_data().Data(edge_index=torch.cat([edges, edges.flip(0)], 1), y=torch.arange(200) % 2), path)
         options = []
     command = ["import", path.name, *options, "--url", url, "--batch-bytes", "2000", "--json"]
-    sent = 0
-
-    def stop(*_: object) -> None:
-        nonlocal sent
-        sent += 1
-        if sent == 3:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr("service.commands.import_view.ImportView.update", stop)
+    with interrupted_at_the_third_batch(monkeypatch):
         assert runner.invoke(app, command).exit_code == 130
     before = _appended(url)
     report = json.loads(runner.invoke(app, command).stdout)

@@ -4,7 +4,7 @@
 -- ARGV: events (MessagePack), count, schema the batch was checked against, schema after it ('' = the same),
 --       digest of the body, seconds to remember the key for, how many keys of one client are remembered, the beginning
 --       of all such keys, most classes, format of the entry, what it may add to the graph (nodes, edges, nodes with
---       features, their width, types of edges; '' for nothing), labels that may be new ...
+--       features, their width; '' for nothing), labels that may be new ...
 -- Answers: {'replayed', position} | {'reused', position} | {'stale', schema} | {'classes', label}
 --          | {'appended', position}
 if KEYS[6] then

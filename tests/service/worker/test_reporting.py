@@ -3,16 +3,14 @@
 from dataclasses import replace
 
 from olad_core.events import UpsertNode
-from service.store.status import ClassReportStatus
+from service.store.status import ClassReportStatus, WorkerStatus
 from service.worker.metrics import WorkerMetrics
 from service.worker.reporting import Rates, report
 from tests.olad_core.runs import PAIR, Run, learned
 
 
-def test_the_report_names_the_classes_of_every_student_and_of_what_was_served() -> None:
-    run = learned(Run(PAIR))
-    run.turn([UpsertNode(f"new-{n}", [2.0 * n - 7, 0.5, 0.0], ["even", "odd"][n % 2]) for n in range(8)], steps=1)
-    status = report(
+def status_of(run: Run) -> WorkerStatus:
+    return report(
         run.engine,
         Rates(0.0, 0.0),
         learning="learning",
@@ -24,6 +22,12 @@ def test_the_report_names_the_classes_of_every_student_and_of_what_was_served() 
         disk_free=None,
         memory_budget=1,
     )
+
+
+def test_the_report_names_the_classes_of_every_student_and_of_what_was_served() -> None:
+    run = learned(Run(PAIR))
+    run.turn([UpsertNode(f"new-{n}", [2.0 * n - 7, 0.5, 0.0], ["even", "odd"][n % 2]) for n in range(8)], steps=1)
+    status = status_of(run)
     served = status.served_report
     assert isinstance(served, ClassReportStatus)
     assert served.scored == status.served_score.scored > 0
@@ -41,18 +45,7 @@ def test_the_report_lists_the_trees_of_the_group() -> None:
     while run.engine.versions.served is None or run.engine.versions.served.embedding.forest is None:
         run.turn([], steps=5)
     run.turn([UpsertNode(f"new-{n}", [2.0 * n - 7, 0.5, 0.0], ["even", "odd"][n % 2]) for n in range(4)], steps=0)
-    status = report(
-        run.engine,
-        Rates(0.0, 0.0),
-        learning="learning",
-        learning_since=0.0,
-        started_at=0.0,
-        now=0.0,
-        checkpoint=None,
-        checkpoint_failures=0,
-        disk_free=None,
-        memory_budget=1,
-    )
+    status = status_of(run)
     combined = status.combined
     assert combined is not None
     assert combined.trees is not None
