@@ -14,6 +14,7 @@ from service.commands.export import export
 from service.commands.import_events import import_source
 from service.commands.keys import keys
 from service.commands.predict import predict
+from service.commands.rebuild import rebuild
 from service.commands.repair import repair
 from service.commands.replay import replay_source
 from service.commands.send import send
@@ -60,6 +61,7 @@ app.command()(top)
 app.command()(demo)
 app.command()(verify)
 app.command()(repair)
+app.command()(rebuild)
 app.command()(check_student)
 app.add_typer(export)
 app.add_typer(keys)

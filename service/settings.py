@@ -244,6 +244,19 @@ class Settings(BaseSettings):
     checkpoints_kept: int = Field(
         default=3, ge=1, description="Checkpoints kept; the log is trimmed behind the oldest."
     )
+    archive: str | None = Field(
+        default=None,
+        min_length=1,
+        repr=False,
+        description="Directory, or URL that fsspec can write (`s3://bucket/folder`), to which every entry of the log "
+        "goes before it is trimmed (docs/history.md). Unset: what is trimmed is gone.",
+    )
+    archive_interval_s: float = Field(
+        default=300.0,
+        ge=0,
+        description="Seconds that entries of less than a megabyte together wait before they go to the archive. They "
+        "stay in the log meanwhile.",
+    )
     max_classes: int = Field(
         default=_ENGINE.max_classes,
         ge=2,

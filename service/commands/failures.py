@@ -11,6 +11,9 @@ import typer
 from pydantic import ValidationError
 
 from service.api_keys import KeysUnusable
+from service.archive.history import HistoryBroken
+from service.archive.place import ArchiveUnusable
+from service.archive.rebuild import NothingToRebuild
 from service.client.http import ServiceError
 from service.evaluation.configurations import WrongConfiguration
 from service.exit_codes import REFUSES
@@ -29,9 +32,12 @@ from service.settings import Settings
 from service.terminal import Terminal
 
 _EXPECTED = (
+    ArchiveUnusable,
     DataDirInUse,
     ExportFailed,
+    HistoryBroken,
     KeysUnusable,
+    NothingToRebuild,
     ProgressBusy,
     RedisFailed,
     RedisNotFound,

@@ -47,6 +47,16 @@ class Keys:
         return self._key("skipped")
 
     @property
+    def left_out(self) -> str:
+        """Set: ranges of positions that the log was rebuilt without, ``first..last``."""
+        return self._key("left-out")
+
+    @property
+    def rebuilding(self) -> str:
+        """Stream: the log that ``olad rebuild`` makes, until it takes the log's place."""
+        return self._key("rebuilding")
+
+    @property
     def schema(self) -> str:
         """String: the schema as JSON, the held feature width included."""
         return self._key("schema")

@@ -263,6 +263,20 @@ class CheckpointStatus(Answer):
     path: str = Field(description="Where it is, as the worker sees it.")
 
 
+class ArchiveStatus(Answer):
+    """The archive of log entries (docs/history.md)."""
+
+    place: str = Field(description="Where it is: a directory, or a URL without secrets.")
+    position: Position | None = Field(
+        description="Position up to which every entry is in it; null before the worker has found that out."
+    )
+    written_at: float | None = Field(description="Unix time of the last segment of this start; null before the first.")
+    failures: int = Field(description="Attempts to write to it that failed since the start.")
+    problem: str | None = Field(
+        description="Why the last attempt failed; the log is not trimmed meanwhile. Null where it did not."
+    )
+
+
 class MemoryStatus(Answer):
     """What the worker needs memory for; batches are held against it before they enter the log."""
 
@@ -312,6 +326,7 @@ class WorkerStatus(Answer):
     checkpoint: CheckpointStatus | None = Field(description="The newest checkpoint; null before the first.")
     checkpoint_failures: int = Field(default=0, description="Checkpoints that could not be written since the start.")
     disk_free: int | None = Field(default=None, description="Bytes that are free where checkpoints are written.")
+    archive: ArchiveStatus | None = Field(default=None, description="The archive; null without OLAD_ARCHIVE.")
     memory: MemoryStatus | None = Field(default=None, description="Its memory; null where it is of an earlier release.")
 
 

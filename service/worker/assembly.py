@@ -6,7 +6,7 @@ import contextlib
 import functools
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from olad_core.config import EngineConfig, TrainerConfig
 from olad_core.engine import Engine
 from olad_core.engine_state import ServedLost
 from olad_core.errors import OladError
+from service.archive.place import ArchiveUnusable, open_place
+from service.archive.writer import ArchiveWriter
 from service.exit_codes import REFUSES
 from service.machine_memory import memory_budget
 from service.settings import Settings
@@ -28,9 +30,11 @@ from service.store.keys import Keys
 from service.store.lease import Lease
 from service.store.log_reader import LogReader
 from service.store.prediction_writer import PredictionWriter
+from service.store.raw_log import RawLog
 from service.store.redis_refusals import RedisUnusable
 from service.store.redis_versions import version_of_server
 from service.store.request_reader import RequestReader
+from service.worker.archiver import Archiver
 from service.worker.attempts import Attempts
 from service.worker.checkpoint import BrokenCheckpoint, OtherFormat, list_checkpoints, read_checkpoint
 from service.worker.checkpoint_schedule import CheckpointSchedule
@@ -164,6 +168,7 @@ def build_worker(
     settings: Settings,
     clock: Clock,
     grower: Grower,
+    archiver: Archiver | None = None,
 ) -> Worker:
     """Put the parts of a worker together.
 
@@ -177,6 +182,7 @@ def build_worker(
         settings: of the service.
         clock: the time that the loop works by.
         grower: grows trees beside the loop.
+        archiver: has the entries that are to be trimmed; None without an archive.
     """
     engine, metrics, stop = restore(), WorkerMetrics(), Stop()
     row_pace = RowPace(settings.freshness_target_ms, clock)
@@ -184,15 +190,40 @@ def build_worker(
     learning = Learning(pace, row_pace, metrics, clock, grower)
     steps = settings.steps_per_entry
     lane = Lane(engine, event_log, predictions, requests, attempts, learning, row_pace, metrics, steps)
-    checkpoints = CheckpointSchedule(checkpointer, event_log, settings.checkpoint_interval_s, metrics, clock, stop)
+    checkpoints = CheckpointSchedule(
+        checkpointer, event_log, settings.checkpoint_interval_s, metrics, clock, stop, archiver
+    )
     memory = memory_budget(settings.memory_budget_mb)
     reporter = Reporter(engine, predictions, checkpoints, checkpointer, metrics, clock, memory)
-    check = functools.partial(check_log, event_log, lane, settings.accept_log_loss)
+    check = functools.partial(check_log, event_log, lane, settings.accept_log_loss, archiver)
     retrying = Retrying(check, metrics, clock, stop)
     recovery = Recovery(
         lane, restore, event_log, predictions, requests, attempts, checkpoints, reporter, retrying, metrics, stop
     )
     return Worker(lane, recovery, retrying, reporter, checkpoints, attempts, stop)
+
+
+@contextlib.contextmanager
+def _archiving(settings: Settings, event_log: RawLog) -> Iterator[Archiver | None]:
+    """The archive of the settings; None without one. Its end waits for the segment that is being written."""
+    if settings.archive is None:
+        yield None
+        return
+    ending = threading.Event()
+    clock = SystemClock()
+    writer = ArchiveWriter(
+        open_place(settings.archive, settings.graph),
+        settings.graph,
+        event_log,
+        clock.monotonic,
+        settings.archive_interval_s,
+        ending.is_set,
+    )
+    with Archiver(writer, clock) as archiver:
+        try:
+            yield archiver
+        finally:
+            ending.set()
 
 
 def main(settings: Settings) -> None:
@@ -217,6 +248,7 @@ def main(settings: Settings) -> None:
             Grower() as grower,
             Checkpointer(checkpoints, settings.checkpoints_kept) as checkpointer,
             contextlib.closing(Attempts(settings.data_dir / "workers" / f"{settings.graph}.attempts")) as attempts,
+            _archiving(settings, RawLog(client, keys, lease)) as archiver,
         ):
             config = replace(engine_config(settings), memory_budget=memory_budget(settings.memory_budget_mb))
             worker = build_worker(
@@ -229,6 +261,7 @@ def main(settings: Settings) -> None:
                 settings,
                 SystemClock(),
                 grower,
+                archiver,
             )
             for name in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(name, worker.stop)
@@ -236,6 +269,7 @@ def main(settings: Settings) -> None:
                 worker.stop()
             worker.run()
     except (
+        ArchiveUnusable,
         CannotBegin,
         LogLost,
         OtherFormat,

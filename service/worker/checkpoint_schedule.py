@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from olad_core.engine import Engine
-from service.store.status import CheckpointStatus
+from service.store.status import ArchiveStatus, CheckpointStatus
+from service.worker.archiver import Archiver
 from service.worker.checkpointer import Checkpointer, Saved
 from service.worker.clock import Clock
 from service.worker.lane import Lane
@@ -41,6 +42,7 @@ class CheckpointSchedule:
         metrics: time the copies.
         clock: measures the interval.
         stop: once it is requested, a checkpoint does not wait for memory to be prepared.
+        archiver: has the entries that are to be trimmed; None where there is no archive.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class CheckpointSchedule:
         metrics: WorkerMetrics,
         clock: Clock,
         stop: Stop,
+        archiver: Archiver | None = None,
     ) -> None:
         self._checkpointer = checkpointer
         self._event_log = event_log
@@ -58,11 +61,17 @@ class CheckpointSchedule:
         self._metrics = metrics
         self._clock = clock
         self._stop = stop
+        self._archiver = archiver
         self._begun_at = clock.monotonic()
         self._begun: Mark | None = None
         self._written: Mark | None = None
         self.newest: CheckpointStatus | None = None
         """The newest checkpoint of this start."""
+
+    @property
+    def archive(self) -> ArchiveStatus | None:
+        """How the archive is; None where there is none."""
+        return self._archiver.status if self._archiver is not None else None
 
     def reset(self) -> None:
         """Wait until no checkpoint is being written. What is written next is not compared with it."""
@@ -76,6 +85,7 @@ class CheckpointSchedule:
             Whether one was begun.
         """
         self._note(self._checkpointer.finished())
+        self._trim_what_is_archived()
         due = self._clock.monotonic() - self._begun_at > self._interval_s
         if not due or self._checkpointer.busy or mark_of(lane.engine) == self._written:
             return False
@@ -103,5 +113,13 @@ class CheckpointSchedule:
         if saved is None:
             return False
         self.newest, self._written = saved.status, self._begun
-        self._event_log.trim_before(saved.oldest_position)
+        if self._archiver is None:
+            self._event_log.trim_before(saved.oldest_position)
+        else:
+            self._archiver.want(saved.oldest_position)
         return True
+
+    def _trim_what_is_archived(self) -> None:
+        trimmable = self._archiver.follow() if self._archiver is not None else None
+        if trimmable is not None:
+            self._event_log.trim_before(trimmable)

@@ -91,6 +91,7 @@ class _Report(Collector):
         """The report's metrics; none before the first report."""
         if self.status is not None:
             yield from _sizes(self.status)
+            yield from _archive(self.status)
             yield from _training(self.status)
             yield from _scores(self.status)
 
@@ -107,6 +108,22 @@ def _sizes(status: WorkerStatus) -> Iterator[Metric]:
         "When the newest checkpoint was written.",
         status.checkpoint.written_at if status.checkpoint else None,
     )
+
+
+def _archive(status: WorkerStatus) -> Iterator[Metric]:
+    archive = status.archive
+    if archive is not None:
+        yield from counter(
+            "olad_worker_archive_failures", "Attempts to write to the archive that failed.", archive.failures
+        )
+        yield from gauge(
+            "olad_worker_archive_failing",
+            "1 while the last attempt has failed: the log is not trimmed.",
+            archive.problem is not None,
+        )
+        yield from gauge(
+            "olad_worker_archive_timestamp_seconds", "When the last segment was written.", archive.written_at
+        )
 
 
 def _training(status: WorkerStatus) -> Iterator[Metric]:

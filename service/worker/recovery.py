@@ -7,8 +7,11 @@ from collections.abc import Callable
 import structlog
 
 from olad_core.engine import Engine
+from service.archive.place import ArchiveUnusable
+from service.archive.writer import OtherHistory
 from service.store.fence import LogLost, PublicationsLost
 from service.store.positions import START, parse_position
+from service.worker.archiver import Archiver
 from service.worker.attempts import KILLED, Attempts
 from service.worker.checkpoint_schedule import CheckpointSchedule
 from service.worker.lane import ApplyFailed, Lane
@@ -21,13 +24,14 @@ from service.worker.stores import Log, Predictions, Requests
 log = structlog.get_logger(__name__)
 
 
-def check_log(event_log: Log, lane: Lane, accepted_loss: str | None) -> int | None:
+def check_log(event_log: Log, lane: Lane, accepted_loss: str | None, archiver: Archiver | None = None) -> int | None:
     """Check that the log continues from the state of a lane. If it does not, adopt it where a person has accepted that.
 
     Args:
         event_log: the log.
         lane: holds the state.
         accepted_loss: position of the state from which the worker continues although entries are lost.
+        archiver: has what the log holds before the position, which is trimmed then; None without an archive.
 
     Returns:
         The number of events after an adopted position; None where nothing is lost.
@@ -45,10 +49,19 @@ def check_log(event_log: Log, lane: Lane, accepted_loss: str | None) -> int | No
                 f"OLAD_ACCEPT_LOG_LOSS={engine.position} to go on from this state without what is lost "
                 "(docs/operations.md)"
             ) from lost
+        if archiver is not None:
+            _archive_before(archiver, engine.position, lost)
         ahead = event_log.adopt(engine.position, engine.applied_events, engine.graph.schema)
         log.error("going on without entries that are lost, as asked for", lost=str(lost), events_ahead=ahead)
         return ahead
     return None
+
+
+def _archive_before(archiver: Archiver, position: str, lost: LogLost) -> None:
+    try:
+        archiver.archive_now(position)
+    except (ArchiveUnusable, OtherHistory) as error:
+        raise LogLost(f"{lost}; and what the log still holds cannot be archived: {error}") from error
 
 
 class Recovery:

@@ -18,6 +18,7 @@ from olad_core.serving.versions import HeldVersion
 from olad_core.students import registered_name
 from service.machine_memory import memory_used
 from service.store.status import (
+    ArchiveStatus,
     CheckpointStatus,
     ClassReportStatus,
     CombinedStatus,
@@ -137,6 +138,7 @@ class Reporter:
                 checkpoint_failures=self._checkpointer.failures,
                 disk_free=self._checkpointer.disk_free(),
                 memory_budget=self._memory_budget,
+                archive=self._checkpoints.archive,
             )
             # A report with rates has them of the last second; the next one begins the rest.
             still = rests and not (rates.events_per_s or rates.steps_per_s)
@@ -155,6 +157,7 @@ class Reporter:
             "checkpoint": self._checkpoints.newest,
             "checkpoint_failures": self._checkpointer.failures,
             "disk_free": self._checkpointer.disk_free(),
+            "archive": self._checkpoints.archive,
             "memory": _memory(engine, self._memory_budget),
         }
         return status.model_copy(update=changed)
@@ -176,6 +179,7 @@ def report(
     checkpoint_failures: int,
     disk_free: int | None,
     memory_budget: int,
+    archive: ArchiveStatus | None = None,
 ) -> WorkerStatus:
     """The engine's state as the worker reports it."""
     graph, trainer = engine.graph, engine.trainer
@@ -239,6 +243,7 @@ def report(
         checkpoint=checkpoint,
         checkpoint_failures=checkpoint_failures,
         disk_free=disk_free,
+        archive=archive,
         memory=_memory(engine, memory_budget),
     )
 

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
@@ -14,6 +15,8 @@ from olad_core.events import Event
 from olad_core.graph import Changes, DynamicGraph
 from olad_core.serving.publication import Publication
 from olad_core.serving.versions import AdvanceOutcome, Versions
+from service.archive.place import DirectoryPlace
+from service.store.log_reader import LogReader
 from service.store.prediction_writer import PredictionWriter
 from service.store.transaction import Transaction
 from service.worker import checkpoint
@@ -78,6 +81,30 @@ def _in_checkpoint(fault: Fault) -> None:
             return _original(*arguments)
 
         setattr(checkpoint, name, dying)
+
+
+def _in_archive(fault: Fault) -> None:
+    """Before the n-th segment is written, in the middle of it, after it, or before the trimming that follows."""
+    is_now, write, trim = _countdown(1 + fault["number"] // 3), DirectoryPlace.write, LogReader.trim_before
+    step = int(4 * fault["part"])
+
+    def dying(place: DirectoryPlace, name: str, content: bytes) -> None:
+        struck = is_now() if step < 3 else False
+        if struck and step == 1:
+            (Path(place.name) / f".{name}.torn.part").write_bytes(content[: len(content) // 2])
+        if struck and step < 2:
+            _die()
+        write(place, name, content)
+        if struck:
+            _die()
+
+    def trimming(reader: LogReader, position: str) -> int:
+        if step == 3 and is_now():
+            _die()
+        return trim(reader, position)
+
+    setattr(DirectoryPlace, "write", dying)  # noqa: B010  # mypy holds a method to be final
+    setattr(LogReader, "trim_before", trimming)  # noqa: B010  # mypy holds a method to be final
 
 
 def _in_publication(fault: Fault) -> None:
@@ -191,6 +218,7 @@ def _killer_when_published(_fault: Fault) -> None:
 
 
 _INSTALL = {
+    "archive": _in_archive,
     "checkpoint": _in_checkpoint,
     "publication": _in_publication,
     "swap": _in_swap,

@@ -196,6 +196,13 @@ STATUS = {
         "checkpoint": {"position": POSITION, "written_at": 1763900047.5, "path": "olad-data/checkpoints/1"},
         "checkpoint_failures": 0,
         "disk_free": 48_000_000_000,
+        "archive": {
+            "place": "/var/lib/olad/archive/default",
+            "position": POSITION,
+            "written_at": 1763900050.0,
+            "failures": 0,
+            "problem": None,
+        },
         "memory": {
             "budget": 6_000_000_000,
             "needed": 450_000_000,
