@@ -119,6 +119,7 @@ class EngineConfig:
         advance_events: events between two steps of time for students with a memory.
         max_classes: classes of the graph at most; a label that would be one more is rejected.
         removed_ids_kept: ids of removed nodes that are remembered, the last ones.
+        most_read: nodes and edges that the answer to one question may read (:meth:`Engine.what_if`).
         renewal: name of the last time that new students were asked for. Restoring a state of another renewal begins
             with new ones; None continues with those of the state.
     """
@@ -139,6 +140,7 @@ class EngineConfig:
     advance_events: int = 1000
     max_classes: int = MAX_CLASSES
     removed_ids_kept: int = REMOVED_KEPT
+    most_read: int = 50_000
     renewal: str | None = None
 
     @property

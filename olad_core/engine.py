@@ -47,6 +47,7 @@ from olad_core.serving.served_rule import ServedRule
 from olad_core.serving.touched import merge
 from olad_core.serving.version_schedule import Schedule
 from olad_core.serving.versions import Versions
+from olad_core.serving.what_if import Outcome, what_if
 from olad_core.step_size import FULL_SIZE, StepSize
 from olad_core.students import Memory, recurrent
 from olad_core.tasks.label_rule import LabelRule
@@ -251,6 +252,23 @@ class Engine:
         self.ask(nodes)
         rows = self.graph.rows(nodes)
         return self.versions.whole(self.graph, np.unique(rows[rows >= 0]), self._origin)
+
+    def what_if(self, events: Sequence[Event], nodes: Sequence[str]) -> Outcome | None:
+        """Predict nodes as if events had been applied; None where no version is served.
+
+        What this engine does later is what it would have done.
+
+        Args:
+            events: checked events.
+            nodes: ids; of no node, too.
+
+        Raises:
+            PartTooLarge: it would read more than the configuration allows.
+        """
+        served = self.versions.served
+        if served is None:
+            return None
+        return what_if(self.graph, served, self._follow_rule(), events, nodes, self.config.most_read)
 
     def compute_due(self, most_work: int) -> int:
         """Compute a slice of the predictions that are wanted and take long; the work that it was, 0 where none is due.

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.graph import kernels
-from olad_core.graph.arrays import Int32s, Int64s, UInt8s, lengthened
+from olad_core.graph.arrays import Float32s, Float64s, Int32s, Int64s, UInt8s, lengthened
 from olad_core.graph.changes import Arcs, net_arcs
 from olad_core.graph.columns import UPSERT_EDGE
 from olad_core.graph.edge_arrays import EdgeList, Edges, Graph, Log, Operations, Queue, Slabs
@@ -79,11 +79,70 @@ class EdgeStore:
 
     def edges(self, relation: int) -> EdgeList:
         """Every edge once, of this relation, by source, then target; undirected, the smaller row is the source."""
-        used = self._edges
-        order = np.argsort(used.key[: self.count], kind="stable")
-        source, target = used.key[order] >> 32, used.key[order] & 0xFFFFFFFF
-        weight = self.outgoing.weight[self.outgoing.offset[source] + used.place_source[order]]
-        return EdgeList(source, target, weight, used.time[order], np.full(self.count, relation))
+        return self._listed(np.argsort(self._edges.key[: self.count], kind="stable"), relation)
+
+    def between(self, source: Int64s, target: Int64s, relation: int) -> EdgeList:
+        """Those of the edges between pairs of rows that there are, each once, of this relation."""
+        if not self.directed:
+            source, target = np.minimum(source, target), np.maximum(source, target)
+        slots = self._slots_of(np.unique((source << 32) | target))
+        return self._listed(slots[slots >= 0], relation)
+
+    def due(self, before: float, most: int, relation: int) -> EdgeList:
+        """The edges whose time is smaller than ``before``, of this relation; of more than ``most`` only so many."""
+        queue = self._queue
+        if queue is None:
+            return self._listed(np.empty(0, np.int64), relation)
+        found = np.empty(most, np.int64)
+        found = found[: kernels.find_due(queue, before, found)]
+        slots = self._slots_of(np.unique(queue.key[found]))
+        slots = slots[slots >= 0]
+        return self._listed(slots[self._edges.time[slots] < before], relation)
+
+    def stand_in(self, whole: EdgeStore, rows: Int64s, outside: int) -> tuple[Int64s, Int64s]:
+        """Let one edge stand for all edges of a row that the whole graph has and this part of it has not.
+
+        It has their weight together, and leads from or to the row ``outside``. It never leaves by age.
+
+        Args:
+            whole: the edges of the whole graph.
+            rows: of the whole graph, of the first rows here.
+            outside: a row without other edges.
+
+        Returns:
+            For how many edges into each row it stands, and for how many from it where edges are directed: ``[n]``.
+        """
+        own = np.arange(rows.size)
+        into = whole.incoming.length[rows].astype(np.int64) - self.incoming.length[own]
+        out = whole.outgoing.length[rows].astype(np.int64) - self.outgoing.length[own]
+        missing_in = whole.in_weight[rows] - self.in_weight[own]
+        missing_out = whole.out_weight[rows] - self.out_weight[own]
+        self._stand_in(np.full(rows.size, outside), own, missing_in, into > 0)
+        if not self.directed:
+            return into, np.zeros_like(into)
+        self._stand_in(own, np.full(rows.size, outside), missing_out, out > 0)
+        return into, out
+
+    def stands_in(self, rows: int, outside: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Into which of the first rows, and from which of them, an edge of :meth:`stand_in` leads."""
+        own, other = np.arange(rows), np.full(rows, outside)
+        if not self.directed:
+            return self._slots_of((own << 32) | other) >= 0, np.zeros(rows, np.bool_)
+        return self._slots_of((other << 32) | own) >= 0, self._slots_of((own << 32) | other) >= 0
+
+    def insert(self, edges: EdgeList) -> None:
+        """Insert edges, each once; no :meth:`take_changes` holds them."""
+        count = edges.source.size
+        self.run(
+            Operations(
+                kind=np.full(count, UPSERT_EDGE, np.uint8),
+                source=edges.source.astype(np.int32),
+                target=edges.target.astype(np.int32),
+                weight=edges.weight,
+                time=edges.time,
+            )
+        )
+        self.take_changes()
 
     def expire(self, before: float) -> int:
         """Remove the edges whose time is smaller than ``before``; their number."""
@@ -156,6 +215,26 @@ class EdgeStore:
         elif directed:
             kernels.sum_weights(store.outgoing, store.out_weight)
         return store
+
+    def _listed(self, slots: Int64s, relation: int) -> EdgeList:
+        used = self._edges
+        source, target = used.key[slots] >> 32, used.key[slots] & 0xFFFFFFFF
+        weight = self.outgoing.weight[self.outgoing.offset[source] + used.place_source[slots]]
+        return EdgeList(source, target, weight, used.time[slots], np.full(slots.size, relation))
+
+    def _slots_of(self, key: Int64s) -> Int64s:
+        """Slots of edges by their keys, -1 where there is no such edge."""
+        slots = np.empty(key.size, np.int64)
+        kernels.find_slots(self._edges, key, slots)
+        return slots
+
+    def _stand_in(self, source: Int64s, target: Int64s, weight: Float64s, wanted: npt.NDArray[np.bool_]) -> None:
+        least, most = (float(bound) for bound in (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
+        weights: Float32s = np.clip(weight[wanted], least, most).astype(np.float32)
+        count = weights.size
+        self.insert(
+            EdgeList(source[wanted], target[wanted], weights, np.full(count, math.inf), np.zeros(count, np.int64))
+        )
 
     def _graph(self) -> Graph:
         queue = self._queue if self._queue is not None else _NO_QUEUE

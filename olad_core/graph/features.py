@@ -113,6 +113,16 @@ class FeatureTable:
         if len(self._free) > 1024 and 4 * self.count < self._values.shape[0]:
             self._shrink()
 
+    def part(self, rows: Int64s) -> FeatureTable:
+        """A copy of the features of some rows, which are numbered in their order."""
+        part = FeatureTable(rows.size, self.width)
+        own = np.flatnonzero(self._slot[rows])
+        part._slot[own] = np.arange(1, own.size + 1)
+        part._end = own.size + 1
+        part._values = lengthened(part._values, part._end)
+        part._values[1 : part._end] = self._values[self._slot[rows[own]]]
+        return part
+
     def state(self, end: int) -> dict[str, npt.NDArray[np.generic]]:
         """Arrays for a checkpoint, of the first ``end`` rows: those in use, not copies of them."""
         return {

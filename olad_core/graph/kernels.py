@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from olad_core.graph.arrays import Float64s, Integer, Number, UInt8s
+from olad_core.graph.arrays import Float64s, Int64s, Integer, Number, UInt8s
 from olad_core.graph.changes import Arcs
 from olad_core.graph.columns import REMOVE_EDGE, UPSERT_EDGE
 from olad_core.graph.compiled import AHEAD, compiled, prefetch
@@ -67,6 +67,14 @@ def _erase(edges: Edges, hole: Integer) -> None:
             hole = at
         at = (at + 1) & mask
     edges.table[hole] = -1
+
+
+@compiled
+def find_slots(edges: Edges, key: Int64s, slots: Int64s) -> None:
+    """Find the slots of edges by their keys, -1 where there is no such edge."""
+    for at in range(key.size):
+        place = _find(edges, key[at])
+        slots[at] = edges.table[place] if place >= 0 else -1
 
 
 @compiled
@@ -387,6 +395,25 @@ def run_operations(graph: Graph, operations: Operations, start: Integer, absent:
         elif not _strip(graph, graph.incoming, source, False) or not _strip(graph, graph.outgoing, source, True):
             return at
     return operations.kind.size
+
+
+@compiled
+def find_due(queue: Queue, before: Number, found: Int64s) -> int:
+    """Find the places of the queue's entries before a time; how many there are, ``found.size`` where more may be."""
+    count = 0
+    if queue.size[0] > 0 and queue.time[0] < before and found.size > 0:
+        found[0] = 0
+        count = 1
+    at = 0
+    while at < count:
+        for child in range(2 * found[at] + 1, min(2 * found[at] + 3, queue.size[0])):
+            if queue.time[child] < before:
+                if count == found.size:
+                    return count
+                found[count] = child
+                count += 1
+        at += 1
+    return count
 
 
 @compiled

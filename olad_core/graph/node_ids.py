@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -138,6 +138,41 @@ class NodeIds:
             fresh=np.empty(0, np.uint8),
             kind=np.empty(0, np.int16),
         )
+
+    def were_removed(self, ids: Iterable[str]) -> npt.NDArray[np.bool_]:
+        """Which ids are those of removed nodes that are remembered: bool ``[n]``."""
+        numbers = self._texts.find(slices_of(*pack(ids)))
+        found = np.zeros(numbers.size, np.bool_)
+        known = numbers >= 0
+        found[known] = self.arrays.removed_at[numbers[known]] >= 0
+        return found
+
+    def part(self, rows: Int64s, outside: str, removed: Sequence[str]) -> NodeIds:
+        """The nodes in some rows, which are numbered in their order, and one more with the id ``outside``.
+
+        All classes are there; of the removed ids only these are remembered.
+        """
+        text, ends = self.bytes_of(rows)
+        more, more_ends = pack([outside])
+        removed_text, removed_ends = pack(removed)
+        classes, class_ends = pack(self.classes)
+        part = NodeIds.from_state(
+            {
+                "ids": np.concatenate([text, more]),
+                "id_offsets": np.append(ends, ends[-1] + more_ends[-1]),
+                "removed_ids": removed_text,
+                "removed_id_offsets": removed_ends,
+                "free_rows": np.empty(0, np.int64),
+                "arrivals": np.array(self.arrivals, np.int64),
+                "classes": classes,
+                "class_offsets": class_ends,
+            },
+            self.removed_kept,
+        )
+        part.typed = self.typed
+        if self.typed:
+            part.give_kinds(self.arrays.kind[rows])
+        return part
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
         """Everything; a row that holds no node has an empty id."""

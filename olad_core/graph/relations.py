@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -34,6 +35,18 @@ class RelationRule(NamedTuple):
 
     directed: bool = False
     lifetime: float | None = None
+
+
+class StandIns(NamedTuple):
+    """For how many edges one edge stands in a part of a graph (:meth:`Relations.part`).
+
+    Attributes:
+        into: int64 ``[n, R]``, of the edges of each type into each node.
+        out: int64 ``[n, R]``, of those from it, where they are directed.
+    """
+
+    into: Int64s
+    out: Int64s
 
 
 class Relations:
@@ -205,6 +218,49 @@ class Relations:
         """Every edge once, type by type."""
         lists = [store.edges(number) for number, store in enumerate(self._stores)]
         return EdgeList(*map(np.concatenate, zip(*lists, strict=True)))
+
+    def between(self, source: Int64s, target: Int64s, relation: Int64s) -> EdgeList:
+        """Those of the edges between pairs of rows that there are, each of a type, each once."""
+        lists = []
+        for number, store in enumerate(self._stores):
+            own = relation == number
+            lists.append(store.between(source[own], target[own], number))
+        return EdgeList(*map(np.concatenate, zip(*lists, strict=True)))
+
+    def due(self, clock: float, most: int) -> EdgeList:
+        """The edges that are too old at a time; where they are more than ``most``, so many at least."""
+        lists = [
+            store.due(clock - rule.lifetime, most + 1, number)
+            for number, (store, rule) in enumerate(zip(self._stores, self._rules.values(), strict=True))
+            if rule.lifetime is not None
+        ]
+        nothing = self._stores[0].due(-math.inf, 0, 0)
+        return EdgeList(*map(np.concatenate, zip(nothing, *lists, strict=True)))
+
+    def part(self, rows: Int64s, edges: EdgeList) -> tuple[Relations, StandIns]:
+        """A part of these edges: what nodes have beyond it is stood for by one edge each.
+
+        Args:
+            rows: of its nodes, from 0 there; the row after them is that of a node outside.
+            edges: of the part, in the rows of the part.
+        """
+        outside = rows.size
+        part = Relations(self._rules, outside + 1)
+        counts = []
+        for number, (own, store) in enumerate(zip(part._stores, self._stores, strict=True)):
+            own.insert(EdgeList._make(column[edges.relation == number] for column in edges))
+            counts.append(own.stand_in(store, rows, outside))
+        into, out = (np.stack(each, axis=1) for each in zip(*counts, strict=True))
+        return part, StandIns(into, out)
+
+    def stood_for(self, stand_ins: StandIns) -> Float64s:
+        """What :meth:`sums_of` the first rows lacks of the edges that one stands for: ``[n, 2]``."""
+        count = len(stand_ins.into)
+        lacking = np.zeros((count, 2))
+        for number, store in enumerate(self._stores):
+            for side, there in enumerate(store.stands_in(count, count)):
+                lacking[:, side] += np.where(there, stand_ins[side][:, number] - 1, 0)
+        return lacking
 
     def reserve_rows(self, rows: int) -> None:
         """Reserve rows ``0 .. rows - 1``."""

@@ -21,7 +21,8 @@ from olad_core.graph.features import FeatureTable
 from olad_core.graph.localise import Localiser
 from olad_core.graph.neighbours import Neighbours
 from olad_core.graph.node_ids import NodeIds
-from olad_core.graph.relations import RelationRule, Relations
+from olad_core.graph.node_pass import furthest
+from olad_core.graph.relations import RelationRule, Relations, StandIns
 from olad_core.graph.structure import Structure
 from olad_core.graph.text import unpack
 from olad_core.graph.type_numbers import number_types
@@ -125,6 +126,11 @@ class DynamicGraph:
     def clock_from_ts(self) -> bool:
         """Whether the clock is event time; it is the time of arrival until an event with a ``ts`` is applied."""
         return self._clock.from_ts
+
+    @property
+    def last_arrival(self) -> float:
+        """Seconds at which the last batch arrived; minus infinity before the first."""
+        return self._clock.arrival
 
     @property
     def capacity(self) -> int:
@@ -332,6 +338,69 @@ class DynamicGraph:
             KeyError: for a row that holds no node.
         """
         return self._nodes.bytes_of(rows)
+
+    def were_removed(self, ids: Iterable[str]) -> npt.NDArray[np.bool_]:
+        """Which ids are those of removed nodes that are remembered: bool ``[n]``."""
+        return self._nodes.were_removed(ids)
+
+    def edges_between(
+        self, source: npt.NDArray[np.int64], target: npt.NDArray[np.int64], relation: npt.NDArray[np.int64]
+    ) -> EdgeList:
+        """Those of the edges between pairs of rows that there are, each of a numbered type, each once."""
+        return self._edges.between(source, target, relation)
+
+    def edges_due(self, times: Iterable[float], most: int) -> EdgeList:
+        """The edges that would leave by age with events of these times.
+
+        Where the graph's clock is not event time yet, those that are too old already: with the first event time all
+        edges get the same age. Where they are more than ``most``, so many at least.
+        """
+        clock = self._clock
+        latest = clock.latest if clock.from_ts else max(clock.latest, clock.arrived)
+        lifetime, ahead = _or_nan(self._edges.longest_lifetime), _or_nan(self.ts_ahead_max)
+        for time in times if clock.from_ts else ():
+            if time <= furthest(lifetime, ahead, latest):
+                latest = max(latest, time)
+        return self._edges.due(latest, most)
+
+    def part(
+        self, rows: npt.NDArray[np.int64], outside: str, removed: Sequence[str], edges: EdgeList
+    ) -> tuple[DynamicGraph, StandIns]:
+        """A graph of some of these nodes and edges, with the same schema, classes and clock.
+
+        One edge of each type, to and from a node outside, stands for all other edges of a node
+        (:meth:`Relations.part`), so that the sums of weights are those of the whole graph.
+
+        Args:
+            rows: of the nodes, which have the rows from 0 on in the part.
+            outside: id of the node outside, which no node has.
+            removed: ids that count as those of removed nodes.
+            edges: in the rows of the part.
+
+        Returns:
+            The graph, and for how many edges the others stand.
+        """
+        part = DynamicGraph(max_classes=self._max_classes, feature_width=self._width)
+        part.edge_lifetime, part.edge_types, part.node_types = self.edge_lifetime, self.edge_types, self.node_types
+        part.ts_ahead_max, part.decisions, part._clock = self.ts_ahead_max, self.decisions, self._clock
+        part._width_held, part._directed = self._width_held, self._directed
+        part._nodes = self._nodes.part(rows, outside, removed)
+        part._edges, stand_ins = self._edges.part(rows, edges)
+        part.label, part.alive, part.arrival = self.label[rows], self.alive[rows], self.arrival[rows]
+        part.features, part.structure = self.features.part(rows), self.structure.part(rows)
+        part._reserve(rows.size + 1)
+        part.alive[rows.size] = True
+        if isinstance(part.features, TypedFeatures):
+            part.features.kind = part._nodes.arrays.kind
+        return part, stand_ins
+
+    def count_stand_ins(self, stand_ins: StandIns) -> None:
+        """Take the structure of a part's nodes anew, counting all edges that others stand for, where these are left."""
+        rows = np.arange(len(stand_ins.into))
+        sums = self._edges.sums_of(rows)
+        sums[:, :2] += self._edges.stood_for(stand_ins)
+        rows = rows[self.alive[rows]]
+        self.structure.take_anew(rows, sums[rows], timed=self._clock.from_ts)
 
     def in_neighbours(self, rows: npt.NDArray[np.int64]) -> Neighbours:
         """Every node with an edge into these rows' nodes; a row that holds no node has none.
@@ -541,6 +610,10 @@ class DynamicGraph:
             self.features.reserve(capacity)
             self._edges.reserve_rows(capacity)
             self.structure.reserve(capacity)
+
+
+def _or_nan(number: float | None) -> float:
+    return math.nan if number is None else number
 
 
 def _as_bytes(declared: GraphSchema) -> npt.NDArray[np.uint8]:

@@ -110,6 +110,18 @@ class Structure:
             gap[:] = 0
         self._all_due = True
 
+    def part(self, rows: Rows) -> Structure:
+        """A copy of the steps of some rows and of what they are taken of, numbered in their order."""
+        part = Structure(0)
+        part.steps = self.steps[rows]
+        part._times = _Times(*(times[rows] for times in self._times))
+        part._all_due = self._all_due
+        return part
+
+    def take_anew(self, rows: Rows, sums: Float64s, *, timed: bool) -> None:
+        """Take the steps of rows anew from other sums than those of the edges here (:meth:`Relations.sums_of`)."""
+        _renew(rows, sums, self._times, timed, self.steps, _no_steps(rows.size))
+
     def state(self, end: int) -> dict[str, npt.NDArray[np.generic]]:
         """For a checkpoint, of the first rows: the arrays in use, not copies of them."""
         times = {f"edge_{name}": values[:end] for name, values in zip(_TIMES, self._times, strict=True)}
@@ -137,9 +149,13 @@ class Structure:
 
     def _renew(self, edges: Relations, rows: Rows, *, timed: bool) -> Steps:
         """Take the steps of rows anew."""
-        found = Steps(np.empty(len(rows), np.int64), np.empty(len(rows), np.uint8))
+        found = _no_steps(len(rows))
         count = _renew(rows, edges.sums_of(rows), self._times, timed, self.steps, found)
         return Steps(found.rows[:count], found.columns[:count])
+
+
+def _no_steps(rows: int) -> Steps:
+    return Steps(np.empty(rows, np.int64), np.empty(rows, np.uint8))
 
 
 class _Times(NamedTuple):

@@ -126,6 +126,12 @@ class TypedFeatures:
         for table in self._tables:
             table.remove(rows)
 
+    def part(self, rows: Int64s) -> TypedFeatures:
+        """A copy of the features of some rows, which are numbered in their order; the kinds are left out."""
+        part = TypedFeatures(rows.size, ())
+        part._tables = [table.part(rows) for table in self._tables]
+        return part
+
     def state(self, end: int) -> dict[str, npt.NDArray[np.generic]]:
         """Arrays for a checkpoint, of the first ``end`` rows: those in use, not copies of them."""
         state: dict[str, npt.NDArray[np.generic]] = {"node_kind": self.kind[:end]}

@@ -102,6 +102,26 @@ class Embedding:
         return cls([ServedMember(student, classes, device, recall)], device)
 
     @property
+    def hops(self) -> int:
+        """How many edges away an answer reads: the degree of a neighbour is its edges, which trees read."""
+        return max(self._last, 2) if self.forest else self._last
+
+    def on_part(self, graph: DynamicGraph, rows: Rows) -> Embedding:
+        """An embedding of a part of the graph by the same students; inputs are written, and all above is marked.
+
+        Args:
+            graph: the part.
+            rows: of the whole graph, of the first rows of the part.
+        """
+        part = Embedding([member.on_part(rows) for member in self.members], self._device, self.combination)
+        part._reserve(graph.capacity)
+        part._in_weight = in_weight(graph, np.arange(graph.capacity), self._device)
+        part._begin()
+        with torch.no_grad():
+            part._write_inputs(graph, np.flatnonzero(graph.alive))
+        return part
+
+    @property
     def student(self) -> Student:
         """The first one."""
         return self.members[0].student

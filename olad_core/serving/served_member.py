@@ -54,6 +54,24 @@ class ServedMember:
         """Its first layer in parts, where that is possible."""
         self.allocate()
 
+    def on_part(self, rows: Rows) -> ServedMember:
+        """The same student without rows, for a part of the graph.
+
+        Args:
+            rows: of the whole graph, of the first rows of the part, whose hidden states these have. Others have none.
+        """
+
+        def recall(places: Rows) -> Tensor | None:
+            known = places < len(rows)
+            states = self._recall(rows[places[known]])
+            if states is None:
+                return None
+            found = states.new_zeros(len(places), states.shape[1])
+            found[to_device(np.flatnonzero(known), self._device)] = states
+            return found
+
+        return ServedMember(self.student, self.classes, self._device, recall)
+
     def allocate(self) -> None:
         """Begin without rows."""
         self.propagation = propagation(self.student, self.classes, self._device)
