@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.store.keys import Keys
 from service.store.prediction_writer import PredictionWriter
-from service.store.status import CheckpointStatus, LeadStatus, VersionStatus
+from service.store.status import ArchiveStatus, CheckpointStatus, LeadStatus, VersionStatus
 from service.worker.metrics import WorkerMetrics
 from tests.chaos.workers import ForkedWorker, Nursery, until
 from tests.redis_server import RedisServer
@@ -66,7 +66,8 @@ def everything(api: httpx.Client, writer: PredictionWriter) -> str:
         baseline_recent=0.4,
         baseline_of="the commonest class",
     )
-    known = {"served": served, "checkpoint": checkpoint, "disk_free": 10**12, "lead": lead}
+    archive = ArchiveStatus(place="/archive", position="4-0", written_at=time.time(), failures=0, problem=None)
+    known = {"served": served, "checkpoint": checkpoint, "disk_free": 10**12, "lead": lead, "archive": archive}
     status = worker_status().model_copy(update=known)
     writer.publish(publication("1-0", {"1": [1.0, 0.0]}, applied=1))
     writer.write_status(status, metrics.text(status))
