@@ -13,7 +13,7 @@ from olad_core.events import GraphSchema
 from olad_core.schema import HeldSchema, SchemaConflict, after_declaration, after_events, labels_in
 from service.archive.history import History, HistoryBroken
 from service.archive.left_out import LeftOut
-from service.archive.segment import events_of
+from service.archive.segment import events_of, named
 from service.store.entry_format import require_known
 from service.store.log_rebuilder import LogRebuilder
 from service.store.positions import START, PositionPair, parse_position
@@ -56,14 +56,14 @@ class _Sums:
 
     def add(self, entries: Iterable[RawEntry]) -> None:
         for position, fields in entries:
-            named = dict(zip(fields[::2], fields[1::2], strict=False))
+            entry = named(fields)
             self.last = position.decode()
-            require_known(self.last, named.get(b"v"))
+            require_known(self.last, entry.get(b"v"))
             self.events += events_of(fields)
-            if b"schema" in named:
-                self._declare(named[b"schema"])
-            elif b"events" in named:
-                self._take(named[b"events"])
+            if b"schema" in entry:
+                self._declare(entry[b"schema"])
+            elif b"events" in entry:
+                self._take(entry[b"events"])
 
     def _declare(self, declaration: bytes) -> None:
         try:

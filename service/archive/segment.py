@@ -105,7 +105,7 @@ class Segment:
 
 def events_of(fields: Sequence[bytes]) -> int:
     """The number of events that an entry was counted with."""
-    count = _named(fields).get(b"n", b"")
+    count = named(fields).get(b"n", b"")
     return int(count) if count.isdigit() else 0
 
 
@@ -173,11 +173,12 @@ def decode(name: str, content: bytes) -> Segment:
 
 def _arrival(entry: RawEntry) -> float:
     position, fields = entry
-    at = _named(fields).get(b"at", b"")
+    at = named(fields).get(b"at", b"")
     return int(at if at.isdigit() else position.partition(b"-")[0]) / 1000
 
 
-def _named(fields: Sequence[bytes]) -> dict[bytes, bytes]:
+def named(fields: Sequence[bytes]) -> dict[bytes, bytes]:
+    """The values of an entry by their fields."""
     return dict(zip(fields[::2], fields[1::2], strict=False))
 
 

@@ -28,7 +28,7 @@ _SETTINGS = ", ".join(SETTABLE)
 @takes_table_options
 def evaluate_source(
     tables: TableOptions,
-    source: Annotated[str, typer.Argument(help=f"What `olad replay` takes: a file, - or a name: {_NAMES}.")],
+    source: Annotated[str, typer.Argument(help=f"What `olad replay` takes: a file, archive, - or name: {_NAMES}.")],
     changes: Annotated[
         list[str] | None,
         typer.Option(

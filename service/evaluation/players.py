@@ -78,7 +78,7 @@ class Player(Protocol):
 class EnginePlayer:
     """The engine as a worker with ``OLAD_STEPS_PER_ENTRY`` drives it, in process and without Redis.
 
-    An event without a time has the number of its entry, in seconds.
+    An event without a time has that of its entry's arrival, else the number of the entry, in seconds.
 
     Args:
         config: of the engine.
@@ -108,7 +108,7 @@ class EnginePlayer:
     def apply(self, number: int, batch: Batch) -> Answers:
         """Apply, refresh and publish one entry; what is served of its nodes."""
         engine = self._engine
-        engine.apply(f"{number}-0", batch.events, float(number))
+        engine.apply(f"{number}-0", batch.events, float(number) if batch.came_at is None else batch.came_at)
         engine.refresh()
         rule = engine.take_publication().rule
         return self._served(batch.nodes).labelled_by(rule)

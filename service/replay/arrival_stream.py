@@ -35,11 +35,15 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Batch:
-    """The events of one POST, the nodes that arrive in it and the classes known from then on."""
+    """The events of one POST, the nodes that arrive in it and the classes known from then on.
+
+    ``came_at`` has the seconds at which it came, where it came before; None where it comes now.
+    """
 
     events: tuple[Event, ...]
     nodes: tuple[str, ...]
     truths: tuple[tuple[str, str], ...]
+    came_at: float | None = None
 
 
 def batched(

@@ -59,7 +59,7 @@ def read_ndjson(lines: Iterable[bytes], name: str, *, arrivals: bool = True, uni
     >>> [(arrival.node, arrival.truth) for arrival in read_ndjson(lines, "example")]
     [('7', None), (None, ('7', 'red'))]
     """
-    seen: set[str] = set()
+    reading = Reading(arrivals=arrivals)
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -67,14 +67,29 @@ def read_ndjson(lines: Iterable[bytes], name: str, *, arrivals: bool = True, uni
             event = _decoder.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise UnreadableDataset(f"{name}, {unit} {number}: {error}") from None
+        yield reading.arrival(event)
+
+
+class Reading:
+    """Finds out of events in order which nodes arrive, and which classes become known.
+
+    Args:
+        arrivals: whether to find out which nodes arrive; the ids of all of them are kept for that.
+    """
+
+    def __init__(self, *, arrivals: bool = True) -> None:
+        self._seen: set[str] | None = set() if arrivals else None
+
+    def arrival(self, event: Event) -> Arrival:
+        """The next event with what it makes known."""
         node = truth = None
         if isinstance(event, UpsertNode | LabelNode):
             if event.label is not None:
                 truth = (str(event.id), str(event.label))
-            if arrivals and isinstance(event, UpsertNode) and str(event.id) not in seen:
+            if self._seen is not None and isinstance(event, UpsertNode) and str(event.id) not in self._seen:
                 node = str(event.id)
-                seen.add(node)
-        yield Arrival((event,), node, truth)
+                self._seen.add(node)
+        return Arrival((event,), node, truth)
 
 
 def without_labels(arrivals: Iterable[Arrival]) -> Iterator[Arrival]:

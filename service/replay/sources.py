@@ -17,6 +17,7 @@ from service.replay.archive_graph import GraphDataset
 from service.replay.arrival_stream import BATCH_BYTES, Arrival, Batch, UnreadableDataset, batched
 from service.replay.file_kinds import head_of, kind_of, shape_of_json
 from service.replay.label_delay import Duration, delay_labels, delay_labels_in_time
+from service.replay.log_archive import LogArchive, archive_at
 from service.replay.meter import Meter
 from service.replay.ndjson import read_events, without_labels
 from service.replay.npz import read_npz
@@ -110,7 +111,8 @@ def open_source(
     """Open a source and lay out its stream.
 
     Args:
-        source: name of a dataset, path of an ``.npz``, of NDJSON in any of its wrappings or of a table, or ``-``.
+        source: name of a dataset, path of an ``.npz``, of NDJSON in any of its wrappings or of a table, folder or URL
+            of an archive of a log, or ``-``.
         options: how it becomes a stream.
         tables: what the columns of a table are.
         data_home: folder with the archives of named datasets; None looks into ``../shared/data`` and ``data``.
@@ -125,8 +127,8 @@ def open_source(
     path = Path(source)
     if source == "-":
         return _stream(lambda: sys.stdin.buffer, "standard input", options, tables)
-    if path.is_dir():
-        raise SourceNotFound(f"{source} is a folder: name the file in it")
+    if "://" in source or path.is_dir():
+        return _log_archive(source, options, tables)
     if path.is_file():
         return _file(path, options, tables, on_read)
     if path.exists():  # A pipe cannot be read twice.
@@ -236,6 +238,31 @@ def _events(
         arrivals = _delayed(without_labels(arrivals), options.label_delay, name)
     return Source(
         name=name, identity=identity and f"{identity} {options}", batches=options.batches(arrivals), meter=meter
+    )
+
+
+def _log_archive(source: str, options: StreamOptions, tables: TableOptions) -> Source:
+    place = archive_at(source)
+    if place is None:
+        raise SourceNotFound(f"{source} is a folder without an archive of a log: name the file in it")
+    require_no_columns(tables, f"{source} is an archive of a log")
+    archive = LogArchive(place)
+    as_they_came = options.scored and options.label_delay is None
+    if as_they_came:
+        batches = archive.batches(options.limit)
+    elif options.label_delay is None:
+        batches = options.batches(archive.arrivals(options))
+    else:
+        batches = options.batches(_delayed(archive.arrivals(options), options.label_delay, archive.name))
+    notes = [f"{archive.entries:,} entries"]
+    if archive.clock_settings:
+        notes.append(f"{archive.clock_settings:,} of them set the clock of the graph, which is not repeated")
+    return Source(
+        name=archive.name,
+        identity=f"{archive.identity} {options}",
+        batches=batches,
+        schema=archive.schema,
+        notes=tuple(notes),
     )
 
 
