@@ -19,7 +19,6 @@ from olad_core.graph.typed_features import TypedFeatures
 from service.export.failed import ExportFailed
 from service.export.graph_at import GraphAt
 from service.export.whole_file import written_whole
-from service.replay.pyg_library import pyg_data
 
 OnRows = Callable[[int], None]
 _PART = 10_000
@@ -101,6 +100,17 @@ def _kinds(graph: DynamicGraph, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.i
     return graph.features.kind[rows].astype(np.int64)
 
 
+def _own_width(graph: DynamicGraph, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Number of features of each node: those of its type, else of all; 0 where it has none."""
+    if not graph.features.count:
+        return np.zeros(len(rows), np.int64)
+    widths = np.full(len(rows), graph.num_features or 0)
+    if graph.node_types:
+        widths = np.array([*(each.feature_width or 0 for each in graph.node_types.values()), 0])[_kinds(graph, rows)]
+    own: npt.NDArray[np.int64] = np.where(graph.features.has(rows), widths, 0)
+    return own
+
+
 def _kind_names(graph: DynamicGraph, rows: npt.NDArray[np.int64]) -> list[str | None]:
     """Name of each node's type; None where none is known, or nodes have no types."""
     names = [*graph.node_types, None]
@@ -115,32 +125,13 @@ def _write_npz(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
 
 
 def _write_pyg(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
-    """A ``torch_geometric.data.Data``; an undirected edge stands there in both directions."""
     import torch  # noqa: PLC0415 (large)
 
+    from service.export.pyg_data import data_of, hetero_data_of  # noqa: PLC0415 (large)
+
     arrays = _arrays(found)
-    per_edge_names = ("edge_weight", "edge_time", "edge_type")
-    edges, more = arrays["edges"], [name for name in per_edge_names if name in arrays]
-    per_edge = {name: arrays[name] for name in more}
-    back = (edges[0] != edges[1]) & ~_directed(found.graph)[arrays.get("edge_type", 0)]
-    if back.any():
-        edges = np.concatenate([edges, edges[::-1, back]], axis=1)
-        per_edge = {name: np.concatenate([values, values[back]]) for name, values in per_edge.items()}
-    data = pyg_data().Data(
-        x=torch.from_numpy(arrays["x"]) if "x" in arrays else None,
-        edge_index=torch.from_numpy(np.ascontiguousarray(edges)),
-        y=torch.from_numpy(arrays["label"]),
-        num_nodes=len(arrays["label"]),
-        node_id=arrays["id"].tolist(),
-        classes=arrays["classes"].tolist(),
-        directed=found.graph.directed,
-        has_x=torch.from_numpy(arrays["has_x"]) if "has_x" in arrays and not arrays["has_x"].all() else None,
-        position=found.position,
-        **({"edge_types": list(found.graph.relations)} if found.graph.edge_types else {}),
-        **({"node_types": list(found.graph.node_types)} if found.graph.node_types else {}),
-        **({"node_type": torch.from_numpy(arrays["node_type"])} if found.graph.node_types else {}),
-        **{name: torch.from_numpy(values) for name, values in per_edge.items()},
-    )
+    typed = bool(found.graph.node_types)
+    data = hetero_data_of(arrays, found.position, _types(found.graph)) if typed else data_of(arrays, found.position)
     with written_whole(path) as part:
         torch.save(data, part)
     on_rows(found.graph.num_nodes + found.graph.num_edges)
@@ -157,14 +148,14 @@ def _write_graphml(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
         for first in range(0, len(rows), _PART):
             chosen = rows[first : first + _PART]
             parts = (chosen, graph.ids(chosen), graph.label[chosen].tolist(), _kind_names(graph, chosen))
-            for row, name, label, kind in zip(*parts, strict=True):
+            for row, name, label, kind, own in zip(*parts, _own_width(graph, chosen).tolist(), strict=True):
                 file.write(f"<node id={_attribute(name)}>")
                 if kind is not None:
                     file.write(f'<data key="node_type">{_text(kind)}</data>')
                 if label >= 0:
                     file.write(f'<data key="label">{_text(graph.classes[label])}</data>')
-                if width and graph.features.has(int(row)):
-                    [values] = graph.features.own(np.array([row])).tolist()
+                if own:
+                    values = graph.features.own(np.array([row]))[0, :own].tolist()
                     file.writelines(f'<data key="x{at}">{value!r}</data>' for at, value in enumerate(values))
                 file.write("</node>\n")
             done += len(chosen)
@@ -195,10 +186,21 @@ def _begin_graphml(file: IO[str], found: GraphAt, width: int) -> None:
     keys += [("node", f"x{at}", "double") for at in range(width)] + [("edge", name, "double") for name in _PER_EDGE]
     keys += [("edge", "type", "string")] if found.graph.edge_types else []
     keys += [("node", "node_type", "string")] if found.graph.node_types else []
+    keys += [("graph", "types", "string")] if found.graph.edge_types or found.graph.node_types else []
     for owner, name, kind in keys:
         file.write(f'<key id="{name}" for="{owner}" attr.name="{name}" attr.type="{kind}"/>\n')
     direction = "directed" if _directed(found.graph).any() else "undirected"
-    file.write(f'<graph edgedefault="{direction}"><data key="position">{found.position}</data>\n')
+    file.write(f'<graph edgedefault="{direction}"><data key="position">{found.position}</data>')
+    if found.graph.edge_types or found.graph.node_types:
+        file.write(f'<data key="types">{_text(json.dumps(_types(found.graph)))}</data>')
+    file.write("\n")
+
+
+def _types(graph: DynamicGraph) -> dict[str, Any]:
+    """Types with what their names alone do not state; ``directed`` is that of the graph."""
+    ways = {name: rule.directed for name, rule in graph.relation_rules.items()} if graph.edge_types else {}
+    widths = {name: each.feature_width for name, each in graph.node_types.items()}
+    return {"directed": graph.directed, "edge_types": ways, "node_types": widths}
 
 
 _PER_EDGE = ("weight", "time")
@@ -250,8 +252,8 @@ def _node_tables(found: GraphAt) -> Iterator[Any]:
         if graph.node_types:
             columns["type"] = pa.array(_kind_names(graph, chosen), pa.string())
         if width:
-            known, values = graph.features.has(chosen), graph.features.own(chosen)
-            columns |= {f"x{at}": pa.array(values[:, at], mask=~known) for at in range(width)}
+            own, values = _own_width(graph, chosen), graph.features.own(chosen)
+            columns |= {f"x{at}": pa.array(values[:, at], mask=own <= at) for at in range(width)}
         yield pa.table(columns | {"position": pa.array([found.position] * len(chosen), pa.string())})
 
 
@@ -259,7 +261,7 @@ def _edge_tables(found: GraphAt) -> Iterator[Any]:
     import pyarrow as pa  # noqa: PLC0415 (an extra)
 
     graph, edges = found.graph, found.graph.edge_list()
-    names = pa.array(graph.relations, pa.string())
+    names, ways = pa.array(graph.relations, pa.string()), _directed(graph)
     for first in range(0, max(1, len(edges.source)), _PART):
         span = slice(first, first + _PART)
         times = edges.time[span]
@@ -271,7 +273,7 @@ def _edge_tables(found: GraphAt) -> Iterator[Any]:
                 **types,
                 "weight": pa.array(edges.weight[span]),
                 "time": pa.array(times, mask=~np.isfinite(times)),
-                "directed": pa.array([graph.directed] * len(times), pa.bool_()),
+                "directed": pa.array(ways[edges.relation[span]], pa.bool_()),
                 "position": pa.array([found.position] * len(times), pa.string()),
             }
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from olad_core.events import GraphSchema, SparseFeatures, UpsertEdge, UpsertNode
+from olad_core.events import Event, GraphSchema, SparseFeatures, UpsertEdge, UpsertNode
 from olad_core.graph_types import EdgeType, NodeType
 from service.replay.arrival_stream import Arrival
 
@@ -92,8 +92,12 @@ class GraphDataset:
 
         Nodes of the same time keep their order. Where only edges have times a node arrives with its
         first edge; where nothing has, nodes arrive in a random order given by ``seed`` and a node's
-        time is its place in that order.
+        time is its place in that order. Where nodes have types, one without a type arrives with the first edge that
+        creates it.
         """
+        return self._in_order(seed) if self.node_type is None else _once_created(self._in_order(seed))
+
+    def _in_order(self, seed: int) -> Iterator[Arrival]:
         node_time = self._node_time(seed)
         order = np.argsort(node_time, kind="stable")
         rank = np.empty(len(self), np.int64)
@@ -172,3 +176,23 @@ class GraphDataset:
 
     def _id(self, node: int) -> str | int:
         return node if self.ids is None else self.ids[node]
+
+
+def _once_created(arrivals: Iterable[Arrival]) -> Iterator[Arrival]:
+    """Arrivals in the same order, but a node that no event has created yet comes right after the first that does."""
+    waiting: dict[str, Arrival] = {}
+    for arrival in arrivals:
+        names = {str(end) for event in arrival.events for end in _nodes_of(event)}
+        if arrival.node is None or arrival.node in names:
+            yield arrival
+        else:
+            waiting[arrival.node] = arrival
+        for name in sorted(names & waiting.keys()):
+            yield waiting.pop(name)
+
+
+def _nodes_of(event: Event) -> tuple[str | int, ...]:
+    """The nodes that an event creates."""
+    if isinstance(event, UpsertEdge):
+        return event.src, event.dst
+    return (event.id,) if isinstance(event, UpsertNode) else ()

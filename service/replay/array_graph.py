@@ -138,10 +138,10 @@ def _node_types(arrays: Arrays, path: Path) -> dict[str, NodeType]:
     """The types of nodes by name."""
     names = [_name(name) for name in arrays.get("node_types", np.empty(0, np.str_)).ravel().tolist()]
     widths = integers(arrays, "node_type_width", path).ravel().tolist() if "node_type_width" in arrays else []
-    x = arrays.get("x", np.empty((0, 0)))
+    most = arrays["x"].shape[-1] if "x" in arrays and arrays["x"].ndim else MAX_FEATURE_WIDTH
     if len(widths) != len(names) or len(set(names)) != len(names) or (names and "x_data" in arrays):
         refuse(path, "'node_types' must have distinct names, 'node_type_width' one number for each, and 'x' be dense")
-    if any(not 0 <= width <= (x.shape[1] if x.ndim == 2 else 0) for width in widths):
+    if any(not 0 <= width <= most for width in widths):
         refuse(path, "'node_type_width' holds a number that 'x' has not as many columns as")
     return {name: NodeType(feature_width=width or None) for name, width in zip(names, widths, strict=True)}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.events import GraphSchema, UpsertEdge, UpsertNode
+from olad_core.graph_types import RELATION, EdgeType
 from service.replay.archive_graph import GraphDataset
 from service.replay.arrival_stream import Arrival, UnreadableDataset
 from service.replay.graph_mapping import graph_mapping
@@ -59,14 +60,17 @@ def graph_file_source(
         raise UnreadableDataset(
             f"{path}: times of nodes and edges are of different kinds: state theirs with --time-unit"
         )
-    schema = nodes.schema().model_copy(update={"directed": graph.directed})
+    declared = {name: each.feature_width or 0 for name, each in graph.node_types.items()}
+    nodes = replace(nodes, node_types={**nodes.node_types, **declared})
+    edge_types = {name: EdgeType() for name in edges.edge_types} | dict(graph.edge_types)
+    schema = nodes.schema().model_copy(update={"directed": graph.directed, "edge_types": edge_types})
     identity = f"{file_identity(path)} {options} {tables} {nodes} {edges}"
     notes = _notes(graph, nodes, edges)
     if options.scored:
         dataset = collected(arrivals(graph.nodes, nodes), arrivals(graph.edges, edges), schema)
         spec = DatasetSpec(path.name, path.name, "a graph")
         return replace(graph_source(dataset, spec, identity, options), notes=notes, meter=meter)
-    of_both = itertools.chain(arrivals(graph.nodes, nodes), arrivals(graph.edges, edges))
+    of_both = itertools.chain(_created(graph, nodes), arrivals(graph.edges, edges), _by_edges(graph, nodes))
     return Source(
         name=path.name,
         identity=identity,
@@ -78,7 +82,7 @@ def graph_file_source(
 
 
 def collected(nodes: Iterable[Arrival], edges: Iterable[Arrival], schema: GraphSchema) -> GraphDataset:
-    """A graph in memory, out of the arrivals of its nodes and of its edges.
+    """A graph in memory, out of the arrivals of its nodes and of its edges, with the types that the schema names.
 
     Nodes and edges without a time, beside others that have one, have the earliest of all.
     """
@@ -95,7 +99,7 @@ def collected(nodes: Iterable[Arrival], edges: Iterable[Arrival], schema: GraphS
         return found
 
     for arrival in nodes:
-        (event,) = arrival.events
+        event = arrival.events[0] if arrival.events else UpsertNode(id=str(arrival.node))
         assert isinstance(event, UpsertNode), "an arrival of a node"
         at = place(str(event.id))
         rows[at] = event
@@ -103,11 +107,6 @@ def collected(nodes: Iterable[Arrival], edges: Iterable[Arrival], schema: GraphS
             labels[at] = number[arrival.truth[1]]
     joined = [event for arrival in edges for event in arrival.events if isinstance(event, UpsertEdge)]
     ends = np.array([(place(str(edge.src)), place(str(edge.dst))) for edge in joined], np.int64).reshape(-1, 2)
-    has = np.array([row.x is not None for row in rows], np.bool_)
-    features = None
-    if schema.feature_width is not None and has.any():
-        features = np.zeros((len(rows), schema.feature_width), np.float32)
-        features[has] = np.array([row.x for row in rows if isinstance(row.x, list)])
     weights = [edge.weight for edge in joined]
     return GraphDataset(
         labels=np.array(labels, np.int64),
@@ -115,12 +114,46 @@ def collected(nodes: Iterable[Arrival], edges: Iterable[Arrival], schema: GraphS
         edges=ends.T,
         node_time=_times([row.ts for row in rows]),
         edge_time=_times([edge.ts for edge in joined]),
-        features=features,
+        features=_features(rows, schema),
         ids=tuple(places),
         edge_weight=np.array([1.0 if weight is None else weight for weight in weights]) if any(weights) else None,
-        has_features=has,
+        has_features=np.array([row.x is not None for row in rows], np.bool_),
         directed=schema.directed,
+        edge_type=_numbers([edge.type or RELATION for edge in joined], schema.edge_types),
+        edge_types=schema.edge_types,
+        node_type=_numbers([row.type for row in rows], schema.node_types),
+        node_types=schema.node_types,
     )
+
+
+def _numbers(names: Sequence[str | None], types: Mapping[str, object]) -> npt.NDArray[np.int64] | None:
+    """The number of each name among the types, -1 where it is None; None where there are no types."""
+    number = {name: at for at, name in enumerate(types)}
+    return np.array([-1 if name is None else number[name] for name in names], np.int64) if types else None
+
+
+def _features(rows: Sequence[UpsertNode], schema: GraphSchema) -> npt.NDArray[np.float32] | None:
+    """Features ``[N, F]`` of nodes, zeros beyond those of a type that has less; None where no node has any."""
+    own = [row.x if isinstance(row.x, list) else [] for row in rows]
+    if not any(own):
+        return None
+    widths = [schema.feature_width, *(each.feature_width for each in schema.node_types.values())]
+    features = np.zeros((len(rows), max(width or 0 for width in widths)), np.float32)
+    for row, x in zip(features, own, strict=True):
+        row[: len(x)] = x
+    return features
+
+
+def _created(graph: GraphTables, nodes: Plan) -> Iterator[Arrival]:
+    """The nodes that are created by themselves."""
+    return (arrival for arrival in arrivals(graph.nodes, nodes) if arrival.events)
+
+
+def _by_edges(graph: GraphTables, nodes: Plan) -> Iterator[Arrival]:
+    """The nodes without a type where others have one: their edges create them, and their classes come after that."""
+    if not nodes.node_types:
+        return iter(())
+    return (arrival for arrival in arrivals(graph.nodes, nodes) if not arrival.events)
 
 
 def _times(times: list[float | None]) -> npt.NDArray[np.float64] | None:
@@ -134,7 +167,9 @@ def _of_nodes(graph: GraphTables, mapping: RowMapping) -> RowMapping:
 
 def _of_edges(graph: GraphTables, mapping: RowMapping) -> RowMapping:
     time = mapping.time if _has_time(graph.edges, mapping) else None
-    return RowMapping(source=mapping.source, target=mapping.target, weight=mapping.weight, time=time)
+    return RowMapping(
+        source=mapping.source, target=mapping.target, edge_type=mapping.edge_type, weight=mapping.weight, time=time
+    )
 
 
 def _has_time(table: Table, mapping: RowMapping) -> bool:

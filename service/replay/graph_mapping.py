@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import ValidationError
 
 from service.replay.mapping_file import read_mapping
 from service.replay.table_options import TableOptions, WrongMapping, feature_columns
 from service.replay.tables.mapping import (
+    EndColumn,
     IdColumn,
     LabelColumn,
     NodeRows,
@@ -29,6 +32,8 @@ def graph_mapping(options: TableOptions, default: RowMapping) -> RowMapping:
     assert default.node.id is not None, "which have ids"
     if options.mapping is not None:
         stated = read_mapping(options.mapping, options)
+        if any(end is not None and (end.type or end.edge_type) for end in (stated.source, stated.target)):
+            raise WrongMapping("a graph has its nodes by themselves: state `type` of `node`, and `edge_type` of edges")
         node = stated.node or NodeRows()
         return stated.model_copy(
             update={
@@ -42,12 +47,12 @@ def graph_mapping(options: TableOptions, default: RowMapping) -> RowMapping:
     try:
         return RowMapping(
             node=NodeRows(
-                id=_ids(options.id, default.node.id, options),
+                id=IdColumn.model_validate(_ids(options.id, default.node.id, options)),
                 features=feature_columns(options) or default.node.features,
                 label=default.node.label if options.label is None else LabelColumn(column=options.label),
             ),
-            source=_ids(options.source, default.source, options),
-            target=_ids(options.target, default.target, options),
+            source=EndColumn.model_validate(_ids(options.source, default.source, options)),
+            target=EndColumn.model_validate(_ids(options.target, default.target, options)),
             weight=options.weight or default.weight,
             time=default.time if options.time is None else _time(options),
         )
@@ -59,6 +64,6 @@ def _time(options: TableOptions) -> TimeColumn:
     return TimeColumn.model_validate({"column": options.time, "unit": options.time_unit or "auto"})
 
 
-def _ids(stated: str | None, default: IdColumn | None, options: TableOptions) -> IdColumn:
+def _ids(stated: str | None, default: IdColumn | None, options: TableOptions) -> dict[str, Any]:
     assert default is not None, "a graph has ids and ends"
-    return IdColumn(column=stated or default.column, prefix=options.id_prefix or "", exact=default.exact)
+    return {"column": stated or default.column, "prefix": options.id_prefix or "", "exact": default.exact}

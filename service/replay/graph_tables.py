@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from olad_core.graph_types import EdgeType, NodeType
 from service.replay.arrival_stream import UnreadableDataset
 from service.replay.event_files import unwrapping
 from service.replay.file_kinds import Kind, Shape
-from service.replay.graphml import read_head
+from service.replay.graphml import GraphmlHead, read_head
 from service.replay.json_text import JsonText
 from service.replay.meter import Meter
 from service.replay.tables.graphml_table import GraphmlTable
 from service.replay.tables.json_table import JsonTable
 from service.replay.tables.mapping import (
     CsvFormat,
+    EndColumn,
     FeatureColumn,
     IdColumn,
     LabelColumn,
     NodeRows,
     RowMapping,
     TimeColumn,
+    TypeColumn,
 )
 from service.replay.tables.opening import TableKind, file_table
 from service.replay.tables.table import Table
@@ -46,6 +50,7 @@ class GraphTables:
         mapping: what the columns are, where nothing else is stated.
         repeated: whether two nodes may be joined by several edges.
         is_export: whether ``olad export`` wrote it.
+        node_types, edge_types: what the file states of types, by name.
     """
 
     nodes: Table
@@ -54,6 +59,8 @@ class GraphTables:
     mapping: RowMapping
     repeated: bool = False
     is_export: bool = False
+    node_types: Mapping[str, NodeType] = field(default_factory=dict)
+    edge_types: Mapping[str, EdgeType] = field(default_factory=dict)
 
 
 def graph_tables(path: Path, kind: Kind, shape: Shape | None, meter: Meter) -> GraphTables | None:
@@ -88,9 +95,17 @@ def graphml_tables(path: Path, meter: Meter) -> GraphTables:
 
     head = read_head(opened, name)
     nodes, edges = GraphmlTable(name, opened, head, "node"), GraphmlTable(name, opened, head, "edge")
-    is_export = "position" in head.graph
+    if "position" not in head.graph:
+        return GraphTables(nodes, edges, head.directed, _mapping("id"))
+    types = _stated_types(head, name)
     return GraphTables(
-        nodes, edges, head.directed, _mapping("id", nodes.columns if is_export else None), is_export=is_export
+        nodes,
+        edges,
+        types.get("directed", head.directed),
+        _exported_mapping("id", nodes.columns, "node_type", edges.columns),
+        is_export=True,
+        node_types={each: NodeType(feature_width=width) for each, width in types.get("node_types", {}).items()},
+        edge_types={each: EdgeType(directed=way) for each, way in types.get("edge_types", {}).items()},
     )
 
 
@@ -133,25 +148,61 @@ def exported_tables(path: Path, kind: TableKind, meter: Meter) -> GraphTables | 
     of_nodes, of_edges = nodes.columns or (), edges.columns or ()
     if of_nodes[:2] + of_nodes[-1:] != ("node", "label", "position") or "directed" not in of_edges:
         return None
+    mapping = _exported_mapping("node", of_nodes, "type", of_edges)
+    if mapping.edge_type is not None:
+        ways = _directions(edges)
+        return GraphTables(nodes, edges, False, mapping, is_export=True, edge_types=ways)
     first = next(iter(edges.rows(("directed",))), None)
     directed = first is not None and first.batch.num_rows > 0 and str(first.batch.column(0)[0]).lower() == "true"
-    return GraphTables(nodes, edges, directed, _mapping("node", of_nodes), is_export=True)
+    return GraphTables(nodes, edges, directed, mapping, is_export=True)
 
 
-def _mapping(node: str, columns: tuple[str, ...] | None = None) -> RowMapping:
-    """The columns that such a file has; with ``columns`` those of the nodes that ``olad export`` wrote."""
-    of_node, source, target = (IdColumn(column=name, exact=True) for name in (node, "source", "target"))
-    if columns is None:
-        return RowMapping(source=source, target=target, node=NodeRows(id=of_node))
+def _directions(edges: Table) -> dict[str, EdgeType]:
+    """Whether the edges of each type go one way."""
+    found: dict[str, EdgeType] = {}
+    for rows in edges.rows(("type", "directed")):
+        types, ways = (rows.batch.column(place).to_pylist() for place in range(2))
+        for name, way in dict(zip(types, ways, strict=True)).items():
+            found[name] = EdgeType(directed=str(way).lower() == "true")
+    return found
+
+
+def _stated_types(head: GraphmlHead, name: str) -> dict[str, Any]:
+    """What ``olad export`` writes about types beside their names."""
+    try:
+        found: dict[str, Any] = json.loads(head.graph.get("types", "{}"))
+    except ValueError as error:
+        raise UnreadableDataset(
+            f"{name}: the value 'types' of the graph is no JSON ({error}): export it again"
+        ) from None
+    return found
+
+
+def _mapping(node: str) -> RowMapping:
+    """The columns that every such file has."""
+    source, target = (EndColumn(column=name, exact=True) for name in ("source", "target"))
+    return RowMapping(source=source, target=target, node=NodeRows(id=IdColumn(column=node, exact=True)))
+
+
+def _exported_mapping(node: str, columns: Sequence[str], node_type: str, edge_columns: Sequence[str]) -> RowMapping:
+    """The columns of nodes and edges that ``olad export`` wrote."""
+    alone = _mapping(node)
     features = tuple(
         FeatureColumn(column=name, kind="number", missing=False) for name in columns if _FEATURE.fullmatch(name)
     )
+    has_types, has_edge_types = node_type in columns, "type" in edge_columns
     return RowMapping(
-        source=source,
-        target=target,
+        source=alone.source,
+        target=alone.target,
+        edge_type=TypeColumn(column="type", exact=True) if has_edge_types else None,
         weight="weight",
         time=TimeColumn(column="time", unit="own"),
-        node=NodeRows(id=of_node, features=features, label=LabelColumn(column="label", exact=True)),
+        node=NodeRows(
+            id=IdColumn(column=node, exact=True),
+            type=TypeColumn(column=node_type, exact=True, optional=True) if has_types else None,
+            features=features,
+            label=LabelColumn(column="label", exact=True),
+        ),
     )
 
 

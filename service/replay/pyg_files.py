@@ -10,19 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from service.replay.archive_graph import GraphDataset
 from service.replay.array_graph import Arrays, graph_of_arrays, refuse
 from service.replay.event_files import opened_whole
+from service.replay.pyg_hetero import HeteroParts, hetero_arrays
 from service.replay.pyg_library import pyg_data, safe_classes
+from service.replay.pyg_tensors import Parts, array_of, direction_of, features_of, flat, labels_of, number_of_nodes
+from service.replay.pyg_types import directions_of, edge_types_of, node_types_of
 
 _NAMES = {"edges": "edge_index", "label": "y", "id": "node_id"}
 """Names of :func:`graph_of_arrays`, and those of PyG."""
 _READ = {
     "x", "y", "edge_index", "edge_weight", "edge_time", "node_time", "time", "node_id", "classes", "directed", "has_x",
-    "num_nodes", "position",
+    "num_nodes", "position", "edge_types", "edge_type_directed", "node_types", "_node_type_names", "_edge_type_names",
 }  # fmt: skip
 _TEMPORAL = ("src", "dst", "t")
 _BROKEN = (RuntimeError, ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile)
@@ -30,7 +32,7 @@ _BROKEN = (RuntimeError, ValueError, EOFError, OSError, KeyError, zipfile.BadZip
 
 @dataclass(frozen=True)
 class SavedGraph:
-    """A ``Data``.
+    """A ``Data`` or ``HeteroData``.
 
     Attributes:
         graph: what it holds.
@@ -53,7 +55,7 @@ class SavedEvents:
 
 
 def read_saved(path: Path) -> SavedGraph | SavedEvents:
-    """Read what ``torch.save`` wrote: a ``Data``, a ``TemporalData``, one of them as a dict, or a stored dataset.
+    """Read what ``torch.save`` wrote: a ``Data``, ``HeteroData`` or ``TemporalData``, also as a dict or stored dataset.
 
     Raises:
         UnreadableDataset: naming the file, what is in it, and what to do.
@@ -62,14 +64,18 @@ def read_saved(path: Path) -> SavedGraph | SavedEvents:
     saved = _load(path)
     if isinstance(saved, tuple | list):
         saved = _of_dataset(saved, path)
+    hetero = _hetero_parts(saved)
+    if hetero is not None:
+        return SavedGraph(graph_of_arrays(hetero_arrays(hetero, path), path), hetero.left_out)
     parts = _parts(saved, path)
     if "edge_index" not in parts and all(key in parts for key in _TEMPORAL):
         return SavedEvents(_event_columns(parts, path))
     if "edge_index" not in parts:
         more = "; save adj_t as edge_index (torch_geometric.utils.to_edge_index)" if "adj_t" in parts else ""
         refuse(path, f"has no edge_index, and not src, dst and t; it has {', '.join(parts) or 'nothing'}{more}")
-    left_out = tuple(key for key in parts if key not in _READ)
-    return SavedGraph(graph_of_arrays(_arrays(parts, path), path, _NAMES), left_out)
+    arrays = _arrays(parts, path)
+    left_out = tuple(key for key in parts if key not in _READ | {*arrays})
+    return SavedGraph(graph_of_arrays(arrays, path, _NAMES), left_out)
 
 
 def _load(path: Path) -> Any:
@@ -78,7 +84,7 @@ def _load(path: Path) -> Any:
         with opened_whole(path) as file, torch.serialization.safe_globals(classes):
             unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(file)
             if unsafe:
-                refuse(path, _unsafe(file, sorted(unsafe)))
+                refuse(path, _unsafe(sorted(unsafe)))
             file.seek(0)
             return torch.load(file, map_location="cpu", weights_only=True)
     except _BROKEN as error:
@@ -88,15 +94,7 @@ def _load(path: Path) -> Any:
         refuse(path, f"not a whole file of torch.save ({reason}): save or copy it again")
 
 
-def _unsafe(file: Any, names: list[str]) -> str:
-    """What a file is that is not read, by the names that its pickle asks for."""
-    with zipfile.ZipFile(file) as archive:
-        pickles = b"".join(archive.read(name) for name in archive.namelist() if name.endswith("data.pkl"))
-    if b"HeteroData" in pickles:
-        return (
-            "a HeteroData of PyG: nodes and edges of several types are not read yet. Save one type of each as a Data, "
-            "or all as one with data.to_homogeneous()"
-        )
+def _unsafe(names: list[str]) -> str:
     return (
         f"holds {names[0]}, which is no part of a Data and is never run: save a Data of PyG whose values are tensors, "
         "texts and numbers"
@@ -107,19 +105,38 @@ def _of_dataset(saved: Any, path: Path) -> Any:
     """The one graph of what ``InMemoryDataset`` stores, a dict with slices and a class, or of a list."""
     if len(saved) == 1:
         return saved[0]
-    if isinstance(saved, tuple) and isinstance(saved[0], dict | pyg_data().Data):
-        slices = saved[1]
-        index = slices.get("edge_index", ()) if isinstance(slices, dict) else ()
-        if len(index) <= 2:
+    if isinstance(saved, tuple) and isinstance(saved[0], dict | pyg_data().Data | pyg_data().HeteroData):
+        slices = saved[1] if isinstance(saved[1], dict) else {}
+        # A HeteroData has slices of its own for each type.
+        indices = [group.get("edge_index", ()) for group in (slices, *slices.values()) if isinstance(group, dict)]
+        longest = max((len(index) for index in indices), default=0)
+        if longest <= 2:
             return saved[0]
-        refuse(path, f"holds {len(index) - 1:,} graphs: save the one to read")
+        refuse(path, f"holds {longest - 1:,} graphs: save the one to read")
     return refuse(path, f"holds {len(saved):,} objects: save the one graph to read")
 
 
-def _parts(saved: Any, path: Path) -> dict[str, Any]:
+def _hetero_parts(saved: Any) -> HeteroParts | None:
+    """The parts of a ``HeteroData``, or of one as a dict; None of anything else."""
+    if isinstance(saved, pyg_data().HeteroData):
+        saved = saved.to_dict()
+    elif not isinstance(saved, Mapping) or not any(isinstance(key, tuple) and len(key) == 3 for key in saved):
+        return None
+    groups = {
+        key: {name: each for name, each in dict(parts).items() if each is not None} for key, parts in saved.items()
+    }
+    shared = groups.pop("_global_store", {})
+    edges = {key: parts for key, parts in groups.items() if isinstance(key, tuple)}
+    nodes = {str(key): parts for key, parts in groups.items() if not isinstance(key, tuple)}
+    return HeteroParts(nodes, edges, shared)
+
+
+def _parts(saved: Any, path: Path) -> Parts:
     library = pyg_data()
     if isinstance(saved, library.Data | library.TemporalData):
-        parts: dict[str, Any] = saved.to_dict()
+        parts: Parts = saved.to_dict()
+        for names in ("_node_type_names", "_edge_type_names"):
+            parts[names] = getattr(saved, names, None)
     elif isinstance(saved, Mapping):
         parts = {str(key): value for key, value in saved.items()}
     else:
@@ -127,118 +144,38 @@ def _parts(saved: Any, path: Path) -> dict[str, Any]:
     return {key: value for key, value in parts.items() if value is not None}
 
 
-def _arrays(parts: dict[str, Any], path: Path) -> Arrays:
-    edges = _array(parts, "edge_index", path)
+def _arrays(parts: Parts, path: Path) -> Arrays:
+    edges = array_of(parts, "edge_index", path)
     if edges.ndim != 2 or edges.shape[0] != 2 or edges.dtype.kind not in "iu":
         refuse(path, f"'edge_index' must hold whole numbers of shape (2, E), not {edges.dtype} of shape {edges.shape}")
-    nodes = _number_of_nodes(parts, edges, path)
-    arrays: Arrays = {"edges": edges, "label": _labels(parts, nodes, path)}
+    nodes = number_of_nodes(parts, edges, path)
+    arrays: Arrays = {"edges": edges, "label": labels_of(parts, nodes, path)}
     for ours, theirs in (("node_time", "time"), ("node_time", "node_time"), ("has_x", "has_x")):
         if theirs in parts:
-            arrays[ours] = _flat(parts, theirs, path)
-    per_edge: Arrays = {key: _flat(parts, key, path) for key in ("edge_weight", "edge_time") if key in parts}
+            arrays[ours] = flat(parts, theirs, path)
+    per_edge: Arrays = {key: flat(parts, key, path) for key in ("edge_weight", "edge_time") if key in parts}
     for key, texts in (("id", "node_id"), ("classes", "classes")):
         if texts in parts:
             arrays[key] = np.array([str(text) for text in parts[texts]], np.str_)
     if "x" in parts:
-        arrays |= _features(parts["x"], path)
-    directed, kept = _direction(edges, per_edge, parts.get("directed"), path)
+        arrays |= features_of(parts["x"], path)
+    arrays |= node_types_of(parts, arrays, path)
+    types = edge_types_of(parts, edges.shape[1], path)
+    if not types:
+        directed, kept = direction_of(edges, per_edge, parts.get("directed"), path)
+    else:
+        ways, kept = directions_of(edges, per_edge, types, parts.get("edge_type_directed"), path)
+        directed = bool(parts.get("directed", ways.all()))
+        types |= {"edge_type": types["edge_type"][kept], "edge_type_directed": ways}
     arrays |= {key: values[kept] for key, values in per_edge.items()}
-    return arrays | {"edges": edges[:, kept], "directed": np.array(directed)}
+    return arrays | types | {"edges": edges[:, kept], "directed": np.array(directed)}
 
 
-def _array(parts: dict[str, Any], key: str, path: Path) -> npt.NDArray[Any]:
-    value = parts[key]
-    if not isinstance(value, torch.Tensor) or value.layout != torch.strided:
-        refuse(path, f"'{key}' is no dense tensor: save it as one")
-    if value.dtype == torch.bfloat16:
-        value = value.float()
-    array: npt.NDArray[Any] = value.detach().resolve_conj().resolve_neg().numpy()
-    return array
-
-
-def _flat(parts: dict[str, Any], key: str, path: Path) -> npt.NDArray[Any]:
-    """An array with one value for each node or edge, which may stand in one column."""
-    array = _array(parts, key, path)
-    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
-
-
-def _number_of_nodes(parts: dict[str, Any], edges: npt.NDArray[Any], path: Path) -> int:
-    given = parts.get("num_nodes")
-    if given is not None:
-        if not isinstance(given, int) or given < 0:
-            refuse(path, f"'num_nodes' is {str(given)[:40]}, not a number of nodes")
-        return given
-    if "x" in parts:
-        return len(parts["x"])
-    sizes = [len(parts["node_id"])] if "node_id" in parts else []
-    if "y" in parts and isinstance(parts["y"], torch.Tensor) and parts["y"].ndim:
-        sizes.append(len(parts["y"]))
-    return max([*sizes, int(edges.max(initial=-1)) + 1])
-
-
-def _labels(parts: dict[str, Any], nodes: int, path: Path) -> npt.NDArray[Any]:
-    if "y" not in parts:
-        return np.full(nodes, -1, np.int64)
-    labels = _flat(parts, "y", path)
-    if labels.shape != (nodes,):
-        refuse(
-            path,
-            f"'y' has shape {labels.shape} with {nodes:,} nodes: give each node one class number, -1 where it is not "
-            "known",
-        )
-    return np.where(np.isnan(labels), -1, labels) if labels.dtype.kind == "f" else labels
-
-
-def _features(x: Any, path: Path) -> Arrays:
-    if not isinstance(x, torch.Tensor):
-        refuse(path, "'x' is no tensor")
-    if x.layout == torch.strided:
-        return {"x": _array({"x": x}, "x", path)}
-    rows: Any = x.to_sparse(layout=torch.sparse_coo).coalesce()
-    if rows.ndim != 2:
-        refuse(path, f"'x' must have shape (N, F), not {tuple(rows.shape)}")
-    place, columns = rows.indices().numpy()
-    counts = np.bincount(place, minlength=rows.shape[0])
-    return {
-        "x_data": rows.values().float().numpy(),
-        "x_indices": columns,
-        "x_indptr": np.concatenate([[0], np.cumsum(counts)]),
-        "x_shape": np.array(rows.shape),
-    }
-
-
-def _direction(
-    edges: npt.NDArray[Any], per_edge: Arrays, stated: Any, path: Path
-) -> tuple[bool, npt.NDArray[np.bool_]]:
-    """Whether edges go one way, and which of them to send: of an undirected edge one of both directions.
-
-    Edges are undirected where that is stated, or where each stands there in both directions with the same values.
-    """
-    everything = np.ones(edges.shape[1], np.bool_)
-    if stated is True:
-        return True, everything
-    for key, values in per_edge.items():
-        if values.shape != everything.shape:
-            refuse(path, f"'{key}' must have shape ({len(everything)},), not {values.shape}")
-    turned = edges[0] > edges[1]
-    parts = [np.minimum(*edges), np.maximum(*edges), *(np.nan_to_num(values) for values in per_edge.values())]
-    keys = np.stack([part.astype(np.float64) for part in parts])
-    _, first, group = np.unique(keys, axis=1, return_index=True, return_inverse=True)
-    group = group.reshape(-1)
-    one_way = edges[0] != edges[1]
-    turned_of = np.bincount(group, weights=turned & one_way, minlength=len(first))
-    pairs_of = np.bincount(group, weights=one_way, minlength=len(first))
-    if stated is None and not np.array_equal(2 * turned_of, pairs_of):
-        return True, everything
-    return False, ~one_way | (turned == turned[first][group])
-
-
-def _event_columns(parts: dict[str, Any], path: Path) -> Arrays:
-    columns = {key: _flat(parts, key, path) for key in (*_TEMPORAL, "y") if key in parts}
+def _event_columns(parts: Parts, path: Path) -> Arrays:
+    columns = {key: flat(parts, key, path) for key in (*_TEMPORAL, "y") if key in parts}
     events = len(columns["src"]) if columns["src"].ndim else -1
     if "msg" in parts:
-        messages = _array(parts, "msg", path)
+        messages = array_of(parts, "msg", path)
         table = messages[:, None] if messages.ndim == 1 else messages
         if table.ndim != 2:
             refuse(path, f"'msg' must have shape (E, F), not {table.shape}")

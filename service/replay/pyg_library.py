@@ -20,7 +20,8 @@ def pyg_data() -> Any:
 
 
 def safe_classes() -> list[Any]:
-    """The classes that a saved ``Data`` or ``TemporalData`` consists of; making one runs no other code."""
+    """The classes that ``Data``, ``HeteroData`` and ``TemporalData`` consist of; making one runs no other code."""
     data = pyg_data()
-    parts = [data.data.DataEdgeAttr, data.data.DataTensorAttr, data.storage.GlobalStorage]
-    return [data.Data, data.TemporalData, *parts]
+    storage = data.storage
+    stores = [storage.BaseStorage, storage.GlobalStorage, storage.NodeStorage, storage.EdgeStorage]
+    return [data.Data, data.HeteroData, data.TemporalData, data.data.DataEdgeAttr, data.data.DataTensorAttr, *stores]

@@ -68,14 +68,18 @@ class FeatureFinder:
             except UnreadableDataset as error:
                 self._no_number = error
 
-    def plan(self) -> FeaturePlan:
+    def plan(self, misses: bool | None = None) -> FeaturePlan:
         """How the column becomes features.
+
+        Args:
+            misses: whether rows that could have a value have none, where that is known better than by all rows.
 
         Raises:
             UnreadableDataset: it holds too many names, or numbers and something else.
         """
         feature = self._feature
-        missing = self._missing if feature.missing is None else feature.missing
+        found = self._missing if misses is None else misses
+        missing = found if feature.missing is None else feature.missing
         if feature.categories:
             return FeaturePlan(feature.column, feature.categories, missing)
         names = [name for name in self._counts if name not in MISSING]

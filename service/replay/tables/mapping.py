@@ -31,6 +31,34 @@ class IdColumn(_Part):
     exact: bool = Field(default=False, description="Whether spaces around an id are a part of it.")
 
 
+class TypeColumn(_Part):
+    """Types of nodes or edges: a column of their names, or one name for all rows."""
+
+    column: str | None = Field(default=None, description="Name of the column.")
+    name: str | None = Field(default=None, min_length=1, description="The type of all rows, instead of a column.")
+    exact: bool = Field(default=False, description="Whether spaces around a name are a part of it.")
+    optional: bool = Field(default=False, description="Whether a node may have no type; its edges create it then.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.column is None) == (self.name is None):
+            raise ValueError("a type is a `column`, or one `name`")
+        return self
+
+
+TypeOf = Annotated[TypeColumn, BeforeValidator(_column)]
+
+
+class EndColumn(IdColumn):
+    """A column of the nodes at one end of edges."""
+
+    type: TypeOf | None = Field(default=None, description="Type of these nodes, which are then created with it.")
+    edge_type: TypeOf | None = Field(
+        default=None,
+        description="Type of the edge between this end and a row that is a node. Left out: `edge_type`.",
+    )
+
+
 class TimeColumn(_Part):
     """A column of times."""
 
@@ -74,6 +102,7 @@ class LabelColumn(_Part):
 
 
 IdOf = Annotated[IdColumn, BeforeValidator(_column)]
+EndOf = Annotated[EndColumn, BeforeValidator(_column)]
 TimeOf = Annotated[TimeColumn, BeforeValidator(_column)]
 FeatureOf = Annotated[FeatureColumn, BeforeValidator(_column)]
 LabelOf = Annotated[LabelColumn, BeforeValidator(_column)]
@@ -83,6 +112,7 @@ class NodeRows(_Part):
     """Rows that are nodes, such as payments."""
 
     id: IdOf | None = Field(default=None, description="Column of ids. Left out: `row-1`, `row-2` ...")
+    type: TypeOf | None = Field(default=None, description="Type of the nodes.")
     features: tuple[FeatureOf, ...] = Field(default=(), description="Columns of features, in this order.")
     label: LabelOf | None = Field(default=None, description="Column of classes.")
 
@@ -94,8 +124,9 @@ class RowMapping(_Part):
     """
 
     time: TimeOf | None = Field(default=None, description="Column of times.")
-    source: IdOf | None = Field(default=None, description="Column of the nodes that edges begin at.")
-    target: IdOf | None = Field(default=None, description="Column of the nodes that edges end at.")
+    source: EndOf | None = Field(default=None, description="Column of the nodes that edges begin at.")
+    target: EndOf | None = Field(default=None, description="Column of the nodes that edges end at.")
+    edge_type: TypeOf | None = Field(default=None, description="Type of the edges.")
     weight: str | None = Field(default=None, description="Column of the weights of edges.")
     node: NodeRows | None = Field(default=None, description="The row as a node. Left out: the row is an edge.")
     changes: Literal["debezium"] | None = Field(
@@ -110,6 +141,15 @@ class RowMapping(_Part):
             raise ValueError("changes of rows that are nodes need `node: {id: ...}`, by which a row is found again")
         return self
 
+    @model_validator(mode="after")
+    def _types_fit(self) -> Self:
+        ends = [end for end in (self.source, self.target) if end is not None]
+        if self.node is None and any(end.edge_type is not None for end in ends):
+            raise ValueError("a row that is an edge has one type: state `edge_type` beside `source` and `target`")
+        if self.node is not None and self.node.type is None and any(end.type is not None for end in ends):
+            raise ValueError("where ends have a type, rows have one too: state `type` of `node`")
+        return self
+
     @property
     def ends(self) -> tuple[str, ...]:
         """Columns of the nodes that a row joins."""
@@ -118,11 +158,19 @@ class RowMapping(_Part):
     def columns(self) -> Iterator[str]:
         """Every column that is read; a column with two uses comes twice."""
         node = self.node or NodeRows()
-        for part in (self.time, self.source, self.target, node.id, *node.features, node.label):
-            if part is not None:
+        for part in (self.time, self.source, self.target, node.id, *node.features, node.label, *self.types()):
+            if part is not None and part.column is not None:
                 yield part.column
         if self.weight is not None:
             yield self.weight
+
+    def types(self) -> Iterator[TypeColumn]:
+        """Everything that states a type."""
+        ends = [end for end in (self.source, self.target) if end is not None]
+        of_ends = [part for end in ends for part in (end.type, end.edge_type)]
+        for part in (self.edge_type, *of_ends, self.node.type if self.node is not None else None):
+            if part is not None:
+                yield part
 
 
 class CsvFormat(_Part):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from olad_core.events import GraphSchema
+from olad_core.graph_types import RELATION, EdgeType, NodeType
 from service.replay.tables.mapping import FeatureColumn, RowMapping
 from service.replay.tables.times import Unit
 from service.replay.tables.values import Mask, categories, numbers
@@ -70,6 +72,9 @@ class Plan:
         time_unit: of the column of times.
         features: of the rows that are nodes.
         classes: seen in the column of labels.
+        node_types: of rows and ends, with the number of features of each, which are the first ones; empty where nodes
+            have no types.
+        edge_types: of edges; empty where they have no types.
         notes: what the user should know.
     """
 
@@ -77,6 +82,8 @@ class Plan:
     time_unit: Unit = "iso"
     features: tuple[FeaturePlan, ...] = ()
     classes: tuple[str, ...] = ()
+    node_types: Mapping[str, int] = field(default_factory=dict)
+    edge_types: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -85,8 +92,13 @@ class Plan:
         return [name for feature in self.features for name in feature.names]
 
     def schema(self) -> GraphSchema:
-        """What to declare: the width of features, and the classes."""
-        return GraphSchema(feature_width=len(self.feature_names) or None, classes=self.classes)
+        """What to declare: the width of features, classes and types."""
+        return GraphSchema(
+            feature_width=None if self.node_types else len(self.feature_names) or None,
+            classes=self.classes,
+            node_types={name: NodeType(feature_width=width or None) for name, width in self.node_types.items()},
+            edge_types={name: EdgeType() for name in self.edge_types},
+        )
 
 
 def plan_without_reading(mapping: RowMapping) -> Plan:
@@ -102,7 +114,27 @@ def plan_without_reading(mapping: RowMapping) -> Plan:
         if mapping.time.unit == "auto":
             raise ValueError(f"state the unit of the times in {mapping.time.column!r}")
         unit = mapping.time.unit
-    return Plan(mapping, unit, features)
+    for part in mapping.types():
+        if part.name is None:
+            raise ValueError(f"the types in {part.column!r} are known once all is read: state one `name`")
+    width = sum(len(feature.names) for feature in features)
+    ends = [end.type for end in (mapping.source, mapping.target) if end is not None]
+    node_types = dict.fromkeys((part.name for part in ends if part is not None and part.name is not None), 0)
+    if node is not None and node.type is not None and node.type.name is not None:
+        node_types[node.type.name] = width
+    return Plan(mapping, unit, features, node_types=sorted_types(node_types), edge_types=_stated_edge_types(mapping))
+
+
+def sorted_types(widths: Mapping[str, int]) -> dict[str, int]:
+    """Types by name."""
+    return {name: widths[name] for name in sorted(widths)}
+
+
+def _stated_edge_types(mapping: RowMapping) -> tuple[str, ...]:
+    """The types of edges where none is in a column; an edge without one is of the type ``edge``."""
+    own = [end.edge_type or mapping.edge_type for end in (mapping.source, mapping.target) if end is not None]
+    names = {None if part is None else part.name for part in own}
+    return tuple(sorted(RELATION if name is None else name for name in names)) if names - {None} else ()
 
 
 def _stated(feature: FeatureColumn) -> FeaturePlan:

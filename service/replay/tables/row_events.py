@@ -12,6 +12,7 @@ from olad_core.events import MAX_WEIGHT, Event, RemoveEdge, RemoveNode, UpsertEd
 from service.replay.arrival_stream import Arrival
 from service.replay.tables.mapping import IdColumn, LabelColumn, RowMapping
 from service.replay.tables.plan import Plan
+from service.replay.tables.row_types import TypedEnds, Types, edge_types_of, end_types_of, row_types_of
 from service.replay.tables.table import BadValue, Rows, Table, in_column
 from service.replay.tables.times import times
 from service.replay.tables.values import Floats, categories, ids, numbers, texts
@@ -24,16 +25,18 @@ def arrivals(table: Table, plan: Plan) -> Iterator[Arrival]:
 
     A row that is a node comes with an edge from its source and one to its target. Its class, where it has one, is
     the truth of the arrival and not among its events. A row that reports a removal removes its node or its edges.
+    Ends that have a type are created with it first. A row that may have no type and has none is not created by itself.
 
     Raises:
         UnreadableDataset: naming file, line, column and value.
     """
     wanted = tuple(dict.fromkeys(plan.mapping.columns()))
+    typed = TypedEnds()
     for rows in table.rows(wanted):
         if plan.mapping.node is None:
-            yield from _edges(table, plan, rows)
+            yield from _edges(table, plan, rows, typed)
         else:
-            yield from _nodes(table, plan, rows)
+            yield from _nodes(table, plan, rows, typed)
 
 
 def ends_of(table: Table, mapping: RowMapping, rows: Rows) -> tuple[Ends, Ends]:
@@ -98,46 +101,50 @@ def _end(table: Table, mapping: RowMapping, end: IdColumn | None, rows: Rows) ->
     return in_column(table, rows, end.column, known)
 
 
-def _nodes(table: Table, plan: Plan, rows: Rows) -> Iterator[Arrival]:
+def _nodes(table: Table, plan: Plan, rows: Rows, typed: TypedEnds) -> Iterator[Arrival]:
     node = plan.mapping.node
     assert node is not None, "rows are nodes"
     names = row_ids_of(table, plan.mapping, rows)
     assert names is not None, "rows are nodes"
-    sources, targets = ends_of(table, plan.mapping, rows)
+    ends = ends_of(table, plan.mapping, rows)
+    sources, targets = (each or [None] * len(names) for each in ends)
+    end_types, edge_types = end_types_of(table, plan.mapping, rows, ends), edge_types_of(table, plan.mapping, rows)
     there = rows.present()
-    features = _features(table, plan, there)
+    kinds = row_types_of(table, plan.mapping, there)
+    features = _features(table, plan, there, kinds)
     labels = None if node.label is None else labels_of(table, node.label, there)
     moments, weights = _times(table, plan, there), _weights(table, plan, there)
     at = 0
     for row, name in enumerate(names):
-        source = None if sources is None else sources[row]
-        target = None if targets is None else targets[row]
         change = "arrives" if rows.changes is None else rows.changes[row]
         if change == "leaves":
             yield Arrival((RemoveNode(id=name),))
             continue
+        pairs = ((sources[row], name, edge_types[0][row]), (name, targets[row], edge_types[1][row]))
+        joined = [(src, dst, kind) for src, dst, kind in pairs if src is not None and dst is not None]
         if change == "unlinks":
-            before = [(source, name), (name, target)]
-            gone = [RemoveEdge(src=src, dst=dst) for src, dst in before if src is not None and dst is not None]
-            yield Arrival(tuple(gone))
+            yield Arrival(tuple(RemoveEdge(src=src, dst=dst, type=kind) for src, dst, kind in joined))
             continue
-        ts, weight = moments[at], weights[at]
+        ts, weight, kind = moments[at], weights[at], kinds[at]
         x = None if features is None else features[at]
-        events: list[Event] = [UpsertNode(id=name, x=x, ts=ts)]
-        if source is not None:
-            events.append(UpsertEdge(src=source, dst=name, weight=weight, ts=ts))
-        if target is not None:
-            events.append(UpsertEdge(src=name, dst=target, weight=weight, ts=ts))
+        events: list[Event] = []
+        if kind is not None or not plan.node_types:
+            events.append(UpsertNode(id=name, x=x, ts=ts, type=kind))
+        for end, of_ends in ((sources[row], end_types[0]), (targets[row], end_types[1])):
+            events += typed.events(end, of_ends[row], ts)
+        events += [UpsertEdge(src=src, dst=dst, weight=weight, ts=ts, type=kind) for src, dst, kind in joined]
         label = None if labels is None else labels[at]
         at += 1
         arrives = name if change == "arrives" else None
         yield Arrival(tuple(events), arrives, None if label is None else (name, label))
 
 
-def _edges(table: Table, plan: Plan, rows: Rows) -> Iterator[Arrival]:
-    sources, targets = ends_of(table, plan.mapping, rows)
+def _edges(table: Table, plan: Plan, rows: Rows, typed: TypedEnds) -> Iterator[Arrival]:
+    ends = sources, targets = ends_of(table, plan.mapping, rows)
     assert sources is not None, "an edge has both ends"
     assert targets is not None, "an edge has both ends"
+    from_source, to_target = end_types_of(table, plan.mapping, rows, ends)
+    edge_types, _ = edge_types_of(table, plan.mapping, rows)
     there = rows.present()
     moments, weights = _times(table, plan, there), _weights(table, plan, there)
     at = 0
@@ -145,15 +152,26 @@ def _edges(table: Table, plan: Plan, rows: Rows) -> Iterator[Arrival]:
         assert src is not None, "refused before"
         assert dst is not None, "refused before"
         if rows.changes is not None and rows.changes[row] in {"leaves", "unlinks"}:
-            yield Arrival((RemoveEdge(src=src, dst=dst),))
+            yield Arrival((RemoveEdge(src=src, dst=dst, type=edge_types[row]),))
             continue
-        yield Arrival((UpsertEdge(src=src, dst=dst, weight=weights[at], ts=moments[at]),))
+        ts = moments[at]
+        created = (*typed.events(src, from_source[row], ts), *typed.events(dst, to_target[row], ts))
+        yield Arrival((*created, UpsertEdge(src=src, dst=dst, weight=weights[at], ts=ts, type=edge_types[row])))
         at += 1
 
 
-def _features(table: Table, plan: Plan, rows: Rows) -> Sequence[list[float] | None] | None:
+def _features(table: Table, plan: Plan, rows: Rows, kinds: Types) -> Sequence[list[float] | None] | None:
+    """The features of each row, where it has a type those of that alone; None where it has none."""
     if not plan.features:
         return None
+    found = _all_features(table, plan, rows)
+    if not plan.node_types:
+        return found
+    widths = [0 if kind is None else plan.node_types[kind] for kind in kinds]
+    return [x[:width] if x is not None and width else None for x, width in zip(found, widths, strict=True)]
+
+
+def _all_features(table: Table, plan: Plan, rows: Rows) -> Sequence[list[float] | None]:
     parts = [in_column(table, rows, part.column, part.encode) for part in plan.features]
     values: list[list[float]] = np.column_stack([values for values, _ in parts]).tolist()
     if any(part.missing for part in plan.features):

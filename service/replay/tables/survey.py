@@ -18,6 +18,7 @@ from service.replay.tables.plan import Plan
 from service.replay.tables.row_events import ends_of, labels_of, row_ids_of, weights_of
 from service.replay.tables.table import Rows, Table, in_column, require_columns
 from service.replay.tables.times import Unit, UnitFinder, times
+from service.replay.tables.types_found import TypesFound
 
 _MOST_CLASSES = 1_000
 _CHANGED_ID = re.compile(r"(?a:\d+\.0+|\d(?:\.\d+)?[eE]\+?\d+)")
@@ -62,6 +63,7 @@ class _Finder:
         self._features = [FeatureFinder(table, feature) for feature in self._node.features]
         self._unit = UnitFinder() if mapping.time is not None and mapping.time.unit == "auto" else None
         self._classes: Counter[str] = Counter()
+        self._types = TypesFound(table, mapping)
         self._row_ids: set[str] = set()
         self._ends: set[str] = set()
         self._latest = -np.inf
@@ -74,6 +76,7 @@ class _Finder:
         self._take_times(there)
         self._take_classes(there)
         self._take_ids(rows)
+        self._types.take(there)
         if self._mapping.weight is not None:
             in_column(self._table, there, self._mapping.weight, weights_of)
 
@@ -81,14 +84,17 @@ class _Finder:
         unit: Unit = "iso"
         if self._mapping.time is not None:
             unit = self._found_unit() if self._unit is not None else self._stated_unit()
-        features = tuple(feature.plan() for feature in self._features)
+        features = tuple(feature.plan(self._types.misses(at)) for at, feature in enumerate(self._features))
         if shared := sorted(self._row_ids & self._ends):
             self._notes.append(
                 f"{shared[0]!r} is the id of a row and of an end of one: they are the same node. "
                 "--id-prefix gives the rows ids of their own"
             )
         self._notes += _doubts(self._classes, self._row_ids | self._ends)
-        return Plan(self._mapping, unit, features, _in_order(self._classes), tuple(self._notes))
+        node_types, edge_types = self._types.node_types(features), self._types.edge_types()
+        return Plan(
+            self._mapping, unit, features, _in_order(self._classes), node_types, edge_types, notes=tuple(self._notes)
+        )
 
     def _take_times(self, rows: Rows) -> None:
         column = self._mapping.time

@@ -121,6 +121,18 @@ def numbers(column: Any) -> tuple[Floats, Mask]:
     return np.where(missing, 0.0, array), missing
 
 
+def missing_of(column: Any) -> Mask:
+    """Where a value of features is missing ``[N]``, whatever the others are."""
+    column = plain(column)
+    if is_text(column.type):
+        trimmed = pc.utf8_trim_whitespace(column)
+        gone = pc.or_kleene(pc.is_null(trimmed), pc.is_in(trimmed, value_set=pa.array(MISSING, trimmed.type)))
+    else:
+        gone = pc.is_null(column, nan_is_null=True)
+    mask: Mask = gone.to_numpy(zero_copy_only=False).astype(np.bool_)
+    return mask
+
+
 def reads_as_number(text: str) -> bool:
     """Whether a text is a number."""
     return _number(text) is not None

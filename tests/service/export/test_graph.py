@@ -223,7 +223,11 @@ def test_types_of_nodes_are_in_every_format(tmp_path: Path) -> None:
     (path,) = export_graph(found, tmp_path / "graph.pt")
     with torch.serialization.safe_globals(safe_classes()):
         data = torch.load(path, weights_only=True)
-    assert (data.node_types, data.node_type.tolist()) == ([*types], [0, 1, 2, -1])
+    assert {kind: data[kind].node_id for kind in data.node_types} == {
+        "account": ["a"], "payment": ["p"], "device": ["d"], "node": ["late"]
+    }  # fmt: skip
+    assert (data["payment"].x.tolist(), data["account"].x.tolist()) == ([[1.0, 2.0]], [[5.0]])
+    assert data.edge_types == [("account", "edge", "node"), ("node", "rev_edge", "account")]
     path, _ = export_graph(found, tmp_path / "graph.csv")
     assert [row["type"] for row in pyarrow.csv.read_csv(path).to_pylist()] == ["account", "payment", "device", ""]
 

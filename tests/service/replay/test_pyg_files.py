@@ -183,7 +183,7 @@ class _RunsCode:
 WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "a HeteroData": (
         PYG.HeteroData,
-        "a HeteroData of PyG: nodes and edges of several types are not read yet. Save one",
+        "a HeteroData without nodes and edges",
     ),
     "code": (_RunsCode, r"holds posix\.mkdir, which is no part of a Data and is never run: save a Data"),
     "code in a Data": (lambda: PYG.Data(edge_index=EDGES, extra=_RunsCode()), r"holds posix\.mkdir, .* never run"),
