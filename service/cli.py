@@ -23,6 +23,7 @@ from service.commands.status import status
 from service.commands.top import top
 from service.commands.up import up
 from service.commands.verify import verify
+from service.commands.what_if import what_if
 from service.redaction import printable
 
 app = typer.Typer(
@@ -56,6 +57,7 @@ app.command(name="evaluate")(evaluate_source)
 app.command(name="import")(import_source)
 app.command()(send)
 app.command()(predict)
+app.command()(what_if)
 app.command()(status)
 app.command()(top)
 app.command()(demo)

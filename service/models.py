@@ -18,6 +18,13 @@ MAX_NODES = MAX_EVENTS
 MAX_BODY_BYTES = 16 * 2**20
 """Length of a batch of events, or of a list of nodes, at most."""
 
+MAX_TRIED_EVENTS = 1_000
+"""Events in one POST /what-if at most."""
+MAX_TRIED_NODES = 1_000
+"""Nodes in one POST /what-if at most."""
+MAX_TRIED_BYTES = 4 * 2**20
+"""Length of the body of POST /what-if at most."""
+
 DISAGREEMENT = (
     "How far the members of the group differ about this node: 0 where all predict the same, 1 where they differ as "
     "much as possible. The higher it is, the more often predictions are wrong."
@@ -141,6 +148,39 @@ class Group(Answer):
             "rare ones stay longer."
         ),
     )
+
+
+class TriedPrediction(BaseModel):
+    """The prediction of a node as it would be; a node that would not be there has no label."""
+
+    node: str | int = Field(description="The node as it was asked for.")
+    label: str | None = Field(description="As of `GET /predict`; null for a node that would not be in the graph.")
+    probabilities: dict[str, Share] | SkipJsonSchema[None] = Field(default=None, description=_PROBABILITIES)
+    rest: Share | SkipJsonSchema[None] = Field(default=None, description=_REST)
+    disagreement: Share | SkipJsonSchema[None] = Field(default=None, description=DISAGREEMENT)
+    error: Literal["not-found"] | SkipJsonSchema[None] = Field(
+        default=None, description="Only for a node that would not be in the graph."
+    )
+
+
+class TriedRejection(BaseModel):
+    """An event that could not be applied."""
+
+    index: int = Field(ge=0, description="Its place among the events, from 0.")
+    op: str = Field(description="Kind of event.", json_schema_extra=one_of(RejectedOp))
+    reason: str = Field(description="Kind of reason.", json_schema_extra=one_of(RejectionReason))
+    detail: str = Field(description="The reason in words.")
+
+
+class WhatIfAnswer(BaseModel):
+    """What events would lead to."""
+
+    predictions: list[TriedPrediction] = Field(description="One for each node, in their order.")
+    rejected: list[TriedRejection] = Field(description="Events that could not be applied, in their order.")
+    student: str = Field(description=_STUDENT)
+    model_version: int = Field(ge=1, description="Published version that predicts.")
+    position: Position = Field(description="Position of the log after which the events would be applied.")
+    behind: int = Field(ge=0, description=_BEHIND)
 
 
 class ClockSet(Answer):

@@ -46,6 +46,7 @@ TOO_MUCH_MEMORY = Kind("too-much-memory", 422, "The batch needs more memory than
 KEY_REUSED = Kind("idempotency-key-reused", 422, "The Idempotency-Key was used for another body")
 OVERLOADED = Kind("overloaded", 429, "The log accepts no more events at the moment")
 RATE_LIMITED = Kind("rate-limited", 429, "Too many requests")
+QUEUE_FULL = Kind("queue-full", 429, "As many questions as may wait for the worker")
 TOO_MUCH_AT_ONCE = Kind("too-much-at-once", 429, "This client has too much in flight")
 HEAD_TOO_LARGE = Kind("head-too-large", 431, "The request's head is too large")
 INTERNAL = Kind("internal", 500, "Something went wrong in the service")
@@ -53,10 +54,12 @@ NOT_IMPLEMENTED = Kind("not-implemented", 501, "The service does not know this t
 REDIS_UNAVAILABLE = Kind("redis-unavailable", 503, "Redis cannot be used")
 NO_MODEL = Kind("no-model", 503, "No model has been published yet")
 CLASSES_UNAVAILABLE = Kind("classes-unavailable", 503, "Not all classes that were asked for are at hand")
+WORKER_AWAY = Kind("worker-away", 503, "The worker is away")
 NOT_READY = Kind("not-ready", 503, "The service is not ready")
 NO_MEMORY_FREE = Kind("no-memory-free", 503, "The service holds as many requests and answers as it may")
 TOO_MANY_CONNECTIONS = Kind("too-many-connections", 503, "The service has no free connection")
 TOO_MANY_WAITING = Kind("too-many-waiting", 503, "Too many requests wait for a position")
+NOT_ANSWERED = Kind("not-answered", 504, "The worker has not answered in time")
 POSITION_NOT_REACHED = Kind("position-not-reached", 504, "The position was not reached in time")
 
 

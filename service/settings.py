@@ -263,6 +263,12 @@ class Settings(BaseSettings):
         description="Classes of a graph, declared or named by labels; a label that would be one more is answered 422. "
         "Every prediction holds a number for each.",
     )
+    most_read: int = Field(
+        default=_ENGINE.most_read,
+        ge=1,
+        description="Nodes and edges that the answer to `POST /what-if` may read; one that needs more is answered 413. "
+        "Events wait about a millisecond for each thousand of them.",
+    )
     memory_budget_mb: int | None = Field(
         default=None,
         ge=600,

@@ -147,6 +147,19 @@ class WholeAnswer:
 
 
 @dataclass(frozen=True)
+class Reply:
+    """The answer to a question about what is served.
+
+    Attributes:
+        question: its name.
+        content: as whoever asked reads it.
+    """
+
+    question: str
+    content: bytes
+
+
+@dataclass(frozen=True)
 class Publication:
     """Everything that becomes visible to readers in one atomic step.
 
@@ -161,6 +174,7 @@ class Publication:
         rule: what turns the probabilities of the served version into labels.
         lists: that readers wait for.
         whole: all classes of nodes, exact at the position of the publication.
+        replies: answers to questions, exact there too.
     """
 
     position: str
@@ -173,3 +187,4 @@ class Publication:
     rule: LabelRule = field(default_factory=LabelRule, kw_only=True)
     lists: tuple[ListedNodes, ...] = field(default=(), kw_only=True)
     whole: tuple[WholeAnswer, ...] = field(default=(), kw_only=True)
+    replies: tuple[Reply, ...] = field(default=(), kw_only=True)

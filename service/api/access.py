@@ -53,7 +53,7 @@ def scope_needed(method: str, path: str) -> Scope | None:
     """
     if method in {"GET", "HEAD"}:
         return None if path in _OPEN or path.startswith(_OPEN_FOLDERS) else "read"
-    if method == "POST" and path == "/predict":
+    if method == "POST" and path in {"/predict", "/what-if"}:
         return "read"
     if method == "POST" and path == "/events":
         return "write"

@@ -19,6 +19,7 @@ from service.shares import Shares
 from service.store.log_writer import LogWriter
 from service.store.node_lists import ListReader
 from service.store.prediction_reader import PredictionReader
+from service.store.questions import QuestionStore
 from service.store.read_replicas import ReadReplicas
 from service.store.rejected import RejectedReader
 from service.store.request_writer import RequestWriter
@@ -30,6 +31,8 @@ from service.store.worker_state import WorkerStateReader
 _LARGE_AT_ONCE = 2
 """A large batch or answer takes several times its size in memory while it is processed."""
 _LARGE_ANSWERS_WAITING = 256
+_QUESTIONS_WAITING = 32
+"""The worker answers one in up to 50 ms, between events: the last of so many waits a second or two."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Context:
     Attributes:
         memory: bytes of bodies and answers in flight.
         answers: large answers that are made or wait to be made.
+        asking: questions that wait for the worker.
         large_batches: those that are decoded and appended at the same time.
         large_answers: those that are made at the same time.
         close: ends the connections to Redis.
@@ -52,6 +56,7 @@ class Context:
     requests: RequestWriter
     lists: ListReader
     whole_rows: WholeRowStore
+    questions: QuestionStore
     rejected: RejectedReader
     worker: WorkerStateReader
     overload: OverloadGuard
@@ -61,6 +66,7 @@ class Context:
     read_timeout_s: float
     memory: Shares
     answers: Shares
+    asking: Shares
     large_batches: asyncio.Semaphore
     large_answers: asyncio.Semaphore
     close: Callable[[], Awaitable[None]]
@@ -102,6 +108,7 @@ def make_context(settings: Settings, shared_metrics: Path | None = None) -> Cont
         requests=stores.requests,
         lists=stores.lists,
         whole_rows=stores.whole_rows,
+        questions=stores.questions,
         rejected=stores.rejected,
         worker=stores.worker,
         overload=overload,
@@ -111,6 +118,7 @@ def make_context(settings: Settings, shared_metrics: Path | None = None) -> Cont
         read_timeout_s=settings.read_timeout_s,
         memory=memory,
         answers=Shares(_LARGE_ANSWERS_WAITING),
+        asking=Shares(_QUESTIONS_WAITING),
         large_batches=asyncio.Semaphore(_LARGE_AT_ONCE),
         large_answers=asyncio.Semaphore(_LARGE_AT_ONCE),
         close=stores.close,

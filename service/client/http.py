@@ -16,7 +16,7 @@ from pydantic import HttpUrl, TypeAdapter, ValidationError
 from olad_core.errors import OladError
 from olad_core.events import Event, GraphSchema
 from service import problems
-from service.models import AcceptedBatch, Group, NodeList, PredictionAnswer, PredictionList, ServiceStatus
+from service.models import AcceptedBatch, Group, NodeList, PredictionAnswer, PredictionList, ServiceStatus, WhatIfAnswer
 
 _JSON = {"content-type": "application/json"}
 _WAIT_FOR_POSITION_MS = 5_000
@@ -176,6 +176,26 @@ class Client:
         if answer.is_error:
             raise NoModel(_describe(_problem(answer), answer))
         return answer.content
+
+    def what_if(self, events: bytes, nodes: Sequence[str], *, min_position: str | None = None) -> WhatIfAnswer:
+        """Predictions as they would be after events, which are not applied.
+
+        Args:
+            events: a JSON array of up to 1,000.
+            nodes: ids of up to 1,000 nodes.
+            min_position: waits until predictions show this position, and asks then.
+
+        Raises:
+            ServiceError: there is no answer.
+        """
+        answer = self._request(
+            "POST",
+            "/what-if",
+            params={"min_position": min_position} if min_position is not None else None,
+            content=msgspec.json.encode({"events": msgspec.Raw(events), "nodes": nodes}),
+            headers=_JSON,
+        )
+        return WhatIfAnswer.model_validate_json(answer.content)
 
     def status(self) -> ServiceStatus:
         """``GET /status``."""

@@ -32,14 +32,14 @@ def send(
     """Send events as one batch, whole or not at all; print its position."""
     settings = read_settings()
     with reported_failures():
-        body = _read(events)
+        body = read_events(events)
         media_type = "application/json" if body.lstrip().startswith(b"[") else "application/x-ndjson"
         with Client(service_url(url, settings), key=settings.api_key) as client:
             accepted = client.send(body, media_type, key or f"send-{secrets.token_hex(16)}")
     typer.echo(accepted.model_dump_json() if as_json else accepted.position)
 
 
-def _read(source: str) -> bytes:
+def read_events(source: str) -> bytes:
     """The events as they are written, without compression.
 
     Raises:

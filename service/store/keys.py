@@ -117,14 +117,22 @@ class Keys:
     def requests(self) -> str:
         """Stream, bounded: what readers want, until it is answered: nodes whose rows are marked, or a list.
 
-        Fields are ``nodes`` (MessagePack) or ``list`` (its name). An entry with ``whole`` is also answered with whole
-        rows of its nodes, if it is not older than so many milliseconds.
+        Fields are ``nodes`` (MessagePack), ``list`` or ``question`` (its name). An entry with ``whole`` is also
+        answered with whole rows of its nodes, if it is not older than so many milliseconds.
         """
         return self._key("requests")
 
     def whole(self, table: str, request: str) -> str:
         """Hash with expiry: node id to its whole row, for one request; the empty id is always there."""
         return self._key(f"whole:{table}:{request}")
+
+    def question(self, name: str) -> str:
+        """String with expiry: a question to the worker (:mod:`service.store.questions`), while somebody waits."""
+        return self._key(f"question:{name}")
+
+    def reply(self, name: str) -> str:
+        """String with expiry: the answer to a question."""
+        return self._key(f"reply:{name}")
 
     @property
     def lists(self) -> str:

@@ -24,6 +24,7 @@ from service.store.marks import setrange_commands
 from service.store.node_lists import encode_list
 from service.store.positions import START, parse_position
 from service.store.presence import Presence
+from service.store.questions import ANSWER_KEPT_MS
 from service.store.rejected import add_rejected
 from service.store.rows import encode_rows, format_of
 from service.store.status import WorkerStatus
@@ -133,6 +134,8 @@ class PredictionWriter:
             moves = self._move(pending, publication, seen)
             if moves:
                 self._write_whole(pending, publication)
+            for reply in publication.replies:
+                pending.add("SET", self._keys.reply(reply.question), reply.content, "PX", ANSWER_KEPT_MS)
         if moves:
             self._answered = None
         if publication.served is not None:

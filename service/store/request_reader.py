@@ -1,9 +1,9 @@
-"""The worker's side of the requests: nodes whose rows readers wait for."""
+"""The worker's side of the requests: rows, lists and answers that readers wait for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from redis import Redis
@@ -12,6 +12,13 @@ from service.store.keys import Keys
 from service.store.positions import START, parse_position
 
 _MOST_DIGITS = 10
+
+
+class AskedQuestion(NamedTuple):
+    """A question as it stands in Redis: its name, and what is asked in MessagePack."""
+
+    name: str
+    content: bytes
 
 
 @dataclass(frozen=True)
@@ -23,12 +30,14 @@ class Request:
         nodes: whose rows are wanted; none where the entry cannot be read, or wants a list.
         list_name: of the list that is wanted; None where rows are.
         whole: whether somebody waits for whole rows of the nodes.
+        question: that somebody waits to have answered.
     """
 
     number: str
     nodes: tuple[str, ...]
     list_name: str | None = None
     whole: bool = False
+    question: AskedQuestion | None = None
 
 
 class RequestReader:
@@ -53,7 +62,13 @@ class RequestReader:
         """The next requests, so many at most; empty where there are none."""
         found: Any = self._redis.xrange(self._keys.requests, min=f"({self._after}", count=most)
         requests = [
-            Request(number.decode(), _nodes(fields), _list_name(fields), self._wants_whole(number, fields))
+            Request(
+                number.decode(),
+                _nodes(fields),
+                _list_name(fields),
+                self._wants_whole(number, fields),
+                self._question(fields),
+            )
             for number, fields in found
         ]
         if requests:
@@ -69,6 +84,12 @@ class RequestReader:
         """
         streams: Any = {self._keys.log: position, self._keys.requests: self._after}
         self._redis.xread(streams, count=1, block=max(1, block_ms))
+
+    def _question(self, fields: dict[bytes, bytes]) -> AskedQuestion | None:
+        """The question that an entry names, if somebody still waits for its answer."""
+        name = fields.get(b"question", b"").decode(errors="replace")
+        content = cast("bytes | None", self._redis.get(self._keys.question(name))) if name else None
+        return AskedQuestion(name, content) if content is not None else None
 
     def _wants_whole(self, number: bytes, fields: dict[bytes, bytes]) -> bool:
         """Whether an entry asks for whole rows, and is not older than its reader waits."""

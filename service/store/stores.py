@@ -14,6 +14,7 @@ from service.store.keys import Keys
 from service.store.log_writer import LogWriter
 from service.store.node_lists import ListReader
 from service.store.prediction_reader import PredictionReader
+from service.store.questions import QuestionStore
 from service.store.rate_counts import shared_counts
 from service.store.read_replicas import ReadReplicas
 from service.store.rejected import RejectedReader
@@ -35,6 +36,7 @@ class Stores:
         requests: for marked rows, and for lists.
         lists: of nodes.
         whole_rows: for whole rows, where tables hold short ones.
+        questions: to the worker, such as what events would lead to.
         rejected: events that could not be applied.
         worker: the worker's report, heartbeat and metrics.
         health: of Redis.
@@ -49,6 +51,7 @@ class Stores:
     requests: RequestWriter
     lists: ListReader
     whole_rows: WholeRowStore
+    questions: QuestionStore
     rejected: RejectedReader
     worker: WorkerStateReader
     health: HealthReader
@@ -92,6 +95,7 @@ def open_stores(
         requests=RequestWriter(redis, keys),
         lists=ListReader(redis, keys),
         whole_rows=WholeRowStore(redis, keys),
+        questions=QuestionStore(redis, keys),
         rejected=RejectedReader(redis, keys),
         worker=WorkerStateReader(redis, keys),
         health=HealthReader(redis, keys),

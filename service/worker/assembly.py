@@ -84,6 +84,7 @@ def engine_config(settings: Settings) -> EngineConfig:
         serve=settings.serve,
         trees=settings.trees,
         max_classes=settings.max_classes,
+        most_read=settings.most_read,
         renewal=settings.new_students,
     )
 

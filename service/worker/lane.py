@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from olad_core.engine import Engine, EntryOutcome
 from olad_core.errors import OladError
-from olad_core.serving.publication import Publication, WholeAnswer
+from olad_core.serving.publication import Publication, Reply, WholeAnswer
 from service.store.log_reader import Entry
 from service.store.request_reader import Request
 from service.worker.attempts import Attempts
@@ -15,6 +15,7 @@ from service.worker.decision_log import DecisionLog
 from service.worker.learning import Learning
 from service.worker.metrics import WorkerMetrics
 from service.worker.pace import Part
+from service.worker.questions import reply_to
 from service.worker.row_pace import RowPace
 from service.worker.stores import Log, Predictions, Requests
 
@@ -79,13 +80,14 @@ class Lane:
         self._unpublished: Publication | None = None
         self._answered: str | None = None
         self._whole: list[Request] = []
+        self._replies: list[Reply] = []
         self._owed_steps = 0
 
     def replace_engine(self, engine: Engine) -> None:
         """Continue with another engine, to which nothing is owed."""
         self.engine = engine
         self._unpublished, self._answered, self._owed_steps = None, None, 0
-        self._whole = []
+        self._whole, self._replies = [], []
         self._decision_log.continue_after(_logged(engine))
 
     @property
@@ -258,7 +260,7 @@ class Lane:
         return engine.apply(entry.position, entry.events, entry.arrival)
 
     def _compute_requested(self) -> None:
-        """Compute the predictions that readers wait for, and note the last request that was read."""
+        """Compute the predictions and answers that readers wait for, and note the last request that was read."""
         work = 0
         while work < self._row_pace.most_work:
             requests = self._requests.read()
@@ -267,6 +269,11 @@ class Lane:
             # Noted at once: the next read may fail, and each request is read once.
             self._answered = requests[0].number
             self._learning.saw_readers()
+            if requests[0].question is not None:
+                replied = reply_to(self.engine, requests[0].question, self._metrics)
+                self._replies.append(replied.reply)
+                work += replied.work
+                continue
             with self._metrics.stage("requests"):
                 wanted = requests[0].list_name
                 work += max(1, self.engine.ask(requests[0].nodes) if wanted is None else self.engine.make_list(wanted))
@@ -278,8 +285,10 @@ class Lane:
         """Publish what has changed, and with it the answers to requests."""
         found = [(request.number, self.engine.whole(request.nodes)) for request in self._whole]
         whole = tuple(WholeAnswer(number, rows) for number, rows in found if rows is not None)
-        publication = replace(self.engine.take_publication(), answered=self._answered, whole=whole)
-        self._answered, self._whole = None, []
+        publication = replace(
+            self.engine.take_publication(), answered=self._answered, whole=whole, replies=tuple(self._replies)
+        )
+        self._answered, self._whole, self._replies = None, [], []
         self._send(publication)
 
     def _send(self, publication: Publication) -> None:

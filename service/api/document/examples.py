@@ -51,6 +51,23 @@ PREDICTION = {
 NODES = {"nodes": ["p1", 99]}
 PREDICTIONS = {"predictions": [PREDICTION, {"node": 99, "label": None, "error": "not-found", **_MADE_BY}]}
 
+TRIED = {"events": [{"op": "remove_edge", "src": "p1", "dst": "p2"}, BATCH[2]], "nodes": ["p1", 99]}
+WHAT_IF = {
+    "predictions": [
+        {"node": "p1", "label": "biology", "probabilities": {"physics": 0.4, "biology": 0.6}, "disagreement": 0.125},
+        {"node": 99, "label": None, "error": "not-found"},
+    ],
+    "rejected": [
+        {
+            "index": 0,
+            "op": "remove_edge",
+            "reason": "unknown-edge",
+            "detail": "there is no edge from 'p1' to 'p2'",
+        }
+    ],
+    **_MADE_BY,
+}
+
 NODE_LIST = {
     "nodes": [
         {"node": "p1", "label": "physics", "probability": 0.75, "disagreement": 0.125},

@@ -11,7 +11,7 @@ from service.api.body import JSON, NDJSON
 from service.api.document import examples, problems
 from service.api.document.headers import IDEMPOTENT_REPLAYED, Header
 from service.api.document.problems import Example
-from service.models import MAX_BODY_BYTES
+from service.models import MAX_BODY_BYTES, MAX_TRIED_BYTES, MAX_TRIED_EVENTS, MAX_TRIED_NODES
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,36 @@ _EVENTS_BODY = {
     },
 }
 
+_TRIED_BODY = {
+    "required": True,
+    "description": f"{MAX_TRIED_BYTES // 2**20} MiB at most, not compressed.",
+    "content": {
+        JSON: {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "events": {
+                        "type": "array",
+                        "description": "As in `POST /events`.",
+                        "items": {"$ref": "#/components/schemas/Event"},
+                        "minItems": 1,
+                        "maxItems": MAX_TRIED_EVENTS,
+                    },
+                    "nodes": {
+                        "type": "array",
+                        "description": "Ids of the nodes to predict, strings or integers.",
+                        "items": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]},
+                        "minItems": 1,
+                        "maxItems": MAX_TRIED_NODES,
+                    },
+                },
+                "required": ["events", "nodes"],
+            },
+            "example": examples.TRIED,
+        }
+    },
+}
+
 OPERATIONS: dict[str, Operation] = {
     "appendEvents": Operation(
         examples.ACCEPTED,
@@ -73,6 +103,7 @@ OPERATIONS: dict[str, Operation] = {
     "getRejectedEvents": Operation(examples.REJECTED, problems.GET_REJECTED),
     "predictNode": Operation(examples.PREDICTION, problems.PREDICT_NODE),
     "predictNodes": Operation(examples.PREDICTIONS, problems.PREDICT_NODES, _json_body("NodesAsked", examples.NODES)),
+    "whatIf": Operation(examples.WHAT_IF, problems.WHAT_IF, _TRIED_BODY),
     "getTopNodes": Operation(examples.NODE_LIST, problems.TOP_NODES),
     "listNodes": Operation(examples.NODE_LIST, problems.LIST_NODES),
     "getSchema": Operation(examples.SCHEMA, problems.REDIS),

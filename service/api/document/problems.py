@@ -59,6 +59,12 @@ class ProblemDocument(BaseModel):
         default=None, description="Events in the log after that position."
     )
     missing: list[str] | SkipJsonSchema[None] = Field(default=None, description="What the service still waits for.")
+    need: Annotated[int, Field(ge=0)] | SkipJsonSchema[None] = Field(
+        default=None, description="Nodes and edges that the answer would read, at least."
+    )
+    most: Annotated[int, Field(ge=0)] | SkipJsonSchema[None] = Field(
+        default=None, description="Nodes and edges that it may read."
+    )
 
 
 def problem_docs(*examples: Example) -> dict[str, dict[str, Any]]:
@@ -216,6 +222,33 @@ PREDICT_NODES: tuple[Example, ...] = (
     _ONLY_JSON,
     _invalid("nodes", "Expected `array` of length <= 10000"),
     *_PREDICTING[1:],
+)
+_ASKING: tuple[Example, ...] = (
+    (
+        problems.TOO_LARGE,
+        (
+            "the answer would read 61,204 nodes and edges or more, and may read 50,000: ask for fewer nodes, or for "
+            "what fewer events lead to"
+        ),
+        {"need": 61_204, "most": 50_000},
+    ),
+    (
+        problems.QUEUE_FULL,
+        (
+            "17 of 32 questions that may wait for the worker do so, 16 of them of this client; ask again when others "
+            "are answered"
+        ),
+        {},
+    ),
+    *(example for example in _PREDICTING if example[0] is not problems.CLASSES_UNAVAILABLE),
+    (problems.WORKER_AWAY, "the worker, which would answer, is away or has just begun; ask again", {}),
+    (problems.NOT_ANSWERED, "the worker has not answered within 5000 ms", {}),
+)
+WHAT_IF: tuple[Example, ...] = (
+    _ONLY_JSON,
+    _invalid("nodes", "Expected `array` of length >= 1"),
+    _invalid("dst", "Object missing required field `dst`", index=2),
+    *(example for example in _ASKING if example[0] is not problems.INVALID_REQUEST),
 )
 LIST_NODES: tuple[Example, ...] = (_invalid("limit", "Input should be less than or equal to 1000"), *_PREDICTING)
 TOP_NODES: tuple[Example, ...] = (

@@ -16,6 +16,7 @@ ROUTES = {
     ("get", "/events/rejected"),
     ("get", "/predict/{node}"),
     ("post", "/predict"),
+    ("post", "/what-if"),
     ("get", "/top/{class_name}"),
     ("get", "/nodes"),
     ("get", "/schema"),

@@ -1,0 +1,95 @@
+"""Asking the worker what needs more than what is published, within limits."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import NamedTuple
+
+from service.api.context import Context
+from service.api.routes.predict import no_model
+from service.api.waiting import Patience
+from service.problems import INTERNAL, NOT_ANSWERED, QUEUE_FULL, TOO_LARGE, WORKER_AWAY, Problem
+from service.shares import NoShare
+from service.store.questions import Answer, Asked, Question, Refused, Source
+from service.store.redis_refusals import REDIS_ERRORS
+
+_LATER = {"Retry-After": "1"}
+
+
+class Answered(NamedTuple):
+    """An answer of the worker, and the number of events in the log."""
+
+    answer: Answer
+    appended: int
+
+    def behind(self, source: Source) -> int:
+        """Events in the log after the position of the answer."""
+        return max(0, self.appended - source.applied_events)
+
+
+async def answer_to(context: Context, patience: Patience, question: Question) -> Answered:
+    """The worker's answer to a question.
+
+    Args:
+        context: the application's.
+        patience: of the request.
+        question: what is asked.
+
+    Raises:
+        Problem: 413 where the answer would read too much, 429 where too many questions wait, 503 where the worker is
+            away or serves nothing yet, 504 where it has not answered in time.
+        TooManyWaiting: too many wait.
+        ClientDisconnect: nobody waits for the answer any more.
+    """
+    try:
+        with context.asking.take(patience.client):
+            answered = await _asked(context, patience, question)
+    except NoShare as error:
+        detail = (
+            f"{error.used} of {error.total} questions that may wait for the worker do so, {error.own} of them of this "
+            "client; ask again when others are answered"
+        )
+        raise Problem(QUEUE_FULL, detail, headers=_LATER) from None
+    if isinstance(answered.answer, Refused):
+        raise await _refused(context, answered.answer)
+    return answered
+
+
+async def _asked(context: Context, patience: Patience, question: Question) -> Answered:
+    asked = await context.questions.ask(question, max(1, int(1000 * patience.left_s)))
+    if asked is None:
+        raise _away()
+    try:
+        with context.watermark.answer_waiter(asked.request, patience.client) as done:
+            in_time = await patience.wait_for(done)
+        answer, appended = await context.questions.take(asked)
+    except BaseException:
+        await _withdraw(context, asked)
+        raise
+    if answer is not None:
+        return Answered(answer, appended)
+    if in_time:
+        raise _away()
+    context.metrics.timeouts.inc()
+    raise Problem(NOT_ANSWERED, f"the worker has not answered within {patience.timeout_ms} ms", headers=_LATER)
+
+
+async def _withdraw(context: Context, asked: Asked) -> None:
+    with contextlib.suppress(*REDIS_ERRORS):
+        await context.questions.withdraw(asked)
+
+
+def _away() -> Problem:
+    return Problem(WORKER_AWAY, "the worker, which would answer, is away or has just begun; ask again", headers=_LATER)
+
+
+async def _refused(context: Context, refused: Refused) -> Problem:
+    if refused.reason == "no-model":
+        return await no_model(context)
+    if refused.reason == "too-large":
+        detail = (
+            f"the answer would read {refused.need:,} nodes and edges or more, and may read {refused.most:,}: ask for "
+            "fewer nodes, or for what fewer events lead to"
+        )
+        return Problem(TOO_LARGE, detail, need=refused.need, most=refused.most)
+    return Problem(INTERNAL, "the worker could not answer this, and has logged why")

@@ -1,0 +1,163 @@
+"""Questions to the worker that need more than what is published, their answers, and the API's side of both.
+
+A question stands under a key of its own that expires, and an entry of the requests names it. The worker writes the
+answer in the transaction that publishes the position it is exact for. See ``docs/decisions/0042-what-if.md``.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Literal, NamedTuple, TypeAlias, cast
+
+import msgspec
+from redis.asyncio import Redis
+
+from service.store.keys import Keys
+from service.store.positions import PositionPair, parse_position
+from service.store.presence import ask, is_there
+from service.store.request_writer import ENTRIES_KEPT
+
+ANSWER_KEPT_MS = 5_000
+"""For so long an answer waits for the reader who asked."""
+
+
+class WhatIfAsked(msgspec.Struct, frozen=True, tag="what-if"):
+    """What events would lead to.
+
+    Attributes:
+        events: as they stand in the log.
+        nodes: ids of the nodes to predict.
+    """
+
+    events: bytes
+    nodes: list[str]
+
+
+Question: TypeAlias = WhatIfAsked
+
+
+class PredictedNode(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The prediction of a node.
+
+    Attributes:
+        node: its id.
+        label: the class that labels it.
+        probabilities: by class; of many classes the likeliest.
+        disagreement: how far the members of the group differ.
+        rest: probability of the classes that are not there; None where all are.
+    """
+
+    node: str
+    label: str
+    probabilities: dict[str, float]
+    disagreement: float
+    rest: float | None = None
+
+
+class RejectedTry(msgspec.Struct, frozen=True):
+    """An event that would be rejected: its place among the events, its kind and why."""
+
+    index: int
+    op: str
+    reason: str
+    detail: str
+
+
+class Source(msgspec.Struct, frozen=True):
+    """What an answer is exact for.
+
+    Attributes:
+        position: of the log.
+        applied_events: number of events up to there.
+        version: that predicts.
+        student: of the version.
+    """
+
+    position: str
+    applied_events: int
+    version: int
+    student: str
+
+
+class WhatIfAnswered(msgspec.Struct, frozen=True, tag="what-if"):
+    """What events would lead to: predictions of nodes that would be there, and the events that would be rejected."""
+
+    source: Source
+    nodes: list[PredictedNode]
+    rejected: list[RejectedTry]
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """Why there is no answer.
+
+    Attributes:
+        reason: in a word.
+        need: nodes and edges that the answer would read, at least; 0 where that is not the reason.
+        most: how many it may read.
+    """
+
+    reason: Literal["no-model", "too-large", "failed"]
+    need: int = 0
+    most: int = 0
+
+
+Answer: TypeAlias = WhatIfAnswered | Refused
+_answer = msgspec.msgpack.Decoder(Answer)
+
+
+class Asked(NamedTuple):
+    """A question that is on its way: its name, and the id of its entry in the requests."""
+
+    name: str
+    request: PositionPair
+
+
+class QuestionStore:
+    """Asks questions and takes the answers.
+
+    Args:
+        redis: client that returns bytes.
+        keys: of the graph.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    async def ask(self, question: Question, timeout_ms: int) -> Asked | None:
+        """Ask; None where the worker is away.
+
+        Args:
+            question: what is asked.
+            timeout_ms: how long somebody waits for the answer, 1 at least.
+
+        Raises:
+            RedisError: where Redis refuses, or cannot be reached.
+            OSError: where it cannot be reached.
+        """
+        presence = self._redis.pipeline(transaction=False)
+        ask(presence, self._keys)
+        if not is_there(*await presence.execute()):
+            return None
+        name = secrets.token_hex(16)
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.set(self._keys.question(name), msgspec.msgpack.encode(question), px=timeout_ms)
+        pipe.xadd(self._keys.requests, {"question": name}, maxlen=ENTRIES_KEPT, approximate=True)
+        _, number = await pipe.execute()
+        return Asked(name, parse_position(cast("bytes", number).decode()))
+
+    async def take(self, asked: Asked) -> tuple[Answer | None, int]:
+        """The answer, which is then gone like the question, and the number of events in the log.
+
+        The answer is None where there is none.
+        """
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.get(self._keys.appended)
+        pipe.get(self._keys.reply(asked.name))
+        pipe.unlink(self._keys.reply(asked.name), self._keys.question(asked.name))
+        appended, found, _ = await pipe.execute()
+        return (_answer.decode(found) if found is not None else None), int(appended or 0)
+
+    async def withdraw(self, asked: Asked) -> None:
+        """Let the worker pass a question over that nobody waits for any more."""
+        await self._redis.unlink(self._keys.question(asked.name))

@@ -1,0 +1,86 @@
+"""A worker in a thread that serves what an engine has learned: the real lane and stores, and weights that stay."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import redis
+
+from olad_core.engine import Engine
+from service.store.fence import Fence
+from service.store.keys import Keys
+from service.store.log_reader import LogReader
+from service.store.prediction_writer import PredictionWriter
+from service.store.request_reader import RequestReader
+from service.worker.attempts import Attempts
+from service.worker.clock import SystemClock
+from service.worker.growing import Grower
+from service.worker.lane import Lane
+from service.worker.learning import Learning
+from service.worker.metrics import WorkerMetrics
+from service.worker.pace import LearningPace
+from service.worker.row_pace import RowPace
+
+
+class AnsweringWorker:
+    """Applies the log and answers requests, and takes no training step.
+
+    Args:
+        engine: that serves a version.
+        client: of Redis; returns bytes.
+        keys: of the graph.
+        folder: for what a worker stores beside Redis.
+    """
+
+    def __init__(self, engine: Engine, client: redis.Redis, keys: Keys, folder: Path) -> None:
+        fence, clock, self.metrics = Fence(client, keys), SystemClock(), WorkerMetrics()
+        self.predictions = PredictionWriter(client, keys, fence)
+        requests = RequestReader(client, keys)
+        self.predictions.start()
+        requests.begin()
+        rows = RowPace(100, clock)
+        learning = Learning(LearningPace(100, clock.monotonic()), rows, self.metrics, clock, Grower())
+        self._attempts = Attempts(folder / "attempts")
+        self.lane = Lane(
+            engine,
+            LogReader(client, keys, fence),
+            self.predictions,
+            requests,
+            self._attempts,
+            learning,
+            rows,
+            self.metrics,
+            fixed_steps=0,
+        )
+        self.failed: Exception | None = None
+        self.lane.publish_everything()
+        self.predictions.heartbeat(600_000)
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Work in a thread until the end."""
+        stop = threading.Event()
+
+        def work() -> None:
+            try:
+                while not stop.is_set():
+                    entries = self.lane.read(wait_s=0.02)
+                    if entries:
+                        self.lane.apply(entries)
+                    else:
+                        self.lane.answer_requests()
+            except Exception as error:
+                self.failed = error
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            self._attempts.close()
+            assert self.failed is None

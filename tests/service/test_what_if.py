@@ -1,0 +1,42 @@
+"""``olad what-if`` against a running service."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+import redis
+from typer.testing import CliRunner
+
+from service.cli import app
+from service.store.keys import Keys
+from tests.olad_core.runs import PAIR, Run, learned
+from tests.service.api.answering import AnsweringWorker
+
+ARRAY = '[{"op": "upsert_edge", "src": "8", "dst": "1"}]'
+LINES = '{"op": "upsert_edge", "src": "8", "dst": "1"}\n\n{"op": "label", "id": "nobody", "label": "odd"}\n'
+
+
+def test_what_nodes_would_be_predicted(
+    runner: CliRunner, url: str, redis_client: redis.Redis, keys: Keys, tmp_path: Path
+) -> None:
+    with AnsweringWorker(learned(Run(PAIR)).engine, redis_client, keys, tmp_path).at_work():
+        asked = httpx.post(f"{url}/what-if", json={"events": json.loads(ARRAY), "nodes": ["8"]}, trust_env=False).json()
+        given = runner.invoke(app, ["what-if", "-", "--nodes", "8,x", "--json", "--url", url], input=ARRAY)
+        assert given.exit_code == 0, given.stderr
+        found = json.loads(given.stdout)
+        assert found["predictions"][0] == asked["predictions"][0]
+        assert found["predictions"][1] == {"node": "x", "error": "not-found"}
+        (tmp_path / "changes.ndjson").write_text(LINES)
+        shown = runner.invoke(app, ["what-if", "changes.ndjson", "--nodes", "8,x", "--url", url])
+    assert shown.exit_code == 1
+    assert asked["predictions"][0]["label"] in shown.stdout
+    assert "not in the graph" in shown.stdout
+    assert "error: event 1 would be rejected: there is no node 'nobody'" in shown.stderr
+
+
+def test_invalid_events_are_named(runner: CliRunner, url: str) -> None:
+    refused = runner.invoke(app, ["what-if", "-", "--nodes", "8", "--url", url], input='[{"op": "label", "id": "8"}]')
+    assert refused.exit_code == 1
+    assert "index 0" in refused.stderr
