@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import sys
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -37,11 +37,14 @@ from olad_core.events import (
     UpsertEdge,
     UpsertNode,
 )
-from olad_core.graph_types import RELATION, NodeType
+from olad_core.graph_types import RELATION, EdgeType, NodeType
 
 NodeTypes: TypeAlias = Mapping[str, NodeType]
+EdgeTypes: TypeAlias = Mapping[str, EdgeType]
 NO_TYPES: NodeTypes = MappingProxyType({})
 """Of a graph that declares no types of nodes."""
+NO_EDGE_TYPES: EdgeTypes = MappingProxyType({})
+"""Of a graph that declares no types of edges."""
 
 _json = msgspec.json.Decoder(list[Event])
 _raw_json = msgspec.json.Decoder(list[msgspec.Raw])
@@ -54,18 +57,22 @@ _NAMED_FIELD = re.compile(r"(?:required|unknown) field `(?P<field>[^`]*)`")
 _NAMES: dict[type[Event], tuple[str, ...]] = {
     UpsertNode: ("id", "label"),
     RemoveNode: ("id",),
-    UpsertEdge: ("src", "dst"),
-    RemoveEdge: ("src", "dst"),
+    UpsertEdge: ("src", "dst", "id"),
+    RemoveEdge: ("src", "dst", "id"),
     LabelNode: ("id", "label"),
 }
-"""Fields of each event that name a node or a class."""
+"""Fields of each event that name a node, an edge or a class."""
 _ON_EDGES = (UpsertEdge, RemoveEdge)
+_ENDS = ("src", "dst")
 # Bytes that are no UTF-8 and nesting without end come out of the decoder as Python's own exceptions.
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def decode_json(
-    body: bytes, feature_width: int | None = None, edge_types: Collection[str] = (), node_types: NodeTypes = NO_TYPES
+    body: bytes,
+    feature_width: int | None = None,
+    edge_types: EdgeTypes = NO_EDGE_TYPES,
+    node_types: NodeTypes = NO_TYPES,
 ) -> list[Event]:
     """Decode and check a JSON array of events, ids and labels normalised to strings.
 
@@ -86,7 +93,10 @@ def decode_json(
 
 
 def decode_ndjson(
-    body: bytes, feature_width: int | None = None, edge_types: Collection[str] = (), node_types: NodeTypes = NO_TYPES
+    body: bytes,
+    feature_width: int | None = None,
+    edge_types: EdgeTypes = NO_EDGE_TYPES,
+    node_types: NodeTypes = NO_TYPES,
 ) -> list[Event]:
     """Like :func:`decode_json` for one event a line; empty lines are skipped."""
     lines = [line for line in body.splitlines() if line.strip()]
@@ -237,13 +247,14 @@ def _split(error: Exception) -> tuple[str, str]:
 
 
 def _checked(
-    batch: list[Event], feature_width: int | None, edge_types: Collection[str], node_types: NodeTypes
+    batch: list[Event], feature_width: int | None, edge_types: EdgeTypes, node_types: NodeTypes
 ) -> list[Event]:
     """Normalise in place what the decoder cannot, and refuse what it cannot see."""
     if not batch:
         raise InvalidEvents([EventProblem(-1, "", "a batch needs at least one event")])
     problems: list[EventProblem] = []
     known_types = {*edge_types, *([] if edge_types and RELATION not in edge_types else [RELATION, None])}
+    with_ids = {None if name == RELATION else name for name, each in edge_types.items() if each.ids}
     width = feature_width if feature_width is not None else feature_width_of(batch)
     for index, event in enumerate(batch):
         for field in _NAMES[type(event)]:
@@ -257,8 +268,12 @@ def _checked(
         if isinstance(event, _ON_EDGES):
             if event.type not in known_types:
                 problems.append(EventProblem(index, "type", _type_problem(event.type, edge_types)))
-            elif event.type == RELATION:
-                event.type = None
+            else:
+                event.type = None if event.type == RELATION else event.type
+                ids = event.type in with_ids
+                if ids or event.id is not None or type(event) is RemoveEdge:
+                    named = _naming_problems(event, ids)
+                    problems.extend(EventProblem(index, field, message) for field, message in named)
         elif isinstance(event, UpsertNode) and (event.x is not None or event.type is not None or node_types):
             typed = node_types or event.type is not None
             declared = feature_width is not None
@@ -269,6 +284,19 @@ def _checked(
     if problems:
         raise InvalidEvents(problems)
     return batch
+
+
+def _naming_problems(event: UpsertEdge | RemoveEdge, ids: bool) -> Iterator[tuple[str, str]]:
+    """What is wrong with how an event names its edge, in a type whose edges have ids or not."""
+    of_type = f"edges of the type {event.type or RELATION!r}"
+    if event.id is not None and not ids:
+        yield "id", f"{of_type} have no ids: PUT /schema with ids for a new type, or leave it out"
+    elif event.id is None and ids:
+        yield "id", f"{of_type} have ids: name one"
+    elif isinstance(event, RemoveEdge) and ids:
+        yield from ((end, "the id alone names the edge") for end in _ENDS if getattr(event, end) is not None)
+    elif isinstance(event, RemoveEdge):
+        yield from ((end, f"Object missing required field `{end}`") for end in _ENDS if getattr(event, end) is None)
 
 
 def _typed_problems(event: UpsertNode, node_types: NodeTypes) -> Iterator[tuple[str, str]]:
@@ -286,7 +314,7 @@ def _typed_problems(event: UpsertNode, node_types: NodeTypes) -> Iterator[tuple[
             yield from _feature_problems(event.x, width, True, f"nodes of the type {event.type!r}")
 
 
-def _type_problem(named: str | None, edge_types: Collection[str]) -> str:
+def _type_problem(named: str | None, edge_types: EdgeTypes) -> str:
     """Why an edge cannot have this type."""
     if not edge_types:
         return f"{named!r} is not declared: PUT /schema with edge_types first"

@@ -7,12 +7,14 @@ the pieces are decoded by the same functions as a small batch, and the result is
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Generator, Iterator
 from typing import TypeAlias
 
 from olad_core.errors import OladError
 from olad_core.event_codec import (
+    NO_EDGE_TYPES,
     NO_TYPES,
+    EdgeTypes,
     NodeTypes,
     decode_json,
     decode_ndjson,
@@ -57,7 +59,10 @@ class TooManyEvents(OladError, ValueError):
 
 
 def json_pieces(
-    body: bytes, feature_width: int | None = None, edge_types: Collection[str] = (), node_types: NodeTypes = NO_TYPES
+    body: bytes,
+    feature_width: int | None = None,
+    edge_types: EdgeTypes = NO_EDGE_TYPES,
+    node_types: NodeTypes = NO_TYPES,
 ) -> Steps:
     """Like :func:`olad_core.event_codec.decode_json`, a piece of the batch between two ``yield``.
 
@@ -87,7 +92,10 @@ def json_pieces(
 
 
 def ndjson_pieces(
-    body: bytes, feature_width: int | None = None, edge_types: Collection[str] = (), node_types: NodeTypes = NO_TYPES
+    body: bytes,
+    feature_width: int | None = None,
+    edge_types: EdgeTypes = NO_EDGE_TYPES,
+    node_types: NodeTypes = NO_TYPES,
 ) -> Steps:
     """Like :func:`json_pieces` for one event a line; empty lines are skipped."""
     if len(body) <= PIECE_BYTES:
@@ -169,7 +177,7 @@ def _items(body: bytes, at: int) -> Iterator[bytes | None]:
 class _Whole:
     """What the pieces come to."""
 
-    def __init__(self, feature_width: int | None, edge_types: Collection[str], node_types: NodeTypes) -> None:
+    def __init__(self, feature_width: int | None, edge_types: EdgeTypes, node_types: NodeTypes) -> None:
         self._edge_types, self._node_types = edge_types, node_types
         self._declared = feature_width
         self._width = feature_width

@@ -42,6 +42,14 @@ NodeId: TypeAlias = Annotated[
     Meta(description='A node\'s id, 256 bytes at most. `5` and `"5"` are the same.'),
 ]
 """A node's name as sent. ``5`` and ``"5"`` name the same node: ids are compared as strings."""
+EdgeId: TypeAlias = Annotated[
+    Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES)] | int,
+    Meta(
+        description="An edge's own id, 256 bytes at most, in types that are declared with `ids`: every id is an edge. "
+        '`5` and `"5"` are the same.'
+    ),
+]
+"""An edge's name as sent; compared as a string, within its type."""
 Label: TypeAlias = Annotated[
     Annotated[str, Meta(min_length=1, max_length=MAX_LABEL_BYTES)] | int,
     Meta(description='A class, 256 bytes at most. `5` and `"5"` are the same.'),
@@ -93,7 +101,7 @@ class RemoveNode(Struct, tag_field="op", tag="remove_node", forbid_unknown_field
 class UpsertEdge(Struct, tag_field="op", tag="upsert_edge", forbid_unknown_fields=True, omit_defaults=True):
     """Create an edge or update it; unknown endpoints are created without features.
 
-    A weight left out stays as it is, and is 1 for a new edge.
+    A weight left out stays as it is, and is 1 for a new edge. An edge with an id that is there gets these ends.
     """
 
     src: NodeId
@@ -103,14 +111,16 @@ class UpsertEdge(Struct, tag_field="op", tag="upsert_edge", forbid_unknown_field
     ) = None
     ts: Time | None = None
     type: TypeName | None = None
+    id: EdgeId | None = None
 
 
 class RemoveEdge(Struct, tag_field="op", tag="remove_edge", forbid_unknown_fields=True, omit_defaults=True):
-    """Remove an edge."""
+    """Remove an edge, named by both ends, or by its id where edges of the type have ids."""
 
-    src: NodeId
-    dst: NodeId
+    src: NodeId | None = None
+    dst: NodeId | None = None
     type: TypeName | None = None
+    id: EdgeId | None = None
 
 
 class LabelNode(Struct, tag_field="op", tag="label", forbid_unknown_fields=True, omit_defaults=True):
@@ -130,6 +140,7 @@ RejectionReason: TypeAlias = Literal[
     "unknown-edge",
     "unknown-type",
     "other-type",
+    "edge-id",
     "feature-width",
     "too-many-classes",
     "ts-ahead",

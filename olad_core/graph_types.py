@@ -51,3 +51,7 @@ class EdgeType(BaseModel):
         description="These edges leave this long after their last `ts`, in event time. Null: as `edge_lifetime` of "
         "the graph.",
     )
+    ids: bool = Field(
+        default=False,
+        description="Whether every edge has an id of its own, so that there may be many between two nodes. It stays.",
+    )

@@ -65,7 +65,7 @@ class Sizes:
 
     Attributes:
         nodes: rows, those of removed nodes included.
-        edges: edges.
+        edges: edges; one with an id is kept beside its pair of nodes, and counts as two.
         featured: nodes that have features.
         feature_width: numbers in the features of a node; 0 without.
         classes: classes.
@@ -174,11 +174,13 @@ def most_added(batch: Sequence[Event], *, distinct: bool = False) -> Sizes:
         distinct: count each id once, which takes longer.
     """
     kinds = Counter(map(type, batch))
-    edges, upserts = kinds[UpsertEdge], kinds[UpsertNode]
+    upserts = kinds[UpsertNode]
+    ends = 2 * kinds[UpsertEdge]
+    edges = kinds[UpsertEdge] + sum(type(e) is UpsertEdge and e.id is not None for e in batch)
     with_features = [e for e in batch if type(e) is UpsertNode and e.x is not None] if upserts else []
     width = max((len(e.x) for e in with_features if isinstance(e.x, list)), default=0)
     if not distinct:
-        return Sizes(2 * edges + upserts, edges, len(with_features), width)
+        return Sizes(ends + upserts, edges, len(with_features), width)
     ids = {e.id for e in batch if type(e) is UpsertNode}
     ids.update(end for e in batch if type(e) is UpsertEdge for end in (e.src, e.dst))
     return Sizes(len(ids), edges, len({e.id for e in with_features}), width)

@@ -7,6 +7,7 @@ same schema.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from pydantic import Field
 
@@ -18,6 +19,8 @@ from olad_core.graph_types import MAX_EDGE_TYPES, MAX_NODE_TYPES, RELATION, Edge
 _LABELLED = frozenset({LabelNode, UpsertNode})
 _ADDED = ("decisions", "edge_types", "node_types")
 """Fields that earlier releases do not know."""
+_ADDED_TO_EDGE_TYPES = ("ids",)
+"""Fields of a type of edges that earlier releases do not know."""
 
 
 class HeldSchema(GraphSchema):
@@ -34,7 +37,13 @@ class HeldSchema(GraphSchema):
 
 def schema_json(schema: GraphSchema) -> str:
     """The schema as JSON; without what releases do not know that cannot have written it, so that they can read it."""
-    return schema.model_dump_json(exclude={name for name in _ADDED if not getattr(schema, name)})
+    without: dict[str, Any] = {name: True for name in _ADDED if not getattr(schema, name)}
+    if schema.edge_types:
+        without["edge_types"] = {
+            name: {field for field in _ADDED_TO_EDGE_TYPES if not getattr(each, field)}
+            for name, each in schema.edge_types.items()
+        }
+    return schema.model_dump_json(exclude=without)
 
 
 class SchemaConflict(OladError, ValueError):
@@ -77,7 +86,9 @@ def after_declaration(schema: HeldSchema, change: GraphSchema, max_classes: int 
         wanted["edge_types"] = _with_edge_types(schema.edge_types, change.edge_types)
     if "node_types" in wanted:
         wanted["node_types"] = _with_node_types(schema, change)
-    if wanted.get("feature_width", schema.feature_width) is not None and (schema.node_types or change.node_types):
+    open_width = not schema.feature_width_held and "feature_width" in wanted
+    width = change.feature_width if open_width else schema.feature_width
+    if width is not None and (schema.node_types or change.node_types):
         raise SchemaConflict("feature_width: nodes have types, each with a feature_width of its own")
     if schema.feature_width_held:
         width = wanted.pop("feature_width", None)
@@ -127,6 +138,9 @@ def labels_in(batch: Iterable[Event]) -> dict[str, None]:
 
 def _with_edge_types(known: dict[str, EdgeType], more: dict[str, EdgeType]) -> dict[str, EdgeType]:
     together = {**known, **more}
+    for name, before in known.items():
+        if together[name].ids != before.ids:
+            raise SchemaConflict(f"edge_types.{name}.ids is {str(before.ids).lower()}, which stays")
     if len(together) > MAX_EDGE_TYPES:
         raise SchemaConflict(f"edge_types: together these are {len(together)}, and a graph may have {MAX_EDGE_TYPES}")
     return together

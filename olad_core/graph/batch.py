@@ -207,7 +207,7 @@ def _reason(
         return "unknown-node", f"there is no node {text!r}"
     if reason == at.NO_CLASS_LEFT:
         return "too-many-classes", str(TooManyClasses(text, limits.max_classes))
-    if reason in {at.UNKNOWN_TYPE, at.OTHER_TYPE, at.WIDTH_OF_TYPE}:
+    if reason in {at.UNKNOWN_TYPE, at.OTHER_TYPE, at.WIDTH_OF_TYPE, at.EDGE_ID}:
         return _type_reason(events, reason, index, text)
     if reason == at.AHEAD_OF_TIME:
         return "ts-ahead", _ahead_detail(events.columns.time, index, now, limits)
@@ -220,6 +220,9 @@ def _type_reason(events: EventColumns, reason: int, index: int, text: str) -> tu
         return "other-type", f"node {text!r} has another type than {named!r}: remove it first"
     if reason == at.WIDTH_OF_TYPE:
         return "feature-width", f"these are not the features of nodes of the type {named!r}"
+    if reason == at.EDGE_ID:
+        how = "have no ids" if events.edge_id_of(index) else "are named by ids"
+        return "edge-id", f"edges of the type {named or RELATION!r} {how}"
     of_node = events.columns.kind[index] == UPSERT_NODE
     what, unnamed = ("nodes", NODE_TYPE) if of_node else ("edges", RELATION)
     return "unknown-type", f"this graph has no {what} of the type {named or unnamed!r}"
@@ -246,6 +249,11 @@ def _ahead_detail(times: Float64s, index: int, now: float, limits: Limits) -> st
 
 
 def _unknown_edge(events: EventColumns, index: int) -> Rejection:
+    if name := events.edge_id_of(index):
+        kind = events.type_of(index) or RELATION
+        return Rejection(
+            index, "remove_edge", "unknown-edge", f"there is no edge of the type {kind!r} with the id {name!r}"
+        )
     ends = f"from {events.text(2 * index)!r} to {events.text(2 * index + 1)!r}"
     if kind := events.type_of(index):
         ends = f"of the type {kind!r} {ends}"

@@ -12,8 +12,10 @@ UPSERT_NODE, REMOVE_NODE, UPSERT_EDGE, REMOVE_EDGE, LABEL_NODE = range(5)
 """Kinds of events, and of operations on edges."""
 NO_FEATURES, DENSE, SPARSE = range(3)
 """Forms of features."""
-TYPE_START, TYPE_LENGTH, TYPE = range(3)
+TYPE_START, TYPE_LENGTH, TYPE, ID_START, ID_LENGTH = range(5)
 """Places in ``Columns.types``."""
+NO_TYPE, NO_WIDTH_OF_TYPE, NOT_BY_ID = -1, -2, -3
+"""Numbers of events whose type is not there, or has not as many features, or of edges that are named in another way."""
 
 
 class Columns(NamedTuple):
@@ -31,8 +33,9 @@ class Columns(NamedTuple):
         width: int64 ``[n]``, how many there are.
         value: float32.
         place: int32, as long as ``value``; meaningful for sparse features.
-        types: int64 ``[3, n]``, of edges and upserts of nodes: where the name of the type begins, how long it is (0
-            where the event names none), and the number of the type, -1 where there is no such type.
+        types: int64 ``[5, n]``, of edges and upserts of nodes: where the name of the type begins, how long it is (0
+            where the event names none), and the number of the type, negative where the event does not fit any; where
+            the id of the edge begins, and how long it is (0 where it has none).
     """
 
     kind: UInt8s
@@ -63,5 +66,5 @@ def empty_columns(text: UInt8s, events: int, values: int) -> Columns:
         width=np.empty(events, np.int64),
         value=np.empty(values, np.float32),
         place=np.empty(values, np.int32),
-        types=np.zeros((3, events), np.int64),
+        types=np.zeros((5, events), np.int64),
     )

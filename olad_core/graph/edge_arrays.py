@@ -23,13 +23,17 @@ class Edges(NamedTuple):
 
 
 class EdgeList(NamedTuple):
-    """Edges by their ends, each once: rows, weights, times and numbers of their relations, all ``[E]``."""
+    """Edges by their ends, each once: rows, weights, times and numbers of their relations, all ``[E]``.
+
+    ``number`` is that of an edge's id within its relation, -1 where it has none.
+    """
 
     source: Int64s
     target: Int64s
     weight: Float32s
     time: Float64s
     relation: Int64s
+    number: Int64s
 
 
 class Slabs(NamedTuple):
@@ -61,6 +65,38 @@ class Log(NamedTuple):
     before: Float32s
     after: Float32s
     size: Int64s
+
+
+class Parallel(NamedTuple):
+    """Edges with ids: as many between two rows as there are ids. Those of two rows are one list and one edge's sum.
+
+    Attributes:
+        source: int32, by number: the row that the edge is from; -1 where the number is not in use.
+        target: int32, by number.
+        weight: float32, by number.
+        time: float64, by number.
+        following: int32, by number: the next edge of the same two rows; -1 after the last.
+        preceding: int32, by number; -1 before the first.
+        head: int32, by slot of :class:`Edges`: the first edge of the two rows.
+        total: float64, by slot: the sum of their weights.
+        given_up: int32, numbers whose edges have left.
+        sizes: int64 [2]: edges, and numbers in ``given_up``.
+    """
+
+    source: Int32s
+    target: Int32s
+    weight: Float32s
+    time: Float64s
+    following: Int32s
+    preceding: Int32s
+    head: Int32s
+    total: Float64s
+    given_up: Int32s
+    sizes: Int64s
+
+
+LIVING, GIVEN_UP = range(2)
+"""Places in ``Parallel.sizes``."""
 
 
 class Graph(NamedTuple):

@@ -42,7 +42,16 @@ class EdgeStore:
     @property
     def count(self) -> int:
         """Number of edges."""
+        return self._pairs
+
+    @property
+    def _pairs(self) -> int:
         return int(self._edges.in_use[0])
+
+    @property
+    def _times(self) -> Float64s:
+        """Of each edge, some of which may not be in use."""
+        return self._edges.time[: self._pairs]
 
     @property
     def nbytes(self) -> int:
@@ -130,18 +139,14 @@ class EdgeStore:
             return self._slots_of((own << 32) | other) >= 0, np.zeros(rows, np.bool_)
         return self._slots_of((other << 32) | own) >= 0, self._slots_of((own << 32) | other) >= 0
 
-    def insert(self, edges: EdgeList) -> None:
-        """Insert edges, each once; no :meth:`take_changes` holds them."""
-        count = edges.source.size
-        self.run(
-            Operations(
-                kind=np.full(count, UPSERT_EDGE, np.uint8),
-                source=edges.source.astype(np.int32),
-                target=edges.target.astype(np.int32),
-                weight=edges.weight,
-                time=edges.time,
-            )
-        )
+    def insert(self, edges: EdgeList, whole: EdgeStore | None = None) -> None:  # noqa: ARG002 (where they have ids)
+        """Insert edges, each once; no :meth:`take_changes` holds them.
+
+        Args:
+            edges: in the rows of this store.
+            whole: that they are of, where they have ids.
+        """
+        self.run(upserts_of(edges))
         self.take_changes()
 
     def expire(self, before: float) -> int:
@@ -155,7 +160,7 @@ class EdgeStore:
 
     def set_times(self, time: float, *, only_later: bool = False) -> None:
         """Give every edge this time, or those of a later one."""
-        times = self._edges.time[: self.count]
+        times = self._times
         if only_later:
             np.minimum(times, time, out=times)
         else:
@@ -184,7 +189,7 @@ class EdgeStore:
 
     def state(self, rows: int) -> dict[str, npt.NDArray[np.generic]]:
         """Everything that decides about the future, for the first ``rows`` rows; arrays in use, not copies of them."""
-        count = self.count
+        count = self._pairs
         state: dict[str, npt.NDArray[np.generic]] = {"in_weight": self.in_weight[:rows]}
         if self.directed:
             state["out_weight"] = self.out_weight[:rows]
@@ -220,7 +225,9 @@ class EdgeStore:
         used = self._edges
         source, target = used.key[slots] >> 32, used.key[slots] & 0xFFFFFFFF
         weight = self.outgoing.weight[self.outgoing.offset[source] + used.place_source[slots]]
-        return EdgeList(source, target, weight, used.time[slots], np.full(slots.size, relation))
+        return EdgeList(
+            source, target, weight, used.time[slots], np.full(slots.size, relation), np.full(slots.size, -1)
+        )
 
     def _slots_of(self, key: Int64s) -> Int64s:
         """Slots of edges by their keys, -1 where there is no such edge."""
@@ -231,10 +238,8 @@ class EdgeStore:
     def _stand_in(self, source: Int64s, target: Int64s, weight: Float64s, wanted: npt.NDArray[np.bool_]) -> None:
         least, most = (float(bound) for bound in (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
         weights: Float32s = np.clip(weight[wanted], least, most).astype(np.float32)
-        count = weights.size
-        self.insert(
-            EdgeList(source[wanted], target[wanted], weights, np.full(count, math.inf), np.zeros(count, np.int64))
-        )
+        count, none = weights.size, np.full(weights.size, -1)
+        self.insert(EdgeList(source[wanted], target[wanted], weights, np.full(count, math.inf), none, none))
 
     def _graph(self) -> Graph:
         queue = self._queue if self._queue is not None else _NO_QUEUE
@@ -244,7 +249,7 @@ class EdgeStore:
         )
 
     def _reserve_edges(self, more: int) -> None:
-        count = self.count
+        count = self._pairs
         if count + more > self._edges.key.size:
             slots = max(count + more, self._edges.key.size * 5 // 4)
             names = ("key", "time", "place_source", "place_target")
@@ -255,7 +260,7 @@ class EdgeStore:
             self._edges = self._edges._replace(table=_empty_table(count + more))
             kernels.fill_table(self._edges)
         if self._queue is not None and self._queue.size[0] + more > self._queue.time.size:
-            if self._queue.size[0] > 2 * count:
+            if self._queue.size[0] > 2 * self.count:
                 self._queue = None
             self._queue = _with_entries(self._tracked(), more)
 
@@ -268,8 +273,8 @@ class EdgeStore:
             self._queue = Queue(times[order], keys[order], np.array([count]))
         return self._queue
 
-    def _reserve_log(self) -> None:
-        if self._log.size[0] == self._log.key.size:
+    def _reserve_log(self, more: int = 1) -> None:
+        if self._log.size[0] + more > self._log.key.size:
             size = 2 * self._log.key.size
             key, before, after, used = self._log
             self._log = Log(lengthened(key, size), lengthened(before, size), lengthened(after, size), used)
@@ -282,6 +287,17 @@ class EdgeStore:
 
 _NO_ARCS = Arcs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.float32))
 _NO_QUEUE = Queue(np.empty(0), np.empty(0, np.int64), np.zeros(1, np.int64))
+
+
+def upserts_of(edges: EdgeList) -> Operations:
+    """What makes these edges."""
+    return Operations(
+        kind=np.full(edges.source.size, UPSERT_EDGE, np.uint8),
+        source=edges.source.astype(np.int32),
+        target=edges.target.astype(np.int32),
+        weight=edges.weight,
+        time=edges.time,
+    )
 
 
 def _empty_table(entries: int) -> Int32s:

@@ -14,6 +14,8 @@ from olad_core.events import MAX_FEATURE_WIDTH, Event, LabelNode, RemoveEdge, Re
 from olad_core.graph.arrays import Float32s, Int32s
 from olad_core.graph.columns import (
     DENSE,
+    ID_LENGTH,
+    ID_START,
     LABEL_NODE,
     REMOVE_EDGE,
     REMOVE_NODE,
@@ -84,6 +86,11 @@ class EventColumns(Sequence[Event]):
         start, length = self.columns.types[:TYPE, event].tolist()
         return self.columns.text[start : start + length].tobytes().decode()
 
+    def edge_id_of(self, event: int) -> str:
+        """The id of the edge that an event names; empty where it names none."""
+        start, length = self.columns.types[ID_START : ID_LENGTH + 1, event].tolist()
+        return self.columns.text[start : start + length].tobytes().decode()
+
     def _decoded(self) -> Sequence[Event]:
         if self._events is None:
             self._events = decode_log(self._payload)
@@ -111,16 +118,18 @@ def columns_of(events: Sequence[Event]) -> EventColumns:
         return events
     texts = [text for event in events for text in _texts(event)]
     encoded = [text.encode() for text in texts]
-    types = [_type(event) for event in events]
+    types, ids = [_type(event) for event in events], [_edge_id(event) for event in events]
     values = [np.empty(0, np.float32)]
     indices = [np.empty(0, np.int32)]
-    columns = empty_columns(np.frombuffer(b"".join([*encoded, *types]), np.uint8), len(events), 0)
+    columns = empty_columns(np.frombuffer(b"".join([*encoded, *types, *ids]), np.uint8), len(events), 0)
     columns.weight[:] = columns.time[:] = np.nan
     columns.form[:] = columns.first[:] = columns.width[:] = 0
     columns.length[:] = [len(text) for text in encoded]
     columns.start[:] = [0, *accumulate(map(len, encoded))][: len(encoded)]
     columns.types[TYPE_LENGTH] = [len(name) for name in types]
-    columns.types[TYPE_START] = [*accumulate(map(len, types), initial=sum(map(len, encoded)))][: len(types)]
+    columns.types[ID_LENGTH] = [len(name) for name in ids]
+    starts = [*accumulate(map(len, [*types, *ids]), initial=sum(map(len, encoded)))]
+    columns.types[TYPE_START], columns.types[ID_START] = starts[: len(types)], starts[len(types) : -1]
     end = 0
     for at, event in enumerate(events):
         columns.kind[at] = _KINDS[type(event)]
@@ -140,13 +149,17 @@ def columns_of(events: Sequence[Event]) -> EventColumns:
 
 def _texts(event: Event) -> tuple[str, str]:
     if isinstance(event, UpsertEdge | RemoveEdge):
-        return str(event.src), str(event.dst)
+        return "" if event.src is None else str(event.src), "" if event.dst is None else str(event.dst)
     label = None if isinstance(event, RemoveNode) else event.label
     return str(event.id), "" if label is None else str(label)
 
 
 def _type(event: Event) -> bytes:
     return (event.type or "").encode() if isinstance(event, UpsertEdge | RemoveEdge | UpsertNode) else b""
+
+
+def _edge_id(event: Event) -> bytes:
+    return str(event.id).encode() if isinstance(event, UpsertEdge | RemoveEdge) and event.id is not None else b""
 
 
 def _features(event: UpsertNode) -> tuple[Int32s, Float32s]:

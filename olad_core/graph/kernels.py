@@ -15,7 +15,7 @@ from olad_core.graph.arrays import Float64s, Int64s, Integer, Number, UInt8s
 from olad_core.graph.changes import Arcs
 from olad_core.graph.columns import REMOVE_EDGE, UPSERT_EDGE
 from olad_core.graph.compiled import AHEAD, compiled, prefetch
-from olad_core.graph.edge_arrays import Edges, Graph, Log, Operations, Queue, Slabs
+from olad_core.graph.edge_arrays import GIVEN_UP, LIVING, Edges, Graph, Log, Operations, Parallel, Queue, Slabs
 
 FIRST_CAPACITY = 4
 """Places in a node's first slab."""
@@ -298,6 +298,18 @@ def _key(graph: Graph, source: Integer, target: Integer) -> Integer:
 
 
 @compiled
+def _has_places(graph: Graph, key: Integer) -> bool:
+    """Whether the pools have space for a new edge."""
+    out_growth, in_growth = _growth(graph.outgoing, key >> 32), _growth(graph.incoming, key & 0xFFFFFFFF)
+    if not graph.directed:
+        out_growth = in_growth = out_growth + in_growth
+    return bool(
+        graph.outgoing.used[0] + out_growth <= graph.outgoing.neighbour.size
+        and graph.incoming.used[0] + in_growth <= graph.incoming.neighbour.size
+    )
+
+
+@compiled
 def _upsert(graph: Graph, source: Integer, target: Integer, weight: Number, time: Number) -> bool:
     """Create or update an edge; False, with nothing done, where a pool is too small."""
     key = _key(graph, source, target)
@@ -309,13 +321,7 @@ def _upsert(graph: Graph, source: Integer, target: Integer, weight: Number, time
             return True
         graph.edges.time[slot] = time
     else:
-        out_growth, in_growth = _growth(graph.outgoing, key >> 32), _growth(graph.incoming, key & 0xFFFFFFFF)
-        if not graph.directed:
-            out_growth = in_growth = out_growth + in_growth
-        if (
-            graph.outgoing.used[0] + out_growth > graph.outgoing.neighbour.size
-            or graph.incoming.used[0] + in_growth > graph.incoming.neighbour.size
-        ):
+        if not _has_places(graph, key):
             return False
         _insert(graph, key, np.float32(1.0) if np.isnan(weight) else weight, time)
     if graph.expiring:
@@ -448,3 +454,189 @@ def move_slabs(old: Slabs, new: Slabs, rows: Integer) -> None:
         new.capacity[row] = capacity
         end += capacity
     new.used[0] = end
+
+
+@compiled
+def _sum_parallel(held: Parallel, slot: Integer) -> Number:
+    """Sum of the weights of a pair's edges."""
+    total, at = 0.0, np.int64(held.head[slot])
+    while at >= 0:
+        total += held.weight[at]
+        at = np.int64(held.following[at])
+    return total
+
+
+@compiled
+def _change_total(graph: Graph, held: Parallel, slot: Integer, before: Number, after: Number) -> None:
+    """Follow the change of one of a pair's weights, which is done in the list already."""
+    was = held.total[slot]
+    total = was - before + after
+    if total < was * CANCELLATION:
+        total = _sum_parallel(held, slot)
+    held.total[slot] = total
+    _update(graph, slot, np.float32(total))
+
+
+@compiled
+def _link(held: Parallel, slot: Integer, number: Integer) -> None:
+    """Put an edge at the front of its pair's list."""
+    first = held.head[slot]
+    held.following[number] = first
+    held.preceding[number] = -1
+    if first >= 0:
+        held.preceding[first] = number
+    held.head[slot] = number
+
+
+@compiled
+def _unlink(held: Parallel, slot: Integer, number: Integer) -> None:
+    before, after = held.preceding[number], held.following[number]
+    if before >= 0:
+        held.following[before] = after
+    else:
+        held.head[slot] = after
+    if after >= 0:
+        held.preceding[after] = before
+
+
+@compiled
+def _remove_pair(graph: Graph, held: Parallel, at: Integer) -> None:
+    """Remove a pair without edges. What is kept by slot moves with the last one, as the rest does."""
+    slot = graph.edges.table[at]
+    _remove(graph, at)
+    last = graph.edges.in_use[0]
+    held.head[slot] = held.head[last]
+    held.total[slot] = held.total[last]
+
+
+@compiled
+def _give_up(held: Parallel, number: Integer) -> None:
+    held.source[number] = -1
+    held.given_up[held.sizes[GIVEN_UP]] = number
+    held.sizes[GIVEN_UP] += 1
+    held.sizes[LIVING] -= 1
+
+
+@compiled
+def _remove_parallel(graph: Graph, held: Parallel, number: Integer) -> None:
+    """Take an edge out of its pair; the pair leaves with its last edge."""
+    key = _key(graph, np.int64(held.source[number]), np.int64(held.target[number]))
+    at = _find(graph.edges, key)
+    slot = np.int64(graph.edges.table[at])
+    _unlink(held, slot, number)
+    if held.head[slot] < 0:
+        _remove_pair(graph, held, at)
+    else:
+        _change_total(graph, held, slot, held.weight[number], 0.0)
+
+
+@compiled
+def _add_parallel(graph: Graph, held: Parallel, key: Integer, number: Integer, weight: Number, time: Number) -> None:
+    """Put an edge into its pair, for which there must be space."""
+    at = _find(graph.edges, key)
+    if at >= 0:
+        slot = np.int64(graph.edges.table[at])
+        _link(held, slot, number)
+        _change_total(graph, held, slot, 0.0, weight)
+    else:
+        slot = graph.edges.in_use[0]
+        _insert(graph, key, weight, time)
+        held.head[slot] = -1
+        held.total[slot] = weight
+        _link(held, slot, number)
+
+
+@compiled
+def _upsert_parallel(
+    graph: Graph, held: Parallel, number: Integer, ends: tuple[Integer, Integer], weight: Number, time: Number
+) -> bool:
+    """Create, update or move an edge; False, with nothing done, where a pool is too small."""
+    key, source = _key(graph, ends[0], ends[1]), np.int64(held.source[number])
+    before = _key(graph, source, np.int64(held.target[number])) if source >= 0 else np.int64(-1)
+    kept = held.weight[number] if source >= 0 else np.float32(1.0)
+    after = kept if np.isnan(weight) else weight
+    if before != key:
+        if _find(graph.edges, key) < 0 and not _has_places(graph, key):
+            return False
+        if source >= 0:
+            _remove_parallel(graph, held, number)
+        else:
+            held.sizes[LIVING] += 1
+        held.weight[number] = after
+        _add_parallel(graph, held, key, number, after, time)
+    elif after != kept:
+        held.weight[number] = after
+        _change_total(graph, held, np.int64(graph.edges.table[_find(graph.edges, key)]), kept, after)
+    held.source[number], held.target[number] = ends
+    if graph.expiring and (source < 0 or held.time[number] != time):
+        _push(graph.queue, time, number)
+    held.time[number] = time
+    return True
+
+
+@compiled
+def _is_full(graph: Graph, held: Parallel) -> bool:
+    """Whether there is no space to note two changes of weights, or one more edge that leaves."""
+    return bool(graph.log.size[0] + 2 > graph.log.key.size or held.sizes[GIVEN_UP] == held.given_up.size)
+
+
+@compiled
+def _strip_parallel(graph: Graph, held: Parallel, slabs: Slabs, row: Integer, as_source: bool) -> bool:
+    """Remove all edges in the row's slab and the slab; False where there was no space to note it before the end."""
+    while slabs.length[row] > 0:
+        other = slabs.neighbour[slabs.offset[row] + slabs.length[row] - 1]
+        at = _find(graph.edges, _key(graph, row, other) if as_source else _key(graph, other, row))
+        slot = np.int64(graph.edges.table[at])
+        while held.head[slot] >= 0:
+            if _is_full(graph, held):
+                return False
+            number = np.int64(held.head[slot])
+            held.head[slot] = held.following[number]
+            _give_up(held, number)
+        if _is_full(graph, held):
+            return False
+        _remove_pair(graph, held, at)
+    slabs.used[1] += slabs.capacity[row]
+    slabs.capacity[row] = 0
+    return True
+
+
+@compiled
+def run_parallel(
+    graph: Graph, held: Parallel, operations: Operations, numbers: Int64s, start: Integer, absent: UInt8s
+) -> int:
+    """As :func:`run_operations`, on edges with ids, whose ``numbers`` these are; -1 for a node's removal."""
+    for at in range(start, operations.kind.size):
+        if _is_full(graph, held):
+            return at
+        kind, number = operations.kind[at], numbers[at]
+        ends = np.int64(operations.source[at]), np.int64(operations.target[at])
+        if kind == UPSERT_EDGE:
+            if not _upsert_parallel(graph, held, number, ends, operations.weight[at], operations.time[at]):
+                return at
+        elif kind == REMOVE_EDGE:
+            if held.source[number] >= 0:
+                _remove_parallel(graph, held, number)
+                _give_up(held, number)
+            else:
+                absent[at] = 1
+        elif not (
+            _strip_parallel(graph, held, graph.incoming, ends[0], False)
+            and _strip_parallel(graph, held, graph.outgoing, ends[0], True)
+        ):
+            return at
+    return operations.kind.size
+
+
+@compiled
+def run_expiry_of_parallel(graph: Graph, held: Parallel, before: Number) -> int:
+    """As :func:`run_expiry`, of edges with ids, whose numbers are in the queue."""
+    removed, queue = 0, graph.queue
+    while queue.size[0] > 0 and queue.time[0] < before and not _is_full(graph, held):
+        time, number = queue.time[0], queue.key[0]
+        _pop(queue)
+        if held.source[number] >= 0 and held.time[number] == time:
+            _remove_parallel(graph, held, number)
+            _give_up(held, number)
+            removed += 1
+    return removed

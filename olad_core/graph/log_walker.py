@@ -13,7 +13,18 @@ import numpy.typing as npt
 
 from olad_core.events import MAX_FEATURE_WIDTH, MAX_ID_BYTES, MAX_TIME, MAX_WEIGHT
 from olad_core.graph.arrays import Float64s, Int64s, Integer, UInt8s
-from olad_core.graph.columns import DENSE, SPARSE, TYPE_LENGTH, TYPE_START, Columns, empty_columns
+from olad_core.graph.columns import (
+    DENSE,
+    ID_LENGTH,
+    ID_START,
+    REMOVE_EDGE,
+    SPARSE,
+    TYPE_LENGTH,
+    TYPE_START,
+    UPSERT_EDGE,
+    Columns,
+    empty_columns,
+)
 from olad_core.graph.compiled import compiled
 
 _TAG_FIELD = (b"op",)
@@ -24,12 +35,12 @@ _SOURCE, _TARGET, _WEIGHT, _TS, _ID, _X, _LABEL, _TYPE = range(8)
 _SPARSE_FIELDS = (b"indices", b"values")
 _EDGE, _NODE, _TRUTH = 1 << _SOURCE | 1 << _TARGET, 1 << _ID, 1 << _ID | 1 << _LABEL
 _NEEDED = (_NODE, _NODE, _EDGE, _EDGE, _TRUTH)
-"""Fields that an event of each kind has, a bit each."""
+"""Fields that an event of each kind has, a bit each. An edge is also removed by its id alone."""
 _ALLOWED = (
     _TRUTH | 1 << _X | 1 << _TS | 1 << _TYPE,
     _NODE,
-    _EDGE | 1 << _WEIGHT | 1 << _TS | 1 << _TYPE,
-    _EDGE | 1 << _TYPE,
+    _EDGE | 1 << _WEIGHT | 1 << _TS | 1 << _TYPE | 1 << _ID,
+    _EDGE | 1 << _TYPE | 1 << _ID,
     _TRUTH | 1 << _TS,
 )
 """Fields that it may have."""
@@ -254,12 +265,14 @@ def _take_field(
     text: UInt8s, at: Integer, field: Integer, event: Integer, columns: Columns, value_bytes: UInt8s, end: Integer
 ) -> Integer:
     """Note one field of an event; where it ends, -1 where it is not of the usual form."""
+    of_edge = field == _ID and columns.kind[event] in (UPSERT_EDGE, REMOVE_EDGE)
+    if field == _TYPE or of_edge:
+        start, length = (ID_START, ID_LENGTH) if of_edge else (TYPE_START, TYPE_LENGTH)
+        return _take_text(text, at, columns.types[start], columns.types[length], event)
     if field in (_ID, _SOURCE):
         return _take_text(text, at, columns.start, columns.length, 2 * event)
     if field in (_TARGET, _LABEL):
         return _take_text(text, at, columns.start, columns.length, 2 * event + 1)
-    if field == _TYPE:
-        return _take_text(text, at, columns.types[TYPE_START], columns.types[TYPE_LENGTH], event)
     if field == _WEIGHT:
         at = _take_float(text, at, columns.weight, event)
         return at if 0 < columns.weight[event] <= MAX_WEIGHT else -1
@@ -300,7 +313,8 @@ def _walk(text: UInt8s, at: Integer, columns: Columns, value_bytes: UInt8s) -> b
             at = _take_field(text, at, field, event, columns, value_bytes, end)
             if at < 0:
                 return False
-        if fields < 0 or seen & _NEEDED[kind] != _NEEDED[kind]:
+        by_id = kind == REMOVE_EDGE and seen & (_EDGE | _NODE) == _NODE
+        if fields < 0 or (seen & _NEEDED[kind] != _NEEDED[kind] and not by_id):
             return False
         end += columns.width[event]
     return bool(at == text.size)

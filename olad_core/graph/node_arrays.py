@@ -43,7 +43,8 @@ LISTS = 14
     UNKNOWN_TYPE,
     OTHER_TYPE,
     WIDTH_OF_TYPE,
-) = range(11)
+    EDGE_ID,
+) = range(12)
 """Why an event is rejected."""
 
 

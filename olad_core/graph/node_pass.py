@@ -14,7 +14,10 @@ import numpy as np
 from olad_core.graph.arrays import Int32s, Int64s, Integer, Number
 from olad_core.graph.columns import (
     DENSE,
+    ID_LENGTH,
     NO_FEATURES,
+    NO_TYPE,
+    NOT_BY_ID,
     REMOVE_EDGE,
     REMOVE_NODE,
     TYPE,
@@ -30,6 +33,7 @@ from olad_core.graph.node_arrays import (
     ARRIVALS,
     CLASSES,
     CREATED,
+    EDGE_ID,
     END,
     FEATURED,
     FEATURED_EVENT,
@@ -383,11 +387,15 @@ def run_events(columns: Columns, numbers: Int64s, names: Names, settled: Settled
         first, second, kind = numbers[2 * event], numbers[2 * event + 1], columns.kind[event]
         if kind in (UPSERT_EDGE, REMOVE_EDGE):
             if columns.types[TYPE, event] < 0:
-                _reject(settled, event, UNKNOWN_TYPE, 0)
-                continue
-            _edge(columns, first, second, names, settled, operations, event)
+                _reject(settled, event, EDGE_ID if columns.types[TYPE, event] == NOT_BY_ID else UNKNOWN_TYPE, 0)
+            elif kind == REMOVE_EDGE and columns.types[ID_LENGTH, event] > 0:
+                _operate(settled, operations, event, REMOVE_EDGE, (np.int64(-1), np.int64(-1)), columns)
+            elif first < 0 or second < 0:
+                _reject(settled, event, UNKNOWN_EDGE, 0)
+            else:
+                _edge(columns, first, second, names, settled, operations, event)
         elif kind == UPSERT_NODE and columns.types[TYPE, event] < 0:
-            _reject(settled, event, UNKNOWN_TYPE if columns.types[TYPE, event] == -1 else WIDTH_OF_TYPE, 0)
+            _reject(settled, event, UNKNOWN_TYPE if columns.types[TYPE, event] == NO_TYPE else WIDTH_OF_TYPE, 0)
         elif kind == UPSERT_NODE:
             _upsert_node(columns, first, second, names, settled, operations, event)
         elif kind == REMOVE_NODE:

@@ -122,17 +122,15 @@ class _Pairs:
 
     @classmethod
     def of(cls, graph: DynamicGraph, nodes: Sequence[str], events: Sequence[Event]) -> _Pairs:
-        ids = list(dict.fromkeys([*nodes, *_named(events)]))
+        named = [*_named_edges(graph, events)]
+        others = [str(event.id) for event in events if not isinstance(event, UpsertEdge | RemoveEdge)]
+        ids = list(dict.fromkeys([*nodes, *others, *(end for edge in named for end in edge[:2])]))
         rows = graph.rows(ids)
         absent = np.flatnonzero(rows < 0)
         number = np.where(rows < 0, graph.capacity + np.arange(rows.size), rows)
         of = dict(zip(ids, number.tolist(), strict=True))
         types = {name: place for place, name in enumerate(graph.relations)}
-        ends = [
-            (of[str(event.src)], of[str(event.dst)], types[kind])
-            for event in events
-            if isinstance(event, UpsertEdge | RemoveEdge) and (kind := event.type or RELATION) in types
-        ]
+        ends = [(of[source], of[target], types[kind]) for source, target, kind in named if kind in types]
         gone = graph.were_removed([ids[place] for place in absent.tolist()])
         leaving = {of[str(event.id)] for event in events if isinstance(event, RemoveNode)}
         return cls(
@@ -154,13 +152,19 @@ class _Pairs:
         return _Ends(*(column[there] for column in self.ends))
 
 
-def _named(events: Iterable[Event]) -> Iterable[str]:
+def _named_edges(graph: DynamicGraph, events: Iterable[Event]) -> Iterable[tuple[str, str, str]]:
+    """Both ends and the type of each edge that an event names, and those that an edge with an id has now."""
     for event in events:
-        if isinstance(event, UpsertEdge | RemoveEdge):
-            yield str(event.src)
-            yield str(event.dst)
-        else:
-            yield str(event.id)
+        if not isinstance(event, UpsertEdge | RemoveEdge):
+            continue
+        kind = event.type or RELATION
+        if event.src is not None and event.dst is not None:
+            yield str(event.src), str(event.dst), kind
+        if event.id is not None and kind in graph.relation_rules and graph.relation_rules[kind].ids:
+            found = graph.find_edges(kind, [str(event.id)])
+            if found.source[0] >= 0:
+                source, target = graph.ids([found.source[0], found.target[0]])
+                yield source, target, kind
 
 
 def _reached(graph: DynamicGraph, pairs: _Pairs, asked: int, hops: int, most: int) -> tuple[Rows, Rows]:

@@ -12,10 +12,13 @@ import numpy.typing as npt
 
 from olad_core.graph.arrays import Float64s, Int32s, Int64s
 from olad_core.graph.changes import Arcs
-from olad_core.graph.columns import REMOVE_NODE, TYPE, Columns
+from olad_core.graph.columns import ID_LENGTH, ID_START, REMOVE_NODE, TYPE, Columns
 from olad_core.graph.edge_arrays import EdgeList, Operations, Slabs
 from olad_core.graph.edge_store import EdgeStore
 from olad_core.graph.neighbours import Neighbours, all_neighbours, joined, sampled_neighbours
+from olad_core.graph.parallel_edges import ParallelEdges
+from olad_core.graph.text import unpack
+from olad_core.graph.text_loops import Slices
 from olad_core.graph_types import RELATION
 from olad_core.named_state import take_part
 from olad_core.schema import SchemaConflict
@@ -31,10 +34,17 @@ class RelationRule(NamedTuple):
     Attributes:
         directed: whether an edge is seen from its target only.
         lifetime: they leave that long after their last time; None where they stay.
+        ids: whether each has an id of its own.
     """
 
     directed: bool = False
     lifetime: float | None = None
+    ids: bool = False
+
+    @property
+    def added(self) -> tuple[bool, ...]:
+        """What the state of a graph holds beside the first two fields; nothing where that is as it was."""
+        return (True,) if self.ids else ()
 
 
 class StandIns(NamedTuple):
@@ -86,6 +96,11 @@ class Relations:
     def count(self) -> int:
         """Number of edges, an undirected one counted once."""
         return sum(store.count for store in self._stores)
+
+    @property
+    def count_with_ids(self) -> int:
+        """Those of them that have ids."""
+        return sum(store.count for store in self._stores if isinstance(store, ParallelEdges))
 
     @property
     def directed(self) -> bool:
@@ -143,6 +158,10 @@ class Relations:
                     f"directed: {rules[name].directed} declared, but the graph has {store.count} edges{of_type} that "
                     f"are {'directed' if store.directed else 'undirected'}"
                 )
+            if name in rules and store.count and rules[name].ids != self._rules[name].ids:
+                raise SchemaConflict(
+                    f"edge_types.{name}.ids: the graph has {store.count} edges {_with(not rules[name].ids)}"
+                )
         if declared and self.names == (RELATION,) and RELATION not in declared and not self.count:
             self._rules, self._stores = {}, []
         for name, rule in rules.items():
@@ -151,8 +170,8 @@ class Relations:
                     self._add(name, rule)
                 continue
             number = [*self._rules].index(name)
-            if rule.directed != self._stores[number].directed:
-                self._stores[number] = EdgeStore(directed=rule.directed, rows=self._rows)
+            if (rule.directed, rule.ids) != (self._rules[name].directed, self._rules[name].ids):
+                self._stores[number] = _store(rule, self._rows)
             self._stores[number].track_ages(rule.lifetime is not None)
             self._rules[name] = rule
         self._settle()
@@ -175,7 +194,12 @@ class Relations:
         for number, store in enumerate(self._stores):
             places = np.flatnonzero((relation == number) | of_node)
             own = Operations._make(column[places] for column in operations)
-            absent.append(places[store.run(own)])
+            if isinstance(store, ParallelEdges):
+                ids = columns.types[ID_START : ID_LENGTH + 1, event_of[places]]
+                missing = store.run_by_id(own, Slices(columns.text, ids[0], ids[1].astype(np.int32)))
+            else:
+                missing = store.run(own)
+            absent.append(places[missing])
         return np.sort(np.concatenate(absent))
 
     def expire(self, clock: float) -> int:
@@ -248,7 +272,7 @@ class Relations:
         part = Relations(self._rules, outside + 1)
         counts = []
         for number, (own, store) in enumerate(zip(part._stores, self._stores, strict=True)):
-            own.insert(EdgeList._make(column[edges.relation == number] for column in edges))
+            own.insert(EdgeList._make(column[edges.relation == number] for column in edges), store)
             counts.append(own.stand_in(store, rows, outside))
         into, out = (np.stack(each, axis=1) for each in zip(*counts, strict=True))
         return part, StandIns(into, out)
@@ -261,6 +285,24 @@ class Relations:
             for side, there in enumerate(store.stands_in(count, count)):
                 lacking[:, side] += np.where(there, stand_ins[side][:, number] - 1, 0)
         return lacking
+
+    def parallel(self, name: str) -> ParallelEdges:
+        """The store of a type whose edges have ids.
+
+        Raises:
+            KeyError: there is no such type.
+        """
+        store = self._stores[self._names.index(name)] if name in self._rules else None
+        if not isinstance(store, ParallelEdges):
+            raise KeyError(f"edges of the type {name!r} have no ids")
+        return store
+
+    def edge_ids(self) -> list[str | None]:
+        """Of the edges in the order of :meth:`edges`; None where those of a type have none."""
+        ids: list[str | None] = []
+        for store in self._stores:
+            ids += unpack(*store.ids_of(store.numbers())) if isinstance(store, ParallelEdges) else [None] * store.count
+        return ids
 
     def reserve_rows(self, rows: int) -> None:
         """Reserve rows ``0 .. rows - 1``."""
@@ -279,11 +321,11 @@ class Relations:
         """
         first, *others = self._stores
         state = first.state(rows)
-        if self.names == (RELATION,):
+        if self.names == (RELATION,) and not self._rules[RELATION].added:
             return state
         for number, store in enumerate(others, start=1):
             state |= {f"{_prefix(number)}/{name}": array for name, array in store.state(rows).items()}
-        rules = [[name, rule.directed, rule.lifetime] for name, rule in self._rules.items()]
+        rules = [[name, rule.directed, rule.lifetime, *rule.added] for name, rule in self._rules.items()]
         return state | {_NAMES: np.frombuffer(json.dumps(rules).encode(), np.uint8).copy()}
 
     @classmethod
@@ -298,7 +340,8 @@ class Relations:
         relations = cls(rules_in(state) or {RELATION: alone}, rows)
         for number, rule in enumerate(relations._rules.values()):
             part = take_part(state, _prefix(number)) if number else state
-            store = EdgeStore.from_state(part, directed=rule.directed, rows=rows)
+            kind = ParallelEdges if rule.ids else EdgeStore
+            store = kind.from_state(part, directed=rule.directed, rows=rows)
             store.track_ages(rule.lifetime is not None)
             relations._stores[number] = store
         relations._settle()
@@ -307,15 +350,24 @@ class Relations:
     def _settle(self) -> None:
         """Follow the rules in what is looked at with every batch."""
         self._names = tuple(self._rules)
-        self._only = self._stores[0] if len(self._stores) == 1 else None
+        plain = len(self._stores) == 1 and not isinstance(self._stores[0], ParallelEdges)
+        self._only = self._stores[0] if plain else None
         lifetimes = [rule.lifetime for rule in self._rules.values() if rule.lifetime is not None]
         self.longest_lifetime = max(lifetimes, default=None)
 
     def _add(self, name: str, rule: RelationRule) -> None:
-        store = EdgeStore(directed=rule.directed, rows=self._rows)
+        store = _store(rule, self._rows)
         store.track_ages(rule.lifetime is not None)
         self._rules[name] = rule
         self._stores.append(store)
+
+
+def _store(rule: RelationRule, rows: int) -> EdgeStore:
+    return (ParallelEdges if rule.ids else EdgeStore)(directed=rule.directed, rows=rows)
+
+
+def _with(ids: bool) -> str:
+    return "with ids" if ids else "without ids"
 
 
 def _total_length(slabs: Iterable[Slabs], rows: Int64s) -> Int64s:
@@ -334,7 +386,9 @@ def rules_in(state: State) -> dict[str, RelationRule]:
     if _NAMES not in state:
         return {}
     listed = json.loads(state[_NAMES].tobytes())
-    return {str(name): RelationRule(bool(directed), lifetime) for name, directed, lifetime in listed}
+    return {
+        str(name): RelationRule(bool(directed), lifetime, bool(*more)) for name, directed, lifetime, *more in listed
+    }
 
 
 def parts_of(

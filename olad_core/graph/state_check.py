@@ -42,6 +42,13 @@ _LISTS = {
     "free_rows": "int64",
 }
 _EDGES = {"edge_key": "int64", "edge_time": "float64", "edge_place_source": "int32", "edge_place_target": "int32"}
+_PARALLEL = {
+    "parallel_source": "int32",
+    "parallel_target": "int32",
+    "parallel_weight": "float32",
+    "parallel_time": "float64",
+    "parallel_following": "int32",
+}
 _STRUCTURE_ROWS = {"edge_first": "float64", "edge_last": "float64", "edge_gap": "float64"}
 """Checkpoints of earlier releases have none of these."""
 _SLAB_ROWS = {"offset": "int64", "length": "int32", "capacity": "int32"}
@@ -83,7 +90,10 @@ def check_graph_state(state: Mapping[str, Array]) -> None:
     _check_structure(state, end)
     alive = _check_ids(state, end)
     for rule, part in _relations(state):
-        _check_edges(part, alive, bool(state["directed"]) if rule is None else rule.directed)
+        directed = bool(state["directed"]) if rule is None else rule.directed
+        _check_edges(part, alive, directed)
+        if rule is not None and rule.ids:
+            _check_parallel(part, directed)
 
 
 def _check_types(state: Mapping[str, Array], end: int) -> None:
@@ -163,6 +173,37 @@ def _check_edges(state: Mapping[str, Array], alive: npt.NDArray[np.bool_], direc
         _check_slabs(state, "outgoing", end, keys.size)
     _check_places(state, outgoing, "edge_place_source", source, target)
     _check_places(state, "incoming", "edge_place_target", target, source)
+
+
+def _check_parallel(state: Mapping[str, Array], directed: bool) -> None:
+    """Check that the edges of each pair of rows are one list."""
+    ids = _texts(state, "parallel_ids", "parallel_id_offsets")
+    used, keys = np.fromiter(map(bool, ids), np.bool_, len(ids)), state["edge_key"]
+    _require(len({*ids} - {""}) == int(used.sum()), "parallel_ids")
+    free = _typed(state, "parallel_free", "int64", (None,))
+    _require(np.array_equal(np.sort(free), np.flatnonzero(~used)), "parallel_free")
+    for name, dtype in _PARALLEL.items():
+        _typed(state, name, dtype, (len(ids),))
+    head = _typed(state, "parallel_head", "int32", keys.shape)
+    total = _typed(state, "parallel_total", "float64", keys.shape)
+    _require(bool((np.isfinite(total) & (total > 0)).all()), "parallel_total")
+    source, target = (state[f"parallel_{end}"].astype(np.int64) for end in ("source", "target"))
+    _require(np.array_equal(source >= 0, used), "parallel_source")
+    weight = state["parallel_weight"][used]
+    _require(bool((np.isfinite(weight) & (weight > 0)).all()), "parallel_weight")
+    _require(not np.isnan(state["parallel_time"][used]).any(), "parallel_time")
+    own_key = source << 32 | target if directed else np.minimum(source, target) << 32 | np.maximum(source, target)
+    seen, at, key = np.zeros(len(ids), np.bool_), head.astype(np.int64), keys
+    while at.size:
+        # A number that stands twice ends the loop, so that a list without end does too.
+        _require(
+            _within(at, 0, len(ids)) and not seen[at].any() and np.unique(at).size == at.size, "parallel_following"
+        )
+        _require(bool((used[at] & (own_key[at] == key)).all()), "parallel_following")
+        seen[at] = True
+        following = state["parallel_following"][at].astype(np.int64)
+        at, key = following[following != -1], key[following != -1]
+    _require(np.array_equal(seen, used), "parallel_head")
 
 
 def _check_slabs(state: Mapping[str, Array], side: str, end: int, arcs: int) -> None:

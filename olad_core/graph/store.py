@@ -158,7 +158,7 @@ class DynamicGraph:
         types = len(self.relations)
         return Sizes(
             self._nodes.end,
-            self.num_edges,
+            self.num_edges + self._edges.count_with_ids,
             self.features.count,
             self.num_features or 0,
             len(self._nodes.classes),
@@ -196,7 +196,7 @@ class DynamicGraph:
             time: seconds at which they arrived; may go back, which the graph's clock does not.
         """
         events = columns_of(events)
-        number_types(events.columns, self._edges.names, self.node_types)
+        number_types(events.columns, self._edges.rules, self.node_types)
         limits = Limits(
             self._edges.longest_lifetime,
             self.ts_ahead_max,
@@ -281,7 +281,8 @@ class DynamicGraph:
         whole = GraphSchema(**schema.model_dump())
         after = after_declaration(self.schema, whole, self._max_classes)
         lives = lifetimes(after)
-        rules = {name: RelationRule(directed, lives[name]) for name, directed in directions(after).items()}
+        ids = {name for name, each in after.edge_types.items() if each.ids}
+        rules = {name: RelationRule(directed, lives[name], name in ids) for name, directed in directions(after).items()}
         self._edges.follow(rules, after.edge_types)
         self._follow(after)
         if after.node_types:
@@ -474,9 +475,31 @@ class DynamicGraph:
         >>> graph = DynamicGraph()
         >>> _ = graph.apply([UpsertEdge(src="a", dst="b", weight=2.0, ts=7.0)], time=0.0)
         >>> [array.tolist() for array in graph.edge_list()]
-        [[0], [1], [2.0], [7.0], [0]]
+        [[0], [1], [2.0], [7.0], [0], [-1]]
         """
         return self._edges.edges()
+
+    def find_edges(self, edge_type: str, ids: Sequence[str]) -> EdgeList:
+        """Edges by their ids, within a type whose edges have ids; rows of -1 where there is no such edge.
+
+        >>> from olad_core.events import UpsertEdge
+        >>> graph = DynamicGraph()
+        >>> graph.declare(GraphSchema(edge_types={"paid": EdgeType(ids=True)}))
+        >>> payments = [UpsertEdge("a", "b", type="paid", id="p1"), UpsertEdge("a", "b", 3.0, type="paid", id="p2")]
+        >>> _ = graph.apply(payments, time=0.0)
+        >>> found = graph.find_edges("paid", ["p2", "p3"])
+        >>> found.source.tolist(), found.target.tolist(), found.weight.tolist()
+        ([0, -1], [1, -1], [3.0, 0.0])
+
+        Raises:
+            KeyError: there is no such type, or its edges have no ids.
+        """
+        edges = self._edges.parallel(edge_type)
+        return edges.ends(edges.find(ids), self.relations.index(edge_type))
+
+    def edge_ids(self) -> list[str | None]:
+        """Ids of the edges in the order of :meth:`edge_list`; None where those of a type have none."""
+        return self._edges.edge_ids()
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
         """Everything that the graph's future depends on, as arrays. They may be those in use: copy them in time."""

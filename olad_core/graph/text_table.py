@@ -43,6 +43,30 @@ class TextTable:
         """Texts that have a number."""
         return int(self._texts.sizes[END] - self._texts.sizes[FREE])
 
+    @property
+    def end(self) -> int:
+        """Numbers from here on were never used."""
+        return int(self._texts.sizes[END])
+
+    @property
+    def free(self) -> Int64s:
+        """The numbers below that are not in use, in the order in which they are given up."""
+        return self._texts.free[: self._texts.sizes[FREE]].astype(np.int64)
+
+    @classmethod
+    def of(cls, slices: Slices, free: Int64s) -> TextTable:
+        """A table in which each text has the number of its place; ``free`` are the places of no text, in order."""
+        table = cls()
+        # A byte that is in no UTF-8, so that these are no texts. They hold the numbers until they are erased.
+        holes = [b"\xff%d" % place for place in free.tolist()]
+        start, length = slices.start.copy(), slices.length.copy()
+        start[free] = slices.text.size + np.cumsum([0, *map(len, holes)])[:-1]
+        length[free] = [*map(len, holes)]
+        text = np.frombuffer(slices.text.tobytes() + b"".join(holes), np.uint8)
+        table.intern(Slices(text, start, length))
+        table.erase(free)
+        return table
+
     def intern(self, slices: Slices) -> tuple[Int64s, Int64s]:
         """Number of each text, given one where it has none.
 

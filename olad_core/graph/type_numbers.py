@@ -6,30 +6,45 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from olad_core.graph.arrays import Int64s, Integer, UInt8s
-from olad_core.graph.columns import DENSE, NO_FEATURES, TYPE, TYPE_LENGTH, TYPE_START, UPSERT_NODE, Columns
+from olad_core.graph.arrays import Bools, Int64s, Integer, UInt8s
+from olad_core.graph.columns import (
+    DENSE,
+    ID_LENGTH,
+    NO_FEATURES,
+    NO_TYPE,
+    NO_WIDTH_OF_TYPE,
+    NOT_BY_ID,
+    REMOVE_EDGE,
+    TYPE,
+    TYPE_LENGTH,
+    TYPE_START,
+    UPSERT_EDGE,
+    UPSERT_NODE,
+    Columns,
+)
 from olad_core.graph.compiled import compiled
+from olad_core.graph.relations import RelationRule
 from olad_core.graph_types import NODE_TYPE, RELATION, NodeType
 
-NO_TYPE, NO_WIDTH_OF_TYPE = -1, -2
-"""Numbers of events whose type is not there, or has not as many features."""
 
-
-def number_types(columns: Columns, relations: Sequence[str], node_types: Mapping[str, NodeType]) -> None:
+def number_types(columns: Columns, rules: Mapping[str, RelationRule], node_types: Mapping[str, NodeType]) -> None:
     """Fill in the number of each event's type.
 
     Args:
         columns: of the batch.
-        relations: the types of edges in the order of their numbers.
+        rules: of the types of edges, in the order of their numbers.
         node_types: the declared types of nodes in this order; empty where there are none.
     """
-    if not node_types and tuple(relations) == (RELATION,) and not np.count_nonzero(columns.types[TYPE_LENGTH]):
+    relations, ids = [*rules], np.array([rule.ids for rule in rules.values()])
+    named = columns.types[[TYPE_LENGTH, ID_LENGTH]]
+    if not node_types and relations == [RELATION] and not ids[0] and not np.count_nonzero(named):
         return
     nodes = [*node_types] or [NODE_TYPE]
     widths = [each.feature_width or 0 for each in node_types.values()]
     unnamed = relations.index(RELATION) if RELATION in relations else NO_TYPE
     _number(columns, *_joined(relations), unnamed, *_joined(nodes), NO_TYPE if node_types else 0)
     _hold_widths(columns, np.array(widths, np.int64))
+    _hold_names(columns, ids)
 
 
 def _joined(names: Sequence[str]) -> tuple[UInt8s, Int64s]:
@@ -68,6 +83,15 @@ def _found(columns: Columns, event: int, names: UInt8s, ends: Int64s, unnamed: I
         if same:
             return number
     return NO_TYPE
+
+
+@compiled
+def _hold_names(columns: Columns, ids: Bools) -> None:
+    """Mark the edges with an id where those of the type have none, and the reverse."""
+    for event in range(columns.kind.size):
+        number, by_id = columns.types[TYPE, event], columns.types[ID_LENGTH, event] > 0
+        if number >= 0 and columns.kind[event] in (UPSERT_EDGE, REMOVE_EDGE) and by_id != ids[number]:
+            columns.types[TYPE, event] = NOT_BY_ID
 
 
 @compiled

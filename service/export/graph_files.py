@@ -67,6 +67,11 @@ def _directed(graph: DynamicGraph) -> npt.NDArray[np.bool_]:
     return np.array([rule.directed for rule in graph.relation_rules.values()])
 
 
+def _has_ids(graph: DynamicGraph) -> bool:
+    """Whether edges of some type have ids."""
+    return any(rule.ids for rule in graph.relation_rules.values())
+
+
 def _arrays(found: GraphAt) -> dict[str, npt.NDArray[Any]]:
     """The graph as arrays, as ``olad replay`` reads them; those with other names are for other programs."""
     graph = found.graph
@@ -85,6 +90,8 @@ def _arrays(found: GraphAt) -> dict[str, npt.NDArray[Any]]:
     if graph.edge_types:
         arrays |= {"edge_type": edges.relation, "edge_types": np.array(graph.relations, np.str_)}
         arrays["edge_type_directed"] = _directed(graph)
+    if _has_ids(graph):
+        arrays["edge_id"] = np.array([name or "" for name in graph.edge_ids()], np.str_)
     if graph.node_types:
         widths = [each.feature_width or 0 for each in graph.node_types.values()]
         arrays |= {"node_type": _kinds(graph, rows), "node_types": np.array([*graph.node_types], np.str_)}
@@ -160,15 +167,17 @@ def _write_graphml(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
                 file.write("</node>\n")
             done += len(chosen)
             on_rows(done)
+        edge_ids = graph.edge_ids()
         for first in range(0, len(edges.source), _PART):
             span = slice(first, first + _PART)
             sources, targets = graph.ids(rows[edges.source[span]]), graph.ids(rows[edges.target[span]])
             per_edge = (edges.weight, edges.time, edges.relation)
-            for source, target, weight, time, relation in zip(
-                sources, targets, *(each[span].tolist() for each in per_edge), strict=True
+            for source, target, weight, time, relation, name in zip(
+                sources, targets, *(each[span].tolist() for each in per_edge), edge_ids[span], strict=True
             ):
                 at = f'<data key="time">{time!r}</data>' if np.isfinite(time) else ""
                 of_type = f'<data key="type">{_text(graph.relations[relation])}</data>' if graph.edge_types else ""
+                of_type += f'<data key="edge_id">{_text(name)}</data>' if name else ""
                 # An undirected edge among directed ones stands in both directions: NetworkX reads no graph with both.
                 twice = any(ways) and not ways[relation] and source != target
                 for ends in [(source, target), (target, source)][: 2 if twice else 1]:
@@ -185,6 +194,7 @@ def _begin_graphml(file: IO[str], found: GraphAt, width: int) -> None:
     keys = [("graph", "position", "string"), ("node", "label", "string")]
     keys += [("node", f"x{at}", "double") for at in range(width)] + [("edge", name, "double") for name in _PER_EDGE]
     keys += [("edge", "type", "string")] if found.graph.edge_types else []
+    keys += [("edge", "edge_id", "string")] if _has_ids(found.graph) else []
     keys += [("node", "node_type", "string")] if found.graph.node_types else []
     keys += [("graph", "types", "string")] if found.graph.edge_types or found.graph.node_types else []
     for owner, name, kind in keys:
@@ -262,10 +272,13 @@ def _edge_tables(found: GraphAt) -> Iterator[Any]:
 
     graph, edges = found.graph, found.graph.edge_list()
     names, ways = pa.array(graph.relations, pa.string()), _directed(graph)
+    edge_ids = graph.edge_ids() if _has_ids(graph) else None
     for first in range(0, max(1, len(edges.source)), _PART):
         span = slice(first, first + _PART)
         times = edges.time[span]
         types = {"type": names.take(pa.array(edges.relation[span]))} if graph.edge_types else {}
+        if edge_ids is not None:
+            types["id"] = pa.array(edge_ids[span], pa.string())
         yield pa.table(
             {
                 "source": pa.array(graph.ids(edges.source[span]), pa.string()),

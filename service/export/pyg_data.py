@@ -13,7 +13,7 @@ from olad_core.graph_types import NODE_TYPE, RELATION
 from service.replay.array_graph import Arrays
 from service.replay.pyg_library import pyg_data
 
-_PER_EDGE = ("edge_weight", "edge_time", "edge_type")
+_PER_EDGE = ("edge_weight", "edge_time", "edge_id", "edge_type")
 
 
 def data_of(arrays: Arrays, position: str) -> Any:
@@ -42,6 +42,7 @@ def data_of(arrays: Arrays, position: str) -> Any:
         has_x=torch.from_numpy(arrays["has_x"]) if "has_x" in arrays and not arrays["has_x"].all() else None,
         position=position,
         **(names | {"edge_type_directed": ways.tolist()} if names else {}),
+        **({"edge_id": per_edge.pop("edge_id").tolist()} if "edge_id" in per_edge else {}),
         **{name: torch.from_numpy(values) for name, values in per_edge.items()},
     )
 
@@ -72,7 +73,7 @@ def hetero_data_of(arrays: Arrays, position: str, schema: dict[str, Any]) -> Any
         store = data[triple]
         store.edge_index = torch.from_numpy(np.ascontiguousarray(ends))
         for key, values in per_edge.items():
-            store[key] = torch.from_numpy(values)
+            store[key] = values.tolist() if key == "edge_id" else torch.from_numpy(values)
     return data
 
 
@@ -99,7 +100,7 @@ def _triples(
     groups = np.stack([kind[ends[0]], relation, kind[ends[1]]])
     for source, number, target in np.unique(groups, axis=1).T.tolist():
         own = np.flatnonzero((groups == np.array([[source], [number], [target]])).all(axis=0))
-        per_edge: Arrays = {key: arrays[key][own] for key in _PER_EDGE[:2] if key in arrays}
+        per_edge: Arrays = {key: arrays[key][own] for key in _PER_EDGE[:3] if key in arrays}
         found, name = place[ends[:, own]], names[number]
         if ways[number]:
             yield (kinds[source], name, kinds[target]), found, per_edge

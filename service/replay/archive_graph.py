@@ -44,6 +44,7 @@ class GraphDataset:
         directed: whether edges go one way.
         edge_type: number of each edge's type ``[E]``, or None where edges have one type.
         edge_types: the types by name, in the order of their numbers.
+        edge_ids: of the edges ``[E]``, or None where no type has ids; empty where the edge's type has none.
         node_type: number of each node's type ``[N]``, -1 where it is unknown, or None where nodes have one type.
         node_types: the types by name, in the order of their numbers; the first features of a row are those of its type.
     """
@@ -60,6 +61,7 @@ class GraphDataset:
     directed: bool = False
     edge_type: Ints | None = None
     edge_types: Mapping[str, EdgeType] = field(default_factory=dict)
+    edge_ids: tuple[str, ...] | None = None
     node_type: Ints | None = None
     node_types: Mapping[str, NodeType] = field(default_factory=dict)
 
@@ -172,7 +174,8 @@ class GraphDataset:
         src, dst = self.edges[:, edge].tolist()
         weight = None if self.edge_weight is None else float(self.edge_weight[edge])
         kind = None if self.edge_type is None else [*self.edge_types][self.edge_type[edge]]
-        return UpsertEdge(src=self._id(src), dst=self._id(dst), weight=weight, ts=float(edge_time[edge]), type=kind)
+        name = None if self.edge_ids is None else self.edge_ids[edge] or None
+        return UpsertEdge(self._id(src), self._id(dst), weight, float(edge_time[edge]), kind, name)
 
     def _id(self, node: int) -> str | int:
         return node if self.ids is None else self.ids[node]

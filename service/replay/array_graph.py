@@ -30,7 +30,8 @@ def graph_of_arrays(arrays: Arrays, path: Path, names: Mapping[str, str] = _OWN_
             ``[N]``, ``node_time`` ``[N]``, ``edge_time`` and ``edge_weight`` ``[E]``, ``directed``, and features: dense
             as ``x`` ``[N, F]`` with ``has_x`` ``[N]``, or CSR in ``x_data``, ``x_indices``, ``x_indptr``, ``x_shape``.
             Types of edges: ``edge_type`` ``[E]``, numbers of the names in ``edge_types`` ``[R]``, and
-            ``edge_type_directed`` ``[R]`` where some have a direction of their own. Types of nodes: ``node_type``
+            ``edge_type_directed`` ``[R]`` where some have a direction of their own. ``edge_id`` ``[E]``, texts that are
+            empty for edges of a type that has no ids. Types of nodes: ``node_type``
             ``[N]``, numbers of the names in ``node_types`` ``[T]`` or -1, and ``node_type_width`` ``[T]``, how many of
             the columns of a dense ``x`` are features of each.
         path: of the file, for messages.
@@ -69,6 +70,7 @@ def _graph(arrays: Arrays, path: Path) -> GraphDataset:
         directed=bool(directed),
         edge_type=_numbers(arrays, "edge_type", edges.shape[1], path),
         edge_types=_edge_types(arrays, path),
+        edge_ids=_edge_ids(arrays, edges.shape[1], path),
         node_type=_numbers(arrays, "node_type", len(labels), path),
         node_types=_node_types(arrays, path),
     )
@@ -152,9 +154,35 @@ def _edge_types(arrays: Arrays, path: Path) -> dict[str, EdgeType]:
     directed = arrays.get("edge_type_directed", np.full(len(names), None)).ravel().tolist()
     if len(directed) != len(names) or len(set(names)) != len(names):
         refuse(path, "'edge_types' must have distinct names, and 'edge_type_directed' one value for each")
+    ids = np.zeros(len(names), np.bool_)
+    if "edge_id" in arrays and arrays["edge_id"].shape == arrays.get("edge_type", ids).shape:
+        ids[integers(arrays, "edge_type", path)[arrays["edge_id"] != ""]] = True
     return {
-        name: EdgeType(directed=None if way is None else bool(way)) for name, way in zip(names, directed, strict=True)
+        name: EdgeType(directed=None if way is None else bool(way), ids=own)
+        for name, way, own in zip(names, directed, ids.tolist(), strict=True)
     }
+
+
+def _edge_ids(arrays: Arrays, edges: int, path: Path) -> tuple[str, ...] | None:
+    if "edge_id" not in arrays:
+        return None
+    ids = arrays["edge_id"]
+    if ids.shape != (edges,) or ids.dtype.kind != "U":
+        refuse(path, f"'edge_id' must hold {edges} texts, not {ids.dtype} of shape {ids.shape}")
+    if "edge_type" not in arrays:
+        refuse(path, "'edge_id' needs 'edge_type' and 'edge_types': ids are those of a type")
+    names = tuple(ids.tolist())
+    longest = max((len(name.encode()) for name in names), default=0)
+    if longest > MAX_ID_BYTES:
+        refuse(path, f"'edge_id' has an id of {longest} bytes: ids have 1 to {MAX_ID_BYTES}")
+    types = arrays["edge_type"].tolist()
+    twice = [name for (name, _), times in Counter(zip(names, types, strict=True)).items() if times > 1 and name]
+    if twice:
+        refuse(path, f"'edge_id' has {twice[0]!r} twice in a type: each edge has an id of its own")
+    with_ids = {kind for name, kind in zip(names, types, strict=True) if name}
+    if any(kind in with_ids for name, kind in zip(names, types, strict=True) if not name):
+        refuse(path, "'edge_id' is empty for an edge of a type whose other edges have ids")
+    return names
 
 
 def _classes(arrays: Arrays, labels: npt.NDArray[np.int64], path: Path) -> tuple[str, ...]:

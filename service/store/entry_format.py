@@ -5,8 +5,10 @@ from __future__ import annotations
 from olad_core.errors import OladError
 from olad_core.events import GraphSchema
 
-ENTRY_FORMAT = 2
+ENTRY_FORMAT = 3
 """The latest format that this release reads and writes. Entries without the field ``v`` have format 1."""
+TYPED_FORMAT = 2
+"""The format of entries under types, which releases before ids of edges read too."""
 FIRST_FORMAT = 1
 """The format of entries that releases before types of edges read too."""
 _FIRST = b"1"
@@ -18,8 +20,12 @@ def format_under(schema: GraphSchema) -> int:
     >>> from olad_core.graph_types import EdgeType
     >>> format_under(GraphSchema()), format_under(GraphSchema(edge_types={"sent": EdgeType()}))
     (1, 2)
+    >>> format_under(GraphSchema(edge_types={"paid": EdgeType(ids=True)}))
+    3
     """
-    return ENTRY_FORMAT if schema.edge_types or schema.node_types else FIRST_FORMAT
+    if any(each.ids for each in schema.edge_types.values()):
+        return ENTRY_FORMAT
+    return TYPED_FORMAT if schema.edge_types or schema.node_types else FIRST_FORMAT
 
 
 class UnknownEntryFormat(OladError, RuntimeError):

@@ -169,7 +169,7 @@ class LogWriter:
         """Change the schema and append the change to the log; nothing happens where nothing changes.
 
         Raises:
-            SchemaConflict: where another width is held, or ``directed`` changes after the first event.
+            SchemaConflict: where another width is held, or ``directed`` or ids change after the first event.
             TooManyClasses: where there would be more classes than there may be.
         """
         await self.schema()
@@ -195,7 +195,7 @@ class LogWriter:
             if outcome == b"classes":
                 raise TooManyClasses(rest[0].decode(), self._max_classes)
             if outcome == b"directed":
-                raise SchemaConflict(f"directed cannot change after the first event: {turned}")
+                raise SchemaConflict(turned or "directed cannot change after the first event")
             self._remember(rest[0] if outcome == b"stale" else new)
             if outcome == b"declared":
                 await self._replicated()
@@ -217,12 +217,15 @@ class LogWriter:
 
 
 def _turned(before: HeldSchema, after: HeldSchema) -> str | None:
-    """Of which edges the direction would change, and what it is; None where that of all stays."""
+    """What would change that a graph with events keeps: a direction, or ids of edges without a type, or None."""
     directed = directions(after)
     for name, way in directions(before).items():
         if directed[name] != way:
             what = "the graph is" if name == RELATION and not before.edge_types else f"edges of the type {name!r} are"
-            return f"{what} {'directed' if way else 'undirected'}"
+            return f"directed cannot change after the first event: {what} {'directed' if way else 'undirected'}"
+    unnamed = after.edge_types.get(RELATION)
+    if unnamed is not None and unnamed.ids and RELATION not in before.edge_types:
+        return "ids cannot change after the first event: edges that name no type have none"
     return None
 
 

@@ -285,6 +285,7 @@ class MemoryStatus(Answer):
     used: int = Field(description="Bytes of memory the worker has now.")
     rows: int = Field(description="Rows of nodes, free ones included.")
     featured: int = Field(description="Nodes that have features.")
+    edges: int = Field(default=0, description="Edges, those with ids counted twice.")
     edge_types: int = Field(default=1, description="Types of edges.")
     students: int = Field(description="Members of the group.")
     recurrent: int = Field(description="Those of them that have a hidden state for each node.")

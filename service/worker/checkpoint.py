@@ -26,11 +26,13 @@ from torch import Tensor
 
 from olad_core.errors import OladError
 
-FORMAT = 8
+FORMAT = 9
 """Version of the format that is written. A release that changes it describes in CHANGELOG.md what to do."""
+TYPED_FORMAT = 8
+"""The format of a checkpoint of a graph with types whose edges have no ids."""
 UNTYPED_FORMAT = 7
 """The format of a checkpoint of a graph that declares no types, which the release before types reads too."""
-_READABLE = (4, 5, 6, UNTYPED_FORMAT, FORMAT)
+_READABLE = (4, 5, 6, UNTYPED_FORMAT, TYPED_FORMAT, FORMAT)
 """Formats that are read: each reads its predecessor."""
 _TENSORS, _VALUES, _MANIFEST = "tensors.safetensors", "values.json", "manifest.json"
 _PREFIX, _UNFINISHED = "checkpoint-", ".unfinished-"
@@ -94,7 +96,9 @@ def _write_files(folder: Path, tensors: Mapping[str, Tensor], values: Mapping[st
         raise OSError(f"{folder / _TENSORS}: {error}") from error
     (folder / _VALUES).write_text(json.dumps(values, indent=1, sort_keys=True))
     typed = any(name.startswith(("graph/relations", "graph/node_types")) for name in tensors)
-    written = FORMAT if typed else UNTYPED_FORMAT
+    written = TYPED_FORMAT if typed else UNTYPED_FORMAT
+    if any(name.startswith("graph/") and "parallel_" in name for name in tensors):
+        written = FORMAT
     manifest = {"format": written, "sha256": {name: _digest(folder / name) for name in (_TENSORS, _VALUES)}}
     (folder / _MANIFEST).write_text(json.dumps(manifest | {_OWN_DIGEST: _digest_of(manifest)}, indent=1))
     for path in (folder / _TENSORS, folder / _VALUES, folder / _MANIFEST, folder):

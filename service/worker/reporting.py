@@ -296,6 +296,7 @@ def _memory(engine: Engine, budget: int) -> MemoryStatus:
         used=memory_used(),
         rows=sizes.nodes,
         featured=sizes.featured,
+        edges=sizes.edges,
         edge_types=sizes.edge_types,
         students=group.students,
         recurrent=group.recurrent,

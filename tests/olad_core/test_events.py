@@ -35,7 +35,8 @@ from olad_core.events import (
     UpsertNode,
     json_schema,
 )
-from olad_core.graph_types import NodeType
+from olad_core.graph_types import EdgeType, NodeType
+from olad_core.schema import schema_json
 
 NODE: dict[str, object] = {"op": "upsert_node", "id": "a"}
 EDGE: dict[str, object] = {"op": "upsert_edge", "src": "a", "dst": "b"}
@@ -98,7 +99,7 @@ def test_numbers_name_the_same_nodes_and_classes_as_their_digits() -> None:
 
 def test_an_id_may_hold_any_text() -> None:
     odd = ["naïve/Ω %2F", " ", "\u0000", "\U0001f600", "\\u0041"]
-    assert [event.id for event in decode_json(body(*({"op": "remove_node", "id": name} for name in odd)))] == odd  # type: ignore[union-attr]
+    assert [event.id for event in decode_json(body(*({"op": "remove_node", "id": name} for name in odd)))] == odd
 
 
 def test_of_duplicate_keys_the_last_counts() -> None:
@@ -402,9 +403,10 @@ def test_what_an_earlier_release_has_logged_is_read(x: list[float] | SparseFeatu
 
 
 class TestTypesOfEdges:
-    TYPES = ("knows", "sent")
+    TYPES: ClassVar[dict[str, EdgeType]] = {"knows": EdgeType(), "sent": EdgeType()}
 
-    def problems(self, *events: object, types: tuple[str, ...] = TYPES) -> list[tuple[int, str, str]]:
+    def problems(self, *events: object, types: dict[str, EdgeType] | None = None) -> list[tuple[int, str, str]]:
+        types = self.TYPES if types is None else types
         with pytest.raises(InvalidEvents) as refused:
             decode_json(body(*events), None, types)
         with pytest.raises(InvalidEvents) as by_line:
@@ -427,14 +429,15 @@ class TestTypesOfEdges:
     def test_an_undeclared_type_is_refused_by_name(self, op: str) -> None:
         edge = EDGE | {"op": op}
         message = "'used' is not declared: PUT /schema with edge_types first"
-        assert self.problems(edge | {"type": "used"}, types=()) == [(0, "type", message)]
+        assert self.problems(edge | {"type": "used"}, types={}) == [(0, "type", message)]
         declared = "this graph's edges have one of the types 'knows', 'sent'"
         found = self.problems(edge | {"type": "knows"}, edge, edge | {"type": "used"}, edge | {"type": "edge"})
         refused = [(1, declared), (2, f"{declared}, not 'used'"), (3, f"{declared}, not 'edge'")]
         assert found == [(index, "type", message) for index, message in refused]
 
     def test_edges_without_a_type_may_be_declared(self) -> None:
-        batch = decode_json(body(EDGE, EDGE | {"type": "edge"}, EDGE | {"type": "sent"}), None, ("edge", "sent"))
+        types = {"edge": EdgeType(), "sent": EdgeType()}
+        batch = decode_json(body(EDGE, EDGE | {"type": "edge"}, EDGE | {"type": "sent"}), None, types)
         assert [event.type for event in batch if isinstance(event, UpsertEdge)] == [None, None, "sent"]
 
     def test_what_is_no_name_is_refused(self) -> None:
@@ -458,18 +461,73 @@ class TestTypesOfEdges:
         assert ".".join(map(str, refused.value.errors()[0]["loc"])) == place
 
 
+class TestIdsOfEdges:
+    TYPES: ClassVar[dict[str, EdgeType]] = {"paid": EdgeType(ids=True), "knows": EdgeType()}
+    PAID: ClassVar[dict[str, object]] = EDGE | {"type": "paid"}
+
+    def problems(self, *events: object, types: dict[str, EdgeType] | None = None) -> list[tuple[int, str, str]]:
+        with pytest.raises(InvalidEvents) as refused:
+            decode_json(body(*events), None, self.TYPES if types is None else types)
+        return [(problem.index, problem.field, problem.message) for problem in refused.value.problems]
+
+    def test_an_id_goes_through_the_log(self) -> None:
+        gone = {"op": "remove_edge", "type": "paid", "id": "p"}
+        batch = decode_json(body(self.PAID | {"id": 5}, gone, EDGE | {"type": "knows"}), None, self.TYPES)
+        paid = [UpsertEdge("a", "b", type="paid", id="5"), RemoveEdge(type="paid", id="p")]
+        assert batch == [*paid, UpsertEdge("a", "b", type="knows")]
+        assert decode_log(encode_log(batch)) == batch
+
+    def test_an_edge_without_a_type_may_have_an_id_where_that_is_declared(self) -> None:
+        types = {"edge": EdgeType(ids=True)}
+        batch = decode_json(body(EDGE | {"id": "p"}, {"op": "remove_edge", "id": "p", "type": "edge"}), None, types)
+        assert batch == [UpsertEdge("a", "b", id="p"), RemoveEdge(id="p")]
+        assert self.problems(EDGE, types=types) == [(0, "id", "edges of the type 'edge' have ids: name one")]
+
+    def test_an_edge_that_is_named_in_another_way_than_its_type_is_refused(self) -> None:
+        none = "have no ids: PUT /schema with ids for a new type, or leave it out"
+        assert self.problems(
+            self.PAID,
+            EDGE | {"type": "knows", "id": "p"},
+            self.PAID | {"op": "remove_edge"},
+            self.PAID | {"op": "remove_edge", "id": "p"},
+            {"op": "remove_edge", "type": "knows", "id": "p"},
+            {"op": "remove_edge", "type": "knows", "src": "a"},
+        ) == [
+            (0, "id", "edges of the type 'paid' have ids: name one"),
+            (1, "id", f"edges of the type 'knows' {none}"),
+            (2, "id", "edges of the type 'paid' have ids: name one"),
+            (3, "src", "the id alone names the edge"),
+            (3, "dst", "the id alone names the edge"),
+            (4, "id", f"edges of the type 'knows' {none}"),
+            (5, "dst", "Object missing required field `dst`"),
+        ]
+        assert self.problems(EDGE | {"id": "p"}, types={}) == [(0, "id", f"edges of the type 'edge' {none}")]
+
+    @pytest.mark.parametrize("name", ["", "a" * (MAX_ID_BYTES + 1), 1.5, True])
+    def test_what_is_no_id_is_refused(self, name: object) -> None:
+        assert [field for _, field, _ in self.problems(self.PAID | {"id": name})] == ["id"]
+
+    def test_a_declaration_without_ids_is_the_same_bytes_as_before(self) -> None:
+        schema = GraphSchema(edge_types={"knows": EdgeType(), "paid": EdgeType(ids=True)})
+        logged = json.loads(schema_json(schema))["edge_types"]
+        assert logged == {
+            "knows": {"directed": None, "lifetime": None},
+            "paid": {"directed": None, "lifetime": None, "ids": True},
+        }
+
+
 class TestTypesOfNodes:
     TYPES: ClassVar[dict[str, NodeType]] = {"account": NodeType(feature_width=2), "device": NodeType()}
 
     def problems(self, *events: object, types: dict[str, NodeType] | None = None) -> list[tuple[int, str, str]]:
         with pytest.raises(InvalidEvents) as refused:
-            decode_json(body(*events), None, (), self.TYPES if types is None else types)
+            decode_json(body(*events), None, {}, self.TYPES if types is None else types)
         return [(problem.index, problem.field, problem.message) for problem in refused.value.problems]
 
     def test_a_declared_type_goes_through_the_log(self) -> None:
         sparse = {"indices": [1], "values": [0.5]}
         batch = decode_json(
-            body(NODE | {"type": "account", "x": [1, 2]}, NODE | {"type": "account", "x": sparse}), None, (), self.TYPES
+            body(NODE | {"type": "account", "x": [1, 2]}, NODE | {"type": "account", "x": sparse}), None, {}, self.TYPES
         )
         expected = [
             UpsertNode("a", [1.0, 2.0], type="account"),

@@ -41,13 +41,17 @@ _labels = st.sampled_from("pqrstu")
 _types = st.sampled_from([None, None, "edge", "sent"])
 _node_type = st.fixed_dictionaries({}, optional={"feature_width": st.integers(1, 2)})
 _kinds = st.sampled_from([None, None, "account", "device"])
-_edge_type = st.fixed_dictionaries({}, optional={"directed": st.booleans(), "lifetime": st.just(3.0)})
+_edge_type = st.fixed_dictionaries(
+    {}, optional={"directed": st.booleans(), "lifetime": st.just(3.0), "ids": st.booleans()}
+)
+_edge_ids = st.sampled_from([None, "1", "2"])
 _x = st.none() | st.integers(1, 4).map(lambda width: [1.0] * width) | st.just(SparseFeatures([0], [2.0]))
 _event: st.SearchStrategy[Event] = st.one_of(
     st.builds(UpsertNode, _nodes, _x, st.none() | _labels),
     st.builds(UpsertNode, _nodes, _x, type=_kinds),
-    st.builds(UpsertEdge, _nodes, _nodes, type=_types),
+    st.builds(UpsertEdge, _nodes, _nodes, type=_types, id=_edge_ids),
     st.builds(RemoveEdge, _nodes, _nodes, _types),
+    st.builds(RemoveEdge, st.none(), st.none(), _types, _edge_ids),
     st.builds(LabelNode, _nodes, _labels),
     st.builds(RemoveNode, _nodes),
 )
@@ -101,7 +105,7 @@ def test_they_agree_after_any_sequence(
             engine.apply(entry.position, entry.events, 0.0)
     engine.refresh()
     reasons = {rejected.reason for rejected in engine.take_publication().rejected}
-    assert not reasons & {"schema-conflict", "feature-width", "too-many-classes", "unknown-type"}
+    assert not reasons & {"schema-conflict", "feature-width", "too-many-classes", "unknown-type", "edge-id"}
     graph = engine.graph.schema
     assert graph.model_copy(update={"classes": ()}) == held.model_copy(update={"classes": ()})
     assert len(graph.classes) <= MOST

@@ -85,7 +85,10 @@ SCHEMA_CHANGE = {
     "ts_ahead_max": None,
     "decisions": {"b": {"threshold": 0.2, "cost": None, "top_share": None}},
     "node_types": {},
-    "edge_types": {"cites": {"directed": True, "lifetime": None}, "wrote": {"directed": None, "lifetime": None}},
+    "edge_types": {
+        "cites": {"directed": True, "lifetime": None, "ids": False},
+        "reviewed": {"directed": None, "lifetime": None, "ids": True},
+    },
 }
 SCHEMA = {**SCHEMA_CHANGE, "feature_width_held": True}
 CLOCK = {"time": 2010.0}
@@ -226,6 +229,7 @@ STATUS = {
             "used": 700_000_000,
             "rows": 4096,
             "featured": 4000,
+            "edges": 10556,
             "edge_types": 1,
             "students": 4,
             "recurrent": 1,

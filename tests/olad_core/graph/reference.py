@@ -41,8 +41,10 @@ class Node:
 
 @dataclass
 class Edge:
-    weight: float
-    ts: float
+    source: str
+    target: str
+    weight: float = 1.0
+    ts: float = 0.0
 
 
 @dataclass
@@ -51,8 +53,8 @@ class Reference:
     lifetime: float | None
     width: int | None
     nodes: dict[str, Node] = field(default_factory=dict)
-    edges: dict[tuple[str, str, str], Edge] = field(default_factory=dict)
-    """By ends and type."""
+    edges: dict[tuple[str, ...], Edge] = field(default_factory=dict)
+    """By type and ends, or by type and id."""
     rules: dict[str, RelationRule] = field(default_factory=dict)
     """Of the types of edges; empty where none is declared."""
     removed: dict[str, None] = field(default_factory=dict)
@@ -88,7 +90,7 @@ class Reference:
                 for node in self.nodes.values():
                     node.happened(event.ts)
         old = [
-            key for key, edge in self.edges.items() if edge.ts < self.clock - (self._rule(key[2]).lifetime or math.inf)
+            key for key, edge in self.edges.items() if edge.ts < self.clock - (self._rule(key[0]).lifetime or math.inf)
         ]
         for key in old:
             del self.edges[key]
@@ -96,9 +98,13 @@ class Reference:
 
     def arcs(self, kind: str = RELATION) -> dict[tuple[str, str], float]:
         """Those of one type."""
-        arcs = {(source, target): edge.weight for (source, target, of), edge in self.edges.items() if of == kind}
-        if not self._rule(kind).directed:
-            arcs |= {(target, source): weight for (source, target), weight in arcs.items()}
+        arcs: dict[tuple[str, str], float] = {}
+        for (of, *_), edge in self.edges.items():
+            ends = {(edge.source, edge.target)}
+            if not self._rule(kind).directed:
+                ends.add((edge.target, edge.source))
+            for arc in ends if of == kind else ():
+                arcs[arc] = arcs.get(arc, 0.0) + edge.weight
         return arcs
 
     def _rule(self, kind: str) -> RelationRule:
@@ -146,7 +152,7 @@ class Reference:
         if isinstance(event, UpsertNode) and event.ts is not None and self._ahead(event.ts):
             return "ts-ahead"
         if isinstance(event, UpsertEdge | RemoveEdge):
-            return self._edge(event, str(event.src), str(event.dst), time)
+            return self._of_type(event, event.type or RELATION, time)
         node = str(event.id)
         if isinstance(event, UpsertNode):
             return self._upsert_node(event, node)
@@ -158,7 +164,7 @@ class Reference:
         self.removed[node] = None
         if len(self.removed) > self.removed_kept:
             del self.removed[next(iter(self.removed))]
-        self.edges = {key: edge for key, edge in self.edges.items() if node not in key[:2]}
+        self.edges = {key: edge for key, edge in self.edges.items() if node not in (edge.source, edge.target)}
         return None
 
     def _label_node(self, event: LabelNode, node: str) -> str | None:
@@ -169,20 +175,29 @@ class Reference:
         self._label(node, str(event.label))
         return None
 
-    def _edge(self, event: UpsertEdge | RemoveEdge, source: str, target: str, time: float) -> str | None:
-        kind = event.type or RELATION
+    def _of_type(self, event: UpsertEdge | RemoveEdge, kind: str, time: float) -> str | None:
         if kind not in (self.rules or [RELATION]):
             return "unknown-type"
+        if self._rule(kind).ids != (event.id is not None):
+            return "edge-id"
+        if isinstance(event, RemoveEdge) and event.id is not None:
+            return None if self.edges.pop((kind, str(event.id)), None) else "unknown-edge"
+        return self._edge(event, kind, str(event.src), str(event.dst), time)
+
+    def _edge(self, event: UpsertEdge | RemoveEdge, kind: str, source: str, target: str, time: float) -> str | None:
         if source in self.removed or target in self.removed:
             return "removed-node"
-        key = (source, target, kind) if self._rule(kind).directed or source <= target else (target, source, kind)
+        turned = event.id is None and not self._rule(kind).directed and source > target
+        ends = (target, source) if turned else (source, target)
+        key = (kind, *ends) if event.id is None else (kind, str(event.id))
         if isinstance(event, RemoveEdge):
             return None if self.edges.pop(key, None) else "unknown-edge"
         if event.ts is not None and self._ahead(event.ts):
             return "ts-ahead"
         for node in (source, target):
             self.nodes.setdefault(node, Node())
-        edge = self.edges.setdefault(key, Edge(1.0, 0.0))
+        edge = self.edges.setdefault(key, Edge(*ends))
+        edge.source, edge.target = ends
         edge.ts = time if event.ts is None else event.ts
         if event.weight is not None:
             edge.weight = float(np.float32(event.weight))
@@ -221,8 +236,15 @@ def _step(value: float, one: int) -> int:
     return min(max(round(math.log2(value)) + one, 1), 47) if value > 0 else 0
 
 
-RULES = {"knows": RelationRule(), "sent": RelationRule(True, 5.0), "used": RelationRule(False, 2.0)}
+RULES = {
+    "knows": RelationRule(),
+    "sent": RelationRule(True, 5.0),
+    "used": RelationRule(False, 2.0),
+    "paid": RelationRule(True, 5.0, True),
+    "met": RelationRule(False, None, True),
+}
 _kinds = st.sampled_from([*RULES, *RULES, *RULES, None, "other"])
+_edge_ids = st.sampled_from("1234")
 _ids = st.sampled_from("abcdef")
 _times = st.none() | st.integers(-2, 20).map(float) | st.sampled_from([4.9e6, 5.1e6, 9.9e6, 1e12, 1e20, 1e30])
 """Some lie on either side of what is believed, from 0 or from one another."""
@@ -249,6 +271,9 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(LabelNode, _ids, _labels, _times),
 )
 typed_events: st.SearchStrategy[Event] = st.one_of(
+    st.builds(UpsertEdge, _ids, _ids, _weights, _times, st.sampled_from(["paid", "met"]), _edge_ids),
+    st.builds(RemoveEdge, st.none(), st.none(), st.sampled_from(["paid", "met"]), _edge_ids),
+    st.builds(UpsertEdge, _ids, _ids, _weights, _times, _kinds, st.none() | _edge_ids),
     st.builds(UpsertEdge, _ids, _ids, _weights, _times, _kinds),
     st.builds(RemoveEdge, _ids, _ids, _kinds),
     events,

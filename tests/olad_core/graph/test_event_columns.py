@@ -35,8 +35,9 @@ sparse = st.dictionaries(st.sampled_from([0, 1, 127, 128, 255, 256, 65_535]) | s
     lambda entries: SparseFeatures(list(entries), list(entries.values()))
 )
 events: st.SearchStrategy[Event] = st.one_of(
-    st.builds(UpsertEdge, ids, ids, st.none() | st.floats(0, MAX_WEIGHT, exclude_min=True), times, kinds),
+    st.builds(UpsertEdge, ids, ids, st.none() | st.floats(0, MAX_WEIGHT, exclude_min=True), times, kinds, kinds),
     st.builds(RemoveEdge, ids, ids, kinds),
+    st.builds(RemoveEdge, st.none(), st.none(), kinds, ids),
     st.builds(UpsertNode, ids, st.none() | dense | sparse, st.none() | ids, times, kinds),
     st.builds(RemoveNode, ids),
     st.builds(LabelNode, ids, ids, times),
@@ -48,6 +49,7 @@ def assert_same(one: EventColumns, other: EventColumns) -> None:
     assert len(one) == len(other)
     assert [one.text(place) for place in range(2 * len(one))] == [other.text(place) for place in range(2 * len(one))]
     assert [one.type_of(event) for event in range(len(one))] == [other.type_of(at) for at in range(len(one))]
+    assert [one.edge_id_of(event) for event in range(len(one))] == [other.edge_id_of(at) for at in range(len(one))]
     for name in ("kind", "weight", "time", "form", "width"):
         np.testing.assert_array_equal(getattr(left, name), getattr(right, name), err_msg=name)
     for at, width in enumerate(left.width.tolist()):

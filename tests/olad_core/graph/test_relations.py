@@ -8,16 +8,17 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from olad_core.events import Event, GraphSchema, RemoveEdge, UpsertEdge
+from olad_core.events import Event, GraphSchema, RemoveEdge, RemoveNode, UpsertEdge
 from olad_core.graph import DynamicGraph
 from olad_core.graph.state_check import NoState, check_graph_state
 from olad_core.graph_types import EdgeType
 from olad_core.schema import SchemaConflict
-from tests.olad_core.graph.reference import RULES, Reference, typed_batches
+from tests.olad_core.graph.reference import RULES, Edge, Reference, typed_batches
 from tests.olad_core.graph.test_store_against_reference import assert_equal_changes
 
 Batches = list[tuple[list[Event], float]]
-TYPES = {name: EdgeType(directed=rule.directed, lifetime=rule.lifetime) for name, rule in RULES.items()}
+TYPES = {name: EdgeType(directed=rule.directed, lifetime=rule.lifetime, ids=rule.ids) for name, rule in RULES.items()}
+WITH_IDS = [name for name, rule in RULES.items() if rule.ids]
 
 
 def typed(**fields: object) -> DynamicGraph:
@@ -51,8 +52,9 @@ def arcs_of(graph: DynamicGraph, incoming: bool = True) -> list[dict[tuple[str, 
 def assert_same(graph: DynamicGraph, model: Reference) -> None:
     expected = [model.arcs(kind) for kind in RULES]
     assert graph.relations == tuple(RULES)
-    assert arcs_of(graph) == expected
-    assert arcs_of(graph, incoming=False) == expected
+    for incoming in (True, False):
+        for of_type, arcs in zip(arcs_of(graph, incoming), expected, strict=True):
+            assert of_type == pytest.approx(arcs, rel=1e-6)
     assert (graph.num_nodes, graph.num_edges) == (len(model.nodes), len(model.edges))
     assert graph.clock == model.clock
     rows = np.arange(graph.capacity)
@@ -64,12 +66,23 @@ def assert_same(graph: DynamicGraph, model: Reference) -> None:
     sums = np.bincount(into, near.weight.astype(float), minlength=graph.capacity)
     assert graph.in_weight_of(rows) == pytest.approx(sums, rel=1e-6)
     edges = graph.edge_list()
-    listed = zip(graph.ids(edges.source), graph.ids(edges.target), edges.relation.tolist(), strict=True)
-    named = {(*ends, list(RULES)[kind]) for *ends, kind in listed}
-    kept = {(source, target, kind) for source, target, kind in model.edges}
-    turned = {(target, source, kind) for source, target, kind in kept if not RULES[kind].directed}
-    assert len(named) == len(kept)
-    assert named <= kept | turned
+    both = zip(graph.ids(edges.source), graph.ids(edges.target), strict=True)
+    kinds = [list(RULES)[kind] for kind in edges.relation.tolist()]
+    listed = {}
+    for kind, name, (source, target), weight, time in zip(
+        kinds, graph.edge_ids(), both, edges.weight.tolist(), edges.time.tolist(), strict=True
+    ):
+        # An undirected edge without an id has its ends in the order of their rows.
+        turned = name is None and (kind, source, target) not in model.edges
+        ends = (target, source) if turned else (source, target)
+        listed[(kind, *(ends if name is None else [name]))] = Edge(*ends, weight, time)
+    assert listed == model.edges
+    for kind in WITH_IDS:
+        names = [*"1234"]
+        found = graph.find_edges(kind, names)
+        for name, source, target in zip(names, found.source.tolist(), found.target.tolist(), strict=True):
+            edge = model.edges.get((kind, name))
+            assert (source, target) == ((-1, -1) if edge is None else tuple(graph.rows([edge.source, edge.target])))
 
 
 @settings(max_examples=150)
@@ -114,10 +127,48 @@ def test_a_restored_graph_goes_on_bit_for_bit(batches: Batches, cut: int) -> Non
     assert sample.index.tolist() == again.index.tolist()
 
 
-@pytest.mark.parametrize("name", ["relations", "in_weight", "relation/1/edge_key", "relation/2/in_weight"])
+def one_of_each(weight: float | None = None, ts: float | None = None) -> list[Event]:
+    """An edge of each type from a to b."""
+    return [UpsertEdge("a", "b", weight, ts, kind, kind if kind in WITH_IDS else None) for kind in TYPES]
+
+
+@pytest.mark.parametrize("name", ["source", "target", "weight", "time", "following", "head", "total"])
+@pytest.mark.parametrize("value", [-2, 0, 1, 2, 3, 10, -1e30])
+def test_lists_of_parallel_edges_are_checked(name: str, value: float) -> None:
+    """The compiled loops would follow them without end, or beyond the arrays."""
+    graph = DynamicGraph()
+    graph.declare(GraphSchema(edge_types={"paid": EdgeType(ids=True, directed=True)}))
+    graph.apply([UpsertEdge("a", "b", type="paid", id=str(at)) for at in range(3)], 0.0)
+    graph.apply([UpsertEdge("b", "c", type="paid", id="4")], 0.0)
+    state = dict(graph.state())
+    array = state[f"parallel_{name}"].copy()
+    array[-1] = value if array.dtype.kind == "f" else int(max(value, -5))
+    if array.tobytes() == state[f"parallel_{name}"].tobytes():
+        return
+    state[f"parallel_{name}"] = array
+    if (name in {"weight", "total"} and value > 0) or name == "time":
+        check_graph_state(state)
+    else:
+        with pytest.raises(NoState, match="parallel_"):
+            check_graph_state(state)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "relations",
+        "in_weight",
+        "relation/1/edge_key",
+        "relation/2/in_weight",
+        "relation/3/parallel_ids",
+        "relation/3/parallel_free",
+        "relation/4/parallel_head",
+    ],
+)
 def test_arrays_of_a_type_that_are_no_state_are_refused(name: str) -> None:
     graph = typed()
-    graph.apply([UpsertEdge("a", "b", type=kind) for kind in TYPES], 0.0)
+    graph.apply(one_of_each(), 0.0)
+    graph.apply([UpsertEdge("a", "b", type="paid", id="gone"), RemoveEdge(type="paid", id="gone")], 0.0)
     state = graph.state()
     check_graph_state(state)
     state[name] = np.frombuffer(b"[1]", np.uint8) if name == "relations" else state[name][:0]
@@ -133,18 +184,18 @@ def test_a_graph_that_declares_no_types_has_the_state_it_had() -> None:
 
 def test_edges_of_two_types_between_two_nodes_are_two_edges() -> None:
     graph = typed()
-    changes = graph.apply([UpsertEdge("a", "b", 2.0, type=kind) for kind in TYPES], 0.0)
-    assert (graph.num_edges, len(changes.edge_source)) == (3, 5)  # one of them is directed
+    changes = graph.apply(one_of_each(2.0), 0.0)
+    assert (graph.num_edges, len(changes.edge_source)) == (5, 8)  # two of them are directed
     graph.apply([RemoveEdge("b", "a", "knows")], 0.0)
-    assert [bool(arcs) for arcs in arcs_of(graph)] == [False, True, True]
+    assert [bool(arcs) for arcs in arcs_of(graph)] == [False, True, True, True, True]
     (rejection,) = graph.apply([RemoveEdge("a", "b", "knows")], 0.0).rejected
     assert rejection.detail == "there is no edge of the type 'knows' from 'a' to 'b'"
 
 
 def test_each_type_has_its_lifetime() -> None:
     graph = typed()
-    graph.apply([UpsertEdge("a", "b", ts=0.0, type=kind) for kind in TYPES], 0.0)
-    remaining = [(1.0, 3), (3.0, 2), (6.0, 1), (1e3, 1)]
+    graph.apply(one_of_each(ts=0.0), 0.0)
+    remaining = [(1.0, 5), (3.0, 4), (6.0, 2), (1e3, 2)]
     for time, count in remaining:
         graph.apply([UpsertEdge("x", "y", ts=time, type="knows")], 0.0)
         assert graph.num_edges == count + 1
@@ -178,3 +229,74 @@ def test_the_direction_of_a_type_is_held_once_it_has_edges() -> None:
         graph.declare(GraphSchema(edge_types={"sent": EdgeType(directed=True)}))
     assert graph.schema == before
     assert graph.relations == tuple(TYPES)
+
+
+class TestEdgesWithIds:
+    """Two payments from A to B are two edges."""
+
+    @staticmethod
+    def paying() -> DynamicGraph:
+        graph = DynamicGraph()
+        graph.declare(GraphSchema(edge_types={"paid": EdgeType(directed=True, lifetime=10.0, ids=True)}))
+        return graph
+
+    def test_every_id_is_an_edge_and_neighbours_see_their_sum(self) -> None:
+        graph = self.paying()
+        graph.apply([UpsertEdge("a", "b", weight, 1.0, "paid", id=str(weight)) for weight in (1.0, 2.0)], 0.0)
+        assert graph.num_edges == 2
+        assert arcs_of(graph) == [{("a", "b"): 3.0}]
+        graph.apply([RemoveEdge(type="paid", id="1.0")], 0.0)
+        assert arcs_of(graph) == [{("a", "b"): 2.0}]
+
+    def test_an_upsert_of_an_id_updates_that_edge_and_moves_it_to_other_ends(self) -> None:
+        graph = self.paying()
+        graph.apply([UpsertEdge("a", "b", 2.0, 1.0, "paid", "p"), UpsertEdge("a", "b", 4.0, 1.0, "paid", "q")], 0.0)
+        graph.apply([UpsertEdge("a", "c", type="paid", id="p")], 0.0)
+        assert graph.num_edges == 2
+        assert arcs_of(graph) == [{("a", "b"): 4.0, ("a", "c"): 2.0}]
+
+    def test_each_leaves_at_its_own_time(self) -> None:
+        graph = self.paying()
+        graph.apply([UpsertEdge("a", "b", ts=ts, type="paid", id=str(ts)) for ts in (0.0, 5.0)], 0.0)
+        changes = graph.apply([UpsertEdge("x", "y", ts=11.0, type="paid", id="later")], 0.0)
+        assert (changes.expired, graph.edge_ids()) == (1, ["5.0", "later"])
+
+    def test_a_node_leaves_with_all_of_them_and_their_ids_are_free(self) -> None:
+        graph = self.paying()
+        graph.apply([UpsertEdge("a", "b", type="paid", id=str(at)) for at in range(3_000)], 0.0)
+        graph.apply([RemoveNode("b")], 0.0)
+        assert (graph.num_edges, arcs_of(graph)) == (0, [{}])
+        graph.apply([UpsertEdge("a", "c", type="paid", id=str(at)) for at in range(3_000)], 0.0)
+        assert len(graph.state()["parallel_source"]) == 3_000
+
+    @pytest.mark.parametrize("ids", [True, False])
+    def test_another_way_of_naming_is_rejected(self, ids: bool) -> None:
+        graph = DynamicGraph()
+        graph.declare(GraphSchema(edge_types={"paid": EdgeType(ids=ids)}))
+        events: list[Event] = [
+            UpsertEdge("a", "b", type="paid", id=None if ids else "p"),
+            RemoveEdge("a", "b", "paid", None if ids else "p"),
+        ]
+        assert [each.reason for each in graph.apply(events, 0.0).rejected] == ["edge-id", "edge-id"]
+        assert graph.num_nodes == 0
+
+    def test_whether_a_type_has_ids_stays(self) -> None:
+        graph = self.paying()
+        with pytest.raises(SchemaConflict, match=r"edge_types\.paid\.ids is true, which stays"):
+            graph.declare(GraphSchema(edge_types={"paid": EdgeType(directed=True)}))
+        plain = DynamicGraph()
+        plain.apply([UpsertEdge("a", "b")], 0.0)
+        with pytest.raises(SchemaConflict, match=r"edge_types\.edge\.ids: the graph has 1 edges without ids"):
+            plain.declare(GraphSchema(edge_types={"edge": EdgeType(ids=True)}))
+        plain.apply([RemoveEdge("a", "b")], 0.0)
+        plain.declare(GraphSchema(edge_types={"edge": EdgeType(ids=True)}))
+        plain.apply([UpsertEdge("a", "b", id="p"), UpsertEdge("a", "b", id="q")], 0.0)
+        assert plain.num_edges == 2
+
+    def test_long_lists_of_weights_of_all_sizes_add_up(self) -> None:
+        graph, random = self.paying(), np.random.default_rng(0)
+        weights = 10.0 ** random.uniform(-6, 9, 500)
+        graph.apply([UpsertEdge("a", "b", w, type="paid", id=str(at)) for at, w in enumerate(weights.tolist())], 0.0)
+        order = random.permutation(500)
+        graph.apply([RemoveEdge(type="paid", id=str(at)) for at in order[:-1].tolist()], 0.0)
+        assert arcs_of(graph) == [{("a", "b"): np.float32(weights[order[-1]])}]

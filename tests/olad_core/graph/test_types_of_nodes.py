@@ -62,7 +62,7 @@ class Model:
             for end in (event.src, event.dst):
                 self.nodes.setdefault(str(end), (None, None))
             return None
-        node = str(event.id)  # type: ignore[union-attr]
+        node = str(event.id)
         if isinstance(event, RemoveNode):
             if self.nodes.pop(node, None) is None:
                 return "removed-node" if node in self.removed else "unknown-node"

@@ -34,8 +34,12 @@ from tests.olad_core.serving.test_served_forest import forest_on, group_with
 from tests.olad_core.streams import FEATURES, two_communities
 
 NODES, MOST = 120, 100_000
-TYPES = {"one": EdgeType(), "way": EdgeType(directed=True), "short": EdgeType(lifetime=9.0)}
+TYPES = {"one": EdgeType(), "way": EdgeType(directed=True), "short": EdgeType(lifetime=9.0)} | {
+    "paid": EdgeType(directed=True, lifetime=9.0, ids=True),
+    "met": EdgeType(ids=True),
+}
 KINDS = {"big": NodeType(feature_width=FEATURES), "small": NodeType(feature_width=1), "bare": NodeType()}
+WITH_IDS = [name for name, each in TYPES.items() if each.ids]
 seeds = st.integers(0, 10**6)
 
 
@@ -59,7 +63,11 @@ def events(draw: np.random.Generator, count: int, *, typed: bool, clock: float) 
     def edge() -> Event:
         ts = clock + float(draw.normal(scale=4)) if draw.random() < 0.7 else None
         weight = float(draw.choice([1.0, 0.25, 5.0])) if draw.random() < 0.5 else None
-        return UpsertEdge(node(), node(), weight, ts, kind())
+        of = kind()
+        return UpsertEdge(node(), node(), weight, ts, of, edge_id() if of in WITH_IDS else None)
+
+    def edge_id() -> str:
+        return str(draw.integers(60))
 
     def one() -> Event:
         chance = draw.random()
@@ -68,7 +76,8 @@ def events(draw: np.random.Generator, count: int, *, typed: bool, clock: float) 
         if chance < 0.65:
             return upsert()
         if chance < 0.8:
-            return RemoveEdge(node(), node(), kind())
+            of = kind()
+            return RemoveEdge(type=of, id=edge_id()) if of in WITH_IDS else RemoveEdge(node(), node(), of)
         return RemoveNode(node()) if chance < 0.88 else LabelNode(node(), str(draw.choice(["red", "blue", "green"])))
 
     return [one() for _ in range(count)]

@@ -158,7 +158,7 @@ class TestGenerators:
             "UpsertNode": {"id"},
             "RemoveNode": {"id"},
             "UpsertEdge": {"src", "dst"},
-            "RemoveEdge": {"src", "dst"},
+            "RemoveEdge": set(),
             "LabelNode": {"id", "label"},
         }
 

@@ -172,6 +172,13 @@ ELSEWHERE = {
         "tests/olad_core/graph/test_types_of_nodes.py::test_every_batch_does_what_its_events_do_one_by_one"
     ),
     "a type that is not declared": f"{API}/test_schema.py::TestTypesOfEdges::test_events_are_held_to_them",
+    "an edge with an id in a type without ids, or the reverse": (
+        f"{API}/test_schema.py::TestIdsOfEdges::test_events_are_held_to_them"
+    ),
+    "an id of an edge that is there, with other ends": (
+        f"{CORE}/graph/test_relations.py::TestEdgesWithIds"
+        "::test_an_upsert_of_an_id_updates_that_edge_and_moves_it_to_other_ends"
+    ),
     "an edge to a node that was removed": f"{STORE}::test_a_late_edge_does_not_bring_a_removed_node_back",
     "an edge to a node that was removed long ago": (
         f"{STORE}::TestRemovedIdsAreBounded::test_the_last_ones_are_remembered"

@@ -207,7 +207,10 @@ class TestTypesOfEdges:
     ) -> None:
         sent = {"directed": True, "lifetime": 7.0}
         found = api.put("/schema", json={"edge_types": {"sent": sent, "knows": {}}}).json()
-        assert found["edge_types"] == {"sent": sent, "knows": {"directed": None, "lifetime": None}}
+        assert found["edge_types"] == {
+            "sent": sent | {"ids": False},
+            "knows": {"directed": None, "lifetime": None, "ids": False},
+        }
         assert api.put("/schema", json=found).json() == found
         more = api.put("/schema", json={"edge_types": {"knows": {"lifetime": 2.0}, "used": {}}}).json()["edge_types"]
         assert (list(more), more["knows"]["lifetime"]) == (["sent", "knows", "used"], 2.0)
@@ -238,6 +241,31 @@ class TestTypesOfEdges:
             "directed cannot change after the first event: edges of the type 'sent' are directed"
         )
         assert api.put("/schema", json={"edge_types": {"sent": {"directed": True, "lifetime": 3}}}).status_code == 200
+
+
+class TestIdsOfEdges:
+    def test_events_are_held_to_them(self, api: httpx.Client, redis_client: redis.Redis, keys: Keys) -> None:
+        api.put("/schema", json={"edge_types": {"paid": {"ids": True}, "knows": {}}})
+        edge = {"op": "upsert_edge", "src": 1, "dst": 2}
+        paid = edge | {"type": "paid", "id": 5}
+        gone = {"op": "remove_edge", "type": "paid", "id": 5}
+        assert api.post("/events", json=[paid, gone, edge | {"type": "knows"}]).status_code == 202
+        refused = api.post("/events", json=[edge | {"type": "paid"}, edge | {"type": "knows", "id": 5}])
+        assert [(error["index"], error["field"]) for error in refused.json()["errors"]] == [(0, "id"), (1, "id")]
+        versions = [fields[b"v"] for _, fields in cast("Any", redis_client.xrange(keys.log))]
+        assert versions == [b"3", b"3"], "a worker that knows no ids stops at the first entry that has some"
+
+    def test_they_stay(self, api: httpx.Client) -> None:
+        api.put("/schema", json={"edge_types": {"paid": {"ids": True}}})
+        refused = api.put("/schema", json={"edge_types": {"paid": {"lifetime": 3}}})
+        assert_problem(refused, 409, "schema-conflict")
+        assert refused.json()["detail"] == "edge_types.paid.ids is true, which stays"
+        assert api.put("/schema", json={"edge_types": {"paid": {"lifetime": 3, "ids": True}}}).status_code == 200
+
+    def test_edges_without_a_type_have_them_before_the_first_event_only(self, api: httpx.Client) -> None:
+        api.post("/events", json=[{"op": "upsert_node", "id": 1}])
+        refused = api.put("/schema", json={"edge_types": {"edge": {"ids": True}}})
+        assert refused.json()["detail"] == "ids cannot change after the first event: edges that name no type have none"
 
 
 class TestTypesOfNodes:

@@ -197,6 +197,29 @@ def test_types_of_edges_are_in_every_format(typed: GraphAt, tmp_path: Path) -> N
     assert [row["type"] for row in pyarrow.csv.read_csv(path).to_pylist()] == ["knows", "sent"]
 
 
+def test_ids_of_edges_are_in_every_format(tmp_path: Path) -> None:
+    engine = Engine(PAIR, DEVICE)
+    types = {"knows": EdgeType(), "paid": EdgeType(directed=True, ids=True)}
+    engine.declare("0-1", GraphSchema(edge_types=types))
+    paid = [UpsertEdge("a", "b", float(at), 1.0, "paid", f"p{at}") for at in (1, 2)]
+    engine.apply("5-0", [UpsertEdge("a", "b", type="knows", ts=1.0), *paid], 0.0)
+    found = GraphAt(engine.graph, "5-0")
+    (path,) = export_graph(found, tmp_path / "graph.graphml")
+    graph: Any = nx.read_graphml(path, force_multigraph=True)
+    assert [parts.get("edge_id") for *_, parts in graph.edges(data=True)] == [None, "p1", "p2", None]
+    (path,) = export_graph(found, tmp_path / "graph.npz")
+    dataset = read_npz(path)
+    assert {name: each.ids for name, each in dataset.schema().edge_types.items()} == {"knows": False, "paid": True}
+    sent = [event for arrival in dataset.arrivals() for event in arrival.events if isinstance(event, UpsertEdge)]
+    assert [(event.id, event.weight) for event in sent] == [(None, 1.0), ("p1", 1.0), ("p2", 2.0)]
+    (path,) = export_graph(found, tmp_path / "graph.pt")
+    with torch.serialization.safe_globals(safe_classes()):
+        data = torch.load(path, weights_only=True)
+    assert data.edge_id == ["", "p1", "p2", ""]
+    _, path = export_graph(found, tmp_path / "graph.csv")
+    assert [row["id"] for row in pyarrow.csv.read_csv(path).to_pylist()] == ["", "p1", "p2"]
+
+
 def test_types_of_nodes_are_in_every_format(tmp_path: Path) -> None:
     engine = Engine(PAIR, DEVICE)
     types = {"account": NodeType(feature_width=1), "payment": NodeType(feature_width=2), "device": NodeType()}

@@ -174,6 +174,11 @@ def test_reads_types_of_edges(tmp_path: Path) -> None:
     ("arrays", "message"),
     [
         ({"edge_type": np.array([0])}, r"'edge_type' must have shape \(2,\), one for each edge, not \(1,\)"),
+        ({"edge_id": np.array(["a"])}, r"'edge_id' must hold 2 texts"),
+        ({"edge_id": np.array([1, 2])}, r"'edge_id' must hold 2 texts"),
+        ({"edge_type": np.array([0, 0]), "edge_id": np.array(["a", "a"])}, r"'edge_id' has 'a' twice in a type"),
+        ({"edge_type": np.array([0, 0]), "edge_id": np.array(["a", ""])}, r"'edge_id' is empty for an edge of a type"),
+        ({"edge_id": np.array(["a", "é" * 200])}, r"'edge_id' has an id of 400 bytes"),
         ({"edge_type": np.array([0, 2])}, r"'edge_type' holds numbers outside 0..1: 'edge_types' has 2 names"),
     ],
 )

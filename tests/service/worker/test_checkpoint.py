@@ -13,6 +13,7 @@ import torch
 
 from olad_core.engine import Engine
 from olad_core.events import GraphSchema, RemoveNode, UpsertEdge, UpsertNode
+from olad_core.graph_types import EdgeType
 from olad_core.schema import SchemaConflict
 from olad_core.serving.embedding import Embedding
 from service.worker import checkpoint
@@ -174,6 +175,21 @@ def test_the_oldest_position_is_that_of_the_oldest_readable_one(tmp_path: Path) 
     assert oldest_position(tmp_path) == "2-0"
     (paths[1] / "values.json").unlink()
     assert oldest_position(tmp_path) == "3-0"
+
+
+@pytest.mark.parametrize(
+    ("edge_types", "number"),
+    [({}, 7), ({"paid": EdgeType()}, 8), ({"paid": EdgeType(ids=True)}, 9), ({"edge": EdgeType(ids=True)}, 9)],
+)
+def test_the_format_is_the_earliest_that_has_what_the_graph_has(
+    tmp_path: Path, edge_types: dict[str, EdgeType], number: int
+) -> None:
+    run = Run(PAIR)
+    run.engine.declare("0-1", GraphSchema(edge_types=edge_types))
+    path = write_checkpoint(tmp_path, *run.engine.state(), keep=1)
+    assert json.loads((path / "manifest.json").read_text())["format"] == number
+    again = restore(PAIR, read_checkpoint(path), DEVICE)
+    assert again.graph.schema == run.engine.graph.schema
 
 
 def test_format_4_is_read() -> None:

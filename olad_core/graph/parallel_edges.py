@@ -1,0 +1,226 @@
+"""Edges with ids of their own: as many between two rows as there are ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.graph import kernels
+from olad_core.graph.arrays import Float64s, Int64s, UInt8s, lengthened
+from olad_core.graph.columns import UPSERT_EDGE
+from olad_core.graph.edge_arrays import GIVEN_UP, LIVING, EdgeList, Operations, Parallel, Queue
+from olad_core.graph.edge_store import FEWEST, EdgeStore, upserts_of
+from olad_core.graph.text import pack
+from olad_core.graph.text_loops import Slices
+from olad_core.graph.text_table import TextTable, slices_of
+
+_PER_NUMBER = ("source", "target", "weight", "time", "following")
+
+
+class ParallelEdges(EdgeStore):
+    """An edge store whose edges have ids. Neighbours see those of two rows as one edge with the sum of their weights.
+
+    An id has a number, that of its text. About 100 bytes an edge beside its id and its share of the pair of rows.
+    """
+
+    def __init__(self, *, directed: bool, rows: int) -> None:
+        super().__init__(directed=directed, rows=rows)
+        self._ids = TextTable()
+        self._held = _nothing_held()
+
+    @property
+    def count(self) -> int:
+        """Number of edges."""
+        return int(self._held.sizes[LIVING])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held for edges and adjacency, without the ids."""
+        return super().nbytes + sum(array.nbytes for array in self._held)
+
+    def run_by_id(self, operations: Operations, ids: Slices) -> Int64s:
+        """Carry out a batch's operations in order.
+
+        Args:
+            operations: on edges.
+            ids: those of the edges; no text for the removal of a node.
+
+        Returns:
+            The places among the operations of removals of edges that were not there.
+        """
+        absent: UInt8s = np.zeros(operations.kind.size, np.uint8)
+        numbers, new = self._ids.intern(ids)
+        self._reserve(int(np.count_nonzero(operations.kind == UPSERT_EDGE)))
+        done = 0
+        while done < numbers.size:
+            done = kernels.run_parallel(self._graph(), self._held, operations, numbers, done, absent)
+            if done < numbers.size:
+                self._reserve_notes()
+                if operations.kind[done] == UPSERT_EDGE:
+                    self._reserve_places(int(operations.source[done]), int(operations.target[done]))
+        self._forget(new)
+        return np.flatnonzero(absent)
+
+    def find(self, ids: Sequence[str]) -> Int64s:
+        """Numbers of edges, -1 where there is no such edge."""
+        numbers = self._ids.find(slices_of(*pack(ids)))
+        known = np.flatnonzero(numbers >= 0)
+        numbers[known[self._held.source[numbers[known]] < 0]] = -1
+        return numbers
+
+    def ends(self, numbers: Int64s, relation: int) -> EdgeList:
+        """Ends, weights and times of edges, of this relation; rows of -1 for a number of -1."""
+        held, known = self._held, numbers >= 0
+        size, used = numbers.size, numbers[known]
+        nowhere, weight = np.full((2, size), -1), np.zeros(size, np.float32)
+        found = EdgeList(nowhere[0], nowhere[1], weight, np.zeros(size), np.full(size, relation), numbers)
+        found.source[known], found.target[known] = held.source[used], held.target[used]
+        found.weight[known], found.time[known] = held.weight[used], held.time[used]
+        return found
+
+    def numbers(self) -> Int64s:
+        """Of all edges, by source, then target, then number."""
+        used = np.flatnonzero(self._held.source >= 0)
+        return used[np.lexsort((used, self._held.target[used], self._held.source[used]))]
+
+    def ids_of(self, numbers: Int64s) -> tuple[UInt8s, Int64s]:
+        """UTF-8 bytes of the ids of edges, one after the other, and where each begins and the last one ends."""
+        return self._ids.bytes_of(numbers)
+
+    def edges(self, relation: int) -> EdgeList:
+        """Every edge, of this relation, by source, then target, as they were sent."""
+        return self.ends(self.numbers(), relation)
+
+    def between(self, source: Int64s, target: Int64s, relation: int) -> EdgeList:
+        """All edges between pairs of rows, of this relation."""
+        if not self.directed:
+            source, target = np.minimum(source, target), np.maximum(source, target)
+        slots = self._slots_of(np.unique((source << 32) | target))
+        parts, at = [np.empty(0, np.int64)], self._held.head[slots[slots >= 0]]
+        while at.size:
+            parts.append(at.astype(np.int64))
+            at = self._held.following[at]
+            at = at[at >= 0]
+        return self.ends(np.concatenate(parts), relation)
+
+    def due(self, before: float, most: int, relation: int) -> EdgeList:
+        """The edges whose time is smaller than ``before``, of this relation; of more than ``most`` only so many."""
+        queue = self._queue
+        if queue is None:
+            return self.ends(np.empty(0, np.int64), relation)
+        found = np.empty(most, np.int64)
+        numbers = np.unique(queue.key[found[: kernels.find_due(queue, before, found)]])
+        return self.ends(numbers[(self._held.source[numbers] >= 0) & (self._held.time[numbers] < before)], relation)
+
+    def insert(self, edges: EdgeList, whole: EdgeStore | None = None) -> None:
+        """Insert edges, each once, with ids of their own or with those that they have in the ``whole`` graph.
+
+        No :meth:`take_changes` holds them.
+        """
+        count = edges.source.size
+        if isinstance(whole, ParallelEdges):
+            ids = slices_of(*whole.ids_of(edges.number))
+        else:
+            # A byte that is in no UTF-8, so that no event names them.
+            own = b"".join(b"\xff%08d" % (self.count + place) for place in range(count))
+            ids = slices_of(np.frombuffer(own, np.uint8), 9 * np.arange(count + 1))
+        self.run_by_id(upserts_of(edges), ids)
+        self.take_changes()
+
+    def expire(self, before: float) -> int:
+        """Remove the edges whose time is smaller than ``before``; their number."""
+        removed, queue = 0, self._tracked()
+        while queue.size[0] > 0 and queue.time[0] < before:
+            removed += kernels.run_expiry_of_parallel(self._graph(), self._held, before)
+            self._reserve_notes()
+        if removed:
+            self._forget(np.empty(0, np.int64))
+        return removed
+
+    def state(self, rows: int) -> dict[str, npt.NDArray[np.generic]]:
+        """Everything that decides about the future, for the first ``rows`` rows; arrays in use, not copies of them."""
+        end, pairs = self._ids.end, self._pairs
+        text, offsets = self._ids.bytes_of(np.arange(end))
+        return {
+            **super().state(rows),
+            "parallel_ids": text,
+            "parallel_id_offsets": offsets,
+            "parallel_free": self._ids.free,
+            **{f"parallel_{name}": getattr(self._held, name)[:end] for name in _PER_NUMBER},
+            "parallel_head": self._held.head[:pairs],
+            "parallel_total": self._held.total[:pairs],
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, npt.NDArray[np.generic]], *, directed: bool, rows: int) -> ParallelEdges:
+        """The inverse of :meth:`state`, with ``rows`` rows."""
+        store = super().from_state(state, directed=directed, rows=rows)
+        assert isinstance(store, ParallelEdges)
+        offsets = state["parallel_id_offsets"].astype(np.int64)
+        text, free = state["parallel_ids"].astype(np.uint8), state["parallel_free"].astype(np.int64)
+        store._ids = TextTable.of(slices_of(text, offsets), free)
+        store._reserve(0)
+        held = store._held
+        for name in (*_PER_NUMBER, "head", "total"):
+            values = state[f"parallel_{name}"]
+            getattr(held, name)[: values.size] = values
+        after = np.flatnonzero((held.source >= 0) & (held.following >= 0))
+        held.preceding[held.following[after]] = after
+        held.sizes[LIVING] = np.count_nonzero(held.source >= 0)
+        return store
+
+    @property
+    def _times(self) -> Float64s:
+        return self._held.time
+
+    def _tracked(self) -> Queue:
+        if self._queue is None:
+            used = np.flatnonzero(self._held.source >= 0)
+            order = np.lexsort((used, self._held.time[used]))
+            self._queue = Queue(self._held.time[used][order], used[order], np.array([used.size]))
+        return self._queue
+
+    def _reserve(self, more: int) -> None:
+        """Reserve space for so many more edges, and for every number that there may be."""
+        self._reserve_edges(more)
+        held, numbers, slots = self._held, self._ids.capacity, self._edges.key.size
+        self._held = held._replace(
+            **{name: lengthened(getattr(held, name), numbers) for name in ("target", "weight", "time")},
+            **{name: lengthened(getattr(held, name), numbers, -1) for name in ("source", "following", "preceding")},
+            head=lengthened(held.head, slots),
+            total=lengthened(held.total, slots),
+        )
+
+    def _reserve_notes(self) -> None:
+        """Reserve space to note what leaves and changes."""
+        self._reserve_log(2)
+        held, noted = self._held, int(self._held.sizes[GIVEN_UP])
+        if noted == held.given_up.size:
+            self._held = held._replace(given_up=lengthened(held.given_up, 2 * noted))
+
+    def _forget(self, new: Int64s) -> None:
+        """Give up the numbers of edges that have left, and of ids that were new and name no edge."""
+        held = self._held
+        noted = held.given_up[: held.sizes[GIVEN_UP]].astype(np.int64)
+        unused = np.concatenate([new, noted])
+        self._ids.erase(unused[held.source[unused] < 0])
+        held.sizes[GIVEN_UP] = 0
+        if held.given_up.size > 2 * FEWEST:
+            self._held = held._replace(given_up=np.empty(FEWEST, np.int32))
+
+
+def _nothing_held() -> Parallel:
+    return Parallel(
+        source=np.empty(0, np.int32),
+        target=np.empty(0, np.int32),
+        weight=np.empty(0, np.float32),
+        time=np.empty(0),
+        following=np.empty(0, np.int32),
+        preceding=np.empty(0, np.int32),
+        head=np.empty(0, np.int32),
+        total=np.empty(0),
+        given_up=np.empty(FEWEST, np.int32),
+        sizes=np.zeros(2, np.int64),
+    )
