@@ -21,7 +21,18 @@ from service.api.metrics import MetricsMiddleware
 from service.api.origins import OriginGuard
 from service.api.rate_limit import RateLimiter
 from service.api.request_log import RequestLog
-from service.api.routes import events, health, lists, metrics, predict, schema, status, students, what_if
+from service.api.routes import (
+    events,
+    health,
+    lists,
+    metrics,
+    predict,
+    schema,
+    status,
+    students,
+    timeline,
+    what_if,
+)
 from service.api_keys import key_ring
 from service.settings import Settings
 
@@ -90,7 +101,7 @@ def create_app(settings: Settings, shared_metrics: Path | None = None) -> FastAP
         redoc_url=None,
     )
     app.state.context = context
-    for resource in (events, predict, what_if, lists, schema, students, status, health, metrics):
+    for resource in (events, predict, what_if, lists, schema, students, status, timeline, health, metrics):
         app.include_router(resource.router)
     pages.install(app)
     errors.install(app)

@@ -24,6 +24,7 @@ from service.store.read_replicas import ReadReplicas
 from service.store.rejected import RejectedReader
 from service.store.request_writer import RequestWriter
 from service.store.stores import open_stores
+from service.store.timeline import TimelineReader
 from service.store.watermark import Watermark
 from service.store.whole_rows import WholeRowStore
 from service.store.worker_state import WorkerStateReader
@@ -59,6 +60,7 @@ class Context:
     questions: QuestionStore
     rejected: RejectedReader
     worker: WorkerStateReader
+    timeline: TimelineReader
     overload: OverloadGuard
     readiness: Readiness
     rate_counts: Callable[[], RedisStorage]
@@ -111,6 +113,7 @@ def make_context(settings: Settings, shared_metrics: Path | None = None) -> Cont
         questions=stores.questions,
         rejected=stores.rejected,
         worker=stores.worker,
+        timeline=stores.timeline,
         overload=overload,
         readiness=Readiness(stores.health, overload),
         rate_counts=stores.rate_counts,

@@ -199,6 +199,15 @@ class Keys:
         """String: the worker's last status report, JSON."""
         return self._key("status")
 
+    def samples(self, seconds: int) -> str:
+        """Stream, bounded: ``sample`` (JSON), what the worker reported at this spacing in seconds."""
+        return self._key(f"samples:{seconds}")
+
+    @property
+    def past_decisions(self) -> str:
+        """Stream, bounded: ``number`` and ``decision`` (JSON) of what the worker has decided."""
+        return self._key("decisions")
+
     @property
     def metrics(self) -> str:
         """String: the worker's metrics in Prometheus' text format."""

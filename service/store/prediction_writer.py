@@ -28,6 +28,7 @@ from service.store.questions import ANSWER_KEPT_MS
 from service.store.rejected import add_rejected
 from service.store.rows import encode_rows, format_of
 from service.store.status import WorkerStatus
+from service.store.timeline import TimelineWriter
 from service.store.transaction import Transaction
 
 LISTS_KEPT = 64
@@ -70,6 +71,7 @@ class PredictionWriter:
         self._keys = keys
         self._fence = fence or Fence(redis, keys)
         self._presence = Presence(redis, keys)
+        self._timeline = TimelineWriter(keys)
         self._seen: int | None = None
         """The version that readers see since this start; None before its first one."""
         self._written = 0
@@ -142,9 +144,10 @@ class PredictionWriter:
             self._seen = publication.served.number
 
     def write_status(self, status: WorkerStatus, metrics: bytes) -> None:
-        """Replace the worker's report and its metrics in Prometheus' text format."""
-        with self._fence.transaction() as (_, pending):
+        """Replace the worker's report and its metrics in Prometheus' text format; a sample of the report stays."""
+        with self._fence.transaction(reads=self._timeline.reads(status)) as (found, pending):
             pending.add("MSET", self._keys.status, status.model_dump_json(), self._keys.metrics, metrics)
+            self._timeline.add(pending, status, found)
             pending.run()
 
     def heartbeat(self, ttl_ms: int) -> None:

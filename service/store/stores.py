@@ -19,6 +19,7 @@ from service.store.rate_counts import shared_counts
 from service.store.read_replicas import ReadReplicas
 from service.store.rejected import RejectedReader
 from service.store.request_writer import RequestWriter
+from service.store.timeline import TimelineReader
 from service.store.watermark import Watermark
 from service.store.whole_rows import WholeRowStore
 from service.store.worker_state import WorkerStateReader
@@ -54,6 +55,7 @@ class Stores:
     questions: QuestionStore
     rejected: RejectedReader
     worker: WorkerStateReader
+    timeline: TimelineReader
     health: HealthReader
     rate_counts: Callable[[], RedisStorage]
     close: Callable[[], Awaitable[None]]
@@ -98,6 +100,7 @@ def open_stores(
         questions=QuestionStore(redis, keys),
         rejected=RejectedReader(redis, keys),
         worker=WorkerStateReader(redis, keys),
+        timeline=TimelineReader(redis, keys),
         health=HealthReader(redis, keys),
         rate_counts=functools.partial(shared_counts, redis, keys),
         close=close,

@@ -169,6 +169,31 @@ COMBINED = {
     },
 }
 STUDENTS = {"students": [STUDENT], "combined": COMBINED, "decisions": [DECISION]}
+PAST_SCORE = {
+    "scored": 1800,
+    "accuracy": 0.88,
+    "macro_f1": 0.86,
+    "accuracy_recent": 0.91,
+    "macro_f1_recent": 0.89,
+    "log_loss_recent": 0.31,
+}
+TIMELINE = {
+    "samples": [
+        {
+            "time": 1763900060.0,
+            "applied_events": 42_000,
+            "behind_events": 0,
+            "events_per_s": 700.0,
+            "steps_per_s": 25.0,
+            "version": 7,
+            "student": "sage",
+            "served": PAST_SCORE,
+            "students": {"sage": PAST_SCORE},
+            "losses": {"supervised": 0.42},
+        }
+    ],
+    "decisions": [{**DECISION, "time": 1763900041.0}],
+}
 STATUS = {
     "graph": "default",
     "log_id": "5f0c1c8c7d1b4b3c9a6e2f7d8b9a0c1d",

@@ -112,6 +112,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "setClock": Operation(examples.CLOCK_SET, problems.SET_CLOCK, _json_body("ClockSetting", examples.CLOCK)),
     "getStudents": Operation(examples.STUDENTS, problems.REDIS),
+    "getHistory": Operation(examples.TIMELINE, problems.GET_HISTORY),
     "getStatus": Operation(examples.STATUS, problems.REDIS),
     "getLive": Operation(examples.LIVE),
     "getReady": Operation(examples.READY, problems.READY),

@@ -255,6 +255,7 @@ TOP_NODES: tuple[Example, ...] = (
     (problems.UNKNOWN_CLASS, "the served version predicts no class 'fraud'", {}),
     *LIST_NODES,
 )
+GET_HISTORY: tuple[Example, ...] = (_invalid("points", "Input should be less than or equal to 1000"), *REDIS)
 DECLARE_SCHEMA: tuple[Example, ...] = (
     (problems.SCHEMA_CONFLICT, "feature_width is 3, but features of width 500 have arrived", {}),
     *_SMALL_BODY,

@@ -42,9 +42,9 @@ export function pathOf(points, x, y) {
 /** A line chart over time that fills `box` and follows its width.
  *
  * `draw(series, options)` takes series `{name, color, dash, width, points, area}` and options
- * `{format, exact, empty, label, smallest, floor, ceiling, zero}`: how to write a value at the axis and under the pointer,
+ * `{format, exact, empty, label, smallest, floor, ceiling, zero, marks}`: how to write a value at the axis and under the pointer,
  * the text without any, the text for screen readers, the smallest step of the axis, limits that it does not cross,
- * and whether it starts at zero. The arrow keys move through the samples as the pointer does.
+ * whether it starts at zero, and moments `{time, text}` that are marked. The arrow keys move through the samples as the pointer does.
  */
 export class LineChart {
   constructor(box) {
@@ -112,6 +112,7 @@ export class LineChart {
         svg("text", { x: MARGIN.left - 8, y: y(level) + 4, "text-anchor": "end" }, this.options.format(level)),
       ]).flat(),
       ticks.map((time) => svg("text", { x: x(time), y: height - 6, "text-anchor": "middle" }, clock(time, seconds))),
+      (this.options.marks ?? []).filter(({ time }) => time >= start && time <= end).map(({ time, text }) => svg("line", { class: "mark", x1: x(time), x2: x(time), y1: MARGIN.top, y2: bottom }, svg("title", {}, text))),
       this.series.map((line) => this.line(line, x, y, bottom)).flat(),
     );
     this.box.replaceChildren(picture);

@@ -35,6 +35,11 @@ export function duration(seconds) {
   return `${Math.round(minutes / 1440)} days`;
 }
 
-/** Wall-clock time of `ms`, in the reader's own time zone. */
-export const clock = (ms, seconds = true) =>
-  new Date(ms).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: seconds ? "2-digit" : undefined });
+const DAY_MS = 86400000;
+
+/** Wall-clock time of `ms`, in the reader's own time zone; with the date where that is a day ago or more. */
+export const clock = (ms, seconds = true) => {
+  const time = { hour: "2-digit", minute: "2-digit", second: seconds ? "2-digit" : undefined };
+  if (Date.now() - ms < DAY_MS) return new Date(ms).toLocaleTimeString("en-GB", time);
+  return new Date(ms).toLocaleString("en-GB", { day: "numeric", month: "short", ...time, second: undefined });
+};

@@ -1,4 +1,6 @@
-/** What the page has seen so far: bounded, and always reaching back to when it was opened.
+const LONGEST_PAUSE_MS = 60000;
+
+/** What the service has kept, and what the page has seen since: bounded, and always reaching back to the first sample.
  *
  * When full, every second sample goes and samples are kept half as often.
  */
@@ -7,6 +9,17 @@ export class History {
     this.limit = limit;
     this.samples = [];
     this.spacing = 0;
+  }
+
+  /** Begin with samples from before `now`; where the worker was away for long, there is a gap. */
+  begin(past, now) {
+    const samples = past.flatMap((sample, index) => {
+      const pause = (past[index + 1]?.time ?? now) - sample.time;
+      const usual = index ? sample.time - past[index - 1].time : pause;
+      const gap = pause > LONGEST_PAUSE_MS && pause > 4 * usual;
+      return gap ? [sample, { time: sample.time + 1, served: {}, students: {}, losses: {} }] : [sample];
+    });
+    this.samples = [...samples, ...this.samples];
   }
 
   /** Add `{time, ...}`, time in milliseconds. Samples that come too soon replace the newest. */

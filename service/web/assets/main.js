@@ -20,7 +20,12 @@ let names = [];
 let lastAnswer = Date.now();
 let due = 0;
 
+let begun = false;
+let marks = [];
+
 const KEY_NOTICES = { none: showSignIn, wrong: showWrongKey, weak: showWeakKey };
+
+const MARKED = { drift: "Drift", "student-switched": "Student switched", "group-restarted": "New students" };
 
 class Refused extends Error {
   constructor(message, key) {
@@ -55,6 +60,7 @@ async function turn() {
   try {
     // One after the other: where the first is refused for its key, the second would be too.
     const answers = [await get("status"), await get("students")];
+    if (!begun) await begin();
     lastAnswer = Date.now();
     remember(...answers);
     show(...answers);
@@ -65,6 +71,18 @@ async function turn() {
   } finally {
     if (mayAsk) turnIn(EVERY_MS);
   }
+}
+
+/** What the service kept from before the page was opened. Without it the charts begin now. */
+async function begin() {
+  const { samples, decisions } = await get("history?points=400").catch((error) => {
+    if (error instanceof Unreachable) throw error;
+    return { samples: [], decisions: [] };
+  });
+  begun = true;
+  const before = samples.filter(({ time }) => 1000 * time < Date.now());
+  history.begin(before.map(({ time, behind_events: lag, served, students, losses }) => ({ time: 1000 * time, lag, served, students, losses })), Date.now());
+  marks = decisions.filter(({ kind }) => kind in MARKED).map(({ time, kind, reason }) => ({ time: 1000 * time, text: `${MARKED[kind]}: ${reason}` }));
 }
 
 function showFailure(error) {
@@ -101,7 +119,7 @@ function show(status, { students, combined, decisions }) {
   showDecisions(decisions);
   showTraining(status.worker, history);
   byId("lag-now").textContent = `${count(status.log.behind_events)} now`;
-  byId("since").textContent = `Seen by this page since ${clock(history.samples[0].time)}.`;
+  byId("since").textContent = `Since ${clock(history.samples[0].time)}.`;
   showCharts();
 }
 
@@ -120,6 +138,7 @@ function showCharts() {
     smallest: 0.01,
     floor: 0,
     ceiling: 1,
+    marks,
   });
   showLegend(lines);
   const lag = history.series((past) => past.lag);

@@ -24,6 +24,7 @@ ROUTES = {
     ("put", "/schema"),
     ("get", "/students"),
     ("get", "/status"),
+    ("get", "/history"),
     ("get", "/health/live"),
     ("get", "/health/ready"),
     ("get", "/health/predicting"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -513,3 +515,34 @@ def test_a_first_visit_asks_to_sign_in(browser: Browser, guarded: Guarded) -> No
         page.evaluate("sessionStorage.setItem('olad-api-key', 'olad_revoked')")
         expect(state).to_have_text("Key refused")
         expect(page.locator("#key-form")).to_be_visible()
+
+
+def test_the_charts_begin_before_the_page_was_opened(browser: Browser, served: Served) -> None:
+    now = time.time()
+    client = served.client
+    client.delete(served.keys.samples(10))
+    for second in range(0, 600, 120):
+        at = now - 3_600 + second
+        sample = report(updated_at=at)
+        score = {**sample.served_score.model_dump(), "accuracy_recent": 0.5 + second / 2_000}
+        values = {"time": at, "behind_events": second, "served": score, "students": {SERVED: score}, "losses": {}}
+        client.xadd(served.keys.samples(10), {"sample": json.dumps(values)}, id=f"{int(1000 * at)}-0")
+    reason = "errors of what was served rose"
+    decided = json.dumps({"time": now - 3_300, "kind": "drift", "reason": reason, "number": 9})
+    client.delete(served.keys.past_decisions)
+    client.xadd(served.keys.past_decisions, {"number": 9, "decision": decided}, id=f"{int(1000 * (now - 3_300))}-0")
+    try:
+        with browser.new_context() as context:
+            opened = Dashboard(context.new_page(), served.api)
+            opened.open()
+            opened.wait_for_students()
+            began = opened.page.evaluate("at => new Date(at).toLocaleTimeString('en-GB')", 1000 * (now - 3_600))
+            expect(opened.page.locator("#since")).to_contain_text(f"Since {began}.")
+            title = opened.page.locator("#accuracy-chart .mark title")
+            expect(title).to_have_text(f"Drift: {reason}")
+            line = opened.page.locator("#accuracy-chart path.series").last.get_attribute("d") or ""
+            assert line.count("L") >= 4, "the samples of before are joined"
+            assert line.count("M") == 2, "and the hour without a worker is a gap"
+            assert opened.errors == []
+    finally:
+        client.delete(served.keys.samples(10), served.keys.past_decisions)
