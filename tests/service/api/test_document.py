@@ -35,6 +35,7 @@ NAMES = {
     ("put", "/clock"): "setClock",
     ("get", "/students"): "getStudents",
     ("get", "/status"): "getStatus",
+    ("get", "/history"): "getHistory",
     ("get", "/health/live"): "getLive",
     ("get", "/health/ready"): "getReady",
     ("get", "/health/predicting"): "getPredicting",
