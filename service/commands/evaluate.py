@@ -13,7 +13,7 @@ from service.commands.dry_run import print_notes
 from service.commands.evaluate_view import EvaluateView, print_report
 from service.commands.failures import read_settings, reported_failures
 from service.commands.options import AsJson, Declare, Device, LabelDelay
-from service.commands.sources import open_for
+from service.commands.sources import open_for, with_declared_types
 from service.commands.table_options import takes_table_options
 from service.evaluation.configurations import BASELINES, SETTABLE, configurations, parse_decisions
 from service.replay.registry import DATASETS
@@ -72,7 +72,7 @@ def evaluate_source(
         from service.evaluation.page import page  # noqa: PLC0415
 
         options = StreamOptions(label_delay, batch_size, limit=limit)
-        opened = open_for(console, source, options, tables, settings, declare=declare)
+        opened = with_declared_types(open_for(console, source, options, tables, settings, declare=declare))
         if opened.notice:
             console.print(shown(opened.notice), soft_wrap=True)
         print_notes(console, opened)

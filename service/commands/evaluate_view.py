@@ -69,6 +69,10 @@ def print_report(console: Console, report: Report) -> None:
     classes = ClassReportStatus(**asdict(report.contestants[0].classes))
     if classes.classes:
         console.print(class_table(shown_report(classes)))
+    for contestant in report.contestants:
+        if contestant.rejected:
+            what = f"{contestant.name}: {contestant.rejected:,} of {report.events:,} events could not be applied"
+            console.print(shown(what), soft_wrap=True, highlight=False)
     console.print(
         f"{report.arrivals:,} nodes arrived in {report.entries:,} entries of {report.events:,} events; "
         f"{report.labelled:,} have a known class",

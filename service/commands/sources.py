@@ -51,6 +51,13 @@ def open_for(
     return replace(opened, schema=opened.proposal) if declare and opened.proposal is not None else opened
 
 
+def with_declared_types(source: Source) -> Source:
+    """The source with what was found in it as its schema where it has types, for a graph of its own."""
+    found = source.proposal
+    typed = source.schema is None and found is not None and (found.node_types or found.edge_types)
+    return replace(source, schema=found) if typed else source
+
+
 def open_record(
     files: contextlib.ExitStack, console: Console, source: Source, client: Client, settings: Settings, *, fresh: bool
 ) -> Progress:

@@ -149,3 +149,16 @@ def test_events_on_standard_input_for_people(tmp_path: Path, monkeypatch: pytest
     assert "prequential scores at arrival" in result.stdout
     assert "less default" in result.stdout
     assert "60 nodes arrived in 3 entries of 60 events; 60 have a known class" in result.stdout
+
+
+def test_types_of_a_mapping_file_are_declared(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"STUDENTS": "sage", "WIDTH": "8", "WARMUP_STEPS": "1", "STEPS_PER_ENTRY": "1"}.items():
+        monkeypatch.setenv(f"OLAD_{name}", value)
+    examples = Path(__file__).parents[3] / "docs" / "examples"
+    command = ["evaluate", str(examples / "payments.csv"), "--mapping", str(examples / "payments.yaml"), "--json"]
+    command += ["--limit", "900", "--label-delay", "5d", "--baseline", "gradient-boosting", "--baseline", "vote"]
+    done = runner.invoke(app, command)
+    assert done.exit_code == 0, done.stderr
+    contestants = json.loads(done.stdout)["contestants"]
+    assert [contestant["rejected"] for contestant in contestants] == [0, 0, 0]
+    assert all(contestant["whole"]["scored"] > 100 for contestant in contestants)
