@@ -10,6 +10,7 @@ from olad_core.students.gat import GAT
 from olad_core.students.gcn import GCN
 from olad_core.students.linear import LinearStudent
 from olad_core.students.memory import Memory, memory_name
+from olad_core.students.mlp import MLP
 from olad_core.students.registry import (
     ARCHITECTURES,
     NameTaken,
@@ -30,6 +31,7 @@ __all__ = [
     "ARCHITECTURES",
     "GAT",
     "GCN",
+    "MLP",
     "SAGE",
     "TGCN",
     "Block",

@@ -26,8 +26,8 @@ def test_members_of_one_kind_are_numbered(architectures: list[str], names: tuple
 
 
 def test_an_unknown_architecture_is_refused() -> None:
-    with pytest.raises(UnknownArchitecture, match="no student is registered as mlp: there are gcn, sage, "):
-        build_student("mlp", 1, 4, 2, 0)
+    with pytest.raises(UnknownArchitecture, match="no student is registered as appnp: there are gcn, sage, "):
+        build_student("appnp", 1, 4, 2, 0)
 
 
 def test_a_registered_architecture_is_built_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

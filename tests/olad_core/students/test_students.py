@@ -6,7 +6,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from olad_core.messages.sparse_features import SparseRows, mean_squares
-from olad_core.students import ARCHITECTURES, GAT, GCN, SAGE, TGCN, Block, EvolveGCN, Inputs, Student, build_student
+from olad_core.students import (
+    ARCHITECTURES,
+    GAT,
+    GCN,
+    MLP,
+    SAGE,
+    TGCN,
+    Block,
+    EvolveGCN,
+    Inputs,
+    Student,
+    build_student,
+)
 from tests.olad_core.blocks import block_of, embed, inputs_of, random_adjacency, row_mean, symmetric
 
 NODES, FEATURES, WIDTH, CLASSES = 9, 5, 8, 3
@@ -28,8 +40,16 @@ def built(architecture: str, feature_width: int = FEATURES, seed: int = 4) -> St
     return student
 
 
+READ_NEIGHBOURS = ARCHITECTURES.keys() - {"mlp"}
+
+
 @pytest.fixture(params=sorted(ARCHITECTURES))
 def student(request: pytest.FixtureRequest) -> Student:
+    return built(request.param)
+
+
+@pytest.fixture(params=sorted(READ_NEIGHBOURS))
+def reader(request: pytest.FixtureRequest) -> Student:
     return built(request.param)
 
 
@@ -61,11 +81,11 @@ class TestEveryArchitecture:
                 doubled = student.layer(number, rows, block([1, 2], [2.0, 1.0]))
                 torch.testing.assert_close(twice, doubled)
 
-    def test_the_weight_of_an_edge_matters(self, student: Student, adjacency: Tensor) -> None:
-        logits, _ = embed(student, inputs(), block_of(adjacency))
+    def test_the_weight_of_an_edge_matters(self, reader: Student, adjacency: Tensor) -> None:
+        logits, _ = embed(reader, inputs(), block_of(adjacency))
         target, source = adjacency.nonzero()[0]
         adjacency[target, source] *= 5
-        changed, _ = embed(student, inputs(), block_of(adjacency))
+        changed, _ = embed(reader, inputs(), block_of(adjacency))
         assert not torch.allclose(changed[target], logits[target])
 
     def test_a_node_without_edges_hears_itself_alone(self, student: Student, adjacency: Tensor) -> None:
@@ -75,7 +95,7 @@ class TestEveryArchitecture:
         torch.testing.assert_close(alone[3], logits[3])
         assert not torch.allclose(alone[0], alone[1])
 
-    def test_begins_with_the_vote_of_the_labelled_neighbours(self, student: Student) -> None:
+    def test_begins_with_the_vote_of_the_labelled_neighbours(self, reader: Student) -> None:
         """Nodes of which nothing is known but the labels around them: three of one class, and one of another."""
         adjacency, label = torch.zeros(100, 100), torch.full((100,), -1)
         wanted = torch.arange(20) % CLASSES
@@ -85,25 +105,25 @@ class TestEveryArchitecture:
             label[near[3]] = (wanted[node] + 1) % CLASSES
         right = []
         for seed in range(10):
-            new = build_student(student.architecture, 0, 64, CLASSES, seed)
+            new = build_student(reader.architecture, 0, 64, CLASSES, seed)
             logits, _ = embed(new, Inputs(torch.zeros(100, 1), label), block_of(adjacency))
             right.append(logits[:20].argmax(dim=1) == wanted)
         assert torch.cat(right).float().mean() > 0.8
 
-    def test_a_class_that_appears_begins_with_the_vote_too(self, student: Student) -> None:
+    def test_a_class_that_appears_begins_with_the_vote_too(self, reader: Student) -> None:
         adjacency = torch.zeros(5, 5)
         adjacency[0, 1:] = 1.0
-        grown = build_student(student.architecture, FEATURES, 64, CLASSES, 4)
+        grown = build_student(reader.architecture, FEATURES, 64, CLASSES, 4)
         grown.grow(CLASSES + 2)
         told_labels = Inputs(torch.zeros(5, FEATURES), torch.tensor([-1, *[CLASSES + 1] * 4]))
         assert embed(grown, told_labels, block_of(adjacency))[0][0].argmax() == CLASSES + 1
 
-    def test_features_reach_as_far_as_there_are_layers(self, student: Student) -> None:
+    def test_features_reach_as_far_as_there_are_layers(self, reader: Student) -> None:
         # A path 0 -> 1 -> 2 -> 3: two hops lead from 1 to 3, three from 0.
         path = torch.zeros(4, 4)
         path[[1, 2, 3], [0, 1, 2]] = 1
         x = features()[:4].requires_grad_()
-        logits, _ = student(inputs_of(x), [block_of(path)] * student.num_layers)
+        logits, _ = reader(inputs_of(x), [block_of(path)] * reader.num_layers)
         logits[3].square().sum().backward()
         assert x.grad is not None
         assert (x.grad.abs().sum(dim=1) > 0).tolist() == [False, True, True, True]
@@ -120,12 +140,12 @@ class TestEveryArchitecture:
         torch.testing.assert_close(sparse, dense)
         torch.testing.assert_close(mean_squares(SparseRows(FEATURES, entries)), mean_squares(x))
 
-    def test_labels_reach_as_far_as_there_are_layers(self, student: Student) -> None:
+    def test_labels_reach_as_far_as_there_are_layers(self, reader: Student) -> None:
         path = torch.zeros(4, 4)
         path[[1, 2, 3], [0, 1, 2]] = 1
 
         def logits_of(labels: list[int]) -> Tensor:
-            return embed(student, inputs_of(features()[:4], labels), block_of(path))[0][3]
+            return embed(reader, inputs_of(features()[:4], labels), block_of(path))[0][3]
 
         unknown = logits_of([-1, -1, -1, -1])
         assert torch.equal(logits_of([2, -1, -1, -1]), unknown)
@@ -150,6 +170,16 @@ class TestEveryArchitecture:
 
 def scaled(student: Student) -> Tensor:
     return features() / student.mean_square.sqrt()
+
+
+def test_mlp_is_the_dense_formula_whatever_the_edges(adjacency: Tensor) -> None:
+    student = built("mlp")
+    assert isinstance(student, MLP)
+    second = student.second
+    with torch.no_grad():
+        hidden = torch.relu(student.encoder(inputs_of(features()), student.scale))
+        expected = student.classify(torch.relu(hidden @ second.weight.T + second.bias))
+    torch.testing.assert_close(embed(student, inputs_of(features()), block_of(adjacency))[0], expected)
 
 
 def test_gcn_is_the_dense_formula(adjacency: Tensor) -> None:

@@ -75,8 +75,8 @@ def test_a_student_is_registered_under_the_name_of_the_setting(path: Path, name:
     ("name", "message"),
     [
         (
-            "mlp",
-            "there is no student mlp: give one of gcn, sage, gat, evolvegcn, tgcn, lazy-mean, or package.module:Cl",
+            "appnp",
+            "there is no student appnp: give one of gcn, sage, gat, evolvegcn, tgcn, mlp, lazy-mean, or package.mod",
         ),
         (
             "nowhere.students:Mine",
@@ -169,13 +169,13 @@ def _run_worker(client: redis.Redis, keys: Keys, position: str, environment: dic
 def test_a_worker_refuses_a_student_that_is_not_there(
     redis_server: RedisServer, nursery: Nursery, keys: Keys, tmp_path: Path
 ) -> None:
-    worker = ForkedWorker(nursery, redis_server.url, keys, tmp_path, students="gcn,mlp")
+    worker = ForkedWorker(nursery, redis_server.url, keys, tmp_path, students="gcn,appnp")
     worker.start()
     try:
         assert worker.wait() == REFUSES
     finally:
         worker.close()
-    assert worker.logged("there is no student mlp: give one of gcn, sage, gat, evolvegcn, tgcn")
+    assert worker.logged("there is no student appnp: give one of gcn, sage, gat, evolvegcn, tgcn, mlp")
     assert "Traceback" not in worker.log.read_text()
 
 
