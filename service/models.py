@@ -64,6 +64,11 @@ class Prediction(BaseModel):
     model_version: int = Field(ge=1, description=_MODEL_VERSION)
     position: Position = Field(description=_POSITION)
     behind: int = Field(ge=0, description=_BEHIND)
+    marked: bool | SkipJsonSchema[None] = Field(
+        default=None,
+        description="Only with `at`: whether the row was of an earlier position than predictions showed then, because "
+        "an event had reached it from afar.",
+    )
 
 
 class PredictionAnswer(BaseModel):

@@ -244,6 +244,13 @@ class Settings(BaseSettings):
     checkpoints_kept: int = Field(
         default=3, ge=1, description="Checkpoints kept; the log is trimmed behind the oldest."
     )
+    history_rows: int = Field(
+        default=0,
+        ge=0,
+        le=10**9,
+        description="Predictions of earlier positions that Redis keeps, about, for `GET /predict/{node}?at=POSITION` "
+        "(docs/history.md). 0 keeps none.",
+    )
     archive: str | None = Field(
         default=None,
         min_length=1,

@@ -18,6 +18,7 @@ from service.settings import Settings
 from service.shares import Shares
 from service.store.log_writer import LogWriter
 from service.store.node_lists import ListReader
+from service.store.past_rows import PastReader
 from service.store.prediction_reader import PredictionReader
 from service.store.questions import QuestionStore
 from service.store.read_replicas import ReadReplicas
@@ -61,6 +62,7 @@ class Context:
     rejected: RejectedReader
     worker: WorkerStateReader
     timeline: TimelineReader
+    past: PastReader
     overload: OverloadGuard
     readiness: Readiness
     rate_counts: Callable[[], RedisStorage]
@@ -114,6 +116,7 @@ def make_context(settings: Settings, shared_metrics: Path | None = None) -> Cont
         rejected=stores.rejected,
         worker=stores.worker,
         timeline=stores.timeline,
+        past=stores.past,
         overload=overload,
         readiness=Readiness(stores.health, overload),
         rate_counts=stores.rate_counts,

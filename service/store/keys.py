@@ -114,6 +114,24 @@ class Keys:
         return self._key(f"marks:{table}")
 
     @property
+    def past_pages(self) -> str:
+        """List: pages of :mod:`service.store.past_rows`, the oldest first: ``position number table JSON``."""
+        return self._key("past-pages")
+
+    @property
+    def past_positions(self) -> str:
+        """Stream: ``applied`` (events up to there) at each position that readers have seen, as far as pages reach."""
+        return self._key("past-positions")
+
+    def past_rows(self, page: int | str) -> str:
+        """Hash: node to its rows before publications of a page have overwritten them."""
+        return self._key(f"past-rows:{page}")
+
+    def past_marks(self, page: int | str) -> str:
+        """Hash: number of a block of marks to its bits before publications of a page have overwritten them."""
+        return self._key(f"past-marks:{page}")
+
+    @property
     def requests(self) -> str:
         """Stream, bounded: what readers want, until it is answered: nodes whose rows are marked, or a list.
 

@@ -77,6 +77,12 @@ class Model:
         return self.rows.held < min(len(self.classes), top or len(self.classes))
 
 
+def model_of(version: int, student: str, classes: tuple[str, ...], row_format: int, rule: LabelRule) -> Model:
+    """The model whose rows have a layout (:mod:`service.store.rows`)."""
+    decoder = WholeRowDecoder(len(classes)) if row_format == WHOLE_FORMAT else ShortRowDecoder()
+    return Model(version, student, classes, decoder, rule.table(classes) if rule else None)
+
+
 class Moment(NamedTuple):
     """How much of the log an answer knows.
 
@@ -264,9 +270,8 @@ class PredictionReader:
         known = (version, student, classes, row_format, rule)
         if known != self._model_fields:
             names = msgspec.json.decode(classes, type=tuple[str, ...])
-            decoder = WholeRowDecoder(len(names)) if row_format == _FORMATS[0] else ShortRowDecoder()
-            table = msgspec.json.decode(rule, type=LabelRule).table(names) if rule else None
-            self._model = Model(int(version), student.decode(), names, decoder, table)
+            held = msgspec.json.decode(rule, type=LabelRule) if rule else LabelRule()
+            self._model = model_of(int(version), student.decode(), names, int(row_format), held)
             self._model_fields = known
         return self._model
 

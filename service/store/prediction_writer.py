@@ -22,6 +22,7 @@ from service.store.fence import Fence, PublicationsLost
 from service.store.keys import Keys
 from service.store.marks import setrange_commands
 from service.store.node_lists import encode_list
+from service.store.past_rows import PastRows
 from service.store.positions import START, parse_position
 from service.store.presence import Presence
 from service.store.questions import ANSWER_KEPT_MS
@@ -64,14 +65,16 @@ class PredictionWriter:
         redis: the client.
         keys: of the graph.
         fence: of the worker's start.
+        past_rows: of earlier positions that are kept (:mod:`service.store.past_rows`).
     """
 
-    def __init__(self, redis: Redis, keys: Keys, fence: Fence | None = None) -> None:
+    def __init__(self, redis: Redis, keys: Keys, fence: Fence | None = None, past_rows: int = 0) -> None:
         self._redis = redis
         self._keys = keys
         self._fence = fence or Fence(redis, keys)
         self._presence = Presence(redis, keys)
         self._timeline = TimelineWriter(keys)
+        self._past = PastRows(redis, keys, past_rows)
         self._seen: int | None = None
         """The version that readers see since this start; None before its first one."""
         self._written = 0
@@ -92,6 +95,7 @@ class PredictionWriter:
         with self._fence.transaction() as (_, pending):
             pending.add("DEL", self._keys.metrics, self._keys.lists)
             pending.run()
+        self._past.forget()
         self._seen = None
         self._answered = None
         self._lists = {}
@@ -129,8 +133,10 @@ class PredictionWriter:
                 with self._guarded(publication.position) as (_, pending):
                     self._write_rows(pending, piece, publication)
             last.append(rest)
-        with self._guarded(publication.position) as (seen, pending):
+        with self._past_read_again_on_failure(), self._guarded(publication.position) as (seen, pending):
             for update in last:
+                if update.version == self._seen:
+                    self._past.keep(pending, self._table(update.version), update, publication.position)
                 self._write_rows(pending, update, publication)
             add_rejected(pending, self._keys, publication.rejected, after=seen.rejected_to)
             moves = self._move(pending, publication, seen)
@@ -142,6 +148,15 @@ class PredictionWriter:
             self._answered = None
         if publication.served is not None:
             self._seen = publication.served.number
+
+    @contextlib.contextmanager
+    def _past_read_again_on_failure(self) -> Iterator[None]:
+        """It may be otherwise in Redis than is known here, where the answer to a transaction is lost."""
+        try:
+            yield
+        except BaseException:
+            self._past.forget()
+            raise
 
     def write_status(self, status: WorkerStatus, metrics: bytes) -> None:
         """Replace the worker's report and its metrics in Prometheus' text format; a sample of the report stays."""
@@ -216,9 +231,13 @@ class PredictionWriter:
         gone = {self._table(version) for version in publication.dropped}
         if served is not None:
             gone.update(name for name in seen.tables if not self._is_own(name))
+        if moves:
+            self._past.follow(pending, publication, self._table(served.number) if served is not None else seen.table)
         if gone:
-            pending.add("UNLINK", *chain.from_iterable((keys.predictions(name), keys.marks(name)) for name in gone))
             pending.add("SREM", keys.tables, *gone)
+        if unneeded := self._past.unneeded(gone):
+            both = chain.from_iterable((keys.predictions(name), keys.marks(name)) for name in unneeded)
+            pending.add("UNLINK", *both)
         if moves:
             self._write_lists(pending, publication)
             pending.add("PUBLISH", keys.watermark, publication.position)

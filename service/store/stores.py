@@ -13,6 +13,7 @@ from service.store.health import HealthReader
 from service.store.keys import Keys
 from service.store.log_writer import LogWriter
 from service.store.node_lists import ListReader
+from service.store.past_rows import PastReader
 from service.store.prediction_reader import PredictionReader
 from service.store.questions import QuestionStore
 from service.store.rate_counts import shared_counts
@@ -56,6 +57,7 @@ class Stores:
     rejected: RejectedReader
     worker: WorkerStateReader
     timeline: TimelineReader
+    past: PastReader
     health: HealthReader
     rate_counts: Callable[[], RedisStorage]
     close: Callable[[], Awaitable[None]]
@@ -101,6 +103,7 @@ def open_stores(
         rejected=RejectedReader(redis, keys),
         worker=WorkerStateReader(redis, keys),
         timeline=TimelineReader(redis, keys),
+        past=PastReader(redis, keys),
         health=HealthReader(redis, keys),
         rate_counts=functools.partial(shared_counts, redis, keys),
         close=close,

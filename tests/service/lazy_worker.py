@@ -209,12 +209,13 @@ class LazyWorker:
         client: of Redis.
         keys: of the graph.
         engine: what to publish.
+        past_rows: of earlier positions that are kept.
     """
 
-    def __init__(self, client: redis.Redis, keys: Keys, engine: LazyEngine) -> None:
+    def __init__(self, client: redis.Redis, keys: Keys, engine: LazyEngine, past_rows: int = 0) -> None:
         self.engine = engine
         self._client, self._keys = client, keys
-        self._writer = PredictionWriter(client, keys)
+        self._writer = PredictionWriter(client, keys, past_rows=past_rows)
         self._writer.start()
         self._requests = RequestReader(client, keys)
         self._requests.begin()

@@ -203,6 +203,7 @@ APPEND_EVENTS: tuple[Example, ...] = (
 )
 GET_REJECTED: tuple[Example, ...] = (_invalid("limit", "Input should be less than or equal to 1000"), *REDIS)
 PREDICT_NODE: tuple[Example, ...] = (
+    (problems.NOT_KEPT, f"answers are kept from position {POSITION} on", {"position": POSITION}),
     (
         problems.UNKNOWN_NODE,
         "node 'p1' is not in the graph at this position",

@@ -31,6 +31,7 @@ from service.api.body import JSON, client_of, media_type, received, too_much
 from service.api.context import Context, Ctx
 from service.api.document.examples import POSITION
 from service.api.errors import invalid
+from service.api.past import past_prediction
 from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, renewed, require_reached, until_visible
 from service.models import MAX_BODY_BYTES, MAX_NODES, Prediction, PredictionList
 from service.problems import (
@@ -89,6 +90,15 @@ TimeoutMs = Annotated[
     ),
 ]
 
+At = Annotated[
+    str | None,
+    Query(
+        description="A position that predictions have shown: the answer is what was served then.",
+        examples=[POSITION],
+        json_schema_extra={"pattern": "^[0-9]{1,20}(-[0-9]{1,20})?$"},
+    ),
+]
+
 Top = Annotated[
     Annotated[int, Field(ge=1)] | Literal["all"] | None,
     Query(
@@ -115,6 +125,7 @@ async def get_prediction(
     min_position: MinPosition = None,
     timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
     top: Top = None,
+    at: At = None,
 ) -> Response:
     """The class probabilities of a node, as the served version of the best student sees the graph.
 
@@ -126,9 +137,16 @@ async def get_prediction(
     Where the graph has more than 64 classes, the answer shows the 32 most likely ones, the likeliest first, and `rest`
     is the probability of all others. More of them, or `top=all`, are computed when they are asked for. Where the
     worker does not answer within `timeout_ms`, the answer is 503 then.
+
+    With `at` the answer is what was served when predictions showed that position of the log, the last one before
+    they showed a later one. It needs `OLAD_HISTORY_ROWS`; beyond what is kept the answer is 410.
     """
     # Some servers give no raw path; encoded again, the decoded one serves.
     node = node_in(request.scope.get("raw_path") or b"/predict/" + quote(node, safe="").encode())
+    if at is not None:
+        if min_position is not None:
+            raise invalid(INVALID_REQUEST, [{"field": "at", "message": "cannot be asked for with min_position"}])
+        return one_answer(request, msgspec.json.encode(await past_prediction(context, node, at, top)))
     with Patience(request.receive, client_of(request), timeout_ms) as patience:
         wanted = await until_visible(context, patience, min_position, (node,))
         snapshot = await context.readers.read_one(node, wanted)

@@ -194,7 +194,7 @@ class TestGenerators:
         }
         assert {name: fields for name, fields in optional.items() if fields and name not in requests} == {
             "InvalidItem": {"index"},
-            "Prediction": {"rest"},
+            "Prediction": {"marked", "rest"},
             "PredictionAnswer": {"probabilities", "rest", "disagreement", "error"},
             "ProblemDocument": {"errors", "total_errors", "position", "behind", "missing", "need", "most"},
             "TriedPrediction": {"probabilities", "rest", "disagreement", "error"},
