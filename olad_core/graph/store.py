@@ -395,6 +395,17 @@ class DynamicGraph:
             part.features.kind = part._nodes.arrays.kind
         return part, stand_ins
 
+    def sums_of(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """In- and out-degree and in- and out-weight of rows, ``[n, 4]``.
+
+        Edges that are seen from both ends count as incoming alone.
+        """
+        return self._edges.sums_of(rows)
+
+    def steps_of(self, rows: npt.NDArray[np.int64], sums: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
+        """The steps of structure ``[n, 6]`` that rows would have with these sums (:meth:`sums_of`)."""
+        return self.structure.steps_of(rows, sums, timed=self._clock.from_ts)
+
     def count_stand_ins(self, stand_ins: StandIns) -> None:
         """Take the structure of a part's nodes anew, counting all edges that others stand for, where these are left."""
         rows = np.arange(len(stand_ins.into))

@@ -118,6 +118,13 @@ class Structure:
         part._all_due = self._all_due
         return part
 
+    def steps_of(self, rows: Rows, sums: Float64s, *, timed: bool) -> UInt8s:
+        """The steps ``[n, 6]`` that rows would have with these sums over their edges."""
+        steps = self.steps[rows]
+        times = _Times(*(each[rows] for each in self._times))
+        _renew(np.arange(rows.size), sums, times, timed, steps, _no_steps(rows.size))
+        return steps
+
     def take_anew(self, rows: Rows, sums: Float64s, *, timed: bool) -> None:
         """Take the steps of rows anew from other sums than those of the edges here (:meth:`Relations.sums_of`)."""
         _renew(rows, sums, self._times, timed, self.steps, _no_steps(rows.size))

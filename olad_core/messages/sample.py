@@ -80,7 +80,7 @@ def sample(
         near = graph.sample_in_neighbours(rows, fanout, int(random.integers(2**63)))
         counts = np.diff(near.groups)
         left_out = graph.in_degrees(rows).ravel() / np.maximum(counts, 1)
-        scaled = _float32(np.repeat(left_out, counts) * near.weight)
+        scaled = to_float32(np.repeat(left_out, counts) * near.weight)
         block, rows = to_block(graph, rows, replace(near, weight=scaled), device)
         blocks.append(block)
     given = inputs(graph, rows, feature_width, device)
@@ -105,10 +105,10 @@ def to_block(graph: DynamicGraph, targets: Rows, near: Neighbours, device: torch
 
 def in_weight(graph: DynamicGraph, rows: Rows, device: torch.device) -> Tensor:
     """float32 ``[n]``: sums of the weights of the rows' incoming edges."""
-    return to_device(_float32(graph.in_weight_of(rows)), device)
+    return to_device(to_float32(graph.in_weight_of(rows)), device)
 
 
-def _float32(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+def to_float32(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     """Sums of weights may be greater than any float32; an infinite one would make its neighbours' rows NaN."""
     return np.minimum(values, np.finfo(np.float32).max).astype(np.float32)
 

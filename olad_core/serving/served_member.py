@@ -46,7 +46,7 @@ class ServedMember:
         self.layers: list[Tensor]
         """Rows of each layer; the last one holds answers, or with many classes the embeddings of these."""
         self._device = device
-        self._recall = recall
+        self.recall = recall
         self._exchange = operations(device).exchange
         self.propagation: Propagation
         """How its layers follow from each other."""
@@ -63,7 +63,7 @@ class ServedMember:
 
         def recall(places: Rows) -> Tensor | None:
             known = places < len(rows)
-            states = self._recall(rows[places[known]])
+            states = self.recall(rows[places[known]])
             if states is None:
                 return None
             found = states.new_zeros(len(places), states.shape[1])
@@ -96,7 +96,7 @@ class ServedMember:
 
         The difference is to what the rows held before.
         """
-        encoded = self.student.encode(replace(given, memory=self._recall(rows)), self.student.scale)
+        encoded = self.student.encode(replace(given, memory=self.recall(rows)), self.student.scale)
         return self._exchange(self.layers[0], rows, self.propagation.raised(0, encoded))
 
     def compute(self, graph: DynamicGraph, layer: int, rows: Rows, near: Neighbours) -> None:

@@ -99,9 +99,9 @@ class Trees:
         self._follow_columns(graph)
         if len(graph.classes) > MOST_CLASSES or self._features > MOST_FEATURES:
             self.forest = None
-            return _answers(None, np.zeros((len(rows), 0), np.float32), len(graph.classes))
+            return table_answers(None, np.zeros((len(rows), 0), np.float32), len(graph.classes))
         table, arrival = table_of(graph, rows, self._features, hidden=rows), graph.arrival[rows]
-        answers = _answers(self.forest, table, len(graph.classes))
+        answers = table_answers(self.forest, table, len(graph.classes))
         self._waiting.add(arrival, table)
         self._predicted.add(arrival, answers)
         return answers
@@ -134,8 +134,8 @@ class Trees:
         NaN before the first forest.
         """
         if self.forest is None:
-            return _answers(None, np.zeros((len(rows), 0), np.float32), len(graph.classes))
-        return _answers(self.forest, table_of(graph, rows, self.forest.features, hidden=rows), len(graph.classes))
+            return table_answers(None, np.zeros((len(rows), 0), np.float32), len(graph.classes))
+        return table_answers(self.forest, table_of(graph, rows, self.forest.features, hidden=rows), len(graph.classes))
 
     @property
     def labels_seen(self) -> int:
@@ -212,10 +212,11 @@ class Trees:
 
 def forest_answers(forest: Forest, graph: DynamicGraph, rows: Int64s, classes: int) -> Float32s:
     """Class probabilities ``[n, classes]`` of nodes as the graph is now; 0 for classes that came after the forest."""
-    return _answers(forest, table_of(graph, rows, forest.features), classes)
+    return table_answers(forest, table_of(graph, rows, forest.features), classes)
 
 
-def _answers(forest: Forest | None, table: Float32s, classes: int) -> Float32s:
+def table_answers(forest: Forest | None, table: Float32s, classes: int) -> Float32s:
+    """Class probabilities ``[n, classes]`` of the rows of a table; NaN without a forest."""
     if forest is None:
         return np.full((len(table), classes), np.nan, np.float32)
     known = forest.probabilities(of_width(table, forest.columns))[:, :classes]

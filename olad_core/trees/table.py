@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from olad_core.config import AVERAGED
-from olad_core.graph import DynamicGraph
+from olad_core.graph import DynamicGraph, Neighbours
 from olad_core.graph.arrays import Float32s, Int32s, Int64s
 from olad_core.graph.compiled import compiled
 
@@ -18,6 +19,8 @@ than their weight; the mean of the first column over the neighbours; the weight 
 STRUCTURE = 4
 MOST_KNOWN = 1e30
 """A greater weight is none that trees can split."""
+Bools = npt.NDArray[np.bool_]
+
 ROWS_AT_ONCE = 4096
 """Rows whose neighbours are gathered at a time."""
 
@@ -52,7 +55,8 @@ def table_of(graph: DynamicGraph, rows: Int64s, features: int, hidden: Int64s | 
     found = np.empty((len(rows), features + averaged + STRUCTURE + len(graph.classes)), np.float32)
     for first in range(0, len(rows), ROWS_AT_ONCE):
         part = rows[first : first + ROWS_AT_ONCE]
-        _fill(graph, part, label, found[first : first + ROWS_AT_ONCE], features, averaged)
+        around = _around(graph, part, label, features, averaged)
+        _fill(around, found[first : first + ROWS_AT_ONCE], features, averaged)
     return found
 
 
@@ -72,16 +76,62 @@ def of_width(table: Float32s, width: int) -> Float32s:
     return np.pad(table, ((0, 0), (0, width - table.shape[1])), constant_values=np.nan)
 
 
-def _fill(graph: DynamicGraph, rows: Int64s, label: Int32s, out: Float32s, features: int, averaged: int) -> None:
-    near = graph.in_neighbours(rows)
+class Around(NamedTuple):
+    """What a table is made of, for n nodes with E edges into them.
+
+    Attributes:
+        rows: the nodes ``[n]``.
+        near: the edges into them.
+        label: class of each row that these name, -1 where it counts as unknown.
+        degree: number of edges into the source of each edge ``[E]``.
+        features: of the nodes ``[n, F]``, and which of them have some.
+        near_features: of the sources ``[E, F]``, and which of them have some; None where they are not averaged.
+    """
+
+    rows: Int64s
+    near: Neighbours
+    label: Int32s
+    degree: Int64s
+    features: tuple[Float32s, Bools]
+    near_features: tuple[Float32s, Bools] | None
+
+
+def table_around(around: Around, features: int, classes: int) -> Float32s:
+    """The rows of :func:`table_of` for what is given.
+
+    Args:
+        around: what they are made of.
+        features: width of the features; 0 without their columns.
+        classes: of the graph.
+    """
+    averaged = averaged_features(features)
+    found = np.empty((len(around.rows), features + averaged + STRUCTURE + classes), np.float32)
+    _fill(around, found, features, averaged)
+    return found
+
+
+def _around(graph: DynamicGraph, rows: Int64s, label: Int32s, features: int, averaged: int) -> Around:
+    near, none = graph.in_neighbours(rows), (np.empty((rows.size, 0), np.float32), np.zeros(rows.size, np.bool_))
+    return Around(
+        rows,
+        near,
+        label,
+        graph.in_degree(near.index),
+        (graph.features.dense(rows), graph.features.has(rows)) if features else none,
+        (graph.features.dense(near.index), graph.features.has(near.index)) if averaged else None,
+    )
+
+
+def _fill(around: Around, out: Float32s, features: int, averaged: int) -> None:
+    near = around.near
     if features:
-        out[:, :features] = graph.features.dense(rows)
-        out[~graph.features.has(rows), :features] = np.nan
-    if averaged:
+        out[:, :features], has = around.features
+        out[~has, :features] = np.nan
+    if around.near_features is not None:
         means = out[:, features : features + averaged]
-        _average(near.indptr, near.weight, graph.features.dense(near.index), graph.features.has(near.index), means)
-    degrees, summary = graph.in_degree(near.index), out[:, features + averaged :]
-    _summarise(rows, near.indptr, near.index, near.weight, degrees, label, summary)
+        _average(near.indptr, near.weight, *around.near_features, means)
+    summary = out[:, features + averaged :]
+    _summarise(around.rows, near.indptr, near.index, near.weight, around.degree, around.label, summary)
 
 
 @compiled
