@@ -40,6 +40,7 @@ from olad_core.parts import Parts, whole
 from olad_core.predicting import compare_now, predict_arrivals, served_labels
 from olad_core.schema import SchemaConflict, TooManyClasses
 from olad_core.serving.answers import Origin
+from olad_core.serving.explain import Explanation, explain
 from olad_core.serving.list_names import ListName
 from olad_core.serving.node_lists import list_nodes
 from olad_core.serving.publication import ListedNodes, Publication, RejectedEvent, TableUpdate
@@ -269,6 +270,25 @@ class Engine:
         if served is None:
             return None
         return what_if(self.graph, served, self._follow_rule(), events, nodes, self.config.most_read)
+
+    def explain(self, node: str, shown: int) -> Explanation | None:
+        """What the probability of a node's label becomes without each thing; None where no version is served.
+
+        What this engine does later is what it would have done.
+
+        Args:
+            node: its id.
+            shown: how many effects are listed at most.
+
+        Raises:
+            KeyError: there is no such node.
+            PartTooLarge: it would read more than the configuration allows.
+        """
+        served = self.versions.served
+        if served is None:
+            return None
+        row = self.graph.row(node)
+        return explain(self.graph, served, self._follow_rule(), row, shown, self.config.most_read)
 
     def compute_due(self, most_work: int) -> int:
         """Compute a slice of the predictions that are wanted and take long; the work that it was, 0 where none is due.

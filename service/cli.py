@@ -10,6 +10,7 @@ import typer
 from service.commands.check_student import check_student
 from service.commands.demo import demo
 from service.commands.evaluate import evaluate_source
+from service.commands.explain import explain
 from service.commands.export import export
 from service.commands.import_events import import_source
 from service.commands.keys import keys
@@ -58,6 +59,7 @@ app.command(name="import")(import_source)
 app.command()(send)
 app.command()(predict)
 app.command()(what_if)
+app.command()(explain)
 app.command()(status)
 app.command()(top)
 app.command()(demo)

@@ -22,6 +22,8 @@ MAX_TRIED_EVENTS = 1_000
 """Events in one POST /what-if at most."""
 MAX_TRIED_NODES = 1_000
 """Nodes in one POST /what-if at most."""
+MAX_EFFECTS = 1_000
+"""Effects in one answer of GET /explain at most."""
 MAX_TRIED_BYTES = 4 * 2**20
 """Length of the body of POST /what-if at most."""
 
@@ -185,6 +187,39 @@ class WhatIfAnswer(BaseModel):
     student: str = Field(description=_STUDENT)
     model_version: int = Field(ge=1, description="Published version that predicts.")
     position: Position = Field(description="Position of the log after which the events would be applied.")
+    behind: int = Field(ge=0, description=_BEHIND)
+
+
+class ShownEffect(BaseModel):
+    """What taking away one thing does."""
+
+    kind: Literal["edge", "label", "features"] = Field(
+        description="`edge`: an edge into the explained node; those with ids from one node count as one. `label`: the "
+        "known label of a node, as an input. `features`: those of a node, which become zeros."
+    )
+    node: str = Field(description="Where the edge comes from, or whose label or features they are.")
+    type: str | SkipJsonSchema[None] = Field(
+        default=None, description="Type of the edge; only where the schema declares types of edges."
+    )
+    label: str | SkipJsonSchema[None] = Field(default=None, description="The known label; only where it is one.")
+    change: float = Field(ge=-1, le=1, description="Change of the probability of the explained label.")
+
+
+class ExplainAnswer(BaseModel):
+    """Why a node has its label."""
+
+    node: str = Field(description="The node as it was asked for.")
+    label: str = Field(description="As of `GET /predict`: the label that is explained.")
+    probability: Share = Field(description="Of the label.")
+    effects: list[ShownEffect] = Field(
+        max_length=MAX_EFFECTS, description="Those of the largest change, the largest first."
+    )
+    count: int = Field(ge=0, description="How many effects there are, listed or not.")
+    total: float = Field(ge=-1, le=1, description="Change without all edges into the node, its label and its features.")
+    interaction: float = Field(description="`total` less the sum of the changes of all effects.")
+    student: str = Field(description=_STUDENT)
+    model_version: int = Field(ge=1, description=_MODEL_VERSION)
+    position: Position = Field(description=_POSITION)
     behind: int = Field(ge=0, description=_BEHIND)
 
 

@@ -27,7 +27,8 @@ class Effect:
     """What taking away one thing does.
 
     Attributes:
-        kind: an edge into the node, the known label of a node as an input, or the features of a node.
+        kind: an edge into the node, the known label of a node as an input, or the features of a node. Edges with ids
+            that one node sends count as one edge.
         node: id of the node whose label or features they are, or from which the edge leads.
         relation: type of the edge.
         label: class that is known of the node.

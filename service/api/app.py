@@ -23,6 +23,7 @@ from service.api.rate_limit import RateLimiter
 from service.api.request_log import RequestLog
 from service.api.routes import (
     events,
+    explain,
     health,
     lists,
     metrics,
@@ -101,7 +102,7 @@ def create_app(settings: Settings, shared_metrics: Path | None = None) -> FastAP
         redoc_url=None,
     )
     app.state.context = context
-    for resource in (events, predict, what_if, lists, schema, students, status, timeline, health, metrics):
+    for resource in (events, predict, what_if, explain, lists, schema, students, status, timeline, health, metrics):
         app.include_router(resource.router)
     pages.install(app)
     errors.install(app)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from service.api.context import Context
 from service.api.routes.predict import no_model
 from service.api.waiting import Patience
-from service.problems import INTERNAL, NOT_ANSWERED, QUEUE_FULL, TOO_LARGE, WORKER_AWAY, Problem
+from service.problems import INTERNAL, NOT_ANSWERED, QUEUE_FULL, TOO_LARGE, UNKNOWN_NODE, WORKER_AWAY, Problem
 from service.shares import NoShare
 from service.store.questions import Answer, Asked, Question, Refused, Source
 from service.store.redis_refusals import REDIS_ERRORS
@@ -36,8 +36,8 @@ async def answer_to(context: Context, patience: Patience, question: Question) ->
         question: what is asked.
 
     Raises:
-        Problem: 413 where the answer would read too much, 429 where too many questions wait, 503 where the worker is
-            away or serves nothing yet, 504 where it has not answered in time.
+        Problem: 404 where there is no such node, 413 where the answer would read too much, 429 where too many
+            questions wait, 503 where the worker is away or serves nothing yet, 504 where it has not answered in time.
         TooManyWaiting: too many wait.
         ClientDisconnect: nobody waits for the answer any more.
     """
@@ -51,7 +51,7 @@ async def answer_to(context: Context, patience: Patience, question: Question) ->
         )
         raise Problem(QUEUE_FULL, detail, headers=_LATER) from None
     if isinstance(answered.answer, Refused):
-        raise await _refused(context, answered.answer)
+        raise await _refused(context, answered, answered.answer)
     return answered
 
 
@@ -83,13 +83,17 @@ def _away() -> Problem:
     return Problem(WORKER_AWAY, "the worker, which would answer, is away or has just begun; ask again", headers=_LATER)
 
 
-async def _refused(context: Context, refused: Refused) -> Problem:
+async def _refused(context: Context, answered: Answered, refused: Refused) -> Problem:
+    if refused.source is not None:
+        detail = "the node is not in the graph at this position"
+        behind = answered.behind(refused.source)
+        return Problem(UNKNOWN_NODE, detail, position=refused.source.position, behind=behind)
     if refused.reason == "no-model":
         return await no_model(context)
     if refused.reason == "too-large":
         detail = (
             f"the answer would read {refused.need:,} nodes and edges or more, and may read {refused.most:,}: ask for "
-            "fewer nodes, or for what fewer events lead to"
+            "fewer nodes, for what fewer events lead to, or about a node with fewer neighbours"
         )
         return Problem(TOO_LARGE, detail, need=refused.need, most=refused.most)
     return Problem(INTERNAL, "the worker could not answer this, and has logged why")

@@ -16,7 +16,16 @@ from pydantic import HttpUrl, TypeAdapter, ValidationError
 from olad_core.errors import OladError
 from olad_core.events import Event, GraphSchema
 from service import problems
-from service.models import AcceptedBatch, Group, NodeList, PredictionAnswer, PredictionList, ServiceStatus, WhatIfAnswer
+from service.models import (
+    AcceptedBatch,
+    ExplainAnswer,
+    Group,
+    NodeList,
+    PredictionAnswer,
+    PredictionList,
+    ServiceStatus,
+    WhatIfAnswer,
+)
 
 _JSON = {"content-type": "application/json"}
 _WAIT_FOR_POSITION_MS = 5_000
@@ -196,6 +205,21 @@ class Client:
             headers=_JSON,
         )
         return WhatIfAnswer.model_validate_json(answer.content)
+
+    def explain(self, node: str, *, most: int, min_position: str | None = None) -> ExplainAnswer:
+        """What the probability of a node's label becomes without each thing that its prediction is made of.
+
+        Args:
+            node: its id.
+            most: effects that are listed, those of the largest change.
+            min_position: waits until predictions show this position, and asks then.
+
+        Raises:
+            ServiceError: there is no answer.
+        """
+        params = {"k": most} | ({"min_position": min_position} if min_position is not None else {})
+        answer = self._request("GET", f"/explain/{quote(node, safe='')}", params=params)
+        return ExplainAnswer.model_validate_json(answer.content)
 
     def status(self) -> ServiceStatus:
         """``GET /status``."""

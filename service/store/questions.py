@@ -33,7 +33,19 @@ class WhatIfAsked(msgspec.Struct, frozen=True, tag="what-if"):
     nodes: list[str]
 
 
-Question: TypeAlias = WhatIfAsked
+class ExplainAsked(msgspec.Struct, frozen=True, tag="explain"):
+    """Why a node is predicted as it is.
+
+    Attributes:
+        node: its id.
+        shown: how many effects are wanted at most.
+    """
+
+    node: str
+    shown: int
+
+
+Question: TypeAlias = WhatIfAsked | ExplainAsked
 
 
 class PredictedNode(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -87,6 +99,28 @@ class WhatIfAnswered(msgspec.Struct, frozen=True, tag="what-if"):
     rejected: list[RejectedTry]
 
 
+class ShownEffect(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What taking away one thing does (:class:`olad_core.serving.explain.Effect`)."""
+
+    kind: str
+    node: str
+    change: float
+    type: str | None = None
+    label: str | None = None
+
+
+class ExplainAnswered(msgspec.Struct, frozen=True, tag="explain"):
+    """Why a node has its label (:class:`olad_core.serving.explain.Explanation`)."""
+
+    source: Source
+    label: str
+    probability: float
+    effects: list[ShownEffect]
+    count: int
+    total: float
+    interaction: float
+
+
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
     """Why there is no answer.
 
@@ -94,14 +128,16 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
         reason: in a word.
         need: nodes and edges that the answer would read, at least; 0 where that is not the reason.
         most: how many it may read.
+        source: at what position a node is not there; None where that is not the reason.
     """
 
-    reason: Literal["no-model", "too-large", "failed"]
+    reason: Literal["no-model", "too-large", "unknown-node", "failed"]
     need: int = 0
     most: int = 0
+    source: Source | None = None
 
 
-Answer: TypeAlias = WhatIfAnswered | Refused
+Answer: TypeAlias = WhatIfAnswered | ExplainAnswered | Refused
 _answer = msgspec.msgpack.Decoder(Answer)
 
 

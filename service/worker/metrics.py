@@ -67,8 +67,8 @@ class WorkerMetrics:
     def stage(self, name: str) -> Iterator[None]:
         """Time one stage.
 
-        It is ``apply``, ``refresh``, ``publish``, ``due``, ``learn``, ``tidy``, ``requests``, ``what-if`` or
-        ``checkpoint``.
+        It is ``apply``, ``refresh``, ``publish``, ``due``, ``learn``, ``tidy``, ``requests``, ``what-if``,
+        ``explain`` or ``checkpoint``.
         """
         started = perf_counter()
         try:

@@ -1,4 +1,4 @@
-"""Answering questions that need the graph and the served version: what events would lead to."""
+"""Answering questions that need the graph and the served version: what events would lead to, and explanations."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ from olad_core.serving.publication import Reply, Version
 from olad_core.serving.what_if import Predicted
 from service.store.questions import (
     Answer,
+    ExplainAnswered,
+    ExplainAsked,
     PredictedNode,
     Question,
     Refused,
     RejectedTry,
+    ShownEffect,
     Source,
     WhatIfAnswered,
+    WhatIfAsked,
 )
 from service.store.request_reader import AskedQuestion
 from service.worker.metrics import WorkerMetrics
@@ -42,7 +46,7 @@ def reply_to(engine: Engine, asked: AskedQuestion, metrics: WorkerMetrics) -> Re
     """Answer a question. The engine's state stays as it is, so a question that fails harms nothing but its answer."""
     try:
         question = _question.decode(asked.content)
-        with metrics.stage("what-if"):
+        with metrics.stage("explain" if isinstance(question, ExplainAsked) else "what-if"):
             answer, work = _answer(engine, question)
     except Exception:
         log.exception("a question could not be answered", question=asked.name)
@@ -52,24 +56,43 @@ def reply_to(engine: Engine, asked: AskedQuestion, metrics: WorkerMetrics) -> Re
 
 def _answer(engine: Engine, question: Question) -> tuple[Answer, int]:
     """The answer, and how many nodes and edges were read."""
+    served = engine.versions.served
+    if served is None:
+        return Refused("no-model"), 1
+    source = Source(engine.position, engine.applied_events, served.version.number, served.version.student)
     try:
-        outcome = engine.what_if(decode_log(question.events), question.nodes)
+        if isinstance(question, ExplainAsked):
+            return _explained(engine, question, source)
+        return _tried(engine, question, source, served.version)
     except PartTooLarge as error:
         return Refused("too-large", error.need, error.most), error.most
-    served = engine.versions.served
-    if outcome is None or served is None:
-        return Refused("no-model"), 1
+
+
+def _tried(engine: Engine, question: WhatIfAsked, source: Source, version: Version) -> tuple[Answer, int]:
+    outcome = engine.what_if(decode_log(question.events), question.nodes)
+    assert outcome is not None
     rejected = [RejectedTry(each.index, each.op, each.reason, each.detail) for each in outcome.rejected]
-    nodes = predicted_nodes(outcome.predicted, served.version)
-    return WhatIfAnswered(source_of(engine, served.version), nodes, rejected), outcome.work
+    return WhatIfAnswered(source, _predicted_nodes(outcome.predicted, version), rejected), outcome.work
 
 
-def source_of(engine: Engine, version: Version) -> Source:
-    """What an answer is exact for now."""
-    return Source(engine.position, engine.applied_events, version.number, version.student)
+def _explained(engine: Engine, question: ExplainAsked, source: Source) -> tuple[Answer, int]:
+    try:
+        found = engine.explain(question.node, question.shown)
+    except KeyError:
+        return Refused("unknown-node", source=source), 1
+    assert found is not None
+    typed = bool(engine.graph.edge_types)
+    effects = [
+        ShownEffect(each.kind, each.node, each.change, each.relation if typed else None, each.label)
+        for each in found.effects
+    ]
+    answer = ExplainAnswered(
+        source, found.label, found.probability, effects, found.counted, found.total, found.interaction
+    )
+    return answer, found.work
 
 
-def predicted_nodes(predicted: Predicted, version: Version) -> list[PredictedNode]:
+def _predicted_nodes(predicted: Predicted, version: Version) -> list[PredictedNode]:
     """Predictions as readers have them."""
     answers, classes, found = predicted.answers, version.classes, []
     for place, (node, label) in enumerate(zip(predicted.nodes, predicted.labels.tolist(), strict=True)):

@@ -1,4 +1,4 @@
-"""``olad what-if`` against a running service."""
+"""``olad what-if`` and ``olad explain`` against a running service."""
 
 from __future__ import annotations
 
@@ -40,3 +40,21 @@ def test_invalid_events_are_named(runner: CliRunner, url: str) -> None:
     refused = runner.invoke(app, ["what-if", "-", "--nodes", "8", "--url", url], input='[{"op": "label", "id": "8"}]')
     assert refused.exit_code == 1
     assert "index 0" in refused.stderr
+
+
+def test_a_prediction_is_explained(
+    runner: CliRunner, url: str, redis_client: redis.Redis, keys: Keys, tmp_path: Path
+) -> None:
+    with AnsweringWorker(learned(Run(PAIR)).engine, redis_client, keys, tmp_path).at_work():
+        asked = httpx.get(f"{url}/explain/7?k=3", trust_env=False).json()
+        given = runner.invoke(app, ["explain", "7", "--k", "3", "--json", "--url", url])
+        assert given.exit_code == 0, given.stderr
+        assert json.loads(given.stdout) == asked
+        shown = runner.invoke(app, ["explain", "7", "--k", "3", "--url", url])
+        missing = runner.invoke(app, ["explain", "nobody", "--url", url])
+    assert shown.exit_code == 0
+    assert f"7: {asked['label']} {asked['probability']:.4f}" in shown.stdout
+    assert f"{asked['effects'][0]['change']:+.4f}" in shown.stdout
+    assert f"3 of {asked['count']} effects" in " ".join(shown.stdout.split())
+    assert missing.exit_code == 1
+    assert "not in the graph" in missing.stderr

@@ -68,6 +68,21 @@ WHAT_IF = {
     **_MADE_BY,
 }
 
+EXPLAINED = {
+    "node": "p1",
+    "label": "physics",
+    "probability": 0.75,
+    "effects": [
+        {"kind": "edge", "node": "p2", "type": "cites", "change": -0.21},
+        {"kind": "label", "node": "p2", "label": "physics", "change": -0.14},
+        {"kind": "features", "node": "p1", "change": 0.05},
+    ],
+    "count": 9,
+    "total": -0.4,
+    "interaction": -0.06,
+    **_MADE_BY,
+}
+
 NODE_LIST = {
     "nodes": [
         {"node": "p1", "label": "physics", "probability": 0.75, "disagreement": 0.125},

@@ -104,6 +104,7 @@ OPERATIONS: dict[str, Operation] = {
     "predictNode": Operation(examples.PREDICTION, problems.PREDICT_NODE),
     "predictNodes": Operation(examples.PREDICTIONS, problems.PREDICT_NODES, _json_body("NodesAsked", examples.NODES)),
     "whatIf": Operation(examples.WHAT_IF, problems.WHAT_IF, _TRIED_BODY),
+    "explainNode": Operation(examples.EXPLAINED, problems.EXPLAIN),
     "getTopNodes": Operation(examples.NODE_LIST, problems.TOP_NODES),
     "listNodes": Operation(examples.NODE_LIST, problems.LIST_NODES),
     "getSchema": Operation(examples.SCHEMA, problems.REDIS),

@@ -228,8 +228,8 @@ _ASKING: tuple[Example, ...] = (
     (
         problems.TOO_LARGE,
         (
-            "the answer would read 61,204 nodes and edges or more, and may read 50,000: ask for fewer nodes, or for "
-            "what fewer events lead to"
+            "the answer would read 61,204 nodes and edges or more, and may read 50,000: ask for fewer nodes, for what "
+            "fewer events lead to, or about a node with fewer neighbours"
         ),
         {"need": 61_204, "most": 50_000},
     ),
@@ -250,6 +250,10 @@ WHAT_IF: tuple[Example, ...] = (
     _invalid("nodes", "Expected `array` of length >= 1"),
     _invalid("dst", "Object missing required field `dst`", index=2),
     *(example for example in _ASKING if example[0] is not problems.INVALID_REQUEST),
+)
+EXPLAIN: tuple[Example, ...] = (
+    (problems.UNKNOWN_NODE, "the node is not in the graph at this position", {"position": POSITION, "behind": 0}),
+    *_ASKING,
 )
 LIST_NODES: tuple[Example, ...] = (_invalid("limit", "Input should be less than or equal to 1000"), *_PREDICTING)
 TOP_NODES: tuple[Example, ...] = (

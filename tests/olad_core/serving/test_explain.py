@@ -28,7 +28,7 @@ from tests.olad_core.serving.test_what_if import KINDS, asked_of, bytes_of, grow
 from tests.olad_core.streams import FEATURES
 
 CLASSES = ("red", "blue")
-ONE, WAY = EdgeType(), EdgeType(directed=True)
+ONE, WAY, PAID = EdgeType(), EdgeType(directed=True), EdgeType(directed=True, ids=True)
 MOST = 1_000_000
 seeds = st.integers(0, 10**6)
 
@@ -48,13 +48,28 @@ def connected(graph: DynamicGraph) -> npt.NDArray[np.int64]:
 def without(graph: DynamicGraph, effect: Effect, node: str) -> list[Event] | None:
     """Events that take the same away; None for a label, which no event takes away."""
     if effect.kind == "edge":
-        return [RemoveEdge(effect.node, node, effect.relation if graph.edge_types else None)]
+        assert effect.relation is not None
+        if not graph.relation_rules[effect.relation].ids:
+            return [RemoveEdge(effect.node, node, effect.relation if graph.edge_types else None)]
+        return [RemoveEdge(type=effect.relation, id=each) for each in ids_between(graph, effect, node)]
     if effect.kind == "label":
         return None
     if not graph.node_types:
         return [UpsertNode(effect.node, [0.0] * FEATURES)]
     kind = [*KINDS][int(graph.features.kind[graph.row(effect.node)])]  # type: ignore[union-attr]
     return [UpsertNode(effect.node, [0.0] * (KINDS[kind].feature_width or 0), type=kind)]
+
+
+def ids_between(graph: DynamicGraph, effect: Effect, node: str) -> list[str]:
+    """Ids of the edges that count as one neighbour."""
+    ends = graph.row(effect.node), graph.row(node)
+    both = [ends] if graph.relation_rules[str(effect.relation)].directed else [ends, ends[::-1]]
+    listed = zip(*(column.tolist() for column in graph.edge_list()[:5]), graph.edge_ids(), strict=True)
+    return [
+        str(name)
+        for source, target, _, _, relation, name in listed
+        if graph.relations[relation] == effect.relation and (source, target) in both
+    ]
 
 
 def assert_explained(graph: DynamicGraph, embedding: Embedding, node: str) -> Explanation:
@@ -110,17 +125,22 @@ def test_an_effect_is_the_one_that_taking_away_has(architecture: str, typed: boo
 def test_of_two_edges_between_the_same_nodes_each_is_taken_away_alone(architecture: str) -> None:
     draw = np.random.default_rng(2)
     graph = DynamicGraph()
-    graph.declare(GraphSchema(feature_width=FEATURES, classes=CLASSES, edge_types={"one": ONE, "two": ONE, "way": WAY}))
+    graph.declare(
+        GraphSchema(
+            feature_width=FEATURES, classes=CLASSES, edge_types={"one": ONE, "two": ONE, "way": WAY, "paid": PAID}
+        )
+    )
     nodes = [UpsertNode(str(node), draw.normal(size=FEATURES).tolist()) for node in range(6)]
     pairs = draw.integers(6, size=(14, 2)).tolist()
     graph.apply(
         [*nodes, *(UpsertEdge(str(a), str(b), type=kind) for a, b in pairs for kind in ("one", "two", "way"))], 0.0
     )
     student = build_student(architecture, FEATURES, 8, 8, 3, len(graph.relations)).to(DEVICE)
+    graph.apply([UpsertEdge(str(a), str(b), type="paid", id=n) for n, (a, b) in enumerate([*pairs, *pairs])], 0.0)
     embedding = embedded(graph, student)
     for node in ("0", "1"):
         found = assert_explained(graph, embedding, node)
-        assert {effect.relation for effect in found.effects if effect.kind == "edge"} == {"one", "two", "way"}
+        assert {effect.relation for effect in found.effects if effect.kind == "edge"} == {"one", "two", "way", "paid"}
 
 
 @given(seeds, st.booleans())

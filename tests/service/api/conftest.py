@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -8,7 +9,9 @@ import redis
 
 from service.store.keys import Keys
 from service.store.prediction_writer import PredictionWriter
+from tests.olad_core.runs import PAIR, Run, learned
 from tests.redis_server import RedisServer
+from tests.service.api.answering import AnsweringWorker
 from tests.service.api.serving import serving
 
 
@@ -25,3 +28,11 @@ def writer(redis_client: redis.Redis, keys: Keys) -> PredictionWriter:
     writer = PredictionWriter(redis_client, keys)
     writer.start()
     return writer
+
+
+@pytest.fixture
+def answering_worker(redis_client: redis.Redis, keys: Keys, tmp_path: Path) -> Iterator[AnsweringWorker]:
+    """A worker in a thread that serves a group which has learned two communities, and learns no more."""
+    worker = AnsweringWorker(learned(Run(PAIR)).engine, redis_client, keys, tmp_path)
+    with worker.at_work():
+        yield worker

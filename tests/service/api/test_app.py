@@ -17,6 +17,7 @@ ROUTES = {
     ("get", "/predict/{node}"),
     ("post", "/predict"),
     ("post", "/what-if"),
+    ("get", "/explain/{node}"),
     ("get", "/top/{class_name}"),
     ("get", "/nodes"),
     ("get", "/schema"),

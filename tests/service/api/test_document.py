@@ -28,6 +28,7 @@ NAMES = {
     ("get", "/predict/{node}"): "predictNode",
     ("post", "/predict"): "predictNodes",
     ("post", "/what-if"): "whatIf",
+    ("get", "/explain/{node}"): "explainNode",
     ("get", "/top/{class_name}"): "getTopNodes",
     ("get", "/nodes"): "listNodes",
     ("get", "/schema"): "getSchema",
@@ -197,6 +198,7 @@ class TestGenerators:
             "Prediction": {"marked", "rest"},
             "PredictionAnswer": {"probabilities", "rest", "disagreement", "error"},
             "ProblemDocument": {"errors", "total_errors", "position", "behind", "missing", "need", "most"},
+            "ShownEffect": {"type", "label"},
             "TriedPrediction": {"probabilities", "rest", "disagreement", "error"},
         }
 

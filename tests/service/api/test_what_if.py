@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -31,13 +30,6 @@ CHANGES: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture
-def worker(redis_client: redis.Redis, keys: Keys, tmp_path: Path) -> Iterator[AnsweringWorker]:
-    worker = AnsweringWorker(learned(Run(PAIR)).engine, redis_client, keys, tmp_path)
-    with worker.at_work():
-        yield worker
-
-
 def asked(api: httpx.Client, events: list[dict[str, Any]], nodes: list[str | int], query: str = "") -> dict[str, Any]:
     answer = api.post(f"/what-if{query}", json={"events": events, "nodes": nodes})
     assert answer.status_code == 200, answer.text
@@ -45,9 +37,11 @@ def asked(api: httpx.Client, events: list[dict[str, Any]], nodes: list[str | int
     return found
 
 
-def test_it_is_what_the_same_events_lead_to_when_they_are_sent(api: httpx.Client, worker: AnsweringWorker) -> None:
-    ends = worker.lane.engine.graph.edge_list()
-    ids = worker.lane.engine.graph.ids
+def test_it_is_what_the_same_events_lead_to_when_they_are_sent(
+    api: httpx.Client, answering_worker: AnsweringWorker
+) -> None:
+    ends = answering_worker.lane.engine.graph.edge_list()
+    ids = answering_worker.lane.engine.graph.ids
     first = {"op": "remove_edge", "src": ids(ends.source[:1])[0], "dst": ids(ends.target[:1])[0]}
     events = [first, *CHANGES[1:]]
     nodes: list[str | int] = ["8", 6, "1", "new", "3", "10", "nobody"]
@@ -55,7 +49,7 @@ def test_it_is_what_the_same_events_lead_to_when_they_are_sent(api: httpx.Client
     found = asked(api, events, nodes)
     assert api.post("/predict", json={"nodes": nodes}).json()["predictions"] == before
     position = api.post("/events", json=events).json()["position"]
-    after = api.post(f"/predict?min_position={position}", json={"nodes": nodes}).json()["predictions"]
+    after = api.post(f"/predict?min_position={position}&timeout_ms=60000", json={"nodes": nodes}).json()["predictions"]
     assert [answer["node"] for answer in found["predictions"]] == nodes
     for tried, real, earlier in zip(found["predictions"], after, before, strict=True):
         assert (tried["label"], tried.get("error")) == (real["label"], real.get("error"))
@@ -66,7 +60,7 @@ def test_it_is_what_the_same_events_lead_to_when_they_are_sent(api: httpx.Client
     assert found["behind"] == 0
 
 
-def test_events_that_could_not_be_applied_are_listed(api: httpx.Client, worker: AnsweringWorker) -> None:
+def test_events_that_could_not_be_applied_are_listed(api: httpx.Client, answering_worker: AnsweringWorker) -> None:
     events = [{"op": "label", "id": "nobody", "label": "odd"}, {"op": "remove_node", "id": "5"}, CHANGES[1]]
     events.append({"op": "upsert_edge", "src": "5", "dst": "6"})
     found = asked(api, events, ["6"])
@@ -77,17 +71,19 @@ def test_events_that_could_not_be_applied_are_listed(api: httpx.Client, worker: 
     assert "nobody" in found["rejected"][0]["detail"]
 
 
-def test_it_waits_for_a_position(api: httpx.Client, worker: AnsweringWorker) -> None:
+def test_it_waits_for_a_position(api: httpx.Client, answering_worker: AnsweringWorker) -> None:
     position = api.post("/events", json=[{"op": "upsert_node", "id": "late"}]).json()["position"]
-    found = asked(api, CHANGES[1:2], ["late"], f"?min_position={position}")
+    found = asked(api, CHANGES[1:2], ["late"], f"?min_position={position}&timeout_ms=60000")
     assert found["predictions"][0]["label"] is not None
     assert found["position"] == position
 
 
-def test_the_worker_counts_and_times_questions(api: httpx.Client, worker: AnsweringWorker) -> None:
+def test_the_worker_counts_and_times_questions(api: httpx.Client, answering_worker: AnsweringWorker) -> None:
     for _ in range(3):
         asked(api, CHANGES[1:2], ["1"])
-    assert worker.metrics.registry.get_sample_value("olad_worker_stage_seconds_count", {"stage": "what-if"}) == 3
+    assert (
+        answering_worker.metrics.registry.get_sample_value("olad_worker_stage_seconds_count", {"stage": "what-if"}) == 3
+    )
 
 
 def test_too_large_a_part_is_refused_with_the_bound(
@@ -159,13 +155,13 @@ def test_the_queue_is_bounded(redis_server: RedisServer, graph: str, writer: Pre
 
 
 def test_a_question_that_fails_leaves_the_worker_as_it_is(
-    api: httpx.Client, worker: AnsweringWorker, monkeypatch: pytest.MonkeyPatch
+    api: httpx.Client, answering_worker: AnsweringWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_args: object) -> None:
         raise RuntimeError("a secret")
 
     with monkeypatch.context() as broken:
-        broken.setattr(worker.lane.engine, "what_if", fail)
+        broken.setattr(answering_worker.lane.engine, "what_if", fail)
         answer = api.post("/what-if", json={"events": CHANGES[:1], "nodes": ["1"]})
     assert_problem(answer, 500, "internal")
     assert "secret" not in answer.text

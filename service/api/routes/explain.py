@@ -1,0 +1,67 @@
+"""Why a node is predicted as it is."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import quote
+
+import msgspec
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from service.api.answers import one_answer
+from service.api.body import client_of
+from service.api.context import Ctx
+from service.api.questions import answer_to
+from service.api.routes.predict import MinPosition, TimeoutMs, text_in
+from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, until_visible
+from service.models import MAX_EFFECTS, ExplainAnswer
+from service.store.questions import ExplainAnswered, ExplainAsked
+
+router = APIRouter(tags=["predictions"])
+
+
+@router.get(
+    "/explain/{node:node}",
+    operation_id="explainNode",
+    summary="Explain one node",
+    response_model=ExplainAnswer,
+    response_description="What the probability of its label becomes without each thing.",
+)
+async def get_explanation(
+    request: Request,
+    context: Ctx,
+    node: Annotated[str, Path(description="The node's id, percent-encoded.", examples=["p1"])],
+    k: Annotated[int, Query(ge=1, le=MAX_EFFECTS, description="How many effects are listed at most.")] = 10,
+    min_position: MinPosition = None,
+    timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
+) -> Response:
+    """The change of the probability of the node's label without each thing that the prediction is made of.
+
+    These are each edge into the node, the known label of the node and of each neighbour as an input, and the features
+    of each of them. Each is taken away alone, and the change is exact: that of `POST /what-if` with the removal. Those
+    of the largest change are listed, the largest first. `total` is the change without all edges into the node, its
+    label and its features. `interaction` is what of it is not the sum of the `count` changes.
+    """
+    # Some servers give no raw path; encoded again, the decoded one serves.
+    path = request.scope.get("raw_path") or b"/explain/" + quote(node, safe="").encode()
+    node = text_in(path, b"/explain/", "node")
+    with Patience(request.receive, client_of(request), timeout_ms) as patience:
+        await until_visible(context, patience, min_position)
+        answered = await answer_to(context, patience, ExplainAsked(node, k))
+    found = answered.answer
+    assert isinstance(found, ExplainAnswered)
+    context.metrics.predictions.inc()
+    body = {
+        "node": node,
+        "label": found.label,
+        "probability": found.probability,
+        "effects": found.effects,
+        "count": found.count,
+        "total": found.total,
+        "interaction": found.interaction,
+        "student": found.source.student,
+        "model_version": found.source.version,
+        "position": found.source.position,
+        "behind": answered.behind(found.source),
+    }
+    return one_answer(request, msgspec.json.encode(body))
