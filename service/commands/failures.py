@@ -14,7 +14,7 @@ from service.api_keys import KeysUnusable
 from service.archive.history import HistoryBroken
 from service.archive.place import ArchiveUnusable
 from service.archive.rebuild import NothingToRebuild
-from service.client.http import ServiceError
+from service.client.errors import ServiceError
 from service.evaluation.configurations import WrongConfiguration
 from service.exit_codes import REFUSES
 from service.export.failed import ExportFailed

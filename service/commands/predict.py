@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from service.client.http import Client, ServiceError
+from service.client.errors import ServiceError
+from service.client.http import Client
 from service.commands.failures import read_settings, reported_failures
 from service.commands.options import AsJson, MinPosition, Url, service_url
 from service.figures import percent

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -35,7 +34,7 @@ def send(
         body = read_events(events)
         media_type = "application/json" if body.lstrip().startswith(b"[") else "application/x-ndjson"
         with Client(service_url(url, settings), key=settings.api_key) as client:
-            accepted = client.send(body, media_type, key or f"send-{secrets.token_hex(16)}")
+            accepted = client.send(body, media_type, key=key)
     typer.echo(accepted.model_dump_json() if as_json else accepted.position)
 
 

@@ -84,7 +84,7 @@ def load(
         client.declare(source.schema)
     for number, batch in enumerate(source.batches):
         if number >= resumed:
-            progress.append(Done(client.append(batch.events, progress.key(number)), []))
+            progress.append(Done(client.append(batch.events, key=progress.key(number)).position, []))
             sent += len(batch.events)
         on_batch(state())
     return state(complete=True)

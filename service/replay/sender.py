@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from olad_core.judging.class_report import ClassReport
 from olad_core.judging.lead import LeadFigure
 from olad_core.judging.metric import Metric
-from service.client.http import Client, ServiceError
+from service.client.errors import NoModel, ServiceError
+from service.client.http import Client
 from service.replay.pace import STEPS_PER_ENTRY, LearningPace, RatePace
 from service.replay.progress import Done, Progress
 from service.replay.served_score import Accuracy, Ranking, ServedScore
@@ -173,15 +174,31 @@ def replay(
         waited = not wait_for_learning or learning.wait()
         if not waited or not pacer.wait(len(batch.events)) or stop.is_set():
             return report(complete=False)
-        position = client.append(batch.events, progress.key(number))
+        position = client.append(batch.events, key=progress.key(number)).position
         learning.sent(batch.events, position)
-        answers = client.served(batch.nodes, position, ranked) if batch.nodes else []
+        answers = served_at(client, batch.nodes, position, ranked) if batch.nodes else []
         served, shares = [label for label, _ in answers], [share for _, share in answers]
         progress.append(Done(position, served, None if ranked is None else shares))
         score.record(batch, served, shares)
         sent += len(batch.events)
         on_batch(state())
     return report(complete=True)
+
+
+def served_at(
+    client: Client, nodes: Sequence[str], position: str, class_name: str | None = None
+) -> list[tuple[str | None, float | None]]:
+    """The label served for each node once ``position`` is visible, and the probability of a class.
+
+    Both are None where no prediction was there. A class that is not among the probabilities has 0.
+    """
+    try:
+        answers = client.predict(nodes, min_position=position)
+    except NoModel:
+        return [(None, None)] * len(nodes)
+    shown = [answer.probabilities if class_name else None for answer in answers]
+    shares = [None if each is None else each.get(class_name or "", 0.0) for each in shown]
+    return [(answer.label, share) for answer, share in zip(answers, shares, strict=True)]
 
 
 def forget_if_lost(client: Client, progress: Progress) -> int:

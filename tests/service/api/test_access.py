@@ -10,7 +10,8 @@ from olad_core.events import GraphSchema, UpsertNode
 from service.api.access import scope_needed
 from service.api.app import create_app
 from service.api_keys import SCOPES, create_key, revoke_key
-from service.client.http import Client, ServiceError
+from service.client.errors import ServiceError
+from service.client.http import Client
 from service.settings import Settings
 from service.store.keys import Keys
 from service.store.prediction_writer import PredictionWriter
@@ -118,7 +119,7 @@ class TestClient:
     def test_shows_its_key(self, guarded: httpx.Client, made: dict[str, str], keys: Keys) -> None:
         with Client(str(guarded.base_url), key=made["admin"]) as client:
             client.declare(GraphSchema(feature_width=3))
-            position = client.append([UpsertNode("a")], "key-1")
+            position = client.append([UpsertNode("a")], key="key-1").position
             assert client.status().log.position == position
 
     @pytest.mark.parametrize("scope", [None, "write"])

@@ -48,7 +48,7 @@ def settings(redis_server: RedisServer, graph: str, tmp_path: Path) -> Settings:
 def positions(settings: Settings, redis_server: RedisServer) -> Iterator[list[str]]:
     """Of three batches in the log."""
     with serving(redis_server.url, settings.graph) as http, Client(str(http.base_url)) as client:
-        yield [client.append(events, str(number)) for number, events in enumerate((FIRST, SECOND, THIRD))]
+        yield [client.append(events, key=str(number)).position for number, events in enumerate((FIRST, SECOND, THIRD))]
 
 
 def _checkpoint(settings: Settings, position: str, directed: bool = False) -> None:

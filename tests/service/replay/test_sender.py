@@ -12,12 +12,13 @@ import pytest
 import redis
 
 from olad_core.events import GraphSchema, LabelNode, UpsertNode
-from service.client.http import Client, ServiceError
+from service.client.errors import ServiceError
+from service.client.http import Client
 from service.replay.arrival_stream import Arrival, batched
 from service.replay.label_delay import delay_labels
 from service.replay.pace import LearningPace
 from service.replay.progress import Done, Progress
-from service.replay.sender import ReplayState, forget_if_lost, replay
+from service.replay.sender import ReplayState, forget_if_lost, replay, served_at
 from service.replay.served_score import Accuracy, Ranking
 from service.replay.sources import Source
 from service.store.keys import Keys
@@ -138,7 +139,7 @@ def test_a_batch_that_was_sent_but_not_recorded_is_applied_once(client: Client, 
     with Progress(tmp_path, "test") as progress:
         client.declare(GraphSchema(feature_width=1, classes=CLASSES))
         first = next(_source().batches)
-        position = client.append(first.events, progress.key(0))
+        position = client.append(first.events, key=progress.key(0)).position
     with Progress(tmp_path, "test") as progress:
         state = replay(_source(), client, progress)
         assert progress.done[0] == Done(position, ["a", "a"])
@@ -195,12 +196,12 @@ def test_without_a_worker_it_gives_up_with_the_reason(client: Client) -> None:
         Client(client.url, patience_s=0.0) as impatient,
         pytest.raises(ServiceError, match=r"answered 504: .*position"),
     ):
-        impatient.served(["0"], client.append([UpsertNode(id=0)], "key"))
+        served_at(impatient, ["0"], client.append([UpsertNode(id=0)]).position)
 
 
 def test_a_refused_batch_names_the_event(client: Client) -> None:
     with pytest.raises(ServiceError, match=r"answered 422.*index.*1"):
-        client.append([UpsertNode(id=1, x=[1.0]), UpsertNode(id=2, x=[1.0, 2.0])], "key")
+        client.append([UpsertNode(id=1, x=[1.0]), UpsertNode(id=2, x=[1.0, 2.0])])
 
 
 def test_a_service_that_is_not_there_is_named() -> None:

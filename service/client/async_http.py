@@ -1,0 +1,178 @@
+"""The client for programs of ``asyncio``: the same methods as :class:`~service.client.http.Client`, awaited."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+import tenacity
+
+from olad_core.events import Event, GraphSchema
+from olad_core.schema import HeldSchema
+from service.client import calls
+from service.client.calls import Call, Node, Order, Top
+from service.client.session import Session
+from service.models import (
+    AcceptedBatch,
+    ClockSet,
+    Group,
+    LiveAnswer,
+    NodeList,
+    PredictingAnswer,
+    Prediction,
+    PredictionAnswer,
+    ReadyAnswer,
+    RejectedPage,
+    ServiceStatus,
+    WhatIfAnswer,
+)
+
+_T = TypeVar("_T")
+
+
+class AsyncClient:
+    """A client of one service for ``asyncio``; see :class:`~service.client.http.Client`.
+
+    Args:
+        url: address of the service.
+        key: API key, where the service needs one.
+        patience_s: seconds for which one request is tried again; no attempt begins later.
+        timeout_s: seconds that one attempt may take.
+        read_own_writes: whether a read waits for what this client wrote before it.
+
+    Raises:
+        NoService: the URL cannot be that of a service.
+    """
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8000",
+        *,
+        key: str | None = None,
+        patience_s: float = 60.0,
+        timeout_s: float = 30.0,
+        read_own_writes: bool = True,
+    ) -> None:
+        self._session = Session(
+            url, key=key, patience_s=patience_s, timeout_s=timeout_s, read_own_writes=read_own_writes
+        )
+        self._http = httpx.AsyncClient(**self._session.connection())
+        self._retrying = tenacity.AsyncRetrying(**self._session.retries())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    @property
+    def url(self) -> str:
+        """Address of the service."""
+        return self._session.url
+
+    @property
+    def position(self) -> str | None:
+        """The greatest position that this client wrote; None before the first."""
+        return self._session.position
+
+    async def append(self, events: Sequence[Event], *, key: str | None = None) -> AcceptedBatch:
+        """See :meth:`Client.append <service.client.http.Client.append>`."""
+        return await self._send(calls.append(events, key))
+
+    async def send(self, body: bytes, media_type: str = calls.JSON, *, key: str | None = None) -> AcceptedBatch:
+        """See :meth:`Client.send <service.client.http.Client.send>`."""
+        return await self._send(calls.send(body, media_type, key))
+
+    async def rejected(self, *, limit: int = 100, after: str | None = None) -> RejectedPage:
+        """See :meth:`Client.rejected <service.client.http.Client.rejected>`."""
+        return await self._send(calls.rejected(limit, after))
+
+    async def predict_one(self, node: Node, *, min_position: str | None = None, top: Top | None = None) -> Prediction:
+        """See :meth:`Client.predict_one <service.client.http.Client.predict_one>`."""
+        return await self._send(calls.predict_one(node, self._session.wait(min_position), top))
+
+    async def predict(
+        self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None
+    ) -> list[PredictionAnswer]:
+        """See :meth:`Client.predict <service.client.http.Client.predict>`."""
+        return await self._send(calls.predict(nodes, self._session.wait(min_position), top))
+
+    async def predict_arrow(
+        self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None
+    ) -> bytes:
+        """See :meth:`Client.predict_arrow <service.client.http.Client.predict_arrow>`."""
+        return await self._send(calls.predict_arrow(nodes, self._session.wait(min_position), top))
+
+    async def top(
+        self, class_name: str, *, limit: int = 100, labelled: bool = False, min_position: str | None = None
+    ) -> NodeList:
+        """See :meth:`Client.top <service.client.http.Client.top>`."""
+        return await self._send(calls.top(class_name, limit, labelled, self._session.wait(min_position)))
+
+    async def nodes(
+        self, order: Order, *, limit: int = 100, labelled: bool = False, min_position: str | None = None
+    ) -> NodeList:
+        """See :meth:`Client.nodes <service.client.http.Client.nodes>`."""
+        return await self._send(calls.nodes(order, limit, labelled, self._session.wait(min_position)))
+
+    async def what_if(
+        self, events: Sequence[Event] | bytes, nodes: Sequence[Node], *, min_position: str | None = None
+    ) -> WhatIfAnswer:
+        """See :meth:`Client.what_if <service.client.http.Client.what_if>`."""
+        return await self._send(calls.what_if(events, nodes, self._session.wait(min_position)))
+
+    async def schema(self) -> HeldSchema:
+        """See :meth:`Client.schema <service.client.http.Client.schema>`."""
+        return await self._send(calls.schema())
+
+    async def declare(self, schema: GraphSchema) -> HeldSchema:
+        """See :meth:`Client.declare <service.client.http.Client.declare>`."""
+        return await self._send(calls.declare(schema))
+
+    async def set_clock(self, time: float | None) -> ClockSet:
+        """See :meth:`Client.set_clock <service.client.http.Client.set_clock>`."""
+        return await self._send(calls.set_clock(time))
+
+    async def students(self) -> Group:
+        """See :meth:`Client.students <service.client.http.Client.students>`."""
+        return await self._send(calls.students())
+
+    async def status(self) -> ServiceStatus:
+        """See :meth:`Client.status <service.client.http.Client.status>`."""
+        return await self._send(calls.status())
+
+    async def live(self) -> LiveAnswer:
+        """See :meth:`Client.live <service.client.http.Client.live>`."""
+        return await self._send(calls.live())
+
+    async def ready(self) -> ReadyAnswer:
+        """See :meth:`Client.ready <service.client.http.Client.ready>`."""
+        return await self._send(calls.ready())
+
+    async def predicting(self) -> PredictingAnswer:
+        """See :meth:`Client.predicting <service.client.http.Client.predicting>`."""
+        return await self._send(calls.predicting())
+
+    async def metrics(self) -> str:
+        """See :meth:`Client.metrics <service.client.http.Client.metrics>`."""
+        return await self._send(calls.metrics())
+
+    async def _send(self, call: Call[_T]) -> _T:
+        return await self._retrying(self._once, call)
+
+    async def _once(self, call: Call[_T]) -> _T:
+        try:
+            answer = await self._http.request(
+                call.method, call.path, params=call.params, headers=call.headers, content=call.content
+            )
+        except httpx.TransportError as error:
+            raise self._session.unreachable(error) from None
+        return self._session.read(call, answer)

@@ -1,0 +1,218 @@
+"""Every request of the API as a value: what is sent, and how its answer is read. No connection is used here."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from urllib.parse import quote
+
+import msgspec
+from pydantic import BaseModel
+
+from olad_core.events import ClockSetting, Event, GraphSchema
+from olad_core.schema import HeldSchema
+from service.models import (
+    AcceptedBatch,
+    ClockSet,
+    Group,
+    LiveAnswer,
+    NodeList,
+    PredictingAnswer,
+    Prediction,
+    PredictionAnswer,
+    PredictionList,
+    ReadyAnswer,
+    RejectedPage,
+    ServiceStatus,
+    WhatIfAnswer,
+)
+
+_T = TypeVar("_T")
+_Model = TypeVar("_Model", bound=BaseModel)
+
+Node: TypeAlias = str | int
+"""A node's id. ``5`` and ``"5"`` are the same node."""
+Order: TypeAlias = Literal["disagreement", "changed", "arrived"]
+"""By what a list of nodes is ordered."""
+Top: TypeAlias = int | Literal["all"]
+"""How many of the likeliest classes an answer shows."""
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+ARROW = "application/vnd.apache.arrow.stream"
+
+
+@dataclass(frozen=True)
+class Call(Generic[_T]):
+    """One request.
+
+    Attributes:
+        method: of HTTP.
+        path: percent-encoded.
+        read: makes the answer of the body of a response.
+        params: of the query.
+        headers: beside those of the client.
+        content: the body.
+        position_of: the position of what was written; None for a request that writes no event.
+    """
+
+    method: str
+    path: str
+    read: Callable[[bytes], _T]
+    params: Mapping[str, str | int] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
+    position_of: Callable[[_T], str] | None = None
+
+
+@dataclass(frozen=True)
+class Wait:
+    """What a read waits for.
+
+    Attributes:
+        position: that predictions must show; None for the present ones.
+        timeout_ms: how long one request waits for it.
+    """
+
+    position: str | None = None
+    timeout_ms: int | None = None
+
+    def params(self, **others: str | int | bool | None) -> dict[str, str | int]:
+        """Parameters of the query: these, and others that are not None."""
+        given = {"min_position": self.position, "timeout_ms": self.timeout_ms, **others}
+        return {
+            name: str(value).lower() if isinstance(value, bool) else value
+            for name, value in given.items()
+            if value is not None
+        }
+
+
+def append(events: Sequence[Event], key: str | None) -> Call[AcceptedBatch]:
+    """``POST /events`` with a batch."""
+    return send(msgspec.json.encode(events), JSON, key)
+
+
+def send(body: bytes, media_type: str, key: str | None) -> Call[AcceptedBatch]:
+    """``POST /events`` with a batch as it is written. Without a key it gets a random one."""
+    headers = {"content-type": media_type, "idempotency-key": key or f"client-{secrets.token_hex(16)}"}
+    read = _reader(AcceptedBatch)
+    return Call("POST", "/events", read, headers=headers, content=body, position_of=lambda done: done.position)
+
+
+def rejected(limit: int, after: str | None) -> Call[RejectedPage]:
+    """``GET /events/rejected``."""
+    params: dict[str, str | int] = {"limit": limit} | ({} if after is None else {"after": after})
+    return Call("GET", "/events/rejected", _reader(RejectedPage), params)
+
+
+def predict_one(node: Node, wait: Wait, top: Top | None) -> Call[Prediction]:
+    """``GET /predict/{node}``."""
+    path = f"/predict/{quote(str(node), safe='')}"
+    return Call("GET", path, _reader(Prediction), wait.params(top=top))
+
+
+def predict(nodes: Sequence[Node], wait: Wait, top: Top | None) -> Call[list[PredictionAnswer]]:
+    """``POST /predict``."""
+    asked, read = _nodes_asked(nodes), _reader(PredictionList)
+    return Call(
+        "POST",
+        "/predict",
+        lambda body: read(body).predictions,
+        wait.params(top=top),
+        {"content-type": JSON},
+        asked,
+    )
+
+
+def predict_arrow(nodes: Sequence[Node], wait: Wait, top: Top | None) -> Call[bytes]:
+    """``POST /predict``, answered as an Arrow stream."""
+    headers = {"content-type": JSON, "accept": ARROW}
+    return Call("POST", "/predict", bytes, wait.params(top=top), headers, _nodes_asked(nodes))
+
+
+def top(class_name: str, limit: int, labelled: bool, wait: Wait) -> Call[NodeList]:
+    """``GET /top/{class}``."""
+    path = f"/top/{quote(class_name, safe='')}"
+    return Call("GET", path, _reader(NodeList), wait.params(limit=limit, labelled=labelled))
+
+
+def nodes(order: Order, limit: int, labelled: bool, wait: Wait) -> Call[NodeList]:
+    """``GET /nodes``."""
+    return Call("GET", "/nodes", _reader(NodeList), wait.params(order=order, limit=limit, labelled=labelled))
+
+
+def what_if(events: Sequence[Event] | bytes, nodes: Sequence[Node], wait: Wait) -> Call[WhatIfAnswer]:
+    """``POST /what-if``."""
+    tried = msgspec.Raw(events) if isinstance(events, bytes) else events
+    body = msgspec.json.encode({"events": tried, "nodes": _several(nodes)})
+    return Call("POST", "/what-if", _reader(WhatIfAnswer), wait.params(), {"content-type": JSON}, body)
+
+
+def schema() -> Call[HeldSchema]:
+    """``GET /schema``."""
+    return Call("GET", "/schema", _reader(HeldSchema))
+
+
+def declare(change: GraphSchema) -> Call[HeldSchema]:
+    """``PUT /schema`` with the fields that are not at their default."""
+    body = change.model_dump_json(exclude_defaults=True).encode()
+    return Call("PUT", "/schema", _reader(HeldSchema), headers={"content-type": JSON}, content=body)
+
+
+def set_clock(time: float | None) -> Call[ClockSet]:
+    """``PUT /clock``."""
+    body = ClockSetting(time=time).model_dump_json().encode()
+    read = _reader(ClockSet)
+    headers = {"content-type": JSON}
+    return Call("PUT", "/clock", read, headers=headers, content=body, position_of=lambda done: done.position)
+
+
+def students() -> Call[Group]:
+    """``GET /students``."""
+    return Call("GET", "/students", _reader(Group))
+
+
+def status() -> Call[ServiceStatus]:
+    """``GET /status``."""
+    return Call("GET", "/status", _reader(ServiceStatus))
+
+
+def live() -> Call[LiveAnswer]:
+    """``GET /health/live``."""
+    return Call("GET", "/health/live", _reader(LiveAnswer))
+
+
+def ready() -> Call[ReadyAnswer]:
+    """``GET /health/ready``."""
+    return Call("GET", "/health/ready", _reader(ReadyAnswer))
+
+
+def predicting() -> Call[PredictingAnswer]:
+    """``GET /health/predicting``."""
+    return Call("GET", "/health/predicting", _reader(PredictingAnswer))
+
+
+def metrics() -> Call[str]:
+    """``GET /metrics``, in the text format of Prometheus."""
+    return Call("GET", "/metrics", bytes.decode)
+
+
+def _reader(model: type[_Model]) -> Callable[[bytes], _Model]:
+    return model.model_validate_json
+
+
+def _nodes_asked(asked: Sequence[Node]) -> bytes:
+    return msgspec.json.encode({"nodes": _several(asked)})
+
+
+def _several(asked: Sequence[Node]) -> list[Any]:
+    """Several ids.
+
+    Raises:
+        TypeError: it is one id, whose letters would be ids.
+    """
+    if isinstance(asked, str):
+        raise TypeError(f"nodes are a list of ids, and {asked!r} is one: write [{asked!r}], or use predict_one")
+    return [*asked]
