@@ -28,6 +28,7 @@ from service.models import (
     ServiceStatus,
     WhatIfAnswer,
 )
+from service.store.samples import Timeline
 
 _T = TypeVar("_T")
 
@@ -148,6 +149,10 @@ class AsyncClient:
     async def status(self) -> ServiceStatus:
         """See :meth:`Client.status <service.client.http.Client.status>`."""
         return await self._send(calls.status())
+
+    async def history(self, *, since: float = 0.0, points: int = 300) -> Timeline:
+        """See :meth:`Client.history <service.client.http.Client.history>`."""
+        return await self._send(calls.history(since, points))
 
     async def live(self) -> LiveAnswer:
         """See :meth:`Client.live <service.client.http.Client.live>`."""

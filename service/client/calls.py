@@ -28,6 +28,7 @@ from service.models import (
     ServiceStatus,
     WhatIfAnswer,
 )
+from service.store.samples import Timeline
 
 _T = TypeVar("_T")
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -177,6 +178,11 @@ def students() -> Call[Group]:
 def status() -> Call[ServiceStatus]:
     """``GET /status``."""
     return Call("GET", "/status", _reader(ServiceStatus))
+
+
+def history(since: float, points: int) -> Call[Timeline]:
+    """``GET /history``."""
+    return Call("GET", "/history", _reader(Timeline), {"since": str(since), "points": points})
 
 
 def live() -> Call[LiveAnswer]:

@@ -29,6 +29,7 @@ from service.models import (
     ServiceStatus,
     WhatIfAnswer,
 )
+from service.store.samples import Timeline
 
 _T = TypeVar("_T")
 
@@ -223,6 +224,15 @@ class Client:
     def status(self) -> ServiceStatus:
         """``GET /status``: positions, lag, rates and sizes."""
         return self._send(calls.status())
+
+    def history(self, *, since: float = 0.0, points: int = 300) -> Timeline:
+        """``GET /history``: scores, lag and decisions over time, the oldest first.
+
+        Args:
+            since: Unix time in seconds; what is older is left out.
+            points: samples at most, 1,000 at most.
+        """
+        return self._send(calls.history(since, points))
 
     def live(self) -> LiveAnswer:
         """``GET /health/live``: whether the process answers."""

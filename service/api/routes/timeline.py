@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from service.api.answers import one_answer
 from service.api.context import Ctx
-from service.store.timeline import Timeline
+from service.store.samples import Timeline
 
 router = APIRouter(tags=["status"])
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from service.store.prediction_writer import PredictionWriter
-from service.store.timeline import Timeline
+from service.store.samples import Timeline
 from tests.service.api.serving import assert_problem
 from tests.service.publications import worker_status
 

@@ -50,6 +50,7 @@ EXAMPLES = (
     calls.set_clock(None),
     calls.students(),
     calls.status(),
+    calls.history(0.0, 1),
     calls.live(),
     calls.ready(),
     calls.predicting(),
@@ -134,7 +135,7 @@ class TestEvents:
         assert done.accepted == 4
         (entry,) = [each for each in LogReader(redis_client, keys).read("0-0", max_events=10) if each.events]
         assert entry.position == done.position == client.status().log.position
-        assert [str(getattr(event, "id", "")) for event in entry.events] == ["a", "7", "", "7"]
+        assert [type(event) for event in entry.events] == [type(event) for event in events]
 
     def test_the_same_key_again_appends_nothing(self, client: Client) -> None:
         first = client.append([UpsertNode(id="a")], key="k")
@@ -208,6 +209,7 @@ class TestReading:
         assert client.ready().ready
         assert client.status().worker is None
         assert client.students().students == []
+        assert client.history(points=1).samples == []
         assert "olad_" in client.metrics()
 
 

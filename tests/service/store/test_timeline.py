@@ -13,8 +13,9 @@ from service.store import timeline
 from service.store.connection import connect
 from service.store.keys import Keys
 from service.store.prediction_writer import PredictionWriter
+from service.store.samples import Sample
 from service.store.status import DecisionStatus
-from service.store.timeline import RESOLUTIONS, Resolution, Sample, TimelineReader, TimelineWriter
+from service.store.timeline import RESOLUTIONS, Resolution, TimelineReader, TimelineWriter
 from tests.redis_server import RedisServer
 from tests.service.publications import worker_status
 
