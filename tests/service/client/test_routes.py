@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 import pytest
 import redis
 
-from olad_core.events import GraphSchema, LabelNode, SparseFeatures, UpsertEdge, UpsertNode
+from olad_core.events import Event, GraphSchema, LabelNode, SparseFeatures, UpsertEdge, UpsertNode
 from service import problems
 from service.api.app import create_app
 from service.client import (
@@ -84,6 +84,7 @@ def test_every_route_of_the_api_has_a_call() -> None:
     served = {(method.upper(), path) for path, operations in paths.items() for method in operations}
 
     def template(path: str) -> str:
+        found: str
         (found,) = (each for each in paths if re.fullmatch(re.sub(r"{\w+}", "[^/]+", each), path))
         return found
 
@@ -125,7 +126,7 @@ def test_every_problem_has_a_class_that_the_caller_can_act_on() -> None:
 class TestEvents:
     def test_a_batch_is_appended_as_it_was_made(self, client: Client, redis_client: redis.Redis, keys: Keys) -> None:
         client.declare(GraphSchema(feature_width=3))
-        events = [
+        events: list[Event] = [
             UpsertNode(id="a", x=SparseFeatures([0], [1.5]), label="red", ts=1.0),
             UpsertNode(id=7),
             UpsertEdge(src="a", dst=7, weight=2.0),
