@@ -17,6 +17,7 @@ from service.client.session import Session
 from service.models import (
     AcceptedBatch,
     ClockSet,
+    ExplainAnswer,
     Group,
     LiveAnswer,
     NodeList,
@@ -96,9 +97,11 @@ class AsyncClient:
         """See :meth:`Client.rejected <service.client.http.Client.rejected>`."""
         return await self._send(calls.rejected(limit, after))
 
-    async def predict_one(self, node: Node, *, min_position: str | None = None, top: Top | None = None) -> Prediction:
+    async def predict_one(
+        self, node: Node, *, min_position: str | None = None, top: Top | None = None, at: str | None = None
+    ) -> Prediction:
         """See :meth:`Client.predict_one <service.client.http.Client.predict_one>`."""
-        return await self._send(calls.predict_one(node, self._session.wait(min_position), top))
+        return await self._send(calls.predict_one(node, self._session.wait(min_position), top, at))
 
     async def predict(
         self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None
@@ -129,6 +132,10 @@ class AsyncClient:
     ) -> WhatIfAnswer:
         """See :meth:`Client.what_if <service.client.http.Client.what_if>`."""
         return await self._send(calls.what_if(events, nodes, self._session.wait(min_position)))
+
+    async def explain(self, node: Node, *, most: int = 10, min_position: str | None = None) -> ExplainAnswer:
+        """See :meth:`Client.explain <service.client.http.Client.explain>`."""
+        return await self._send(calls.explain(node, most, self._session.wait(min_position)))
 
     async def schema(self) -> HeldSchema:
         """See :meth:`Client.schema <service.client.http.Client.schema>`."""

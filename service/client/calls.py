@@ -16,6 +16,7 @@ from olad_core.schema import HeldSchema
 from service.models import (
     AcceptedBatch,
     ClockSet,
+    ExplainAnswer,
     Group,
     LiveAnswer,
     NodeList,
@@ -108,10 +109,11 @@ def rejected(limit: int, after: str | None) -> Call[RejectedPage]:
     return Call("GET", "/events/rejected", _reader(RejectedPage), params)
 
 
-def predict_one(node: Node, wait: Wait, top: Top | None) -> Call[Prediction]:
+def predict_one(node: Node, wait: Wait, top: Top | None, at: str | None) -> Call[Prediction]:
     """``GET /predict/{node}``."""
     path = f"/predict/{quote(str(node), safe='')}"
-    return Call("GET", path, _reader(Prediction), wait.params(top=top))
+    # What was served at a position is there, or not kept: it is not waited for.
+    return Call("GET", path, _reader(Prediction), wait.params(top=top) if at is None else Wait().params(top=top, at=at))
 
 
 def predict(nodes: Sequence[Node], wait: Wait, top: Top | None) -> Call[list[PredictionAnswer]]:
@@ -149,6 +151,12 @@ def what_if(events: Sequence[Event] | bytes, nodes: Sequence[Node], wait: Wait) 
     tried = msgspec.Raw(events) if isinstance(events, bytes) else events
     body = msgspec.json.encode({"events": tried, "nodes": _several(nodes)})
     return Call("POST", "/what-if", _reader(WhatIfAnswer), wait.params(), {"content-type": JSON}, body)
+
+
+def explain(node: Node, most: int, wait: Wait) -> Call[ExplainAnswer]:
+    """``GET /explain/{node}``."""
+    path = f"/explain/{quote(str(node), safe='')}"
+    return Call("GET", path, _reader(ExplainAnswer), wait.params(k=most))
 
 
 def schema() -> Call[HeldSchema]:

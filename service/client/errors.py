@@ -110,6 +110,10 @@ class UnknownClass(Refused):
     advice = "status().worker.graph.classes has those that there are"
 
 
+class NotKept(Refused):
+    """What was served at the position that was asked for is not kept."""
+
+
 class Busy(Refused):
     """The service has more to do than it takes, or a part of it is away, for longer than the client had patience."""
 
@@ -139,6 +143,7 @@ _CLASSES: Mapping[Kind, type[Refused]] = {
     problems.FORBIDDEN: KeyRefused,
     problems.UNKNOWN_NODE: UnknownNode,
     problems.UNKNOWN_CLASS: UnknownClass,
+    problems.NOT_KEPT: NotKept,
     problems.SCHEMA_CONFLICT: SchemaConflict,
     problems.TOO_LARGE: TooLarge,
     problems.HEAD_TOO_LARGE: TooLarge,

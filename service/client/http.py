@@ -18,6 +18,7 @@ from service.client.session import Session
 from service.models import (
     AcceptedBatch,
     ClockSet,
+    ExplainAnswer,
     Group,
     LiveAnswer,
     NodeList,
@@ -123,19 +124,23 @@ class Client:
         """
         return self._send(calls.rejected(limit, after))
 
-    def predict_one(self, node: Node, *, min_position: str | None = None, top: Top | None = None) -> Prediction:
+    def predict_one(
+        self, node: Node, *, min_position: str | None = None, top: Top | None = None, at: str | None = None
+    ) -> Prediction:
         """``GET /predict/{node}``.
 
         Args:
             node: its id.
             min_position: as for :meth:`predict`.
             top: likewise.
+            at: a position that predictions have shown: the answer is what was served then.
 
         Raises:
             UnknownNode: it is not in the graph.
+            NotKept: answers of the position ``at`` are not kept.
             NoModel: none is published yet.
         """
-        return self._send(calls.predict_one(node, self._session.wait(min_position), top))
+        return self._send(calls.predict_one(node, self._session.wait(min_position), top, at))
 
     def predict(
         self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None
@@ -200,6 +205,20 @@ class Client:
             min_position: as for :meth:`predict`.
         """
         return self._send(calls.what_if(events, nodes, self._session.wait(min_position)))
+
+    def explain(self, node: Node, *, most: int = 10, min_position: str | None = None) -> ExplainAnswer:
+        """``GET /explain/{node}``: what the probability of its label becomes without each thing it is made of.
+
+        Args:
+            node: its id.
+            most: effects that are listed, those of the largest change.
+            min_position: as for :meth:`predict`.
+
+        Raises:
+            UnknownNode: it is not in the graph.
+            TooLarge: it has more neighbours than an answer reads.
+        """
+        return self._send(calls.explain(node, most, self._session.wait(min_position)))
 
     def schema(self) -> HeldSchema:
         """``GET /schema``: what is declared of the graph or held by it."""

@@ -19,6 +19,7 @@ from service.client import (
     InvalidBatch,
     InvalidRequest,
     NoModel,
+    NotKept,
     NotReady,
     PositionNotReached,
     Refused,
@@ -39,7 +40,8 @@ from tests.service.publications import publication
 EXAMPLES = (
     calls.append([], None),
     calls.rejected(1, None),
-    calls.predict_one("n", Wait(), None),
+    calls.predict_one("n", Wait(), None, None),
+    calls.explain("n", 1, Wait()),
     calls.predict(["n"], Wait(), None),
     calls.predict_arrow(["n"], Wait(), None),
     calls.top("a", 1, False, Wait()),
@@ -194,6 +196,8 @@ class TestReading:
         assert many[1].error == "not-found"
         assert client.predict_arrow(["q"])[:4] == b"\xff\xff\xff\xff"
         assert client.predicting().predicting
+        with pytest.raises(NotKept, match="OLAD_HISTORY_ROWS"):
+            client.predict_one("q", at=position)
         with pytest.raises(UnknownNode, match="'nobody' is not in the graph"):
             client.predict_one("nobody")
 
