@@ -87,7 +87,7 @@ class DirectoryPlace:
         """Make a file with this content, or replace it."""
         part = self._path / f".{name}.{secrets.token_hex(4)}{_PART}"
         try:
-            self._path.mkdir(parents=True, exist_ok=True)
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
                 with part.open("wb") as file:
                     file.write(content)

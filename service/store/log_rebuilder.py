@@ -10,6 +10,7 @@ from redis import Redis
 from olad_core.schema import HeldSchema
 from service.store.keys import Keys
 from service.store.log_reader import LogReader
+from service.store.past_rows import drop_past
 from service.store.positions import START, parse_position
 from service.store.raw_log import RawEntry, RawLog
 from service.store.schema import dump_schema
@@ -84,7 +85,10 @@ class LogRebuilder:
         keys = self._keys
         names = [keys.log, keys.rebuilding, keys.trimmed, keys.appended, keys.schema, keys.classes, keys.skipped]
         names += [keys.left_out, keys.log_id, keys.admitted, keys.starts, keys.served, keys.rejected]
-        args: list[str | bytes | int] = [copied_to, events, dump_schema(schema), int(self.is_seen_beyond(last))]
+        begins_again = self.is_seen_beyond(last)
+        if begins_again:
+            drop_past(self._redis, keys)
+        args: list[str | bytes | int] = [copied_to, events, dump_schema(schema), int(begins_again)]
         args += [len(left_out), len(skipped), *left_out]
         args += [text for pair in skipped.items() for text in pair]
         return bool(self._swap(keys=names, args=[*args, *classes]))

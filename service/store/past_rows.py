@@ -184,6 +184,16 @@ class PastRows:
         return self._pages
 
 
+def drop_past(redis: Redis, keys: Keys) -> None:
+    """Delete all that is kept, for a graph whose positions begin again."""
+    pages = [_parse_page(text) for text in cast("list[bytes]", redis.lrange(keys.past_pages, 0, -1))]
+    names = [keys.past_pages, keys.past_positions]
+    for page in pages:
+        names += [keys.past_rows(page.number), keys.past_marks(page.number)]
+        names += [keys.predictions(page.table), keys.marks(page.table)]
+    redis.unlink(*names)
+
+
 @dataclass(frozen=True)
 class PastRow:
     """What was served of a node at a position.

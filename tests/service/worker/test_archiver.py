@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from olad_core.schema import HeldSchema
 from service.archive.place import ArchiveUnusable, open_place
 from service.archive.writer import ArchiveWriter
+from service.store.fence import LogLost
 from service.worker.archiver import RETRY_AFTER_S, Archiver
+from service.worker.lane import Lane
+from service.worker.recovery import check_log
 from tests.service.archive.places import RawMemoryLog, positions
-from tests.service.worker.by_hand import HandClock
+from tests.service.worker.by_hand import HandClock, MemoryLog, Wire
 
 
 class FailingPlace:
@@ -109,3 +115,18 @@ def test_what_is_about_to_be_trimmed_can_be_archived_at_once(graph: str) -> None
         site.log.append(4)
         site.archiver.archive_now("4-0")
         assert positions(site.place) == ["1-0", "2-0", "3-0", "4-0"]
+
+
+def test_what_an_accepted_loss_trims_is_archived_first_or_nothing_is_adopted(site: Site) -> None:
+    log = MemoryLog(Wire())
+    held = SimpleNamespace(position="9-0", applied_events=9, graph=SimpleNamespace(schema=HeldSchema()))
+    lane = cast("Lane", SimpleNamespace(engine=held))
+    site.log.append(4)
+    site.place.full = True
+    with pytest.raises(LogLost, match="cannot be archived: no space left"):
+        check_log(log, lane, "9-0", site.archiver)
+    assert log.adopted == []
+    site.place.full = False
+    check_log(log, lane, "9-0", site.archiver)
+    assert log.adopted == [("9-0", 9)]
+    assert positions(site.place) == ["1-0", "2-0", "3-0", "4-0"]
