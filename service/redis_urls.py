@@ -72,6 +72,8 @@ def parse_located(url: str) -> LocatedUrl | None:
             _address(hosts, 6379)
         return None
     scheme, kind, port = _KINDS[parts.scheme]
+    if "@" in account:  # What stands there may be a part of a password.
+        raise ValueError("must name user and password once, before the first host, and have @ in them as %40")
     nodes = tuple(_address(host, port) for host in hosts.split(",") if host)
     service, _, database = parts.path.strip("/").partition("/") if kind == "sentinel" else ("", "", parts.path[1:])
     if not nodes:

@@ -11,6 +11,7 @@ from benchmarks.learning.plain_gcn import EPOCHS, PlainGCN, Snapshot
 from benchmarks.learning.stream import Turn
 from olad_core.events import GraphSchema
 from olad_core.graph import DynamicGraph
+from service.evaluation.baselines.counting import frequencies
 from service.evaluation.baselines.retrained import is_due
 
 
@@ -73,8 +74,7 @@ class Retrained(_OnSnapshots):
         unlabelled_rows(self._graph, nodes)
         label = self._graph.label[self._graph.alive]
         counts = np.bincount(label[label >= 0], minlength=len(self._graph.classes)).astype(np.float64)
-        shares = counts / counts.sum() if counts.sum() else np.full_like(counts, np.nan)
-        return {"served": np.tile(shares, (len(nodes), 1))}
+        return {"served": frequencies(counts, len(nodes))}
 
     def learn(self, steps: int, share: float) -> None:
         """Train where that is due; however many steps others take."""

@@ -102,7 +102,9 @@ def _holds_tensors(path: Path) -> bool:
         with opened_whole(path) as file, zipfile.ZipFile(file) as archive:
             names = archive.namelist()
     except zipfile.BadZipFile:
-        return path.suffix in {".pt", ".pth"}
+        if path.suffix not in {".npz", ".pt", ".pth"}:
+            raise UnreadableDataset(f"{path} is a zip archive, and not whole: fetch or copy it again") from None
+        return path.suffix != ".npz"
     if any(name in {"xl/workbook.xml", "content.xml"} for name in names):
         raise UnreadableDataset(f"{path} is a workbook of Excel or LibreOffice: save its sheet as CSV")
     if names and not any(name.endswith((".npy", "data.pkl")) for name in names):

@@ -66,7 +66,10 @@ def read_ndjson(lines: Iterable[bytes], name: str, *, arrivals: bool = True, uni
         try:
             event = _decoder.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise UnreadableDataset(f"{name}, {unit} {number}: {error}") from None
+            # What msgspec states of a text that ends too early.
+            is_cut = "truncated" in str(error)
+            problem = "the object is not whole: fetch or write the file again" if is_cut else str(error)
+            raise UnreadableDataset(f"{name}, {unit} {number}: {problem}") from None
         yield reading.arrival(event)
 
 

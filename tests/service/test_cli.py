@@ -31,7 +31,6 @@ from service.store.prediction_writer import PredictionWriter
 from service.store.status import WorkerStatus
 from tests.redis_server import RedisServer
 from tests.service.publications import publication, worker_status
-from tests.service.replay.payments import payments_csv
 
 EVENTS = '{"op": "upsert_node", "id": "n", "x": [1.0]}\n{"op": "label", "id": "n", "label": "a"}\n'
 
@@ -126,27 +125,6 @@ def test_replay_reports_for_people_and_machines_and_resumes(
     fresh = runner.invoke(app, ["replay", "events.ndjson", "--url", url, "--json", "--fresh"])
     assert json.loads(fresh.stdout)["events"] == 2
     assert httpx.get(f"{url}/status", trust_env=False).json()["log"]["appended_events"] == 4
-
-
-def test_a_csv_of_payments_is_imported_as_it_is(
-    runner: CliRunner, url: str, redis_client: redis.Redis, keys: Keys, tmp_path: Path
-) -> None:
-    (tmp_path / "payments.csv").write_text(payments_csv(rows=300))
-    columns = ["--as-node", "--id", "payment", "--source", "payer", "--target", "payee", "--time", "booked_at"]
-    command = ["import", "payments.csv", *columns, "--label", "outcome", "--features", "amount,currency,channel"]
-    shown = runner.invoke(app, [*command, "--dry-run"])
-    assert shown.exit_code == 0, shown.output
-    assert '{"feature_width": 8, "classes": ["fraud", "ok"]}' in shown.output
-    assert not redis_client.exists(keys.log)
-    sent = runner.invoke(app, [*command, "--label-delay", "1d", "--declare", "--url", url, "--json"])
-    assert sent.exit_code == 0, sent.output
-    appended: Any = redis_client.get(keys.appended)
-    assert int(appended) == json.loads(sent.stdout)["events"] > 3 * 300
-    assert redis_client.smembers(keys.classes) == {b"fraud", b"ok"}
-    again = runner.invoke(app, [*command, "--label-delay", "1d", "--declare", "--url", url])
-    assert "All of it had been sent before" in again.output
-    appended_again: Any = redis_client.get(keys.appended)
-    assert appended_again == appended
 
 
 def test_replay_to_another_log_at_the_same_address_sends_all_of_it_and_says_so(

@@ -130,6 +130,7 @@ class TestUrl:
         [
             ({"redis_user": "u"}, "must be set"),
             ({"redis_url": "redis://h", "redis_ca_file": Path("/ca")}, "rediss://"),
+            ({"redis_url": "redis+sentinel://u:p@a,u:p2@b/main"}, "user and password once, before the first host"),
             ({"redis_url": "redis://h", "redis_password_file": Path("/nowhere/at/all")}, "cannot be read"),
         ],
     )

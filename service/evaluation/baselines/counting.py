@@ -13,6 +13,16 @@ PRIOR = 0.5
 """What the classes' frequencies count beside the votes of the neighbours."""
 
 
+def frequencies(counts: Floats, nodes: int) -> Floats:
+    """The shares of the classes ``[nodes, C]``, the same for every node; NaN while nothing is counted.
+
+    >>> frequencies(np.array([3.0, 1.0]), 2).tolist()
+    [[0.75, 0.25], [0.75, 0.25]]
+    """
+    total = counts.sum()
+    return np.tile(counts / total if total else np.full_like(counts, np.nan), (nodes, 1))
+
+
 class Majority:
     """Every node has the probabilities of the classes' frequencies so far; no answer before the first label.
 
@@ -26,9 +36,7 @@ class Majority:
 
     def predict(self, known: Known) -> Floats:
         """The frequencies as shares, for every node."""
-        total = known.frequency.sum()
-        shares = known.frequency / total if total else np.full_like(known.frequency, np.nan)
-        return np.tile(shares, (len(known), 1))
+        return frequencies(known.frequency, len(known))
 
     def learn(self, examples: Sequence[Example], arrivals: int) -> None:
         """There is nothing to learn."""

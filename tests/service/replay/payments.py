@@ -7,12 +7,24 @@ import io
 import random
 from datetime import UTC, datetime, timedelta
 
+from service.replay.table_options import TableOptions
+
 ROWS = 3_000
 COLUMNS = ("payment", "booked_at", "payer", "payee", "amount", "currency", "channel", "outcome")
 OPTIONS = (
     *("--source", "payer", "--target", "payee", "--as-node", "--id", "payment", "--time", "booked_at"),
     *("--features", "amount,currency,channel", "--label", "outcome", "--label-delay", "14d"),
 )
+TABLE = TableOptions(
+    source="payer",
+    target="payee",
+    as_node=True,
+    id="payment",
+    time="booked_at",
+    features=("amount", "currency", "channel"),
+    label="outcome",
+)
+"""What the columns are, without the delay of labels."""
 
 
 def payment_rows(seed: int = 0, rows: int = ROWS) -> list[tuple[str, ...]]:

@@ -110,6 +110,7 @@ NAMED: dict[str, tuple[bytes, str]] = {
     "an old workbook": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 and so on", "is a workbook of Excel: save its sheet as CSV"),
     "Avro": (b"Obj\x01 and so on, longer", "is an Avro file: write Parquet or CSV"),
     "a workbook": (_zipped("xl/workbook.xml"), "is a workbook of Excel or LibreOffice: save its sheet as CSV"),
+    "a zip, cut": (_zipped("payments.csv")[:40], "is a zip archive, and not whole: fetch or copy it again"),
     "a zipped table": (_zipped("payments.csv", "notes.txt"), "is a zip archive of payments.csv, notes.txt: unpack it"),
     "no zstd": (b"\x28\xb5\x2f\xfd and so on, longer", "not a whole zstd file"),
     "no lz4": (b"\x04\x22\x4d\x18 and so on, longer", "not a whole lz4 file"),

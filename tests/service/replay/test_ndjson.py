@@ -40,6 +40,11 @@ def test_labels_can_be_taken_out_and_sent_late() -> None:
     assert events.index(LabelNode(id="1", label="red")) == events.index(UpsertNode(id="b")) + 1
 
 
+def test_a_line_that_ends_too_early_is_named() -> None:
+    with pytest.raises(UnreadableDataset, match=r"^events, line 2: the object is not whole: fetch or write the file"):
+        list(read_ndjson([LINES[0], b'{"op": "upsert_node"\n'], "events"))
+
+
 @pytest.mark.parametrize("line", [b"{", b"[]", b'{"op": "grow"}', b'{"op": "remove_node"}', b'{"op": "\xff"}'])
 def test_a_wrong_line_is_named(line: bytes) -> None:
     with pytest.raises(UnreadableDataset, match=r"^events\.ndjson, line 3: "):

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,9 @@ from olad_core.events import Event, LabelNode, RemoveEdge, RemoveNode, UpsertEdg
 from service.replay.arrival_stream import UnreadableDataset
 from service.replay.sources import Source, StreamOptions, open_source
 from service.replay.table_options import TableOptions, WrongMapping
-from tests.service.replay.payments import COLUMNS, payment_rows, payments_csv
+from tests.service.replay.payments import COLUMNS, TABLE, payment_rows, payments_csv
 
-PAYMENTS = TableOptions(
-    source="payer.id",
-    target="payee",
-    as_node=True,
-    id="payment",
-    time="booked_at",
-    features=("amount", "currency", "channel"),
-    label="outcome",
-)
+PAYMENTS = replace(TABLE, source="payer.id")
 ALL = StreamOptions(label_delay=0, scored=False)
 
 
@@ -70,7 +63,7 @@ def test_rows_of_json_give_the_events_of_the_csv(tmp_path: Path, written: Callab
     csv, path = tmp_path / "payments.csv", tmp_path / "payments.json"
     csv.write_text(payments_csv(rows=300))
     path.write_bytes(written(_rows()))
-    as_csv = TableOptions(**(vars(PAYMENTS) | {"source": "payer"}))
+    as_csv = TABLE
     expected = open_source(str(csv), ALL, tables=as_csv)
     found = open_source(str(path), ALL, tables=PAYMENTS)
     assert _events(found) == _events(expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -15,17 +16,7 @@ from olad_core.events import Event, LabelNode, UpsertEdge, UpsertNode
 from service.replay.label_delay import Duration
 from service.replay.sources import Source, StreamOptions, open_source
 from service.replay.table_options import TableOptions
-from tests.service.replay.payments import payment_rows, payments_csv
-
-PAYMENTS = TableOptions(
-    source="payer",
-    target="payee",
-    as_node=True,
-    id="payment",
-    time="booked_at",
-    features=("amount", "currency", "channel"),
-    label="outcome",
-)
+from tests.service.replay.payments import TABLE, payment_rows, payments_csv
 
 
 @pytest.fixture
@@ -44,7 +35,7 @@ def _options(delay: int | Duration = 0) -> StreamOptions:
 
 
 def test_each_payment_is_a_node_joined_to_its_accounts(path: Path) -> None:
-    source = open_source(str(path), _options(), tables=PAYMENTS)
+    source = open_source(str(path), _options(), tables=TABLE)
     expected: list[Event] = []
     for name, booked, payer, payee, amount, currency, channel, outcome in payment_rows(rows=400):
         ts = datetime.fromisoformat(booked).timestamp()
@@ -74,15 +65,15 @@ def test_parquet_with_types_gives_the_events_of_the_csv(path: Path) -> None:
     parquet.write_table(table.set_column(2, "payer", payer), nested)
     packed = path.with_name("payments.parquet.gz")
     packed.write_bytes(gzip.compress(other.read_bytes()))
-    expected = _events(open_source(str(path), _options(), tables=PAYMENTS))
-    assert _events(open_source(str(other), _options(), tables=PAYMENTS)) == expected
-    assert _events(open_source(str(packed), _options(), tables=PAYMENTS)) == expected
-    by_field = TableOptions(**(vars(PAYMENTS) | {"source": "payer.id"}))
+    expected = _events(open_source(str(path), _options(), tables=TABLE))
+    assert _events(open_source(str(other), _options(), tables=TABLE)) == expected
+    assert _events(open_source(str(packed), _options(), tables=TABLE)) == expected
+    by_field = replace(TABLE, source="payer.id")
     assert _events(open_source(str(nested), _options(), tables=by_field)) == expected
 
 
 def test_labels_follow_in_event_time(path: Path) -> None:
-    events = _events(open_source(str(path), _options(Duration(2 * 86_400)), tables=PAYMENTS))
+    events = _events(open_source(str(path), _options(Duration(2 * 86_400)), tables=TABLE))
     arrived: dict[str, float] = {}
     clock = 0.0
     labelled = []
