@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx
 import tenacity
@@ -30,6 +30,10 @@ from service.models import (
     WhatIfAnswer,
 )
 from service.store.samples import Timeline
+
+if TYPE_CHECKING:
+    from service.client.frames import SentFrame
+    from service.replay.tables.mapping import RowMapping
 
 _T = TypeVar("_T")
 
@@ -114,6 +118,31 @@ class AsyncClient:
     ) -> bytes:
         """See :meth:`Client.predict_arrow <service.client.http.Client.predict_arrow>`."""
         return await self._send(calls.predict_arrow(nodes, self._session.wait(min_position), top))
+
+    async def append_frame(
+        self, frame: Any, mapping: RowMapping | Mapping[str, Any], *, key: str | None = None, declare: bool = False
+    ) -> SentFrame:
+        """See :meth:`Client.append_frame <service.client.http.Client.append_frame>`."""
+        from service.client.frames import frame_events  # noqa: PLC0415
+
+        found = frame_events(frame, mapping)
+        if declare:
+            await self.declare(found.schema)
+        return found.sent([await self._send(call) for call in found.calls(key)])
+
+    async def predict_table(
+        self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None
+    ) -> Any:
+        """See :meth:`Client.predict_table <service.client.http.Client.predict_table>`."""
+        from service.client.frames import joined, parts_of  # noqa: PLC0415
+
+        return joined([await self.predict_arrow(part, min_position=min_position, top=top) for part in parts_of(nodes)])
+
+    async def predict_frame(
+        self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None
+    ) -> Any:
+        """See :meth:`Client.predict_frame <service.client.http.Client.predict_frame>`."""
+        return (await self.predict_table(nodes, min_position=min_position, top=top)).to_pandas()
 
     async def top(
         self, class_name: str, *, limit: int = 100, labelled: bool = False, min_position: str | None = None

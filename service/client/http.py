@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx
 import tenacity
@@ -31,6 +31,10 @@ from service.models import (
     WhatIfAnswer,
 )
 from service.store.samples import Timeline
+
+if TYPE_CHECKING:
+    from service.client.frames import SentFrame
+    from service.replay.tables.mapping import RowMapping
 
 _T = TypeVar("_T")
 
@@ -164,6 +168,43 @@ class Client:
     def predict_arrow(self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None) -> bytes:
         """The same as :meth:`predict` as an Arrow stream, for large answers several times smaller and faster."""
         return self._send(calls.predict_arrow(nodes, self._session.wait(min_position), top))
+
+    def append_frame(
+        self, frame: Any, mapping: RowMapping | Mapping[str, Any], *, key: str | None = None, declare: bool = False
+    ) -> SentFrame:
+        """Append the rows of a data frame as events; nothing is sent of a frame with a value that does not fit.
+
+        Args:
+            frame: a pandas ``DataFrame``, a ``pyarrow.Table``, or what else has ``__arrow_c_stream__``.
+            mapping: what its columns are, as in a mapping file (``docs/files.md``).
+            key: begins the Idempotency-Key of each batch: the same frame again with it appends nothing.
+            declare: whether to declare the width of features and the classes that were found, before all else.
+
+        Raises:
+            UnreadableDataset: naming row, column and value that do not fit.
+        """
+        from service.client.frames import frame_events  # noqa: PLC0415
+
+        found = frame_events(frame, mapping)
+        if declare:
+            self.declare(found.schema)
+        return found.sent([self._send(call) for call in found.calls(key)])
+
+    def predict_table(self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None) -> Any:
+        """The predictions of any number of nodes as a ``pyarrow.Table``; columns as in :func:`.prediction_table`.
+
+        Args:
+            nodes: their ids, asked for by 10,000.
+            min_position: as for :meth:`predict`.
+            top: likewise.
+        """
+        from service.client.frames import joined, parts_of  # noqa: PLC0415
+
+        return joined([self.predict_arrow(part, min_position=min_position, top=top) for part in parts_of(nodes)])
+
+    def predict_frame(self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None) -> Any:
+        """The same as :meth:`predict_table` as a pandas ``DataFrame``. Needs pandas and pyarrow."""
+        return (self.predict_table(nodes, min_position=min_position, top=top)).to_pandas()
 
     def top(
         self, class_name: str, *, limit: int = 100, labelled: bool = False, min_position: str | None = None

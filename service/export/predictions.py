@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
+from service.client.frames import probability_of_label
 from service.client.http import Client
 from service.export.asked_nodes import NodePart
 from service.export.failed import ExportFailed
@@ -146,7 +147,7 @@ def _flat(answer: Any, known: Any, about: dict[str, str]) -> Any:
     columns: dict[str, Any] = {
         "node": answer["node"],
         "label": answer["label"],
-        "probability": pa.array(_of_label(answer["label"], values, classes), pa.float32()),
+        "probability": pa.array(probability_of_label(answer, values, classes), pa.float32()),
         "disagreement": answer["disagreement"],
         "known_label": known,
         "position": answer["position"],
@@ -157,17 +158,6 @@ def _flat(answer: Any, known: Any, about: dict[str, str]) -> Any:
     if len(classes) <= MOST_CLASSES:
         columns |= {f"p({name})": pa.array(values[:, place], pa.float32()) for place, name in enumerate(classes)}
     return pa.table(columns)
-
-
-def _of_label(labels: Any, values: Any, classes: Sequence[str]) -> Any:
-    """The probability of each label, which need not be the greatest where the schema declares how labels are decided.
-
-    Where the most likely classes alone are known, it is the greatest.
-    """
-    if values.shape[1] != len(classes):
-        return values.max(axis=1, initial=0.0)
-    places = pc.fill_null(pc.index_in(labels, value_set=pa.array(classes, pa.string())), 0).to_numpy()
-    return values[np.arange(len(values)), places]
 
 
 def _ordered(tables: list[Any], by: str, limit: int | None) -> Any:
