@@ -644,13 +644,15 @@ class Engine:
         graph = self.graph
         width, classes, types = graph.num_features or 0, len(graph.classes), len(graph.relations)
         widths = tuple(each.feature_width or 0 for each in graph.node_types.values())
-        return self.trainer_type(Group(self.config.trainer, width, classes, self.device, self.memory, types, widths))
+        of_graph = types, widths, graph.edge_feature_width
+        return self.trainer_type(Group(self.config.trainer, width, classes, self.device, self.memory, *of_graph))
 
     def _current_trainer(self) -> Trainer:
         """The trainer; a new one when features appear on a graph that had none, or types are declared."""
         width, types = self.graph.num_features or 0, len(self.graph.relations)
-        trained = None if self.trainer is None else (self.trainer.group.feature_width, self.trainer.group.relations)
-        if self.trainer is None or trained != (width, types):
+        group = None if self.trainer is None else self.trainer.group
+        trained = None if group is None else (group.feature_width, group.relations, group.edge_width)
+        if self.trainer is None or trained != (width, types, self.graph.edge_feature_width):
             if self.trainer and self.trainer.group.feature_width != width:
                 reason = f"features of width {width} have appeared: all students get new weights"
                 self.decisions.add("group-restarted", reason, numbers={"feature_width": width})

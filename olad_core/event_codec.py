@@ -118,8 +118,15 @@ class _LoggedNode(UpsertNode, tag_field="op", tag="upsert_node", omit_defaults=T
     x: list[float] | bytes | _LoggedSparse | None = None  # type: ignore[assignment]
 
 
-_log = msgspec.msgpack.Decoder(list[_LoggedNode | RemoveNode | UpsertEdge | RemoveEdge | LabelNode])
+class _LoggedEdge(UpsertEdge, tag_field="op", tag="upsert_edge", omit_defaults=True):
+    """As in the log."""
+
+    x: list[float] | bytes | _LoggedSparse | None = None  # type: ignore[assignment]
+
+
+_log = msgspec.msgpack.Decoder(list[_LoggedNode | RemoveNode | _LoggedEdge | RemoveEdge | LabelNode])
 _NODE_FIELDS = UpsertNode.__struct_fields__
+_EDGE_FIELDS = UpsertEdge.__struct_fields__
 _SWAPPED = sys.byteorder == "big"
 
 
@@ -133,14 +140,16 @@ def encode_log(batch: Sequence[Event]) -> bytes:
 
 def decode_log(payload: bytes) -> list[Event]:
     """The inverse of :func:`encode_log`, for batches that earlier releases wrote too; features are float32 numbers."""
-    return [_unlogged(event) if isinstance(event, _LoggedNode) else event for event in _log.decode(payload)]
+    return [
+        _unlogged(event) if isinstance(event, _LoggedNode | _LoggedEdge) else event for event in _log.decode(payload)
+    ]
 
 
 def decode_log_for_people(payload: bytes) -> list[Event]:
     """Like :func:`decode_log`, with the shortest decimal number for every feature: 0.1, not 0.10000000149011612."""
     batch = decode_log(payload)
     for event in batch:
-        if isinstance(event, UpsertNode) and event.x is not None:
+        if isinstance(event, UpsertNode | UpsertEdge) and event.x is not None:
             values = [
                 float(str(np.float32(value))) for value in (event.x if isinstance(event.x, list) else event.x.values)
             ]
@@ -149,23 +158,29 @@ def decode_log_for_people(payload: bytes) -> list[Event]:
 
 
 def _logged(event: Event) -> Event:
-    if not isinstance(event, UpsertNode) or event.x is None:
+    if not isinstance(event, UpsertNode | UpsertEdge) or event.x is None:
         return event
-    node = _LoggedNode(**{name: getattr(event, name) for name in _NODE_FIELDS if name != "x"})
-    if isinstance(event.x, list):
-        node.x = _float32_bytes(event.x)
+    logged: _LoggedNode | _LoggedEdge
+    if isinstance(event, UpsertNode):
+        logged = _LoggedNode(**{name: getattr(event, name) for name in _NODE_FIELDS if name != "x"})
     else:
-        node.x = _LoggedSparse(event.x.indices, _float32_bytes(event.x.values))
-    return node
+        logged = _LoggedEdge(**{name: getattr(event, name) for name in _EDGE_FIELDS if name != "x"})
+    if isinstance(event.x, list):
+        logged.x = _float32_bytes(event.x)
+    else:
+        logged.x = _LoggedSparse(event.x.indices, _float32_bytes(event.x.values))
+    return logged
 
 
-def _unlogged(node: _LoggedNode) -> UpsertNode:
-    x: Any = node.x
+def _unlogged(logged: _LoggedNode | _LoggedEdge) -> UpsertNode | UpsertEdge:
+    x: Any = logged.x
     if isinstance(x, bytes):
         x = _floats(x)
     elif isinstance(x, _LoggedSparse):
         x = SparseFeatures(x.indices, _floats(x.values) if isinstance(x.values, bytes) else x.values)
-    return UpsertNode(**{name: x if name == "x" else getattr(node, name) for name in _NODE_FIELDS})
+    if isinstance(logged, _LoggedEdge):
+        return UpsertEdge(**{name: x if name == "x" else getattr(logged, name) for name in _EDGE_FIELDS})
+    return UpsertNode(**{name: x if name == "x" else getattr(logged, name) for name in _NODE_FIELDS})
 
 
 def _rounded(x: list[float] | SparseFeatures) -> list[float] | SparseFeatures:
@@ -271,9 +286,8 @@ def _checked(
             else:
                 event.type = None if event.type == RELATION else event.type
                 ids = event.type in with_ids
-                if ids or event.id is not None or type(event) is RemoveEdge:
-                    named = _naming_problems(event, ids)
-                    problems.extend(EventProblem(index, field, message) for field, message in named)
+                if ids or event.id is not None or type(event) is RemoveEdge or event.x is not None:  # type: ignore[union-attr]
+                    problems.extend(EventProblem(index, *found) for found in _checked_edge(event, ids, edge_types))
         elif isinstance(event, UpsertNode) and (event.x is not None or event.type is not None or node_types):
             typed = node_types or event.type is not None
             declared = feature_width is not None
@@ -297,6 +311,27 @@ def _naming_problems(event: UpsertEdge | RemoveEdge, ids: bool) -> Iterator[tupl
         yield from ((end, "the id alone names the edge") for end in _ENDS if getattr(event, end) is not None)
     elif isinstance(event, RemoveEdge):
         yield from ((end, f"Object missing required field `{end}`") for end in _ENDS if getattr(event, end) is None)
+
+
+def _checked_edge(event: UpsertEdge | RemoveEdge, ids: bool, edge_types: EdgeTypes) -> list[tuple[str, str]]:
+    """What is wrong with the names and the features of an edge, which are rounded where they are right."""
+    problems = [*_naming_problems(event, ids)]
+    if isinstance(event, UpsertEdge) and event.x is not None:
+        of_features = [*_edge_problems(event, edge_types)]
+        event.x = event.x if of_features else _rounded(event.x)
+        problems += of_features
+    return problems
+
+
+def _edge_problems(event: UpsertEdge, edge_types: EdgeTypes) -> Iterator[tuple[str, str]]:
+    """What is wrong with the features of an edge."""
+    of_type = edge_types.get(event.type or RELATION)
+    if of_type is None or of_type.feature_width is None:
+        yield "x", f"edges of the type {event.type or RELATION!r} have no features: PUT /schema with a feature_width"
+    else:
+        yield from _feature_problems(
+            event.x, of_type.feature_width, True, f"edges of the type {event.type or RELATION!r}"
+        )
 
 
 def _typed_problems(event: UpsertNode, node_types: NodeTypes) -> Iterator[tuple[str, str]]:

@@ -78,7 +78,10 @@ class SparseFeatures(Struct, frozen=True, forbid_unknown_fields=True):
 
 Features: TypeAlias = Annotated[
     Annotated[list[float], Meta(min_length=1, max_length=MAX_FEATURE_WIDTH)] | SparseFeatures,
-    Meta(description="Features: a list of numbers, or those that are not zero. All nodes have the same width."),
+    Meta(
+        description="Features: a list of numbers, or those that are not zero. All nodes, or edges, of a type have the "
+        "same width."
+    ),
 ]
 
 
@@ -112,6 +115,7 @@ class UpsertEdge(Struct, tag_field="op", tag="upsert_edge", forbid_unknown_field
     ts: Time | None = None
     type: TypeName | None = None
     id: EdgeId | None = None
+    x: Features | None = None
 
 
 class RemoveEdge(Struct, tag_field="op", tag="remove_edge", forbid_unknown_fields=True, omit_defaults=True):

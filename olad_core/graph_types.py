@@ -15,6 +15,8 @@ MAX_EDGE_TYPES = 64
 """Types of edges that a graph may have."""
 MAX_NODE_TYPES = 64
 """Types of nodes that a graph may have."""
+MAX_EDGE_FEATURES = 1_024
+"""Width of the features of an edge at most."""
 MAX_TYPE_BYTES = 256
 """Length of a type's name at most, in UTF-8 bytes."""
 
@@ -55,3 +57,14 @@ class EdgeType(BaseModel):
         default=False,
         description="Whether every edge has an id of its own, so that there may be many between two nodes. It stays.",
     )
+    feature_width: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_EDGE_FEATURES,
+        description="Length of the feature vectors of these edges; it stays. Null: they have no features.",
+    )
+
+    @property
+    def has_table(self) -> bool:
+        """Whether its edges are kept one by one beside the sums of each pair of nodes."""
+        return self.ids or self.feature_width is not None

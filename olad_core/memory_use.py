@@ -65,11 +65,12 @@ class Sizes:
 
     Attributes:
         nodes: rows, those of removed nodes included.
-        edges: edges; one with an id is kept beside its pair of nodes, and counts as two.
+        edges: edges; one with an id or features is kept beside its pair of nodes, and counts as two.
         featured: nodes that have features.
         feature_width: numbers in the features of a node; 0 without.
         classes: classes.
         edge_types: types of edges.
+        edge_numbers: features of all edges together.
     """
 
     nodes: int = 0
@@ -78,6 +79,7 @@ class Sizes:
     feature_width: int = 0
     classes: int = 0
     edge_types: int = 1
+    edge_numbers: int = 0
 
     def plus(self, more: Sizes) -> Sizes:
         """Both together; the width, the classes and the types are the greater ones."""
@@ -88,6 +90,7 @@ class Sizes:
             max(self.feature_width, more.feature_width),
             max(self.classes, more.classes),
             max(self.edge_types, more.edge_types),
+            self.edge_numbers + more.edge_numbers,
         )
 
 
@@ -127,7 +130,8 @@ def bytes_needed(sizes: Sizes, group: GroupSizes) -> int:
     nodes = sizes.nodes * (_BYTES_PER_NODE + _COPIES * rows_of_versions + published)
     edges = _COPIES * (_BYTES_PER_EDGE * sizes.edges + _BYTES_PER_TYPE * sizes.nodes * (sizes.edge_types - 1))
     row = 4 * sizes.feature_width
-    features = row * sizes.featured * (_SPARE_SLOTS + _COPIES - 1)
+    numbers = row * sizes.featured + 4 * sizes.edge_numbers
+    features = numbers * (_SPARE_SLOTS + _COPIES - 1)
     working = _WORKING * row * min(_ROWS_AT_ONCE, sizes.nodes, _DENSEST * sizes.featured)
     inputs = sizes.feature_width + len(STRUCTURE) * STRUCTURE_STEPS
     weights = 4 * hidden * (inputs + 4 * hidden + 4 * columns)
@@ -176,11 +180,13 @@ def most_added(batch: Sequence[Event], *, distinct: bool = False) -> Sizes:
     kinds = Counter(map(type, batch))
     upserts = kinds[UpsertNode]
     ends = 2 * kinds[UpsertEdge]
-    edges = kinds[UpsertEdge] + sum(type(e) is UpsertEdge and e.id is not None for e in batch)
+    x_of_edges = [e.x for e in batch if type(e) is UpsertEdge and e.x is not None]
+    twice = sum(type(e) is UpsertEdge and (e.id is not None or e.x is not None) for e in batch)
+    edges, numbers = kinds[UpsertEdge] + twice, sum(len(x if isinstance(x, list) else x.values) for x in x_of_edges)
     with_features = [e for e in batch if type(e) is UpsertNode and e.x is not None] if upserts else []
     width = max((len(e.x) for e in with_features if isinstance(e.x, list)), default=0)
     if not distinct:
-        return Sizes(ends + upserts, edges, len(with_features), width)
+        return Sizes(ends + upserts, edges, len(with_features), width, edge_numbers=numbers)
     ids = {e.id for e in batch if type(e) is UpsertNode}
     ids.update(end for e in batch if type(e) is UpsertEdge for end in (e.src, e.dst))
-    return Sizes(len(ids), edges, len({e.id for e in with_features}), width)
+    return Sizes(len(ids), edges, len({e.id for e in with_features}), width, edge_numbers=numbers)

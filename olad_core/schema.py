@@ -19,7 +19,7 @@ from olad_core.graph_types import MAX_EDGE_TYPES, MAX_NODE_TYPES, RELATION, Edge
 _LABELLED = frozenset({LabelNode, UpsertNode})
 _ADDED = ("decisions", "edge_types", "node_types")
 """Fields that earlier releases do not know."""
-_ADDED_TO_EDGE_TYPES = ("ids",)
+_ADDED_TO_EDGE_TYPES = ("ids", "feature_width")
 """Fields of a type of edges that earlier releases do not know."""
 
 
@@ -141,6 +141,9 @@ def _with_edge_types(known: dict[str, EdgeType], more: dict[str, EdgeType]) -> d
     for name, before in known.items():
         if together[name].ids != before.ids:
             raise SchemaConflict(f"edge_types.{name}.ids is {str(before.ids).lower()}, which stays")
+        if together[name].feature_width != before.feature_width:
+            width = "null" if before.feature_width is None else before.feature_width
+            raise SchemaConflict(f"edge_types.{name}.feature_width is {width}, which stays")
     if len(together) > MAX_EDGE_TYPES:
         raise SchemaConflict(f"edge_types: together these are {len(together)}, and a graph may have {MAX_EDGE_TYPES}")
     return together

@@ -219,7 +219,8 @@ def _type_reason(events: EventColumns, reason: int, index: int, text: str) -> tu
     if reason == at.OTHER_TYPE:
         return "other-type", f"node {text!r} has another type than {named!r}: remove it first"
     if reason == at.WIDTH_OF_TYPE:
-        return "feature-width", f"these are not the features of nodes of the type {named!r}"
+        of = "nodes" if events.columns.kind[index] == UPSERT_NODE else "edges"
+        return "feature-width", f"these are not the features of {of} of the type {named or RELATION!r}"
     if reason == at.EDGE_ID:
         how = "have no ids" if events.edge_id_of(index) else "are named by ids"
         return "edge-id", f"edges of the type {named or RELATION!r} {how}"

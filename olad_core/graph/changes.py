@@ -47,8 +47,9 @@ class Changes:
         label_differs: bool, one for each of ``labelled``: its class was unknown before the batch, or was another.
         removed_rows: int64: rows that were alive before the batch and are not now, in order of removal.
         removed_ids: their ids.
-        edge_source: int64, one for each arc whose weight changed, ascending by source, then target. An undirected
-            edge has an arc in each direction, a self-loop has one. Arcs of removed nodes are there, expired ones too.
+        edge_source: int64, one for each arc whose weight or features changed, ascending by source, then target. An
+            undirected edge has an arc in each direction, a self-loop has one. Arcs of removed nodes are there, expired
+            ones too.
         edge_target: int64.
         weight_before: float32, 0 where there was no arc.
         weight_after: float32, 0 where there is none.
@@ -86,11 +87,14 @@ class Arcs(NamedTuple):
     after: Weights
 
 
-def net_arcs(key: Rows, before: Weights, after: Weights, *, directed: bool) -> Arcs:
-    """Sum up a log of weight changes, in order of time, into the net change of every arc, in order of its ends."""
+def net_arcs(key: Rows, before: Weights, after: Weights, *, directed: bool, equal: bool = False) -> Arcs:
+    """Sum up a log of weight changes, in order of time, into the net change of every arc, in order of its ends.
+
+    With ``equal`` arcs are there, too, whose weight is the same as before.
+    """
     most = key.size if directed else 2 * key.size
     net = _Net(np.empty(most, np.int64), np.empty(most, np.float32), np.empty(most, np.float32))
-    count = _net(np.argsort(key, kind="stable"), key, before, after, directed, net)
+    count = _net(np.argsort(key, kind="stable"), key, before, after, directed, equal, net)
     order = np.argsort(net.key[:count])
     rows, weights = np.empty((2, count), np.int64), np.empty((2, count), np.float32)
     _in_order(order, net, rows, weights)
@@ -104,7 +108,7 @@ class _Net(NamedTuple):
 
 
 @compiled
-def _net(order: Rows, key: Rows, before: Weights, after: Weights, directed: bool, net: _Net) -> int:
+def _net(order: Rows, key: Rows, before: Weights, after: Weights, directed: bool, equal: bool, net: _Net) -> int:
     """Fill ``net``, an undirected edge standing in both directions; how many arcs there are."""
     count = 0
     for at in range(order.size):
@@ -114,7 +118,7 @@ def _net(order: Rows, key: Rows, before: Weights, after: Weights, directed: bool
         if at + 1 < order.size and key[order[at + 1]] == edge:
             continue
         last = after[order[at]]
-        if first == last:
+        if first == last and (last == 0 or not equal):
             continue
         source, target = edge >> 32, edge & 0xFFFFFFFF
         for turned in range(1 if directed or source == target else 2):

@@ -68,7 +68,7 @@ class Log(NamedTuple):
 
 
 class Parallel(NamedTuple):
-    """Edges with ids: as many between two rows as there are ids. Those of two rows are one list and one edge's sum.
+    """Edges that are kept one by one. Those of two rows are one list, and one edge of :class:`Edges` has their sum.
 
     Attributes:
         source: int32, by number: the row that the edge is from; -1 where the number is not in use.
@@ -79,6 +79,7 @@ class Parallel(NamedTuple):
         preceding: int32, by number; -1 before the first.
         head: int32, by slot of :class:`Edges`: the first edge of the two rows.
         total: float64, by slot: the sum of their weights.
+        x: float32 ``[numbers, width]``, features.
         given_up: int32, numbers whose edges have left.
         sizes: int64 [2]: edges, and numbers in ``given_up``.
     """
@@ -91,6 +92,7 @@ class Parallel(NamedTuple):
     preceding: Int32s
     head: Int32s
     total: Float64s
+    x: Float32s
     given_up: Int32s
     sizes: Int64s
 

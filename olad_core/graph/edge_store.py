@@ -28,6 +28,9 @@ class EdgeStore:
     Below 100 bytes an undirected edge; every change costs amortised O(1) (an expiring edge O(log edges) once).
     """
 
+    width: int = 0
+    """Number of features of an edge."""
+
     def __init__(self, *, directed: bool, rows: int) -> None:
         self.directed = directed
         self._edges = _empty_edges(FEWEST)
@@ -179,7 +182,8 @@ class EdgeStore:
         size = int(self._log.size[0])
         if not size and self._log.key.size <= 2 * FEWEST:
             return _NO_ARCS
-        arcs = net_arcs(self._log.key[:size], self._log.before[:size], self._log.after[:size], directed=self.directed)
+        columns = self._log.key[:size], self._log.before[:size], self._log.after[:size]
+        arcs = net_arcs(*columns, directed=self.directed, equal=self.width > 0)
         if self.directed:
             kernels.reweigh_sources(self.outgoing, self.out_weight, arcs)
         self._log.size[0] = 0

@@ -137,7 +137,7 @@ def columns_of(events: Sequence[Event]) -> EventColumns:
             columns.weight[at] = event.weight
         if not isinstance(event, RemoveNode | RemoveEdge) and event.ts is not None:
             columns.time[at] = event.ts
-        if isinstance(event, UpsertNode) and event.x is not None:
+        if isinstance(event, UpsertNode | UpsertEdge) and event.x is not None:
             index, value = _features(event)
             columns.form[at] = DENSE if isinstance(event.x, list) else SPARSE
             columns.first[at], columns.width[at] = end, value.size
@@ -162,7 +162,7 @@ def _edge_id(event: Event) -> bytes:
     return str(event.id).encode() if isinstance(event, UpsertEdge | RemoveEdge) and event.id is not None else b""
 
 
-def _features(event: UpsertNode) -> tuple[Int32s, Float32s]:
+def _features(event: UpsertNode | UpsertEdge) -> tuple[Int32s, Float32s]:
     """Indices, zeros for dense features, and values."""
     if isinstance(event.x, list):
         return np.zeros(len(event.x), np.int32), np.array(event.x, np.float32)

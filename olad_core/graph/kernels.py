@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from olad_core.graph.arrays import Float64s, Int64s, Integer, Number, UInt8s
+from olad_core.graph.arrays import Float32s, Float64s, Int32s, Int64s, Integer, Number, UInt8s
 from olad_core.graph.changes import Arcs
-from olad_core.graph.columns import REMOVE_EDGE, UPSERT_EDGE
+from olad_core.graph.columns import DENSE, NO_FEATURES, REMOVE_EDGE, SPARSE, UPSERT_EDGE, Columns
 from olad_core.graph.compiled import AHEAD, compiled, prefetch
 from olad_core.graph.edge_arrays import GIVEN_UP, LIVING, Edges, Graph, Log, Operations, Parallel, Queue, Slabs
 
@@ -474,7 +474,34 @@ def _change_total(graph: Graph, held: Parallel, slot: Integer, before: Number, a
     if total < was * CANCELLATION:
         total = _sum_parallel(held, slot)
     held.total[slot] = total
+    source = graph.edges.key[slot] >> 32
+    noted = graph.log.size[0]
     _update(graph, slot, np.float32(total))
+    if held.x.shape[1] > 0 and graph.log.size[0] == noted:
+        _note_features(graph, slot, source)
+
+
+@compiled
+def _note_features(graph: Graph, slot: Integer, source: Integer) -> None:
+    """Note that the features of a pair's edges are others."""
+    weight = graph.outgoing.weight[graph.outgoing.offset[source] + graph.edges.place_source[slot]]
+    _record(graph.log, graph.edges.key[slot], weight, weight)
+
+
+@compiled
+def _set_edge_features(held: Parallel, number: Integer, columns: Columns, event: Integer) -> bool:
+    """Set the features of an edge to those of an event, whether or not it has some; whether they are others."""
+    form, first, count = columns.form[event], columns.first[event], columns.width[event]
+    changed = False
+    for column in range(held.x.shape[1]):
+        value = columns.value[first + column] if form == DENSE else np.float32(0.0)
+        if form == SPARSE:
+            for at in range(first, first + count):
+                if columns.place[at] == column:
+                    value = columns.value[at]
+        changed |= held.x[number, column] != value
+        held.x[number, column] = value
+    return changed
 
 
 @compiled
@@ -548,7 +575,14 @@ def _add_parallel(graph: Graph, held: Parallel, key: Integer, number: Integer, w
 
 @compiled
 def _upsert_parallel(
-    graph: Graph, held: Parallel, number: Integer, ends: tuple[Integer, Integer], weight: Number, time: Number
+    graph: Graph,
+    held: Parallel,
+    number: Integer,
+    ends: tuple[Integer, Integer],
+    weight: Number,
+    time: Number,
+    columns: Columns,
+    event: Integer,
 ) -> bool:
     """Create, update or move an edge; False, with nothing done, where a pool is too small."""
     key, source = _key(graph, ends[0], ends[1]), np.int64(held.source[number])
@@ -567,6 +601,10 @@ def _upsert_parallel(
     elif after != kept:
         held.weight[number] = after
         _change_total(graph, held, np.int64(graph.edges.table[_find(graph.edges, key)]), kept, after)
+    if held.x.shape[1] > 0 and (source < 0 or columns.form[event] != NO_FEATURES):
+        changed = _set_edge_features(held, number, columns, event)
+        if changed and before == key and after == kept:
+            _note_features(graph, np.int64(graph.edges.table[_find(graph.edges, key)]), key >> 32)
     held.source[number], held.target[number] = ends
     if graph.expiring and (source < 0 or held.time[number] != time):
         _push(graph.queue, time, number)
@@ -603,16 +641,27 @@ def _strip_parallel(graph: Graph, held: Parallel, slabs: Slabs, row: Integer, as
 
 @compiled
 def run_parallel(
-    graph: Graph, held: Parallel, operations: Operations, numbers: Int64s, start: Integer, absent: UInt8s
+    graph: Graph,
+    held: Parallel,
+    operations: Operations,
+    numbers: Int64s,
+    columns: Columns,
+    event_of: Int32s,
+    start: Integer,
+    absent: UInt8s,
 ) -> int:
-    """As :func:`run_operations`, on edges with ids, whose ``numbers`` these are; -1 for a node's removal."""
+    """As :func:`run_operations`, on edges whose ``numbers`` these are, -1 for a node's removal.
+
+    Features are those of the events in ``columns``.
+    """
     for at in range(start, operations.kind.size):
         if _is_full(graph, held):
             return at
         kind, number = operations.kind[at], numbers[at]
         ends = np.int64(operations.source[at]), np.int64(operations.target[at])
         if kind == UPSERT_EDGE:
-            if not _upsert_parallel(graph, held, number, ends, operations.weight[at], operations.time[at]):
+            weight, time = operations.weight[at], operations.time[at]
+            if not _upsert_parallel(graph, held, number, ends, weight, time, columns, np.int64(event_of[at])):
                 return at
         elif kind == REMOVE_EDGE:
             if held.source[number] >= 0:
@@ -640,3 +689,38 @@ def run_expiry_of_parallel(graph: Graph, held: Parallel, before: Number) -> int:
             _give_up(held, number)
             removed += 1
     return removed
+
+
+@compiled
+def mean_features(
+    graph: Graph,
+    held: Parallel,
+    rows: Int64s,
+    neighbour: Int64s,
+    offsets: Int64s,
+    turn: tuple[int, int],
+    found: Float32s,
+) -> None:
+    """Fill in the mean of the features of the edges between each row and its neighbours, weighted by their weights.
+
+    A feature enters as its inverse hyperbolic sine, which is near to it below 1, and near to its logarithm far above.
+
+    Args:
+        graph: the arrays.
+        held: the edges.
+        rows: ``[n]``.
+        neighbour: those from which edges lead into the rows, of all types.
+        offsets: ``[n R + 1]``, where those of each row and type begin.
+        turn: number of the type, and R.
+        found: as long as ``neighbour``.
+    """
+    number, types = turn
+    for at in range(rows.size):
+        for place in range(offsets[at * types + number], offsets[at * types + number + 1]):
+            slot = np.int64(graph.edges.table[_find(graph.edges, _key(graph, neighbour[place], rows[at]))])
+            edge, share = np.int64(held.head[slot]), 1.0 / held.total[slot]
+            while edge >= 0:
+                part = np.float32(held.weight[edge] * share)
+                for column in range(held.x.shape[1]):
+                    found[place, column] += part * np.float32(np.arcsinh(held.x[edge, column]))
+                edge = np.int64(held.following[edge])

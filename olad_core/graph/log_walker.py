@@ -39,7 +39,7 @@ _NEEDED = (_NODE, _NODE, _EDGE, _EDGE, _TRUTH)
 _ALLOWED = (
     _TRUTH | 1 << _X | 1 << _TS | 1 << _TYPE,
     _NODE,
-    _EDGE | 1 << _WEIGHT | 1 << _TS | 1 << _TYPE | 1 << _ID,
+    _EDGE | 1 << _WEIGHT | 1 << _TS | 1 << _TYPE | 1 << _ID | 1 << _X,
     _EDGE | 1 << _TYPE | 1 << _ID,
     _TRUTH | 1 << _TS,
 )

@@ -24,12 +24,14 @@ class Neighbours:
         weight: float32, the weights of their edges.
         by_relation: int64 ``[n R + 1]``, where edges have R types: those of the i-th row by edges of the r-th type
             stand at ``by_relation[i R + r] : by_relation[i R + r + 1]``. None where there is one type.
+        x: float32 ``[E, D]``, mean features of the edges, in the first columns; None where no type has any.
     """
 
     indptr: Int64s
     index: Int64s
     weight: Float32s
     by_relation: Int64s | None = None
+    x: Float32s | None = None
 
     @property
     def groups(self) -> Int64s:
@@ -44,7 +46,8 @@ class Neighbours:
         groups = None
         if self.by_relation is not None:
             groups = self.by_relation[first * types : (first + count) * types + 1] - begin
-        return Neighbours(indptr - begin, self.index[begin:end], self.weight[begin:end], groups)
+        x = None if self.x is None else self.x[begin:end]
+        return Neighbours(indptr - begin, self.index[begin:end], self.weight[begin:end], groups, x)
 
 
 def joined(parts: Sequence[Neighbours]) -> Neighbours:

@@ -378,6 +378,14 @@ def _edge(
 
 
 @compiled
+def _why_of_type(number: Integer) -> int:
+    """Why an event whose type has no number is rejected."""
+    if number == NO_TYPE:
+        return UNKNOWN_TYPE
+    return EDGE_ID if number == NOT_BY_ID else WIDTH_OF_TYPE
+
+
+@compiled
 def run_events(columns: Columns, numbers: Int64s, names: Names, settled: Settled, operations: Operations) -> None:
     """Go through the events in order; ``numbers`` are those of their texts, -1 for no text."""
     last = numbers.size - 1
@@ -387,7 +395,7 @@ def run_events(columns: Columns, numbers: Int64s, names: Names, settled: Settled
         first, second, kind = numbers[2 * event], numbers[2 * event + 1], columns.kind[event]
         if kind in (UPSERT_EDGE, REMOVE_EDGE):
             if columns.types[TYPE, event] < 0:
-                _reject(settled, event, EDGE_ID if columns.types[TYPE, event] == NOT_BY_ID else UNKNOWN_TYPE, 0)
+                _reject(settled, event, _why_of_type(columns.types[TYPE, event]), 0)
             elif kind == REMOVE_EDGE and columns.types[ID_LENGTH, event] > 0:
                 _operate(settled, operations, event, REMOVE_EDGE, (np.int64(-1), np.int64(-1)), columns)
             elif first < 0 or second < 0:
@@ -395,7 +403,7 @@ def run_events(columns: Columns, numbers: Int64s, names: Names, settled: Settled
             else:
                 _edge(columns, first, second, names, settled, operations, event)
         elif kind == UPSERT_NODE and columns.types[TYPE, event] < 0:
-            _reject(settled, event, UNKNOWN_TYPE if columns.types[TYPE, event] == NO_TYPE else WIDTH_OF_TYPE, 0)
+            _reject(settled, event, _why_of_type(columns.types[TYPE, event]), 0)
         elif kind == UPSERT_NODE:
             _upsert_node(columns, first, second, names, settled, operations, event)
         elif kind == REMOVE_NODE:

@@ -1,4 +1,4 @@
-"""Edges with ids of their own: as many between two rows as there are ids."""
+"""Edges that are kept one by one: those with ids, of which there may be many between two rows, and with features."""
 
 from __future__ import annotations
 
@@ -8,10 +8,20 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.graph import kernels
-from olad_core.graph.arrays import Float64s, Int64s, UInt8s, lengthened
-from olad_core.graph.columns import UPSERT_EDGE
+from olad_core.graph.arrays import Float32s, Float64s, Int32s, Int64s, UInt8s, lengthened
+from olad_core.graph.columns import (
+    DENSE,
+    ID_LENGTH,
+    ID_START,
+    NO_FEATURES,
+    REMOVE_NODE,
+    UPSERT_EDGE,
+    Columns,
+    empty_columns,
+)
 from olad_core.graph.edge_arrays import GIVEN_UP, LIVING, EdgeList, Operations, Parallel, Queue
 from olad_core.graph.edge_store import FEWEST, EdgeStore, upserts_of
+from olad_core.graph.neighbours import Neighbours
 from olad_core.graph.text import pack
 from olad_core.graph.text_loops import Slices
 from olad_core.graph.text_table import TextTable, slices_of
@@ -20,15 +30,23 @@ _PER_NUMBER = ("source", "target", "weight", "time", "following")
 
 
 class ParallelEdges(EdgeStore):
-    """An edge store whose edges have ids. Neighbours see those of two rows as one edge with the sum of their weights.
+    """An edge store whose edges have ids, features, or both.
 
-    An id has a number, that of its text. About 100 bytes an edge beside its id and its share of the pair of rows.
+    Neighbours see the edges of two rows as one edge with the sum of their weights and the mean of their features. An id
+    has a number, that of its text. About 100 bytes an edge beside its id, its features, and its share of the two rows.
+
+    Args:
+        directed: whether edges are seen from their target only.
+        rows: to reserve.
+        width: number of features of an edge.
+        named: whether edges have ids. Else there is one between two rows, and its id is made of both.
     """
 
-    def __init__(self, *, directed: bool, rows: int) -> None:
+    def __init__(self, *, directed: bool, rows: int, width: int = 0, named: bool = True) -> None:
         super().__init__(directed=directed, rows=rows)
+        self.width, self.named = width, named
         self._ids = TextTable()
-        self._held = _nothing_held()
+        self._held = _nothing_held(width)
 
     @property
     def count(self) -> int:
@@ -40,28 +58,49 @@ class ParallelEdges(EdgeStore):
         """Bytes held for edges and adjacency, without the ids."""
         return super().nbytes + sum(array.nbytes for array in self._held)
 
-    def run_by_id(self, operations: Operations, ids: Slices) -> Int64s:
-        """Carry out a batch's operations in order.
+    def run_events(self, operations: Operations, columns: Columns, event_of: Int32s) -> Int64s:
+        """Carry out a batch's operations in order; ids and features are those of their events.
 
         Args:
             operations: on edges.
-            ids: those of the edges; no text for the removal of a node.
+            columns: of the events.
+            event_of: the event of each operation.
 
         Returns:
             The places among the operations of removals of edges that were not there.
         """
+        if not self.named:
+            if not self.directed:
+                source, target = operations.source, operations.target
+                operations = operations._replace(source=np.minimum(source, target), target=np.maximum(source, target))
+            return self.run_by_id(operations, self._ids_of_pairs(operations), columns, event_of)
+        start, length = columns.types[ID_START : ID_LENGTH + 1, event_of]
+        return self.run_by_id(operations, Slices(columns.text, start, length.astype(np.int32)), columns, event_of)
+
+    def run_by_id(self, operations: Operations, ids: Slices, columns: Columns, event_of: Int32s) -> Int64s:
+        """The same with other ids; no text for the removal of a node."""
         absent: UInt8s = np.zeros(operations.kind.size, np.uint8)
         numbers, new = self._ids.intern(ids)
         self._reserve(int(np.count_nonzero(operations.kind == UPSERT_EDGE)))
         done = 0
         while done < numbers.size:
-            done = kernels.run_parallel(self._graph(), self._held, operations, numbers, done, absent)
+            done = kernels.run_parallel(self._graph(), self._held, operations, numbers, columns, event_of, done, absent)
             if done < numbers.size:
                 self._reserve_notes()
                 if operations.kind[done] == UPSERT_EDGE:
                     self._reserve_places(int(operations.source[done]), int(operations.target[done]))
         self._forget(new)
         return np.flatnonzero(absent)
+
+    def features_of(self, numbers: Int64s) -> Float32s:
+        """Features of edges: ``[n, width]``."""
+        return self._held.x[numbers]
+
+    def mean_features(self, rows: Int64s, near: Neighbours, number: int, found: Float32s) -> None:
+        """Fill in the mean features of the edges of this type, which has this number, into ``[E, width]``."""
+        types = (near.groups.size - 1) // max(rows.size, 1)
+        turn = (number, types)
+        kernels.mean_features(self._graph(), self._held, rows, near.index, near.groups, turn, found)
 
     def find(self, ids: Sequence[str]) -> Int64s:
         """Numbers of edges, -1 where there is no such edge."""
@@ -120,13 +159,22 @@ class ParallelEdges(EdgeStore):
         No :meth:`take_changes` holds them.
         """
         count = edges.source.size
-        if isinstance(whole, ParallelEdges):
+        if not self.named:
+            ids = self._ids_of_pairs(upserts_of(edges))
+        elif isinstance(whole, ParallelEdges):
             ids = slices_of(*whole.ids_of(edges.number))
         else:
             # A byte that is in no UTF-8, so that no event names them.
             own = b"".join(b"\xff%08d" % (self.count + place) for place in range(count))
             ids = slices_of(np.frombuffer(own, np.uint8), 9 * np.arange(count + 1))
-        self.run_by_id(upserts_of(edges), ids)
+        features = np.empty((0, self.width), np.float32)
+        if isinstance(whole, ParallelEdges):
+            features = whole.features_of(edges.number)
+        columns = empty_columns(np.empty(0, np.uint8), edges.source.size, 0)._replace(value=features.ravel())
+        columns.form[:] = DENSE if len(features) else NO_FEATURES
+        columns.width[:] = self.width
+        columns.first[:] = self.width * np.arange(count)
+        self.run_by_id(upserts_of(edges), ids, columns, np.arange(count, dtype=np.int32))
         self.take_changes()
 
     def expire(self, before: float) -> int:
@@ -151,6 +199,7 @@ class ParallelEdges(EdgeStore):
             **{f"parallel_{name}": getattr(self._held, name)[:end] for name in _PER_NUMBER},
             "parallel_head": self._held.head[:pairs],
             "parallel_total": self._held.total[:pairs],
+            **({"parallel_x": self._held.x[:end]} if self.width else {}),
         }
 
     @classmethod
@@ -162,10 +211,12 @@ class ParallelEdges(EdgeStore):
         text, free = state["parallel_ids"].astype(np.uint8), state["parallel_free"].astype(np.int64)
         store._ids = TextTable.of(slices_of(text, offsets), free)
         store._reserve(0)
+        store.width = int(state["parallel_x"].shape[1]) if "parallel_x" in state else 0
+        store._held = store._held._replace(x=np.zeros((store._held.source.size, store.width), np.float32))
         held = store._held
-        for name in (*_PER_NUMBER, "head", "total"):
+        for name in (*_PER_NUMBER, "head", "total", *(["x"] if store.width else [])):
             values = state[f"parallel_{name}"]
-            getattr(held, name)[: values.size] = values
+            getattr(held, name)[: len(values)] = values
         after = np.flatnonzero((held.source >= 0) & (held.following >= 0))
         held.preceding[held.following[after]] = after
         held.sizes[LIVING] = np.count_nonzero(held.source >= 0)
@@ -187,11 +238,23 @@ class ParallelEdges(EdgeStore):
         self._reserve_edges(more)
         held, numbers, slots = self._held, self._ids.capacity, self._edges.key.size
         self._held = held._replace(
-            **{name: lengthened(getattr(held, name), numbers) for name in ("target", "weight", "time")},
+            **{name: lengthened(getattr(held, name), numbers) for name in ("target", "weight", "time", "x")},
             **{name: lengthened(getattr(held, name), numbers, -1) for name in ("source", "following", "preceding")},
             head=lengthened(held.head, slots),
             total=lengthened(held.total, slots),
         )
+
+    def _ids_of_pairs(self, operations: Operations) -> Slices:
+        """Ids of edges that have none of their own: both rows in hexadecimal digits."""
+        source, target = operations.source.astype(np.int64), operations.target.astype(np.int64)
+        if not self.directed:
+            source, target = np.minimum(source, target), np.maximum(source, target)
+        count = operations.kind.size
+        digits = (np.stack([source, target], axis=1)[:, :, None] >> (4 * np.arange(7, -1, -1))) & 15
+        text = np.frombuffer(b"0123456789abcdef", np.uint8)[digits].ravel()
+        length = np.where(operations.kind == REMOVE_NODE, 0, 16).astype(np.int32)
+        text.flags.writeable = False
+        return Slices(text, 16 * np.arange(count), length)
 
     def _reserve_notes(self) -> None:
         """Reserve space to note what leaves and changes."""
@@ -211,7 +274,7 @@ class ParallelEdges(EdgeStore):
             self._held = held._replace(given_up=np.empty(FEWEST, np.int32))
 
 
-def _nothing_held() -> Parallel:
+def _nothing_held(width: int) -> Parallel:
     return Parallel(
         source=np.empty(0, np.int32),
         target=np.empty(0, np.int32),
@@ -221,6 +284,7 @@ def _nothing_held() -> Parallel:
         preceding=np.empty(0, np.int32),
         head=np.empty(0, np.int32),
         total=np.empty(0),
+        x=np.empty((0, width), np.float32),
         given_up=np.empty(FEWEST, np.int32),
         sizes=np.zeros(2, np.int64),
     )

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from olad_core.graph.arrays import Float64s, Int32s, Int64s
+from olad_core.graph.arrays import Float32s, Float64s, Int32s, Int64s
 from olad_core.graph.changes import Arcs
-from olad_core.graph.columns import ID_LENGTH, ID_START, REMOVE_NODE, TYPE, Columns
+from olad_core.graph.columns import REMOVE_NODE, TYPE, Columns
 from olad_core.graph.edge_arrays import EdgeList, Operations, Slabs
 from olad_core.graph.edge_store import EdgeStore
 from olad_core.graph.neighbours import Neighbours, all_neighbours, joined, sampled_neighbours
 from olad_core.graph.parallel_edges import ParallelEdges
 from olad_core.graph.text import unpack
-from olad_core.graph.text_loops import Slices
 from olad_core.graph_types import RELATION
 from olad_core.named_state import take_part
 from olad_core.schema import SchemaConflict
@@ -35,16 +35,23 @@ class RelationRule(NamedTuple):
         directed: whether an edge is seen from its target only.
         lifetime: they leave that long after their last time; None where they stay.
         ids: whether each has an id of its own.
+        width: number of features of an edge.
     """
 
     directed: bool = False
     lifetime: float | None = None
     ids: bool = False
+    width: int = 0
 
     @property
-    def added(self) -> tuple[bool, ...]:
+    def has_table(self) -> bool:
+        """Whether its edges are kept one by one beside the sums of each pair of nodes."""
+        return self.ids or self.width > 0
+
+    @property
+    def added(self) -> tuple[int, ...]:
         """What the state of a graph holds beside the first two fields; nothing where that is as it was."""
-        return (True,) if self.ids else ()
+        return (int(self.ids), self.width) if self.has_table else ()
 
 
 class StandIns(NamedTuple):
@@ -68,9 +75,11 @@ class Relations:
 
     Attributes:
         longest_lifetime: of any type; None where all edges stay.
+        width: number of features of an edge of any type, at most.
     """
 
     longest_lifetime: float | None
+    width: int
     _only: EdgeStore | None
 
     def __init__(self, rules: Mapping[str, RelationRule], rows: int) -> None:
@@ -101,6 +110,11 @@ class Relations:
     def count_with_ids(self) -> int:
         """Those of them that have ids."""
         return sum(store.count for store in self._stores if isinstance(store, ParallelEdges))
+
+    @property
+    def count_of_features(self) -> int:
+        """Features of all edges together."""
+        return sum(store.count * store.width for store in self._stores)
 
     @property
     def directed(self) -> bool:
@@ -158,6 +172,10 @@ class Relations:
                     f"directed: {rules[name].directed} declared, but the graph has {store.count} edges{of_type} that "
                     f"are {'directed' if store.directed else 'undirected'}"
                 )
+            if name in rules and store.count and rules[name].width != self._rules[name].width:
+                raise SchemaConflict(
+                    f"edge_types.{name}.feature_width: the graph has {store.count} edges without features"
+                )
             if name in rules and store.count and rules[name].ids != self._rules[name].ids:
                 raise SchemaConflict(
                     f"edge_types.{name}.ids: the graph has {store.count} edges {_with(not rules[name].ids)}"
@@ -170,7 +188,7 @@ class Relations:
                     self._add(name, rule)
                 continue
             number = [*self._rules].index(name)
-            if (rule.directed, rule.ids) != (self._rules[name].directed, self._rules[name].ids):
+            if rule._replace(lifetime=None) != self._rules[name]._replace(lifetime=None):
                 self._stores[number] = _store(rule, self._rows)
             self._stores[number].track_ages(rule.lifetime is not None)
             self._rules[name] = rule
@@ -195,11 +213,9 @@ class Relations:
             places = np.flatnonzero((relation == number) | of_node)
             own = Operations._make(column[places] for column in operations)
             if isinstance(store, ParallelEdges):
-                ids = columns.types[ID_START : ID_LENGTH + 1, event_of[places]]
-                missing = store.run_by_id(own, Slices(columns.text, ids[0], ids[1].astype(np.int32)))
+                absent.append(places[store.run_events(own, columns, event_of[places])])
             else:
-                missing = store.run(own)
-            absent.append(places[missing])
+                absent.append(places[store.run(own)])
         return np.sort(np.concatenate(absent))
 
     def expire(self, clock: float) -> int:
@@ -225,7 +241,7 @@ class Relations:
 
     def in_neighbours(self, rows: Int64s) -> Neighbours:
         """Every neighbour with an edge into these rows."""
-        return joined([all_neighbours(store.incoming, rows) for store in self._stores])
+        return self._with_features(rows, joined([all_neighbours(store.incoming, rows) for store in self._stores]))
 
     def out_neighbours(self, rows: Int64s) -> Neighbours:
         """Every neighbour that these rows have an edge to."""
@@ -234,9 +250,18 @@ class Relations:
     def sample(self, rows: Int64s, fanout: int, seed: int) -> Neighbours:
         """Up to ``fanout`` in-neighbours of each row, the types having equal shares of them, two at least."""
         each = fanout if len(self._stores) == 1 else max(2, -(-fanout // len(self._stores)))
-        return joined(
-            [sampled_neighbours(store.incoming, rows, each, seed + number) for number, store in enumerate(self._stores)]
-        )
+        near = [sampled_neighbours(store.incoming, rows, each, seed + at) for at, store in enumerate(self._stores)]
+        return self._with_features(rows, joined(near))
+
+    def _with_features(self, rows: Int64s, near: Neighbours) -> Neighbours:
+        """Neighbours with the features of the edges from them."""
+        if not self.width:
+            return near
+        x = np.zeros((near.index.size, self.width), np.float32)
+        for number, store in enumerate(self._stores):
+            if isinstance(store, ParallelEdges) and store.width:
+                store.mean_features(rows, near, number, x)
+        return replace(near, x=x)
 
     def edges(self) -> EdgeList:
         """Every edge once, type by type."""
@@ -293,15 +318,27 @@ class Relations:
             KeyError: there is no such type.
         """
         store = self._stores[self._names.index(name)] if name in self._rules else None
-        if not isinstance(store, ParallelEdges):
+        if not isinstance(store, ParallelEdges) or not store.named:
             raise KeyError(f"edges of the type {name!r} have no ids")
         return store
+
+    def features_of(self, edges: EdgeList) -> Float32s:
+        """Features of edges, ``[n, D]``, those of each type in its first columns."""
+        x = np.zeros((edges.number.size, self.width), np.float32)
+        for number, store in enumerate(self._stores):
+            if isinstance(store, ParallelEdges) and store.width:
+                own = np.flatnonzero((edges.relation == number) & (edges.number >= 0))
+                x[own, : store.width] = store.features_of(edges.number[own])
+        return x
 
     def edge_ids(self) -> list[str | None]:
         """Of the edges in the order of :meth:`edges`; None where those of a type have none."""
         ids: list[str | None] = []
         for store in self._stores:
-            ids += unpack(*store.ids_of(store.numbers())) if isinstance(store, ParallelEdges) else [None] * store.count
+            if isinstance(store, ParallelEdges) and store.named:
+                ids += unpack(*store.ids_of(store.numbers()))
+            else:
+                ids += [None] * store.count
         return ids
 
     def reserve_rows(self, rows: int) -> None:
@@ -340,8 +377,10 @@ class Relations:
         relations = cls(rules_in(state) or {RELATION: alone}, rows)
         for number, rule in enumerate(relations._rules.values()):
             part = take_part(state, _prefix(number)) if number else state
-            kind = ParallelEdges if rule.ids else EdgeStore
+            kind = ParallelEdges if rule.has_table else EdgeStore
             store = kind.from_state(part, directed=rule.directed, rows=rows)
+            if isinstance(store, ParallelEdges):
+                store.named = rule.ids
             store.track_ages(rule.lifetime is not None)
             relations._stores[number] = store
         relations._settle()
@@ -354,6 +393,7 @@ class Relations:
         self._only = self._stores[0] if plain else None
         lifetimes = [rule.lifetime for rule in self._rules.values() if rule.lifetime is not None]
         self.longest_lifetime = max(lifetimes, default=None)
+        self.width = max((rule.width for rule in self._rules.values()), default=0)
 
     def _add(self, name: str, rule: RelationRule) -> None:
         store = _store(rule, self._rows)
@@ -363,7 +403,9 @@ class Relations:
 
 
 def _store(rule: RelationRule, rows: int) -> EdgeStore:
-    return (ParallelEdges if rule.ids else EdgeStore)(directed=rule.directed, rows=rows)
+    if rule.has_table:
+        return ParallelEdges(directed=rule.directed, rows=rows, width=rule.width, named=rule.ids)
+    return EdgeStore(directed=rule.directed, rows=rows)
 
 
 def _with(ids: bool) -> str:
@@ -386,9 +428,11 @@ def rules_in(state: State) -> dict[str, RelationRule]:
     if _NAMES not in state:
         return {}
     listed = json.loads(state[_NAMES].tobytes())
-    return {
-        str(name): RelationRule(bool(directed), lifetime, bool(*more)) for name, directed, lifetime, *more in listed
-    }
+    rules = {}
+    for name, directed, lifetime, *more in listed:
+        ids, width = more or (0, 0)
+        rules[str(name)] = RelationRule(bool(directed), lifetime, bool(ids), int(width))
+    return rules
 
 
 def parts_of(

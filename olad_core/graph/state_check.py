@@ -92,8 +92,8 @@ def check_graph_state(state: Mapping[str, Array]) -> None:
     for rule, part in _relations(state):
         directed = bool(state["directed"]) if rule is None else rule.directed
         _check_edges(part, alive, directed)
-        if rule is not None and rule.ids:
-            _check_parallel(part, directed)
+        if rule is not None and rule.has_table:
+            _check_parallel(part, directed, rule.width)
 
 
 def _check_types(state: Mapping[str, Array], end: int) -> None:
@@ -175,7 +175,7 @@ def _check_edges(state: Mapping[str, Array], alive: npt.NDArray[np.bool_], direc
     _check_places(state, "incoming", "edge_place_target", target, source)
 
 
-def _check_parallel(state: Mapping[str, Array], directed: bool) -> None:
+def _check_parallel(state: Mapping[str, Array], directed: bool, width: int) -> None:
     """Check that the edges of each pair of rows are one list."""
     ids = _texts(state, "parallel_ids", "parallel_id_offsets")
     used, keys = np.fromiter(map(bool, ids), np.bool_, len(ids)), state["edge_key"]
@@ -184,6 +184,9 @@ def _check_parallel(state: Mapping[str, Array], directed: bool) -> None:
     _require(np.array_equal(np.sort(free), np.flatnonzero(~used)), "parallel_free")
     for name, dtype in _PARALLEL.items():
         _typed(state, name, dtype, (len(ids),))
+    if width:
+        x = _typed(state, "parallel_x", "float32", (len(ids), width))
+        _require(bool(np.isfinite(x).all()), "parallel_x")
     head = _typed(state, "parallel_head", "int32", keys.shape)
     total = _typed(state, "parallel_total", "float64", keys.shape)
     _require(bool((np.isfinite(total) & (total > 0)).all()), "parallel_total")

@@ -163,6 +163,7 @@ class DynamicGraph:
             self.num_features or 0,
             len(self._nodes.classes),
             types,
+            self._edges.count_of_features,
         )
 
     @property
@@ -281,8 +282,10 @@ class DynamicGraph:
         whole = GraphSchema(**schema.model_dump())
         after = after_declaration(self.schema, whole, self._max_classes)
         lives = lifetimes(after)
-        ids = {name for name, each in after.edge_types.items() if each.ids}
-        rules = {name: RelationRule(directed, lives[name], name in ids) for name, directed in directions(after).items()}
+        rules = {
+            name: RelationRule(directed, lives[name], *_table_of(after.edge_types.get(name)))
+            for name, directed in directions(after).items()
+        }
         self._edges.follow(rules, after.edge_types)
         self._follow(after)
         if after.node_types:
@@ -508,6 +511,19 @@ class DynamicGraph:
         edges = self._edges.parallel(edge_type)
         return edges.ends(edges.find(ids), self.relations.index(edge_type))
 
+    def edge_features(self, edges: EdgeList) -> npt.NDArray[np.float32]:
+        """Features of edges that are there, ``[n, D]``, those of each type in its first columns.
+
+        Args:
+            edges: as :meth:`find_edges`, :meth:`edges_between` or :meth:`edge_list` give them.
+        """
+        return self._edges.features_of(edges)
+
+    @property
+    def edge_feature_width(self) -> int:
+        """D: the greatest number of features of an edge of any type."""
+        return self._edges.width
+
     def edge_ids(self) -> list[str | None]:
         """Ids of the edges in the order of :meth:`edge_list`; None where those of a type have none."""
         return self._edges.edge_ids()
@@ -648,6 +664,11 @@ class DynamicGraph:
 
 def _or_nan(number: float | None) -> float:
     return math.nan if number is None else number
+
+
+def _table_of(edge_type: EdgeType | None) -> tuple[bool, int]:
+    """Whether edges of a type have ids, and how many features."""
+    return (False, 0) if edge_type is None else (edge_type.ids, edge_type.feature_width or 0)
 
 
 def _as_bytes(declared: GraphSchema) -> npt.NDArray[np.uint8]:

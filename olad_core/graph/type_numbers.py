@@ -37,13 +37,17 @@ def number_types(columns: Columns, rules: Mapping[str, RelationRule], node_types
     """
     relations, ids = [*rules], np.array([rule.ids for rule in rules.values()])
     named = columns.types[[TYPE_LENGTH, ID_LENGTH]]
-    if not node_types and relations == [RELATION] and not ids[0] and not np.count_nonzero(named):
-        return
+    if not node_types and relations == [RELATION] and not rules[RELATION].has_table:
+        with_features = (columns.kind == UPSERT_EDGE) & (columns.form != NO_FEATURES)
+        if not np.count_nonzero(named) and not np.count_nonzero(with_features):
+            return
     nodes = [*node_types] or [NODE_TYPE]
     widths = [each.feature_width or 0 for each in node_types.values()]
     unnamed = relations.index(RELATION) if RELATION in relations else NO_TYPE
     _number(columns, *_joined(relations), unnamed, *_joined(nodes), NO_TYPE if node_types else 0)
-    _hold_widths(columns, np.array(widths, np.int64))
+    if node_types:
+        _hold_widths(columns, UPSERT_NODE, np.array(widths, np.int64))
+    _hold_widths(columns, UPSERT_EDGE, np.array([rule.width for rule in rules.values()], np.int64))
     _hold_names(columns, ids)
 
 
@@ -95,11 +99,11 @@ def _hold_names(columns: Columns, ids: Bools) -> None:
 
 
 @compiled
-def _hold_widths(columns: Columns, widths: Int64s) -> None:
-    """Mark the upserts of nodes whose features do not have the width of their types."""
-    for event in range(columns.kind.size if widths.size else 0):
+def _hold_widths(columns: Columns, kind: int, widths: Int64s) -> None:
+    """Mark the events of this kind whose features do not have the width of their types."""
+    for event in range(columns.kind.size):
         number = columns.types[TYPE, event]
-        if columns.kind[event] != UPSERT_NODE or number < 0 or columns.form[event] == NO_FEATURES:
+        if columns.kind[event] != kind or number < 0 or columns.form[event] == NO_FEATURES:
             continue
         width = widths[number]
         fits = width > 0 and (columns.form[event] != DENSE or columns.width[event] == width)

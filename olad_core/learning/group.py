@@ -45,6 +45,7 @@ class Group:
         memory: of the students that remember; without one they begin with a new one.
         relations: types of edges that the students distinguish.
         type_widths: of the features of each type of nodes, where nodes have types.
+        edge_width: number of features of an edge.
 
     Raises:
         ValueError: a student has another number of layers than ``fanouts`` has numbers.
@@ -59,11 +60,12 @@ class Group:
         memory: Memory | None = None,
         relations: int = 1,
         type_widths: tuple[int, ...] = (),
+        edge_width: int = 0,
     ) -> None:
         self.config = config
         self.memory = memory or Memory(recurrent(config.students), config.width, device)
         self.feature_width = feature_width
-        self.relations, self.type_widths = relations, type_widths
+        self.relations, self.type_widths, self.edge_width = relations, type_widths, edge_width
         self.device = device
         self.names = student_names(config.students)
         self.random = np.random.default_rng([config.seed, 1])
@@ -261,6 +263,7 @@ class Group:
             "random": self.random.bit_generator.state,
             **({"relations": self.relations} if self.relations > 1 else {}),
             **({"type_widths": list(self.type_widths)} if self.type_widths else {}),
+            **({"edge_width": self.edge_width} if self.edge_width else {}),
         }
         return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, values
 
@@ -275,8 +278,9 @@ class Group:
     ) -> Group:
         """The group whose :meth:`state` this was; the ``memory`` has a state of its own."""
         relations = int(values.get("relations", 1))
-        widths = tuple(values.get("type_widths", ()))
-        group = cls(config, int(values["feature_width"]), int(values["capacity"]), device, memory, relations, widths)
+        widths, of_edges = tuple(values.get("type_widths", ())), int(values.get("edge_width", 0))
+        sizes = int(values["feature_width"]), int(values["capacity"])
+        group = cls(config, *sizes, device, memory, relations, widths, of_edges)
         for number, student in enumerate(group.students):
             student.load_state_dict(take_part(tensors, f"student/{number}"))
             student.encoder.read_structure(config.structure)
@@ -291,7 +295,8 @@ class Group:
         """A new student for a place in the group."""
         config = self.config
         kind, width = config.students[place], self.feature_width
-        student = build_student(kind, width, config.width, self._capacity, seed, self.relations, self.type_widths)
+        of_graph = self.relations, self.type_widths, self.edge_width
+        student = build_student(kind, width, config.width, self._capacity, seed, *of_graph)
         student.encoder.read_structure(config.structure)
         return student
 

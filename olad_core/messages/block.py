@@ -50,6 +50,7 @@ class Block:
         leading: whether the targets are the first N sources, one after the other.
         by_relation: int64 ``[N R + 1]``, where the graph has R types of edges: where the edges of each target and type
             begin. None where it has one type.
+        x: float32 ``[E, D]``, mean features of the edges as they enter; None where edges have none.
     """
 
     targets: Tensor
@@ -59,6 +60,7 @@ class Block:
     in_weight: Tensor
     leading: bool = False
     by_relation: Tensor | None = None
+    x: Tensor | None = None
 
     @property
     def num_targets(self) -> int:
@@ -75,7 +77,8 @@ class Block:
         if self.by_relation is None:
             return self
         types = (self.by_relation.shape[0] - 1) // max(self.num_targets, 1)
-        return Block(self.targets.repeat_interleave(types), self.sources, self.by_relation, self.weight, self.in_weight)
+        targets = self.targets.repeat_interleave(types)
+        return Block(targets, self.sources, self.by_relation, self.weight, self.in_weight, x=self.x)
 
     @cached_property
     def target_of_edge(self) -> Tensor:

@@ -99,6 +99,7 @@ def to_block(graph: DynamicGraph, targets: Rows, near: Neighbours, device: torch
         in_weight=in_weight(graph, rows, device),
         leading=True,
         by_relation=None if near.by_relation is None else to_device(near.by_relation, device),
+        x=None if near.x is None else to_device(near.x, device),
     )
     return block, rows
 

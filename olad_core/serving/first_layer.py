@@ -47,8 +47,8 @@ class FirstLayer(ABC):
 
 
 def first_layer(propagation: Propagation) -> FirstLayer | None:
-    """The first layer of a student whose messages can be summed in parts, edges being of one type; None of another."""
-    if propagation.student.relations > 1:
+    """The first layer of a student whose messages can be summed in parts, edges being alike; None of another."""
+    if propagation.student.relations > 1 or propagation.student.edge_maps:
         return None
     if isinstance(propagation, LinearPropagation):
         return _Linear(propagation)

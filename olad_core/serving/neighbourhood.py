@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -97,4 +97,4 @@ def neighbourhood(graph: DynamicGraph, row: int, hops: int, most: int) -> Neighb
     near = graph.in_neighbours(rows[: within[-2]])
     order = np.argsort(rows)
     places = order[np.searchsorted(rows[order], near.index)]
-    return Neighbourhood(rows, tuple(within), Neighbours(near.indptr, places, near.weight, near.by_relation))
+    return Neighbourhood(rows, tuple(within), replace(near, index=places))

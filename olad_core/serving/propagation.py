@@ -123,7 +123,8 @@ class BlockPropagation(Propagation):
             # Students read what the block names: on a CPU there is no need to gather it first.
             targets, index, offsets, weight = map(torch.from_numpy, (rows, near.index, near.indptr, near.weight))
             by_relation = None if near.by_relation is None else torch.from_numpy(near.by_relation)
-            block = Block(targets, index, offsets, weight, self._in_weight, by_relation=by_relation)
+            x = None if near.x is None else torch.from_numpy(near.x)
+            block = Block(targets, index, offsets, weight, self._in_weight, by_relation=by_relation, x=x)
         return self.raised(layer, self.student.layer(layer, below, block))
 
     @override
@@ -167,7 +168,8 @@ class LinearPropagation(Propagation):
         self._maps = student.relation_maps
         outputs = self._outputs
         narrow = not self.keeps_embeddings and outputs < student.message_widths[-1]
-        self._logits = student.ends_linearly and narrow and not student.relation_maps
+        plain = not student.relation_maps and not student.edge_maps
+        self._logits = student.ends_linearly and narrow and plain
         below, self.mixed_widths = list(student.prepared_widths), list(student.message_widths)
         if self._logits:
             below[-1] = self.mixed_widths[-1] = outputs
@@ -192,9 +194,23 @@ class LinearPropagation(Propagation):
         mixed = (
             self._by_relation(mixture, layer, rows, near) if self._maps else self._operations.mix(mixture, rows, near)
         )
+        if self.student.edge_maps and near.x is not None:
+            mixed = mixed + self._of_edges(layer, rows, near)
         if not of_logits:
             mixed = self.student.finish(layer, mixed, below, to_device(rows, self._device))
         return self.raised(layer, mixed)
+
+    def _of_edges(self, layer: int, rows: Rows, near: Neighbours) -> Tensor:
+        """The terms of the messages that follow from the features of edges."""
+        assert near.x is not None, "edges have features"
+        x, offsets, sources = (
+            to_device(near.x, self._device),
+            *(to_device(at, self._device) for at in (near.groups, near.index)),
+        )
+        index, counts = to_device(rows, self._device), to_device(np.diff(near.indptr), self._device)
+        weight = to_device(near.weight, self._device) * self.factors.sent[sources]
+        weight = weight * self.factors.total[index].repeat_interleave(counts)
+        return self.student.of_edges(layer, Block(index, sources, offsets, weight, self.factors.own, x=x), weight)
 
     def _by_relation(self, mixture: Mixture, layer: int, rows: Rows, near: Neighbours) -> Tensor:
         """What :meth:`Operations.mix` gives, the messages along edges of each type being mapped by the type."""

@@ -46,8 +46,8 @@ class Touch:
 
     @property
     def received(self) -> Rows:
-        """Rows for which the weight of an incoming edge is another, or which are new; some more than once."""
-        return np.concatenate([self.created, self.arc_target[self.arc_change != 0]])
+        """Rows for which an incoming edge has another weight or features, or which are new; some more than once."""
+        return np.concatenate([self.created, self.arc_target])
 
     @property
     def direct(self) -> Rows:

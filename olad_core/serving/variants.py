@@ -262,7 +262,9 @@ def _near(hood: Neighbourhood, taken: Taken, number: Rows, variant: Rows, place:
     copied[inside] = number[of[inside], index[inside]]
     index = np.where(copied >= 0, hood.rows.size + copied, index)
     begins = np.concatenate([[0], np.cumsum(counts)])
-    return Neighbours(begins[::types].copy(), index, near.weight[at], None if near.by_relation is None else begins)
+    by_relation = None if near.by_relation is None else begins
+    x = None if near.x is None else near.x[at]
+    return Neighbours(begins[::types].copy(), index, near.weight[at], by_relation, x)
 
 
 class _Tables:

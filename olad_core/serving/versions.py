@@ -72,6 +72,7 @@ class HeldVersion:
             ({"former": True} if self.former else {})
             | ({"relations": first.relations} if first.relations > 1 else {})
             | ({"type_widths": list(first.type_widths)} if first.type_widths else {})
+            | ({"edge_width": first.edge_width} if first.edge_width else {})
             | several
             | {
                 "number": self.version.number,
@@ -396,10 +397,10 @@ class Versions:
         version = Version(held["number"], held["student"], tuple(held["classes"]))
         former = bool(held.get("former", False))
         kinds, types = dict(members_of(held)), held.get("relations", 1)
-        widths = tuple(held.get("type_widths", ()))
+        of_graph = types, tuple(held.get("type_widths", ())), held.get("edge_width", 0)
         [capacity, *_] = {t.shape[0] for name, t in own.items() if name.endswith("student/encoder.labels")}
         students = {
-            name: build_student(kind, held["feature_width"], held["width"], capacity, 0, types, widths).to(self._device)
+            name: build_student(kind, held["feature_width"], held["width"], capacity, 0, *of_graph).to(self._device)
             for name, kind in kinds.items()
         }
         combined = take_part(own, "combination")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, cast
 
 from torch import Tensor
 from typing_extensions import override
 
 from olad_core.messages.aggregate import aggregate
 from olad_core.messages.block import Block
+from olad_core.students.edge_maps import EdgeMaps, sum_features
 from olad_core.students.relation_maps import RelationMaps
 from olad_core.students.student import Student
 
@@ -34,7 +35,8 @@ class LinearStudent(Student):
     ``own`` and ``sent`` are columns of the prepared rows of the layer below, the first ones and those from
     ``sent_from``; the factors a, b and c follow from degrees alone. The sum is linear in what is sent, so when a
     node changes it is enough to send the *difference* along its edges: no other neighbour of the receiver needs to
-    be read again. Where edges have several types, the sum of each is mapped by the type before they are added up.
+    be read again. Where edges have several types, the sum of each is mapped by the type before they are added up. Where
+    edges have features, a map of them is a term of the message: ``sent_j`` plus the map of ``x_ij``.
     """
 
     ends_linearly: ClassVar[bool] = False
@@ -61,8 +63,8 @@ class LinearStudent(Student):
 
     @property
     def stands_side_by_side(self) -> bool:
-        """Whether its layers treat every column alike: maps of types do not."""
-        return self.columnwise and not self.relation_maps
+        """Whether its layers treat every column alike: maps of types and of features of edges do not."""
+        return self.columnwise and not self.relation_maps and not self.edge_maps
 
     def groups(self, block: Block) -> Block:
         """The block whose sums it maps: by target and type, or by target where all types are alike."""
@@ -72,6 +74,22 @@ class LinearStudent(Student):
     def relate(self, relations: int) -> None:
         super().relate(relations)
         self.relation_maps.extend(RelationMaps(width, relations) for width in self.message_widths)
+
+    @override
+    def read_edges(self, width: int) -> None:
+        super().read_edges(width)
+        self.edge_maps.extend(EdgeMaps(width, outputs, self.relations) for outputs in self.message_widths)
+
+    def of_edges(self, number: int, block: Block, weight: Tensor) -> Tensor:
+        """What follows from the features of edges in the sums of layer ``number``: ``[N, message width]``.
+
+        Args:
+            number: 1 to ``num_layers``.
+            block: whose edges have features.
+            weight: ``[E]``, of each edge in the sums.
+        """
+        maps = cast("EdgeMaps", self.edge_maps[number - 1])
+        return maps.of_sums(sum_features(block, weight), block.num_targets)
 
     def prepare(self, number: int, rows: Tensor) -> Tensor:  # noqa: ARG002
         """Rows of the layer below, ``[n, layer_widths[number - 1]]``, as layer ``number`` mixes them."""
@@ -98,5 +116,7 @@ class LinearStudent(Student):
         received = aggregate(below[:, self.sent_from : self.sent_from + width], weight, self.groups(block))
         if self.relation_maps:
             received = self.relation_maps[number - 1](received, block.num_targets)
+        if self.edge_maps and block.x is not None:
+            received = received + self.of_edges(number, block, weight)
         mixed = block.own(below[:, :width]) * block.own(own).unsqueeze(1) + received
         return self.finish(number, mixed, below, block.targets)

@@ -36,6 +36,10 @@ class MLP(LinearStudent):
     def relate(self, relations: int) -> None:
         Student.relate(self, relations)  # Without maps of the types: nothing would pass through them.
 
+    @override
+    def read_edges(self, width: int) -> None:
+        Student.read_edges(self, width)  # Without maps of the features of edges, for the same reason.
+
     @property
     @override
     def layer_widths(self) -> tuple[int, ...]:

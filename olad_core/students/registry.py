@@ -70,13 +70,14 @@ def build_student(
     seed: int,
     relations: int = 1,
     type_widths: tuple[int, ...] = (),
+    edge_width: int = 0,
 ) -> Student:
     """A student with weights drawn from ``seed``. The state of torch's global random generator stays.
 
     Raises:
         UnknownArchitecture: no architecture has this name.
     """
-    return build(architecture(name), feature_width, width, class_capacity, seed, relations, type_widths)
+    return build(architecture(name), feature_width, width, class_capacity, seed, relations, type_widths, edge_width)
 
 
 def build(
@@ -87,6 +88,7 @@ def build(
     seed: int,
     relations: int = 1,
     type_widths: tuple[int, ...] = (),
+    edge_width: int = 0,
 ) -> Student:
     """As :func:`build_student`, for a class that need not be registered."""
     with torch.random.fork_rng(devices=[]):
@@ -94,6 +96,8 @@ def build(
         built = student(feature_width, width, class_capacity)
         if relations > 1:
             built.relate(relations)
+        if edge_width:
+            built.read_edges(edge_width)
         if type_widths:
             built.distinguish(type_widths)
         return built

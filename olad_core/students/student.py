@@ -41,6 +41,9 @@ class Student(nn.Module, ABC):
     relations: int = 1
     """Types of edges that it distinguishes; see :meth:`relate`."""
 
+    edge_width: int = 0
+    """Features of an edge that it reads; see :meth:`read_edges`."""
+
     type_widths: tuple[int, ...] = ()
     """Widths of the features of each type of nodes, where nodes have types; see :meth:`distinguish`."""
 
@@ -55,6 +58,8 @@ class Student(nn.Module, ABC):
         self.head = node_class.new_head(width, class_capacity)
         self.relation_maps = nn.ModuleList()
         """For each layer what it makes of messages along edges of several types; none for a graph of one type."""
+        self.edge_maps = nn.ModuleList()
+        """For each layer what it makes of the features of edges; none where it reads none."""
         self.register_buffer("mean_square", torch.ones(()))
         self.register_buffer("temperature", torch.ones(()))
 
@@ -152,6 +157,13 @@ class Student(nn.Module, ABC):
         A student that does not override this treats all edges alike: a block holds those of all types.
         """
         self.relations = relations
+
+    def read_edges(self, width: int) -> None:
+        """Prepare for edges with so many features, once, after :meth:`relate` and before it learns anything.
+
+        A student that does not override this passes over the features of edges.
+        """
+        self.edge_width = width
 
     def advance(self) -> None:
         """One step of time for students whose weights evolve; others do nothing.

@@ -78,7 +78,9 @@ class OverloadGuard:
             self.memory.follow(Sizes(), GroupSizes(), self._budget, load.on_its_way)
         else:
             width, classes = graph.feature_width or 0, len(graph.classes)
-            sizes = Sizes(of.rows, max(of.edges, graph.edges), of.featured, width, classes, of.edge_types)
+            sizes = Sizes(
+                of.rows, max(of.edges, graph.edges), of.featured, width, classes, of.edge_types, of.edge_numbers
+            )
             group = GroupSizes(of.students, of.recurrent, of.hidden, of.served, of.trees)
             self.memory.follow(sizes, group, of.budget, load.on_its_way)
         limit, used = load.memory_limit, load.used_memory

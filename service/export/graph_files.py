@@ -67,6 +67,10 @@ def _directed(graph: DynamicGraph) -> npt.NDArray[np.bool_]:
     return np.array([rule.directed for rule in graph.relation_rules.values()])
 
 
+def _span_of(edges: EdgeList, span: slice) -> EdgeList:
+    return EdgeList._make(column[span] for column in edges)
+
+
 def _has_ids(graph: DynamicGraph) -> bool:
     """Whether edges of some type have ids."""
     return any(rule.ids for rule in graph.relation_rules.values())
@@ -92,6 +96,9 @@ def _arrays(found: GraphAt) -> dict[str, npt.NDArray[Any]]:
         arrays["edge_type_directed"] = _directed(graph)
     if _has_ids(graph):
         arrays["edge_id"] = np.array([name or "" for name in graph.edge_ids()], np.str_)
+    if graph.edge_feature_width:
+        arrays["edge_x"] = graph.edge_features(edges)
+        arrays["edge_type_width"] = np.array([rule.width for rule in graph.relation_rules.values()])
     if graph.node_types:
         widths = [each.feature_width or 0 for each in graph.node_types.values()]
         arrays |= {"node_type": _kinds(graph, rows), "node_types": np.array([*graph.node_types], np.str_)}
@@ -167,17 +174,21 @@ def _write_graphml(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
                 file.write("</node>\n")
             done += len(chosen)
             on_rows(done)
-        edge_ids = graph.edge_ids()
+        edge_ids, widths = graph.edge_ids(), [rule.width for rule in graph.relation_rules.values()]
         for first in range(0, len(edges.source), _PART):
             span = slice(first, first + _PART)
             sources, targets = graph.ids(rows[edges.source[span]]), graph.ids(rows[edges.target[span]])
             per_edge = (edges.weight, edges.time, edges.relation)
-            for source, target, weight, time, relation, name in zip(
-                sources, targets, *(each[span].tolist() for each in per_edge), edge_ids[span], strict=True
+            of_edges = edge_ids[span], graph.edge_features(_span_of(edges, span)).tolist()
+            for source, target, weight, time, relation, name, x in zip(
+                sources, targets, *(each[span].tolist() for each in per_edge), *of_edges, strict=True
             ):
                 at = f'<data key="time">{time!r}</data>' if np.isfinite(time) else ""
                 of_type = f'<data key="type">{_text(graph.relations[relation])}</data>' if graph.edge_types else ""
                 of_type += f'<data key="edge_id">{_text(name)}</data>' if name else ""
+                of_type += "".join(
+                    f'<data key="edge_x{at}">{value!r}</data>' for at, value in enumerate(x[: widths[relation]])
+                )
                 # An undirected edge among directed ones stands in both directions: NetworkX reads no graph with both.
                 twice = any(ways) and not ways[relation] and source != target
                 for ends in [(source, target), (target, source)][: 2 if twice else 1]:
@@ -195,6 +206,7 @@ def _begin_graphml(file: IO[str], found: GraphAt, width: int) -> None:
     keys += [("node", f"x{at}", "double") for at in range(width)] + [("edge", name, "double") for name in _PER_EDGE]
     keys += [("edge", "type", "string")] if found.graph.edge_types else []
     keys += [("edge", "edge_id", "string")] if _has_ids(found.graph) else []
+    keys += [("edge", f"edge_x{at}", "double") for at in range(found.graph.edge_feature_width)]
     keys += [("node", "node_type", "string")] if found.graph.node_types else []
     keys += [("graph", "types", "string")] if found.graph.edge_types or found.graph.node_types else []
     for owner, name, kind in keys:
@@ -273,12 +285,15 @@ def _edge_tables(found: GraphAt) -> Iterator[Any]:
     graph, edges = found.graph, found.graph.edge_list()
     names, ways = pa.array(graph.relations, pa.string()), _directed(graph)
     edge_ids = graph.edge_ids() if _has_ids(graph) else None
+    widths = np.array([rule.width for rule in graph.relation_rules.values()])
     for first in range(0, max(1, len(edges.source)), _PART):
         span = slice(first, first + _PART)
         times = edges.time[span]
         types = {"type": names.take(pa.array(edges.relation[span]))} if graph.edge_types else {}
         if edge_ids is not None:
             types["id"] = pa.array(edge_ids[span], pa.string())
+        x, own = graph.edge_features(_span_of(edges, span)), widths[edges.relation[span]]
+        types |= {f"x{at}": pa.array(x[:, at], mask=own <= at) for at in range(x.shape[1])}
         yield pa.table(
             {
                 "source": pa.array(graph.ids(edges.source[span]), pa.string()),

@@ -13,7 +13,7 @@ from olad_core.graph_types import NODE_TYPE, RELATION
 from service.replay.array_graph import Arrays
 from service.replay.pyg_library import pyg_data
 
-_PER_EDGE = ("edge_weight", "edge_time", "edge_id", "edge_type")
+_PER_EDGE = ("edge_weight", "edge_time", "edge_id", "edge_x", "edge_type")
 
 
 def data_of(arrays: Arrays, position: str) -> Any:
@@ -42,6 +42,7 @@ def data_of(arrays: Arrays, position: str) -> Any:
         has_x=torch.from_numpy(arrays["has_x"]) if "has_x" in arrays and not arrays["has_x"].all() else None,
         position=position,
         **(names | {"edge_type_directed": ways.tolist()} if names else {}),
+        **({"edge_attr": torch.from_numpy(per_edge.pop("edge_x"))} if "edge_x" in per_edge else {}),
         **({"edge_id": per_edge.pop("edge_id").tolist()} if "edge_id" in per_edge else {}),
         **{name: torch.from_numpy(values) for name, values in per_edge.items()},
     )
@@ -100,7 +101,10 @@ def _triples(
     groups = np.stack([kind[ends[0]], relation, kind[ends[1]]])
     for source, number, target in np.unique(groups, axis=1).T.tolist():
         own = np.flatnonzero((groups == np.array([[source], [number], [target]])).all(axis=0))
-        per_edge: Arrays = {key: arrays[key][own] for key in _PER_EDGE[:3] if key in arrays}
+        per_edge: Arrays = {key: arrays[key][own] for key in _PER_EDGE[:4] if key in arrays}
+        if width := _width_of(arrays, number):
+            per_edge["edge_attr"] = per_edge["edge_x"][:, :width]
+        per_edge.pop("edge_x", None)
         found, name = place[ends[:, own]], names[number]
         if ways[number]:
             yield (kinds[source], name, kinds[target]), found, per_edge
@@ -111,6 +115,11 @@ def _triples(
         else:
             yield (kinds[source], name, kinds[target]), found, per_edge
             yield (kinds[target], _unused(f"rev_{name}", names), kinds[source]), found[::-1], per_edge
+
+
+def _width_of(arrays: Arrays, number: int) -> int:
+    """Number of features of an edge of a type."""
+    return int(arrays["edge_type_width"][number]) if "edge_type_width" in arrays else 0
 
 
 def _unused(name: str, names: list[str]) -> str:

@@ -44,6 +44,7 @@ class GraphDataset:
         directed: whether edges go one way.
         edge_type: number of each edge's type ``[E]``, or None where edges have one type.
         edge_types: the types by name, in the order of their numbers.
+        edge_x: features of the edges, ``[E, D]``, those of each type in its first columns, or None where none has any.
         edge_ids: of the edges ``[E]``, or None where no type has ids; empty where the edge's type has none.
         node_type: number of each node's type ``[N]``, -1 where it is unknown, or None where nodes have one type.
         node_types: the types by name, in the order of their numbers; the first features of a row are those of its type.
@@ -62,6 +63,7 @@ class GraphDataset:
     edge_type: Ints | None = None
     edge_types: Mapping[str, EdgeType] = field(default_factory=dict)
     edge_ids: tuple[str, ...] | None = None
+    edge_x: npt.NDArray[np.float32] | None = None
     node_type: Ints | None = None
     node_types: Mapping[str, NodeType] = field(default_factory=dict)
 
@@ -175,7 +177,9 @@ class GraphDataset:
         weight = None if self.edge_weight is None else float(self.edge_weight[edge])
         kind = None if self.edge_type is None else [*self.edge_types][self.edge_type[edge]]
         name = None if self.edge_ids is None else self.edge_ids[edge] or None
-        return UpsertEdge(self._id(src), self._id(dst), weight, float(edge_time[edge]), kind, name)
+        width = self.edge_types[kind].feature_width if kind is not None else None
+        x = self.edge_x[edge, :width].tolist() if self.edge_x is not None and width else None
+        return UpsertEdge(self._id(src), self._id(dst), weight, float(edge_time[edge]), kind, name, x)
 
     def _id(self, node: int) -> str | int:
         return node if self.ids is None else self.ids[node]

@@ -31,7 +31,8 @@ def graph_of_arrays(arrays: Arrays, path: Path, names: Mapping[str, str] = _OWN_
             as ``x`` ``[N, F]`` with ``has_x`` ``[N]``, or CSR in ``x_data``, ``x_indices``, ``x_indptr``, ``x_shape``.
             Types of edges: ``edge_type`` ``[E]``, numbers of the names in ``edge_types`` ``[R]``, and
             ``edge_type_directed`` ``[R]`` where some have a direction of their own. ``edge_id`` ``[E]``, texts that are
-            empty for edges of a type that has no ids. Types of nodes: ``node_type``
+            empty for edges of a type that has no ids. ``edge_x`` ``[E, D]`` with ``edge_type_width`` ``[R]``: features
+            of edges, those of each type in so many first columns. Types of nodes: ``node_type``
             ``[N]``, numbers of the names in ``node_types`` ``[T]`` or -1, and ``node_type_width`` ``[T]``, how many of
             the columns of a dense ``x`` are features of each.
         path: of the file, for messages.
@@ -71,6 +72,7 @@ def _graph(arrays: Arrays, path: Path) -> GraphDataset:
         edge_type=_numbers(arrays, "edge_type", edges.shape[1], path),
         edge_types=_edge_types(arrays, path),
         edge_ids=_edge_ids(arrays, edges.shape[1], path),
+        edge_x=_edge_features(arrays, edges.shape[1], path),
         node_type=_numbers(arrays, "node_type", len(labels), path),
         node_types=_node_types(arrays, path),
     )
@@ -154,13 +156,30 @@ def _edge_types(arrays: Arrays, path: Path) -> dict[str, EdgeType]:
     directed = arrays.get("edge_type_directed", np.full(len(names), None)).ravel().tolist()
     if len(directed) != len(names) or len(set(names)) != len(names):
         refuse(path, "'edge_types' must have distinct names, and 'edge_type_directed' one value for each")
+    if "edge_x" in arrays and "edge_type_width" not in arrays:
+        refuse(path, "'edge_x' needs 'edge_type_width': how many of its columns are features of each type")
     ids = np.zeros(len(names), np.bool_)
     if "edge_id" in arrays and arrays["edge_id"].shape == arrays.get("edge_type", ids).shape:
         ids[integers(arrays, "edge_type", path)[arrays["edge_id"] != ""]] = True
+    widths = integers(arrays, "edge_type_width", path).ravel().tolist() if "edge_x" in arrays else [0] * len(names)
+    most = arrays["edge_x"].shape[-1] if "edge_x" in arrays and arrays["edge_x"].ndim == 2 else 0
+    if len(widths) != len(names) or any(not 0 <= width <= most for width in widths):
+        refuse(path, "'edge_type_width' must have one number for each type, not above the columns of 'edge_x'")
     return {
-        name: EdgeType(directed=None if way is None else bool(way), ids=own)
-        for name, way, own in zip(names, directed, ids.tolist(), strict=True)
+        name: EdgeType(directed=None if way is None else bool(way), ids=own, feature_width=width or None)
+        for name, way, own, width in zip(names, directed, ids.tolist(), widths, strict=True)
     }
+
+
+def _edge_features(arrays: Arrays, edges: int, path: Path) -> npt.NDArray[np.float32] | None:
+    if "edge_x" not in arrays:
+        return None
+    if "edge_type" not in arrays:
+        refuse(path, "'edge_x' needs 'edge_type', 'edge_types' and 'edge_type_width': features are those of a type")
+    x = _float32(arrays, "edge_x", path)
+    if x.ndim != 2 or len(x) != edges:
+        refuse(path, f"'edge_x' must have shape ({edges}, D), not {x.shape}")
+    return x
 
 
 def _edge_ids(arrays: Arrays, edges: int, path: Path) -> tuple[str, ...] | None:

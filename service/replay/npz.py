@@ -17,7 +17,8 @@ from service.replay.event_files import opened_whole
 
 _KEYS = (
     "label", "classes", "edges", "id", "node_time", "edge_time", "edge_weight", "directed",
-    "edge_type", "edge_types", "edge_id", "edge_type_directed", "node_type", "node_types", "node_type_width",
+    "edge_type", "edge_types", "edge_id", "edge_x",
+    "edge_type_width", "edge_type_directed", "node_type", "node_types", "node_type_width",
     "x", "has_x", "x_data", "x_indices", "x_indptr", "x_shape",
 )  # fmt: skip
 _PUBLISHED_KEYS = (

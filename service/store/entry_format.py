@@ -23,7 +23,7 @@ def format_under(schema: GraphSchema) -> int:
     >>> format_under(GraphSchema(edge_types={"paid": EdgeType(ids=True)}))
     3
     """
-    if any(each.ids for each in schema.edge_types.values()):
+    if any(each.has_table for each in schema.edge_types.values()):
         return ENTRY_FORMAT
     return TYPED_FORMAT if schema.edge_types or schema.node_types else FIRST_FORMAT
 

@@ -224,8 +224,9 @@ def _turned(before: HeldSchema, after: HeldSchema) -> str | None:
             what = "the graph is" if name == RELATION and not before.edge_types else f"edges of the type {name!r} are"
             return f"directed cannot change after the first event: {what} {'directed' if way else 'undirected'}"
     unnamed = after.edge_types.get(RELATION)
-    if unnamed is not None and unnamed.ids and RELATION not in before.edge_types:
-        return "ids cannot change after the first event: edges that name no type have none"
+    if unnamed is not None and unnamed.has_table and RELATION not in before.edge_types:
+        what = "ids" if unnamed.ids else "feature_width"
+        return f"{what} cannot change after the first event: edges that name no type have none"
     return None
 
 

@@ -298,6 +298,7 @@ def _memory(engine: Engine, budget: int) -> MemoryStatus:
         featured=sizes.featured,
         edges=sizes.edges,
         edge_types=sizes.edge_types,
+        edge_numbers=sizes.edge_numbers,
         students=group.students,
         recurrent=group.recurrent,
         hidden=group.hidden,

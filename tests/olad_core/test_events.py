@@ -452,7 +452,7 @@ class TestTypesOfEdges:
             ({str(number): {} for number in range(65)}, "edge_types"),
             ({"sent": {"directed": "yes"}}, "edge_types.sent.directed"),
             ({"sent": {"lifetime": 0}}, "edge_types.sent.lifetime"),
-            ({"sent": {"feature_width": 3}}, "edge_types.sent.feature_width"),
+            ({"sent": {"feature_width": 0}}, "edge_types.sent.feature_width"),
         ],
     )
     def test_a_wrong_declaration_is_refused(self, edge_types: object, place: str) -> None:

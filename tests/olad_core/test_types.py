@@ -19,6 +19,11 @@ from tests.olad_core.test_engine import assert_same_state, comparable
 from tests.olad_core.test_new_group import assert_exact
 
 TYPES = {"knows": EdgeType(), "sent": EdgeType(directed=True, lifetime=30.0), "used": EdgeType(directed=False)}
+WITH_TABLES = {
+    "knows": EdgeType(feature_width=2),
+    "sent": EdgeType(directed=True, lifetime=30.0, ids=True, feature_width=1),
+    "used": EdgeType(ids=True),
+}
 SCHEMA = GraphSchema(edge_types=TYPES)
 NODE_TYPES = {"account": NodeType(feature_width=3), "payment": NodeType(feature_width=2), "device": NodeType()}
 BOTH = GraphSchema(edge_types=TYPES, node_types=NODE_TYPES)
@@ -40,21 +45,37 @@ def typed(batches: list[list[Event]], *, nodes: bool = False) -> list[list[Event
     return batches
 
 
+def kept_one_by_one(batches: list[list[Event]]) -> list[list[Event]]:
+    """The batches with ids and features on edges, as their types have."""
+    draw = np.random.default_rng(2)
+    for event in (event for batch in batches for event in batch):
+        if isinstance(event, UpsertEdge | RemoveEdge) and WITH_TABLES[event.type or ""].ids:
+            event.id = f"{event.src} {event.dst} {draw.integers(2)}"
+        if isinstance(event, UpsertEdge) and (width := WITH_TABLES[event.type or ""].feature_width):
+            event.x = draw.normal(scale=3, size=width).tolist()
+        if isinstance(event, RemoveEdge) and event.id is not None:
+            event.src = event.dst = None
+    return batches
+
+
 def begun(config: object = CONFIG, schema: GraphSchema = SCHEMA) -> Run:
     run = Run(config)  # type: ignore[arg-type]
     run.engine.declare("0-1", schema)
     return run
 
 
-@pytest.mark.parametrize("nodes", [False, True])
+@pytest.mark.parametrize(("nodes", "tables"), [(False, False), (True, False), (True, True)])
 def test_what_is_served_is_exact_and_an_engine_restored_from_disk_goes_on_in_the_same_bytes(
-    tmp_path: Path, nodes: bool
+    tmp_path: Path, nodes: bool, tables: bool
 ) -> None:
-    batches, whole = typed(stream(5), nodes=nodes), begun(CONFIG, BOTH if nodes else SCHEMA)
+    batches = typed(stream(5), nodes=nodes)
+    batches = kept_one_by_one(batches) if tables else batches
+    schema = GraphSchema(edge_types=WITH_TABLES if tables else TYPES, node_types=NODE_TYPES if nodes else {})
+    whole = begun(CONFIG, schema)
     for batch in batches[:12]:
         whole.turn(batch, steps=2)
     path = write_checkpoint(tmp_path, *whole.engine.state(), keep=1)
-    assert '"format": 8' in (path / "manifest.json").read_text()
+    assert f'"format": {9 if tables else 8}' in (path / "manifest.json").read_text()
     checkpoint = read_checkpoint(path)
     run = Run(engine=Engine.restore(CONFIG, checkpoint.tensors, checkpoint.values, DEVICE))
     done = len(whole.published)
@@ -65,6 +86,7 @@ def test_what_is_served_is_exact_and_an_engine_restored_from_disk_goes_on_in_the
             assert_exact(whole)
     assert whole.engine.versions.served is not None
     assert whole.engine.versions.served.embedding.student.relations == 3
+    assert whole.engine.versions.served.embedding.student.edge_width == (2 if tables else 0)
     assert whole.engine.versions.served.embedding.student.type_widths == ((3, 2, 0) if nodes else ())
     assert [comparable(each) for each in run.published] == [comparable(each) for each in whole.published[done:]]
     assert_same_state(run.engine, whole.engine)
@@ -153,3 +175,26 @@ def _score(*, is_typed: bool) -> float:
             hits += [run.engine.graph.classes[table[str(node)].argmax()] == f"class {truth[node]}" for node in nodes]
         run.turn([LabelNode(str(node), f"class {truth[node]}") for node in nodes], steps=12)
     return float(np.mean(hits))
+
+
+def test_students_learn_what_only_the_features_of_edges_show() -> None:
+    """A node has a tie to each side, and a feature of the tie shows whether it is of its class."""
+    truth = np.random.default_rng(0).integers(0, 2, 400).tolist()
+    config = replace(PAIR, trainer=replace(PAIR.trainer, width=16, labelled=64, fanouts=(6, 6)))
+    run = begun(config, GraphSchema(edge_types={"tie": EdgeType(ids=True, feature_width=1)}))
+    run.turn([UpsertNode(f"of {side}", label=f"class {side}") for side in (0, 1)])
+    hits: list[bool] = []
+    for first in range(0, len(truth), 20):
+        nodes = range(first, first + 20)
+        run.turn(
+            [
+                UpsertEdge(f"of {side}", str(node), type="tie", id=f"{node} {side}", x=[3.0 * (2 * truth[node] - 1)])
+                for node in nodes
+                for side in (0, 1)
+            ]
+        )
+        table = run.reader.tables.get(run.reader.served or -1, {})
+        if first >= len(truth) // 2:
+            hits += [run.engine.graph.classes[table[str(node)].argmax()] == f"class {truth[node]}" for node in nodes]
+        run.turn([LabelNode(str(node), f"class {truth[node]}") for node in nodes], steps=12)
+    assert float(np.mean(hits)) > 0.95

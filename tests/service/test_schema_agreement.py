@@ -42,14 +42,20 @@ _types = st.sampled_from([None, None, "edge", "sent"])
 _node_type = st.fixed_dictionaries({}, optional={"feature_width": st.integers(1, 2)})
 _kinds = st.sampled_from([None, None, "account", "device"])
 _edge_type = st.fixed_dictionaries(
-    {}, optional={"directed": st.booleans(), "lifetime": st.just(3.0), "ids": st.booleans()}
+    {},
+    optional={
+        "directed": st.booleans(),
+        "lifetime": st.just(3.0),
+        "ids": st.booleans(),
+        "feature_width": st.none() | st.integers(1, 2),
+    },
 )
 _edge_ids = st.sampled_from([None, "1", "2"])
 _x = st.none() | st.integers(1, 4).map(lambda width: [1.0] * width) | st.just(SparseFeatures([0], [2.0]))
 _event: st.SearchStrategy[Event] = st.one_of(
     st.builds(UpsertNode, _nodes, _x, st.none() | _labels),
     st.builds(UpsertNode, _nodes, _x, type=_kinds),
-    st.builds(UpsertEdge, _nodes, _nodes, type=_types, id=_edge_ids),
+    st.builds(UpsertEdge, _nodes, _nodes, type=_types, id=_edge_ids, x=st.none() | _x),
     st.builds(RemoveEdge, _nodes, _nodes, _types),
     st.builds(RemoveEdge, st.none(), st.none(), _types, _edge_ids),
     st.builds(LabelNode, _nodes, _labels),

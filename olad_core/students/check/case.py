@@ -42,9 +42,10 @@ class Case:
         seed: int = 4,
         relations: int = 1,
         type_widths: tuple[int, ...] = (),
+        edge_width: int = 0,
     ) -> Student:
         """A student for :data:`CLASSES` classes that reads the structure; its features have a scale other than one."""
-        student = build(self.architecture, feature_width, width, CLASSES, seed, relations, type_widths)
+        student = build(self.architecture, feature_width, width, CLASSES, seed, relations, type_widths, edge_width)
         student.mean_square.fill_(1.7)
         if isinstance(student.encoder, Encoder):
             student.encoder.read_structure(STRUCTURE)

@@ -22,7 +22,11 @@ from olad_core.students.student import Student
 FEATURES, CLASSES, NODES = 3, 2, 40
 ROUNDS = (40, 1, 3, 20, 60, 1, 5)
 """Events between two comparisons."""
-TYPES = {"one": EdgeType(), "way": EdgeType(directed=True), "two": EdgeType(directed=False)}
+TYPES = {
+    "one": EdgeType(),
+    "way": EdgeType(directed=True, feature_width=2),
+    "two": EdgeType(directed=False, lifetime=90.0, ids=True, feature_width=1),
+}
 NODE_TYPES = {"account": NodeType(feature_width=3), "payment": NodeType(feature_width=2)}
 CPU = torch.device("cpu")
 
@@ -38,17 +42,24 @@ def inference_is_exact(case: Case) -> None:
 
 
 def inference_is_exact_for_types(case: Case) -> None:
-    """The same for nodes of two types and edges of three, before and after another one is declared (tolerance 1e-5)."""
+    """The same for nodes of two types and edges of three, some with ids and features (tolerance 1e-5).
+
+    Before and after another type of edges, with more features, is declared, and for one type of edges with features.
+    """
+    student = case.build(edge_width=2)
+    graph = DynamicGraph(feature_width=student.feature_width)
+    graph.declare(GraphSchema(feature_width=student.feature_width, edge_types={"edge": TYPES["way"]}))
+    _follow(student, graph)
     for node_types in (NODE_TYPES, {}):
         widths = tuple(each.feature_width or 0 for each in node_types.values())
-        student = case.build(len(widths) + sum(widths), relations=len(TYPES), type_widths=widths)
+        student = case.build(len(widths) + sum(widths), relations=len(TYPES), type_widths=widths, edge_width=2)
         student.encoder.read_structure(STRUCTURE if node_types else ())
         student.advance()
         graph = DynamicGraph()
         graph.declare(GraphSchema(edge_types=TYPES, node_types=node_types))
         _follow(student, graph)
         more = {**node_types, "third": NodeType(feature_width=1)} if node_types else {}
-        graph.declare(GraphSchema(edge_types={"fourth": EdgeType()}, node_types=more))
+        graph.declare(GraphSchema(edge_types={"fourth": EdgeType(feature_width=3)}, node_types=more))
         _follow(student, graph)
 
 
@@ -129,16 +140,25 @@ def _events(features: int, graph: DynamicGraph) -> Iterator[Event]:
         x = [draw.uniform(-3, 3) for _ in range(width)] if width and draw.random() < 0.8 else None
         return UpsertNode(named, x, type=kind)
 
+    def edge_id(of: str) -> str | None:
+        return str(draw.randrange(NODES)) if graph.relation_rules[of].ids else None
+
+    def edge_x(of: str) -> list[float] | None:
+        width = graph.relation_rules[of].width
+        return [draw.uniform(-9, 9) for _ in range(width)] if width and draw.random() < 0.8 else None
+
     while True:
         kind = draw.random()
         if kind < 0.5:
             time += draw.choice([0.0, 0.3, 40.0])
             weight = draw.choice([None, 0.25, draw.uniform(0.1, 9.0)])
-            yield UpsertEdge(name(), name(), weight, time, type=draw.choice(types))
+            of = draw.choice(types)
+            yield UpsertEdge(name(), name(), weight, time, of, edge_id(of), edge_x(of))
         elif kind < 0.7:
             yield node()
         elif kind < 0.85:
-            yield RemoveEdge(name(), name(), draw.choice(types))
+            of = draw.choice(types)
+            yield RemoveEdge(type=of, id=edge_id(of)) if edge_id(of) else RemoveEdge(name(), name(), of)
         elif kind < 0.92:
             yield RemoveNode(name())
         else:

@@ -101,8 +101,8 @@ SCHEMA_CHANGE = {
     "decisions": {"b": {"threshold": 0.2, "cost": None, "top_share": None}},
     "node_types": {},
     "edge_types": {
-        "cites": {"directed": True, "lifetime": None, "ids": False},
-        "reviewed": {"directed": None, "lifetime": None, "ids": True},
+        "cites": {"directed": True, "lifetime": None, "ids": False, "feature_width": None},
+        "reviewed": {"directed": None, "lifetime": None, "ids": True, "feature_width": 3},
     },
 }
 SCHEMA = {**SCHEMA_CHANGE, "feature_width_held": True}
@@ -271,6 +271,7 @@ STATUS = {
             "featured": 4000,
             "edges": 10556,
             "edge_types": 1,
+            "edge_numbers": 0,
             "students": 4,
             "recurrent": 1,
             "hidden": 64,

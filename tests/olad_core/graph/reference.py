@@ -45,6 +45,7 @@ class Edge:
     target: str
     weight: float = 1.0
     ts: float = 0.0
+    x: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -106,6 +107,18 @@ class Reference:
             for arc in ends if of == kind else ():
                 arcs[arc] = arcs.get(arc, 0.0) + edge.weight
         return arcs
+
+    def mean_features(self, kind: str) -> dict[tuple[str, str], list[float]]:
+        """The mean of what the features of the edges of each arc enter as, by weight."""
+        sums: dict[tuple[str, str], np.ndarray] = {}
+        for (of, *_), edge in self.edges.items():
+            ends = {(edge.source, edge.target)}
+            if not self._rule(kind).directed:
+                ends.add((edge.target, edge.source))
+            for arc in ends if of == kind else ():
+                sums[arc] = sums.get(arc, 0.0) + edge.weight * np.arcsinh(edge.x)
+        weights = self.arcs(kind)
+        return {arc: (total / weights[arc]).tolist() for arc, total in sums.items()}
 
     def _rule(self, kind: str) -> RelationRule:
         return self.rules[kind] if self.rules else RelationRule(self.directed, self.lifetime)
@@ -180,9 +193,15 @@ class Reference:
             return "unknown-type"
         if self._rule(kind).ids != (event.id is not None):
             return "edge-id"
+        if isinstance(event, UpsertEdge) and event.x is not None and not self._fits(event.x, kind):
+            return "feature-width"
         if isinstance(event, RemoveEdge) and event.id is not None:
             return None if self.edges.pop((kind, str(event.id)), None) else "unknown-edge"
         return self._edge(event, kind, str(event.src), str(event.dst), time)
+
+    def _fits(self, x: list[float] | SparseFeatures, kind: str) -> bool:
+        width = self._rule(kind).width
+        return width > 0 and (len(x) == width if isinstance(x, list) else max(x.indices, default=0) < width)
 
     def _edge(self, event: UpsertEdge | RemoveEdge, kind: str, source: str, target: str, time: float) -> str | None:
         if source in self.removed or target in self.removed:
@@ -196,7 +215,15 @@ class Reference:
             return "ts-ahead"
         for node in (source, target):
             self.nodes.setdefault(node, Node())
-        edge = self.edges.setdefault(key, Edge(*ends))
+        width = self._rule(kind).width
+        edge = self.edges.setdefault(key, Edge(*ends, x=[0.0] * width))
+        if event.x is not None:
+            entries = (
+                dict(enumerate(event.x))
+                if isinstance(event.x, list)
+                else dict(zip(event.x.indices, event.x.values, strict=True))
+            )
+            edge.x = [entries.get(at, 0.0) for at in range(width)]
         edge.source, edge.target = ends
         edge.ts = time if event.ts is None else event.ts
         if event.weight is not None:
@@ -240,8 +267,9 @@ RULES = {
     "knows": RelationRule(),
     "sent": RelationRule(True, 5.0),
     "used": RelationRule(False, 2.0),
-    "paid": RelationRule(True, 5.0, True),
+    "paid": RelationRule(True, 5.0, True, 2),
     "met": RelationRule(False, None, True),
+    "rated": RelationRule(False, 5.0, width=1),
 }
 _kinds = st.sampled_from([*RULES, *RULES, *RULES, None, "other"])
 _edge_ids = st.sampled_from("1234")
@@ -260,6 +288,7 @@ _sparse = st.sampled_from(
     ]
 )
 _weights = st.sampled_from([None, 1.0, 0.25, 3.0, 1e30])
+_edge_x = st.lists(_values, min_size=1, max_size=2) | st.just(SparseFeatures([1], [4.0]))
 _upsert_edge = st.builds(UpsertEdge, _ids, _ids, _weights, _times)
 events: st.SearchStrategy[Event] = st.one_of(
     _upsert_edge,
@@ -272,6 +301,8 @@ events: st.SearchStrategy[Event] = st.one_of(
 )
 typed_events: st.SearchStrategy[Event] = st.one_of(
     st.builds(UpsertEdge, _ids, _ids, _weights, _times, st.sampled_from(["paid", "met"]), _edge_ids),
+    st.builds(UpsertEdge, _ids, _ids, _weights, _times, st.just("paid"), _edge_ids, _edge_x),
+    st.builds(UpsertEdge, _ids, _ids, _weights, _times, st.just("rated"), st.none(), st.none() | _edge_x),
     st.builds(RemoveEdge, st.none(), st.none(), st.sampled_from(["paid", "met"]), _edge_ids),
     st.builds(UpsertEdge, _ids, _ids, _weights, _times, _kinds, st.none() | _edge_ids),
     st.builds(UpsertEdge, _ids, _ids, _weights, _times, _kinds),

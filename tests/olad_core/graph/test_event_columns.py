@@ -34,8 +34,9 @@ dense = st.lists(floats, min_size=1, max_size=70)
 sparse = st.dictionaries(st.sampled_from([0, 1, 127, 128, 255, 256, 65_535]) | st.integers(0, 65_535), floats).map(
     lambda entries: SparseFeatures(list(entries), list(entries.values()))
 )
+x = st.none() | dense | sparse
 events: st.SearchStrategy[Event] = st.one_of(
-    st.builds(UpsertEdge, ids, ids, st.none() | st.floats(0, MAX_WEIGHT, exclude_min=True), times, kinds, kinds),
+    st.builds(UpsertEdge, ids, ids, st.none() | st.floats(0, MAX_WEIGHT, exclude_min=True), times, kinds, kinds, x),
     st.builds(RemoveEdge, ids, ids, kinds),
     st.builds(RemoveEdge, st.none(), st.none(), kinds, ids),
     st.builds(UpsertNode, ids, st.none() | dense | sparse, st.none() | ids, times, kinds),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from olad_core.events import Event, GraphSchema, RemoveEdge, RemoveNode, UpsertEdge
-from olad_core.graph import DynamicGraph
+from olad_core.graph import Changes, DynamicGraph
 from olad_core.graph.state_check import NoState, check_graph_state
 from olad_core.graph_types import EdgeType
 from olad_core.schema import SchemaConflict
@@ -17,7 +17,10 @@ from tests.olad_core.graph.reference import RULES, Edge, Reference, typed_batche
 from tests.olad_core.graph.test_store_against_reference import assert_equal_changes
 
 Batches = list[tuple[list[Event], float]]
-TYPES = {name: EdgeType(directed=rule.directed, lifetime=rule.lifetime, ids=rule.ids) for name, rule in RULES.items()}
+TYPES = {
+    name: EdgeType(directed=rule.directed, lifetime=rule.lifetime, ids=rule.ids, feature_width=rule.width or None)
+    for name, rule in RULES.items()
+}
 WITH_IDS = [name for name, rule in RULES.items() if rule.ids]
 
 
@@ -62,6 +65,15 @@ def assert_same(graph: DynamicGraph, model: Reference) -> None:
     assert np.array_equal(near.indptr, near.groups[:: len(RULES)])
     assert np.array_equal(graph.in_degrees(rows).ravel(), np.diff(near.groups))
     assert np.array_equal(graph.in_degree(rows), np.diff(near.indptr))
+    assert near.x is not None
+    for number, (kind, rule) in enumerate(RULES.items()):
+        means = {}
+        for row in rows.tolist():
+            first, end = near.groups[row * len(RULES) + number :][:2].tolist()
+            for place in range(first, end):
+                means[tuple(graph.ids([near.index[place], row]))] = near.x[place].tolist()
+        for arc, mean in model.mean_features(kind).items():
+            assert means[arc] == pytest.approx(mean + [0.0] * (near.x.shape[1] - rule.width), abs=1e-5)
     into = np.repeat(rows, np.diff(near.indptr))
     sums = np.bincount(into, near.weight.astype(float), minlength=graph.capacity)
     assert graph.in_weight_of(rows) == pytest.approx(sums, rel=1e-6)
@@ -69,13 +81,14 @@ def assert_same(graph: DynamicGraph, model: Reference) -> None:
     both = zip(graph.ids(edges.source), graph.ids(edges.target), strict=True)
     kinds = [list(RULES)[kind] for kind in edges.relation.tolist()]
     listed = {}
-    for kind, name, (source, target), weight, time in zip(
-        kinds, graph.edge_ids(), both, edges.weight.tolist(), edges.time.tolist(), strict=True
+    features = graph.edge_features(edges).tolist()
+    for kind, name, (source, target), weight, time, x in zip(
+        kinds, graph.edge_ids(), both, edges.weight.tolist(), edges.time.tolist(), features, strict=True
     ):
         # An undirected edge without an id has its ends in the order of their rows.
         turned = name is None and (kind, source, target) not in model.edges
         ends = (target, source) if turned else (source, target)
-        listed[(kind, *(ends if name is None else [name]))] = Edge(*ends, weight, time)
+        listed[(kind, *(ends if name is None else [name]))] = Edge(*ends, weight, time, x[: RULES[kind].width])
     assert listed == model.edges
     for kind in WITH_IDS:
         names = [*"1234"]
@@ -85,12 +98,30 @@ def assert_same(graph: DynamicGraph, model: Reference) -> None:
             assert (source, target) == ((-1, -1) if edge is None else tuple(graph.rows([edge.source, edge.target])))
 
 
+def mean_features(graph: DynamicGraph) -> dict[tuple[int, int, int], list[float]]:
+    """Mean features of each arc, by its type and ends."""
+    rows = np.arange(graph.capacity)
+    near = graph.in_neighbours(rows)
+    into, types = np.repeat(rows, np.diff(near.indptr)), len(RULES)
+    kinds = np.repeat(np.arange(near.groups.size - 1) % types, np.diff(near.groups))
+    assert near.x is not None
+    return dict(zip(zip(kinds.tolist(), near.index.tolist(), into.tolist(), strict=True), near.x.tolist(), strict=True))
+
+
+def assert_features_are_noted(
+    graph: DynamicGraph, changes: Changes, known: dict[tuple[int, int, int], list[float]]
+) -> None:
+    """Every row into which an edge has other features is the target of a changed arc."""
+    other = {ends[2] for ends, x in mean_features(graph).items() if known.get(ends) != x}
+    assert other <= set(changes.edge_target.tolist())
+
+
 @settings(max_examples=150)
 @given(st.sampled_from([None, 6.0]), typed_batches)
 def test_every_batch_does_what_its_events_do_one_by_one(ahead_max: float | None, batches: Batches) -> None:
     graph, model = typed(ts_ahead_max=ahead_max), Reference(False, None, None, ahead_max=ahead_max, rules=dict(RULES))
     for batch, time in batches:
-        before = arcs_by_row(graph)
+        before, known = arcs_by_row(graph), mean_features(graph)
         rejected, expired = model.apply(batch, time)
         changes = graph.apply(batch, time)
         assert [(rejection.index, rejection.reason) for rejection in changes.rejected] == rejected
@@ -103,7 +134,9 @@ def test_every_batch_does_what_its_events_do_one_by_one(ahead_max: float | None,
             if old.get(arc) != new.get(arc)
         ]
         columns = (changes.edge_source, changes.edge_target, changes.weight_before, changes.weight_after)
-        assert list(zip(*(column.tolist() for column in columns), strict=True)) == expected
+        found = [*zip(*(column.tolist() for column in columns), strict=True)]
+        assert [arc for arc in found if arc[2] != arc[3]] == expected
+        assert_features_are_noted(graph, changes, known)
 
 
 @settings(max_examples=50)
@@ -163,6 +196,7 @@ def test_lists_of_parallel_edges_are_checked(name: str, value: float) -> None:
         "relation/3/parallel_ids",
         "relation/3/parallel_free",
         "relation/4/parallel_head",
+        "relation/5/parallel_x",
     ],
 )
 def test_arrays_of_a_type_that_are_no_state_are_refused(name: str) -> None:
@@ -185,9 +219,9 @@ def test_a_graph_that_declares_no_types_has_the_state_it_had() -> None:
 def test_edges_of_two_types_between_two_nodes_are_two_edges() -> None:
     graph = typed()
     changes = graph.apply(one_of_each(2.0), 0.0)
-    assert (graph.num_edges, len(changes.edge_source)) == (5, 8)  # two of them are directed
+    assert (graph.num_edges, len(changes.edge_source)) == (6, 10)  # two of them are directed
     graph.apply([RemoveEdge("b", "a", "knows")], 0.0)
-    assert [bool(arcs) for arcs in arcs_of(graph)] == [False, True, True, True, True]
+    assert [bool(arcs) for arcs in arcs_of(graph)] == [False, True, True, True, True, True]
     (rejection,) = graph.apply([RemoveEdge("a", "b", "knows")], 0.0).rejected
     assert rejection.detail == "there is no edge of the type 'knows' from 'a' to 'b'"
 
@@ -195,7 +229,7 @@ def test_edges_of_two_types_between_two_nodes_are_two_edges() -> None:
 def test_each_type_has_its_lifetime() -> None:
     graph = typed()
     graph.apply(one_of_each(ts=0.0), 0.0)
-    remaining = [(1.0, 5), (3.0, 4), (6.0, 2), (1e3, 2)]
+    remaining = [(1.0, 6), (3.0, 5), (6.0, 2), (1e3, 2)]
     for time, count in remaining:
         graph.apply([UpsertEdge("x", "y", ts=time, type="knows")], 0.0)
         assert graph.num_edges == count + 1

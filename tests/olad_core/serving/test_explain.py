@@ -105,7 +105,9 @@ def test_an_effect_is_the_one_that_taking_away_has(architecture: str, typed: boo
     student = student_of(architecture, reads=STRUCTURE if seed % 2 else ())
     if typed:
         widths = tuple(each.feature_width or 0 for each in KINDS.values())
-        student = build_student(architecture, graph.num_features or 0, 8, 8, 3, len(graph.relations), widths).to(DEVICE)
+        student = build_student(architecture, graph.num_features or 0, 8, 8, 3, len(graph.relations), widths, 2).to(
+            DEVICE
+        )
         with torch.no_grad():
             student.encoder.structure.normal_(std=0.3, generator=torch.Generator().manual_seed(5))
         student.encoder.read_structure(STRUCTURE)

@@ -34,8 +34,8 @@ from tests.olad_core.serving.test_served_forest import forest_on, group_with
 from tests.olad_core.streams import FEATURES, two_communities
 
 NODES, MOST = 120, 100_000
-TYPES = {"one": EdgeType(), "way": EdgeType(directed=True), "short": EdgeType(lifetime=9.0)} | {
-    "paid": EdgeType(directed=True, lifetime=9.0, ids=True),
+TYPES = {"one": EdgeType(), "way": EdgeType(directed=True, feature_width=2), "short": EdgeType(lifetime=9.0)} | {
+    "paid": EdgeType(directed=True, lifetime=9.0, ids=True, feature_width=1),
     "met": EdgeType(ids=True),
 }
 KINDS = {"big": NodeType(feature_width=FEATURES), "small": NodeType(feature_width=1), "bare": NodeType()}
@@ -64,7 +64,9 @@ def events(draw: np.random.Generator, count: int, *, typed: bool, clock: float) 
         ts = clock + float(draw.normal(scale=4)) if draw.random() < 0.7 else None
         weight = float(draw.choice([1.0, 0.25, 5.0])) if draw.random() < 0.5 else None
         of = kind()
-        return UpsertEdge(node(), node(), weight, ts, of, edge_id() if of in WITH_IDS else None)
+        width = TYPES[of].feature_width if of in TYPES else None
+        x = draw.normal(scale=3, size=width).tolist() if width and draw.random() < 0.7 else None
+        return UpsertEdge(node(), node(), weight, ts, of, edge_id() if of in WITH_IDS else None, x)
 
     def edge_id() -> str:
         return str(draw.integers(60))
@@ -143,7 +145,9 @@ def test_predictions_are_those_of_a_copy_that_applies_the_events(
     graph = grown(draw, directed=directed, typed=typed, lifetime=lifetime)
     if typed:
         widths = tuple(each.feature_width or 0 for each in KINDS.values())
-        student = build_student(architecture, graph.num_features or 0, 8, 8, 3, len(graph.relations), widths).to(DEVICE)
+        student = build_student(architecture, graph.num_features or 0, 8, 8, 3, len(graph.relations), widths, 2).to(
+            DEVICE
+        )
         with torch.no_grad():
             student.encoder.structure.normal_(std=0.3, generator=torch.Generator().manual_seed(5))
         student.encoder.read_structure(STRUCTURE)

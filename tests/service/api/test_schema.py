@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import httpx
+import numpy as np
 import pytest
 import redis
 
-from olad_core.events import GraphSchema
+from olad_core.events import GraphSchema, SparseFeatures, UpsertEdge
 from olad_core.graph import DynamicGraph
 from service.store.keys import Keys
 from service.store.log_reader import LogReader
@@ -208,8 +209,8 @@ class TestTypesOfEdges:
         sent = {"directed": True, "lifetime": 7.0}
         found = api.put("/schema", json={"edge_types": {"sent": sent, "knows": {}}}).json()
         assert found["edge_types"] == {
-            "sent": sent | {"ids": False},
-            "knows": {"directed": None, "lifetime": None, "ids": False},
+            "sent": sent | {"ids": False, "feature_width": None},
+            "knows": {"directed": None, "lifetime": None, "ids": False, "feature_width": None},
         }
         assert api.put("/schema", json=found).json() == found
         more = api.put("/schema", json={"edge_types": {"knows": {"lifetime": 2.0}, "used": {}}}).json()["edge_types"]
@@ -266,6 +267,39 @@ class TestIdsOfEdges:
         api.post("/events", json=[{"op": "upsert_node", "id": 1}])
         refused = api.put("/schema", json={"edge_types": {"edge": {"ids": True}}})
         assert refused.json()["detail"] == "ids cannot change after the first event: edges that name no type have none"
+
+
+class TestFeaturesOfEdges:
+    def test_events_are_held_to_their_width(self, api: httpx.Client, redis_client: redis.Redis, keys: Keys) -> None:
+        api.put("/schema", json={"edge_types": {"paid": {"feature_width": 2}, "knows": {}}})
+        edge = {"op": "upsert_edge", "src": 1, "dst": 2, "type": "paid"}
+        sparse = {"indices": [1], "values": [0.1]}
+        assert api.post("/events", json=[edge | {"x": [0.1, 2]}, edge | {"x": sparse}, edge]).status_code == 202
+        wrong = [
+            edge | {"x": [1]},
+            edge | {"type": "knows", "x": [1, 2]},
+            edge | {"x": {"indices": [2], "values": [1]}},
+        ]
+        refused = api.post("/events", json=wrong)
+        assert [(error["index"], error["field"]) for error in refused.json()["errors"]] == [
+            (0, "x"),
+            (1, "x"),
+            (2, "x.indices"),
+        ]
+        *_, entry = LogReader(redis_client, keys).read("0-0", max_events=9)
+        read = [event.x for event in entry.events if isinstance(event, UpsertEdge)]
+        assert read == [[np.float32(0.1), 2.0], SparseFeatures([1], [float(np.float32(0.1))]), None]
+        versions = [fields[b"v"] for _, fields in cast("Any", redis_client.xrange(keys.log))]
+        assert versions == [b"3", b"3"]
+
+    def test_the_width_stays(self, api: httpx.Client) -> None:
+        api.put("/schema", json={"edge_types": {"paid": {"feature_width": 2}}})
+        refused = api.put("/schema", json={"edge_types": {"paid": {"feature_width": 3}}})
+        assert refused.json()["detail"] == "edge_types.paid.feature_width is 2, which stays"
+
+    def test_edges_without_a_type_have_them_before_the_first_event_only(self, api: httpx.Client) -> None:
+        api.post("/events", json=[{"op": "upsert_node", "id": 1}])
+        assert api.put("/schema", json={"edge_types": {"edge": {"feature_width": 1}}}).status_code == 409
 
 
 class TestTypesOfNodes:

@@ -27,10 +27,10 @@ def tiny_batches(nodes: int, *, seed: int = 0, delay: int = 7, size: int = 4) ->
             events: list[UpsertNode | UpsertEdge | RemoveEdge] = [UpsertNode(id=str(number), x=x, ts=float(number))]
             for other in chance.sample(range(number), min(number, 4)):
                 if labels[other] == label or chance.random() < 0.3:
-                    edge = {"src": str(number), "dst": str(other)}
-                    events.append(UpsertEdge(**edge, weight=chance.choice([0.5, 1.0, 2.0]), ts=float(number)))
+                    ends = str(number), str(other)
+                    events.append(UpsertEdge(*ends, weight=chance.choice([0.5, 1.0, 2.0]), ts=float(number)))
                     if chance.random() < 0.15:
-                        events.append(RemoveEdge(**edge))
+                        events.append(RemoveEdge(*ends))
             yield Arrival(tuple(events), str(number), (str(number), label))
 
     return list(batched(delay_labels(arrivals(), delay), size))

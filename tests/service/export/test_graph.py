@@ -197,27 +197,55 @@ def test_types_of_edges_are_in_every_format(typed: GraphAt, tmp_path: Path) -> N
     assert [row["type"] for row in pyarrow.csv.read_csv(path).to_pylist()] == ["knows", "sent"]
 
 
-def test_ids_of_edges_are_in_every_format(tmp_path: Path) -> None:
+@pytest.fixture
+def paying() -> GraphAt:
     engine = Engine(PAIR, DEVICE)
-    types = {"knows": EdgeType(), "paid": EdgeType(directed=True, ids=True)}
+    types = {"knows": EdgeType(), "paid": EdgeType(directed=True, ids=True, feature_width=2)}
     engine.declare("0-1", GraphSchema(edge_types=types))
-    paid = [UpsertEdge("a", "b", float(at), 1.0, "paid", f"p{at}") for at in (1, 2)]
+    paid = [UpsertEdge("a", "b", float(at), 1.0, "paid", f"p{at}", [float(at), 0.5]) for at in (1, 2)]
     engine.apply("5-0", [UpsertEdge("a", "b", type="knows", ts=1.0), *paid], 0.0)
-    found = GraphAt(engine.graph, "5-0")
-    (path,) = export_graph(found, tmp_path / "graph.graphml")
-    graph: Any = nx.read_graphml(path, force_multigraph=True)
-    assert [parts.get("edge_id") for *_, parts in graph.edges(data=True)] == [None, "p1", "p2", None]
-    (path,) = export_graph(found, tmp_path / "graph.npz")
+    return GraphAt(engine.graph, "5-0")
+
+
+def test_ids_and_features_of_edges_are_read_back(paying: GraphAt, tmp_path: Path) -> None:
+    (path,) = export_graph(paying, tmp_path / "graph.npz")
     dataset = read_npz(path)
-    assert {name: each.ids for name, each in dataset.schema().edge_types.items()} == {"knows": False, "paid": True}
+    types = {name: (each.ids, each.feature_width) for name, each in dataset.schema().edge_types.items()}
+    assert types == {"knows": (False, None), "paid": (True, 2)}
     sent = [event for arrival in dataset.arrivals() for event in arrival.events if isinstance(event, UpsertEdge)]
-    assert [(event.id, event.weight) for event in sent] == [(None, 1.0), ("p1", 1.0), ("p2", 2.0)]
-    (path,) = export_graph(found, tmp_path / "graph.pt")
+    expected = [(None, 1.0, None), ("p1", 1.0, [1.0, 0.5]), ("p2", 2.0, [2.0, 0.5])]
+    assert [(event.id, event.weight, event.x) for event in sent] == expected
+
+
+def test_ids_and_features_of_edges_are_in_every_format(paying: GraphAt, tmp_path: Path) -> None:
+    (path,) = export_graph(paying, tmp_path / "graph.graphml")
+    graph: Any = nx.read_graphml(path, force_multigraph=True)
+    found = [(parts.get("edge_id"), parts.get("edge_x0")) for *_, parts in graph.edges(data=True)]
+    assert found == [(None, None), ("p1", 1.0), ("p2", 2.0), (None, None)]
+    (path,) = export_graph(paying, tmp_path / "graph.pt")
     with torch.serialization.safe_globals(safe_classes()):
         data = torch.load(path, weights_only=True)
     assert data.edge_id == ["", "p1", "p2", ""]
-    _, path = export_graph(found, tmp_path / "graph.csv")
-    assert [row["id"] for row in pyarrow.csv.read_csv(path).to_pylist()] == ["", "p1", "p2"]
+    assert data.edge_attr.tolist() == [[0.0, 0.0], [1.0, 0.5], [2.0, 0.5], [0.0, 0.0]]
+    _, path = export_graph(paying, tmp_path / "graph.csv")
+    rows = pyarrow.csv.read_csv(path).to_pylist()
+    assert [(row["id"], row["x0"]) for row in rows] == [("", None), ("p1", 1.0), ("p2", 2.0)]
+
+
+def test_features_of_edges_are_those_of_their_types_in_a_hetero_data(tmp_path: Path) -> None:
+    engine = Engine(PAIR, DEVICE)
+    nodes = {"account": NodeType(feature_width=1)}
+    types = {"paid": EdgeType(directed=True, ids=True, feature_width=1), "met": EdgeType(feature_width=2)}
+    engine.declare("0-1", GraphSchema(node_types=nodes, edge_types=types))
+    made: list[Event] = [UpsertNode(name, [1.0], type="account") for name in "ab"]
+    made += [UpsertEdge("a", "b", type="paid", id="p", x=[3.0]), UpsertEdge("a", "b", type="met", x=[4.0, 5.0])]
+    engine.apply("5-0", made, 0.0)
+    (path,) = export_graph(GraphAt(engine.graph, "5-0"), tmp_path / "graph.pt")
+    with torch.serialization.safe_globals(safe_classes()):
+        data = torch.load(path, weights_only=True)
+    paid, met = (data["account", name, "account"] for name in ("paid", "met"))
+    assert (paid.edge_id, paid.edge_attr.tolist()) == (["p"], [[3.0]])
+    assert met.edge_attr.tolist() == [[4.0, 5.0], [4.0, 5.0]]
 
 
 def test_types_of_nodes_are_in_every_format(tmp_path: Path) -> None:

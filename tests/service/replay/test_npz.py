@@ -174,6 +174,9 @@ def test_reads_types_of_edges(tmp_path: Path) -> None:
     ("arrays", "message"),
     [
         ({"edge_type": np.array([0])}, r"'edge_type' must have shape \(2,\), one for each edge, not \(1,\)"),
+        ({"edge_x": np.ones((2, 1))}, r"'edge_x' needs 'edge_type_width'"),
+        ({"edge_x": np.ones((2, 1)), "edge_type_width": np.array([2, 0])}, r"not above the columns of 'edge_x'"),
+        ({"edge_x": np.ones((3, 1)), "edge_type_width": np.array([1, 0])}, r"'edge_x' must have shape \(2, D\)"),
         ({"edge_id": np.array(["a"])}, r"'edge_id' must hold 2 texts"),
         ({"edge_id": np.array([1, 2])}, r"'edge_id' must hold 2 texts"),
         ({"edge_type": np.array([0, 0]), "edge_id": np.array(["a", "a"])}, r"'edge_id' has 'a' twice in a type"),

@@ -179,7 +179,13 @@ def test_the_oldest_position_is_that_of_the_oldest_readable_one(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("edge_types", "number"),
-    [({}, 7), ({"paid": EdgeType()}, 8), ({"paid": EdgeType(ids=True)}, 9), ({"edge": EdgeType(ids=True)}, 9)],
+    [
+        ({}, 7),
+        ({"paid": EdgeType()}, 8),
+        ({"paid": EdgeType(ids=True)}, 9),
+        ({"edge": EdgeType(ids=True)}, 9),
+        ({"paid": EdgeType(feature_width=1)}, 9),
+    ],
 )
 def test_the_format_is_the_earliest_that_has_what_the_graph_has(
     tmp_path: Path, edge_types: dict[str, EdgeType], number: int
