@@ -87,6 +87,9 @@ def _service_table(report: ServiceStatus) -> Table:
         )
     age = report.checkpoint_age_s
     table.add_row("checkpoint", "none yet" if age is None else f"{age:,.0f} s old")
+    if (archive := worker.archive) is not None:
+        found = f"up to {archive.position or '-'}" if archive.problem is None else f"[red]fails:[/] {archive.problem}"
+        table.add_row("archive", found)
     return table
 
 

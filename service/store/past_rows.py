@@ -24,7 +24,9 @@ from service.store.rows import format_of, origin
 from service.store.scripts import script
 from service.store.transaction import Transaction
 
-PAGES_KEPT = 500
+PAGES_KEPT = 1_000
+WRITES_PER_PAGE = 500
+"""Publications that one page keeps at most: what is kept of a node is copied with each of them."""
 _ROWS_PER_BLOCK = 4
 """Rows that take as much memory as a block of marks."""
 _PAGES_OF_THE_BOUND = 8
@@ -50,6 +52,7 @@ class _Page:
         table: that readers saw.
         shown: what they need beside a row.
         rows: in the page, and of its table where that was replaced.
+        writes: publications that it has kept something of, as far as is known.
     """
 
     first: str
@@ -57,6 +60,7 @@ class _Page:
     table: str
     shown: _Shown
     rows: int = field(default=0, compare=False)
+    writes: int = field(default=0, compare=False)
 
     def text(self) -> bytes:
         return f"{self.first} {self.number} {self.table} ".encode() + msgspec.json.encode(self.shown)
@@ -100,7 +104,8 @@ class PastRows:
         names = [keys.predictions(table), keys.marks(table), keys.past_rows(page.number), keys.past_marks(page.number)]
         at = parse_position(position)
         pending.add("EVAL", script("keep_past"), len(names), *names, *at, len(nodes), *nodes, *blocks)
-        pages[-1] = replace(page, rows=page.rows + len(nodes) + _ROWS_PER_BLOCK * len(blocks))
+        rows = page.rows + len(nodes) + _ROWS_PER_BLOCK * len(blocks)
+        pages[-1] = replace(page, rows=rows, writes=page.writes + 1)
 
     def follow(self, pending: Transaction, publication: Publication, table: str | None) -> None:
         """Begin a page where readers see something else from now on, and let the oldest ones go beyond the bound.
@@ -134,7 +139,7 @@ class PastRows:
             shown = msgspec.structs.replace(last.shown, rule=publication.rule)
         else:
             return
-        full = last is not None and last.table == table and last.rows > self._most_rows // _PAGES_OF_THE_BOUND
+        full = last is not None and last.table == table and self._is_full(last)
         if last is not None and (last.table, last.shown) == (table, shown) and not full:
             return
         if last is not None and last.table != table:
@@ -163,6 +168,9 @@ class PastRows:
                 pending.add("XTRIM", self._keys.past_positions, "MINID", pages[0].first)
             else:
                 pending.add("UNLINK", self._keys.past_positions)
+
+    def _is_full(self, page: _Page) -> bool:
+        return page.writes >= WRITES_PER_PAGE or page.rows > self._most_rows // _PAGES_OF_THE_BOUND
 
     def _are_too_many(self, pages: Sequence[_Page], rows: int) -> bool:
         return rows > self._most_rows or len(pages) > PAGES_KEPT

@@ -28,7 +28,7 @@ from service.cli import app
 from service.local.data_dir import locked
 from service.store.keys import Keys
 from service.store.prediction_writer import PredictionWriter
-from service.store.status import WorkerStatus
+from service.store.status import ArchiveStatus, WorkerStatus
 from tests.redis_server import RedisServer
 from tests.service.publications import publication, worker_status
 
@@ -304,3 +304,12 @@ def test_errors_of_a_service_do_not_act_on_a_terminal(runner: CliRunner, tmp_pat
     assert result.exit_code == 1, result.output
     assert "answered 400" in result.stderr
     assert all(letter.isprintable() for letter in result.output.replace("\n", ""))
+
+
+@pytest.mark.parametrize(("problem", "shown"), [(None, "up to 4-0"), ("no space left [on device]", "fails: no space")])
+def test_the_archive_is_shown_with_its_problem(
+    runner: CliRunner, url: str, writer: PredictionWriter, problem: str | None, shown: str
+) -> None:
+    archive = ArchiveStatus(place="/archive", position="4-0", written_at=1.0, failures=1, problem=problem)
+    writer.write_status(worker_status().model_copy(update={"archive": archive}), b"")
+    assert shown in runner.invoke(app, ["status", "--url", url]).stdout

@@ -87,10 +87,16 @@ def _label(row: bytes, model: Any) -> Any:
 
 
 @settings(max_examples=40)
-@given(seed=st.integers(0, 2**32), most_rows=st.sampled_from([PLENTY, 60]))
+@given(seed=st.integers(0, 2**32), most_rows=st.sampled_from([PLENTY, 60]), writes=st.sampled_from([2, 500]))
 async def test_what_was_answered_at_a_position_is_answered_again_or_is_not_kept_any_more(
-    redis_server: RedisServer, client: redis.Redis, seed: int, most_rows: int
+    redis_server: RedisServer, client: redis.Redis, seed: int, most_rows: int, writes: int
 ) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(past_rows, "WRITES_PER_PAGE", writes)
+        await compare_with_the_past(redis_server, client, seed, most_rows)
+
+
+async def compare_with_the_past(redis_server: RedisServer, client: redis.Redis, seed: int, most_rows: int) -> None:
     random = Random(seed)
     past = Past(client, Keys(f"past-{seed}-{random.random()}"), random, most_rows)
     async with connect(redis_server.url, past.keys) as reading:
@@ -182,4 +188,3 @@ async def test_without_a_bound_nothing_is_kept_and_what_was_kept_goes(
         past.worker.publish()
         assert past.kept() == 0
         assert await earlier.read("n0", past.worker.engine.position) == NotKept()
-    assert past_rows.PAGES_KEPT > 100
