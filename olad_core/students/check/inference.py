@@ -42,10 +42,7 @@ def inference_is_exact(case: Case) -> None:
 
 
 def inference_is_exact_for_types(case: Case) -> None:
-    """The same for nodes of two types and edges of three, some with ids and features (tolerance 1e-5).
-
-    Before and after another type of edges, with more features, is declared, and for one type of edges with features.
-    """
+    """The same for nodes of two types and edges of three, some with ids and features, and after a fourth (1e-5)."""
     student = case.build(edge_width=2)
     graph = DynamicGraph(feature_width=student.feature_width)
     graph.declare(GraphSchema(feature_width=student.feature_width, edge_types={"edge": TYPES["way"]}))
