@@ -109,6 +109,9 @@ def _nodes(table: Table, plan: Plan, rows: Rows, typed: TypedEnds) -> Iterator[A
     ends = ends_of(table, plan.mapping, rows)
     sources, targets = (each or [None] * len(names) for each in ends)
     end_types, edge_types = end_types_of(table, plan.mapping, rows, ends), edge_types_of(table, plan.mapping, rows)
+    ends_have_types = any(
+        end is not None and end.type is not None for end in (plan.mapping.source, plan.mapping.target)
+    )
     there = rows.present()
     kinds = row_types_of(table, plan.mapping, there)
     features = _features(table, plan, there, kinds)
@@ -120,8 +123,10 @@ def _nodes(table: Table, plan: Plan, rows: Rows, typed: TypedEnds) -> Iterator[A
         if change == "leaves":
             yield Arrival((RemoveNode(id=name),))
             continue
-        pairs = ((sources[row], name, edge_types[0][row]), (name, targets[row], edge_types[1][row]))
-        joined = [(src, dst, kind) for src, dst, kind in pairs if src is not None and dst is not None]
+        source, target = sources[row], targets[row]
+        joined = [] if source is None else [(source, name, edge_types[0][row])]
+        if target is not None:
+            joined.append((name, target, edge_types[1][row]))
         if change == "unlinks":
             yield Arrival(tuple(RemoveEdge(src=src, dst=dst, type=kind) for src, dst, kind in joined))
             continue
@@ -130,9 +135,11 @@ def _nodes(table: Table, plan: Plan, rows: Rows, typed: TypedEnds) -> Iterator[A
         events: list[Event] = []
         if kind is not None or not plan.node_types:
             events.append(UpsertNode(id=name, x=x, ts=ts, type=kind))
-        for end, of_ends in ((sources[row], end_types[0]), (targets[row], end_types[1])):
-            events += typed.events(end, of_ends[row], ts)
-        events += [UpsertEdge(src=src, dst=dst, weight=weight, ts=ts, type=kind) for src, dst, kind in joined]
+        if ends_have_types:
+            events += typed.events(source, end_types[0][row], ts)
+            events += typed.events(target, end_types[1][row], ts)
+        for src, dst, edge_type in joined:
+            events.append(UpsertEdge(src=src, dst=dst, weight=weight, ts=ts, type=edge_type))
         label = None if labels is None else labels[at]
         at += 1
         arrives = name if change == "arrives" else None
