@@ -49,13 +49,10 @@ class History:
         names = place.names()
         self.spans = sorted(span for name in names if (span := span_of(name)) is not None)
         """Of all segments, in order."""
+        self.last = max((span.last for span in self.spans), default=None)
+        """Position of the last archived entry; None where there is none."""
         self.left_out = tuple(sorted(found for name in names if (found := left_out_of(name)) is not None))
         """Ranges that the history is without, as an earlier rebuild has decided."""
-
-    @property
-    def last(self) -> PositionPair | None:
-        """Position of the last archived entry; None where there is none."""
-        return max((span.last for span in self.spans), default=None)
 
     def steps(self, after: PositionPair = (0, 0), left_out: Sequence[LeftOut] = ()) -> Iterator[Step]:
         """The segments to read after a position, in order.
@@ -63,18 +60,19 @@ class History:
         Raises:
             HistoryBroken: one is missing, and its entries are not all left out.
         """
-        at = after
+        at, best, number = after, None, 0
         while self.last is not None and at < self.last:
-            here = [span for span in self.spans if span.after <= at < span.last]
-            if here:
-                span = max(here, key=lambda found: found.last)
-                if not _are_left_out(left_out, at, span.last):
-                    yield Step(span, at)
-                at = span.last
+            while number < len(self.spans) and self.spans[number].after <= at:
+                best = max(best or self.spans[number], self.spans[number], key=lambda span: span.last)
+                number += 1
+            if best is not None and best.last > at:
+                if not _are_left_out(left_out, at, best.last):
+                    yield Step(best, at)
+                at = best.last
                 continue
-            begins = min(span.after for span in self.spans if span.after > at)
+            begins = self.spans[number].after
             if not _are_left_out(left_out, at, begins):
-                reason = "no segment holds them" if at > after or after != (0, 0) else "the archive begins after them"
+                reason = "no segment holds them" if at > (0, 0) else "the archive begins after them"
                 raise HistoryBroken(self.place, at, begins, reason)
             at = begins
 

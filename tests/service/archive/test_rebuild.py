@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from typer.testing import CliRunner
 
 from olad_core.event_codec import decode_json
 from olad_core.events import Event, GraphSchema
@@ -18,7 +20,9 @@ from service.archive.left_out import parse_left_out
 from service.archive.place import Place, open_place
 from service.archive.rebuild import NothingToRebuild, Rebuilt, rebuild
 from service.archive.writer import ArchiveWriter
-from service.store.connection import connect
+from service.cli import app
+from service.local.embedded_redis import EmbeddedRedis
+from service.store.connection import connect, connect_blocking
 from service.store.fence import Fence
 from service.store.keys import Keys
 from service.store.log_reader import LogReader
@@ -179,3 +183,29 @@ async def test_a_gap_between_archive_and_log_is_named_and_the_log_stays(site: Si
 def test_nothing_is_made_of_nothing(site: Site) -> None:
     with pytest.raises(NothingToRebuild):
         site.rebuild()
+
+
+def test_a_log_is_made_in_the_redis_of_a_data_directory(site: Site, runner: CliRunner, tmp_path: Path) -> None:
+    for number in range(1, 4):
+        site.client.xadd(site.keys.log, {"events": b"\x90", "n": 0}, id=f"{number}-0")
+    ArchiveWriter(open_place("archive", "default"), "default", site.raw, lambda: 0.0, 0.0).archive("3-0")
+    done = runner.invoke(app, ["rebuild", "--from", "archive", "--without", "2-0"])
+    assert done.exit_code == 0, done.output
+    with EmbeddedRedis(tmp_path / "olad-data") as server, connect_blocking(server.url, Keys("default"), 5) as client:
+        found: Any = client.xrange(Keys("default").log)
+        assert [position for position, _ in found] == [b"1-0", b"3-0"]
+    again = runner.invoke(app, ["rebuild", "--from", "archive", "--without", "3-0..2-0"])
+    assert again.exit_code == 2
+    assert "ends before it begins" in again.output
+
+
+async def test_a_worker_that_another_one_has_superseded_archives_nothing(site: Site) -> None:
+    positions = await site.fill()
+    fence, later = Fence(site.client, site.keys), Fence(site.client, site.keys)
+    fence.begin()
+    raw = RawLog(site.client, site.keys, fence)
+    assert raw.is_newest()
+    later.begin()
+    assert not raw.is_newest()
+    assert ArchiveWriter(site.place, "g", raw, lambda: 0.0, 0.0).archive(positions[1]) == "0-0"
+    assert site.place.names() == []
