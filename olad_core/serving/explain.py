@@ -82,16 +82,17 @@ def explain(graph: DynamicGraph, held: HeldVersion, rule: LabelRule, row: int, s
     embedding = held.embedding
     hood = neighbourhood(graph, row, embedding.student.num_layers, most)
     things = _things(graph, hood, embedding.student.feature_width)
-    found = variants(graph, embedding, hood, things.taken(graph, hood), MESSAGES * most).astype(np.float64)
-    of_node = found[:1].astype(np.float32)
+    found = variants(graph, embedding, hood, things.taken(graph, hood), MESSAGES * most)
+    of_node = found.probabilities(np.array([0]))
     table = rule.table(held.version.classes) if rule else None
     number = int(of_node.argmax() if table is None else node_class.decided_classes(of_node, table)[0])
-    change = found[1:, number] - found[0, number]
+    probability = found.probability_of(number)
+    change = probability[1:] - probability[0]
     singles, total = change[:-1], float(change[-1])
     order = np.argsort(-np.abs(singles), kind="stable")[:shown]
     return Explanation(
         held.version.classes[number],
-        float(found[0, number]),
+        float(probability[0]),
         tuple(things.effect(graph, hood, int(at), float(singles[at])) for at in order),
         singles.size,
         total,

@@ -7,6 +7,7 @@ reads the place itself. See ``docs/decisions/0042-what-if.md``.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +21,8 @@ from olad_core.graph.typed_features import TypedFeatures
 from olad_core.messages.inputs import Inputs, StructureSteps
 from olad_core.messages.sample import inputs, to_float32
 from olad_core.messages.sparse_features import Features, SparseRows
-from olad_core.serving.embedding import PIECE, Embedding
+from olad_core.serving.combination import Combination
+from olad_core.serving.embedding import CELLS, PIECE, Embedding
 from olad_core.serving.neighbourhood import Neighbourhood
 from olad_core.serving.served_member import ServedMember
 from olad_core.trees.member import table_answers
@@ -33,7 +35,7 @@ Floats = npt.NDArray[np.float64]
 CPU = torch.device("cpu")
 MESSAGES = 8
 """Edges that variants read in the time in which one of the neighbourhood is found and read."""
-_CELLS = 2**24
+_PAIRS = 2**24
 """Pairs of a variant and a place that there may be."""
 
 
@@ -62,10 +64,8 @@ class Taken:
     features: Bools
 
 
-def variants(
-    graph: DynamicGraph, embedding: Embedding, hood: Neighbourhood, taken: Taken, most: int
-) -> npt.NDArray[np.float32]:
-    """Class probabilities of the node as it is, then of each variant: ``[1 + count, C]``.
+def variants(graph: DynamicGraph, embedding: Embedding, hood: Neighbourhood, taken: Taken, most: int) -> Varied:
+    """Compute a node as it is and in each variant.
 
     Args:
         graph: the live graph.
@@ -88,16 +88,49 @@ def variants(
     table.extend(copies)
     for layer in range(1, hood.hops + 1):
         table.compute_layer(layer, copies)
-    students = table.probabilities(copies)
-    if embedding.combination is None:
-        return students[:, 0]
-    if embedding.forest is None:
-        return embedding.combination.probabilities(students)
-    forest = embedding.forest.forest
-    around = _around(graph, hood, taken, copies, sums, averaged=averaged_features(forest.features) > 0)
-    rows = table_around(around, forest.features, len(graph.classes))
-    by_trees = table_answers(forest, rows, embedding.classes)
-    return embedding.combination.probabilities(np.concatenate([students, by_trees[:, None]], axis=1))
+    by_trees = None
+    if embedding.forest:
+        forest = embedding.forest.forest
+        averaged = averaged_features(forest.features) > 0
+        around = _around(graph, hood, taken, copies, sums, averaged=averaged)
+        shown = table_around(around, forest.features, len(graph.classes))
+        by_trees = table_answers(forest, shown, embedding.classes)
+    rows = np.concatenate([[0], hood.rows.size + copies.due[-1]])
+    return Varied(members, embedding.combination, rows, by_trees)
+
+
+@dataclass(frozen=True)
+class Varied:
+    """A node as it is, number 0, and in each variant, from 1 on.
+
+    Attributes:
+        members: with these rows.
+        combination: of their answers; None where there is only one.
+        rows: of each number.
+        by_trees: class probabilities by trees, ``[1 + count, C]``; None without trees.
+    """
+
+    members: Sequence[ServedMember]
+    combination: Combination | None
+    rows: Rows
+    by_trees: npt.NDArray[np.float32] | None
+
+    def probabilities(self, numbers: Rows) -> npt.NDArray[np.float32]:
+        """Class probabilities ``[n, C]``."""
+        rows = self.rows[numbers]
+        if self.combination is None:
+            return self.members[0].probabilities(rows)
+        of_members = [member.probabilities(rows) for member in self.members]
+        if self.by_trees is not None:
+            of_members.append(self.by_trees[numbers])
+        return self.combination.probabilities(np.stack(of_members, axis=1))
+
+    def probability_of(self, number: int) -> Floats:
+        """Probability of one class for all numbers, ``[1 + count]``."""
+        at_once = max(1, CELLS // (len(self.members) * self.members[0].classes))
+        every = np.arange(len(self.rows))
+        pieces = [every[first : first + at_once] for first in range(0, len(every), at_once)]
+        return np.concatenate([self.probabilities(piece)[:, number] for piece in pieces]).astype(np.float64)
 
 
 def _alone(member: ServedMember, rows: Rows) -> ServedMember:
@@ -220,8 +253,8 @@ class _Copies:
             uses_degree: whether what a place sends depends on its sum of weights.
         """
         places = hood.within[max(hood.hops - 1, 1)]
-        if taken.count * places > _CELLS:
-            raise PartTooLarge(taken.count * places // MESSAGES, _CELLS // MESSAGES)
+        if taken.count * places > _PAIRS:
+            raise PartTooLarge(taken.count * places // MESSAGES, _PAIRS // MESSAGES)
         own = taken.variant * places + taken.place
         receiving = own[taken.fewer[:, 0] > 0]
         reweighed = own[taken.fewer[:, 2] > 0] if uses_degree else own[:0]
@@ -332,11 +365,6 @@ class _Tables:
                 values = member.layers[layer]
                 values[hood.rows.size :][inside] = values[own[inside]]
                 self._compute(member, layer, rows, copies.near[layer - 1])
-
-    def probabilities(self, copies: _Copies) -> npt.NDArray[np.float32]:
-        """Class probabilities of the node, then of its copy in each variant, for each member: ``[1 + count, G, C]``."""
-        rows = np.concatenate([[0], self._hood.rows.size + copies.due[-1]])
-        return np.stack([member.probabilities(rows) for member in self._members], axis=1)
 
     def _compute(self, member: ServedMember, layer: int, rows: Rows, near: Neighbours) -> None:
         for first in range(0, len(rows), PIECE):

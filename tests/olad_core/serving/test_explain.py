@@ -24,7 +24,7 @@ from tests.device import DEVICE
 from tests.olad_core.serving.test_embedding import embedded, remember, remembering, student_of
 from tests.olad_core.serving.test_served_forest import embedded as filled
 from tests.olad_core.serving.test_served_forest import forest_on, group_with
-from tests.olad_core.serving.test_what_if import KINDS, asked_of, bytes_of, grown
+from tests.olad_core.serving.test_what_if import ATOL, KINDS, asked_of, bytes_of, grown, three_layers
 from tests.olad_core.streams import FEATURES
 
 CLASSES = ("red", "blue")
@@ -76,7 +76,7 @@ def assert_explained(graph: DynamicGraph, embedding: Embedding, node: str) -> Ex
     """Each effect that events can have is the one that they would have."""
     found = explained(graph, embedding, node)
     number = CLASSES.index(found.label)
-    assert embedding.probabilities(graph.rows([node]))[0, number] == pytest.approx(found.probability, abs=1e-6)
+    assert embedding.probabilities(graph.rows([node]))[0, number] == pytest.approx(found.probability, abs=ATOL)
 
     def becomes(events: list[Event]) -> float:
         outcome = asked_of(graph, embedding, events, [node], MOST)
@@ -88,10 +88,10 @@ def assert_explained(graph: DynamicGraph, embedding: Embedding, node: str) -> Ex
         events = without(graph, effect, node)
         if events is None:
             continue
-        assert becomes(events) - found.probability == pytest.approx(effect.change, abs=1e-6), effect
+        assert becomes(events) - found.probability == pytest.approx(effect.change, abs=ATOL), effect
         everything += events if effect.kind == "edge" or effect.node == node else []
     if graph.label[graph.row(node)] < 0:
-        assert becomes(everything) - found.probability == pytest.approx(found.total, abs=1e-6)
+        assert becomes(everything) - found.probability == pytest.approx(found.total, abs=ATOL)
     return found
 
 
@@ -147,6 +147,16 @@ def test_of_two_edges_between_the_same_nodes_each_is_taken_away_alone(architectu
 
 @given(seeds, st.booleans())
 @settings(max_examples=3, deadline=None)
+def test_of_a_student_with_three_layers_it_is_exact_too(seed: int, directed: bool) -> None:
+    draw = np.random.default_rng(seed)
+    graph = grown(draw, directed=directed, typed=False, lifetime=None)
+    embedding = embedded(graph, three_layers())
+    for row in draw.choice(connected(graph), 2):
+        assert_explained(graph, embedding, *graph.ids([int(row)]))
+
+
+@given(seeds, st.booleans())
+@settings(max_examples=3, deadline=None)
 def test_of_a_group_with_trees_it_is_exact_too(seed: int, directed: bool) -> None:
     draw = np.random.default_rng(seed)
     graph = grown(draw, directed=directed, typed=False, lifetime=None)
@@ -172,7 +182,7 @@ def test_the_effect_of_a_label_is_that_of_a_graph_in_which_it_is_unknown(archite
         less = DynamicGraph(feature_width=FEATURES, classes=CLASSES)
         less.apply([*nodes, *edges, *(label for label in labels if label.id != effect.node)], 0.0)
         after = embedded(less, student).probabilities(less.rows(["3"]))[0, CLASSES.index(found.label)]
-        assert after - found.probability == pytest.approx(effect.change, abs=1e-6)
+        assert after - found.probability == pytest.approx(effect.change, abs=ATOL)
         assert effect.label == CLASSES[int(effect.node) % 2]
 
 

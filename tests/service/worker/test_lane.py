@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from redis.exceptions import ConnectionError as Unreachable
@@ -11,7 +12,8 @@ from redis.exceptions import ConnectionError as Unreachable
 from olad_core.engine import Engine, EntryOutcome
 from olad_core.events import GraphSchema, RemoveNode, UpsertEdge, UpsertNode
 from service.store.log_reader import Entry
-from service.store.request_reader import Request
+from service.store.questions import ExplainAnswered, ExplainAsked, Refused
+from service.store.request_reader import AskedQuestion, Request
 from service.worker.attempts import Attempts
 from service.worker.growing import Grower
 from service.worker.lane import MAX_EVENTS_PER_TURN, ApplyFailed, Lane
@@ -233,3 +235,35 @@ def test_a_request_for_all_classes_without_a_model_is_answered_without_them(site
     site.requests.pending = [Request("1-0", ("3",), whole=True)]
     assert lane.answer_requests()
     assert (site.predictions.published[-1].answered, site.predictions.published[-1].whole) == ("1-0", ())
+
+
+def test_the_answer_to_a_question_comes_with_the_position_that_it_is_exact_for(site: Site) -> None:
+    site.log.append(two_communities(16))
+    lane = lane_of(site, fixed_steps=6)
+    while not lane.engine.versions.served:
+        entries = lane.read()
+        lane.apply(entries) if entries else site.log.append([])
+    asked = AskedQuestion("why", msgspec.msgpack.encode(ExplainAsked("3", 2)))
+    site.requests.pending.append(Request("8-0", (), question=asked))
+    site.wire.fail_once("publish")
+    with pytest.raises(Unreachable):
+        lane.answer_requests()
+    site.log.append([UpsertEdge("3", "8")])
+    lane.apply(lane.read())
+    answered = next(publication for publication in site.predictions.published if publication.replies)
+    (reply,) = answered.replies
+    found = msgspec.msgpack.decode(reply.content, type=ExplainAnswered)
+    assert (answered.answered, reply.question) == ("8-0", "why")
+    assert found.source.position == answered.position
+    assert answered.served is not None
+    assert found.source.version == answered.served.number
+    assert site.predictions.published[-1].replies == ()
+
+
+def test_a_question_that_nobody_can_read_is_refused(site: Site) -> None:
+    lane = lane_of(site)
+    for number, content in enumerate((b"", b"\xc1", msgspec.msgpack.encode({"type": "other"})), start=1):
+        site.requests.pending.append(Request(f"{number}-0", (), question=AskedQuestion("x", content)))
+        assert lane.answer_requests()
+        (reply,) = site.predictions.published[-1].replies
+        assert msgspec.msgpack.decode(reply.content, type=Refused) == Refused("failed")
