@@ -16,7 +16,7 @@ READY := $(VENV)/.ready
 TESTS := $(VENV)/.ready-for-tests
 SOURCES := olad_core service tests
 
-.PHONY: demo test chaos flood recovery soak lint contract fuzz bench bench-learning install settings picture lock clean
+.PHONY: demo test chaos flood recovery soak lint contract fuzz bench bench-learning install client-wheel settings picture lock clean
 
 demo: $(READY)
 	$(VENV)/bin/olad demo $(DATASET) $(ARGS)
@@ -89,6 +89,10 @@ $(READY): pyproject.toml requirements/run.txt requirements/files.txt requirement
 $(TESTS): $(READY) requirements/evaluate.txt requirements/test.txt
 	$(PIP) install --quiet --require-hashes -r requirements/evaluate.txt -r requirements/test.txt
 	@touch $@
+
+# The client alone, without FastAPI, Redis and torch: dist/olad_client-VERSION-py3-none-any.whl
+client-wheel: $(READY)
+	$(VENV)/bin/python -m service.client.wheel dist
 
 # docs/settings.md out of service/settings.py
 settings: $(READY)
