@@ -19,6 +19,7 @@ from olad_core.graph.typed_features import TypedFeatures
 from service.export.failed import ExportFailed
 from service.export.graph_at import GraphAt
 from service.export.whole_file import written_whole
+from service.replay.exported_types import ExportedTypes
 
 OnRows = Callable[[int], None]
 _PART = 10_000
@@ -214,15 +215,15 @@ def _begin_graphml(file: IO[str], found: GraphAt, width: int) -> None:
     direction = "directed" if _directed(found.graph).any() else "undirected"
     file.write(f'<graph edgedefault="{direction}"><data key="position">{found.position}</data>')
     if found.graph.edge_types or found.graph.node_types:
-        file.write(f'<data key="types">{_text(json.dumps(_types(found.graph)))}</data>')
+        file.write(f'<data key="types">{_text(_types(found.graph).model_dump_json())}</data>')
     file.write("\n")
 
 
-def _types(graph: DynamicGraph) -> dict[str, Any]:
-    """Types with what their names alone do not state; ``directed`` is that of the graph."""
+def _types(graph: DynamicGraph) -> ExportedTypes:
+    """The types of a graph."""
     ways = {name: rule.directed for name, rule in graph.relation_rules.items()} if graph.edge_types else {}
     widths = {name: each.feature_width for name, each in graph.node_types.items()}
-    return {"directed": graph.directed, "edge_types": ways, "node_types": widths}
+    return ExportedTypes(directed=graph.directed, edge_types=ways, node_types=widths)
 
 
 _PER_EDGE = ("weight", "time")

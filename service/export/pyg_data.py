@@ -11,6 +11,7 @@ import torch
 
 from olad_core.graph_types import NODE_TYPE, RELATION
 from service.replay.array_graph import Arrays
+from service.replay.exported_types import ExportedTypes
 from service.replay.pyg_library import pyg_data
 
 _PER_EDGE = ("edge_weight", "edge_time", "edge_id", "edge_x", "edge_type")
@@ -48,7 +49,7 @@ def data_of(arrays: Arrays, position: str) -> Any:
     )
 
 
-def hetero_data_of(arrays: Arrays, position: str, schema: dict[str, Any]) -> Any:
+def hetero_data_of(arrays: Arrays, position: str, types: ExportedTypes) -> Any:
     """A ``torch_geometric.data.HeteroData``.
 
     An undirected edge stands there in both directions: between two types of nodes once more under the name that
@@ -57,10 +58,10 @@ def hetero_data_of(arrays: Arrays, position: str, schema: dict[str, Any]) -> Any
     Args:
         arrays: as :func:`~service.replay.array_graph.graph_of_arrays` reads them, with ``id`` and ``node_type``.
         position: of the graph.
-        schema: types as they are declared, which the object keeps.
+        types: as they are declared, which the object keeps as ``schema``.
     """
     data = pyg_data().HeteroData()
-    data.classes, data.position, data.schema = arrays["classes"].tolist(), position, schema
+    data.classes, data.position, data.schema = arrays["classes"].tolist(), position, types.model_dump()
     kinds = [*arrays["node_types"].tolist()]
     kinds.append(_unused(NODE_TYPE, kinds))
     kind = np.where(arrays["node_type"] < 0, len(kinds) - 1, arrays["node_type"])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from pydantic import ValidationError
+
 from olad_core.graph_types import EdgeType, NodeType
 from service.replay.arrival_stream import UnreadableDataset
 from service.replay.event_files import unwrapping
+from service.replay.exported_types import ExportedTypes
 from service.replay.file_kinds import Kind, Shape
 from service.replay.graphml import GraphmlHead, read_head
 from service.replay.json_text import JsonText
@@ -101,11 +103,11 @@ def graphml_tables(path: Path, meter: Meter) -> GraphTables:
     return GraphTables(
         nodes,
         edges,
-        types.get("directed", head.directed),
+        head.directed if types is None else types.directed,
         _exported_mapping("id", nodes.columns, "node_type", edges.columns),
         is_export=True,
-        node_types={each: NodeType(feature_width=width) for each, width in types.get("node_types", {}).items()},
-        edge_types={each: EdgeType(directed=way) for each, way in types.get("edge_types", {}).items()},
+        node_types=types.of_nodes if types is not None else {},
+        edge_types=types.of_edges if types is not None else {},
     )
 
 
@@ -167,15 +169,15 @@ def _directions(edges: Table) -> dict[str, EdgeType]:
     return found
 
 
-def _stated_types(head: GraphmlHead, name: str) -> dict[str, Any]:
-    """What ``olad export`` writes about types beside their names."""
+def _stated_types(head: GraphmlHead, name: str) -> ExportedTypes | None:
+    """What ``olad export`` writes about types beside their names; None where there are none."""
+    if "types" not in head.graph:
+        return None
     try:
-        found: dict[str, Any] = json.loads(head.graph.get("types", "{}"))
-    except ValueError as error:
-        raise UnreadableDataset(
-            f"{name}: the value 'types' of the graph is no JSON ({error}): export it again"
-        ) from None
-    return found
+        return ExportedTypes.model_validate_json(head.graph["types"])
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"]
+        raise UnreadableDataset(f"{name}: 'types' of the graph does not fit ({problem}): export it again") from None
 
 
 def _mapping(node: str) -> RowMapping:

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
 from olad_core.graph_types import MAX_EDGE_TYPES, MAX_NODE_TYPES, RELATION
 from service.replay.array_graph import Arrays, refuse
 from service.replay.arrival_stream import UnreadableDataset
+from service.replay.exported_types import ExportedTypes
 from service.replay.pyg_tensors import Parts, array_of, direction_of, flat, labels_of, number_of_nodes
 
 Triple = tuple[str, str, str]
@@ -78,13 +80,20 @@ def hetero_arrays(parts: HeteroParts, path: Path) -> Arrays:
         for kind, end in zip((triple[0], triple[2]), both, strict=True):
             if len(end) and not 0 <= end.min() <= end.max() < counts[kinds.index(kind)]:
                 refuse(path, f"'{'__'.join(triple)}.edge_index' names nodes of '{kind}' that there are not")
-    schema = parts.shared.get("schema")
-    stated = schema if isinstance(schema, dict) and {"node_types", "edge_types", "directed"} <= {*schema} else None
+    stated = _stated(parts.shared.get("schema"))
     numbered = {
         triple: np.stack([both[0] + first[triple[0]], both[1] + first[triple[2]]]) for triple, both in ends.items()
     }
     arrays = _node_arrays(parts, kinds, counts, stated, path)
     return arrays | _edge_arrays(parts, numbered, stated, path)
+
+
+def _stated(schema: Any) -> ExportedTypes | None:
+    """What ``olad export`` states of types; None in a file of others."""
+    try:
+        return ExportedTypes.model_validate(schema)
+    except ValidationError:
+        return None
 
 
 def _count(parts: Parts, kind: str, ends: Mapping[Triple, npt.NDArray[Any]], path: Path) -> int:
@@ -106,11 +115,13 @@ def _ends(parts: Parts, triple: Triple, path: Path) -> npt.NDArray[Any]:
     return ends
 
 
-def _node_arrays(parts: HeteroParts, kinds: Sequence[str], counts: Sequence[int], stated: Any, path: Path) -> Arrays:
-    declared = [*stated["node_types"]] if stated is not None else [*kinds]
+def _node_arrays(
+    parts: HeteroParts, kinds: Sequence[str], counts: Sequence[int], stated: ExportedTypes | None, path: Path
+) -> Arrays:
+    declared = [*stated.node_types] if stated is not None else [*kinds]
     if len(declared) > MAX_NODE_TYPES:
         refuse(path, f"has {len(declared)} types of nodes: {MAX_NODE_TYPES} at most")
-    widths = {kind: (stated["node_types"][kind] or 0) if stated is not None else 0 for kind in declared}
+    widths = {kind: (stated.node_types[kind] or 0) if stated is not None else 0 for kind in declared}
     blocks, has, labels, times, number = [], [], [], [], []
     for kind, count in zip(kinds, counts, strict=True):
         own = parts.nodes.get(kind, {})
@@ -186,12 +197,13 @@ def _ids(parts: HeteroParts, kinds: Sequence[str], counts: Sequence[int]) -> npt
     return np.array([f"{kind}-{name}" for kind, names in zip(kinds, own, strict=True) for name in names], np.str_)
 
 
-def _edge_arrays(parts: HeteroParts, ends: Mapping[Triple, npt.NDArray[np.int64]], stated: Any, path: Path) -> Arrays:
+def _edge_arrays(
+    parts: HeteroParts, ends: Mapping[Triple, npt.NDArray[np.int64]], stated: ExportedTypes | None, path: Path
+) -> Arrays:
     values = {triple: _values(parts.edges[triple], triple, ends[triple].shape[1], path) for triple in ends}
     found = _as_stated(ends, values, stated, path) if stated is not None else _as_found(ends, values, path)
     names = {triple: triple[1] for triple in found} if stated is not None else relation_names([*found])
-    typed = stated is None or bool(stated["edge_types"])
-    types = [*(stated["edge_types"] if stated is not None else dict.fromkeys(names.values()))]
+    types = [*(stated.edge_types if stated is not None else dict.fromkeys(names.values()))]
     if len(types) > MAX_EDGE_TYPES:
         refuse(path, f"has {len(types)} types of edges: {MAX_EDGE_TYPES} at most")
     every = [np.empty((2, 0), np.int64), *(each.ends for each in found.values())]
@@ -201,14 +213,12 @@ def _edge_arrays(parts: HeteroParts, ends: Mapping[Triple, npt.NDArray[np.int64]
         arrays["edge_weight"] = np.concatenate(weights)
     unknown = [each.values.get("edge_time", np.full(each.ends.shape[1], np.nan)) for each in found.values()]
     arrays |= _filled("edge_time", unknown)
-    if not typed:
-        return arrays | {"directed": np.array(bool(stated["directed"]))}
-    ways = (
-        stated["edge_types"] if stated is not None else {names[triple]: each.directed for triple, each in found.items()}
-    )
+    if stated is not None and not stated.edge_types:
+        return arrays | {"directed": np.array(stated.directed)}
+    ways = stated.edge_types if stated is not None else {names[triple]: each.directed for triple, each in found.items()}
     numbers = [np.full(each.ends.shape[1], types.index(names[triple])) for triple, each in found.items()]
     return arrays | {
-        "directed": np.array(bool(stated["directed"]) if stated is not None else all(ways.values())),
+        "directed": np.array(stated.directed if stated is not None else all(ways.values())),
         "edge_type": np.concatenate([np.empty(0, np.int64), *numbers]),
         "edge_types": np.array(types, np.str_),
         "edge_type_directed": np.array([bool(ways[name]) for name in types], np.bool_),
@@ -227,10 +237,10 @@ def _values(parts: Parts, triple: Triple, count: int, path: Path) -> Arrays:
 
 
 def _as_stated(
-    ends: Mapping[Triple, npt.NDArray[np.int64]], values: Mapping[Triple, Arrays], stated: Any, path: Path
+    ends: Mapping[Triple, npt.NDArray[np.int64]], values: Mapping[Triple, Arrays], stated: ExportedTypes, path: Path
 ) -> dict[Triple, _Edges]:
     """Edges with the directions that ``olad export`` wrote; types that it did not declare hold edges turned round."""
-    ways = stated["edge_types"] or {RELATION: stated["directed"]}
+    ways = stated.edge_types or {RELATION: stated.directed}
     found = {}
     for triple in ends:
         if triple[1] in ways:

@@ -20,8 +20,10 @@ from service.client.http import Client
 from service.export.failed import ExportFailed
 from service.export.graph_at import GraphAt, graph_at
 from service.export.graph_files import export_graph
+from service.replay.arrival_stream import UnreadableDataset
 from service.replay.npz import read_npz
 from service.replay.pyg_library import safe_classes
+from service.replay.sources import open_source
 from service.settings import Settings
 from service.worker.checkpoint import write_checkpoint
 from tests.device import DEVICE
@@ -183,6 +185,9 @@ def test_types_of_edges_are_in_every_format(typed: GraphAt, tmp_path: Path) -> N
     (path,) = export_graph(typed, tmp_path / "graph.graphml")
     graph: Any = nx.read_graphml(path, force_multigraph=True)
     assert sorted(parts["type"] for _, _, parts in graph.edges(data=True)) == ["knows", "knows", "sent"]
+    path.write_text(path.read_text().replace('"directed"', '"way"'))
+    with pytest.raises(UnreadableDataset, match=r"'types' of the graph does not fit .*: export it again"):
+        open_source(str(path))
     (path,) = export_graph(typed, tmp_path / "graph.npz")
     dataset = read_npz(path)
     assert dataset.edge_type is not None
