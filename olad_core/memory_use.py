@@ -130,7 +130,7 @@ def bytes_needed(sizes: Sizes, group: GroupSizes) -> int:
     nodes = sizes.nodes * (_BYTES_PER_NODE + _COPIES * rows_of_versions + published)
     edges = _COPIES * (_BYTES_PER_EDGE * sizes.edges + _BYTES_PER_TYPE * sizes.nodes * (sizes.edge_types - 1))
     row = 4 * sizes.feature_width
-    numbers = row * sizes.featured + 4 * sizes.edge_numbers
+    numbers = row * sizes.featured + 8 * sizes.edge_numbers
     features = numbers * (_SPARE_SLOTS + _COPIES - 1)
     working = _WORKING * row * min(_ROWS_AT_ONCE, sizes.nodes, _DENSEST * sizes.featured)
     inputs = sizes.feature_width + len(STRUCTURE) * STRUCTURE_STEPS

@@ -80,6 +80,7 @@ class Parallel(NamedTuple):
         head: int32, by slot of :class:`Edges`: the first edge of the two rows.
         total: float64, by slot: the sum of their weights.
         x: float32 ``[numbers, width]``, features.
+        entering: float32 ``[numbers, width]``, what students read of them.
         given_up: int32, numbers whose edges have left.
         sizes: int64 [2]: edges, and numbers in ``given_up``.
     """
@@ -93,6 +94,7 @@ class Parallel(NamedTuple):
     head: Int32s
     total: Float64s
     x: Float32s
+    entering: Float32s
     given_up: Int32s
     sizes: Int64s
 

@@ -501,7 +501,16 @@ def _set_edge_features(held: Parallel, number: Integer, columns: Columns, event:
                     value = columns.value[at]
         changed |= held.x[number, column] != value
         held.x[number, column] = value
+        held.entering[number, column] = np.arcsinh(value)
     return changed
+
+
+@compiled
+def enter_features(held: Parallel) -> None:
+    """Compute what students read of all features."""
+    for number in range(held.x.shape[0]):
+        for column in range(held.x.shape[1]):
+            held.entering[number, column] = np.arcsinh(held.x[number, column])
 
 
 @compiled
@@ -703,7 +712,7 @@ def mean_features(
 ) -> None:
     """Fill in the mean of the features of the edges between each row and its neighbours, weighted by their weights.
 
-    A feature enters as its inverse hyperbolic sine, which is near to it below 1, and near to its logarithm far above.
+    A feature enters as its inverse hyperbolic sine, which is near to it below 1, and to the logarithm far above.
 
     Args:
         graph: the arrays.
@@ -717,10 +726,12 @@ def mean_features(
     number, types = turn
     for at in range(rows.size):
         for place in range(offsets[at * types + number], offsets[at * types + number + 1]):
+            soon = min(place + AHEAD, offsets[at * types + number + 1] - 1)
+            prefetch(graph.edges.table, _home(_key(graph, neighbour[soon], rows[at]), graph.edges.table.size - 1))
             slot = np.int64(graph.edges.table[_find(graph.edges, _key(graph, neighbour[place], rows[at]))])
             edge, share = np.int64(held.head[slot]), 1.0 / held.total[slot]
             while edge >= 0:
                 part = np.float32(held.weight[edge] * share)
                 for column in range(held.x.shape[1]):
-                    found[place, column] += part * np.float32(np.arcsinh(held.x[edge, column]))
+                    found[place, column] += part * held.entering[edge, column]
                 edge = np.int64(held.following[edge])

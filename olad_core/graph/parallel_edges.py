@@ -212,11 +212,13 @@ class ParallelEdges(EdgeStore):
         store._ids = TextTable.of(slices_of(text, offsets), free)
         store._reserve(0)
         store.width = int(state["parallel_x"].shape[1]) if "parallel_x" in state else 0
-        store._held = store._held._replace(x=np.zeros((store._held.source.size, store.width), np.float32))
+        shape = store._held.source.size, store.width
+        store._held = store._held._replace(x=np.zeros(shape, np.float32), entering=np.zeros(shape, np.float32))
         held = store._held
         for name in (*_PER_NUMBER, "head", "total", *(["x"] if store.width else [])):
             values = state[f"parallel_{name}"]
             getattr(held, name)[: len(values)] = values
+        kernels.enter_features(held)
         after = np.flatnonzero((held.source >= 0) & (held.following >= 0))
         held.preceding[held.following[after]] = after
         held.sizes[LIVING] = np.count_nonzero(held.source >= 0)
@@ -238,7 +240,9 @@ class ParallelEdges(EdgeStore):
         self._reserve_edges(more)
         held, numbers, slots = self._held, self._ids.capacity, self._edges.key.size
         self._held = held._replace(
-            **{name: lengthened(getattr(held, name), numbers) for name in ("target", "weight", "time", "x")},
+            **{
+                name: lengthened(getattr(held, name), numbers) for name in ("target", "weight", "time", "x", "entering")
+            },
             **{name: lengthened(getattr(held, name), numbers, -1) for name in ("source", "following", "preceding")},
             head=lengthened(held.head, slots),
             total=lengthened(held.total, slots),
@@ -285,6 +289,7 @@ def _nothing_held(width: int) -> Parallel:
         head=np.empty(0, np.int32),
         total=np.empty(0),
         x=np.empty((0, width), np.float32),
+        entering=np.empty((0, width), np.float32),
         given_up=np.empty(FEWEST, np.int32),
         sizes=np.zeros(2, np.int64),
     )

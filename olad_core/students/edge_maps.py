@@ -38,16 +38,36 @@ class EdgeMaps(nn.Module):
         known = by_type[:, :types, :features]
         return known.flatten(1) @ self.maps[: known.shape[1], : known.shape[2]].flatten(0, 1)
 
-    def of_edges(self, x: Tensor, relation: Tensor) -> Tensor:
-        """The term of each edge: ``[E, outputs]``, of ``[E, D]`` features and ``[E]`` numbers of types."""
+    def of_edges(self, x: Tensor, relation: Tensor, first: int) -> Tensor:
+        """Columns of the terms of each edge, those from ``first`` on: ``[E, outputs - first]``.
+
+        Args:
+            x: ``[E, D]``.
+            relation: ``[E]``, numbers of types.
+            first: column.
+        """
         types, features, outputs = self.maps.shape
-        terms = x.new_zeros(len(x), outputs)
-        for number in range(types):
-            places = torch.nonzero(relation == number).squeeze(1)
-            if len(places):
-                known = x[places, :features]
-                terms = terms.index_copy(0, places, known @ self.maps[number, : known.shape[1]])
-        return terms
+        known = x[:, :features]
+        all_types = known @ self.maps[:, : known.shape[1], first:].transpose(0, 1).flatten(1)
+        by_type = all_types.view(len(x), types, outputs - first)
+        own = relation.clamp_max(types - 1).view(-1, 1, 1).expand(-1, 1, outputs - first)
+        return by_type.gather(1, own).squeeze(1) * (relation < types).unsqueeze(1)
+
+    def of_heads(self, sums: Tensor, targets: int, width: int) -> Tensor:
+        """The sums of the terms in the first columns, where each head has sums of its own: ``[N R', width]``.
+
+        Args:
+            sums: ``[N R', heads, D]``, R' being R, or 1 where there is one map.
+            targets: N.
+            width: number of these columns.
+        """
+        types, features, _ = self.maps.shape
+        heads, found = sums.shape[1], max(1, len(sums) // max(targets, 1))
+        by_type = sums.view(targets, found, heads, sums.shape[2])[:, :types, :, :features]
+        maps = self.maps[: by_type.shape[1], : by_type.shape[3], :width]
+        maps = maps.reshape(*maps.shape[:2], heads, width // heads)
+        terms = torch.einsum("nrhd,rdhw->nrhw", by_type, maps).flatten(2)
+        return F.pad(terms, (0, 0, 0, found - terms.shape[1])).flatten(0, 1)
 
 
 def sum_features(block: Block, weight: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from typing_extensions import override
 from olad_core.messages.aggregate import aggregate, segment_softmax
 from olad_core.messages.attention import attend
 from olad_core.messages.block import Block
+from olad_core.messages.edge_attention import attend_to_edges
 from olad_core.messages.inputs import Inputs
 from olad_core.students.edge_maps import EdgeMaps
 from olad_core.students.encoder import Encoder
@@ -46,16 +47,8 @@ class Attention(nn.Module):
         by_head = rows.view(len(rows), self.heads, rows.shape[1] // self.heads)
         return torch.cat([rows, (by_head * self.source).sum(dim=2), (by_head * self.target).sum(dim=2)], dim=1)
 
-    def forward(self, prepared: Tensor, block: Block, terms: Tensor | None = None) -> Tensor:
-        """Attention-weighted means of prepared rows: ``[N, width]``.
-
-        Args:
-            prepared: ``[S, width + 2 heads]``.
-            block: edges from S sources to N targets.
-            terms: ``[E, width + heads]``: what an edge adds to the row that its sender sends, and to the scores.
-        """
-        if terms is not None:
-            return _attend_with_terms(prepared, self.heads, block, terms)
+    def forward(self, prepared: Tensor, block: Block) -> Tensor:
+        """Attention-weighted means of prepared rows: ``[N, width]``."""
         if prepared.device.type == "cpu":
             return attend(prepared, self.heads, block, SLOPE)
         return self.by_operations(prepared, block)
@@ -77,25 +70,6 @@ class Attention(nn.Module):
             aggregate(by_head[:, head].contiguous(), weight[:, head].contiguous(), block) for head in range(self.heads)
         ]
         return torch.cat(heads, dim=1) + (own * share.unsqueeze(2)).flatten(1)
-
-
-def _attend_with_terms(prepared: Tensor, heads: int, block: Block, terms: Tensor) -> Tensor:
-    """Attention where edges have terms of their own in rows and scores."""
-    width = prepared.shape[1] - 2 * heads
-    sent, own, target = prepared[block.sources], block.own(prepared), block.target_of_edge
-    wanted = own[:, width + heads :]
-    score = F.leaky_relu(sent[:, width : width + heads] + wanted[target] + terms[:, width:], SLOPE)
-    own_score = F.leaky_relu(own[:, width : width + heads] + wanted, SLOPE)
-    by_head = target.unsqueeze(1).expand_as(score)
-    peak = own_score.detach().scatter_reduce(0, by_head, score.detach(), "amax")
-    part = (score - peak[target]).exp() * block.weight.unsqueeze(1)
-    own_part = (own_score - peak).exp()
-    total = own_part.scatter_add(0, by_head, part)
-    rows = (sent[:, :width] + terms[:, :width]).view(len(sent), heads, width // heads) * (
-        part / total[target]
-    ).unsqueeze(2)
-    mean = own[:, :width].view(len(own), heads, width // heads) * (own_part / total).unsqueeze(2)
-    return mean.index_add(0, target, rows).flatten(1)
 
 
 def _segment_logsumexp(score: Tensor, block: Block) -> Tensor:
@@ -137,11 +111,22 @@ class GAT(Student):
 
     @override
     def layer(self, number: int, source: Tensor, block: Block) -> Tensor:
-        terms = self._terms(number, block)
-        if not self.relation_maps:
-            return self.finish(number, self._attention(number)(source, block, terms))
-        attended = self._attention(number)(source, block.of_types, terms)
-        return self.finish(number, self.relation_maps[number - 1](attended, block.num_targets))
+        attended = self._attend(number, source, block)
+        if self.relation_maps:
+            attended = self.relation_maps[number - 1](attended, block.num_targets)
+        return self.finish(number, attended)
+
+    def _attend(self, number: int, source: Tensor, block: Block) -> Tensor:
+        """Attention-weighted means over the layer below, for each target and type that the student knows apart."""
+        by_type = block.of_types if self.relation_maps else block
+        if not self.edge_maps or block.x is None:
+            means: Tensor = self._attention(number)(source, by_type)
+            return means
+        maps, heads = cast("EdgeMaps", self.edge_maps[number - 1]), self.heads_of(number)
+        relation = block.of_types.target_of_edge % max(1, block.of_types.num_targets // max(block.num_targets, 1))
+        terms = maps.of_edges(block.x, relation, self.width)
+        found = attend_to_edges(source, heads, by_type, SLOPE, terms)
+        return found.rows + maps.of_heads(found.x, block.num_targets, self.width)
 
     @override
     def relate(self, relations: int) -> None:
@@ -153,17 +138,10 @@ class GAT(Student):
 
     @override
     def read_edges(self, width: int) -> None:
-        """A map of the features of an edge gives its terms of the row that is sent along it and of the scores."""
+        """A map of the features of an edge gives its terms of the row that is sent along it, and of the scores."""
         super().read_edges(width)
         heads = (self.heads_of(number) for number in range(1, self.num_layers + 1))
         self.edge_maps.extend(EdgeMaps(width, self.width + each, self.relations) for each in heads)
-
-    def _terms(self, number: int, block: Block) -> Tensor | None:
-        if not self.edge_maps or block.x is None:
-            return None
-        targets = block.of_types
-        relation = targets.target_of_edge % max(1, targets.num_targets // max(block.num_targets, 1))
-        return cast("EdgeMaps", self.edge_maps[number - 1]).of_edges(block.x, relation)
 
     def finish(self, number: int, attended: Tensor) -> Tensor:
         """Rows of layer ``number`` from attention-weighted means ``[n, width]`` over the layer below."""

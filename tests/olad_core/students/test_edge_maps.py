@@ -12,6 +12,7 @@ from torch import Tensor
 from olad_core.events import GraphSchema, UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph
 from olad_core.graph_types import EdgeType
+from olad_core.messages.edge_attention import attend_to_edges, by_operations
 from olad_core.messages.sample import sample, to_block
 from olad_core.students import ARCHITECTURES, GAT, GCN, Block, Student, build_student, stacks
 from olad_core.students.check.case import embed, random_adjacency
@@ -94,6 +95,18 @@ def test_features_decide_and_their_maps_learn(architecture: str) -> None:
     for name, parameter in student.edge_maps.named_parameters():
         assert parameter.grad is not None, name
         assert bool((parameter.grad.flatten(1) != 0).any(dim=1).all()), name
+
+
+def test_the_compiled_attention_is_that_of_the_operations() -> None:
+    block = block_with(edge_features(), adjacencies()).of_types
+    draw = torch.Generator().manual_seed(2)
+    prepared = torch.randn(NODES, WIDTH + 4, generator=draw)
+    terms = torch.randn(len(block.sources), 2, generator=draw)
+    expected = by_operations(prepared, 2, block, 0.2, terms)
+    with torch.no_grad():
+        found = attend_to_edges(prepared, 2, block, 0.2, terms)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("types", [1, 2])
