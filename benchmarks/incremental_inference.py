@@ -99,11 +99,18 @@ def with_types(events: list[Event]) -> list[Event]:
     """The same edges, each of one of three types."""
     names = [*TYPES]
     return [
-        msgspec.structs.replace(event, type=names[(int(event.src) + int(event.dst)) % 3])
+        msgspec.structs.replace(event, type=names[sum(ends_of(event)) % 3])
         if isinstance(event, UpsertEdge | RemoveEdge)
         else event
         for event in events
     ]
+
+
+def ends_of(event: UpsertEdge | RemoveEdge) -> tuple[int, int]:
+    """The numbers of the nodes that an edge without an id of its own joins."""
+    assert event.src is not None
+    assert event.dst is not None
+    return int(event.src), int(event.dst)
 
 
 def embed(graph: DynamicGraph, student: Student, classes: int) -> Embedding:

@@ -21,9 +21,9 @@ from torch_geometric.nn import GATConv, GCNConv, SAGEConv
 from torch_geometric.utils import k_hop_subgraph
 
 from benchmarks.graphs import GraphArrays, arxiv_shaped
-from benchmarks.incremental_inference import WIDTH, batches, embed, load
+from benchmarks.incremental_inference import WIDTH, batches, embed, ends_of, load
 from benchmarks.report import emit
-from olad_core.events import Event, UpsertEdge
+from olad_core.events import Event, RemoveEdge, UpsertEdge
 from olad_core.serving.touched import merge
 from olad_core.students import build_student
 
@@ -68,7 +68,7 @@ class PyGGraph:
 
     def apply(self, events: list[Event]) -> Tensor:
         """Change the edges; the nodes at their ends."""
-        pairs = torch.tensor([(int(event.src), int(event.dst)) for event in events]).T  # type: ignore[union-attr]
+        pairs = torch.tensor([ends_of(event) for event in events if isinstance(event, UpsertEdge | RemoveEdge)]).T
         new = torch.tensor([isinstance(event, UpsertEdge) for event in events])
         if not self.directed:
             pairs, new = torch.cat([pairs, pairs.flip(0)], dim=1), torch.cat([new, new])
