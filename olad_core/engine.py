@@ -322,7 +322,8 @@ class Engine:
         """Whether anything but the position has changed since the last :meth:`take_publication`."""
         served = self.versions.served
         number = served.version.number if served else None
-        return bool(self.versions.has_news or self._removed or self._rejected or number != self._published_version)
+        changed = self.versions.has_news or self._removed or self._rejected or number != self._published_version
+        return bool(changed or self.decisions.has_news)
 
     def take_publication(self) -> Publication:
         """Everything that changed since the last call, to become visible in one step; it is handed out once."""
@@ -343,6 +344,8 @@ class Engine:
             rejected,
             rule=self._follow_rule(),
             lists=lists,
+            coming=self.versions.candidate.version if self.versions.candidate else None,
+            decisions=self.decisions.take_news(),
         )
 
     def republish(self) -> None:

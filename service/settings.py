@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from limits import parse_many
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from olad_core.config import EngineConfig, Serve, StructureColumn
@@ -22,6 +22,15 @@ def _student_name(name: str) -> str:
     if len(name) > 200 or not _STUDENT.fullmatch(name):
         raise ValueError(f"{name!r} is no name of a student: give names like gcn, or package.module:Class")
     return name
+
+
+_CHANGES_KEPT = 100_000
+
+
+def _on_or_off(value: object) -> object:
+    """The number of changes that a word stands for."""
+    words = {"on": _CHANGES_KEPT, "off": 0}
+    return words.get(value.strip().lower(), value) if isinstance(value, str) else value
 
 
 StudentName = Annotated[str, AfterValidator(_student_name)]
@@ -146,6 +155,12 @@ class Settings(BaseSettings):
         description="Requests that may wait for min_position in an API process at once, about half of them of one "
         "client; one more is answered 503.",
     )
+    max_streams: int = Field(
+        default=1_000,
+        ge=0,
+        description="Open streams of changes (`GET /stream`) in an API process, about half of them of one client; one "
+        "more is answered 429 or 503.",
+    )
     max_in_flight_mb: int = Field(
         default=256,
         ge=40,
@@ -263,6 +278,13 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds that entries of less than a megabyte together wait before they go to the archive. They "
         "stay in the log meanwhile.",
+    )
+    changes: Annotated[int, BeforeValidator(_on_or_off)] = Field(
+        default=0,
+        ge=0,
+        le=10_000_000,
+        description="Changes of labels and decisions that are kept for `GET /stream`: a number, `on` for "
+        f"{_CHANGES_KEPT:,}, or `off`. Worker and API need the same value (docs/changes.md).",
     )
     max_classes: int = Field(
         default=_ENGINE.max_classes,

@@ -68,6 +68,7 @@ class Decisions:
         self._kept: list[Decision] = []
         self._position = "0-0"
         self._applied_events = 0
+        self._news: list[Decision] = []
 
     def follow(self, position: str, applied_events: int) -> None:
         """Set the place in the log of the decisions that follow; it is no part of the state."""
@@ -85,7 +86,10 @@ class Decisions:
         """Keep one decision; see :class:`Decision`."""
         self.total += 1
         at = self._position, self._applied_events
-        self._kept.append(Decision(self.total, *at, kind, student, version, reason, dict(numbers or {})))
+        decision = Decision(self.total, *at, kind, student, version, reason, dict(numbers or {}))
+        self._kept.append(decision)
+        if kind != "student-kept":
+            self._news = [*self._news[1 - KEPT :], decision]
         if len(self._kept) > KEPT:
             ((most, _),) = Counter(decision.kind for decision in self._kept).most_common(1)
             del self._kept[next(place for place, kept in enumerate(self._kept) if kept.kind == most)]
@@ -98,6 +102,23 @@ class Decisions:
         """Those after a running number that are still kept, oldest first."""
         return tuple(decision for decision in self._kept if decision.number > number)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether :meth:`take_news` has something to hand out."""
+        return bool(self._news)
+
+    def take_news(self) -> tuple[Decision, ...]:
+        """Decisions since the last call, oldest first, without those to keep a student, which every version repeats.
+
+        After a restoration these are the ones made since.
+        """
+        news, self._news = tuple(self._news), []
+        return news
+
+    def drop_news(self, after: int) -> None:
+        """Do not hand out those after a running number: they repeat what was decided before."""
+        self._news = [decision for decision in self._news if decision.number <= after]
+
     def state(self) -> dict[str, object]:
         """Plain values for a checkpoint."""
         return {"total": self.total, "kept": [asdict(decision) for decision in self._kept]}
@@ -106,6 +127,7 @@ class Decisions:
         """Take over the values of :meth:`state`."""
         self.total = int(state["total"])
         self._kept = [Decision(**decision) for decision in state["kept"]]
+        self._news = []
 
 
 def explain_succession(

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.events import RejectedOp, RejectionReason
+from olad_core.judging.decisions import Decision
 from olad_core.tasks.label_rule import LabelRule
 
 
@@ -175,6 +176,8 @@ class Publication:
         lists: that readers wait for.
         whole: all classes of nodes, exact at the position of the publication.
         replies: answers to questions, exact there too.
+        coming: the version that is being embedded; None where none is.
+        decisions: that were made since the last publication, oldest first.
     """
 
     position: str
@@ -188,3 +191,5 @@ class Publication:
     lists: tuple[ListedNodes, ...] = field(default=(), kw_only=True)
     whole: tuple[WholeAnswer, ...] = field(default=(), kw_only=True)
     replies: tuple[Reply, ...] = field(default=(), kw_only=True)
+    coming: Version | None = field(default=None, kw_only=True)
+    decisions: tuple[Decision, ...] = field(default=(), kw_only=True)

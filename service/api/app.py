@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from service.api.fast_path import Shortcut
 from service.api.head import HeadAsGet
 from service.api.metrics import MetricsMiddleware
 from service.api.origins import OriginGuard
+from service.api.protocol import END_STREAMS
 from service.api.rate_limit import RateLimiter
 from service.api.request_log import RequestLog
 from service.api.routes import (
@@ -30,6 +31,7 @@ from service.api.routes import (
     predict,
     schema,
     status,
+    stream,
     students,
     timeline,
     what_if,
@@ -46,6 +48,7 @@ model version it was made with. Errors are problem documents (RFC 9457).
 _TAGS = [
     {"name": "events", "description": "Changes of the graph."},
     {"name": "predictions", "description": "Predictions of the served student about nodes."},
+    {"name": "changes", "description": "What changes for readers, as it happens."},
     {"name": "schema", "description": "Feature width, classes and direction of the graph."},
     {"name": "status", "description": "The worker, the graph, the students."},
     {"name": "health", "description": "For orchestrators and monitoring."},
@@ -75,12 +78,16 @@ def create_app(settings: Settings, shared_metrics: Path | None = None) -> FastAP
             await asyncio.sleep(_REFRESH_S)
 
     @contextlib.asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(context.watermark.run()), asyncio.create_task(context.readers.follow())]
+    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Callable[[], None]]]:
+        tasks = [
+            asyncio.create_task(work)
+            for work in (context.watermark.run(), context.readers.follow(), context.changes.run())
+        ]
         if shared_metrics is not None:
             tasks.append(asyncio.create_task(refresh_metrics()))
         try:
-            yield
+            # For the server's protocol, which calls it when the process is to stop.
+            yield {END_STREAMS: context.changes.end}
         finally:
             for task in tasks:
                 task.cancel()
@@ -102,7 +109,20 @@ def create_app(settings: Settings, shared_metrics: Path | None = None) -> FastAP
         redoc_url=None,
     )
     app.state.context = context
-    for resource in (events, predict, what_if, explain, lists, schema, students, status, timeline, health, metrics):
+    for resource in (
+        events,
+        predict,
+        what_if,
+        explain,
+        lists,
+        stream,
+        schema,
+        students,
+        status,
+        timeline,
+        health,
+        metrics,
+    ):
         app.include_router(resource.router)
     pages.install(app)
     errors.install(app)

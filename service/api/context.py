@@ -16,6 +16,7 @@ from service.api.overload import OverloadGuard
 from service.api.readiness import Readiness
 from service.settings import Settings
 from service.shares import Shares
+from service.store.change_reader import ChangeReader
 from service.store.log_writer import LogWriter
 from service.store.node_lists import ListReader
 from service.store.past_rows import PastReader
@@ -42,6 +43,7 @@ class Context:
     """The stores of one graph, the process's metrics and what its requests share.
 
     Attributes:
+        changes_kept: changes of what is served that are kept; 0 where none are recorded.
         memory: bytes of bodies and answers in flight.
         answers: large answers that are made or wait to be made.
         asking: questions that wait for the worker.
@@ -60,6 +62,8 @@ class Context:
     whole_rows: WholeRowStore
     questions: QuestionStore
     rejected: RejectedReader
+    changes: ChangeReader
+    changes_kept: int
     worker: WorkerStateReader
     timeline: TimelineReader
     past: PastReader
@@ -95,6 +99,7 @@ def make_context(settings: Settings, shared_metrics: Path | None = None) -> Cont
         settings.graph,
         max_classes=settings.max_classes,
         max_waiting=settings.max_waiting,
+        max_streams=settings.max_streams,
         wait_replicas=settings.redis_wait_replicas,
         read_urls=settings.redis_read_urls,
     )
@@ -114,6 +119,8 @@ def make_context(settings: Settings, shared_metrics: Path | None = None) -> Cont
         whole_rows=stores.whole_rows,
         questions=stores.questions,
         rejected=stores.rejected,
+        changes=stores.changes,
+        changes_kept=settings.changes,
         worker=stores.worker,
         timeline=stores.timeline,
         past=stores.past,

@@ -14,6 +14,7 @@ class HeadAsGet:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on."""
         if scope["type"] == "http" and scope["method"] == "HEAD":
+            # Routes that would send without end look at "head".
             # A copy: the server reads the method of its own scope to know that no body may be sent.
-            scope = {**scope, "method": "GET"}
+            scope = {**scope, "method": "GET", "head": True}
         await self._app(scope, receive, send)

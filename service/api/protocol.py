@@ -21,6 +21,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from service.api.framing import StrictConnection
 from service.problems import BAD_REQUEST, HEAD_TOO_LARGE, NOT_IMPLEMENTED, TOO_LARGE, TOO_MANY_CONNECTIONS, Kind
 
+END_STREAMS = "end_streams"
+"""Name of what the application's lifespan hands out to end answers that last until a client leaves."""
 _SILENT_S = 60
 """Seconds after which a connection whose other end takes nothing, or is gone, is given up."""
 _GRACE_S = 5.0
@@ -87,6 +89,9 @@ class GuardedProtocol(H11Protocol):
 
     def shutdown(self) -> None:
         """The server stops."""
+        end_streams = self.app_state.get(END_STREAMS)
+        if end_streams is not None:
+            end_streams()
         if self.cycle is None or self.cycle.response_complete:
             self._wire.close()
         else:

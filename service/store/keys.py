@@ -94,6 +94,14 @@ class Keys:
         return self._key("rejected")
 
     @property
+    def changes(self) -> str:
+        """Stream, bounded: what has changed for readers (:mod:`service.store.changes`).
+
+        ``event`` is a CloudEvent as JSON, ``previous`` the id of the change before it.
+        """
+        return self._key("changes")
+
+    @property
     def served(self) -> str:
         """Hash: what readers see.
 
@@ -102,6 +110,7 @@ class Keys:
         once a model is published also ``version``, ``student``, ``classes`` (JSON array), ``table`` and
         ``format`` (of its rows). ``written`` is the worker's start and the number of its transactions: it shows
         whether any is lost. ``rule`` (JSON) turns probabilities into labels; without, it is the likeliest class.
+        Where changes are recorded, ``changed`` is the id of the last one, ``decided`` the last decision among them.
         """
         return self._key("served")
 

@@ -18,6 +18,7 @@ from redis import Redis
 
 from olad_core.serving.publication import Publication, TableUpdate
 from service.store.bulk_hset import ROWS_PER_COMMAND, hset_commands
+from service.store.change_recorder import ChangeRecorder, Shown
 from service.store.fence import Fence, PublicationsLost
 from service.store.keys import Keys
 from service.store.marks import setrange_commands
@@ -49,13 +50,13 @@ class _Seen:
         rejected_to: position up to which rejected events are written.
         table: that readers see; None before the first publication.
         tables: all there are.
-        rule: what turns probabilities into labels, as JSON; empty for the likeliest class.
+        shown: what changes are compared with.
     """
 
     rejected_to: str
     table: str | None
     tables: tuple[str, ...]
-    rule: bytes
+    shown: Shown
 
 
 class PredictionWriter:
@@ -66,15 +67,19 @@ class PredictionWriter:
         keys: of the graph.
         fence: of the worker's start.
         past_rows: of earlier positions that are kept (:mod:`service.store.past_rows`).
+        changes_kept: changes of what is served that are kept; 0 records none.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, fence: Fence | None = None, past_rows: int = 0) -> None:
+    def __init__(
+        self, redis: Redis, keys: Keys, fence: Fence | None = None, past_rows: int = 0, changes_kept: int = 0
+    ) -> None:
         self._redis = redis
         self._keys = keys
         self._fence = fence or Fence(redis, keys)
         self._presence = Presence(redis, keys)
         self._timeline = TimelineWriter(keys)
         self._past = PastRows(redis, keys, past_rows)
+        self._recorder = ChangeRecorder(redis, keys, changes_kept) if changes_kept else None
         self._seen: int | None = None
         """The version that readers see since this start; None before its first one."""
         self._written = 0
@@ -94,8 +99,14 @@ class PredictionWriter:
         # Those of an earlier worker are not this one's.
         with self._fence.transaction() as (_, pending):
             pending.add("DEL", self._keys.metrics, self._keys.lists)
+            if self._recorder is None:
+                # Those of an earlier start, whose continuation nobody would record.
+                pending.add("DEL", self._keys.changes)
+                pending.add("HDEL", self._keys.served, "changed", "decided")
             pending.run()
         self._past.forget()
+        if self._recorder is not None:
+            self._recorder.begin()
         self._seen = None
         self._answered = None
         self._lists = {}
@@ -126,24 +137,31 @@ class PredictionWriter:
             PublicationsLost: where Redis has lost what this start has published before; :meth:`start` again.
         """
         self._answered = publication.answered or self._answered
+        if self._recorder is not None:
+            self._recorder.begin_publication()
         last: list[TableUpdate] = []
         for update in publication.updates:
             *ahead, rest = [update] if update.version == self._seen else _pieces(update)
             for piece in ahead:
-                with self._guarded(publication.position) as (_, pending):
-                    self._write_rows(pending, piece, publication)
+                with self._guarded(publication.position) as (seen, pending):
+                    self._write_rows(pending, piece, publication, seen)
             last.append(rest)
         with self._past_read_again_on_failure(), self._guarded(publication.position) as (seen, pending):
             for update in last:
                 if update.version == self._seen:
                     self._past.keep(pending, self._table(update.version), update, publication.position)
-                self._write_rows(pending, update, publication)
+                self._write_rows(pending, update, publication, seen)
             add_rejected(pending, self._keys, publication.rejected, after=seen.rejected_to)
             moves = self._move(pending, publication, seen)
             if moves:
                 self._write_whole(pending, publication)
             for reply in publication.replies:
                 pending.add("SET", self._keys.reply(reply.question), reply.content, "PX", ANSWER_KEPT_MS)
+            shown_now = seen.table if publication.served is None else self._table(publication.served.number)
+            if self._recorder is not None:
+                self._recorder.record(pending, publication, shown_now, seen.shown, moves=moves)
+        if self._recorder is not None:
+            self._recorder.carried_out(shown_now, [self._table(version) for version in publication.dropped])
         if moves:
             self._answered = None
         if publication.served is not None:
@@ -183,14 +201,16 @@ class PredictionWriter:
     def _guarded(self, position: str) -> Iterator[tuple[_Seen, Transaction]]:
         """What readers see, and a transaction that is run at the end, if this is still the newest worker."""
         keys = self._keys
-        fields = ("position", "rejected_to", "table", "rule", "written")
+        fields = ("position", "rejected_to", "table", "changed", "decided", "rule", "written")
         reads = (("HMGET", keys.served, *fields), ("SMEMBERS", keys.tables))
         with self._fence.transaction((keys.served,), reads) as ((served, tables), pending):
-            visible, rejected_to, table = (value.decode() if value is not None else None for value in served[:3])
-            self._require_written(served[4])
+            texts = [value.decode() if value is not None else None for value in served[:5]]
+            visible, rejected_to, table, changed, decided = texts
+            self._require_written(served[6])
             if visible is not None and parse_position(position) < parse_position(visible):
                 raise ValueError(f"readers see position {visible}: {position} would go back")
-            seen = _Seen(rejected_to or START, table, tuple(name.decode() for name in tables), served[3] or b"")
+            shown = Shown(table, served[5] or b"", changed, decided)
+            seen = _Seen(rejected_to or START, table, tuple(name.decode() for name in tables), shown)
             yield seen, pending
             pending.add("HSET", keys.served, "written", f"{self._fence.start}.{self._written + 1}")
             pending.run()
@@ -225,7 +245,7 @@ class PredictionWriter:
                 "format": format_of(len(served.classes)),
             }
         rule = msgspec.json.encode(publication.rule) if publication.rule else b""
-        if moves and rule != seen.rule:
+        if moves and rule != seen.shown.rule:
             fields["rule"] = rule
         pending.add("HSET", keys.served, *chain.from_iterable(fields.items()))
         gone = {self._table(version) for version in publication.dropped}
@@ -271,8 +291,10 @@ class PredictionWriter:
             pending.add("HSET", key, "", b"")
             pending.add("PEXPIRE", key, WHOLE_ROWS_KEPT_MS)
 
-    def _write_rows(self, pending: Transaction, update: TableUpdate, publication: Publication) -> None:
+    def _write_rows(self, pending: Transaction, update: TableUpdate, publication: Publication, seen: _Seen) -> None:
         name = self._table(update.version)
+        if self._recorder is not None:
+            self._recorder.follow(update, name, publication, seen.shown)
         key = self._keys.predictions(name)
         pending.add("SADD", self._keys.tables, name)
         rows = encode_rows(update, parse_position(publication.position), publication.applied_events)

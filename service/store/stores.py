@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from limits.aio.storage import RedisStorage
 
+from service.store.change_reader import ChangeReader
 from service.store.connection import connect
 from service.store.health import HealthReader
 from service.store.keys import Keys
@@ -40,6 +41,7 @@ class Stores:
         whole_rows: for whole rows, where tables hold short ones.
         questions: to the worker, such as what events would lead to.
         rejected: events that could not be applied.
+        changes: of what is served.
         worker: the worker's report, heartbeat and metrics.
         health: of Redis.
         rate_counts: makes the counts of requests of each client, for all API processes.
@@ -55,6 +57,7 @@ class Stores:
     whole_rows: WholeRowStore
     questions: QuestionStore
     rejected: RejectedReader
+    changes: ChangeReader
     worker: WorkerStateReader
     timeline: TimelineReader
     past: PastReader
@@ -69,6 +72,7 @@ def open_stores(
     *,
     max_classes: int,
     max_waiting: int,
+    max_streams: int,
     wait_replicas: int = 0,
     read_urls: Sequence[str] = (),
 ) -> Stores:
@@ -78,6 +82,7 @@ def open_stores(
         url: of Redis; None is the default one.
         graph: its name.
         max_classes: classes that may be declared or named by labels.
+        max_streams: readers that may follow the changes at once.
         max_waiting: requests that may wait for a position or an answer at once.
         wait_replicas: replicas that must have an entry of the log before its position is returned.
         read_urls: of the replicas that predictions are read from.
@@ -101,6 +106,7 @@ def open_stores(
         whole_rows=WholeRowStore(redis, keys),
         questions=QuestionStore(redis, keys),
         rejected=RejectedReader(redis, keys),
+        changes=ChangeReader(redis, keys, max_streams),
         worker=WorkerStateReader(redis, keys),
         timeline=TimelineReader(redis, keys),
         past=PastReader(redis, keys),

@@ -255,7 +255,7 @@ def main(settings: Settings) -> None:
             worker = build_worker(
                 functools.partial(restore_engine, checkpoints, config, device),
                 LogReader(client, keys, lease, settings.redis_wait_replicas),
-                PredictionWriter(client, keys, lease, settings.history_rows),
+                PredictionWriter(client, keys, lease, settings.history_rows, settings.changes),
                 RequestReader(client, keys),
                 checkpointer,
                 attempts,

@@ -138,8 +138,14 @@ class Lane:
         return outcome
 
     def replay(self, entries: list[Entry]) -> EntryOutcome:
-        """Apply entries that readers have seen before, as :meth:`apply` does, and publish nothing."""
-        return self._apply(entries, publish=False)
+        """Apply entries that readers have seen before, as :meth:`apply` does, and publish nothing.
+
+        What is decided meanwhile was decided before, or is about what readers never saw.
+        """
+        decided = self.engine.decisions.total
+        outcome = self._apply(entries, publish=False)
+        self.engine.decisions.drop_news(decided)
+        return outcome
 
     def settle(self) -> None:
         """Do what is owed after the last entry: a publication that failed, then the fixed steps."""
@@ -179,14 +185,19 @@ class Lane:
     def publish_everything(self) -> None:
         """Publish all there is at once, as a new start must: its tables are empty.
 
-        Of a publication that failed before, only the rejected events and the answer are not in the engine any more.
+        Of a publication that failed before, only the rejected events, the decisions and the answer are not in the
+        engine any more.
         """
         failed, self._unpublished = self._unpublished, None
         self.engine.republish()
         whole = self.engine.take_publication()
         if failed is not None:
             self._answered = self._answered or failed.answered
-            whole = replace(whole, rejected=(*failed.rejected, *whole.rejected))
+            whole = replace(
+                whole,
+                rejected=(*failed.rejected, *whole.rejected),
+                decisions=(*failed.decisions, *whole.decisions),
+            )
         answered, self._answered = self._answered, None
         self._send(replace(whole, answered=answered))
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import numpy as np
 
 from olad_core.judging.class_report import class_report
+from olad_core.judging.decisions import Decision
 from olad_core.serving.publication import Publication, RejectedEvent, TableUpdate, Version
 from olad_core.tasks.label_rule import LabelRule
 from service.store.status import (
@@ -36,6 +37,8 @@ def publication(
     rejected: tuple[RejectedEvent, ...] = (),
     answered: str | None = None,
     rule: LabelRule | None = None,
+    coming: int | None = None,
+    decisions: tuple[Decision, ...] = (),
 ) -> Publication:
     """Serve ``version``, with rows written into the table of version ``into`` (the served one by default)."""
     updates: tuple[TableUpdate, ...] = ()
@@ -47,7 +50,18 @@ def publication(
         places = np.arange(len(probabilities))
         updates = (TableUpdate(table, tuple(rows or {}), probabilities, differing, removed, rows=places),)
     served = Version(version, "sage", classes) if version is not None else None
-    return Publication(position, applied, updates, served, dropped, rejected, answered, rule=rule or LabelRule())
+    return Publication(
+        position,
+        applied,
+        updates,
+        served,
+        dropped,
+        rejected,
+        answered,
+        rule=rule or LabelRule(),
+        coming=Version(coming, "gat", classes) if coming is not None else None,
+        decisions=decisions,
+    )
 
 
 def class_report_status() -> ClassReportStatus:

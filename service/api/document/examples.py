@@ -284,4 +284,25 @@ STATUS = {
 LIVE = {"live": True}
 READY = {"ready": True}
 PREDICTING = {"predicting": True, "worker": True}
+_CHANGE = {
+    "specversion": "1.0",
+    "id": f"{POSITION}.1",
+    "source": "urn:olad:graph:default",
+    "type": "olad.label-changed",
+    "subject": "p1",
+    "time": "2025-11-23T12:13:20.000+00:00",
+    "datacontenttype": "application/json",
+    "position": POSITION,
+    "data": {
+        "node": "p1",
+        "before": "biology",
+        "label": "physics",
+        "probability": 0.81,
+        "student": "sage",
+        "model_version": 7,
+    },
+}
+STREAM = (
+    f": changes follow\n\nid: {POSITION}.1\nevent: label-changed\ndata: {msgspec.json.encode(_CHANGE).decode()}\n\n"
+)
 METRICS = "# HELP olad_api_events_accepted_total Events appended to the log.\nolad_api_events_accepted_total 42000.0\n"

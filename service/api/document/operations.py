@@ -107,6 +107,7 @@ OPERATIONS: dict[str, Operation] = {
     "explainNode": Operation(examples.EXPLAINED, problems.EXPLAIN),
     "getTopNodes": Operation(examples.NODE_LIST, problems.TOP_NODES),
     "listNodes": Operation(examples.NODE_LIST, problems.LIST_NODES),
+    "streamChanges": Operation(examples.STREAM, problems.STREAM),
     "getSchema": Operation(examples.SCHEMA, problems.REDIS),
     "declareSchema": Operation(
         examples.SCHEMA, problems.DECLARE_SCHEMA, _json_body("SchemaChange", examples.SCHEMA_CHANGE)

@@ -256,6 +256,14 @@ EXPLAIN: tuple[Example, ...] = (
     *_ASKING,
 )
 LIST_NODES: tuple[Example, ...] = (_invalid("limit", "Input should be less than or equal to 1000"), *_PREDICTING)
+STREAM: tuple[Example, ...] = (
+    _invalid("Last-Event-ID", "'x' is no position: milliseconds, or milliseconds-sequence as POST /events answers"),
+    (problems.CHANGES_OFF, "set OLAD_CHANGES=on for the worker and the API, and start both again", {}),
+    (problems.CHANGES_GONE, f"changes before {POSITION}.1 are not kept any more: read the predictions again", {}),
+    (problems.TOO_MUCH_AT_ONCE, "600 of 1000 streams are open, 500 of them of this client", {}),
+    (problems.TOO_MANY_STREAMS, "1000 of 1000 streams are open, 0 of them of this client", {}),
+    *REDIS,
+)
 TOP_NODES: tuple[Example, ...] = (
     (problems.UNKNOWN_CLASS, "the served version predicts no class 'fraud'", {}),
     *LIST_NODES,

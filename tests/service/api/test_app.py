@@ -20,6 +20,7 @@ ROUTES = {
     ("get", "/explain/{node}"),
     ("get", "/top/{class_name}"),
     ("get", "/nodes"),
+    ("get", "/stream"),
     ("get", "/schema"),
     ("put", "/clock"),
     ("put", "/schema"),
