@@ -286,6 +286,18 @@ class Settings(BaseSettings):
         description="Changes of labels and decisions that are kept for `GET /stream`: a number, `on` for "
         f"{_CHANGES_KEPT:,}, or `off`. Worker and API need the same value (docs/changes.md).",
     )
+    webhook_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        repr=False,
+        description="Addresses (http or https), separated by commas, that the worker sends its decisions to. It needs "
+        "OLAD_CHANGES and OLAD_WEBHOOK_SECRET (docs/changes.md). Unset: none.",
+    )
+    webhook_secret: str | None = Field(
+        default=None,
+        min_length=16,
+        repr=False,
+        description="Secret that webhooks are signed with, of 16 characters at least.",
+    )
     max_classes: int = Field(
         default=_ENGINE.max_classes,
         ge=2,
@@ -358,7 +370,7 @@ class Settings(BaseSettings):
     def _metric(cls, metric: str | None) -> str | None:
         return str(parse_metric(metric)) if metric is not None else None
 
-    @field_validator("students", "structure", "allowed_hosts", "cors_origins", mode="before")
+    @field_validator("students", "structure", "allowed_hosts", "cors_origins", "webhook_urls", mode="before")
     @classmethod
     def _split(cls, value: object, info: ValidationInfo) -> object:
         if not isinstance(value, str):
@@ -374,6 +386,15 @@ class Settings(BaseSettings):
             if "/" in host or " " in host or (host != "*" and "*" in host.removeprefix("*.")):
                 raise ValueError(f"{host} is no host name: give names without a scheme, *.example.org, or *")
         return tuple(host.lower().removesuffix(".") for host in hosts)
+
+    @field_validator("webhook_urls")
+    @classmethod
+    def _addresses(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        for number, url in enumerate(urls, 1):
+            # An address may hold a secret, so it is not repeated.
+            if not re.fullmatch(r"https?://[^/\s]+\S*", url):
+                raise ValueError(f"address {number} is no http or https URL")
+        return urls
 
     @field_validator("cors_origins")
     @classmethod

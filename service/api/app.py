@@ -145,7 +145,7 @@ def create_app(settings: Settings, shared_metrics: Path | None = None) -> FastAP
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=("GET", "HEAD", "POST", "PUT", "DELETE"),
-            allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"),
+            allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-ID"),
             expose_headers=(
                 "X-Request-ID",
                 "Retry-After",

@@ -102,6 +102,11 @@ class Keys:
         return self._key("changes")
 
     @property
+    def webhooks(self) -> str:
+        """Hash: digest of a webhook's address to the id in ``changes`` of the last change that it is done with."""
+        return self._key("webhooks")
+
+    @property
     def served(self) -> str:
         """Hash: what readers see.
 

@@ -147,7 +147,8 @@ class PredictionWriter:
                     self._write_rows(pending, piece, publication, seen)
             last.append(rest)
         with self._past_read_again_on_failure(), self._guarded(publication.position) as (seen, pending):
-            for update in last:
+            # What readers see first: a version on its way is compared with it.
+            for update in sorted(last, key=lambda one: self._table(one.version) != seen.table):
                 if update.version == self._seen:
                     self._past.keep(pending, self._table(update.version), update, publication.position)
                 self._write_rows(pending, update, publication, seen)

@@ -56,6 +56,7 @@ from service.worker.standby import wait_for_graph
 from service.worker.stop import Stop
 from service.worker.stores import Log, Predictions, Requests
 from service.worker.students import StudentUnusable, register_students
+from service.worker.webhooks import Webhooks
 
 log = structlog.get_logger(__name__)
 
@@ -227,6 +228,19 @@ def _archiving(settings: Settings, event_log: RawLog) -> Iterator[Archiver | Non
             ending.set()
 
 
+def open_webhooks(settings: Settings, keys: Keys) -> contextlib.AbstractContextManager[object]:
+    """What sends decisions to the addresses of the settings.
+
+    Raises:
+        CannotBegin: there are addresses, but no secret to sign with, or changes are not recorded.
+    """
+    if not settings.webhook_urls:
+        return contextlib.nullcontext()
+    if settings.webhook_secret is None or not settings.changes:
+        raise CannotBegin("OLAD_WEBHOOK_URLS needs OLAD_WEBHOOK_SECRET, and OLAD_CHANGES=on")
+    return Webhooks(connect(settings), keys, settings.webhook_urls, settings.webhook_secret)
+
+
 def main(settings: Settings) -> None:
     """Put the worker together and run it until SIGTERM or SIGINT."""
     torch.set_num_threads(settings.torch_threads)
@@ -250,6 +264,7 @@ def main(settings: Settings) -> None:
             Checkpointer(checkpoints, settings.checkpoints_kept) as checkpointer,
             contextlib.closing(Attempts(settings.data_dir / "workers" / f"{settings.graph}.attempts")) as attempts,
             _archiving(settings, RawLog(client, keys, lease)) as archiver,
+            open_webhooks(settings, keys),
         ):
             config = replace(engine_config(settings), memory_budget=memory_budget(settings.memory_budget_mb))
             worker = build_worker(

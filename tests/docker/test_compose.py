@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 GPU = ROOT / "docker" / "gpu.compose.yml"
 KEYS = ROOT / "docker" / "keys.compose.yml"
+MONITORING = ROOT / "docker" / "monitoring.compose.yml"
 DOCKERFILES = {"api": ROOT / "docker" / "api.Dockerfile", "worker": ROOT / "docker" / "worker.Dockerfile"}
 OURS = ("worker", "api")
 EVERY = ("redis", *OURS)
@@ -67,7 +68,7 @@ def check_schema(*paths: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_files_follow_the_compose_specification() -> None:
-    result = check_schema(COMPOSE, GPU, KEYS)
+    result = check_schema(COMPOSE, GPU, KEYS, MONITORING)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -296,3 +297,17 @@ def test_the_kubernetes_probes_of_the_documentation_are_routes_and_leave_time_to
     assert {probe["httpGet"]["path"] for probe in probes.values()} <= routes
     assert probes["readinessProbe"]["httpGet"]["path"] == "/health/ready"
     assert probes["readinessProbe"]["timeoutSeconds"] > readiness.ANSWERS_WITHIN_S
+
+
+def test_monitoring_is_asked_for_and_mounts_files_that_exist() -> None:
+    found = load(MONITORING)["services"]
+    assert set(found) == {"prometheus", "grafana"}
+    for service in found.values():
+        assert service["profiles"] == ["monitoring"]
+        assert service["cap_drop"] == ["ALL"]
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+        for volume in service["volumes"]:
+            source = volume.partition(":")[0]
+            assert not source.startswith("./") or (ROOT / source).is_file(), source
+    (job,) = load(ROOT / "docker" / "monitoring" / "prometheus.yml")["scrape_configs"]
+    assert job["static_configs"] == [{"targets": ["api:8000"], "labels": {"graph": "default"}}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -196,24 +197,57 @@ class TestWhatIsNotKnown:
                 worker.close()
 
 
-class TestAlarms:
-    @pytest.fixture
-    def rules(self) -> str:
-        block = re.search(r"```yaml\n(groups:.*?)```", (ROOT / "docs" / "operations.md").read_text(), re.DOTALL)
-        assert block is not None
-        return block[1]
+MONITORING = ROOT / "docker" / "monitoring"
 
-    def test_they_use_names_and_labels_that_exist(self, rules: str, everything: str) -> None:
+
+def expressions(part: object) -> list[str]:
+    """Every ``expr`` within rules or a board."""
+    if isinstance(part, dict):
+        own = [part["expr"]] if isinstance(part.get("expr"), str) else []
+        return own + [found for value in part.values() for found in expressions(value)]
+    return [found for item in part for found in expressions(item)] if isinstance(part, list) else []
+
+
+class TestMonitoring:
+    @pytest.mark.parametrize(("name", "least"), [("olad.rules.yml", 10), ("board.json", 20)])
+    def test_they_use_names_and_labels_that_exist(self, name: str, least: int, everything: str) -> None:
         samples = [sample for family in text_string_to_metric_families(everything) for sample in family.samples]
         names = {sample.name for sample in samples}
-        expressions = [rule["expr"] for group in yaml.safe_load(rules)["groups"] for rule in group["rules"]]
-        assert len(expressions) >= 5
-        for expression in expressions:
-            used = set(re.findall(r"\b(?:olad|process)_\w+", expression))
-            assert used
+        found = expressions(yaml.safe_load((MONITORING / name).read_text()))
+        assert len(found) >= least
+        for expression in found:
+            used = set(re.findall(r"\b(?:olad|process)_\w+|\bup\b", expression)) - {"up"}
+            assert used or "up{" in expression
             assert used <= names, expression
-            for name, label in re.findall(r"(\w+)\{(\w+)", expression):
-                assert all(label in sample.labels for sample in samples if sample.name == name), expression
+            for metric, label in re.findall(r"(olad_\w+)\{(\w+)", expression):
+                assert all(label in sample.labels for sample in samples if sample.name == metric), expression
+
+    def test_legends_and_sums_use_labels_that_exist(self, everything: str) -> None:
+        labels: dict[str, set[str]] = {}
+        for family in text_string_to_metric_families(everything):
+            for sample in family.samples:
+                labels.setdefault(sample.name, {"graph"}).update(sample.labels)
+        for panel in json.loads((MONITORING / "board.json").read_text())["panels"]:
+            for target in panel["targets"]:
+                (metric,) = set(re.findall(r"\b(?:olad|process)_\w+", target["expr"]))
+                by = {
+                    name.strip() for group in re.findall(r"by \(([^)]*)\)", target["expr"]) for name in group.split(",")
+                }
+                named = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
+                assert by | named <= labels[metric], target
+                assert not by or named <= by, target
+
+    def test_panels_have_places_of_their_own(self) -> None:
+        panels = json.loads((MONITORING / "board.json").read_text())["panels"]
+        places = [
+            (x, y)
+            for panel in panels
+            for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+            for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+        ]
+        assert len(places) == len(set(places))
+        assert max(x for x, _ in places) < 24
+        assert len({panel["id"] for panel in panels}) == len(panels)
 
     def test_every_metric_that_the_documentation_names_exists(self, everything: str) -> None:
         names = set(re.findall(r"^# TYPE (\S+)", everything, re.MULTILINE))
@@ -224,10 +258,11 @@ class TestAlarms:
                 assert name in names, f"{page.name}: {name}"
 
     @NEEDS_PROMTOOL
-    def test_promtool_takes_the_rules(self, rules: str, tmp_path: Path) -> None:
-        (tmp_path / "rules.yml").write_text(rules)
-        done = promtool("rules", str(tmp_path / "rules.yml"))
-        assert done.returncode == 0, done.stdout + done.stderr
+    def test_promtool_takes_rules_and_configuration(self) -> None:
+        rules = promtool("rules", str(MONITORING / "olad.rules.yml"))
+        assert rules.returncode == 0, rules.stdout + rules.stderr
+        scraping = promtool("config", "--syntax-only", str(MONITORING / "prometheus.yml"))
+        assert scraping.returncode == 0, scraping.stdout + scraping.stderr
 
 
 def test_the_classes_of_what_was_served_are_exported() -> None:

@@ -207,8 +207,16 @@ def test_a_comment_is_sent_while_nothing_changes(api: httpx.Client, monkeypatch:
 def test_the_places_are_limited_and_given_back(api: httpx.Client, writer: PredictionWriter) -> None:
     with following(api), following(api), following(api):
         assert_problem(api.get("/stream"), 429, "too-much-at-once")
-    with following(api) as stream:
-        writer.publish(publication("1-0", {"x": [1, 0]}))
+
+    def opens() -> bool:
+        with api.stream("GET", "/stream") as answer:
+            return answer.status_code == 200
+
+    # The server notices a moment later that a client has left.
+    while not opens():
+        pass
+    writer.publish(publication("1-0", {"x": [1, 0]}))
+    with following(api, last="0-0") as stream:
         assert stream.nodes(1) == ["x"]
 
 
