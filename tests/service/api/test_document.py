@@ -31,6 +31,7 @@ NAMES = {
     ("get", "/explain/{node}"): "explainNode",
     ("get", "/top/{class_name}"): "getTopNodes",
     ("get", "/nodes"): "listNodes",
+    ("get", "/stream"): "streamChanges",
     ("get", "/schema"): "getSchema",
     ("put", "/schema"): "declareSchema",
     ("put", "/clock"): "setClock",
