@@ -19,6 +19,7 @@ from service.store.changes import change_id, next_id, parse_after, stream_id
 from service.store.keys import Keys
 from service.store.positions import parse_position
 from service.store.prediction_writer import PredictionWriter
+from tests.olad_core.runs import BEST_OF_PAIR, Run, stream
 from tests.service.publications import publication
 
 CLASSES = ("a", "b", "c")
@@ -225,6 +226,32 @@ class TestVersions:
         writer.publish(publication("1-0", version=2))
         assert kinds(redis_client, keys)[4:] == ["label-changed"] * 3 + ["labels-not-listed"]
         assert recorded(redis_client, keys)[-1]["data"] == {"count": 5, "student": "sage", "model_version": 2}
+
+
+def test_changes_of_a_real_engine_lead_to_what_readers_see(
+    writer: PredictionWriter, redis_client: redis.Redis, keys: Keys
+) -> None:
+    run = Run(BEST_OF_PAIR)
+    for batch in stream(turns=10):
+        run.turn(batch, steps=5)
+    for one in run.published:
+        writer.publish(one)
+    found: dict[str, str] = {}
+    by_version: dict[int, int] = {}
+    for event in recorded(redis_client, keys):
+        data = event["data"]
+        if event["type"] == "olad.label-changed":
+            assert found.pop(data["node"], None) == data["before"], event
+            by_version[data["model_version"]] = by_version.get(data["model_version"], 0) + 1
+            if data["label"] is not None:
+                found[data["node"]] = data["label"]
+    served = run.engine.versions.served
+    assert served is not None
+    table = run.reader.tables[served.version.number]
+    assert found == {node: served.version.classes[int(shares.argmax())] for node, shares in table.items()}
+    # Versions that were swapped in, and events between them.
+    assert len(by_version) > 2
+    assert sum(by_version.values()) > len(found)
 
 
 @dataclass
