@@ -10,7 +10,10 @@ from starlette.types import Scope as AsgiScope
 from service.api_keys import ApiKey, KeyRing, Scope
 from service.problems import FORBIDDEN, UNAUTHENTICATED, Problem
 
-_OPEN = frozenset({"/", "/docs", "/openapi.json", "/health/live", "/health/ready", "/health/predicting"})
+_OPEN = frozenset({"/", "/docs", "/openapi.json", "/health/live", "/health/ready", "/health/predicting"}) | {
+    "/v2/health/live",
+    "/v2/health/ready",
+}
 _OPEN_FOLDERS = ("/assets/", "/docs/")
 _CHALLENGE = 'Bearer realm="olad"'
 
@@ -53,7 +56,7 @@ def scope_needed(method: str, path: str) -> Scope | None:
     """
     if method in {"GET", "HEAD"}:
         return None if path in _OPEN or path.startswith(_OPEN_FOLDERS) else "read"
-    if method == "POST" and path in {"/predict", "/what-if"}:
+    if method == "POST" and (path in {"/predict", "/what-if"} or path.startswith("/v2/models/")):
         return "read"
     if method == "POST" and path == "/events":
         return "write"

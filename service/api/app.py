@@ -28,6 +28,7 @@ from service.api.routes import (
     health,
     lists,
     metrics,
+    open_inference,
     predict,
     schema,
     status,
@@ -122,6 +123,7 @@ def create_app(settings: Settings, shared_metrics: Path | None = None) -> FastAP
         timeline,
         health,
         metrics,
+        open_inference,
     ):
         app.include_router(resource.router)
     pages.install(app)
