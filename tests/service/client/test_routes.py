@@ -115,9 +115,11 @@ def _is_call(function: Any) -> bool:
 def test_every_problem_has_a_class_that_the_caller_can_act_on() -> None:
     kinds = [kind for kind in vars(problems).values() if isinstance(kind, problems.Kind)]
     classes = {kind.name: class_of(ProblemDetails(kind.name, kind.status, "")) for kind in kinds}
-    # What is left is the mistake of a program or of an operator.
+    # What is left is the mistake of a program or of an operator, or of a route that the client does not have.
     assert {name for name, found in classes.items() if found is Refused} == {
         "bad-request",
+        "changes-gone",
+        "changes-off",
         "host-not-allowed",
         "internal",
         "method-not-allowed",
