@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from olad_core.config import EngineConfig
+from olad_core.edge_tasks import EdgeTasks
 from olad_core.engine_state import (
     Values,
     beside_new_group,
@@ -101,6 +102,8 @@ class Engine:
         self.assessment = Assessment(config)
         self.trees = Trees(config.arrivals_remembered) if config.grows_trees else None
         """Boosted trees, a member of the group; None where they are not grown."""
+        self.edge_tasks = EdgeTasks(config)
+        """What is predicted of edges."""
         self._version_grown_at = 0
         self.decisions = Decisions()
         self.renewal = config.renewal
@@ -127,12 +130,14 @@ class Engine:
             events: its events.
             time: seconds at which the entry arrived, for events without a time.
         """
+        self.edge_tasks.predict(self.graph, events, time)
         changes = self.graph.apply(events, time)
+        refused = self.edge_tasks.follow(self.graph, events, changes)
         self._unfollowed.append(changes)
         self._removed.extend(changes.removed_ids)
-        for rejection in changes.rejected:
+        for rejection in (*changes.rejected, *refused):
             self._reject(position, rejection.index, rejection.op, rejection.reason, rejection.detail)
-        return self._reach(position, len(events), len(changes.rejected))
+        return self._reach(position, len(events), len(changes.rejected) + len(refused))
 
     def declare(self, position: str, schema: GraphSchema) -> EntryOutcome:
         """Apply a log entry that declares the schema."""
@@ -142,6 +147,7 @@ class Engine:
             reason: RejectionReason = "schema-conflict" if isinstance(error, SchemaConflict) else "too-many-classes"
             self._reject(position, 0, "schema", reason, str(error))
             return self._reach(position, 0, 1)
+        self.edge_tasks.declare(self.graph)
         return self._reach(position, 0)
 
     @property
@@ -484,6 +490,9 @@ class Engine:
         arrays |= self.assessment.state()
         if self.trees:
             arrays |= join_parts({"trees": self.trees.state()})
+        if self.graph.tasks:
+            learned, values["edge_tasks"] = self.edge_tasks.state()
+            arrays |= join_parts({"edge_tasks": learned})
         return join_tensors(arrays, {"versions": held, "trainer": trained, "memory": self.memory.state()}), values
 
     @classmethod
@@ -534,6 +543,7 @@ class Engine:
                 if student.remembers:
                     engine.memory.adopt(name, memory[name])
         engine.assessment.restore(arrays)
+        engine.edge_tasks.restore(engine.graph, take_part(arrays, "edge_tasks"), values.get("edge_tasks", {}))
         grown = take_part(arrays, "trees")
         if engine.trees and grown:
             engine.trees.restore(grown, engine.graph)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import sys
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -57,9 +57,9 @@ _NAMED_FIELD = re.compile(r"(?:required|unknown) field `(?P<field>[^`]*)`")
 _NAMES: dict[type[Event], tuple[str, ...]] = {
     UpsertNode: ("id", "label"),
     RemoveNode: ("id",),
-    UpsertEdge: ("src", "dst", "id"),
+    UpsertEdge: ("src", "dst", "id", "label"),
     RemoveEdge: ("src", "dst", "id"),
-    LabelNode: ("id", "label"),
+    LabelNode: ("id", "label", "src", "dst", "edge"),
 }
 """Fields of each event that name a node, an edge or a class."""
 _ON_EDGES = (UpsertEdge, RemoveEdge)
@@ -261,7 +261,7 @@ def _split(error: Exception) -> tuple[str, str]:
     return match["path"] or (named["field"] if named else ""), match["message"]
 
 
-def _checked(
+def _checked(  # noqa: PLR0912 (one case for each kind of event)
     batch: list[Event], feature_width: int | None, edge_types: EdgeTypes, node_types: NodeTypes
 ) -> list[Event]:
     """Normalise in place what the decoder cannot, and refuse what it cannot see."""
@@ -288,6 +288,10 @@ def _checked(
                 ids = event.type in with_ids
                 if ids or event.id is not None or type(event) is RemoveEdge or event.x is not None:  # type: ignore[union-attr]
                     problems.extend(EventProblem(index, *found) for found in _checked_edge(event, ids, edge_types))
+        elif isinstance(event, LabelNode):
+            found = [*_label_problems(event, known_types, edge_types)]
+            problems.extend(EventProblem(index, field, message) for field, message in found)
+            event.type = None if event.type == RELATION else event.type
         elif isinstance(event, UpsertNode) and (event.x is not None or event.type is not None or node_types):
             typed = node_types or event.type is not None
             declared = feature_width is not None
@@ -300,6 +304,38 @@ def _checked(
     return batch
 
 
+def _label_problems(
+    event: LabelNode, known_types: Collection[str | None], edge_types: EdgeTypes
+) -> Iterator[tuple[str, str]]:
+    """What is wrong with how a label names its node or edge."""
+    if not event.label:
+        yield "label", _missing("label")
+    if not event.of_edge:
+        if not event.id:
+            yield "id", _missing("id")
+        if event.type is not None:
+            yield "type", "the type is that of an edge: name one by src and dst, or by edge"
+        return
+    if event.id:
+        yield "id", "this names a node, beside an edge"
+    if event.type not in known_types:
+        yield "type", _type_problem(event.type, edge_types)
+        return
+    declared = edge_types.get(event.type or RELATION)
+    if declared is not None and declared.ids:
+        if event.edge is None:
+            yield "edge", f"edges of the type {event.type or RELATION!r} have ids: name one"
+        yield from ((end, "the id alone names the edge") for end in _ENDS if getattr(event, end) is not None)
+    elif event.edge is not None:
+        yield "edge", f"edges of the type {event.type or RELATION!r} have no ids: name both ends"
+    else:
+        yield from ((end, _missing(end)) for end in _ENDS if getattr(event, end) is None)
+
+
+def _missing(field: str) -> str:
+    return f"Object missing required field `{field}`"
+
+
 def _naming_problems(event: UpsertEdge | RemoveEdge, ids: bool) -> Iterator[tuple[str, str]]:
     """What is wrong with how an event names its edge, in a type whose edges have ids or not."""
     of_type = f"edges of the type {event.type or RELATION!r}"
@@ -310,7 +346,7 @@ def _naming_problems(event: UpsertEdge | RemoveEdge, ids: bool) -> Iterator[tupl
     elif isinstance(event, RemoveEdge) and ids:
         yield from ((end, "the id alone names the edge") for end in _ENDS if getattr(event, end) is not None)
     elif isinstance(event, RemoveEdge):
-        yield from ((end, f"Object missing required field `{end}`") for end in _ENDS if getattr(event, end) is None)
+        yield from ((end, _missing(end)) for end in _ENDS if getattr(event, end) is None)
 
 
 def _checked_edge(event: UpsertEdge | RemoveEdge, ids: bool, edge_types: EdgeTypes) -> list[tuple[str, str]]:

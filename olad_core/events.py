@@ -22,6 +22,7 @@ from olad_core.graph_types import (
     NodeType,
     TypeName,
 )
+from olad_core.task_types import MAX_TASKS, EdgeClassTask
 
 MAX_EVENTS = 10_000
 """Events in one batch at most."""
@@ -105,6 +106,7 @@ class UpsertEdge(Struct, tag_field="op", tag="upsert_edge", forbid_unknown_field
     """Create an edge or update it; unknown endpoints are created without features.
 
     A weight left out stays as it is, and is 1 for a new edge. An edge with an id that is there gets these ends.
+    A label needs a task for edges of the type.
     """
 
     src: NodeId
@@ -116,6 +118,7 @@ class UpsertEdge(Struct, tag_field="op", tag="upsert_edge", forbid_unknown_field
     type: TypeName | None = None
     id: EdgeId | None = None
     x: Features | None = None
+    label: Label | None = None
 
 
 class RemoveEdge(Struct, tag_field="op", tag="remove_edge", forbid_unknown_fields=True, omit_defaults=True):
@@ -128,11 +131,23 @@ class RemoveEdge(Struct, tag_field="op", tag="remove_edge", forbid_unknown_field
 
 
 class LabelNode(Struct, tag_field="op", tag="label", forbid_unknown_fields=True, omit_defaults=True):
-    """The truth about a node, possibly long after it was predicted."""
+    """The truth about a node, or about an edge of a type with a task, possibly long after it was predicted.
 
-    id: NodeId
-    label: Label
+    A node is named by its ``id``. An edge is named by both ends, or by ``edge`` where edges of the type have ids.
+    """
+
+    id: NodeId = ""
+    label: Label = ""
     ts: Time | None = None
+    src: NodeId | None = None
+    dst: NodeId | None = None
+    edge: EdgeId | None = None
+    type: TypeName | None = None
+
+    @property
+    def of_edge(self) -> bool:
+        """Whether an edge is labelled."""
+        return self.edge is not None or self.src is not None or self.dst is not None
 
 
 Event: TypeAlias = UpsertNode | RemoveNode | UpsertEdge | RemoveEdge | LabelNode
@@ -155,7 +170,7 @@ RejectionReason: TypeAlias = Literal[
 
 
 _ClassName: TypeAlias = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": MAX_LABEL_BYTES})]
-_Type = TypeVar("_Type", EdgeType, NodeType)
+_Type = TypeVar("_Type", EdgeType, NodeType, EdgeClassTask)
 _TypeName: TypeAlias = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": MAX_TYPE_BYTES})]
 
 
@@ -241,12 +256,19 @@ class GraphSchema(BaseModel):
         "removed. Once there are any, an `upsert_node` names one of them, and `feature_width` is not declared.",
     )
 
-    @field_validator("edge_types", "node_types")
+    tasks: dict[_TypeName, EdgeClassTask] = Field(
+        default={},
+        max_length=MAX_TASKS,
+        description="What is predicted beside the classes of nodes, by name. Tasks are added to, never removed; what a "
+        "task is about stays, and its classes are added to.",
+    )
+
+    @field_validator("edge_types", "node_types", "tasks")
     @classmethod
     def _nameable(cls, types: dict[str, _Type]) -> dict[str, _Type]:
         for name in types:
             if not 1 <= len(name.encode()) <= MAX_TYPE_BYTES:
-                raise ValueError(f"a type's name must have 1 to {MAX_TYPE_BYTES} bytes")
+                raise ValueError(f"a name must have 1 to {MAX_TYPE_BYTES} bytes")
         return types
 
     @field_validator("decisions")
@@ -301,4 +323,5 @@ class InvalidEvents(OladError, ValueError):
 def json_schema() -> tuple[dict[str, Any], dict[str, Any]]:
     """JSON Schema of one event and of the components it refers to, for the OpenAPI document."""
     (schema,), components = msgspec.json.schema_components([Event], ref_template="#/components/schemas/{name}")
+    components["LabelNode"]["required"] = ["op", "label"]
     return schema, components

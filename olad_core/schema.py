@@ -13,11 +13,12 @@ from pydantic import Field
 
 from olad_core.config import MAX_CLASSES
 from olad_core.errors import OladError
-from olad_core.events import Event, GraphSchema, LabelNode, UpsertNode
+from olad_core.events import Event, EventProblem, GraphSchema, InvalidEvents, LabelNode, UpsertEdge, UpsertNode
 from olad_core.graph_types import MAX_EDGE_TYPES, MAX_NODE_TYPES, RELATION, EdgeType, NodeType
+from olad_core.task_types import MAX_EDGE_CLASSES, MAX_TASKS, EdgeClassTask
 
 _LABELLED = frozenset({LabelNode, UpsertNode})
-_ADDED = ("decisions", "edge_types", "node_types")
+_ADDED = ("decisions", "edge_types", "node_types", "tasks")
 """Fields that earlier releases do not know."""
 _ADDED_TO_EDGE_TYPES = ("ids", "feature_width")
 """Fields of a type of edges that earlier releases do not know."""
@@ -86,6 +87,8 @@ def after_declaration(schema: HeldSchema, change: GraphSchema, max_classes: int 
         wanted["edge_types"] = _with_edge_types(schema.edge_types, change.edge_types)
     if "node_types" in wanted:
         wanted["node_types"] = _with_node_types(schema, change)
+    if "tasks" in wanted:
+        wanted["tasks"] = _with_tasks(schema, change, wanted.get("edge_types", schema.edge_types))
     open_width = not schema.feature_width_held and "feature_width" in wanted
     width = change.feature_width if open_width else schema.feature_width
     if width is not None and (schema.node_types or change.node_types):
@@ -132,8 +135,28 @@ def after_events(schema: HeldSchema, batch: Sequence[Event]) -> HeldSchema:
 
 def labels_in(batch: Iterable[Event]) -> dict[str, None]:
     """The labels that a checked batch names, each once, in order."""
-    named = (event.label for event in batch if type(event) in _LABELLED)  # type: ignore[union-attr]
+    nodes = (event for event in batch if type(event) in _LABELLED)
+    named = (event.label for event in nodes if not (isinstance(event, LabelNode) and event.of_edge))  # type: ignore[union-attr]
     return dict.fromkeys(str(label) for label in named if label is not None)
+
+
+def require_tasks(batch: list[Event], schema: GraphSchema) -> list[Event]:
+    """The checked batch itself, where every label of an edge is of a type with a task.
+
+    Raises:
+        InvalidEvents: naming every one that is not.
+    """
+    with_task = {task.edge_type for task in schema.tasks.values()}
+    problems = []
+    for index, event in enumerate(batch):
+        if event.label is not None if type(event) is UpsertEdge else type(event) is LabelNode and event.of_edge:
+            kind = event.type or RELATION  # type: ignore[union-attr]
+            if kind not in with_task:
+                message = f"edges of the type {kind!r} have no task: PUT /schema with tasks first"
+                problems.append(EventProblem(index, "label", message))
+    if problems:
+        raise InvalidEvents(problems)
+    return batch
 
 
 def _with_edge_types(known: dict[str, EdgeType], more: dict[str, EdgeType]) -> dict[str, EdgeType]:
@@ -156,6 +179,27 @@ def _with_node_types(schema: HeldSchema, change: GraphSchema) -> dict[str, NodeT
             raise SchemaConflict(f"node_types.{name}.feature_width is {known.feature_width}, which stays")
     if len(together) > MAX_NODE_TYPES:
         raise SchemaConflict(f"node_types: together these are {len(together)}, and a graph may have {MAX_NODE_TYPES}")
+    return together
+
+
+def _with_tasks(schema: HeldSchema, change: GraphSchema, edge_types: dict[str, EdgeType]) -> dict[str, EdgeClassTask]:
+    together = dict(schema.tasks)
+    for name, task in change.tasks.items():
+        known = together.get(name)
+        if known is not None and (known.kind, known.edge_type) != (task.kind, task.edge_type):
+            raise SchemaConflict(f"tasks.{name} is {known.kind} of edges of the type {known.edge_type!r}, which stays")
+        if task.edge_type not in (edge_types or {RELATION: EdgeType()}):
+            raise SchemaConflict(f"tasks.{name}.edge_type: {task.edge_type!r} is not declared in edge_types")
+        classes = tuple(dict.fromkeys((*(known.classes if known else ()), *task.classes)))
+        if len(classes) > MAX_EDGE_CLASSES:
+            raise SchemaConflict(f"tasks.{name}.classes: these are {len(classes)}, {MAX_EDGE_CLASSES} are allowed")
+        together[name] = task.model_copy(update={"classes": classes})
+    if len(together) > MAX_TASKS:
+        raise SchemaConflict(f"tasks: together these are {len(together)}, and a graph may have {MAX_TASKS}")
+    by_type: dict[str, str] = {}
+    for name, task in together.items():
+        if (other := by_type.setdefault(task.edge_type, name)) != name:
+            raise SchemaConflict(f"tasks.{name}: edges of the type {task.edge_type!r} have the task {other!r}")
     return together
 
 

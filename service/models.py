@@ -223,6 +223,30 @@ class ExplainAnswer(BaseModel):
     behind: int = Field(ge=0, description=_BEHIND)
 
 
+class EdgePrediction(BaseModel):
+    """The prediction of an edge, whether it is there or not."""
+
+    src: str | SkipJsonSchema[None] = Field(default=None, description="As it was asked for; not with `id`.")
+    dst: str | SkipJsonSchema[None] = Field(default=None, description="As it was asked for; not with `id`.")
+    id: str | SkipJsonSchema[None] = Field(default=None, description="As it was asked for; not with `src` and `dst`.")
+    type: str = Field(description="Type of the edge; `edge` where none is named.")
+    task: str = Field(description="The task that predicts.")
+    label: str = Field(description="The likeliest class.")
+    probabilities: dict[str, Share] = Field(
+        description="By class. Of an edge that has arrived they are of what was known then, by the model as it is now."
+    )
+    arrived: bool = Field(
+        description="Whether the edge has arrived and is remembered; else it is predicted as if it came now."
+    )
+    at_arrival: dict[str, Share] | None = Field(
+        description="The probabilities when it arrived, which are scored; null where there were none."
+    )
+    truth: str | None = Field(description="The label of the edge; null where it is not known.")
+    model_version: int = Field(ge=1, description="Steps that the model of the task had taken.")
+    position: Position = Field(description=_POSITION)
+    behind: int = Field(ge=0, description=_BEHIND)
+
+
 class ClockSet(Answer):
     """A setting of the clock that is in the log."""
 

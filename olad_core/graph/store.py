@@ -30,6 +30,7 @@ from olad_core.graph.typed_features import TypedFeatures
 from olad_core.graph_types import RELATION, EdgeType, NodeType
 from olad_core.memory_use import Sizes
 from olad_core.schema import HeldSchema, after_declaration, after_events, directions, lifetimes
+from olad_core.task_types import EdgeClassTask
 
 FEWEST_ROWS = 64
 """Rows that memory is taken for at first."""
@@ -59,6 +60,7 @@ class DynamicGraph:
         edge_lifetime: edges whose type declares no other leave that long after their last time; None where they stay.
         edge_types: the declared ones, by name.
         node_types: the declared ones, by name.
+        tasks: the declared ones, by name.
         features: of the nodes that have some, by row.
         ts_ahead_max: how far a ``ts`` may lie ahead of the latest one; None where that is not declared.
     """
@@ -76,6 +78,7 @@ class DynamicGraph:
         self.edge_lifetime = edge_lifetime
         self.edge_types: Mapping[str, EdgeType] = {}
         self.node_types: Mapping[str, NodeType] = {}
+        self.tasks: Mapping[str, EdgeClassTask] = {}
         self.ts_ahead_max: float | None = None
         self.decisions: Mapping[str, ClassDecision] = {}
         """What the schema declares about labels of answers, by class."""
@@ -179,6 +182,7 @@ class DynamicGraph:
             decisions=dict(self.decisions),
             edge_types=dict(self.edge_types),
             node_types=dict(self.node_types),
+            tasks=dict(self.tasks),
         )
 
     def in_weight_of(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -293,6 +297,7 @@ class DynamicGraph:
         self._directed = after.directed
         self.edge_lifetime = schema.edge_lifetime
         self.edge_types = after.edge_types
+        self.tasks = after.tasks
         self.ts_ahead_max = schema.ts_ahead_max
         self.decisions = after.decisions
 
@@ -544,6 +549,7 @@ class DynamicGraph:
             **({"decisions": _as_bytes(GraphSchema(decisions=dict(self.decisions)))} if self.decisions else {}),
             **({"node_types": _as_bytes(GraphSchema(node_types=dict(self.node_types)))} if self.node_types else {}),
             **({"edge_types": _as_bytes(GraphSchema(edge_types=dict(self.edge_types)))} if self.edge_types else {}),
+            **({"tasks": _as_bytes(GraphSchema(tasks=dict(self.tasks)))} if self.tasks else {}),
             **self._clock.state(),
             **self._nodes.state(),
             **self._edges.state(end),
@@ -589,6 +595,8 @@ class DynamicGraph:
         graph.ts_ahead_max = None if math.isnan(ahead_max) else ahead_max
         if "decisions" in state:
             graph.decisions = GraphSchema.model_validate_json(state["decisions"].tobytes()).decisions
+        if "tasks" in state:
+            graph.tasks = GraphSchema.model_validate_json(state["tasks"].tobytes()).tasks
         if "edge_types" in state:
             graph.edge_types = GraphSchema.model_validate_json(state["edge_types"].tobytes()).edge_types
         graph.edge_lifetime = None if math.isnan(lifetime) else lifetime

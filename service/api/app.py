@@ -30,6 +30,7 @@ from service.api.routes import (
     metrics,
     open_inference,
     predict,
+    predict_edge,
     schema,
     status,
     stream,
@@ -112,6 +113,7 @@ def create_app(settings: Settings, shared_metrics: Path | None = None) -> FastAP
     app.state.context = context
     for resource in (
         events,
+        predict_edge,
         predict,
         what_if,
         explain,

@@ -8,7 +8,18 @@ from typing import NamedTuple
 from service.api.context import Context
 from service.api.routes.predict import no_model
 from service.api.waiting import Patience
-from service.problems import INTERNAL, NOT_ANSWERED, QUEUE_FULL, TOO_LARGE, UNKNOWN_NODE, WORKER_AWAY, Problem
+from service.problems import (
+    INTERNAL,
+    NO_MODEL,
+    NO_TASK,
+    NOT_ANSWERED,
+    QUEUE_FULL,
+    TOO_LARGE,
+    UNKNOWN_EDGE,
+    UNKNOWN_NODE,
+    WORKER_AWAY,
+    Problem,
+)
 from service.shares import NoShare
 from service.store.questions import Answer, Asked, Question, Refused, Source
 from service.store.redis_refusals import REDIS_ERRORS
@@ -84,6 +95,8 @@ def _away() -> Problem:
 
 
 async def _refused(context: Context, answered: Answered, refused: Refused) -> Problem:
+    if refused.reason in {"no-task", "few-labels", "unknown-edge"}:
+        return _no_edge(answered, refused)
     if refused.source is not None:
         detail = "the node is not in the graph at this position"
         behind = answered.behind(refused.source)
@@ -97,3 +110,16 @@ async def _refused(context: Context, answered: Answered, refused: Refused) -> Pr
         )
         return Problem(TOO_LARGE, detail, need=refused.need, most=refused.most)
     return Problem(INTERNAL, "the worker could not answer this, and has logged why")
+
+
+def _no_edge(answered: Answered, refused: Refused) -> Problem:
+    """Why an edge has no prediction."""
+    if refused.reason == "no-task":
+        return Problem(NO_TASK, "edges of this type have no task: PUT /schema with tasks declares one")
+    if refused.reason == "few-labels":
+        missing = ["labels of edges of two classes"]
+        return Problem(NO_MODEL, f"nothing is predicted yet; missing: {missing[0]}", headers=_LATER, missing=missing)
+    assert refused.source is not None
+    behind = answered.behind(refused.source)
+    detail = "no edge of this type and id is remembered at this position"
+    return Problem(UNKNOWN_EDGE, detail, position=refused.source.position, behind=behind)

@@ -10,10 +10,14 @@ from service.store.status import ClassReportStatus
 _TITLES = {"f1": "F1", "average_precision": "average precision"}
 
 
-def class_table(report: ClassReportStatus) -> Table:
+def class_table(report: ClassReportStatus, counted: str = "nodes") -> Table:
     """Measures class by class, beside what always naming the commonest class would score.
 
     The average precision has a column where it is known of a class: it needs the probabilities that were served.
+
+    Args:
+        report: of what was served.
+        counted: what has the classes.
     """
     always = f"always {report.commonest}: {percent(report.commonest_accuracy)} right"
     title = f"classes, as served at arrival ({always})"
@@ -22,7 +26,7 @@ def class_table(report: ClassReportStatus) -> Table:
         measures.append("average_precision")
     table = Table(title=title, title_justify="left")
     table.add_column("class")
-    for column in ("nodes", "predicted", *measures):
+    for column in (counted, "predicted", *measures):
         table.add_column(_TITLES.get(column, column), justify="right")
     for row in report.classes:
         found = [percent(getattr(row.whole, measure)) for measure in measures]

@@ -73,12 +73,29 @@ def print_report(console: Console, report: Report) -> None:
         if contestant.rejected:
             what = f"{contestant.name}: {contestant.rejected:,} of {report.events:,} events could not be applied"
             console.print(shown(what), soft_wrap=True, highlight=False)
+    for contestant in report.contestants:
+        for task in contestant.tasks:
+            log_loss, base = figure(task.log_loss), figure(task.base_log_loss)
+            line = f"task {task.name} of {contestant.name}: {task.scored:,} of {task.arrived:,} edges scored, "
+            line += f"log-loss {log_loss} (shares of the classes: {base})"
+            console.print(shown(line), soft_wrap=True, highlight=False)
+            if task.classes.classes:
+                console.print(class_table(shown_report(ClassReportStatus(**asdict(task.classes))), "edges"))
     console.print(
         f"{report.arrivals:,} nodes arrived in {report.entries:,} entries of {report.events:,} events; "
         f"{report.labelled:,} have a known class",
         soft_wrap=True,
         highlight=False,
     )
+
+
+def figure(value: float | None) -> str:
+    """A loss as it is shown.
+
+    >>> figure(0.25), figure(None)
+    ('0.250', '-')
+    """
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _print(console: Console, title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

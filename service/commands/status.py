@@ -15,7 +15,7 @@ from service.commands.failures import read_settings, reported_failures
 from service.commands.options import AsJson, Url, service_url
 from service.figures import lead_name, lead_value, percent
 from service.models import Group, ServiceStatus
-from service.store.status import CombinedStatus, GraphStatus, LeadStatus, Score, StudentStatus
+from service.store.status import CombinedStatus, GraphStatus, LeadStatus, Score, StudentStatus, TaskStatus
 from service.terminal import Terminal, shown_report
 
 DECISIONS_SHOWN = 5
@@ -42,6 +42,10 @@ def status(
     if report.worker is not None and report.worker.served_report is not None and report.worker.served_report.classes:
         console.print(class_table(report.worker.served_report))
     console.print(_student_table(group))
+    for task in report.worker.tasks if report.worker is not None else ():
+        console.print(_task_line(task), soft_wrap=True, highlight=False)
+        if task.report.classes:
+            console.print(class_table(task.report, "edges"))
     for decision in [decision for decision in group.decisions if decision.kind != "student-kept"][:DECISIONS_SHOWN]:
         line = f"{decision.position} {decision.kind}: {decision.reason}"
         console.print(line, soft_wrap=True, highlight=False)
@@ -120,6 +124,13 @@ def _latest_time(graph: GraphStatus) -> str:
     except (OverflowError, ValueError, OSError):
         # PUT /clock can set any time.
         return f"{graph.latest_time:.15g}, the time of arrival in seconds"
+
+
+def _task_line(task: TaskStatus) -> str:
+    """How a task stands, beside who knows nothing but the shares of the classes."""
+    counts = f"{task.arrived:,} edges arrived, {task.labels:,} labels"
+    scores = f"log-loss {_loss(task.score.log_loss)} (shares of the classes: {_loss(task.base_score.log_loss)})"
+    return f"task {task.name}, class of edges of the type {task.edge_type}: {counts}, {scores}"
 
 
 def _student_table(group: Group) -> Table:

@@ -12,7 +12,7 @@ from service.evaluation.baselines import baseline
 from service.evaluation.configurations import CHANGEABLE, Configuration, WrongConfiguration
 from service.evaluation.players import EnginePlayer, Player
 from service.evaluation.prequential import Progress, play
-from service.evaluation.report import Entrant, Report, build_report
+from service.evaluation.report import Entrant, Report, build_report, task_score
 from service.replay.pace import STEPS_PER_ENTRY
 from service.replay.sources import Source
 from service.worker.assembly import CannotBegin, choose_device, engine_config
@@ -58,9 +58,8 @@ def evaluate(
         raise WrongConfiguration(f"two contestants have one name: {', '.join(names)}")
     torch.set_num_threads(configurations[0].settings.torch_threads)
     compute_repeatably(True)
-    players: dict[str, Player] = {
-        configuration.name: _engine_player(configuration, device) for configuration in configurations
-    }
+    engines = {configuration.name: _engine_player(configuration, device) for configuration in configurations}
+    players: dict[str, Player] = {**engines}
     players |= {name: baseline(name) for name in names[len(configurations) :]}
     start = source.score_from if score_from is None else score_from
     schema = source.schema or GraphSchema()
@@ -68,7 +67,7 @@ def evaluate(
         schema = schema.model_copy(update={"decisions": dict(decisions)})
         source = replace(source, schema=schema)
     played = play(source, players, score_from=start, on_entry=on_entry)
-    entrants = [_entrant(one, players[one.name], schema.decisions) for one in configurations] + [
+    entrants = [_entrant(one, engines[one.name], schema.decisions) for one in configurations] + [
         Entrant(name, "baseline", {}, {}, _as_plain(schema.decisions), 0, players[name].rejected)
         for name in names[len(configurations) :]
     ]
@@ -85,7 +84,7 @@ def _engine_player(configuration: Configuration, device: str) -> EnginePlayer:
         raise WrongConfiguration(f"{configuration.name}: {error}") from None
 
 
-def _entrant(configuration: Configuration, player: Player, declared: Mapping[str, ClassDecision]) -> Entrant:
+def _entrant(configuration: Configuration, player: EnginePlayer, declared: Mapping[str, ClassDecision]) -> Entrant:
     settings = {name: getattr(configuration.settings, name) for name in CHANGEABLE}
     settings["steps_per_entry"] = steps_of(configuration)
     own = declared if configuration.decisions is None else configuration.decisions
@@ -97,6 +96,7 @@ def _entrant(configuration: Configuration, player: Player, declared: Mapping[str
         decisions=_as_plain(own),
         steps=player.steps,
         rejected=player.rejected,
+        tasks=tuple(map(task_score, player.tasks)),
     )
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from olad_core.config import EngineConfig
+from olad_core.edge_tasks import TaskReport
 from olad_core.engine import Engine
 from olad_core.events import ClassDecision, GraphSchema
 from olad_core.predicting import predict_served
@@ -127,6 +128,11 @@ class EnginePlayer:
     def rejected(self) -> int:
         """Events that could not be applied."""
         return self._engine.rejected_events
+
+    @property
+    def tasks(self) -> tuple[TaskReport, ...]:
+        """How the tasks on edges stand."""
+        return self._engine.edge_tasks.reports()
 
     def _served(self, nodes: Sequence[str]) -> Answers:
         engine = self._engine

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import TypeAdapter
 
+from olad_core.edge_tasks import TaskReport
 from olad_core.judging.balance import fitting_metric
 from olad_core.judging.class_report import ClassReport
 from olad_core.judging.lead import LeadFigure
@@ -58,6 +60,31 @@ class Point:
 
 
 @dataclass(frozen=True)
+class TaskScore:
+    """The scores of a task on edges, of what was answered at each arrival.
+
+    Attributes:
+        name: of the task.
+        edge_type: of its edges.
+        arrived: edges that have arrived.
+        scored: edges whose label has come, and that were predicted.
+        accuracy, log_loss, macro_f1: None without scored edges.
+        base_log_loss: of the shares of the classes, on all labels.
+        classes: class by class.
+    """
+
+    name: str
+    edge_type: str
+    arrived: int
+    scored: int
+    accuracy: float | None
+    log_loss: float | None
+    macro_f1: float | None
+    base_log_loss: float | None
+    classes: ClassReport
+
+
+@dataclass(frozen=True)
 class Contestant:
     """What one configuration or baseline reached.
 
@@ -75,6 +102,7 @@ class Contestant:
         lead: the score that stands first, over all arrivals, beside that of one who has learned nothing.
         classes: class by class.
         differences: from the reference; None for the reference itself.
+        tasks: how the tasks on edges stand at the end of the stream; none for a baseline.
     """
 
     name: str
@@ -90,6 +118,7 @@ class Contestant:
     lead: LeadFigure
     classes: ClassReport
     differences: Differences | None
+    tasks: tuple[TaskScore, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,6 +159,27 @@ class Entrant:
     decisions: Mapping[str, Mapping[str, float]]
     steps: int
     rejected: int
+    tasks: tuple[TaskScore, ...] = ()
+
+
+def task_score(found: TaskReport) -> TaskScore:
+    """The scores of a task."""
+    scores, scored = found.scores, int(found.scores.scored[1])
+
+    def known(values: npt.NDArray[np.float64], predictor: int = 1) -> float | None:
+        return float(values[predictor]) if scores.scored[predictor] else None
+
+    return TaskScore(
+        name=found.name,
+        edge_type=found.edge_type,
+        arrived=found.arrived,
+        scored=scored,
+        accuracy=known(scores.accuracy),
+        log_loss=known(scores.log_loss),
+        macro_f1=known(scores.macro_f1),
+        base_log_loss=known(scores.log_loss, 0),
+        classes=found.report,
+    )
 
 
 def schema() -> dict[str, Any]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from olad_core.errors import OladError
 from olad_core.events import GraphSchema
 
-ENTRY_FORMAT = 3
+ENTRY_FORMAT = 4
 """The latest format that this release reads and writes. Entries without the field ``v`` have format 1."""
+IDS_FORMAT = 3
+"""The format of entries under types whose edges have ids, which releases before tasks read too."""
 TYPED_FORMAT = 2
 """The format of entries under types, which releases before ids of edges read too."""
 FIRST_FORMAT = 1
@@ -23,8 +25,10 @@ def format_under(schema: GraphSchema) -> int:
     >>> format_under(GraphSchema(edge_types={"paid": EdgeType(ids=True)}))
     3
     """
-    if any(each.has_table for each in schema.edge_types.values()):
+    if schema.tasks:
         return ENTRY_FORMAT
+    if any(each.has_table for each in schema.edge_types.values()):
+        return IDS_FORMAT
     return TYPED_FORMAT if schema.edge_types or schema.node_types else FIRST_FORMAT
 
 

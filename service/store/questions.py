@@ -45,7 +45,23 @@ class ExplainAsked(msgspec.Struct, frozen=True, tag="explain"):
     shown: int
 
 
-Question: TypeAlias = WhatIfAsked | ExplainAsked
+class EdgeAsked(msgspec.Struct, frozen=True, tag="edge", omit_defaults=True):
+    """What the class of an edge is.
+
+    Attributes:
+        edge_type: of the edge.
+        ends: ids of source and target; None for an edge that is named by its id.
+        edge: its id.
+        weight: of an edge that has not arrived.
+    """
+
+    edge_type: str
+    ends: tuple[str, str] | None = None
+    edge: str | None = None
+    weight: float = 1.0
+
+
+Question: TypeAlias = WhatIfAsked | ExplainAsked | EdgeAsked
 
 
 class PredictedNode(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -121,6 +137,26 @@ class ExplainAnswered(msgspec.Struct, frozen=True, tag="explain"):
     interaction: float
 
 
+class EdgeAnswered(msgspec.Struct, frozen=True, tag="edge"):
+    """The prediction of an edge.
+
+    Attributes:
+        source: what it is exact for; the version is that of the task, the number of steps that its head had taken.
+        task: that predicts.
+        probabilities: by class.
+        at_arrival: the same when the edge arrived; None where it has not, or nothing was answered.
+        truth: its label; None where it is not known.
+        remembered: whether the edge has arrived.
+    """
+
+    source: Source
+    task: str
+    probabilities: dict[str, float]
+    at_arrival: dict[str, float] | None
+    truth: str | None
+    remembered: bool
+
+
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
     """Why there is no answer.
 
@@ -131,13 +167,13 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
         source: at what position a node is not there; None where that is not the reason.
     """
 
-    reason: Literal["no-model", "too-large", "unknown-node", "failed"]
+    reason: Literal["no-model", "too-large", "unknown-node", "no-task", "few-labels", "unknown-edge", "failed"]
     need: int = 0
     most: int = 0
     source: Source | None = None
 
 
-Answer: TypeAlias = WhatIfAnswered | ExplainAnswered | Refused
+Answer: TypeAlias = WhatIfAnswered | ExplainAnswered | EdgeAnswered | Refused
 _answer = msgspec.msgpack.Decoder(Answer)
 
 

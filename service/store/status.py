@@ -255,6 +255,22 @@ class LearningStatus(Answer):
     losses: dict[str, float] = Field(description="Mean of each loss term over the last steps.")
 
 
+class TaskStatus(Answer):
+    """A task, scored on predictions made when edges arrived."""
+
+    name: str = Field(description="Its name.")
+    kind: str = Field(description="What is predicted: `edge_class`, the class of an edge.")
+    edge_type: str = Field(description="Type of the edges.")
+    classes: tuple[str, ...] = Field(description="Every class that was declared or seen.")
+    arrived: int = Field(description="Edges that have arrived.")
+    labels: int = Field(description="Edges whose label has come.")
+    waiting: int = Field(description="Edges that are remembered and wait for a label.")
+    steps: int = Field(description="Training steps so far.")
+    score: Score = Field(description="Score of what was answered at each arrival.")
+    base_score: Score = Field(description="What the shares of the classes would score on all labels.")
+    report: ClassReportStatus = Field(description="What was answered, class by class.")
+
+
 class CheckpointStatus(Answer):
     """The newest checkpoint."""
 
@@ -322,6 +338,7 @@ class WorkerStatus(Answer):
     combined: CombinedStatus | None = Field(
         default=None, description="What they predict together; null under `OLAD_SERVE=best`, and before training."
     )
+    tasks: tuple[TaskStatus, ...] = Field(default=(), description="The declared tasks, with their scores.")
     decisions: tuple[DecisionStatus, ...] = Field(
         default=(), description="The last ones, newest first; of frequent kinds fewer, so that rare ones stay longer."
     )

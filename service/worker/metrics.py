@@ -205,6 +205,13 @@ def _scores(status: WorkerStatus) -> Iterator[Metric]:
             f"Recent prequential {measure.replace('_', ' ')} of what was served, the greatest classes.",
             ((row.name, getattr(row.recent, measure)) for row in classes),
         )
+    for measure in ("accuracy", "macro_f1", "log_loss"):
+        yield from gauges_by(
+            "task",
+            f"olad_worker_task_{measure}",
+            f"Recent prequential {measure.replace('_', ' ')} of a task on edges.",
+            ((task.name, getattr(task.score, f"{measure}_recent")) for task in status.tasks),
+        )
     yield from gauges_by(
         "student",
         "olad_worker_calibration_error",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -15,6 +16,8 @@ from olad_core.serving.publication import Reply, Version
 from olad_core.serving.what_if import Predicted
 from service.store.questions import (
     Answer,
+    EdgeAnswered,
+    EdgeAsked,
     ExplainAnswered,
     ExplainAsked,
     PredictedNode,
@@ -35,6 +38,9 @@ _READ_PER_ROW = 4
 """Nodes and edges that are read in the time in which a row of a layer is computed."""
 
 
+_STAGES: Mapping[type[Any], str] = {WhatIfAsked: "what-if", ExplainAsked: "explain", EdgeAsked: "edge"}
+
+
 class Replied(NamedTuple):
     """A reply, and the work that it was, in rows of layers."""
 
@@ -46,7 +52,7 @@ def reply_to(engine: Engine, asked: AskedQuestion, metrics: WorkerMetrics) -> Re
     """Answer a question. The engine's state stays as it is, so a question that fails harms nothing but its answer."""
     try:
         question = _question.decode(asked.content)
-        with metrics.stage("explain" if isinstance(question, ExplainAsked) else "what-if"):
+        with metrics.stage(_STAGES[type(question)]):
             answer, work = _answer(engine, question)
     except Exception:
         log.exception("a question could not be answered", question=asked.name)
@@ -56,6 +62,8 @@ def reply_to(engine: Engine, asked: AskedQuestion, metrics: WorkerMetrics) -> Re
 
 def _answer(engine: Engine, question: Question) -> tuple[Answer, int]:
     """The answer, and how many nodes and edges were read."""
+    if isinstance(question, EdgeAsked):
+        return _edge(engine, question), 1
     served = engine.versions.served
     if served is None:
         return Refused("no-model"), 1
@@ -73,6 +81,16 @@ def _tried(engine: Engine, question: WhatIfAsked, source: Source, version: Versi
     assert outcome is not None
     rejected = [RejectedTry(each.index, each.op, each.reason, each.detail) for each in outcome.rejected]
     return WhatIfAnswered(source, _predicted_nodes(outcome.predicted, version), rejected), outcome.work
+
+
+def _edge(engine: Engine, question: EdgeAsked) -> Answer:
+    found = engine.edge_tasks.answer(engine.graph, question.edge_type, question.ends, question.edge, question.weight)
+    if isinstance(found, str):
+        source = Source(engine.position, engine.applied_events, 0, "")
+        return Refused("few-labels" if found == "no-model" else found, source=source)
+    source = Source(engine.position, engine.applied_events, found.version, found.task)
+    answer = found.edge
+    return EdgeAnswered(source, found.task, answer.probabilities, answer.at_arrival, answer.truth, answer.remembered)
 
 
 def _explained(engine: Engine, question: ExplainAsked, source: Source) -> tuple[Answer, int]:

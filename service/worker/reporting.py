@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.config import GROUP, TREES
+from olad_core.edge_tasks import TaskReport
 from olad_core.engine import Engine
 from olad_core.judging.class_report import ClassReport
 from olad_core.judging.lead import LeadFigure
@@ -30,6 +31,7 @@ from service.store.status import (
     MemoryStatus,
     Score,
     StudentStatus,
+    TaskStatus,
     TreesStatus,
     VersionStatus,
     WorkerStatus,
@@ -223,6 +225,7 @@ def report(
         served_score=_score(engine.assessment.served_score()),
         lead=_lead(engine.assessment.served_lead(graph.classes)),
         served_report=_report(engine.assessment.served_report(graph.classes)),
+        tasks=tuple(task_status(report) for report in engine.edge_tasks.reports()),
         candidate=_version(candidate, candidate.embedding.progress(graph)) if candidate else None,
         students=tuple(
             StudentStatus(
@@ -285,6 +288,23 @@ def _trees(engine: Engine, *, is_served: bool) -> TreesStatus | None:
         labels=trees.grown_at,
         labels_seen=trees.labels_seen,
         served=is_served and served is not None and served.embedding.forest is not None,
+    )
+
+
+def task_status(report: TaskReport) -> TaskStatus:
+    """A task as it is reported."""
+    return TaskStatus(
+        name=report.name,
+        kind="edge_class",
+        edge_type=report.edge_type,
+        classes=report.classes,
+        arrived=report.arrived,
+        labels=report.labels,
+        waiting=report.waiting,
+        steps=report.steps,
+        score=_score(report.scores, 1),
+        base_score=_score(report.scores, 0),
+        report=_report(report.report),
     )
 
 

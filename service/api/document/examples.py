@@ -68,6 +68,21 @@ WHAT_IF = {
     **_MADE_BY,
 }
 
+EDGE_PREDICTION = {
+    "src": "p1",
+    "dst": "p2",
+    "type": "edge",
+    "task": "fraud",
+    "label": "ok",
+    "probabilities": {"ok": 0.75, "fraud": 0.25},
+    "arrived": False,
+    "at_arrival": None,
+    "truth": None,
+    "model_version": 640,
+    "position": POSITION,
+    "behind": 0,
+}
+
 EXPLAINED = {
     "node": "p1",
     "label": "physics",
@@ -100,6 +115,7 @@ SCHEMA_CHANGE = {
     "ts_ahead_max": None,
     "decisions": {"b": {"threshold": 0.2, "cost": None, "top_share": None}},
     "node_types": {},
+    "tasks": {},
     "edge_types": {
         "cites": {"directed": True, "lifetime": None, "ids": False, "feature_width": None},
         "reviewed": {"directed": None, "lifetime": None, "ids": True, "feature_width": 3},
@@ -252,6 +268,7 @@ STATUS = {
         "candidate": None,
         "students": [STUDENT],
         "combined": COMBINED,
+        "tasks": [],
         "decisions": [DECISION],
         "checkpoint": {"position": POSITION, "written_at": 1763900047.5, "path": "olad-data/checkpoints/1"},
         "checkpoint_failures": 0,

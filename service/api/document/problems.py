@@ -251,6 +251,16 @@ WHAT_IF: tuple[Example, ...] = (
     _invalid("dst", "Object missing required field `dst`", index=2),
     *(example for example in _ASKING if example[0] is not problems.INVALID_REQUEST),
 )
+PREDICT_EDGE: tuple[Example, ...] = (
+    _invalid("dst", "name the edge by src and dst, or by id"),
+    (problems.NO_TASK, "edges of this type have no task: PUT /schema with tasks declares one", {}),
+    (
+        problems.UNKNOWN_EDGE,
+        "no edge of this type and id is remembered at this position",
+        {"position": POSITION, "behind": 0},
+    ),
+    *(example for example in _ASKING if example[0] not in {problems.INVALID_REQUEST, problems.TOO_LARGE}),
+)
 EXPLAIN: tuple[Example, ...] = (
     (problems.UNKNOWN_NODE, "the node is not in the graph at this position", {"position": POSITION, "behind": 0}),
     *_ASKING,

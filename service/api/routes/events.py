@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from olad_core.event_pieces import PIECE_BYTES, TooManyEvents, json_pieces, ndjson_pieces
 from olad_core.events import Event, InvalidEvents
-from olad_core.schema import HeldSchema, TooManyClasses
+from olad_core.schema import HeldSchema, TooManyClasses, require_tasks
 from service.api.body import JSON, NDJSON, key_of, media_type, received, too_large
 from service.api.context import Ctx
 from service.api.errors import invalid, too_many_classes
@@ -92,11 +92,13 @@ async def post_events(request: Request, context: Ctx, idempotency_key: Idempoten
 
 
 async def _decode_json(body: bytes, schema: HeldSchema) -> list[Event]:
-    return await in_slices(json_pieces(body, schema.feature_width, schema.edge_types, schema.node_types))
+    batch = await in_slices(json_pieces(body, schema.feature_width, schema.edge_types, schema.node_types))
+    return require_tasks(batch, schema)
 
 
 async def _decode_ndjson(body: bytes, schema: HeldSchema) -> list[Event]:
-    return await in_slices(ndjson_pieces(body, schema.feature_width, schema.edge_types, schema.node_types))
+    batch = await in_slices(ndjson_pieces(body, schema.feature_width, schema.edge_types, schema.node_types))
+    return require_tasks(batch, schema)
 
 
 @router.get(

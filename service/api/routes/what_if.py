@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from olad_core.event_codec import malformed
 from olad_core.event_pieces import TooManyEvents, json_pieces, log_pieces
 from olad_core.events import InvalidEvents
+from olad_core.schema import require_tasks
 from service.api.answers import one_answer
 from service.api.body import JSON, client_of, media_type, received
 from service.api.context import Context, Ctx
@@ -96,6 +97,7 @@ async def _events(context: Context, text: bytes) -> bytes:
     schema = await context.log.schema()
     try:
         events = await in_slices(json_pieces(text, schema.feature_width, schema.edge_types, schema.node_types))
+        require_tasks(events, schema)
     except InvalidEvents as error:
         raise invalid(INVALID_EVENTS, [msgspec.to_builtins(problem) for problem in error.problems]) from None
     except TooManyEvents as error:

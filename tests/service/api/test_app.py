@@ -16,6 +16,7 @@ ROUTES = {
     ("get", "/events/rejected"),
     ("get", "/predict/{node}"),
     ("post", "/predict"),
+    ("get", "/predict/edge"),
     ("post", "/what-if"),
     ("get", "/explain/{node}"),
     ("get", "/top/{class_name}"),

@@ -27,6 +27,7 @@ NAMES = {
     ("get", "/events/rejected"): "getRejectedEvents",
     ("get", "/predict/{node}"): "predictNode",
     ("post", "/predict"): "predictNodes",
+    ("get", "/predict/edge"): "predictEdge",
     ("post", "/what-if"): "whatIf",
     ("get", "/explain/{node}"): "explainNode",
     ("get", "/top/{class_name}"): "getTopNodes",
@@ -162,7 +163,7 @@ class TestGenerators:
             "RemoveNode": {"id"},
             "UpsertEdge": {"src", "dst"},
             "RemoveEdge": set(),
-            "LabelNode": {"id", "label"},
+            "LabelNode": {"label"},
         }
 
     def test_a_change_of_the_schema_needs_nothing(self, document: Document) -> None:
@@ -189,6 +190,7 @@ class TestGenerators:
             "ClassDecision",
             "EdgeType",
             "NodeType",
+            "EdgeClassTask",
             "UpsertNode",
             "UpsertEdge",
             "RemoveEdge",
@@ -196,6 +198,7 @@ class TestGenerators:
         }
         assert {name: fields for name, fields in optional.items() if fields and name not in requests} == {
             "InvalidItem": {"index"},
+            "EdgePrediction": {"src", "dst", "id"},
             "Prediction": {"marked", "rest"},
             "PredictionAnswer": {"probabilities", "rest", "disagreement", "error"},
             "ProblemDocument": {"errors", "total_errors", "position", "behind", "missing", "need", "most"},

@@ -24,6 +24,7 @@ EMPTY: dict[str, object] = {
     "decisions": {},
     "edge_types": {},
     "node_types": {},
+    "tasks": {},
     "feature_width_held": False,
 }
 NODE = {"op": "upsert_node", "id": 1, "x": [1, 2, 3]}

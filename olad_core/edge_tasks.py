@@ -1,0 +1,329 @@
+"""The tasks on edges of a graph: an edge is predicted before it is applied, and scored when its label has come.
+
+See ``docs/decisions/0041-tasks-on-edges.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeGuard
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.config import EngineConfig
+from olad_core.events import Event, LabelNode, RejectedOp, UpsertEdge
+from olad_core.graph import Changes, DynamicGraph, Rejection
+from olad_core.graph_types import RELATION
+from olad_core.judging.class_report import ClassReport
+from olad_core.judging.prequential import Scores, ScoreTable
+from olad_core.named_state import join_parts, take_part
+from olad_core.task_types import EdgeClassTask
+from olad_core.tasks.edge_class import EdgeAnswer, Inputs, Learner, Scored, TooManyEdgeClasses
+
+Arrays = dict[str, npt.NDArray[Any]]
+Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TaskReport:
+    """How a task stands.
+
+    Attributes:
+        name: of the task.
+        edge_type: of its edges.
+        classes: by number.
+        arrived: edges that have arrived.
+        waiting: edges that are remembered and have no label.
+        labels: edges whose label has come.
+        steps: of the head.
+        scores: of two predictors: the shares of the classes, then what was answered.
+        report: of what was answered, class by class.
+    """
+
+    name: str
+    edge_type: str
+    classes: tuple[str, ...]
+    arrived: int
+    waiting: int
+    labels: int
+    steps: int
+    scores: ScoreTable
+    report: ClassReport
+
+
+class TaskAnswer(NamedTuple):
+    """An answer of a task.
+
+    Attributes:
+        task: its name.
+        edge: what is predicted of the edge.
+        version: steps that the head had taken.
+    """
+
+    task: str
+    edge: EdgeAnswer
+    version: int
+
+
+NoEdgeAnswer = Literal["no-task", "no-model", "unknown-edge"]
+"""Why there is no answer: the type has no task, too few labels have come, or no such id is remembered."""
+
+
+class _Arriving(NamedTuple):
+    """Edges of an entry that are not in the graph yet, in order, with what was known and answered before it."""
+
+    number: list[int]
+    ends: list[tuple[str, str]]
+    ids: list[str | None]
+    weight: npt.NDArray[np.float64]
+    time: npt.NDArray[np.float64]
+    inputs: Inputs
+    answered: Floats
+
+
+class _Task:
+    """One task: what it learns, and its scores."""
+
+    def __init__(self, name: str, task: EdgeClassTask, graph: DynamicGraph, config: EngineConfig, number: int) -> None:
+        rule = graph.relation_rules[task.edge_type]
+        self.name, self.edge_type, self.ids = name, task.edge_type, rule.ids
+        seed, most = config.trainer.seed + 1_000 * (number + 1), config.arrivals_remembered
+        self.learner = Learner(task.classes, seed, most, directed=rule.directed)
+        self.scores = Scores(2, config.score_memory)
+
+    def arriving(self, graph: DynamicGraph, events: Sequence[Event], now: float) -> _Arriving:
+        """The edges of this type that arrive with the events, predicted before these are applied."""
+        upserts = [
+            (number, event)
+            for number, event in enumerate(events)
+            if type(event) is UpsertEdge and (event.type or RELATION) == self.edge_type
+        ]
+        ends = [(str(event.src), str(event.dst)) for _, event in upserts]
+        ids = [str(event.id) if self.ids else None for _, event in upserts]
+        rows = _rows_of(graph, ends)
+        new = self._new(graph, ends, ids, rows)
+        chosen = [upserts[place] for place in new]
+        weight = np.array([1.0 if event.weight is None else event.weight for _, event in chosen])
+        time = np.array([now if event.ts is None else event.ts for _, event in chosen])
+        inputs = self.learner.history.inputs(self.learner.asked(rows[new], weight, time))
+        return _Arriving(
+            [number for number, _ in chosen],
+            [ends[place] for place in new],
+            [ids[place] for place in new],
+            weight,
+            time,
+            inputs,
+            self.learner.predict(inputs),
+        )
+
+    def arrive(self, graph: DynamicGraph, arriving: _Arriving, rejected: set[int]) -> None:
+        """Remember the edges that were applied, and whose ends are still there."""
+        rows = _rows_of(graph, arriving.ends)
+        kept = [place for place, number in enumerate(arriving.number) if number not in rejected]
+        places = np.array([place for place in kept if (rows[place] >= 0).all()], np.int64)
+        if not len(places):
+            return
+        asked = self.learner.asked(rows[places], arriving.weight[places], arriving.time[places])
+        ids = [arriving.ids[place] for place in places.tolist()]
+        self.learner.arrive(asked, ids, arriving.inputs.part(places), arriving.answered[places])
+
+    def score(self, scored: Sequence[Scored]) -> None:
+        """Score predictions whose labels have come."""
+        if scored:
+            classes = max(each.probabilities.shape[1] for each in scored)
+            wide = [np.pad(each.probabilities, ((0, 0), (0, classes - each.probabilities.shape[1]))) for each in scored]
+            self.scores.add(np.stack(wide), np.array([each.label for each in scored]))
+
+    def _new(
+        self, graph: DynamicGraph, ends: Sequence[tuple[str, str]], ids: Sequence[str | None], rows: Rows
+    ) -> list[int]:
+        """Places of the edges that are not in the graph, each once."""
+        if self.ids:
+            there = graph.find_edges(self.edge_type, [name or "" for name in ids]).source >= 0
+            keys: list[Any] = list(ids)
+        else:
+            relation = graph.relations.index(self.edge_type)
+            known = np.flatnonzero((rows >= 0).all(axis=1))
+            found = graph.edges_between(rows[known, 0], rows[known, 1], np.full(known.size, relation))
+            directed = graph.relation_rules[self.edge_type].directed
+            held = set(zip(found.source.tolist(), found.target.tolist(), strict=True))
+            held |= set() if directed else {(target, source) for source, target in held}
+            there = np.array([(source, target) in held for source, target in rows.tolist()], np.bool_)
+            keys = [pair if directed else tuple(sorted(pair)) for pair in ends]
+        first: dict[Any, int] = {}
+        for place, key in enumerate(keys):
+            if not there[place]:
+                first.setdefault(key, place)
+        return list(first.values())
+
+
+class EdgeTasks:
+    """All tasks on edges of a graph.
+
+    Args:
+        config: of the engine.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._config = config
+        self._tasks: dict[str, _Task] = {}
+        self._arriving: dict[str, _Arriving] = {}
+
+    def declare(self, graph: DynamicGraph) -> None:
+        """Follow what the graph's schema declares now."""
+        for number, (name, task) in enumerate(graph.tasks.items()):
+            if name in self._tasks:
+                self._tasks[name].learner.know(task.classes)
+            else:
+                self._tasks[name] = _Task(name, task, graph, self._config, number)
+
+    def predict(self, graph: DynamicGraph, events: Sequence[Event], time: float) -> None:
+        """Predict the edges that arrive with an entry, which is not applied yet.
+
+        Args:
+            graph: before the entry.
+            events: of the entry.
+            time: seconds at which it arrived.
+        """
+        now = graph.clock if graph.clock_from_ts else max(graph.clock, time)
+        for name, task in self._tasks.items():
+            self._arriving[name] = task.arriving(graph, events, now)
+
+    def follow(self, graph: DynamicGraph, events: Sequence[Event], changes: Changes) -> list[Rejection]:
+        """Remember the edges of an entry that was predicted and then applied; score and learn the labels in it.
+
+        Args:
+            graph: after the entry.
+            events: of the entry.
+            changes: that it made.
+
+        Returns:
+            Labels that cannot be taken.
+        """
+        if not self._tasks:
+            return []
+        rejected = {rejection.index for rejection in changes.rejected}
+        arriving, self._arriving = self._arriving, {}
+        for name, task in self._tasks.items():
+            if changes.removed_rows.size:
+                task.learner.forget(changes.removed_rows)
+            task.arrive(graph, arriving[name], rejected)
+        labels = [(index, event) for index, event in enumerate(events) if index not in rejected and _is_label(event)]
+        return self._label(graph, labels)
+
+    def answer(
+        self, graph: DynamicGraph, edge_type: str, ends: tuple[str, str] | None, edge: str | None, weight: float
+    ) -> TaskAnswer | NoEdgeAnswer:
+        """The prediction of an edge, there or not; why there is none otherwise.
+
+        Args:
+            graph: the live graph.
+            edge_type: of the edge.
+            ends: ids of source and target, of no node too. Where edges have ids, a new edge is meant.
+            edge: its id, instead of ends.
+            weight: of an edge that is not remembered.
+        """
+        task = next((each for each in self._tasks.values() if each.edge_type == edge_type), None)
+        if task is None:
+            return "no-task"
+        learner, found = task.learner, (-1, -1)
+        if ends is not None:
+            rows = _rows_of(graph, [ends])[0].tolist()
+            found = rows[0], rows[1]
+        place = learner.edges.find(*found, edge) if edge is not None or not task.ids else None
+        if place is None and ends is None:
+            return "unknown-edge"
+        if not learner.answers:
+            return "no-model"
+        answer = learner.answer_new(found, weight, _now(graph)) if place is None else learner.answer(place)
+        return TaskAnswer(task.name, answer, learner.head.steps)
+
+    def reports(self) -> tuple[TaskReport, ...]:
+        """How each task stands."""
+        return tuple(
+            TaskReport(
+                name,
+                task.edge_type,
+                tuple(task.learner.classes),
+                task.learner.arrived,
+                task.learner.waiting,
+                task.learner.labels,
+                task.learner.head.steps,
+                task.scores.table(),
+                task.scores.class_report(1, task.learner.classes),
+            )
+            for name, task in self._tasks.items()
+        )
+
+    def state(self) -> tuple[Arrays, dict[str, Any]]:
+        """Arrays and plain values for a checkpoint, by task."""
+        arrays: dict[str, Arrays] = {}
+        values: dict[str, Any] = {}
+        for number, (name, task) in enumerate(self._tasks.items()):
+            learned, values[name] = task.learner.state()
+            arrays[str(number)] = join_parts({"learner": learned, "scores": task.scores.state()})
+        return join_parts(arrays), values
+
+    def restore(self, graph: DynamicGraph, arrays: Mapping[str, npt.NDArray[Any]], values: Mapping[str, Any]) -> None:
+        """Take over the :meth:`state` of the tasks of this graph."""
+        self.declare(graph)
+        for number, (name, task) in enumerate(self._tasks.items()):
+            own = take_part(arrays, str(number))
+            task.learner.restore(take_part(own, "learner"), values[name])
+            task.scores.restore(take_part(own, "scores"))
+
+    def _label(self, graph: DynamicGraph, labels: Sequence[tuple[int, UpsertEdge | LabelNode]]) -> list[Rejection]:
+        by_type = {task.edge_type: task for task in self._tasks.values()}
+        ends = [(str(event.src or ""), str(event.dst or "")) for _, event in labels]
+        scored: dict[str, list[Scored]] = {}
+        rejected = []
+        for (index, event), rows in zip(labels, _rows_of(graph, ends).tolist(), strict=True):
+            op: RejectedOp = "upsert_edge" if type(event) is UpsertEdge else "label"
+            kind = event.type or RELATION
+            task = by_type.get(kind)
+            if task is None:
+                detail = f"no task is declared for edges of the type {kind!r}"
+                rejected.append(Rejection(index, op, "unknown-type", detail))
+                continue
+            edge = event.id if isinstance(event, UpsertEdge) else event.edge
+            place = task.learner.edges.find(rows[0], rows[1], str(edge) if task.ids else None)
+            if place is None:
+                rejected.append(Rejection(index, op, "unknown-edge", _unknown(event, kind, self._config)))
+                continue
+            try:
+                found = task.learner.label(place, str(event.label))
+            except TooManyEdgeClasses as error:
+                rejected.append(Rejection(index, op, "too-many-classes", str(error)))
+                continue
+            if found is not None:
+                scored.setdefault(task.name, []).append(found)
+        for name, predictions in scored.items():
+            self._tasks[name].score(predictions)
+            self._tasks[name].learner.learn()
+        return rejected
+
+
+def _is_label(event: Event) -> TypeGuard[UpsertEdge | LabelNode]:
+    """Whether an event labels an edge."""
+    return event.label is not None if type(event) is UpsertEdge else type(event) is LabelNode and event.of_edge
+
+
+def _unknown(event: UpsertEdge | LabelNode, kind: str, config: EngineConfig) -> str:
+    edge = event.id if isinstance(event, UpsertEdge) else event.edge
+    which = f"{edge!r}" if edge is not None else f"from {event.src!r} to {event.dst!r}"
+    return (
+        f"the label of the edge {which} of the type {kind!r} cannot be taken: it is not among the last "
+        f"{config.arrivals_remembered:,} that arrived since the task was declared, or one of its ends has left"
+    )
+
+
+def _rows_of(graph: DynamicGraph, ends: Sequence[tuple[str, str]]) -> Rows:
+    """Rows of both ends ``[n, 2]``, -1 where there is no such node."""
+    return graph.rows([end for pair in ends for end in pair]).reshape(-1, 2)
+
+
+def _now(graph: DynamicGraph) -> float:
+    return graph.clock if np.isfinite(graph.clock) else 0.0

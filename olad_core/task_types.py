@@ -1,0 +1,45 @@
+"""The tasks that a graph's schema may declare."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from olad_core.graph_types import MAX_TYPE_BYTES, RELATION
+
+MAX_TASKS = 8
+"""Tasks that a graph may have."""
+MAX_EDGE_CLASSES = 16
+"""Classes that a task on edges may have."""
+MAX_CLASS_BYTES = 256
+"""Length of a class name at most, in UTF-8 bytes."""
+
+
+class EdgeClassTask(BaseModel):
+    """To predict the class of an edge when it arrives."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
+
+    kind: Literal["edge_class"] = Field(description="What is predicted: `edge_class`, the class of an edge.")
+    edge_type: str = Field(
+        default=RELATION,
+        description=f"The type of these edges, which has one task at most. `{RELATION}` stands for edges of no type.",
+        json_schema_extra={"minLength": 1, "maxLength": MAX_TYPE_BYTES},
+    )
+    classes: tuple[str, ...] = Field(
+        default=(),
+        max_length=MAX_EDGE_CLASSES,
+        description="Class names known from the start. Labels of edges never seen before add to them.",
+        json_schema_extra={"uniqueItems": True},
+    )
+
+    @field_validator("classes")
+    @classmethod
+    def _distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(classes)) != len(classes):
+            raise ValueError("class names must be distinct")
+        for name in classes:
+            if not 1 <= len(name.encode()) <= MAX_CLASS_BYTES:
+                raise ValueError(f"a class name must have 1 to {MAX_CLASS_BYTES} bytes")
+        return classes

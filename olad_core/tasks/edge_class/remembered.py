@@ -1,0 +1,140 @@
+"""The edges that arrived last, with what was known and answered when they did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.graph.text import pack, unpack
+from olad_core.tasks.edge_class.history import BLOCKS, PLAIN, UNKNOWN, Inputs
+
+Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+NO_EDGE = -2
+"""In place of a class: no such edge is remembered."""
+_ARRAYS = ("ends", "held", "label", "plain", "blocks", "answered")
+
+
+class Remembered:
+    """A ring of edges. Each is found by both ends, or by its id where it has one.
+
+    Args:
+        places: for classes, K.
+        most: edges that are remembered.
+        directed: whether an edge from A to B is another one than from B to A.
+    """
+
+    def __init__(self, places: int, most: int, *, directed: bool) -> None:
+        self._most, self._directed = most, directed
+        self._next = 0
+        self._by_ends: dict[tuple[int, int], int] = {}
+        self._by_id: dict[str, int] = {}
+        self._ids: list[str] = []
+        self.ends = np.empty((0, 2), np.int64)
+        """Rows of source and target ``[n, 2]``."""
+        self.held = np.empty(0, np.bool_)
+        """Whether the edge can be found ``[n]``."""
+        self.label = np.empty(0, np.int32)
+        """Classes ``[n]``, ``UNKNOWN`` without a label."""
+        self.plain = np.empty((0, PLAIN), np.float32)
+        self.blocks = np.empty((0, BLOCKS, places), np.float32)
+        self.answered = np.empty((0, places), np.float32)
+        """Probabilities at arrival ``[n, K]``; NaN where there was no answer."""
+
+    def find(self, source: int, target: int, edge: str | None) -> int | None:
+        """Place of an edge; None where it is not remembered.
+
+        Args:
+            source: row of the end; of no meaning with an id.
+            target: likewise.
+            edge: its id, where it has one.
+        """
+        return self._by_ends.get(self._key(source, target)) if edge is None else self._by_id.get(edge)
+
+    def label_between(self, source: int, target: int) -> int:
+        """Class of the last edge between these rows, ``UNKNOWN`` without a label, ``NO_EDGE`` without an edge."""
+        place = self._by_ends.get(self._key(source, target))
+        return NO_EDGE if place is None else int(self.label[place])
+
+    def add(self, ends: Rows, ids: Sequence[str | None], inputs: Inputs, answered: Floats) -> Rows:
+        """Remember edges in the place of the oldest ones; the places ``[n]``."""
+        places = np.empty(len(ends), np.int64)
+        for number, (source, target) in enumerate(ends.tolist()):
+            place = places[number] = self._free()
+            name = ids[number]
+            if name is None and (earlier := self._by_ends.get(self._key(source, target))) is not None:
+                self._release(earlier)
+            if name is not None and (earlier := self._by_id.get(name)) is not None:
+                self._release(earlier)
+            self._ids[place] = name or ""
+            self.ends[place] = source, target
+            self.held[place], self.label[place] = True, UNKNOWN
+            self.plain[place], self.blocks[place] = inputs.plain[number], inputs.blocks[number]
+            # Without an answer there is none for classes that are found later either.
+            has_answer = answered.shape[1] > 0 and np.isfinite(answered[number]).all()
+            self.answered[place] = 0 if has_answer else np.nan
+            self.answered[place, : answered.shape[1]] = answered[number]
+            self._by_ends[self._key(source, target)] = place
+            if name is not None:
+                self._by_id[name] = place
+        return places
+
+    def inputs(self, places: Rows) -> Inputs:
+        """What predictions of these edges read when they arrived."""
+        return Inputs(self.plain[places], self.blocks[places])
+
+    def forget_ends(self, rows: Rows) -> None:
+        """Find the edges of these nodes no longer; what was learned from them stays."""
+        for place in np.flatnonzero(self.held & np.isin(self.ends, rows).any(axis=1)).tolist():
+            self._release(place)
+
+    def widen(self, places: int) -> None:
+        """Have places for so many classes."""
+        more = places - self.answered.shape[1]
+        self.blocks = np.pad(self.blocks, ((0, 0), (0, 0), (0, more)))
+        self.answered = np.pad(self.answered, ((0, 0), (0, more)))
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Arrays for a checkpoint."""
+        text, offsets = pack(self._ids)
+        arrays = {name: getattr(self, name).copy() for name in _ARRAYS}
+        last = np.zeros(len(self.held), np.bool_)
+        last[list(self._by_ends.values())] = True
+        return arrays | {"ids": text, "ids_at": offsets, "last": last, "next": np.array(self._next)}
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take over the :meth:`state` of a ring of the same size."""
+        for name in _ARRAYS:
+            setattr(self, name, state[name].astype(getattr(self, name).dtype))
+        self._ids, self._next = unpack(state["ids"], state["ids_at"]), int(state["next"])
+        last = np.flatnonzero(state["last"]).tolist()
+        self._by_ends = {self._key(*self.ends[place].tolist()): place for place in last}
+        self._by_id = {self._ids[place]: place for place in np.flatnonzero(self.held).tolist() if self._ids[place]}
+
+    def _key(self, source: int, target: int) -> tuple[int, int]:
+        return (source, target) if self._directed or source <= target else (target, source)
+
+    def _release(self, place: int) -> None:
+        self.held[place] = False
+        key = self._key(*self.ends[place].tolist())
+        if self._by_ends.get(key) == place:
+            del self._by_ends[key]
+        if self._ids[place]:
+            del self._by_id[self._ids[place]]
+
+    def _free(self) -> int:
+        """The next place of the ring, which grows up to ``most``."""
+        place, self._next = self._next, (self._next + 1) % self._most
+        if place >= len(self.held):
+            more = min(self._most, max(256, 2 * len(self.held))) - len(self.held)
+            for name in _ARRAYS:
+                array = getattr(self, name)
+                setattr(self, name, np.pad(array, ((0, more), *[(0, 0)] * (array.ndim - 1))))
+            self._ids += [""] * more
+        elif self.held[place]:
+            self._release(place)
+        return place

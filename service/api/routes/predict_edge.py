@@ -1,0 +1,111 @@
+"""The class of an edge, there or not."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.routing import APIRoute
+from starlette.routing import Match
+from starlette.types import Scope
+
+from olad_core.events import MAX_ID_BYTES, MAX_WEIGHT
+from olad_core.graph_types import MAX_TYPE_BYTES, RELATION
+from service.api.answers import one_answer
+from service.api.body import client_of
+from service.api.context import Ctx
+from service.api.errors import invalid
+from service.api.questions import answer_to
+from service.api.routes.predict import MinPosition, TimeoutMs
+from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, until_visible
+from service.models import EdgePrediction
+from service.problems import INVALID_REQUEST
+from service.store.questions import EdgeAnswered, EdgeAsked
+
+_NAMES_AN_EDGE = re.compile(rb"(?:^|&)(?:src|dst|id)=")
+
+
+class _EdgeRoute(APIRoute):
+    """A route for queries that name an edge; without one the same path is that of the node ``edge``."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether the request is for this route."""
+        if scope["type"] == "http" and not _NAMES_AN_EDGE.search(scope.get("query_string", b"")):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+router = APIRouter(tags=["predictions"], route_class=_EdgeRoute)
+
+
+@router.get(
+    "/predict/edge",
+    operation_id="predictEdge",
+    summary="Predict one edge",
+    response_model=EdgePrediction,
+    response_description="The prediction of the task for edges of the type.",
+)
+async def get_edge_prediction(
+    request: Request,
+    context: Ctx,
+    src: Annotated[str | None, Query(min_length=1, max_length=MAX_ID_BYTES, description="Where it begins.")] = None,
+    dst: Annotated[str | None, Query(min_length=1, max_length=MAX_ID_BYTES, description="Where it ends.")] = None,
+    id: Annotated[  # noqa: A002 (the name in the query)
+        str | None,
+        Query(min_length=1, max_length=MAX_ID_BYTES, description="Its id, instead of both ends."),
+    ] = None,
+    type: Annotated[  # noqa: A002 (the name in the query)
+        str, Query(min_length=1, max_length=MAX_TYPE_BYTES, description="Its type.")
+    ] = RELATION,
+    weight: Annotated[
+        float, Query(gt=0, le=MAX_WEIGHT, allow_inf_nan=False, description="Of an edge that has not arrived.")
+    ] = 1.0,
+    min_position: MinPosition = None,
+    timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
+) -> Response:
+    """The class probabilities of an edge of a type that has a task.
+
+    An edge that is not there is predicted as if it arrived now: what if `src` paid `dst`? Where edges of the type have
+    ids, `src` and `dst` always mean a new edge, and `id` one that has arrived. The ends may be nodes that are not in
+    the graph.
+
+    The worker answers between two turns. `position` is the log entry up to which everything is counted.
+    """
+    ends = _ends(src, dst, id)
+    with Patience(request.receive, client_of(request), timeout_ms) as patience:
+        await until_visible(context, patience, min_position)
+        answered = await answer_to(context, patience, EdgeAsked(type, ends, id, weight))
+    found = answered.answer
+    assert isinstance(found, EdgeAnswered)
+    context.metrics.predictions.inc()
+    named: dict[str, Any] = {"id": id} if ends is None else {"src": src, "dst": dst}
+    body = {
+        **named,
+        "type": type,
+        "task": found.task,
+        "label": max(found.probabilities, key=found.probabilities.__getitem__),
+        "probabilities": found.probabilities,
+        "arrived": found.remembered,
+        "at_arrival": found.at_arrival,
+        "truth": found.truth,
+        "model_version": found.source.version,
+        "position": found.source.position,
+        "behind": answered.behind(found.source),
+    }
+    return one_answer(request, msgspec.json.encode(body))
+
+
+def _ends(src: str | None, dst: str | None, edge: str | None) -> tuple[str, str] | None:
+    """Both ends, None with an id.
+
+    Raises:
+        Problem: 422 where neither is named, or both are.
+    """
+    if src is not None and dst is not None and edge is None:
+        return src, dst
+    if edge is not None and src is None and dst is None:
+        return None
+    field = "id" if edge is not None else "dst" if dst is None else "src"
+    raise invalid(INVALID_REQUEST, [{"field": field, "message": "name the edge by src and dst, or by id"}])

@@ -1,0 +1,208 @@
+"""Tasks on edges: predicted before they are applied, scored when the label comes, repeatable to the byte."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from olad_core.config import EngineConfig
+from olad_core.edge_tasks import TaskAnswer
+from olad_core.engine import Engine
+from olad_core.events import Event, GraphSchema, LabelNode, RemoveEdge, RemoveNode, UpsertEdge
+from olad_core.graph_types import EdgeType
+from olad_core.task_types import EdgeClassTask
+from olad_core.tasks.edge_class import Asked, Head, History
+
+SCHEMA = GraphSchema(
+    edge_types={"paid": EdgeType(directed=True), "moved": EdgeType(ids=True), "knows": EdgeType(directed=False)},
+    tasks={
+        "fraud": EdgeClassTask(kind="edge_class", edge_type="paid", classes=("ok", "fraud")),
+        "by_id": EdgeClassTask(kind="edge_class", edge_type="moved"),
+        "both_ways": EdgeClassTask(kind="edge_class", edge_type="knows"),
+    },
+)
+
+
+def engine(schema: GraphSchema = SCHEMA, **changes: Any) -> Engine:
+    made = Engine(EngineConfig(**changes), torch.device("cpu"))
+    made.declare("0-1", schema)
+    return made
+
+
+def play(on: Engine, entries: Sequence[Sequence[Event]], first: int = 1) -> None:
+    for number, entry in enumerate(entries, first):
+        on.apply(f"{number}-0", entry, float(number))
+        on.refresh()
+        on.take_publication()
+
+
+def payments(entries: int, seed: int, kind: str = "paid", delay: int = 3) -> list[list[Event]]:
+    """Frauds are what a few thieves pay; labels come some entries later."""
+    draw = np.random.default_rng(seed)
+    stream: list[list[Event]] = [[] for _ in range(entries + delay)]
+    number = 0
+    for at in range(entries):
+        for _ in range(5):
+            source, target = draw.integers(30), 30 + draw.integers(400)
+            name = f"p{number}" if kind == "moved" else None
+            number += 1
+            stream[at].append(UpsertEdge(f"n{source}", f"n{target}", float(draw.integers(1, 9)), float(at), kind, name))
+            label = "fraud" if source < 6 else "ok"
+            ends = (None, None) if name else (f"n{source}", f"n{target}")
+            stream[at + delay].append(
+                LabelNode(label=label, src=ends[0], dst=ends[1], edge=name, type=kind, ts=float(at + delay))
+            )
+    return stream
+
+
+def bytes_of(on: Engine) -> dict[str, bytes]:
+    tensors, values = on.state()
+    found = {name: tensor.contiguous().numpy().tobytes() for name, tensor in tensors.items()}
+    return found | {"values": json.dumps(values, sort_keys=True).encode()}
+
+
+def ask(on: Engine, source: str, target: str, kind: str = "paid") -> TaskAnswer:
+    answer = on.edge_tasks.answer(on.graph, kind, (source, target), None, 1.0)
+    assert isinstance(answer, TaskAnswer)
+    return answer
+
+
+@pytest.mark.parametrize("kind", ["paid", "moved", "knows"])
+def test_thieves_are_found_out(kind: str) -> None:
+    on = engine()
+    play(on, payments(120, 0, kind))
+    report = next(each for each in on.edge_tasks.reports() if each.edge_type == kind)
+    assert report.arrived == report.labels > 550
+    assert not report.waiting
+    fraud = next(row for row in report.report.classes if row.name == "fraud")
+    assert fraud.whole.average_precision is not None
+    assert fraud.whole.average_precision > 0.6  # a fifth is fraud
+    assert report.scores.log_loss[1] < report.scores.log_loss[0]
+    thief, other = ask(on, "n1", "n999", kind).edge, ask(on, "n20", "n999", kind).edge
+    assert thief.probabilities["fraud"] > 0.6
+    assert other.probabilities["fraud"] < 0.2
+    assert thief.at_arrival is None
+    assert not thief.remembered
+
+
+def test_nothing_of_the_future_reaches_a_prediction() -> None:
+    """What is answered at arrival stays the same whatever comes in the same entry after it, or later."""
+    stream = payments(60, 1)
+    one, other = engine(), engine()
+    play(one, stream[:50])
+    play(other, stream[:50])
+    edge = UpsertEdge("n2", "n777", 3.0, 51.0, "paid")
+    expected = one.edge_tasks.answer(one.graph, "paid", ("n2", "n777"), None, 3.0)
+    assert isinstance(expected, TaskAnswer)
+    truth = LabelNode(label="fraud", src="n2", dst="n777", type="paid")
+    play(one, [[edge]], 51)
+    play(other, [[edge, truth, UpsertEdge("n2", "n778", type="paid", label="ok")], *stream[50:]], 51)
+    answers = [each.edge_tasks.answer(each.graph, "paid", ("n2", "n777"), None, 1.0) for each in (one, other)]
+    arrived = [answer.edge.at_arrival for answer in answers if isinstance(answer, TaskAnswer)]
+    assert arrived[0] == arrived[1]
+    assert answers[1].edge.truth == "fraud"  # type: ignore[union-attr]
+
+
+def test_a_new_edge_is_answered_as_it_is_at_arrival() -> None:
+    on = engine()
+    play(on, payments(60, 2))
+    time = on.graph.clock
+    before = ask(on, "n3", "n900").edge.probabilities
+    play(on, [[UpsertEdge("n3", "n900", 1.0, time, "paid")]], 100)
+    after = ask(on, "n3", "n900").edge
+    assert after.remembered
+    assert after.at_arrival == before
+    assert after.probabilities == pytest.approx(before, abs=0.05)
+
+
+@pytest.mark.parametrize("cut", [3, 40, 70])
+def test_a_restored_engine_goes_on_to_the_same_bytes(cut: int) -> None:
+    streams = payments(80, 3), payments(80, 4, "moved"), payments(80, 5, "knows")
+    stream = [[*a, *b, *c] for a, b, c in zip(*streams, strict=True)]
+    stream[30].append(RemoveNode("n3"))
+    stream[60] += [RemoveNode("n40"), RemoveEdge(type="moved", id="p299")]
+    stream[61].append(UpsertEdge("n1", "n2", 1.0, None, "moved", "p299"))
+    stream[62].append(LabelNode(label="third", edge="p299", type="moved"))
+    whole, begun = engine(arrivals_remembered=150), engine(arrivals_remembered=150)
+    play(whole, stream)
+    play(begun, stream[:cut])
+    tensors, values = begun.state()
+    values = json.loads(json.dumps(values))
+    tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+    restored = Engine.restore(EngineConfig(arrivals_remembered=150), tensors, values, torch.device("cpu"))
+    play(restored, stream[cut:], cut + 1)
+    assert bytes_of(restored) == bytes_of(whole)
+
+
+def test_labels_that_cannot_be_taken_are_rejected() -> None:
+    on = engine()
+    play(on, [[UpsertEdge("a", "b", type="paid"), UpsertEdge("a", "b", type="moved", id="m")]])
+    classes = [UpsertEdge("a", f"c{number}", type="knows", label=f"class {number}") for number in range(17)]
+    outcome = on.apply(
+        "2-0",
+        [
+            LabelNode(label="ok", src="b", dst="a", type="paid"),
+            LabelNode(label="ok", edge="n", type="moved"),
+            LabelNode(label="ok", src="a", dst="b", type="paid"),
+            *classes,
+        ],
+        2.0,
+    )
+    assert outcome.rejected == 3
+    on.refresh()
+    rejected = on.take_publication().rejected
+    assert [(each.index, each.reason) for each in rejected] == [
+        (0, "unknown-edge"),
+        (1, "unknown-edge"),
+        (19, "too-many-classes"),
+    ]
+    assert "from 'b' to 'a'" in rejected[0].detail
+
+
+def test_an_edge_is_scored_once_and_may_get_another_label() -> None:
+    on = engine()
+    play(on, [[UpsertEdge("a", "b", type="paid", label="ok")], [UpsertEdge("a", "b", type="paid", label="fraud")]])
+    report = on.edge_tasks.reports()[0]
+    assert (report.arrived, report.labels, report.scores.scored[0]) == (1, 1, 1)
+    learner = on.edge_tasks._tasks["fraud"].learner
+    assert learner.history.total.tolist() == [0, 1]
+
+
+def test_why_there_is_no_answer() -> None:
+    on = engine()
+    graph = on.graph
+    assert on.edge_tasks.answer(graph, "owns", ("a", "b"), None, 1.0) == "no-task"
+    assert on.edge_tasks.answer(graph, "moved", None, "m", 1.0) == "unknown-edge"
+    assert on.edge_tasks.answer(graph, "paid", ("a", "b"), None, 1.0) == "no-model"
+
+
+def test_a_graph_without_tasks_has_no_state_of_them() -> None:
+    on = engine(GraphSchema())
+    play(on, [[UpsertEdge("a", "b")]])
+    tensors, values = on.state()
+    assert "edge_tasks" not in values
+    assert not [name for name in tensors if "task" in name]
+
+
+def test_the_head_descends_along_its_gradient() -> None:
+    """Against differences of the loss, on one batch that all members draw."""
+    draw = np.random.default_rng(0)
+    history = History(2)
+    ends = draw.integers(20, size=(60, 2))
+    asked = Asked(ends[:, 0], ends[:, 1], draw.uniform(1, 9, 60), np.arange(60.0), np.full(60, -2), np.full(60, -2))
+    history.arrive(asked)
+    inputs, labels = history.inputs(asked), draw.integers(2, size=60)
+    head = Head(2, 0)
+    head.observe(inputs)
+    losses = []
+    for _ in range(300):
+        chosen = head.probabilities(inputs, 2)[np.arange(60), labels]
+        losses.append(-np.log(chosen).mean())
+        head.learn(inputs, labels, 2)
+    assert losses[0] == pytest.approx(np.log(2), abs=1e-6)
+    assert losses[-1] < 0.5 * losses[0]

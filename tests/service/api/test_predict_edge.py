@@ -1,0 +1,131 @@
+"""The class of an edge over HTTP: labels in, predictions out, from a real worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import redis
+import torch
+
+from olad_core.config import EngineConfig
+from olad_core.edge_tasks import TaskAnswer
+from olad_core.engine import Engine
+from service.store.keys import Keys
+from tests.service.api.answering import AnsweringWorker
+from tests.service.api.serving import assert_problem
+
+TYPES = {"paid": {"directed": True}, "moved": {"ids": True}, "plain": {}}
+TASKS = {"fraud": {"kind": "edge_class", "edge_type": "paid"}, "stolen": {"kind": "edge_class", "edge_type": "moved"}}
+
+
+@pytest.fixture
+def worker(api: httpx.Client, redis_client: redis.Redis, keys: Keys, tmp_path: Path) -> Iterator[AnsweringWorker]:
+    assert api.put("/schema", json={"edge_types": TYPES, "tasks": TASKS}).status_code == 200
+    worker = AnsweringWorker(Engine(EngineConfig(), torch.device("cpu")), redis_client, keys, tmp_path)
+    with worker.at_work():
+        yield worker
+
+
+def edge(source: str, target: str, **fields: Any) -> dict[str, Any]:
+    return {"op": "upsert_edge", "src": source, "dst": target, "type": "paid", "ts": 5.0, **fields}
+
+
+def sent(api: httpx.Client, *events: dict[str, Any]) -> str:
+    answer = api.post("/events", json=events)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["position"])
+
+
+def predicted(api: httpx.Client, position: str, **params: Any) -> dict[str, Any]:
+    answer = api.get("/predict/edge", params={"type": "paid", "min_position": position, "timeout_ms": 30_000, **params})
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_an_edge_is_predicted_before_it_is_there_and_its_label_comes_later(
+    api: httpx.Client, worker: AnsweringWorker
+) -> None:
+    known = [edge("a", f"x{number}", label="fraud") for number in range(20)]
+    known += [edge("b", f"x{number}", label="ok") for number in range(20)]
+    sent(api, *known[:5], *known[-5:])
+    position = sent(api, *known)
+    before = predicted(api, position, src="a", dst="new", weight=2.5)
+    assert before["label"] == "fraud"
+    assert not before["arrived"]
+    assert (before["task"], before["position"], before["behind"]) == ("fraud", position, 0)
+    engine = worker.lane.engine
+    dense = engine.edge_tasks.answer(engine.graph, "paid", ("a", "new"), None, 2.5)
+    assert isinstance(dense, TaskAnswer)
+    assert dense.edge.probabilities == before["probabilities"]
+    assert dense.version == before["model_version"]
+    arrived = predicted(api, sent(api, edge("a", "new", weight=2.5)), src="a", dst="new")
+    assert arrived["arrived"]
+    assert arrived["at_arrival"] == before["probabilities"]
+    assert arrived["truth"] is None
+    label = {"op": "label", "src": "a", "dst": "new", "type": "paid", "label": "fraud"}
+    assert predicted(api, sent(api, label), src="a", dst="new")["truth"] == "fraud"
+
+
+def test_an_edge_with_an_id_is_asked_for_by_it(api: httpx.Client, worker: AnsweringWorker) -> None:
+    moves = [edge("a", "b", type="moved", id=f"m{number}") for number in range(12)]
+    sent(api, *moves)
+    labels = [{"op": "label", "edge": f"m{number}", "type": "moved", "label": str(number % 2)} for number in range(8)]
+    position = sent(api, *labels)
+    found = predicted(api, position, type="moved", id="m7")
+    assert (found["truth"], found["arrived"], found["id"]) == ("1", True, "m7")
+    assert "src" not in found
+    assert not predicted(api, position, type="moved", src="a", dst="b")["arrived"]
+    assert_problem(api.get("/predict/edge?type=moved&id=m99"), 404, "unknown-edge")
+
+
+def test_what_has_no_answer(api: httpx.Client, worker: AnsweringWorker) -> None:
+    assert_problem(api.get("/predict/edge?src=a&dst=b&type=plain"), 404, "no-task")
+    body = assert_problem(api.get("/predict/edge?src=a&dst=b&type=paid"), 503, "no-model")
+    assert body["missing"] == ["labels of edges of two classes"]
+    for query in ("src=a", "dst=a", "src=a&dst=b&id=c", "src=&dst=a"):
+        assert_problem(api.get(f"/predict/edge?{query}"), 422, "invalid-request")
+
+
+def test_a_node_may_be_called_edge(api: httpx.Client, worker: AnsweringWorker) -> None:
+    assert_problem(api.get("/predict/edge?timeout_ms=0&top=1"), 503, "no-model")
+
+
+@pytest.mark.parametrize(
+    ("event", "field"),
+    [
+        (edge("a", "b", type="plain", label="ok"), "label"),
+        ({"op": "label", "src": "a", "dst": "b", "type": "plain", "label": "ok"}, "label"),
+        ({"op": "label", "src": "a", "type": "paid", "label": "ok"}, "dst"),
+        ({"op": "label", "src": "a", "dst": "b", "type": "paid"}, "label"),
+        ({"op": "label", "src": "a", "dst": "b", "id": "a", "type": "paid", "label": "ok"}, "id"),
+        ({"op": "label", "edge": "e", "type": "paid", "label": "ok"}, "edge"),
+        ({"op": "label", "src": "a", "dst": "b", "type": "moved", "label": "ok"}, "edge"),
+        ({"op": "label", "src": "a", "dst": "b", "type": "none", "label": "ok"}, "type"),
+        ({"op": "label", "id": "a", "type": "paid", "label": "ok"}, "type"),
+        ({"op": "label", "label": "ok"}, "id"),
+    ],
+)
+def test_a_label_that_cannot_be_is_refused(
+    api: httpx.Client, worker: AnsweringWorker, event: dict[str, Any], field: str
+) -> None:
+    body = assert_problem(api.post("/events", json=[edge("a", "b"), event]), 422, "invalid-events")
+    assert (1, field) in [(each["index"], each["field"]) for each in body["errors"]]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("task", "word"),
+    [
+        ({"kind": "edge_class", "edge_type": "plain"}, "which stays"),
+        ({"kind": "edge_class", "edge_type": "none"}, "not declared"),
+    ],
+)
+def test_a_task_that_contradicts_is_refused(api: httpx.Client, worker: AnsweringWorker, task: Any, word: str) -> None:
+    name = "fraud" if word == "which stays" else "more"
+    assert word in str(assert_problem(api.put("/schema", json={"tasks": {name: task}}), 409, "schema-conflict"))
+    other = {"other": {"kind": "edge_class", "edge_type": "paid"}}
+    assert_problem(api.put("/schema", json={"tasks": other}), 409, "schema-conflict")
