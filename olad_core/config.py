@@ -108,6 +108,7 @@ class EngineConfig:
         trees: whether boosted trees are a member of the group, where it can be served.
         memory_budget: bytes of memory; the group is served by ``auto`` only where it needs a part of them, at most.
             None: whatever it needs.
+        versions_kept: versions whose weights are kept, the served one among them.
         switch_margin: by how much another student's expected score must be better to take over.
         least_remembered: scored nodes that stay in memory after a drift, at least.
         drift_delta: probability that one test for drift reports one where there is none, at most.
@@ -131,6 +132,7 @@ class EngineConfig:
     serve: Serve = "best"
     trees: bool = True
     memory_budget: int | None = None
+    versions_kept: int = 5
     switch_margin: float = 0.005
     least_remembered: int = 50
     drift_delta: float = 0.02

@@ -24,7 +24,7 @@ from olad_core.engine_state import (
     require_served,
     take_arrays,
 )
-from olad_core.events import ClockSetting, Event, GraphSchema, RejectedOp, RejectionReason
+from olad_core.events import ClockSetting, Event, GraphSchema, RejectedOp, RejectionReason, VersionChange
 from olad_core.graph import Changes, DynamicGraph
 from olad_core.judging.assessment import Assessment
 from olad_core.judging.decisions import Decisions
@@ -42,8 +42,10 @@ from olad_core.predicting import compare_now, predict_arrivals, served_labels
 from olad_core.schema import SchemaConflict, TooManyClasses
 from olad_core.serving.answers import Origin
 from olad_core.serving.explain import Explanation, explain
+from olad_core.serving.kept_versions import KeptVersions
 from olad_core.serving.list_names import ListName
 from olad_core.serving.node_lists import list_nodes
+from olad_core.serving.pinning import Pinning, VersionNotKept
 from olad_core.serving.publication import ListedNodes, Publication, RejectedEvent, TableUpdate
 from olad_core.serving.served_rule import ServedRule
 from olad_core.serving.touched import merge
@@ -112,6 +114,8 @@ class Engine:
         self._labels = KnownLabels(config, self.decisions)
         self._touched = Touched(config.trainer.recent_touched)
         self._schedule = Schedule(config, self.versions, self.decisions)
+        self.kept = KeptVersions(config.versions_kept)
+        self._pinning = Pinning(self.kept, self.versions, self._schedule, self.decisions)
         self._convergence = Convergence()
         self._rule = ServedRule()
         self._step: Parts[bool] | None = None
@@ -150,6 +154,15 @@ class Engine:
         self.edge_tasks.declare(self.graph)
         return self._reach(position, 0)
 
+    def change_version(self, position: str, change: VersionChange) -> EntryOutcome:
+        """Apply a log entry that pins a version, releases it, or goes back to the one before the last switch."""
+        try:
+            self._pinning.change(change)
+        except VersionNotKept as error:
+            self._reject(position, 0, "version", "unknown-version", str(error))
+            return self._reach(position, 0, 1)
+        return self._reach(position, 0)
+
     @property
     def group_sizes(self) -> GroupSizes:
         """What the group needs memory for."""
@@ -158,7 +171,12 @@ class Engine:
         if former:
             hidden = max(hidden, former.embedding.student.width)
         return GroupSizes(
-            len(config.students), self.memory.students, hidden, self.versions.members, self.trees is not None
+            len(config.students),
+            self.memory.students,
+            hidden,
+            self.versions.members,
+            self.trees is not None,
+            self.kept.students,
         )
 
     def set_clock(self, position: str, setting: ClockSetting, time: float) -> EntryOutcome:
@@ -407,7 +425,9 @@ class Engine:
     def embed(self, size: StepSize = FULL_SIZE) -> None:
         """Embed one slice of the version on its way, if there is one; with the last one it is served."""
         if self.trainer:
-            self._schedule.advance(self.graph, self._origin, self.trainer.steps, size)
+            self._pinning.keep()
+            if self._schedule.advance(self.graph, self._origin, self.trainer.steps, size):
+                self._follow_served()
             if not self.versions.former:
                 self.assessment.end_succession()
 
@@ -466,6 +486,7 @@ class Engine:
         assert not waiting, "refresh and publish first"
         graph = self.graph.state()
         held, versions = self.versions.state(rows=len(graph["label"]))
+        weights, kept = self.kept.state()
         replay, classes_seen = self._labels.state()
         values: Values = {
             "position": self.position,
@@ -475,6 +496,7 @@ class Engine:
             "advance_event": self._advance_event,
             "decisions": self.decisions.state(),
             "versions": versions,
+            "kept": kept,
             "convergence": self._convergence.state(),
             "version_grown_at": self._version_grown_at,
             **made_with(self.config.trainer),
@@ -493,7 +515,8 @@ class Engine:
         if self.graph.tasks:
             learned, values["edge_tasks"] = self.edge_tasks.state()
             arrays |= join_parts({"edge_tasks": learned})
-        return join_tensors(arrays, {"versions": held, "trainer": trained, "memory": self.memory.state()}), values
+        on_device = {"versions": held, "trainer": trained, "memory": self.memory.state(), "kept": weights}
+        return join_tensors(arrays, on_device), values
 
     @classmethod
     def restore(
@@ -563,9 +586,18 @@ class Engine:
             group = Group.restore(config.trainer, trained, values["trainer"], device, engine.memory)
             engine.trainer = engine.trainer_type.restore(group, values["trainer"])
         engine.renewal = config.renewal or values.get("renewal")
+        engine._restore_kept(take_part(tensors, "kept"), values.get("kept"))
         if reason is not None:
             engine._begin_group(reason)
         return engine
+
+    def _restore_kept(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any] | None) -> None:
+        """Take over the last versions; earlier releases kept none but what is served."""
+        if values is None:
+            self._follow_served()
+            return
+        self.kept.restore(tensors, values, self.versions.served, self.device)
+        self._schedule.pinned = self.kept.pinned is not None
 
     def _reject(self, position: str, index: int, op: RejectedOp, reason: RejectionReason, detail: str) -> None:
         self._rejected.append(RejectedEvent(position, index, op, reason, detail))
@@ -621,10 +653,18 @@ class Engine:
         self._version_grown_at = self.trees.grown_at if self.trees else 0
         self._schedule.start(candidates, trainer.steps, self.position)
 
+    def _follow_served(self) -> None:
+        """Keep what is served from now on among the last versions."""
+        if served := self.versions.served:
+            calibration = self.assessment.served_calibration()
+            at = self.position, self.applied_events
+            self.kept.follow(served, self.graph, at, self.assessment.served_tally(), calibration)
+
     def _is_done(self, trainer: Trainer) -> bool:
         """Whether a version of the students and trees as they are now has begun, and none is on its way."""
         grown_at = self.trees.grown_at if self.trees else self._version_grown_at
-        return self._schedule.is_done(trainer.steps) and grown_at == self._version_grown_at
+        is_grown = grown_at == self._version_grown_at or self.kept.pinned is not None
+        return self._schedule.is_done(trainer.steps) and is_grown
 
     @property
     def _group_fits(self) -> bool:
@@ -645,10 +685,11 @@ class Engine:
     def _begin_group(self, reason: str) -> None:
         """Begin with new students, beside what is served if there is anything."""
         self.renewed = True
+        self.kept.begin_anew(self.versions.served)
         self.assessment = self.assessment.of_new_group(self.config, beside_served=self.versions.former is not None)
         stays = "nothing is served"
         if served := self.versions.served:
-            stays = f"version {served.version.number} of {served.version.student} stays until one of them is better"
+            stays = f"version {served.version.shown} of {served.version.student} stays until one of them is better"
         self.decisions.add("group-restarted", f"new students begin, because {reason}: {stays}")
         if self._labels.classes >= 2:
             self.trainer = self._new_trainer()

@@ -21,7 +21,7 @@ Values = dict[str, object]
 State = tuple[dict[str, Tensor], dict[str, Any]]
 """Tensors and plain values."""
 
-_ON_DEVICE = ("versions/", "trainer/", "memory/")
+_ON_DEVICE = ("versions/", "trainer/", "memory/", "kept/")
 """Parts of the state whose tensors are used on the device; those of the others are numpy's arrays."""
 
 

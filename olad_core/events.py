@@ -151,8 +151,10 @@ class LabelNode(Struct, tag_field="op", tag="label", forbid_unknown_fields=True,
 
 
 Event: TypeAlias = UpsertNode | RemoveNode | UpsertEdge | RemoveEdge | LabelNode
-RejectedOp: TypeAlias = Literal["upsert_node", "remove_node", "upsert_edge", "remove_edge", "label", "schema", "batch"]
-"""What can be rejected: an event, a declaration of the schema, a batch as a whole."""
+RejectedOp: TypeAlias = Literal[
+    "upsert_node", "remove_node", "upsert_edge", "remove_edge", "label", "schema", "version", "batch"
+]
+"""What can be rejected: an event, a declaration of the schema, a change of the served version, a batch as a whole."""
 RejectionReason: TypeAlias = Literal[
     "removed-node",
     "unknown-node",
@@ -164,6 +166,7 @@ RejectionReason: TypeAlias = Literal[
     "too-many-classes",
     "ts-ahead",
     "schema-conflict",
+    "unknown-version",
     "apply-failed",
 ]
 """Why an accepted event could not be applied."""
@@ -300,6 +303,15 @@ class ClockSetting(BaseModel):
         description="The graph's latest time from now on, in the unit of `ts`; it may be an earlier one. Null: the "
         "time of arrival in seconds, until an event with a `ts` comes.",
     )
+
+
+class VersionChange(BaseModel):
+    """What an operator decides about the served version: an entry of the log."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    action: Literal["pin", "unpin", "rollback"]
+    version: int | None = Field(default=None, ge=1, le=2**53)
 
 
 class EventProblem(Struct, frozen=True):

@@ -104,6 +104,7 @@ class GroupSizes:
         hidden: width of their embeddings.
         served: of the members, so many are embedded at once in a version.
         trees: whether boosted trees are one more member.
+        kept: students whose weights are kept of versions that were served before.
     """
 
     students: int = 4
@@ -111,6 +112,7 @@ class GroupSizes:
     hidden: int = 64
     served: int = 1
     trees: bool = False
+    kept: int = 0
 
 
 def bytes_needed(sizes: Sizes, group: GroupSizes) -> int:
@@ -139,6 +141,7 @@ def bytes_needed(sizes: Sizes, group: GroupSizes) -> int:
         nodes += sizes.nodes * _COPIES * _VERSIONS * 4 * sizes.classes
         features += _of_trees(sizes)
     students = weights * (_WIDEST * group.students * _WEIGHTS * _COPIES + _VERSIONS * group.served)
+    students += weights * _WIDEST * group.kept * _COPIES
     return round(
         _PROCESS + nodes + edges + features + working + students + _arrivals(group.students + 1, sizes.classes)
     )

@@ -24,6 +24,7 @@ from service.commands.status import status
 from service.commands.top import top
 from service.commands.up import up
 from service.commands.verify import verify
+from service.commands.versions import versions
 from service.commands.what_if import what_if
 from service.redaction import printable
 
@@ -69,6 +70,7 @@ app.command()(rebuild)
 app.command()(check_student)
 app.add_typer(export)
 app.add_typer(keys)
+app.add_typer(versions)
 
 
 def run() -> int:

@@ -7,11 +7,21 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 
 from olad_core.events import MAX_EVENTS, GraphSchema, RejectedOp, RejectionReason
-from service.store.status import Answer, CombinedStatus, DecisionStatus, Position, StudentStatus, WorkerStatus, one_of
+from service.store.status import (
+    Answer,
+    CombinedStatus,
+    Configuration,
+    DecisionStatus,
+    KeptVersion,
+    Position,
+    StudentStatus,
+    WorkerStatus,
+    one_of,
+)
 
 MAX_NODES = MAX_EVENTS
 """Nodes in one POST /predict at most."""
@@ -311,6 +321,30 @@ class RejectedPage(Answer):
         default=None,
         description="Rejected events ever, as the worker last reported; above `total` where some were deleted.",
     )
+
+
+class PinAsked(BaseModel):
+    """Which version to serve."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int = Field(ge=1, le=2**53, description="Number of a version that is kept (`GET /versions`).")
+
+
+class VersionChangeAccepted(Answer):
+    """A change of the served version is in the log."""
+
+    position: Position = Field(description="Its position; the version is swapped in some time after it.")
+    version: int | None = Field(description="Number of the version that will be served; null where none is pinned.")
+
+
+class ModelCard(Answer):
+    """What there is to know about one version."""
+
+    graph: str = Field(description="Name of the graph.")
+    pinned: bool = Field(description="Whether it is pinned.")
+    version: KeptVersion = Field(description="The version, with its data and scores.")
+    configuration: Configuration | None = Field(description="Of the worker, now.")
 
 
 class LiveAnswer(Answer):

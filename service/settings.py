@@ -240,6 +240,12 @@ class Settings(BaseSettings):
     publish_steps: int = Field(
         default=_ENGINE.publish_steps, ge=1, description="Training steps between two published versions, at least."
     )
+    versions_kept: int = Field(
+        default=_ENGINE.versions_kept,
+        ge=1,
+        le=100,
+        description="Versions whose weights are kept, the served one among them (docs/versions.md).",
+    )
     metric: str | None = Field(
         default=_ENGINE.metric,
         description="What predictions are judged by, and the served student is chosen by: `accuracy`, `macro_f1`, "

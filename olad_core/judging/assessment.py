@@ -23,6 +23,7 @@ from olad_core.judging.prequential import Scores, ScoreTable
 from olad_core.judging.standing import LATELY
 from olad_core.judging.standings import Standings
 from olad_core.judging.succession import Succession
+from olad_core.judging.tally import Tally
 from olad_core.named_state import join_parts, take_part
 from olad_core.tasks.label_rule import LabelRule
 
@@ -84,6 +85,15 @@ class Assessment:
     def served_score(self) -> ScoreTable:
         """Scores of what was served ``[1]``."""
         return self._scores.table().part(slice(-1, None))
+
+    def served_tally(self) -> Tally:
+        """Counts of what was served, over all scored nodes."""
+        return self._scores.tally(len(self._config.trainer.students))
+
+    def served_calibration(self) -> float | None:
+        """Expected calibration error of what was served, with forgetting; None before the first score."""
+        error = float(self.served_score().recent_calibration_error[0])
+        return None if np.isnan(error) else error
 
     def student_reports(self, names: Sequence[str], most: int = LISTED_CLASSES) -> tuple[ClassReport, ...]:
         """The report of each student, class by class.

@@ -15,6 +15,7 @@ from olad_core.judging.class_scores import ClassScores, only_last
 from olad_core.judging.fading import Fading
 from olad_core.judging.lead import LeadFigure, baseline, baseline_name
 from olad_core.judging.metric import Metric
+from olad_core.judging.tally import Tally
 from olad_core.named_state import join_parts, take_part
 from olad_core.tasks import node_class
 
@@ -190,6 +191,11 @@ class Scores:
             self._of_classes.confusion() if predictor == len(self.scored) - 1 else None,
             most=most,
         )
+
+    def tally(self, predictor: int) -> Tally:
+        """Counts of one predictor over all scored nodes."""
+        right, loss = self._sums[:, predictor].tolist()
+        return Tally(int(self.scored[predictor]), right, loss, self._classes[:, predictor].copy())
 
     def recent_support(self) -> Floats:
         """Scored nodes of each class ``[C]``, with forgetting, of the predictor with the most."""

@@ -14,11 +14,25 @@ from olad_core.tasks.label_rule import LabelRule
 
 @dataclass(frozen=True)
 class Version:
-    """A published, immutable state of one student."""
+    """Published, immutable weights of one student, or of the group.
+
+    Attributes:
+        number: running number of the weights, by which their table is found.
+        student: name of the student, or that of the group.
+        classes: that they can name.
+        shown: number by which people know the version. Weights that only go on from those before share it with them;
+            where none is given it is ``number``.
+    """
 
     number: int
     student: str
     classes: tuple[str, ...]
+    shown: int = 0
+
+    def __post_init__(self) -> None:
+        """Set ``shown`` where none is given."""
+        if not self.shown:
+            object.__setattr__(self, "shown", self.number)
 
 
 MARKS_PER_BLOCK = 4_096

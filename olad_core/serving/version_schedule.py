@@ -12,6 +12,7 @@ from olad_core.graph import DynamicGraph
 from olad_core.judging.decisions import Decisions, explain_choice, explain_succession
 from olad_core.serving.answers import Origin
 from olad_core.serving.choice import Candidates, choose_best, choose_successor
+from olad_core.serving.naming import Made, Naming
 from olad_core.serving.versions import Versions
 from olad_core.step_size import StepSize
 from olad_core.students import Student
@@ -33,11 +34,15 @@ class Schedule:
         # The training step at which the last version began, and the steps that embedding the last one took.
         self._step = 0
         self._took = 0
-        # Nodes that had been scored at the last decision, and resets until then.
+        # Nodes that had been scored at the last decision, resets until then, and its position.
         self._evidence = [0, 0]
+        self._decided_at = ""
+        self._naming = Naming()
+        self.pinned = False
+        """Whether a version is pinned: no other one begins."""
 
-    def advance(self, graph: DynamicGraph, origin: Origin, steps: int, size: StepSize) -> None:
-        """Embed one slice of the version on its way.
+    def advance(self, graph: DynamicGraph, origin: Origin, steps: int, size: StepSize) -> bool:
+        """Embed one slice of the version on its way; whether another one is served now.
 
         Args:
             graph: the live graph.
@@ -48,20 +53,23 @@ class Schedule:
         outcome = self._versions.advance(graph, origin, size)
         version = outcome.finished
         if version is None:
-            return
-        self._took = steps - self._step
+            return False
+        self._took = max(0, steps - self._step)
         if outcome.refused:
-            reason = f"version {version.number} has more predictions that are not finite than the served version"
-            self._decisions.add("version-refused", reason, student=version.student, version=version.number)
+            reason = f"version {version.shown} has more predictions that are not finite than the served version"
+            self._decisions.add("version-refused", reason, student=version.student, version=version.shown)
+        return not outcome.refused
 
     def is_due(self, steps: int) -> bool:
         """Whether to begin a version after so many steps: none is on its way, and the last began long enough ago."""
         # At most half of the time is spent on following two versions.
         due = self._step + max(self._config.publish_steps, 2 * self._took)
-        return not self._versions.candidate and steps >= due
+        return not self.pinned and not self._versions.candidate and steps >= due
 
     def is_done(self, steps: int) -> bool:
         """Whether a version of the students after so many steps has begun, and none is on its way."""
+        if self.pinned:
+            return self._versions.candidate is None
         return self._step == steps and self._versions.candidate is None
 
     def start(self, candidates: Candidates, steps: int, position: str) -> None:
@@ -78,10 +86,10 @@ class Schedule:
         penalty = self._versions.cost.penalty(candidates.costs, None if current is None else candidates.costs[current])
         standing = candidates.standing - penalty
         # Equals differ a little each time they are asked: a switch needs scores that came since the last decision,
-        # or events that wait for what is served.
-        waits = current is not None and penalty[current] > 0
+        # or events since then that wait for what is served.
+        waits = current is not None and penalty[current] > 0 and position != self._decided_at
         news = waits or list(candidates.evidence) != self._evidence
-        self._evidence = list(candidates.evidence)
+        self._evidence, self._decided_at = list(candidates.evidence), position
         self._step = steps
         group = len(names) - 1 if self._config.serve == "group" and candidates.combination else None
         if served and served.former:
@@ -93,7 +101,7 @@ class Schedule:
                 names, gain, former.student, best, taken=taken, margin=margin, metric=candidates.metric
             )
             if not taken:
-                self._decisions.add(kind, reason, student=former.student, version=former.number, numbers=numbers)
+                self._decisions.add(kind, reason, student=former.student, version=former.shown, numbers=numbers)
                 return
         else:
             losses = candidates.training_loss
@@ -115,23 +123,51 @@ class Schedule:
         if not any(_is_finite(student) for student in students.values()):
             self._decisions.add("version-refused", f"no version of {name}: its weights are not finite", student=name)
             return
-        self._decisions.add(kind, reason, student=name, version=self._versions.next_number, numbers=numbers)
+        own = self._naming.reason(
+            served.version if served else None,
+            name,
+            candidates.classes,
+            former=bool(served and served.former),
+            drifted=any(each.kind == "drift" for each in self._decisions.since(self._naming.decided)),
+            steps=steps,
+            position=position,
+        )
+        shown = served.version.shown if served and own is None else None
+        self._decisions.add(kind, reason, student=name, version=shown or self._versions.next_shown, numbers=numbers)
+        if own is not None:
+            self._naming.begin(steps, position, self._decisions.total)
         combination = candidates.combination if name == GROUP else None
-        self._versions.start(students, name, candidates.classes, position, combination)
+        made = Made(own or (served.made.reason if served else "first"), steps)
+        self._versions.start(students, name, candidates.classes, position, combination, made, shown)
+
+    def release(self) -> None:
+        """No version is pinned any more: the next one begins at once, with a number of its own."""
+        self.pinned, self._naming.pending = False, "unpinned"
+        self._step = self._took = 0
 
     def begin_anew(self) -> None:
         """The training begins anew: the version on its way is given up."""
         self._versions.withdraw()
+        self._naming.begin_anew()
         self._step = 0
 
     def state(self) -> dict[str, object]:
         """Plain values for a checkpoint."""
-        return {"version_step": self._step, "version_took": self._took, "version_evidence": self._evidence}
+        return {
+            "version_step": self._step,
+            "version_took": self._took,
+            "version_evidence": self._evidence,
+            "version_decided_at": self._decided_at,
+            "version_naming": self._naming.state(),
+        }
 
     def restore(self, values: Mapping[str, Any]) -> None:
         """Take over the values of :meth:`state`."""
         self._step, self._took = values["version_step"], values["version_took"]
         self._evidence = list(values.get("version_evidence", self._evidence))
+        self._decided_at = values.get("version_decided_at", "")
+        if "version_naming" in values:  # earlier releases gave each version's weights a number of their own
+            self._naming.restore(values["version_naming"])
 
 
 def _is_finite(student: Student) -> bool:

@@ -20,6 +20,7 @@ from olad_core.serving.asked import Asked
 from olad_core.serving.combination import Combination
 from olad_core.serving.due import DueRows, compute_some
 from olad_core.serving.embedding import Embedding
+from olad_core.serving.naming import FIRST, Made
 from olad_core.serving.publication import TableUpdate, Version
 from olad_core.serving.refresh_cost import RefreshCost, WorkBeneath
 from olad_core.serving.served_member import ServedMember
@@ -47,6 +48,7 @@ class HeldVersion:
         position: where in the log its weights were taken.
         embedding: its layers and answers for every node.
         former: whether its students are of a group that another one has replaced.
+        made: why it has a number of its own, and after how many training steps its weights were taken.
         answers: where they were computed, and what is to be published of them.
     """
 
@@ -55,6 +57,7 @@ class HeldVersion:
     position: str
     embedding: Embedding
     former: bool = False
+    made: Made = FIRST
     answers: Answers = field(default_factory=Answers)
 
     @property
@@ -76,6 +79,9 @@ class HeldVersion:
             | several
             | {
                 "number": self.version.number,
+                "shown": self.version.shown,
+                "reason": self.made.reason,
+                "step": self.made.step,
                 "student": self.version.student,
                 "classes": list(self.version.classes),
                 "architecture": GROUP if several else kinds[0],
@@ -122,6 +128,8 @@ class Versions:
         self.served_since = 0
         """First version of the current run of versions from the served student."""
         self.next_number = 1
+        self.next_shown = 1
+        """The next number by which people know a version."""
         self.refused = 0
         """Candidates given up because they had more predictions that are no numbers than what is served."""
         self.cost = RefreshCost()
@@ -140,6 +148,8 @@ class Versions:
         classes: Sequence[str],
         position: str,
         combination: Combination | None = None,
+        made: Made = FIRST,
+        shown: int | None = None,
     ) -> None:
         """Begin to embed the graph with students whose weights will not change any more.
 
@@ -149,11 +159,15 @@ class Versions:
             classes: that they can name.
             position: of the log.
             combination: of their answers; None of a student alone.
+            made: why it has a number of its own, and when its weights were taken.
+            shown: number of the version that it goes on with, or that is served again; None for the next one.
         """
-        version = Version(self.next_number, name, tuple(classes))
+        if shown is None:
+            shown, self.next_shown = self.next_shown, self.next_shown + 1
+        version = Version(self.next_number, name, tuple(classes), shown)
         embedding = self._embedding(students, len(version.classes), combination)
         kinds = {name: registered_name(student) for name, student in students.items()}
-        self.candidate = HeldVersion(version, kinds, position, embedding)
+        self.candidate = HeldVersion(version, kinds, position, embedding, made=made)
         self.next_number += 1
 
     def advance(self, graph: DynamicGraph, origin: Origin, size: StepSize) -> AdvanceOutcome:
@@ -180,7 +194,7 @@ class Versions:
             return AdvanceOutcome(held.version, refused=True)
         before = self.served
         if before is None or before.former or before.version.student != held.version.student:
-            self.served_since = held.version.number
+            self.served_since = held.version.shown
         if before:
             self._dropped.append(before.version.number)
             if before.former:
@@ -369,7 +383,12 @@ class Versions:
     def state(self, rows: int) -> tuple[dict[str, Tensor], Values]:
         """Tensors and plain values for a checkpoint, of the first rows; call after :meth:`take_updates`."""
         tensors: dict[str, dict[str, Tensor]] = {}
-        values: Values = {"next_number": self.next_number, "served_since": self.served_since, "refused": self.refused}
+        values: Values = {
+            "next_number": self.next_number,
+            "next_shown": self.next_shown,
+            "served_since": self.served_since,
+            "refused": self.refused,
+        }
         for role, held in (("served", self.served), ("candidate", self.candidate)):
             if held is None:
                 continue
@@ -382,6 +401,8 @@ class Versions:
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Take over the tensors and values of :meth:`state`."""
         self.next_number = values["next_number"]
+        # Earlier releases gave each version's weights a number of their own.
+        self.next_shown = values.get("next_shown", self.next_number)
         self.served_since = values["served_since"]
         self.refused = values["refused"]
         self.served = self._restored("served", tensors, values)
@@ -394,7 +415,7 @@ class Versions:
         if role not in values:
             return None
         held, own = values[role], take_part(tensors, role)
-        version = Version(held["number"], held["student"], tuple(held["classes"]))
+        version = Version(held["number"], held["student"], tuple(held["classes"]), held.get("shown", 0))
         former = bool(held.get("former", False))
         kinds, types = dict(members_of(held)), held.get("relations", 1)
         of_graph = types, tuple(held.get("type_widths", ())), held.get("edge_width", 0)
@@ -403,6 +424,7 @@ class Versions:
             name: build_student(kind, held["feature_width"], held["width"], capacity, 0, *of_graph).to(self._device)
             for name, kind in kinds.items()
         }
+        made = Made(held.get("reason", "due"), held.get("step", 0))
         combined = take_part(own, "combination")
         combination = Combination.restored(combined, len(kinds)) if combined else None
         embedding = self._embedding(students, len(version.classes), combination, former=former)
@@ -410,7 +432,7 @@ class Versions:
             if (own[name].dtype, own[name].shape[1:]) != (new.dtype, new.shape[1:]):
                 raise ValueError(f"versions/{role}/{name}: {own[name].dtype} {list(own[name].shape)}")
         embedding.restore(own)
-        restored = HeldVersion(version, kinds, held["position"], embedding, former)
+        restored = HeldVersion(version, kinds, held["position"], embedding, former, made)
         restored.answers.restore(own["origin"])
         return restored
 

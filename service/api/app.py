@@ -36,6 +36,7 @@ from service.api.routes import (
     stream,
     students,
     timeline,
+    versions,
     what_if,
 )
 from service.api_keys import key_ring
@@ -52,6 +53,7 @@ _TAGS = [
     {"name": "predictions", "description": "Predictions of the served student about nodes."},
     {"name": "changes", "description": "What changes for readers, as it happens."},
     {"name": "schema", "description": "Feature width, classes and direction of the graph."},
+    {"name": "versions", "description": "The last versions, and which one is served."},
     {"name": "status", "description": "The worker, the graph, the students."},
     {"name": "health", "description": "For orchestrators and monitoring."},
 ]
@@ -121,6 +123,7 @@ def create_app(settings: Settings, shared_metrics: Path | None = None) -> FastAP
         stream,
         schema,
         students,
+        versions,
         status,
         timeline,
         health,

@@ -20,6 +20,7 @@ from service.models import (
     ExplainAnswer,
     Group,
     LiveAnswer,
+    ModelCard,
     NodeList,
     PredictingAnswer,
     Prediction,
@@ -27,9 +28,11 @@ from service.models import (
     ReadyAnswer,
     RejectedPage,
     ServiceStatus,
+    VersionChangeAccepted,
     WhatIfAnswer,
 )
 from service.store.samples import Timeline
+from service.store.status import VersionsStatus
 
 if TYPE_CHECKING:
     from service.client.frames import SentFrame
@@ -181,6 +184,26 @@ class AsyncClient:
     async def students(self) -> Group:
         """See :meth:`Client.students <service.client.http.Client.students>`."""
         return await self._send(calls.students())
+
+    async def versions(self) -> VersionsStatus:
+        """See :meth:`Client.versions <service.client.http.Client.versions>`."""
+        return await self._send(calls.versions())
+
+    async def model_card(self, version: int) -> ModelCard:
+        """See :meth:`Client.model_card <service.client.http.Client.model_card>`."""
+        return await self._send(calls.model_card(version))
+
+    async def pin(self, version: int) -> VersionChangeAccepted:
+        """See :meth:`Client.pin <service.client.http.Client.pin>`."""
+        return await self._send(calls.pin(version))
+
+    async def unpin(self) -> VersionChangeAccepted:
+        """See :meth:`Client.unpin <service.client.http.Client.unpin>`."""
+        return await self._send(calls.unpin())
+
+    async def roll_back(self) -> VersionChangeAccepted:
+        """See :meth:`Client.roll_back <service.client.http.Client.roll_back>`."""
+        return await self._send(calls.roll_back())
 
     async def status(self) -> ServiceStatus:
         """See :meth:`Client.status <service.client.http.Client.status>`."""

@@ -19,6 +19,7 @@ from service.models import (
     ExplainAnswer,
     Group,
     LiveAnswer,
+    ModelCard,
     NodeList,
     PredictingAnswer,
     Prediction,
@@ -27,9 +28,11 @@ from service.models import (
     ReadyAnswer,
     RejectedPage,
     ServiceStatus,
+    VersionChangeAccepted,
     WhatIfAnswer,
 )
 from service.store.samples import Timeline
+from service.store.status import VersionsStatus
 
 _T = TypeVar("_T")
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -181,6 +184,40 @@ def set_clock(time: float | None) -> Call[ClockSet]:
 def students() -> Call[Group]:
     """``GET /students``."""
     return Call("GET", "/students", _reader(Group))
+
+
+def versions() -> Call[VersionsStatus]:
+    """``GET /versions``."""
+    return Call("GET", "/versions", _reader(VersionsStatus))
+
+
+def model_card(version: int) -> Call[ModelCard]:
+    """``GET /versions/{number}``."""
+    return Call("GET", f"/versions/{version}", _reader(ModelCard))
+
+
+def pin(version: int) -> Call[VersionChangeAccepted]:
+    """``PUT /versions/pinned``."""
+    body = msgspec.json.encode({"version": version})
+    return _change("PUT", "/versions/pinned", {"content-type": JSON}, body)
+
+
+def unpin() -> Call[VersionChangeAccepted]:
+    """``DELETE /versions/pinned``."""
+    return _change("DELETE", "/versions/pinned")
+
+
+def roll_back() -> Call[VersionChangeAccepted]:
+    """``POST /versions/rollback``."""
+    return _change("POST", "/versions/rollback")
+
+
+def _change(
+    method: str, path: str, headers: Mapping[str, str] | None = None, content: bytes | None = None
+) -> Call[VersionChangeAccepted]:
+    headers = {**(headers or {}), "idempotency-key": secrets.token_hex(16)}
+    read = _reader(VersionChangeAccepted)
+    return Call(method, path, read, headers=headers, content=content, position_of=lambda done: done.position)
 
 
 def status() -> Call[ServiceStatus]:

@@ -21,6 +21,7 @@ from service.models import (
     ExplainAnswer,
     Group,
     LiveAnswer,
+    ModelCard,
     NodeList,
     PredictingAnswer,
     Prediction,
@@ -28,9 +29,11 @@ from service.models import (
     ReadyAnswer,
     RejectedPage,
     ServiceStatus,
+    VersionChangeAccepted,
     WhatIfAnswer,
 )
 from service.store.samples import Timeline
+from service.store.status import VersionsStatus
 
 if TYPE_CHECKING:
     from service.client.frames import SentFrame
@@ -284,6 +287,38 @@ class Client:
     def status(self) -> ServiceStatus:
         """``GET /status``: positions, lag, rates and sizes."""
         return self._send(calls.status())
+
+    def versions(self) -> VersionsStatus:
+        """``GET /versions``: the last versions, and which one is served."""
+        return self._send(calls.versions())
+
+    def model_card(self, version: int) -> ModelCard:
+        """``GET /versions/{number}``: what there is to know about a version.
+
+        Raises:
+            ServiceError: it is not kept.
+        """
+        return self._send(calls.model_card(version))
+
+    def pin(self, version: int) -> VersionChangeAccepted:
+        """``PUT /versions/pinned``: serve this version whatever is learned.
+
+        Raises:
+            ServiceError: it is not kept.
+        """
+        return self._send(calls.pin(version))
+
+    def unpin(self) -> VersionChangeAccepted:
+        """``DELETE /versions/pinned``: serve the best student again."""
+        return self._send(calls.unpin())
+
+    def roll_back(self) -> VersionChangeAccepted:
+        """``POST /versions/rollback``: serve the version before the last switch of student.
+
+        Raises:
+            ServiceError: none is kept.
+        """
+        return self._send(calls.roll_back())
 
     def history(self, *, since: float = 0.0, points: int = 300) -> Timeline:
         """``GET /history``: scores, lag and decisions over time, the oldest first.

@@ -135,5 +135,5 @@ def _apply(graph: DynamicGraph, entry: Entry, *, skip: bool) -> None:
             return
     elif entry.clock is not None:
         graph.set_clock(entry.clock.time, entry.arrival)
-    else:
+    elif entry.version is None:
         graph.apply(entry.events, entry.arrival)

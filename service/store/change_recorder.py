@@ -272,7 +272,7 @@ def _label_changes(relabelled: Sequence[_Relabelled], total: int, publication: P
     served = publication.served
     if served is None or not total:
         return []
-    by = {"student": served.student, "model_version": served.number}
+    by = {"student": served.student, "model_version": served.shown}
     listed = [
         Change(
             LABEL_CHANGED,

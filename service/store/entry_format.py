@@ -7,6 +7,8 @@ from olad_core.events import GraphSchema
 
 ENTRY_FORMAT = 4
 """The latest format that this release reads and writes. Entries without the field ``v`` have format 1."""
+VERSIONS_FORMAT = 4
+"""The format of entries that change the served version."""
 IDS_FORMAT = 3
 """The format of entries under types whose edges have ids, which releases before tasks read too."""
 TYPED_FORMAT = 2

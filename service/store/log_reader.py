@@ -15,7 +15,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from olad_core.event_codec import decode_log_for_people
-from olad_core.events import ClockSetting, Event, GraphSchema
+from olad_core.events import ClockSetting, Event, GraphSchema, VersionChange
 from olad_core.graph.event_columns import columns_of_log
 from olad_core.schema import HeldSchema
 from service.store.entry_format import UnknownEntryFormat, require_known
@@ -32,7 +32,7 @@ MAX_BYTES_PER_READ = 4_000_000
 
 @dataclass(frozen=True)
 class Entry:
-    """One log entry: a batch of events, a declaration of the schema, or a setting of the clock.
+    """One log entry: a batch of events, a schema's declaration, a setting of the clock, or a change of the version.
 
     Attributes:
         position: its id.
@@ -43,6 +43,7 @@ class Entry:
         problem: why it cannot be read; empty where it can.
         arrival: seconds at which it came. Unlike positions that goes back where Redis's clock does.
         clock: what to set the graph's clock to; None for other entries.
+        version: change of the served version; None for other entries.
     """
 
     position: str
@@ -53,6 +54,7 @@ class Entry:
     problem: str = ""
     arrival: float = field(default=0.0, compare=False)
     clock: ClockSetting | None = None
+    version: VersionChange | None = None
 
     def text(self) -> str:
         """The batch as JSON, or in Base64 where it is not even MessagePack."""
@@ -211,6 +213,8 @@ def _entry(position: bytes, fields: Sequence[bytes]) -> Entry:
     try:
         if b"schema" in named:
             return replace(entry, schema=GraphSchema.model_validate_json(named[b"schema"]))
+        if b"version" in named:
+            return replace(entry, version=VersionChange.model_validate_json(named[b"version"]))
         if b"clock" in named:
             return replace(entry, clock=ClockSetting.model_validate_json(named[b"clock"]))
         return replace(entry, events=columns_of_log(raw))

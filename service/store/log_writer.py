@@ -18,7 +18,7 @@ from redis.exceptions import ResponseError
 from olad_core.config import MAX_CLASSES
 from olad_core.errors import OladError
 from olad_core.event_pieces import log_pieces
-from olad_core.events import ClockSetting, Event, GraphSchema, InvalidEvents
+from olad_core.events import ClockSetting, Event, GraphSchema, InvalidEvents, VersionChange
 from olad_core.graph_types import RELATION
 from olad_core.memory_use import Sizes
 from olad_core.schema import (
@@ -32,7 +32,7 @@ from olad_core.schema import (
     schema_json,
 )
 from service.slices import in_slices
-from service.store.entry_format import FIRST_FORMAT, format_under
+from service.store.entry_format import FIRST_FORMAT, VERSIONS_FORMAT, format_under
 from service.store.keys import Keys
 from service.store.on_its_way import sizes_text
 from service.store.replication import wait_for_replicas
@@ -84,6 +84,7 @@ class LogWriter:
         self._append = redis.register_script(script("append"))
         self._declare = redis.register_script(script("declare"))
         self._set_clock = redis.register_script(script("set_clock"))
+        self._change = redis.register_script(script("append_change"))
         self._log_id = redis.register_script(script("log_id"))
         self._max_classes = max_classes
         self._known_classes: set[str] = set()
@@ -126,8 +127,7 @@ class LogWriter:
         keys = [self._keys.log, self._keys.schema, self._keys.appended, self._keys.classes, self._keys.admitted]
         digest = ""
         if idempotency_key is not None:
-            name = hashlib.sha256(idempotency_key).hexdigest()
-            keys.append(self._keys.idempotency(f"{client}.{name}" if client else name))
+            keys.append(self._remembered_under(idempotency_key, client))
             keys.append(self._keys.idempotency_order(client))
             digest = await _digest(body)
         while True:
@@ -161,6 +161,11 @@ class LogWriter:
                 # Of a batch that stood there before too: its first answer may have been that it is not replicated.
                 await self._replicated()
                 return Appended(value.decode(), len(batch), replayed=outcome == b"replayed")
+
+    def _remembered_under(self, idempotency_key: bytes, client: str) -> str:
+        """Redis's key of an Idempotency-Key of one client."""
+        name = hashlib.sha256(idempotency_key).hexdigest()
+        return self._keys.idempotency(f"{client}.{name}" if client else name)
 
     async def _replicated(self) -> None:
         await wait_for_replicas(self._redis, self._keys, self._replicas)
@@ -206,6 +211,28 @@ class LogWriter:
         position = await self._set_clock(keys=[self._keys.log], args=[setting.model_dump_json(), FIRST_FORMAT])
         await self._replicated()
         return str(position.decode())
+
+    async def change_version(self, change: VersionChange, idempotency_key: bytes | None, client: str = "") -> Appended:
+        """Append a change of the served version.
+
+        Args:
+            change: what is asked for.
+            idempotency_key: appended once with it.
+            client: whose key it is.
+
+        Raises:
+            KeyReused: the key was used for something else.
+        """
+        body = change.model_dump_json()
+        digest = await _digest(body.encode())
+        keys = [self._keys.log]
+        if idempotency_key is not None:
+            keys.append(self._remembered_under(idempotency_key, client))
+        outcome, value = await self._change(keys=keys, args=[body, VERSIONS_FORMAT, digest, IDEMPOTENCY_SECONDS])
+        if outcome == b"reused":
+            raise KeyReused(value.decode())
+        await self._replicated()
+        return Appended(value.decode(), 0, replayed=outcome == b"replayed")
 
     async def identity(self) -> str | None:
         """A random name that this log has and no other; None where there is none yet and Redis cannot keep one now."""

@@ -84,7 +84,7 @@ def encode_list(found: ListedNodes, publication: Publication) -> bytes:
         StoredList(
             position=publication.position,
             applied_events=publication.applied_events,
-            version=served.number,
+            version=served.shown,
             student=served.student,
             nodes=found.nodes,
             labels=found.labels,

@@ -134,7 +134,7 @@ class PastRows:
         last = pages[-1] if pages else None
         served = publication.served
         if served is not None:
-            shown = _Shown(served.number, served.student, served.classes, publication.rule)
+            shown = _Shown(served.shown, served.student, served.classes, publication.rule)
         elif last is not None:
             shown = msgspec.structs.replace(last.shown, rule=publication.rule)
         else:

@@ -239,7 +239,7 @@ class PredictionWriter:
                 fields["answered"] = self._answered
         if served is not None:
             fields |= {
-                "version": served.number,
+                "version": served.shown,
                 "student": served.student,
                 "classes": msgspec.json.encode(served.classes),
                 "table": self._table(served.number),

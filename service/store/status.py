@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from olad_core.judging import decisions
+from olad_core.serving.naming import Reason
 
 LearningState = Literal["learning", "resting"]
 
@@ -231,6 +232,96 @@ class VersionStatus(Answer):
     )
 
 
+class VersionScore(Answer):
+    """Scores of what a version predicted at arrival, counted where the label came while it was served."""
+
+    scored: int = Field(description="Nodes scored.")
+    accuracy: float | None = Field(description="Share of right predictions; null before the first.")
+    macro_f1: float | None = Field(description="Mean F1 over classes; null before the first.")
+    log_loss: float | None = Field(description="Mean log-loss in nats; null before the first.")
+    calibration_error: float | None = Field(
+        description="Expected calibration error of what was served lately, as its time ended; null while it is served."
+    )
+
+
+class VersionClass(Answer):
+    """Scores of a version on one class."""
+
+    name: str = Field(description="The class.")
+    support: int = Field(description="Scored nodes of the class.")
+    predicted: int = Field(description="Scored nodes that were predicted to be of it.")
+    precision: float | None = Field(description="Share of those predicted that are of it; null without any.")
+    recall: float | None = Field(description="Share of its nodes that were predicted to be of it; null without any.")
+    f1: float | None = Field(description="Harmonic mean of the two; null where neither is defined.")
+
+
+class Member(Answer):
+    """A student of a version."""
+
+    name: str = Field(description="Its name.")
+    architecture: str = Field(description="Its architecture.")
+
+
+class KeptVersion(Answer):
+    """A version that is served, or was, with its weights."""
+
+    version: int = Field(ge=1, description="Its number.")
+    student: str = Field(description="Member of the group that it is of, or `group`: all of them.")
+    members: tuple[Member, ...] = Field(description="The students whose weights it has.")
+    reason: str = Field(
+        description="Why it was made: the `first`; `due` after 1,000 training steps; `better-student`; `new-students`; "
+        "`new-classes`; after a `drift`; after one was `unpinned`.",
+        json_schema_extra=one_of(Reason),
+    )
+    created_position: Position = Field(description="Position of the log at which its weights were taken.")
+    step: int = Field(description="Training steps until then.")
+    refined: int = Field(description="How often newer weights of the same student took the place of its first ones.")
+    served_from: Position = Field(description="Position from which it was served, the last time.")
+    served_until: Position | None = Field(
+        description="Position at which another one took its place; null while it is served."
+    )
+    parameters: int = Field(description="Numbers in its weights.")
+    bytes: int = Field(description="Bytes of its weights.")
+    temperature: float | None = Field(description="What its logits are divided by; null of the group.")
+    feature_width: int = Field(description="Features that it reads.")
+    width: int = Field(description="Width of its embeddings.")
+    edge_types: int = Field(description="Types of edges that it tells apart.")
+    classes: int = Field(description="Classes that it can name.")
+    nodes: int = Field(description="Nodes of the graph when its weights were taken.")
+    edges: int = Field(description="Edges of the graph then.")
+    labelled: int = Field(description="Labelled nodes of the graph then.")
+    applied_events: int = Field(description="Events up to there.")
+    former: bool = Field(description="Whether its students are of a group that other students have replaced.")
+    drifts: int = Field(description="Drifts while it was served, among the decisions that are kept.")
+    score: VersionScore = Field(description="What it scored while it was served.")
+    by_class: tuple[VersionClass, ...] = Field(description="The same for the 20 greatest classes.")
+
+
+class Configuration(Answer):
+    """What the worker learns and decides with."""
+
+    release: str = Field(description="Release of the program.")
+    students: tuple[str, ...] = Field(description="Members of the group.")
+    width: int = Field(description="Width of their embeddings.")
+    serve: str = Field(description="What is served: `auto`, `best` or `group`.")
+    metric: str = Field(description="What decides between students.")
+    publish_steps: int = Field(description="Training steps between two sets of weights, at least.")
+    seed: int = Field(description="Of every random choice.")
+
+
+class VersionsStatus(Answer):
+    """The last versions."""
+
+    served: int | None = Field(description="Number of the served version; null before the first.")
+    pinned: int | None = Field(description="Number of the version that is pinned; null where the choice is free.")
+    rolled_back: bool = Field(description="Whether it is pinned because of a rollback.")
+    rollback_to: int | None = Field(
+        description="Number of the version that a rollback would go to; null where none is kept."
+    )
+    versions: tuple[KeptVersion, ...] = Field(description="Newest first.")
+    configuration: Configuration | None = Field(description="Of the worker, now; null before its first report.")
+
+
 class LearningStatus(Answer):
     """What training is at."""
 
@@ -309,6 +400,7 @@ class MemoryStatus(Answer):
     hidden: int = Field(description="Width of their embeddings.")
     served: int = Field(default=1, description="Those of them that a version is of.")
     trees: bool = Field(default=False, description="Whether boosted trees are one more member.")
+    kept: int = Field(default=0, description="Students whose weights are kept of versions that were served before.")
 
 
 class WorkerStatus(Answer):
@@ -332,6 +424,9 @@ class WorkerStatus(Answer):
     )
     served_report: ClassReportStatus | None = Field(
         default=None, description="The same, class by class; null where the worker is of an earlier release."
+    )
+    kept: VersionsStatus | None = Field(
+        default=None, description="The last versions; null where the worker is of an earlier release."
     )
     candidate: VersionStatus | None = Field(description="The next version, while it is embedded; else null.")
     students: tuple[StudentStatus, ...] = Field(description="The group, in its fixed order; empty before training.")

@@ -81,6 +81,7 @@ def engine_config(settings: Settings) -> EngineConfig:
     return EngineConfig(
         trainer=trainer,
         publish_steps=settings.publish_steps,
+        versions_kept=settings.versions_kept,
         metric=settings.metric,
         serve=settings.serve,
         trees=settings.trees,

@@ -31,10 +31,9 @@ class DecisionLog:
     def log_served(self, publication: Publication) -> None:
         """Log the version of a publication that readers see, where it is a new one."""
         served, before = publication.served, self._served
-        if served is not None and (before is None or served.number != before.number):
-            # On small graphs versions of the same student follow each other many times a second.
+        if served is not None and (before is None or served.shown != before.shown):
             log_at = log.debug if before is not None and served.student == before.student else log.info
-            log_at("serving", version=served.number, student=served.student, position=publication.position)
+            log_at("serving", version=served.shown, student=served.student, position=publication.position)
         self._served = served
 
     def log_decisions(self, decisions: Decisions) -> int:

@@ -268,6 +268,8 @@ class Lane:
             return engine.declare(entry.position, entry.schema)
         if entry.clock is not None:
             return engine.set_clock(entry.position, entry.clock, entry.arrival)
+        if entry.version is not None:
+            return engine.change_version(entry.position, entry.version)
         return engine.apply(entry.position, entry.events, entry.arrival)
 
     def _compute_requested(self) -> None:

@@ -67,7 +67,7 @@ def _answer(engine: Engine, question: Question) -> tuple[Answer, int]:
     served = engine.versions.served
     if served is None:
         return Refused("no-model"), 1
-    source = Source(engine.position, engine.applied_events, served.version.number, served.version.student)
+    source = Source(engine.position, engine.applied_events, served.version.shown, served.version.student)
     try:
         if isinstance(question, ExplainAsked):
             return _explained(engine, question, source)

@@ -166,7 +166,7 @@ class Recovery:
         if served is not None and (lane.fixed_steps is None or lane.engine.renewed):
             # What is trained now is not what was served under these numbers before.
             versions = lane.engine.versions
-            versions.next_number = max(versions.next_number, served + 1)
+            versions.next_shown = max(versions.next_shown, served + 1)
         visible = parse_position(self._predictions.visible_position() or START)
         while parse_position(lane.engine.position) < visible and not self._stop.requested:
             entries = lane.read()

@@ -41,6 +41,7 @@ from service.worker.checkpointer import Checkpointer
 from service.worker.clock import Clock
 from service.worker.metrics import WorkerMetrics
 from service.worker.stores import Predictions
+from service.worker.version_report import versions_status
 
 REPORT_EVERY_S = 1.0
 HEARTBEAT_MS = 15_000
@@ -226,6 +227,7 @@ def report(
         lead=_lead(engine.assessment.served_lead(graph.classes)),
         served_report=_report(engine.assessment.served_report(graph.classes)),
         tasks=tuple(task_status(report) for report in engine.edge_tasks.reports()),
+        kept=versions_status(engine),
         candidate=_version(candidate, candidate.embedding.progress(graph)) if candidate else None,
         students=tuple(
             StudentStatus(
@@ -324,12 +326,13 @@ def _memory(engine: Engine, budget: int) -> MemoryStatus:
         hidden=group.hidden,
         served=group.served,
         trees=group.trees,
+        kept=group.kept,
     )
 
 
 def _version(held: HeldVersion, progress: float) -> VersionStatus:
     return VersionStatus(
-        version=held.version.number,
+        version=held.version.shown,
         student=held.version.student,
         progress=progress,
         created_position=held.position,

@@ -42,7 +42,7 @@ _Position = Annotated[str, Meta(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
 _ROW_TABLES = re.compile(
     r"versions/(served|candidate)/((?:member/\d+/)?(layer/\d+|embedding)|marked/\d+|forest/answers|origin|in_weight)"
 )
-_OF_STUDENTS = ("trainer/", "losses/", "combined/", "memory/", "versions/", "succession/")
+_OF_STUDENTS = ("trainer/", "losses/", "combined/", "memory/", "versions/", "succession/", "kept/")
 _BY_CLASS = ("arrivals/probabilities", "scores/classes", "scores/faded_classes", "standing/f1/counts")
 _BY_CLASS_SINCE = re.compile(r"scores/by_class/(ranks|faded_ranks|confusion)")
 """Checkpoints of earlier releases have none of these."""

@@ -225,6 +225,56 @@ TIMELINE = {
     ],
     "decisions": [{**DECISION, "time": 1763900041.0}],
 }
+PIN = {"version": 4}
+VERSION_PINNED = {"position": POSITION, "version": 4}
+VERSION_UNPINNED = {"position": POSITION, "version": None}
+_KEPT = {
+    "version": 4,
+    "student": "gcn",
+    "members": [{"name": "gcn", "architecture": "gcn"}],
+    "reason": "due",
+    "created_position": POSITION,
+    "step": 4200,
+    "refined": 312,
+    "served_from": POSITION,
+    "served_until": POSITION,
+    "parameters": 12_345,
+    "bytes": 49_404,
+    "temperature": 1.12,
+    "feature_width": 64,
+    "width": 64,
+    "edge_types": 1,
+    "classes": 2,
+    "nodes": 12_000,
+    "edges": 48_000,
+    "labelled": 1_800,
+    "applied_events": 42_000,
+    "former": False,
+    "drifts": 0,
+    "score": {"scored": 900, "accuracy": 0.87, "macro_f1": 0.84, "log_loss": 0.39, "calibration_error": 0.021},
+    "by_class": [
+        {"name": "physics", "support": 600, "predicted": 628, "precision": 0.86, "recall": 0.9, "f1": 0.88},
+        {"name": "biology", "support": 300, "predicted": 272, "precision": 0.79, "recall": 0.72, "f1": 0.75},
+    ],
+}
+_CONFIGURATION = {
+    "release": "0.1.0",
+    "students": ["gcn", "sage", "gat", "evolvegcn"],
+    "width": 64,
+    "serve": "auto",
+    "metric": "accuracy",
+    "publish_steps": 2,
+    "seed": 0,
+}
+VERSIONS = {
+    "served": 4,
+    "pinned": 4,
+    "rolled_back": False,
+    "rollback_to": None,
+    "versions": [_KEPT],
+    "configuration": _CONFIGURATION,
+}
+MODEL_CARD = {"graph": "default", "pinned": True, "version": _KEPT, "configuration": _CONFIGURATION}
 STATUS = {
     "graph": "default",
     "log_id": "5f0c1c8c7d1b4b3c9a6e2f7d8b9a0c1d",
@@ -265,6 +315,7 @@ STATUS = {
         "served_score": STUDENT["score"],
         "lead": LEAD,
         "served_report": {**REPORT, "confusion": CONFUSION},
+        "kept": VERSIONS,
         "candidate": None,
         "students": [STUDENT],
         "combined": COMBINED,
@@ -294,6 +345,7 @@ STATUS = {
             "hidden": 64,
             "served": 1,
             "trees": False,
+            "kept": 0,
         },
     },
 }

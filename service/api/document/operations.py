@@ -114,6 +114,20 @@ OPERATIONS: dict[str, Operation] = {
         examples.SCHEMA, problems.DECLARE_SCHEMA, _json_body("SchemaChange", examples.SCHEMA_CHANGE)
     ),
     "setClock": Operation(examples.CLOCK_SET, problems.SET_CLOCK, _json_body("ClockSetting", examples.CLOCK)),
+    "getVersions": Operation(examples.VERSIONS, problems.REDIS),
+    "getVersion": Operation(examples.MODEL_CARD, problems.GET_VERSION),
+    "pinVersion": Operation(
+        examples.VERSION_PINNED,
+        problems.PIN_VERSION,
+        _json_body("PinAsked", examples.PIN),
+        {"Idempotent-Replayed": IDEMPOTENT_REPLAYED},
+    ),
+    "unpinVersion": Operation(
+        examples.VERSION_UNPINNED, problems.UNPIN_VERSION, headers={"Idempotent-Replayed": IDEMPOTENT_REPLAYED}
+    ),
+    "rollBack": Operation(
+        examples.VERSION_PINNED, problems.ROLL_BACK, headers={"Idempotent-Replayed": IDEMPOTENT_REPLAYED}
+    ),
     "getStudents": Operation(examples.STUDENTS, problems.REDIS),
     "getHistory": Operation(examples.TIMELINE, problems.GET_HISTORY),
     "getStatus": Operation(examples.STATUS, problems.REDIS),

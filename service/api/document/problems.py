@@ -287,6 +287,24 @@ DECLARE_SCHEMA: tuple[Example, ...] = (
     *WRITING,
 )
 SET_CLOCK: tuple[Example, ...] = (*_SMALL_BODY, _invalid("time", "Field required"), *WRITING)
+_UNKNOWN_VERSION: Example = (problems.UNKNOWN_VERSION, "version 7 is not kept: 3, 4, 5 are", {})
+_KEY_REUSED: Example = (
+    problems.KEY_REUSED,
+    "the key belongs to another change; use a new key for a new one",
+    {"position": POSITION},
+)
+GET_VERSION: tuple[Example, ...] = (_UNKNOWN_VERSION, _invalid("number", "Input should be a valid integer"), *REDIS)
+UNPIN_VERSION: tuple[Example, ...] = (_KEY_REUSED, *WRITING)
+ROLL_BACK: tuple[Example, ...] = (
+    (problems.UNKNOWN_VERSION, "no version of another student is kept from before version 5", {}),
+    *UNPIN_VERSION,
+)
+PIN_VERSION: tuple[Example, ...] = (
+    _UNKNOWN_VERSION,
+    *_SMALL_BODY,
+    _invalid("version", "Input should be a valid integer"),
+    *UNPIN_VERSION,
+)
 READY: tuple[Example, ...] = (
     (problems.NOT_READY, "missing: a Redis that accepts writes", {"missing": ["a Redis that accepts writes"]}),
 )

@@ -117,7 +117,7 @@ class TestDecisions:
         run.turn([], steps=12)
         started = run.engine.decisions.newest_first()[::-1]
         assert [decision.kind for decision in started[:3]] == ["first-version", "student-kept", "student-kept"]
-        assert [decision.version for decision in started] == list(range(1, len(started) + 1))
+        assert {decision.version for decision in started} == {1}
         assert {decision.student for decision in started} == {started[0].student}
         assert "lowest training loss" in started[0].reason
 

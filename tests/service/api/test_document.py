@@ -37,6 +37,11 @@ NAMES = {
     ("put", "/schema"): "declareSchema",
     ("put", "/clock"): "setClock",
     ("get", "/students"): "getStudents",
+    ("get", "/versions"): "getVersions",
+    ("get", "/versions/{number}"): "getVersion",
+    ("put", "/versions/pinned"): "pinVersion",
+    ("delete", "/versions/pinned"): "unpinVersion",
+    ("post", "/versions/rollback"): "rollBack",
     ("get", "/status"): "getStatus",
     ("get", "/history"): "getHistory",
     ("get", "/health/live"): "getLive",
@@ -123,7 +128,7 @@ class TestExamples:
             for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
                 cases = content.get("examples", {"only": {"value": content.get("example")}})
                 for case in cases.values():
-                    if path in {"/predict", "/what-if", "/schema"}:
+                    if path in {"/predict", "/what-if", "/schema", "/versions/pinned"}:
                         continue
                     headers = {"content-type": media_type}
                     body = {"content": case["value"]} if isinstance(case["value"], str) else {"json": case["value"]}
@@ -308,7 +313,14 @@ class TestSecurity:
                 assert "401" not in operation["responses"]
                 continue
             assert operation["security"] == ([{scheme: []}] if keys_needed else [{scheme: []}, {}])
-            scope = {"post /events": "write", "put /schema": "admin", "put /clock": "admin"}
+            scope = {
+                "post /events": "write",
+                "put /schema": "admin",
+                "put /clock": "admin",
+                "put /versions/pinned": "admin",
+                "delete /versions/pinned": "admin",
+                "post /versions/rollback": "admin",
+            }
             assert f"`{scope.get(f'{method} {path}', 'read')}`" in operation["description"]
             assert "WWW-Authenticate" in operation["responses"]["401"]["headers"]
 

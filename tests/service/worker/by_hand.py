@@ -189,7 +189,7 @@ class MemoryPredictions:
             self.published.append(publication)
             self.position = publication.position
             if publication.served is not None:
-                self.version = publication.served.number
+                self.version = publication.served.shown
 
     def heartbeat(self, ttl_ms: int) -> None:
         with self._wire.operation("heartbeat"):

@@ -109,7 +109,7 @@ def test_slices_and_parts_of_steps_take_turns_while_a_version_is_being_embedded(
         slices += parts == ("slice",)
     assert slices > 3
     assert versions.served is not None
-    assert learner.site.predictions.version == versions.served.version.number
+    assert learner.site.predictions.version == versions.served.version.shown
 
 
 def test_between_the_parts_of_a_step_events_are_applied(tmp_path: Path) -> None:

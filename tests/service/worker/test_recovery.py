@@ -162,8 +162,8 @@ def versions_after(site: Site, **settings: object) -> list[int]:
     site.log.append(*entries())
     site.predictions.version = 7
     site.run(**settings)
-    served = [publication.served.number for publication in site.predictions.published if publication.served]
-    return [*served, site.restore().versions.next_number]
+    served = [publication.served.shown for publication in site.predictions.published if publication.served]
+    return [*served, site.restore().versions.next_shown]
 
 
 def test_versions_are_numbered_after_those_that_readers_know(site: Site) -> None:

@@ -1,0 +1,156 @@
+"""The last versions, a model card of each, and which one is served."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import ValidationError
+
+from olad_core.events import VersionChange
+from service.api.body import JSON, key_of, media_type, received
+from service.api.context import Context, Ctx
+from service.api.errors import invalid
+from service.api.routes.events import IdempotencyKey
+from service.model_card import markdown
+from service.models import ModelCard, PinAsked, VersionChangeAccepted
+from service.problems import INVALID_REQUEST, KEY_REUSED, UNKNOWN_VERSION, Problem
+from service.store.log_writer import KeyReused
+from service.store.status import VersionsStatus
+
+router = APIRouter(tags=["versions"])
+
+_MARKDOWN = "text/markdown"
+_MAX_BODY_BYTES = 2**16
+_NONE = VersionsStatus(served=None, pinned=None, rolled_back=False, rollback_to=None, versions=(), configuration=None)
+
+
+@router.get(
+    "/versions",
+    operation_id="getVersions",
+    summary="The last versions",
+    response_description="Newest first, with which one is served and pinned.",
+)
+async def get_versions(context: Ctx) -> VersionsStatus:
+    """What each was made of and why, from where it was served, and what it scored meanwhile.
+
+    Weights are refined many times a second. A version gets a new number with another student, other classes, a drift,
+    or after 1,000 training steps; until then it is refined. As the worker last reported, once a second.
+    """
+    return await _versions(context)
+
+
+@router.get(
+    "/versions/{number}",
+    operation_id="getVersion",
+    summary="The model card of a version",
+    response_model=ModelCard,
+    response_description="Data, configuration and scores of the version.",
+)
+async def get_version(
+    request: Request,
+    context: Ctx,
+    number: Annotated[int, Path(ge=1, le=2**53, description="Of a version that is kept.")],
+    format: Annotated[  # noqa: A002
+        Literal["json", "markdown"] | None,
+        Query(description="`markdown` for people; without it, what `Accept` asks for."),
+    ] = None,
+) -> Response:
+    """Data, configuration, scores by class, calibration and drift, as JSON or Markdown (`Accept: text/markdown`)."""
+    versions = await _versions(context)
+    kept = next((each for each in versions.versions if each.version == number), None)
+    if kept is None:
+        raise _not_kept(number, versions)
+    card = ModelCard(
+        graph=context.graph,
+        pinned=versions.pinned == number,
+        version=kept,
+        configuration=versions.configuration,
+    )
+    if format == "markdown" or (format is None and _MARKDOWN in request.headers.get("accept", "")):
+        return Response(markdown(card), media_type=f"{_MARKDOWN}; charset=utf-8", headers={"Vary": "Accept"})
+    return Response(card.model_dump_json(), media_type=JSON, headers={"Vary": "Accept"})
+
+
+@router.put(
+    "/versions/pinned",
+    operation_id="pinVersion",
+    status_code=202,
+    summary="Serve one version whatever is learned",
+    response_model=VersionChangeAccepted,
+    response_description="The change is in the log and will be applied.",
+)
+async def pin_version(request: Request, context: Ctx, idempotency_key: IdempotencyKey = None) -> Response:
+    """The version is embedded on the graph as it is now, and swapped in at once for all readers. Training goes on.
+
+    The change is an entry of the log, so a replay repeats it. Where the version is gone by then, the entry is among
+    the rejected events.
+    """
+    media_type(request, (JSON,))
+    try:
+        async with received(request, _MAX_BODY_BYTES) as body:
+            asked = PinAsked.model_validate_json(body, strict=True)
+    except ValidationError as error:
+        items = [{"field": ".".join(map(str, item["loc"])), "message": item["msg"]} for item in error.errors()]
+        raise invalid(INVALID_REQUEST, items) from None
+    versions = await _versions(context)
+    if asked.version not in {each.version for each in versions.versions}:
+        raise _not_kept(asked.version, versions)
+    change = VersionChange(action="pin", version=asked.version)
+    return await _append(request, context, change, asked.version, idempotency_key)
+
+
+@router.delete(
+    "/versions/pinned",
+    operation_id="unpinVersion",
+    status_code=202,
+    summary="Serve the best student again",
+    response_model=VersionChangeAccepted,
+    response_description="The change is in the log and will be applied.",
+)
+async def unpin_version(request: Request, context: Ctx, idempotency_key: IdempotencyKey = None) -> Response:
+    """The next version is of the student that is the best then, with its newest weights. Nothing pinned: no effect."""
+    return await _append(request, context, VersionChange(action="unpin"), None, idempotency_key)
+
+
+@router.post(
+    "/versions/rollback",
+    operation_id="rollBack",
+    status_code=202,
+    summary="Go back to before the last switch of student",
+    response_model=VersionChangeAccepted,
+    response_description="The change is in the log and will be applied.",
+)
+async def roll_back(request: Request, context: Ctx, idempotency_key: IdempotencyKey = None) -> Response:
+    """Pins the newest version that is of another student than the served one and was made before it."""
+    versions = await _versions(context)
+    if versions.rollback_to is None:
+        before = versions.pinned or versions.served
+        named = f"from before version {before}" if before is not None else "yet"
+        raise Problem(UNKNOWN_VERSION, f"no version of another student is kept {named}")
+    return await _append(request, context, VersionChange(action="rollback"), versions.rollback_to, idempotency_key)
+
+
+async def _versions(context: Context) -> VersionsStatus:
+    status = await context.worker.report()
+    return status.kept if status is not None and status.kept is not None else _NONE
+
+
+def _not_kept(number: int, versions: VersionsStatus) -> Problem:
+    kept = ", ".join(str(each.version) for each in reversed(versions.versions)) or "none"
+    return Problem(UNKNOWN_VERSION, f"version {number} is not kept: {kept} are")
+
+
+async def _append(
+    request: Request, context: Context, change: VersionChange, version: int | None, idempotency_key: str | None
+) -> Response:
+    key = idempotency_key.encode() if idempotency_key else None
+    try:
+        done = await context.log.change_version(change, key, key_of(request))
+    except KeyReused as error:
+        raise Problem(KEY_REUSED, f"{error}; use a new key for a new change", position=error.position) from None
+    request.state.position = done.position
+    headers = {"Idempotent-Replayed": "true"} if done.replayed else {}
+    answer = msgspec.json.encode({"position": done.position, "version": version})
+    return Response(answer, 202, headers, JSON)
