@@ -100,6 +100,8 @@ class EngineLearner:
             return found
         students = whole_probabilities(engine.graph, rows, trainer.group)
         found |= {name: _widened(said, nothing) for name, said in zip(trainer.group.names, students, strict=True)}
+        if engine.trees:
+            found["trees"] = _widened(engine.trees.predict(engine.graph, rows), nothing)
         return found | {"ensemble": _widened(students.mean(axis=0), nothing)}
 
     def learn(self, steps: int, share: float) -> None:

@@ -10,6 +10,7 @@ import xgboost
 
 from olad_core.graph.arrays import Float32s
 from olad_core.trees.forest import Forest
+from olad_core.trees.table import averaged_features
 
 
 @dataclass(frozen=True)
@@ -22,19 +23,30 @@ class GrowthConfig:
         shrinkage: what each tree's leaves are multiplied by.
         depth: of a tree at most.
         columns: share of the columns that each split chooses from.
+        own_depth: of a tree that does not see the means of the neighbours' features.
+        own_columns: share of the columns that each split of such a tree chooses from.
         seed: of the choice of columns.
     """
 
-    rounds: int = 60
+    rounds: int = 80
     trees: int = 1920
     shrinkage: float = 0.15
     depth: int = 5
     columns: float = 0.3
+    own_depth: int = 6
+    own_columns: float = 0.6
     seed: int = 0
+
+
+UNSEEN = 1e-6
+"""Weight of a column that a split does not choose: the library demands a weight above zero."""
 
 
 class Growth:
     """A forest that is being grown on a fixed table (Chen & Guestrin, "XGBoost", 2016, algorithm 1 with histograms).
+
+    Every second round does not see the means of the neighbours' features. Where a class depends on several features
+    of the node together, no single one of them shows it, and splits among many columns do not find them.
 
     One thread and a fixed seed: the same table leads to the same trees.
 
@@ -57,6 +69,11 @@ class Growth:
         self._config = config or GrowthConfig()
         self._columns, self._classes, self._features = table.shape[1], classes, features
         self._whole = max(1, min(self._config.rounds, self._config.trees // classes))
+        means = averaged_features(features)
+        self._all = np.ones(table.shape[1], np.float32)
+        self._own = self._all.copy()
+        self._own[features : features + means] = UNSEEN
+        self._has_means = means > 0
         self._data = xgboost.QuantileDMatrix(table, label.astype(np.float32), nthread=1, missing=np.nan)
         self._booster = xgboost.Booster(
             {
@@ -83,9 +100,17 @@ class Growth:
     def advance(self, rounds: int = 1) -> bool:
         """Take so many rounds of those that are left; whether it is finished."""
         for _ in range(min(rounds, self._whole - self._rounds)):
+            if self._has_means:
+                self._choose_columns(own=self._rounds % 2 == 1)
             self._booster.update(self._data, self._rounds)
             self._rounds += 1
         return self.finished
+
+    def _choose_columns(self, *, own: bool) -> None:
+        config = self._config
+        self._data.set_info(feature_weights=self._own if own else self._all)
+        depth, columns = (config.own_depth, config.own_columns) if own else (config.depth, config.columns)
+        self._booster.set_param({"max_depth": depth, "colsample_bynode": columns})
 
     def forest(self) -> Forest:
         """The trees grown so far."""
