@@ -10,6 +10,7 @@ import httpx
 import tenacity
 
 from olad_core.events import Event, GraphSchema
+from olad_core.graph_types import RELATION
 from olad_core.schema import HeldSchema
 from service.client import calls
 from service.client.calls import Call, Node, Order, Top
@@ -17,6 +18,7 @@ from service.client.session import Session
 from service.models import (
     AcceptedBatch,
     ClockSet,
+    EdgePrediction,
     ExplainAnswer,
     Group,
     LiveAnswer,
@@ -109,6 +111,20 @@ class AsyncClient:
     ) -> Prediction:
         """See :meth:`Client.predict_one <service.client.http.Client.predict_one>`."""
         return await self._send(calls.predict_one(node, self._session.wait(min_position), top, at))
+
+    async def predict_edge(
+        self,
+        src: Node | None = None,
+        dst: Node | None = None,
+        *,
+        edge_id: Node | None = None,
+        edge_type: str = RELATION,
+        weight: float = 1.0,
+        min_position: str | None = None,
+    ) -> EdgePrediction:
+        """See :meth:`Client.predict_edge <service.client.http.Client.predict_edge>`."""
+        wait = self._session.wait(min_position)
+        return await self._send(calls.predict_edge(src, dst, edge_id, edge_type, weight, wait))
 
     async def predict(
         self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None

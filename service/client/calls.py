@@ -16,6 +16,7 @@ from olad_core.schema import HeldSchema
 from service.models import (
     AcceptedBatch,
     ClockSet,
+    EdgePrediction,
     ExplainAnswer,
     Group,
     LiveAnswer,
@@ -117,6 +118,20 @@ def predict_one(node: Node, wait: Wait, top: Top | None, at: str | None) -> Call
     path = f"/predict/{quote(str(node), safe='')}"
     # What was served at a position is there, or not kept: it is not waited for.
     return Call("GET", path, _reader(Prediction), wait.params(top=top) if at is None else Wait().params(top=top, at=at))
+
+
+def predict_edge(
+    src: Node | None, dst: Node | None, edge_id: Node | None, edge_type: str, weight: float, wait: Wait
+) -> Call[EdgePrediction]:
+    """``GET /predict/edge``.
+
+    Raises:
+        TypeError: no edge is named; the service would predict the node ``edge``.
+    """
+    if src is None and dst is None and edge_id is None:
+        raise TypeError("name the edge by src and dst, or by edge_id")
+    named = {"src": src, "dst": dst, "id": edge_id, "type": edge_type, "weight": str(weight)}
+    return Call("GET", "/predict/edge", _reader(EdgePrediction), wait.params(**named))
 
 
 def predict(nodes: Sequence[Node], wait: Wait, top: Top | None) -> Call[list[PredictionAnswer]]:

@@ -104,6 +104,18 @@ class UnknownNode(Refused):
     """The node is not in the graph at the position that was read."""
 
 
+class UnknownEdge(Refused):
+    """The edge is not remembered."""
+
+
+class NoTask(Refused):
+    """Edges of the type have no task."""
+
+
+class UnknownVersion(Refused):
+    """The version is not kept, or there is none to roll back to."""
+
+
 class UnknownClass(Refused):
     """The served version does not predict the class."""
 
@@ -142,6 +154,9 @@ _CLASSES: Mapping[Kind, type[Refused]] = {
     problems.UNAUTHENTICATED: KeyRefused,
     problems.FORBIDDEN: KeyRefused,
     problems.UNKNOWN_NODE: UnknownNode,
+    problems.UNKNOWN_EDGE: UnknownEdge,
+    problems.NO_TASK: NoTask,
+    problems.UNKNOWN_VERSION: UnknownVersion,
     problems.UNKNOWN_CLASS: UnknownClass,
     problems.NOT_KEPT: NotKept,
     problems.SCHEMA_CONFLICT: SchemaConflict,

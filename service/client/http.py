@@ -11,6 +11,7 @@ import httpx
 import tenacity
 
 from olad_core.events import Event, GraphSchema
+from olad_core.graph_types import RELATION
 from olad_core.schema import HeldSchema
 from service.client import calls
 from service.client.calls import Call, Node, Order, Top
@@ -18,6 +19,7 @@ from service.client.session import Session
 from service.models import (
     AcceptedBatch,
     ClockSet,
+    EdgePrediction,
     ExplainAnswer,
     Group,
     LiveAnswer,
@@ -148,6 +150,34 @@ class Client:
             NoModel: none is published yet.
         """
         return self._send(calls.predict_one(node, self._session.wait(min_position), top, at))
+
+    def predict_edge(
+        self,
+        src: Node | None = None,
+        dst: Node | None = None,
+        *,
+        edge_id: Node | None = None,
+        edge_type: str = RELATION,
+        weight: float = 1.0,
+        min_position: str | None = None,
+    ) -> EdgePrediction:
+        """``GET /predict/edge``: the class of an edge of a type that has a task, whether it is there or not.
+
+        Args:
+            src: where it begins.
+            dst: where it ends.
+            edge_id: its id, instead of both ends.
+            edge_type: its type.
+            weight: of an edge that has not arrived.
+            min_position: as for :meth:`predict_one`.
+
+        Raises:
+            NoTask: edges of the type have no task.
+            UnknownEdge: no edge of that id is remembered.
+            TypeError: no edge is named.
+        """
+        wait = self._session.wait(min_position)
+        return self._send(calls.predict_edge(src, dst, edge_id, edge_type, weight, wait))
 
     def predict(
         self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None
@@ -296,7 +326,7 @@ class Client:
         """``GET /versions/{number}``: what there is to know about a version.
 
         Raises:
-            ServiceError: it is not kept.
+            UnknownVersion: it is not kept.
         """
         return self._send(calls.model_card(version))
 
@@ -304,7 +334,7 @@ class Client:
         """``PUT /versions/pinned``: serve this version whatever is learned.
 
         Raises:
-            ServiceError: it is not kept.
+            UnknownVersion: it is not kept.
         """
         return self._send(calls.pin(version))
 
@@ -316,7 +346,7 @@ class Client:
         """``POST /versions/rollback``: serve the version before the last switch of student.
 
         Raises:
-            ServiceError: none is kept.
+            UnknownVersion: none is kept.
         """
         return self._send(calls.roll_back())
 

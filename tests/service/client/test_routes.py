@@ -37,12 +37,13 @@ from service.store.prediction_writer import PredictionWriter
 from tests.service.client.conftest import Connect
 from tests.service.publications import publication
 
-LATER = ("/stream", "/variants", "/versions")
+LATER = ("/stream",)
 """Routes that the client gets with a later release."""
 EXAMPLES = (
     calls.append([], None),
     calls.rejected(1, None),
     calls.predict_one("n", Wait(), None, None),
+    calls.predict_edge("a", "b", None, "paid", 1.0, Wait()),
     calls.explain("n", 1, Wait()),
     calls.predict(["n"], Wait(), None),
     calls.predict_arrow(["n"], Wait(), None),
@@ -53,6 +54,11 @@ EXAMPLES = (
     calls.declare(GraphSchema()),
     calls.set_clock(None),
     calls.students(),
+    calls.versions(),
+    calls.model_card(1),
+    calls.pin(1),
+    calls.unpin(),
+    calls.roll_back(),
     calls.status(),
     calls.history(0.0, 1),
     calls.live(),
@@ -88,6 +94,8 @@ def test_every_route_of_the_api_has_a_call() -> None:
     served = {(method.upper(), path) for path, operations in paths.items() for method in operations}
 
     def template(path: str) -> str:
+        if path in paths:
+            return path
         found: str
         (found,) = (each for each in paths if re.fullmatch(re.sub(r"{\w+}", "[^/]+", each), path))
         return found
