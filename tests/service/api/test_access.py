@@ -21,7 +21,13 @@ from tests.service.api.test_app import ROUTES
 
 OPEN = {("GET", "/health/live"), ("GET", "/health/ready"), ("GET", "/health/predicting")}
 WRITE = {("POST", "/events")}
-ADMIN = {("PUT", "/schema"), ("PUT", "/clock")}
+ADMIN = {
+    ("PUT", "/schema"),
+    ("PUT", "/clock"),
+    ("PUT", "/versions/pinned"),
+    ("DELETE", "/versions/pinned"),
+    ("POST", "/versions/rollback"),
+}
 
 
 @pytest.fixture(scope="module")

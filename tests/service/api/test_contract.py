@@ -57,4 +57,4 @@ def test_nothing_in_the_document_breaks_the_server(
     assert ran.returncode == 0, ran.stdout + ran.stderr
     tested = re.search(r"Tested: (\d+)", ran.stdout)
     assert tested is not None
-    assert int(tested[1]) == 20
+    assert int(tested[1]) == 25
