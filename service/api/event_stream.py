@@ -10,7 +10,7 @@ import msgspec
 from starlette.types import Receive, Send
 
 from service.store.change_reader import ChangeReader, ChangesMissing, Recorded
-from service.store.changes import DECISION, LABEL_CHANGED
+from service.store.changes import DECISION, LABEL_CHANGED, change_id
 from service.store.positions import PositionPair
 from service.store.redis_refusals import REDIS_ERRORS
 
@@ -94,7 +94,8 @@ class EventStream:
     async def _parts(self) -> AsyncIterator[bytes]:
         """The text of the stream."""
         after = self._after
-        yield b": changes follow\n\n"
+        # A client that loses its connection before the first change can go on from here.
+        yield b": changes follow\n\nid: %s\n\n" % change_id(after).encode()
         going_on, waited = True, False
         while going_on:
             try:

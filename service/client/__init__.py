@@ -16,8 +16,11 @@ from olad_core.events import (
 )
 from olad_core.graph_types import EdgeType, NodeType
 from service.client.async_http import AsyncClient
+from service.client.changes import Change, Decided, LabelChanged, LabelsNotListed, RuleChanged
 from service.client.errors import (
     Busy,
+    ChangesGone,
+    ChangesOff,
     IdempotencyKeyReused,
     InvalidBatch,
     InvalidRequest,
@@ -44,8 +47,12 @@ from service.client.http import Client
 __all__ = [
     "AsyncClient",
     "Busy",
+    "Change",
+    "ChangesGone",
+    "ChangesOff",
     "ClassDecision",
     "Client",
+    "Decided",
     "EdgeType",
     "Event",
     "GraphSchema",
@@ -53,7 +60,9 @@ __all__ = [
     "InvalidBatch",
     "InvalidRequest",
     "KeyRefused",
+    "LabelChanged",
     "LabelNode",
+    "LabelsNotListed",
     "NoModel",
     "NoService",
     "NoTask",
@@ -65,6 +74,7 @@ __all__ = [
     "Refused",
     "RemoveEdge",
     "RemoveNode",
+    "RuleChanged",
     "SchemaConflict",
     "ServiceError",
     "SparseFeatures",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -14,6 +16,7 @@ from olad_core.graph_types import RELATION
 from olad_core.schema import HeldSchema
 from service.client import calls
 from service.client.calls import Call, Node, Order, Top
+from service.client.changes import SILENCE_S, Change, Follower
 from service.client.session import Session
 from service.models import (
     AcceptedBatch,
@@ -185,6 +188,26 @@ class AsyncClient:
         """See :meth:`Client.explain <service.client.http.Client.explain>`."""
         return await self._send(calls.explain(node, most, self._session.wait(min_position)))
 
+    async def stream(
+        self,
+        *,
+        after: str | None = None,
+        types: Sequence[str] = (),
+        nodes: Sequence[Node] = (),
+        classes: Sequence[str] = (),
+        kinds: Sequence[str] = (),
+    ) -> AsyncGenerator[Change, None]:
+        """See :meth:`Client.stream <service.client.http.Client.stream>`; ``aclose()`` ends the connection."""
+        follower = Follower(after, types, nodes, classes, kinds)
+        while True:
+            answer: httpx.Response = await self._retrying(self._open, follower.call())
+            async with contextlib.aclosing(answer):
+                with contextlib.suppress(httpx.TransportError):
+                    async for part in answer.aiter_bytes():
+                        for change in follower.read(part):
+                            yield change
+            await asyncio.sleep(follower.pause_s())
+
     async def schema(self) -> HeldSchema:
         """See :meth:`Client.schema <service.client.http.Client.schema>`."""
         return await self._send(calls.schema())
@@ -247,6 +270,23 @@ class AsyncClient:
 
     async def _send(self, call: Call[_T]) -> _T:
         return await self._retrying(self._once, call)
+
+    async def _open(self, call: Call[bytes]) -> httpx.Response:
+        request = self._http.build_request(
+            call.method,
+            call.path,
+            params=call.params,
+            headers=call.headers,
+            timeout=self._session.following(SILENCE_S),
+        )
+        try:
+            answer = await self._http.send(request, stream=True)
+            if not answer.is_success:
+                async with contextlib.aclosing(answer):
+                    await answer.aread()
+        except httpx.TransportError as error:
+            raise self._session.unreachable(error) from None
+        return self._session.opened(call, answer)
 
     async def _once(self, call: Call[_T]) -> _T:
         try:

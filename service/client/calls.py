@@ -67,7 +67,7 @@ class Call(Generic[_T]):
     method: str
     path: str
     read: Callable[[bytes], _T]
-    params: Mapping[str, str | int] = field(default_factory=dict)
+    params: Mapping[str, str | int | list[str]] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
     position_of: Callable[[_T], str] | None = None
@@ -132,6 +132,20 @@ def predict_edge(
         raise TypeError("name the edge by src and dst, or by edge_id")
     named = {"src": src, "dst": dst, "id": edge_id, "type": edge_type, "weight": str(weight)}
     return Call("GET", "/predict/edge", _reader(EdgePrediction), wait.params(**named))
+
+
+def stream(
+    after: str | None, types: Sequence[str], nodes: Sequence[Node], classes: Sequence[str], kinds: Sequence[str]
+) -> Call[bytes]:
+    """``GET /stream``, whose answer does not end."""
+    filters = {
+        "type": [*types],
+        "node": [str(node) for node in _several(nodes)],
+        "class": [*classes],
+        "kind": [*kinds],
+    }
+    headers = {"accept": "text/event-stream"} | ({} if after is None else {"last-event-id": after})
+    return Call("GET", "/stream", bytes, {name: values for name, values in filters.items() if values}, headers)
 
 
 def predict(nodes: Sequence[Node], wait: Wait, top: Top | None) -> Call[list[PredictionAnswer]]:

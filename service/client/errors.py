@@ -104,6 +104,14 @@ class UnknownNode(Refused):
     """The node is not in the graph at the position that was read."""
 
 
+class ChangesGone(Refused):
+    """The changes that follow are not kept any more: read the predictions again, then follow from their position."""
+
+
+class ChangesOff(Refused):
+    """The service does not record changes."""
+
+
 class UnknownEdge(Refused):
     """The edge is not remembered."""
 
@@ -154,6 +162,8 @@ _CLASSES: Mapping[Kind, type[Refused]] = {
     problems.UNAUTHENTICATED: KeyRefused,
     problems.FORBIDDEN: KeyRefused,
     problems.UNKNOWN_NODE: UnknownNode,
+    problems.CHANGES_GONE: ChangesGone,
+    problems.CHANGES_OFF: ChangesOff,
     problems.UNKNOWN_EDGE: UnknownEdge,
     problems.NO_TASK: NoTask,
     problems.UNKNOWN_VERSION: UnknownVersion,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -15,6 +16,7 @@ from olad_core.graph_types import RELATION
 from olad_core.schema import HeldSchema
 from service.client import calls
 from service.client.calls import Call, Node, Order, Top
+from service.client.changes import SILENCE_S, Change, Follower
 from service.client.session import Session
 from service.models import (
     AcceptedBatch,
@@ -78,7 +80,8 @@ class Client:
             url, key=key, patience_s=patience_s, timeout_s=timeout_s, read_own_writes=read_own_writes
         )
         self._http = httpx.Client(**self._session.connection())
-        stop, retries = stop or threading.Event(), self._session.retries()
+        self._stop = stop = stop or threading.Event()
+        retries = self._session.retries()
         retries["stop"] |= tenacity.stop_when_event_set(stop)
         self._retrying = tenacity.Retrying(**retries, sleep=tenacity.sleep_using_event(stop))
 
@@ -294,6 +297,40 @@ class Client:
         """
         return self._send(calls.explain(node, most, self._session.wait(min_position)))
 
+    def stream(
+        self,
+        *,
+        after: str | None = None,
+        types: Sequence[str] = (),
+        nodes: Sequence[Node] = (),
+        classes: Sequence[str] = (),
+        kinds: Sequence[str] = (),
+    ) -> Generator[Change, None, None]:
+        """``GET /stream``: changes of labels, and decisions, as predictions begin to show them. It does not end.
+
+        After a connection that broke it connects again and continues after the last change, so that none is missing
+        and none comes twice. ``close()`` of what is returned ends the connection.
+
+        Args:
+            after: ``id`` of the last change that was read, or the position of a prediction. Without it, the stream
+                begins with the next change.
+            types: only changes of these types, such as ``label-changed``.
+            nodes: only changes of the labels of these nodes.
+            classes: only where a label becomes one of these classes, or was.
+            kinds: only decisions of these kinds.
+
+        Raises:
+            ChangesGone: the changes that follow are not kept any more.
+            ChangesOff: the service does not record changes.
+        """
+        follower = Follower(after, types, nodes, classes, kinds)
+        while not self._stop.is_set():
+            answer: httpx.Response = self._retrying(self._open, follower.call())
+            with contextlib.closing(answer), contextlib.suppress(httpx.TransportError):
+                for part in answer.iter_bytes():
+                    yield from follower.read(part)
+            self._stop.wait(follower.pause_s())
+
     def schema(self) -> HeldSchema:
         """``GET /schema``: what is declared of the graph or held by it."""
         return self._send(calls.schema())
@@ -386,6 +423,23 @@ class Client:
     def _send(self, call: Call[_T]) -> _T:
         found: _T = self._retrying(self._once, call)
         return found
+
+    def _open(self, call: Call[bytes]) -> httpx.Response:
+        request = self._http.build_request(
+            call.method,
+            call.path,
+            params=call.params,
+            headers=call.headers,
+            timeout=self._session.following(SILENCE_S),
+        )
+        try:
+            answer = self._http.send(request, stream=True)
+            if not answer.is_success:
+                with contextlib.closing(answer):
+                    answer.read()
+        except httpx.TransportError as error:
+            raise self._session.unreachable(error) from None
+        return self._session.opened(call, answer)
 
     def _once(self, call: Call[_T]) -> _T:
         try:

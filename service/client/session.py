@@ -102,6 +102,20 @@ class Session:
             self._remember(call.position_of(found))
         return found
 
+    def following(self, silence_s: float) -> httpx.Timeout:
+        """The timeouts of a connection that does not end: that of each read is the silence that is allowed."""
+        return httpx.Timeout(self._timeout_s, connect=min(_CONNECT_S, self._timeout_s), read=silence_s)
+
+    def opened(self, call: Call[Any], answer: httpx.Response) -> httpx.Response:
+        """An answer whose body is read later.
+
+        Raises:
+            Refused: it is a problem, whose body was read.
+        """
+        if not answer.is_success:
+            raise self._refused(call, answer)
+        return answer
+
     def _remember(self, position: str) -> None:
         with self._lock:
             self._position = max(self._position or START, position, key=parse_position)

@@ -372,6 +372,7 @@ _CHANGE = {
     },
 }
 STREAM = (
-    f": changes follow\n\nid: {POSITION}.1\nevent: label-changed\ndata: {msgspec.json.encode(_CHANGE).decode()}\n\n"
+    f": changes follow\n\nid: {POSITION}.0\n\n"
+    f"id: {POSITION}.1\nevent: label-changed\ndata: {msgspec.json.encode(_CHANGE).decode()}\n\n"
 )
 METRICS = "# HELP olad_api_events_accepted_total Events appended to the log.\nolad_api_events_accepted_total 42000.0\n"

@@ -17,10 +17,11 @@ from service.settings import Settings
 
 @contextlib.contextmanager
 def serving(redis_url: str, graph: str, **given: Any) -> Iterator[httpx.Client]:
-    """A client of an API process's worth of server, with further settings."""
+    """A client of an API process's worth of server, with further settings. Without a port it takes a free one."""
     server = make_server(Settings(redis_url=redis_url, graph=graph, **given))
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", given.get("port", 0)))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         while not server.started:

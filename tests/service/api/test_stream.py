@@ -84,6 +84,9 @@ def following(client: httpx.Client, query: str = "", last: str | None = None) ->
     with client.stream("GET", f"/stream{query}", headers=headers) as answer:
         found = Following(answer)
         assert found.next() == ": changes follow"
+        begin = found.next_event()
+        assert (begin.event, begin.data) == (None, None)
+        assert begin.id == (last if "." in last else f"{last}.0") if last else begin.id
         yield found
 
 

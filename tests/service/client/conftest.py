@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from typing import Any, cast
 
 import pytest
@@ -23,9 +23,26 @@ class Blocking:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._client, name)
+        if inspect.isasyncgenfunction(found):
+            return lambda *args, **given: self._each(found(*args, **given))
         if not inspect.iscoroutinefunction(found):
             return found
         return lambda *args, **given: self._runner.run(found(*args, **given))
+
+    def _each(self, steps: AsyncGenerator[Any, None]) -> Generator[Any, None, None]:
+        """What an asynchronous generator gives, in steps that are waited for."""
+        try:
+            while True:
+                try:
+                    yield self._runner.run(_awaited(anext(steps)))
+                except StopAsyncIteration:
+                    return
+        finally:
+            self._runner.run(_awaited(steps.aclose()))
+
+
+async def _awaited(step: Awaitable[Any]) -> Any:
+    return await step
 
 
 @pytest.fixture(params=["blocking", "asynchronous"])

@@ -37,13 +37,12 @@ from service.store.prediction_writer import PredictionWriter
 from tests.service.client.conftest import Connect
 from tests.service.publications import publication
 
-LATER = ("/stream",)
-"""Routes that the client gets with a later release."""
 EXAMPLES = (
     calls.append([], None),
     calls.rejected(1, None),
     calls.predict_one("n", Wait(), None, None),
     calls.predict_edge("a", "b", None, "paid", 1.0, Wait()),
+    calls.stream(None, [], [], [], []),
     calls.explain("n", 1, Wait()),
     calls.predict(["n"], Wait(), None),
     calls.predict_arrow(["n"], Wait(), None),
@@ -102,7 +101,7 @@ def test_every_route_of_the_api_has_a_call() -> None:
 
     called = {(call.method, template(call.path)) for call in EXAMPLES}
     assert called <= served
-    assert {path for _, path in served - called if not path.startswith(LATER)} == set()
+    assert served - called == set()
 
 
 def test_both_clients_have_the_same_methods() -> None:
@@ -111,6 +110,10 @@ def test_both_clients_have_the_same_methods() -> None:
     assert set(blocking) >= {name for name, found in inspect.getmembers(calls, inspect.isfunction) if _is_call(found)}
     for name, method in blocking.items():
         other = awaited[name]
+        if name == "stream":
+            assert inspect.isasyncgenfunction(other)
+            assert inspect.signature(method).parameters == inspect.signature(other).parameters
+            continue
         assert inspect.iscoroutinefunction(other), name
         assert inspect.signature(method) == inspect.signature(other), name
         assert method.__annotations__ == other.__annotations__, name
@@ -123,11 +126,9 @@ def _is_call(function: Any) -> bool:
 def test_every_problem_has_a_class_that_the_caller_can_act_on() -> None:
     kinds = [kind for kind in vars(problems).values() if isinstance(kind, problems.Kind)]
     classes = {kind.name: class_of(ProblemDetails(kind.name, kind.status, "")) for kind in kinds}
-    # What is left is the mistake of a program or of an operator, or of a route that the client does not have.
+    # What is left is the mistake of a program or of an operator.
     assert {name for name, found in classes.items() if found is Refused} == {
         "bad-request",
-        "changes-gone",
-        "changes-off",
         "host-not-allowed",
         "internal",
         "method-not-allowed",
