@@ -21,6 +21,7 @@ from service.commands.replay import replay_source
 from service.commands.send import send
 from service.commands.serve import api, worker
 from service.commands.status import status
+from service.commands.stream import stream
 from service.commands.top import top
 from service.commands.up import up
 from service.commands.verify import verify
@@ -63,6 +64,7 @@ app.command()(what_if)
 app.command()(explain)
 app.command()(status)
 app.command()(top)
+app.command()(stream)
 app.command()(demo)
 app.command()(verify)
 app.command()(repair)
