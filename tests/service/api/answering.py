@@ -33,11 +33,12 @@ class AnsweringWorker:
         client: of Redis; returns bytes.
         keys: of the graph.
         folder: for what a worker stores beside Redis.
+        changes_kept: as of :class:`PredictionWriter`.
     """
 
-    def __init__(self, engine: Engine, client: redis.Redis, keys: Keys, folder: Path) -> None:
+    def __init__(self, engine: Engine, client: redis.Redis, keys: Keys, folder: Path, *, changes_kept: int = 0) -> None:
         fence, clock, self.metrics = Fence(client, keys), SystemClock(), WorkerMetrics()
-        self.predictions = PredictionWriter(client, keys, fence)
+        self.predictions = PredictionWriter(client, keys, fence, changes_kept=changes_kept)
         requests = RequestReader(client, keys)
         self.predictions.start()
         requests.begin()
