@@ -12,10 +12,11 @@ True
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -64,6 +65,7 @@ _NAMES: dict[type[Event], tuple[str, ...]] = {
 """Fields of each event that name a node, an edge or a class."""
 _ON_EDGES = (UpsertEdge, RemoveEdge)
 _ENDS = ("src", "dst")
+_Check: TypeAlias = Callable[[list[Event]], list[Event]]
 # Bytes that are no UTF-8 and nesting without end come out of the decoder as Python's own exceptions.
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -85,11 +87,12 @@ def decode_json(
     Raises:
         InvalidEvents: naming index and field of every event that is wrong.
     """
+    check = functools.partial(_checked, feature_width=feature_width, edge_types=edge_types, node_types=node_types)
     try:
         batch = _json.decode(body)
     except _UNDECODABLE as error:
-        raise InvalidEvents(_problems(body, error)) from None
-    return _checked(batch, feature_width, edge_types, node_types)
+        raise InvalidEvents(_problems(body, error, check)) from None
+    return check(batch)
 
 
 def decode_ndjson(
@@ -99,12 +102,13 @@ def decode_ndjson(
     node_types: NodeTypes = NO_TYPES,
 ) -> list[Event]:
     """Like :func:`decode_json` for one event a line; empty lines are skipped."""
+    check = functools.partial(_checked, feature_width=feature_width, edge_types=edge_types, node_types=node_types)
     lines = [line for line in body.splitlines() if line.strip()]
     try:
         batch = [_one_json.decode(line) for line in lines]
     except _UNDECODABLE:
-        raise InvalidEvents(_problems_of_items(lines)) from None
-    return _checked(batch, feature_width, edge_types, node_types)
+        raise InvalidEvents(_problems_of_items(lines, check)) from None
+    return check(batch)
 
 
 class _LoggedSparse(Struct, frozen=True):
@@ -228,22 +232,30 @@ def malformed(text: bytes) -> str | None:
     return None
 
 
-def _problems(body: bytes, error: Exception) -> list[EventProblem]:
+def _problems(body: bytes, error: Exception, check: _Check) -> list[EventProblem]:
     try:
         items = _raw_json.decode(body)
     except _UNDECODABLE:
         return [EventProblem(-1, "", malformed(body) or _split(error)[1])]
-    return _problems_of_items([bytes(item) for item in items[: MAX_EVENTS + 1]])
+    return _problems_of_items([bytes(item) for item in items[: MAX_EVENTS + 1]], check)
 
 
-def _problems_of_items(items: Sequence[bytes]) -> list[EventProblem]:
-    problems = []
+def _problems_of_items(items: Sequence[bytes], check: _Check) -> list[EventProblem]:
+    """What is wrong with each event: those that cannot be decoded, and of the others those that are refused."""
+    problems, decoded = [], {}
     for index, item in enumerate(items[:MAX_EVENTS]):
         try:
-            _one_json.decode(item)
+            decoded[index] = _one_json.decode(item)
         except _UNDECODABLE as error:
             problem = malformed(item)
             problems.append(EventProblem(index, *(("", problem) if problem else _split(error))))
+    if decoded:
+        place = [*decoded]
+        try:
+            check([*decoded.values()])
+        except InvalidEvents as refused:
+            problems += [EventProblem(place[each.index], each.field, each.message) for each in refused.problems]
+            problems.sort(key=lambda problem: problem.index)
     if len(items) > MAX_EVENTS:
         problems.append(EventProblem(-1, "", f"more than {MAX_EVENTS} events"))
     return problems
