@@ -61,6 +61,7 @@ class Weights:
             "width": first.width,
             "relations": first.relations,
             "type_widths": list(first.type_widths),
+            "edge_width": first.edge_width,
         }
 
     @classmethod
@@ -77,8 +78,9 @@ class Weights:
             if "encoder.labels" not in own:
                 raise ValueError(f"student/{place}: has no weights")
             capacity, widths = len(own["encoder.labels"]), tuple(shape["type_widths"])
+            relations, edge_width = shape["relations"], shape["edge_width"]
             student = build_student(
-                kind, shape["feature_width"], shape["width"], capacity, 0, shape["relations"], widths
+                kind, shape["feature_width"], shape["width"], capacity, 0, relations, widths, edge_width
             )
             student.load_state_dict(own)
             students.append(student.to(device).eval().requires_grad_(False))

@@ -21,7 +21,16 @@ from service.store.positions import PositionPair
 router = APIRouter(tags=["changes"])
 
 Kind = Literal[
-    "first-version", "student-switched", "version-refused", "drift", "student-reset", "group-restarted", "classes-grown"
+    "first-version",
+    "student-switched",
+    "version-refused",
+    "drift",
+    "student-reset",
+    "group-restarted",
+    "classes-grown",
+    "version-pinned",
+    "version-unpinned",
+    "version-rolled-back",
 ]
 
 
