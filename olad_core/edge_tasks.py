@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.config import EngineConfig
-from olad_core.events import Event, LabelNode, RejectedOp, UpsertEdge
+from olad_core.events import Event, Features, LabelNode, RejectedOp, UpsertEdge
 from olad_core.graph import Changes, DynamicGraph, Rejection
 from olad_core.graph_types import RELATION
 from olad_core.judging.class_report import ClassReport
 from olad_core.judging.prequential import Scores, ScoreTable
 from olad_core.named_state import join_parts, take_part
 from olad_core.task_types import EdgeClassTask
-from olad_core.tasks.edge_class import EdgeAnswer, Inputs, Learner, Scored, TooManyEdgeClasses
+from olad_core.tasks.edge_class import EdgeAnswer, Inputs, Learner, Scored, TooManyEdgeClasses, features_given
 
 Arrays = dict[str, npt.NDArray[Any]]
 Rows = npt.NDArray[np.int64]
@@ -91,7 +91,7 @@ class _Task:
         rule = graph.relation_rules[task.edge_type]
         self.name, self.edge_type, self.ids = name, task.edge_type, rule.ids
         seed, most = config.trainer.seed + 1_000 * (number + 1), config.arrivals_remembered
-        self.learner = Learner(task.classes, seed, most, directed=rule.directed)
+        self.learner = Learner(task.classes, seed, most, directed=rule.directed, features=rule.width)
         self.scores = Scores(2, config.score_memory)
 
     def arriving(self, graph: DynamicGraph, events: Sequence[Event], now: float) -> _Arriving:
@@ -108,7 +108,8 @@ class _Task:
         chosen = [upserts[place] for place in new]
         weight = np.array([1.0 if event.weight is None else event.weight for _, event in chosen])
         time = np.array([now if event.ts is None else event.ts for _, event in chosen])
-        inputs = self.learner.history.inputs(self.learner.asked(rows[new], weight, time))
+        features = features_given([event.x for _, event in chosen], self.learner.features)
+        inputs = self.learner.history.inputs(self.learner.asked(rows[new], weight, time), features)
         return _Arriving(
             [number for number, _ in chosen],
             [ends[place] for place in new],
@@ -177,6 +178,7 @@ class EdgeTasks:
         for number, (name, task) in enumerate(graph.tasks.items()):
             if name in self._tasks:
                 self._tasks[name].learner.know(task.classes)
+                self._tasks[name].learner.have_features(graph.relation_rules[task.edge_type].width)
             else:
                 self._tasks[name] = _Task(name, task, graph, self._config, number)
 
@@ -215,7 +217,13 @@ class EdgeTasks:
         return self._label(graph, labels)
 
     def answer(
-        self, graph: DynamicGraph, edge_type: str, ends: tuple[str, str] | None, edge: str | None, weight: float
+        self,
+        graph: DynamicGraph,
+        edge_type: str,
+        ends: tuple[str, str] | None,
+        edge: str | None,
+        weight: float,
+        x: Features | None = None,
     ) -> TaskAnswer | NoEdgeAnswer:
         """The prediction of an edge, there or not; why there is none otherwise.
 
@@ -225,6 +233,7 @@ class EdgeTasks:
             ends: ids of source and target, of no node too. Where edges have ids, a new edge is meant.
             edge: its id, instead of ends.
             weight: of an edge that is not remembered.
+            x: features of an edge that is not remembered, zeros if left out.
         """
         task = next((each for each in self._tasks.values() if each.edge_type == edge_type), None)
         if task is None:
@@ -238,7 +247,11 @@ class EdgeTasks:
             return "unknown-edge"
         if not learner.answers:
             return "no-model"
-        answer = learner.answer_new(found, weight, _now(graph)) if place is None else learner.answer(place)
+        if place is None:
+            features = features_given([x], learner.features)[0]
+            answer = learner.answer_new(found, weight, _now(graph), features)
+        else:
+            answer = learner.answer(place)
         return TaskAnswer(task.name, answer, learner.head.steps)
 
     def reports(self) -> tuple[TaskReport, ...]:

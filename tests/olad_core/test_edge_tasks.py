@@ -196,8 +196,8 @@ def test_the_head_descends_along_its_gradient() -> None:
     ends = draw.integers(20, size=(60, 2))
     asked = Asked(ends[:, 0], ends[:, 1], draw.uniform(1, 9, 60), np.arange(60.0), np.full(60, -2), np.full(60, -2))
     history.arrive(asked)
-    inputs, labels = history.inputs(asked), draw.integers(2, size=60)
-    head = Head(2, 0)
+    inputs, labels = history.inputs(asked, draw.normal(size=(60, 3)).astype(np.float32)), draw.integers(2, size=60)
+    head = Head(2, 0, 3)
     head.observe(inputs)
     losses = []
     for _ in range(300):

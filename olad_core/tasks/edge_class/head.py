@@ -37,13 +37,14 @@ class Head:
     Args:
         places: for classes, K.
         seed: of the weights and draws.
+        features: of an edge, F.
     """
 
-    def __init__(self, places: int, seed: int) -> None:
+    def __init__(self, places: int, seed: int, features: int = 0) -> None:
         self.places = places
         self.steps = 0
         self._random = np.random.Generator(np.random.PCG64(seed))
-        width = PLAIN + BLOCKS * places
+        width = PLAIN + BLOCKS * places + features
         self._sums = np.zeros((2, width))
         self._seen = 0
         draw = self._random.standard_normal
@@ -103,7 +104,8 @@ class Head:
     @classmethod
     def from_state(cls, arrays: Mapping[str, npt.NDArray[np.generic]], values: Mapping[str, Any]) -> Head:
         """The head that this was the :meth:`state` of."""
-        head = cls(arrays["b2"].shape[-1], 0)
+        places = arrays["b2"].shape[-1]
+        head = cls(places, 0, arrays["w0"].shape[1] - PLAIN - BLOCKS * places)
         head._values = {name: arrays[name].astype(np.float32) for name in _WEIGHTS}
         head._moments = {name: arrays[f"{name}_moments"].astype(np.float32) for name in _WEIGHTS}
         head._sums = arrays["input_sums"].astype(np.float64)
@@ -144,6 +146,5 @@ class _Passed(NamedTuple):
 
 def _flat(inputs: Inputs) -> Floats:
     """All inputs of each edge side by side."""
-    return np.concatenate(
-        [inputs.plain, inputs.blocks.reshape(len(inputs.plain), math.prod(inputs.blocks.shape[1:]))], axis=1
-    )
+    blocks = inputs.blocks.reshape(len(inputs.plain), math.prod(inputs.blocks.shape[1:]))
+    return np.concatenate([inputs.plain, blocks, inputs.features], axis=1)

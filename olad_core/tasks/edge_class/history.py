@@ -34,14 +34,16 @@ class Inputs(NamedTuple):
     Attributes:
         plain: float32 ``[n, PLAIN]``.
         blocks: float32 ``[n, BLOCKS, K]``, K places for classes.
+        features: float32 ``[n, F]``, those of the edges, as ``asinh`` has them.
     """
 
     plain: Floats
     blocks: Floats
+    features: Floats
 
     def part(self, places: npt.NDArray[np.int64]) -> Inputs:
         """Those of some of the edges."""
-        return Inputs(self.plain[places], self.blocks[places])
+        return Inputs(self.plain[places], self.blocks[places], self.features[places])
 
 
 class Asked(NamedTuple):
@@ -82,8 +84,13 @@ class History:
         self.total = np.zeros(places)
         """Labels of each class."""
 
-    def inputs(self, asked: Asked) -> Inputs:
-        """What predictions of these edges read now."""
+    def inputs(self, asked: Asked, features: Floats) -> Inputs:
+        """What predictions of these edges read now.
+
+        Args:
+            asked: the edges.
+            features: of the edges ``[n, F]``, as they were sent.
+        """
         plain, blocks = [], []
         usual = self._usual()
         for rows in (asked.source, asked.target):
@@ -99,6 +106,7 @@ class History:
         return Inputs(
             np.stack([*plain, *pair], axis=1).astype(np.float32),
             np.stack([*blocks, *known], axis=1).astype(np.float32),
+            np.arcsinh(features),
         )
 
     def arrive(self, asked: Asked) -> None:

@@ -28,6 +28,8 @@ FEW_LABELS = 20
 """After so many labels answers are half the head's, and half the shares of the classes."""
 STEPS_ANEW = 500
 """Steps of a head that begins anew, at most."""
+MOST_FEATURES = 256
+"""Features of an edge that are inputs: the first ones."""
 
 
 class TooManyEdgeClasses(OladError, ValueError):
@@ -74,14 +76,17 @@ class Learner:
         seed: of the head.
         most: edges that are remembered.
         directed: whether an edge from A to B is another one than from B to A.
+        features: of an edge.
     """
 
-    def __init__(self, classes: Sequence[str], seed: int, most: int, *, directed: bool) -> None:
+    def __init__(self, classes: Sequence[str], seed: int, most: int, *, directed: bool, features: int = 0) -> None:
         self.classes = list(classes)
         self._seed = seed
         places = _places(len(self.classes))
-        self.history, self.head = History(places), Head(places, seed)
-        self.edges = Remembered(places, most, directed=directed)
+        self.features = min(features, MOST_FEATURES)
+        """Features of an edge that are inputs, F."""
+        self.history, self.head = History(places), Head(places, seed, self.features)
+        self.edges = Remembered(places, most, directed=directed, features=self.features)
         self.arrived = 0
         """Edges that have arrived."""
         self.labels = 0
@@ -164,16 +169,18 @@ class Learner:
         steps, self._owed = divmod(self._owed, LABELS_A_STEP)
         return self._take_steps(steps)
 
-    def answer_new(self, ends: tuple[int, int], weight: float, time: float) -> EdgeAnswer:
+    def answer_new(self, ends: tuple[int, int], weight: float, time: float, features: Floats) -> EdgeAnswer:
         """The prediction of an edge as if it arrived now.
 
         Args:
             ends: rows of source and target, -1 for a node that is not there.
             weight: of the edge.
             time: at which it arrives.
+            features: of the edge ``[F]``, as they are sent.
         """
         asked = self.asked(np.array([ends]), np.array([weight]), np.array([time]))
-        return EdgeAnswer(self._named(self.predict(self.history.inputs(asked))[0]), None, None, remembered=False)
+        inputs = self.history.inputs(asked, features[None])
+        return EdgeAnswer(self._named(self.predict(inputs)[0]), None, None, remembered=False)
 
     def answer(self, place: int) -> EdgeAnswer:
         """The prediction of the edge at a place, from what was known when it arrived."""
@@ -192,6 +199,14 @@ class Learner:
         for name in classes:
             self._number(name)
 
+    def have_features(self, features: int) -> None:
+        """Have more features of an edge as inputs, where so many were declared later; the head begins anew."""
+        features = min(features, MOST_FEATURES)
+        if features > self.features:
+            self.features = features
+            self.edges.have_features(features)
+            self._begin_anew()
+
     def state(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
         """Arrays and plain values for a checkpoint."""
         arrays, values = self.head.state()
@@ -204,6 +219,7 @@ class Learner:
         self.head = Head.from_state(take_part(arrays, "head"), values["head"])
         self.history = History.from_state(take_part(arrays, "history"))
         self.edges.restore(take_part(arrays, "edges"))
+        self.features = self.edges.features.shape[1]
         self.classes = list(values["classes"])
         self.arrived, self.labels, self._owed = values["arrived"], values["labels"], values["owed"]
         self._labelled = arrays["labelled"].astype(np.int64)
@@ -233,10 +249,15 @@ class Learner:
         return self.classes.index(name)
 
     def _widen(self, places: int) -> None:
-        """Have places for more classes; the head begins anew and learns from the labels that are remembered."""
+        """Have places for more classes."""
         self.edges.widen(places)
         self.history.widen(places)
-        self.head = Head(places, self._seed + places)
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Have a new head, which learns from the labels that are remembered."""
+        places = self.history.places
+        self.head = Head(places, self._seed + places, self.features)
         if len(self._labelled):
             self.head.observe(self.edges.inputs(self._labelled))
             self._take_steps(min(STEPS_ANEW, 1 + len(self._labelled) // LABELS_A_STEP))

@@ -26,9 +26,10 @@ class Remembered:
         places: for classes, K.
         most: edges that are remembered.
         directed: whether an edge from A to B is another one than from B to A.
+        features: of an edge, F.
     """
 
-    def __init__(self, places: int, most: int, *, directed: bool) -> None:
+    def __init__(self, places: int, most: int, *, directed: bool, features: int = 0) -> None:
         self._most, self._directed = most, directed
         self._next = 0
         self._by_ends: dict[tuple[int, int], int] = {}
@@ -42,6 +43,7 @@ class Remembered:
         """Classes ``[n]``, ``UNKNOWN`` without a label."""
         self.plain = np.empty((0, PLAIN), np.float32)
         self.blocks = np.empty((0, BLOCKS, places), np.float32)
+        self.features = np.empty((0, features), np.float32)
         self.answered = np.empty((0, places), np.float32)
         """Probabilities at arrival ``[n, K]``; NaN where there was no answer."""
 
@@ -74,6 +76,7 @@ class Remembered:
             self.ends[place] = source, target
             self.held[place], self.label[place] = True, UNKNOWN
             self.plain[place], self.blocks[place] = inputs.plain[number], inputs.blocks[number]
+            self.features[place] = inputs.features[number]
             # Without an answer there is none for classes that are found later either.
             has_answer = answered.shape[1] > 0 and np.isfinite(answered[number]).all()
             self.answered[place] = 0 if has_answer else np.nan
@@ -85,7 +88,7 @@ class Remembered:
 
     def inputs(self, places: Rows) -> Inputs:
         """What predictions of these edges read when they arrived."""
-        return Inputs(self.plain[places], self.blocks[places])
+        return Inputs(self.plain[places], self.blocks[places], self.features[places])
 
     def forget_ends(self, rows: Rows) -> None:
         """Find the edges of these nodes no longer; what was learned from them stays."""
@@ -98,10 +101,16 @@ class Remembered:
         self.blocks = np.pad(self.blocks, ((0, 0), (0, 0), (0, more)))
         self.answered = np.pad(self.answered, ((0, 0), (0, more)))
 
+    def have_features(self, features: int) -> None:
+        """Have so many features of an edge; those that are new are zeros of the edges that are remembered."""
+        self.features = np.pad(self.features, ((0, 0), (0, features - self.features.shape[1])))
+
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Arrays for a checkpoint."""
         text, offsets = pack(self._ids)
         arrays = {name: getattr(self, name).copy() for name in _ARRAYS}
+        if self.features.shape[1]:
+            arrays["features"] = self.features.copy()
         last = np.zeros(len(self.held), np.bool_)
         last[list(self._by_ends.values())] = True
         return arrays | {"ids": text, "ids_at": offsets, "last": last, "next": np.array(self._next)}
@@ -110,6 +119,7 @@ class Remembered:
         """Take over the :meth:`state` of a ring of the same size."""
         for name in _ARRAYS:
             setattr(self, name, state[name].astype(getattr(self, name).dtype))
+        self.features = state.get("features", np.empty((len(self.held), 0))).astype(np.float32)
         self._ids, self._next = unpack(state["ids"], state["ids_at"]), int(state["next"])
         last = np.flatnonzero(state["last"]).tolist()
         self._by_ends = {self._key(*self.ends[place].tolist()): place for place in last}
@@ -131,7 +141,7 @@ class Remembered:
         place, self._next = self._next, (self._next + 1) % self._most
         if place >= len(self.held):
             more = min(self._most, max(256, 2 * len(self.held))) - len(self.held)
-            for name in _ARRAYS:
+            for name in (*_ARRAYS, "features"):
                 array = getattr(self, name)
                 setattr(self, name, np.pad(array, ((0, more), *[(0, 0)] * (array.ndim - 1))))
             self._ids += [""] * more
