@@ -32,6 +32,8 @@ def graph_mapping(options: TableOptions, default: RowMapping) -> RowMapping:
     assert default.node.id is not None, "which have ids"
     if options.mapping is not None:
         stated = read_mapping(options.mapping, options)
+        if stated.edge is not None:
+            raise WrongMapping("ids, features and classes of edges are read from tables alone: leave out `edge`")
         if any(end is not None and (end.type or end.edge_type) for end in (stated.source, stated.target)):
             raise WrongMapping("a graph has its nodes by themselves: state `type` of `node`, and `edge_type` of edges")
         node = stated.node or NodeRows()

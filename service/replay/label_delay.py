@@ -98,7 +98,7 @@ def delay_labels(arrivals: Iterable[Arrival], delay: int) -> Iterator[Arrival]:
 def delay_own_labels(arrivals: Iterable[Arrival], delay: int) -> Iterator[Arrival]:
     """The same as :func:`delay_labels` where a class is known with its node's arrival, or after the delay.
 
-    The memory that it takes does not depend on the number of nodes.
+    Labels of edges are sent after as many further arrivals. Memory does not depend on the number of arrivals.
 
     >>> from olad_core.events import UpsertNode
     >>> nodes = [Arrival((UpsertNode(id=name),), name, (name, "red")) for name in ("a", "b", "c")]
@@ -111,13 +111,12 @@ def delay_own_labels(arrivals: Iterable[Arrival], delay: int) -> Iterator[Arriva
     for arrival in arrivals:
         latest = _latest(arrival, latest)
         labels = []
-        if arrival.truth is not None:
-            known = LabelNode(*arrival.truth)
-            if arrival.node is None:
-                labels.append(structs.replace(known, ts=latest))
-            else:
-                waiting.append((arrived + delay, known))
-        arrived += arrival.node is not None
+        known = _label(arrival)
+        if known is not None and arrival.counts:
+            waiting.append((arrived + delay, known))
+        elif known is not None:
+            labels.append(structs.replace(known, ts=latest))
+        arrived += arrival.counts
         while waiting and waiting[0][0] < arrived:
             labels.append(structs.replace(waiting.popleft()[1], ts=latest))
         yield replace(arrival, events=(*arrival.events, *labels))
@@ -126,14 +125,14 @@ def delay_own_labels(arrivals: Iterable[Arrival], delay: int) -> Iterator[Arriva
 def delay_labels_in_time(
     arrivals: Iterable[Arrival], delay: Duration, name: str, unit: str | None = None
 ) -> Iterator[Arrival]:
-    """Send what is known of a node's class as a label event, once event time is ``delay`` later.
+    """Send what is known of the class of a node or an edge as a label event, once event time is ``delay`` later.
 
     The clock is the greatest time of the events so far. A label comes before the events of the first arrival that
     is late enough, with the time at which it was due. Labels that are not due when the arrivals end are never sent.
 
     Args:
         arrivals: with times since 1970, in any one of the units of :data:`EPOCH_UNITS`.
-        delay: from a node's time to its label.
+        delay: from an arrival's time to its label.
         name: of the source, for messages.
         unit: of the times, where it is known; else it is recognised by the first one.
 
@@ -154,15 +153,20 @@ def delay_labels_in_time(
         labels = []
         while waiting and latest is not None and waiting[0][0] <= latest:
             labels.append(heapq.heappop(waiting)[2])
-        if arrival.truth is not None:
+        label = _label(arrival)
+        if label is not None:
             time = _latest(arrival, None)
             time = latest if time is None else time
             if length is None:
                 length = _in_unit_of(time, unit, delay, name)
             assert time is not None, "checked with the first label"
-            node, label = arrival.truth
-            heapq.heappush(waiting, (time + length, number, LabelNode(id=node, label=label, ts=time + length)))
+            heapq.heappush(waiting, (time + length, number, structs.replace(label, ts=time + length)))
         yield replace(arrival, events=(*labels, *arrival.events)) if labels else arrival
+
+
+def _label(arrival: Arrival) -> LabelNode | None:
+    """What is known of the class of the node or the edge."""
+    return arrival.label if arrival.truth is None else LabelNode(*arrival.truth)
 
 
 def _in_unit_of(time: float | None, unit: str | None, delay: Duration, name: str) -> float:

@@ -73,7 +73,7 @@ class StreamOptions:
     Attributes:
         label_delay: arrivals, or event time, between a node and its label; None takes the dataset's own, and leaves
             the labels of NDJSON where they stand.
-        batch_size: nodes that arrive in one batch, at most.
+        batch_size: nodes, or edges of a task, that arrive in one batch, at most.
         batch_bytes: bytes of JSON in one batch, at most; an event that is larger alone goes alone.
         limit: end after this many arrivals.
         batch_events: events of one batch, at most.
@@ -297,7 +297,7 @@ def _needing(name: object) -> Iterator[None]:
 def _limited(arrivals: Iterable[Arrival], limit: int) -> Iterator[Arrival]:
     seen = 0
     for arrival in arrivals:
-        seen += arrival.node is not None
+        seen += arrival.counts
         if seen > limit:
             return
         yield arrival

@@ -107,13 +107,13 @@ def with_labels(table: Table, plan: Plan, arrivals: Iterable[Arrival], options: 
     node = plan.mapping.node
     if options.scored and node is not None and node.id is not None:
         arrivals = _each_once(arrivals)
-    label = node.label if node is not None else None
+    label = plan.mapping.label
     if label is None:
         return arrivals
     delay = options.label_delay if options.label_delay is not None else label.delay
     if not isinstance(delay, Duration):
         number = options.default_delay if delay is None else delay
-        later = number > 0 and (options.scored or plan.mapping.changes is not None)
+        later = node is not None and number > 0 and (options.scored or plan.mapping.changes is not None)
         return delay_labels(arrivals, number) if later else delay_own_labels(arrivals, number)
     if plan.mapping.time is None:
         raise UnreadableDataset(f"{table.name}: a label delay in time needs times: --time COLUMN")

@@ -117,6 +117,29 @@ class NodeRows(_Part):
     label: LabelOf | None = Field(default=None, description="Column of classes.")
 
 
+class EdgeRows(_Part):
+    """What rows that are edges have beside their ends, such as payments between accounts."""
+
+    id: IdOf | None = Field(default=None, description="Column of ids, so that each row is an edge of its own.")
+    features: tuple[FeatureOf, ...] = Field(default=(), description="Columns of features, in this order.")
+    label: LabelOf | None = Field(default=None, description="Column of the classes of edges.")
+    task: str | None = Field(
+        default=None, min_length=1, description="Name of the task of these classes. Left out: that of the column."
+    )
+    directed: bool | None = Field(default=None, description="Whether messages pass from source to target alone.")
+
+    @model_validator(mode="after")
+    def _has_classes_for_its_task(self) -> Self:
+        if self.task is not None and self.label is None:
+            raise ValueError("a task needs `label`, the column of its classes")
+        return self
+
+    @property
+    def task_name(self) -> str | None:
+        """The task that predicts the classes; None where there are none."""
+        return None if self.label is None else self.task or self.label.column
+
+
 class RowMapping(_Part):
     """How a row becomes events.
 
@@ -129,12 +152,15 @@ class RowMapping(_Part):
     edge_type: TypeOf | None = Field(default=None, description="Type of the edges.")
     weight: str | None = Field(default=None, description="Column of the weights of edges.")
     node: NodeRows | None = Field(default=None, description="The row as a node. Left out: the row is an edge.")
+    edge: EdgeRows | None = Field(default=None, description="Id, features and class of a row that is an edge.")
     changes: Literal["debezium"] | None = Field(
         default=None, description="The objects of JSON are change events, each with the row before and after."
     )
 
     @model_validator(mode="after")
     def _is_an_edge_or_a_node(self) -> Self:
+        if self.node is not None and self.edge is not None:
+            raise ValueError("a row is a node, with `node`, or an edge, with `edge`: leave out one of both")
         if self.node is None and (self.source is None or self.target is None):
             raise ValueError("a row is an edge, with `source` and `target`, or a node, with `node`")
         if self.changes is not None and self.node is not None and self.node.id is None:
@@ -148,7 +174,27 @@ class RowMapping(_Part):
             raise ValueError("a row that is an edge has one type: state `edge_type` beside `source` and `target`")
         if self.node is not None and self.node.type is None and any(end.type is not None for end in ends):
             raise ValueError("where ends have a type, rows have one too: state `type` of `node`")
+        in_column = self.edge_type is not None and self.edge_type.column is not None
+        if in_column and self.edge is not None and self.edge.label is not None:
+            raise ValueError("a task is of one type of edges: state one `name` in `edge_type`, or leave out `label`")
         return self
+
+    @property
+    def features(self) -> tuple[FeatureColumn, ...]:
+        """Columns of the features of rows, be they nodes or edges."""
+        rows = self.node or self.edge
+        return () if rows is None else rows.features
+
+    @property
+    def label(self) -> LabelColumn | None:
+        """Column of the classes of rows, be they nodes or edges."""
+        rows = self.node or self.edge
+        return None if rows is None else rows.label
+
+    @property
+    def edge_id(self) -> IdColumn | None:
+        """Column of the ids of rows that are edges."""
+        return None if self.edge is None else self.edge.id
 
     @property
     def ends(self) -> tuple[str, ...]:
@@ -157,8 +203,8 @@ class RowMapping(_Part):
 
     def columns(self) -> Iterator[str]:
         """Every column that is read; a column with two uses comes twice."""
-        node = self.node or NodeRows()
-        for part in (self.time, self.source, self.target, node.id, *node.features, node.label, *self.types()):
+        row_id = self.edge_id if self.node is None else self.node.id
+        for part in (self.time, self.source, self.target, row_id, *self.features, self.label, *self.types()):
             if part is not None and part.column is not None:
                 yield part.column
         if self.weight is not None:

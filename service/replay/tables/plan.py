@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 from olad_core.events import GraphSchema
 from olad_core.graph_types import RELATION, EdgeType, NodeType
-from service.replay.tables.mapping import FeatureColumn, RowMapping
+from olad_core.task_types import EdgeClassTask
+from service.replay.tables.mapping import EdgeRows, FeatureColumn, RowMapping
 from service.replay.tables.times import Unit
 from service.replay.tables.values import Mask, categories, numbers
 
@@ -70,7 +71,7 @@ class Plan:
     Attributes:
         mapping: what the columns are.
         time_unit: of the column of times.
-        features: of the rows that are nodes.
+        features: of the rows.
         classes: seen in the column of labels.
         node_types: of rows and ends, with the number of features of each, which are the first ones; empty where nodes
             have no types.
@@ -92,13 +93,27 @@ class Plan:
         return [name for feature in self.features for name in feature.names]
 
     def schema(self) -> GraphSchema:
-        """What to declare: the width of features, classes and types."""
+        """What to declare: the width of features, classes, types, and the task where edges have classes."""
+        width = len(self.feature_names) or None
+        node_types = {name: NodeType(feature_width=width or None) for name, width in self.node_types.items()}
+        edge = self.mapping.edge
+        if edge is not None:
+            edge_type = EdgeType(directed=edge.directed, ids=edge.id is not None, feature_width=width)
+            types = dict.fromkeys(self.edge_types or (RELATION,), edge_type)
+            return GraphSchema(node_types=node_types, edge_types=types, tasks=self._tasks(edge))
         return GraphSchema(
-            feature_width=None if self.node_types else len(self.feature_names) or None,
+            feature_width=None if node_types else width,
             classes=self.classes,
-            node_types={name: NodeType(feature_width=width or None) for name, width in self.node_types.items()},
+            node_types=node_types,
             edge_types={name: EdgeType() for name in self.edge_types},
         )
+
+    def _tasks(self, edge: EdgeRows) -> dict[str, EdgeClassTask]:
+        if edge.task_name is None:
+            return {}
+        stated = self.mapping.edge_type
+        kind = RELATION if stated is None or stated.name is None else stated.name
+        return {edge.task_name: EdgeClassTask(kind="edge_class", edge_type=kind, classes=self.classes)}
 
 
 def plan_without_reading(mapping: RowMapping) -> Plan:
@@ -108,7 +123,7 @@ def plan_without_reading(mapping: RowMapping) -> Plan:
         ValueError: naming what the mapping leaves open.
     """
     node = mapping.node
-    features = tuple(_stated(feature) for feature in node.features) if node is not None else ()
+    features = tuple(_stated(feature) for feature in mapping.features)
     unit: Unit = "iso"
     if mapping.time is not None:
         if mapping.time.unit == "auto":

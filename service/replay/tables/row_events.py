@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import structs
 
-from olad_core.events import MAX_WEIGHT, Event, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
+from olad_core.events import MAX_WEIGHT, Event, LabelNode, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
 from service.replay.arrival_stream import Arrival
-from service.replay.tables.mapping import IdColumn, LabelColumn, RowMapping
+from service.replay.tables.mapping import EdgeRows, IdColumn, LabelColumn, RowMapping
 from service.replay.tables.plan import Plan
 from service.replay.tables.row_types import TypedEnds, Types, edge_types_of, end_types_of, row_types_of
 from service.replay.tables.table import BadValue, Rows, Table, in_column
@@ -24,8 +25,9 @@ def arrivals(table: Table, plan: Plan) -> Iterator[Arrival]:
     """Every row of a table as an arrival, in the order of the rows.
 
     A row that is a node comes with an edge from its source and one to its target. Its class, where it has one, is
-    the truth of the arrival and not among its events. A row that reports a removal removes its node or its edges.
-    Ends that have a type are created with it first. A row that may have no type and has none is not created by itself.
+    the truth of the arrival and not among its events; so is the label of a row that is an edge. A row that reports a
+    removal removes its node or its edges. Ends that have a type are created with it first. A row that may have no
+    type and has none is not created by itself.
 
     Raises:
         UnreadableDataset: naming file, line, column and value.
@@ -33,10 +35,12 @@ def arrivals(table: Table, plan: Plan) -> Iterator[Arrival]:
     wanted = tuple(dict.fromkeys(plan.mapping.columns()))
     typed = TypedEnds()
     for rows in table.rows(wanted):
-        if plan.mapping.node is None:
-            yield from _edges(table, plan, rows, typed)
-        else:
+        if plan.mapping.node is not None:
             yield from _nodes(table, plan, rows, typed)
+        elif plan.mapping.edge is not None:
+            yield from _edges_with_more(table, plan, plan.mapping.edge, rows, typed)
+        else:
+            yield from _edges(table, plan, rows, typed)
 
 
 def ends_of(table: Table, mapping: RowMapping, rows: Rows) -> tuple[Ends, Ends]:
@@ -62,6 +66,20 @@ def row_ids_of(table: Table, mapping: RowMapping, rows: Rows) -> list[str] | Non
     if given is None:
         return [f"row-{rows.number(row) + 1}" for row in range(rows.batch.num_rows)]
     return in_column(table, rows, given.column, lambda column: ids(column, given.prefix, exact=given.exact))
+
+
+def edge_ids_of(table: Table, mapping: RowMapping, rows: Rows) -> list[str] | None:
+    """Ids of rows that are edges; None where these have none.
+
+    Raises:
+        UnreadableDataset: naming file, line, column and value; so where an id is missing.
+    """
+    given = mapping.edge_id
+    if given is None:
+        return None
+    return in_column(
+        table, rows, given.column, lambda column: ids(column, given.prefix, exact=given.exact, of="an edge")
+    )
 
 
 def labels_of(table: Table, label: LabelColumn, rows: Rows) -> list[str | None]:
@@ -165,6 +183,49 @@ def _edges(table: Table, plan: Plan, rows: Rows, typed: TypedEnds) -> Iterator[A
         created = (*typed.events(src, from_source[row], ts), *typed.events(dst, to_target[row], ts))
         yield Arrival((*created, UpsertEdge(src=src, dst=dst, weight=weights[at], ts=ts, type=edge_types[row])))
         at += 1
+
+
+def _edges_with_more(table: Table, plan: Plan, edge: EdgeRows, rows: Rows, typed: TypedEnds) -> Iterator[Arrival]:
+    """Rows as edges with an id, features or a class. A class that an update brings is sent with it."""
+    names = edge_ids_of(table, plan.mapping, rows)
+    kinds, _ = edge_types_of(table, plan.mapping, rows)
+    there = rows if names is None else rows.present()  # An edge that is removed by its id needs no ends.
+    ends = ends_of(table, plan.mapping, there)
+    sources, targets = (each or () for each in ends)
+    from_source, to_target = end_types_of(table, plan.mapping, there, ends)
+    present = rows.present()
+    labels = None if edge.label is None else labels_of(table, edge.label, present)
+    features = _all_features(table, plan, present) if plan.features else None
+    moments, weights = _times(table, plan, present), _weights(table, plan, present)
+    at = 0
+    for row, kind in enumerate(kinds):
+        name = None if names is None else names[row]
+        end = row if names is None else at
+        change = "arrives" if rows.changes is None else rows.changes[row]
+        if change in {"leaves", "unlinks"}:
+            gone = RemoveEdge(src=sources[row], dst=targets[row], type=kind) if name is None else None
+            yield Arrival((gone or RemoveEdge(id=name, type=kind),))
+            continue
+        src, dst, ts = sources[end], targets[end], moments[at]
+        assert src is not None, "refused before"
+        assert dst is not None, "refused before"
+        x = None if features is None else features[at]
+        label = None if labels is None else labels[at]
+        events = [*typed.events(src, from_source[end], ts), *typed.events(dst, to_target[end], ts)]
+        joined = UpsertEdge(src=src, dst=dst, weight=weights[at], ts=ts, type=kind, id=name, x=x)
+        at += 1
+        truth = None if label is None else _label_of(joined, label)
+        if change == "arrives":
+            yield Arrival((*events, joined), edge=edge.label is not None, label=truth)
+        else:
+            yield Arrival((*events, joined) if truth is None else (*events, joined, structs.replace(truth, ts=ts)))
+
+
+def _label_of(edge: UpsertEdge, label: str) -> LabelNode:
+    """The event that labels an edge: by its id, or by its ends where it has none."""
+    if edge.id is not None:
+        return LabelNode(label=label, edge=edge.id, type=edge.type)
+    return LabelNode(label=label, src=edge.src, dst=edge.dst, type=edge.type)
 
 
 def _features(table: Table, plan: Plan, rows: Rows, kinds: Types) -> Sequence[list[float] | None] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -11,11 +12,13 @@ from typing import NoReturn
 import numpy as np
 
 from olad_core.events import MAX_FEATURE_WIDTH
+from olad_core.graph_types import MAX_EDGE_FEATURES
+from olad_core.task_types import MAX_EDGE_CLASSES
 from service.replay.arrival_stream import UnreadableDataset
 from service.replay.tables.features import FeatureFinder
-from service.replay.tables.mapping import NodeRows, RowMapping
+from service.replay.tables.mapping import RowMapping
 from service.replay.tables.plan import Plan
-from service.replay.tables.row_events import ends_of, labels_of, row_ids_of, weights_of
+from service.replay.tables.row_events import edge_ids_of, ends_of, labels_of, row_ids_of, weights_of
 from service.replay.tables.table import Rows, Table, in_column, require_columns
 from service.replay.tables.times import Unit, UnitFinder, times
 from service.replay.tables.types_found import TypesFound
@@ -49,8 +52,9 @@ def survey(table: Table, mapping: RowMapping, on_rows: Callable[[int], None] = l
     plan = finder.plan()
     if not done:
         plan = replace(plan, notes=(*plan.notes, "there are no rows"))
-    if len(plan.feature_names) > MAX_FEATURE_WIDTH:
-        raise UnreadableDataset(f"{table.name}: {len(plan.feature_names):,} features, {MAX_FEATURE_WIDTH:,} at most")
+    most = MAX_FEATURE_WIDTH if mapping.edge is None else MAX_EDGE_FEATURES
+    if len(plan.feature_names) > most:
+        raise UnreadableDataset(f"{table.name}: {len(plan.feature_names):,} features, {most:,} at most")
     return plan
 
 
@@ -59,8 +63,7 @@ class _Finder:
 
     def __init__(self, table: Table, mapping: RowMapping) -> None:
         self._table, self._mapping = table, mapping
-        self._node = mapping.node or NodeRows()
-        self._features = [FeatureFinder(table, feature) for feature in self._node.features]
+        self._features = [FeatureFinder(table, feature) for feature in mapping.features]
         self._unit = UnitFinder() if mapping.time is not None and mapping.time.unit == "auto" else None
         self._classes: Counter[str] = Counter()
         self._types = TypesFound(table, mapping)
@@ -84,7 +87,10 @@ class _Finder:
         unit: Unit = "iso"
         if self._mapping.time is not None:
             unit = self._found_unit() if self._unit is not None else self._stated_unit()
-        features = tuple(feature.plan(self._types.misses(at)) for at, feature in enumerate(self._features))
+        of_nodes = self._mapping.node is not None
+        features = tuple(
+            feature.plan(self._types.misses(at) if of_nodes else None) for at, feature in enumerate(self._features)
+        )
         if shared := sorted(self._row_ids & self._ends):
             self._notes.append(
                 f"{shared[0]!r} is the id of a row and of an end of one: they are the same node. "
@@ -118,19 +124,23 @@ class _Finder:
             self._latest = float(before[-1])
 
     def _take_classes(self, rows: Rows) -> None:
-        column = self._node.label
+        column = self._mapping.label
         if column is None:
             return
         found = labels_of(self._table, column, rows)
         self._classes.update(name for name in found if name is not None)
-        if len(self._classes) > _MOST_CLASSES:
+        most = _MOST_CLASSES if self._mapping.edge is None else MAX_EDGE_CLASSES
+        if len(self._classes) > most:
+            above = next(itertools.islice(self._classes, most, None))
+            place = self._table.place(rows.number(found.index(above)))
             _refuse(
                 self._table,
-                f"column {column.column!r} has more than {_MOST_CLASSES:,} different classes: is it the one of labels?",
+                f"{place}, column {column.column!r} has more than {most:,} different classes: is it the one of labels?",
             )
 
     def _take_ids(self, rows: Rows) -> None:
-        ends = ends_of(self._table, self._mapping, rows)
+        of_edges = edge_ids_of(self._table, self._mapping, rows)
+        ends = ends_of(self._table, self._mapping, rows if of_edges is None else rows.present())
         ids = row_ids_of(self._table, self._mapping, rows)
         for kept, new in ((self._row_ids, ids or ()), *((self._ends, end) for end in ends if end is not None)):
             if len(kept) < _IDS_COMPARED:

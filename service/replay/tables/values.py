@@ -54,13 +54,14 @@ def texts(column: Any, *, exact: bool = False) -> list[str | None]:
     return [text.strip() or None if text is not None else None for text in values.to_pylist()]
 
 
-def ids(column: Any, prefix: str = "", *, exact: bool = False) -> list[str]:
-    """Values as node ids.
+def ids(column: Any, prefix: str = "", *, exact: bool = False, of: str = "a node") -> list[str]:
+    """Values as ids.
 
     Args:
         column: of ids.
         prefix: before each.
         exact: spaces around an id are a part of it.
+        of: what they are ids of, for messages.
 
     Raises:
         BadValue: a value is missing, or too long.
@@ -68,7 +69,7 @@ def ids(column: Any, prefix: str = "", *, exact: bool = False) -> list[str]:
     found = texts(column, exact=exact)
     for row, text in enumerate(found):
         if text is None:
-            raise BadValue(row, "the id of a node is missing: fill it in, or leave the row out")
+            raise BadValue(row, f"the id of {of} is missing: fill it in, or leave the row out")
         if len(text) + len(prefix) > MAX_ID_BYTES // 4 and len((prefix + text).encode()) > MAX_ID_BYTES:
             raise BadValue(row, f"an id of {len((prefix + text).encode())} bytes: {MAX_ID_BYTES} at most")
     return [prefix + text for text in found if text is not None]
