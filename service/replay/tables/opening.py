@@ -72,8 +72,8 @@ def _changes(name: str, kind: TableKind, mapping: RowMapping | None) -> ChangeKe
     if kind != "json":
         raise UnreadableDataset(f"{name} is no JSON, which change events of Debezium are: leave `changes` out")
     if mapping.edge_id is not None:  # An edge with an id moves with an update of its ends.
-        kind = None if mapping.edge_type is None else mapping.edge_type.column
-        return ChangeKeys((mapping.edge_id.column, *([] if kind is None else [kind])), ())
+        type_column = None if mapping.edge_type is None else mapping.edge_type.column
+        return ChangeKeys((mapping.edge_id.column, *([] if type_column is None else [type_column])), ())
     known_by = mapping.ends if mapping.node is None or mapping.node.id is None else (mapping.node.id.column,)
     return ChangeKeys(known_by, mapping.ends)
 
