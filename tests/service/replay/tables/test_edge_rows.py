@@ -74,7 +74,7 @@ def test_what_is_read_is_applied_and_each_payment_is_predicted(tmp_path: Path) -
         engine.refresh()
         engine.take_publication()
     for name in ("P0000", "P0899"):
-        answer = engine.edge_tasks.answer(engine.graph, "paid", None, name, None)
+        answer = engine.edge_tasks.answer(engine.graph, "paid", None, name, 1.0)
         assert isinstance(answer, TaskAnswer)
         assert answer.edge.probabilities is not None
         assert set(answer.edge.probabilities) == {"fraud", "ok"}
