@@ -214,4 +214,4 @@ def test_there_is_a_completion_for_the_shell(run_olad: RunOlad, shell: str, monk
     monkeypatch.setenv("_OLAD_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", "olad re")
     monkeypatch.setenv("COMP_CWORD", "1")
-    assert run_olad()[1].split() == ["replay", "repair"]
+    assert run_olad()[1].split() == ["replay", "repair", "rebuild"]
