@@ -7,11 +7,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 from service.logs import configure_logging
 from tests.redis_server import RedisServer
 from tests.service.api.serving import serving
+
+
+@pytest.fixture(autouse=True, scope="session")
+def loggers_can_be_captured() -> Iterator[None]:
+    """A logger that is cached on its first use keeps its processors: a later test could not capture what it logs."""
+    configure = structlog.configure
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(
+            structlog, "configure", lambda **given: configure(**given | {"cache_logger_on_first_use": False})
+        )
+        yield
 
 
 @pytest.fixture
