@@ -5,27 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from olad_core.config import GROUP
+from olad_core.judging.decision_kinds import Kind
 from olad_core.judging.metric import ACCURACY, Metric
 
-Kind = Literal[
-    "first-version",
-    "student-kept",
-    "student-switched",
-    "version-refused",
-    "drift",
-    "student-reset",
-    "group-restarted",
-    "classes-grown",
-    "version-pinned",
-    "version-unpinned",
-    "version-rolled-back",
-]
 KEPT = 100
 """Decisions that are kept."""
 

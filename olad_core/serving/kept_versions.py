@@ -14,7 +14,7 @@ from olad_core.graph import DynamicGraph
 from olad_core.judging.tally import NOTHING, Tally
 from olad_core.named_state import join_parts, take_part
 from olad_core.serving.combination import Combination
-from olad_core.serving.naming import Reason
+from olad_core.serving.version_reasons import Reason
 from olad_core.serving.versions import HeldVersion
 from olad_core.students import Student, build_student
 

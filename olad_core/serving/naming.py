@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from olad_core.serving.publication import Version
+from olad_core.serving.version_reasons import Reason
 
-Reason = Literal["first", "due", "better-student", "new-students", "new-classes", "drift", "unpinned"]
-"""Why a version has a number of its own."""
 NUMBERED_STEPS = 1_000
 """Training steps after which weights get a new number, where the log has gone on meanwhile."""
 

@@ -6,7 +6,8 @@ import copy
 
 from olad_core.errors import OladError
 from olad_core.events import VersionChange
-from olad_core.judging.decisions import Decisions, Kind
+from olad_core.judging.decision_kinds import Kind
+from olad_core.judging.decisions import Decisions
 from olad_core.serving.kept_versions import KeptVersion, KeptVersions, names_of
 from olad_core.serving.naming import Made
 from olad_core.serving.version_schedule import Schedule

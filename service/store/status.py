@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from olad_core.judging import decisions
-from olad_core.serving.naming import Reason
+from olad_core.judging.decision_kinds import Kind
+from olad_core.serving.version_reasons import Reason
 
 LearningState = Literal["learning", "resting"]
 
@@ -184,7 +184,7 @@ class DecisionStatus(Answer):
             "labels count for less. `student-reset`: new weights for one student, or for the discriminators (`student` "
             "is null then). `group-restarted`: for all, or other students. `classes-grown`: labels never seen before."
         ),
-        json_schema_extra=one_of(decisions.Kind),
+        json_schema_extra=one_of(Kind),
     )
     student: str | None = Field(
         description="Whom it is about: a student, or `group` where a version of all is meant; null for the training of "

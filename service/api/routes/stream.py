@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from olad_core.judging.decision_kinds import RareKind
 from service.api.body import client_of
 from service.api.context import Context, Ctx
 from service.api.event_stream import EVENT_STREAM, EventStream, Filter
@@ -19,19 +20,6 @@ from service.store.changes import parse_after
 from service.store.positions import PositionPair
 
 router = APIRouter(tags=["changes"])
-
-Kind = Literal[
-    "first-version",
-    "student-switched",
-    "version-refused",
-    "drift",
-    "student-reset",
-    "group-restarted",
-    "classes-grown",
-    "version-pinned",
-    "version-unpinned",
-    "version-rolled-back",
-]
 
 
 @router.get(
@@ -54,7 +42,7 @@ async def get_stream(
         list[str],
         Query(alias="class", max_length=1000, description="Only where a label becomes one of these classes, or was."),
     ] = [],  # noqa: B006
-    kind: Annotated[list[Kind], Query(max_length=20, description="Only decisions of these kinds.")] = [],  # noqa: B006
+    kind: Annotated[list[RareKind], Query(max_length=20, description="Only decisions of these kinds.")] = [],  # noqa: B006
     after: Annotated[
         str | None, Query(max_length=80, description="As `Last-Event-ID`, for clients that cannot send it.")
     ] = None,

@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from olad_core.events import RejectedOp, RejectionReason
-from olad_core.judging import decisions
+from olad_core.judging.decision_kinds import Kind
 from service import problems
 from service.api.app import create_app
 from service.api.document.operations import OPERATIONS
@@ -239,7 +239,7 @@ class TestGenerators:
         def values(schema: str, field: str) -> list[str]:
             return known[schema]["properties"][field]["enum"]  # type: ignore[no-any-return]
 
-        assert values("DecisionStatus", "kind") == [*get_args(decisions.Kind)]
+        assert values("DecisionStatus", "kind") == [*get_args(Kind)]
         assert values("LearningStatus", "state") == ["learning", "resting"]
         assert values("Rejected", "op") == [*get_args(RejectedOp)]
         assert values("Rejected", "reason") == [*get_args(RejectionReason)]

@@ -73,7 +73,7 @@ def test_it_is_imported_and_used_with_its_dependencies_alone(unpacked: Path, tmp
     assert ended.returncode == 0, ended.stderr
     modules, place = json.loads(ended.stdout)
     assert Path(place).is_relative_to(unpacked)
-    assert {"fastapi", "redis", "torch", "service", "olad_core", "pyarrow", "pandas"}.isdisjoint(modules)
+    assert {"fastapi", "redis", "torch", "service", "olad_core", "numpy", "pyarrow", "pandas"}.isdisjoint(modules)
 
 
 def test_it_imports_what_it_states_and_nothing_else(unpacked: Path) -> None:
