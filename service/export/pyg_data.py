@@ -12,6 +12,7 @@ import torch
 from olad_core.graph_types import NODE_TYPE, RELATION
 from service.replay.array_graph import Arrays
 from service.replay.exported_types import ExportedTypes
+from service.replay.pyg_hetero import REVERSED
 from service.replay.pyg_library import pyg_data
 
 _PER_EDGE = ("edge_weight", "edge_time", "edge_id", "edge_x", "edge_type")
@@ -115,7 +116,7 @@ def _triples(
             yield (kinds[source], name, kinds[target]), np.concatenate([found, found[::-1, back]], axis=1), both
         else:
             yield (kinds[source], name, kinds[target]), found, per_edge
-            yield (kinds[target], _unused(f"rev_{name}", names), kinds[source]), found[::-1], per_edge
+            yield (kinds[target], _unused(REVERSED + name, names), kinds[source]), found[::-1], per_edge
 
 
 def _width_of(arrays: Arrays, number: int) -> int:

@@ -17,7 +17,17 @@ from service.replay.array_graph import Arrays, graph_of_arrays, refuse
 from service.replay.event_files import opened_whole
 from service.replay.pyg_hetero import HeteroParts, hetero_arrays
 from service.replay.pyg_library import pyg_data, safe_classes
-from service.replay.pyg_tensors import Parts, array_of, direction_of, features_of, flat, labels_of, number_of_nodes
+from service.replay.pyg_tensors import (
+    Parts,
+    array_of,
+    direction_of,
+    edge_index_of,
+    features_of,
+    flat,
+    labels_of,
+    number_of_nodes,
+    per_edge_of,
+)
 from service.replay.pyg_types import directions_of, edge_types_of, node_types_of
 
 _NAMES = {"edges": "edge_index", "label": "y", "id": "node_id"}
@@ -26,6 +36,7 @@ _READ = {
     "x", "y", "edge_index", "edge_weight", "edge_time", "node_time", "time", "node_id", "classes", "directed", "has_x",
     "num_nodes", "position", "edge_types", "edge_type_directed", "node_types", "_node_type_names", "_edge_type_names",
 }  # fmt: skip
+_PER_EDGE = {"edge_weight": "edge_weight", "edge_time": "edge_time"}
 _TEMPORAL = ("src", "dst", "t")
 _BROKEN = (RuntimeError, ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile)
 
@@ -145,15 +156,13 @@ def _parts(saved: Any, path: Path) -> Parts:
 
 
 def _arrays(parts: Parts, path: Path) -> Arrays:
-    edges = array_of(parts, "edge_index", path)
-    if edges.ndim != 2 or edges.shape[0] != 2 or edges.dtype.kind not in "iu":
-        refuse(path, f"'edge_index' must hold whole numbers of shape (2, E), not {edges.dtype} of shape {edges.shape}")
+    edges = edge_index_of(parts, path)
     nodes = number_of_nodes(parts, edges, path)
     arrays: Arrays = {"edges": edges, "label": labels_of(parts, nodes, path)}
     for ours, theirs in (("node_time", "time"), ("node_time", "node_time"), ("has_x", "has_x")):
         if theirs in parts:
             arrays[ours] = flat(parts, theirs, path)
-    per_edge: Arrays = {key: flat(parts, key, path) for key in ("edge_weight", "edge_time") if key in parts}
+    per_edge = per_edge_of(parts, _PER_EDGE, edges.shape[1], path)
     for key, texts in (("id", "node_id"), ("classes", "classes")):
         if texts in parts:
             arrays[key] = np.array([str(text) for text in parts[texts]], np.str_)
@@ -162,7 +171,7 @@ def _arrays(parts: Parts, path: Path) -> Arrays:
     arrays |= node_types_of(parts, arrays, path)
     types = edge_types_of(parts, edges.shape[1], path)
     if not types:
-        directed, kept = direction_of(edges, per_edge, parts.get("directed"), path)
+        directed, kept = direction_of(edges, per_edge, parts.get("directed"))
     else:
         ways, kept = directions_of(edges, per_edge, types, parts.get("edge_type_directed"), path)
         directed = bool(parts.get("directed", ways.all()))

@@ -18,13 +18,23 @@ from olad_core.graph_types import MAX_EDGE_TYPES, MAX_NODE_TYPES, RELATION
 from service.replay.array_graph import Arrays, refuse
 from service.replay.arrival_stream import UnreadableDataset
 from service.replay.exported_types import ExportedTypes
-from service.replay.pyg_tensors import Parts, array_of, direction_of, flat, labels_of, number_of_nodes
+from service.replay.pyg_tensors import (
+    Parts,
+    array_of,
+    direction_of,
+    edge_index_of,
+    flat,
+    labels_of,
+    number_of_nodes,
+    per_edge_of,
+)
 
 Triple = tuple[str, str, str]
-_REVERSED = "rev_"
+REVERSED = "rev_"
 """What PyG writes before the name of a type whose edges are those of another type, turned round."""
 _OF_NODES = {"x", "has_x", "y", "node_id", "num_nodes", "time", "node_time"}
-_OF_EDGES = {"edge_index", "edge_weight", "edge_time", "time"}
+_PER_EDGE = {"edge_weight": "edge_weight", "time": "edge_time", "edge_time": "edge_time"}
+_OF_EDGES = {"edge_index", *_PER_EDGE}
 _SHARED = {"classes", "position", "schema"}
 
 
@@ -107,12 +117,7 @@ def _ends(parts: Parts, triple: Triple, path: Path) -> npt.NDArray[Any]:
     if "edge_index" not in parts:
         refuse(path, f"'{name}' has no edge_index; it has {', '.join(parts) or 'nothing'}")
     with _of(name):
-        ends = array_of(parts, "edge_index", path)
-        if ends.ndim != 2 or ends.shape[0] != 2 or ends.dtype.kind not in "iu":
-            refuse(
-                path, f"'edge_index' must hold whole numbers of shape (2, E), not {ends.dtype} of shape {ends.shape}"
-            )
-    return ends
+        return edge_index_of(parts, path)
 
 
 def _node_arrays(
@@ -139,7 +144,6 @@ def _node_arrays(
             widths[kind] = x.shape[1]
     arrays: Arrays = {
         "label": np.concatenate([np.empty(0, np.int64), *labels]),
-        "classes": _classes(parts, kinds, labels, path),
         "id": _ids(parts, kinds, counts),
         "node_type": np.concatenate([np.empty(0, np.int64), *number]),
         "node_types": np.array(declared, np.str_),
@@ -147,8 +151,7 @@ def _node_arrays(
     }
     if any(x.shape[1] for x in blocks):
         arrays |= {"x": _side_by_side(blocks), "has_x": np.concatenate(has)}
-    arrays |= _filled("node_time", times)
-    return {key: values for key, values in arrays.items() if key != "classes" or len(values)}
+    return arrays | _classes(parts, kinds, labels, path) | _filled("node_time", times)
 
 
 def _side_by_side(blocks: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
@@ -168,11 +171,11 @@ def _filled(key: str, times: Sequence[npt.NDArray[np.float64]]) -> Arrays:
     return {key: np.where(np.isnan(found), known.min(), found)} if len(known) else {}
 
 
-def _classes(
-    parts: HeteroParts, kinds: Sequence[str], labels: Sequence[npt.NDArray[Any]], path: Path
-) -> npt.NDArray[np.str_]:
+def _classes(parts: HeteroParts, kinds: Sequence[str], labels: Sequence[npt.NDArray[Any]], path: Path) -> Arrays:
+    """Names of the classes, where they are stated."""
     if "classes" in parts.shared:
-        return np.array([str(name) for name in parts.shared["classes"]], np.str_)
+        names = np.array([str(name) for name in parts.shared["classes"]], np.str_)
+        return {"classes": names} if len(names) else {}
     having = [kind for kind, own in zip(kinds, labels, strict=True) if (own >= 0).any()]
     if len(having) > 1:
         refuse(
@@ -180,7 +183,7 @@ def _classes(
             f"'{having[0]}.y' and '{having[1]}.y' may number different classes: name those of the whole graph in a "
             "list 'classes', or leave all but one out",
         )
-    return np.array([], np.str_)
+    return {}
 
 
 def _ids(parts: HeteroParts, kinds: Sequence[str], counts: Sequence[int]) -> npt.NDArray[np.str_]:
@@ -200,8 +203,11 @@ def _ids(parts: HeteroParts, kinds: Sequence[str], counts: Sequence[int]) -> npt
 def _edge_arrays(
     parts: HeteroParts, ends: Mapping[Triple, npt.NDArray[np.int64]], stated: ExportedTypes | None, path: Path
 ) -> Arrays:
-    values = {triple: _values(parts.edges[triple], triple, ends[triple].shape[1], path) for triple in ends}
-    found = _as_stated(ends, values, stated, path) if stated is not None else _as_found(ends, values, path)
+    values = {}
+    for triple in ends:
+        with _of("__".join(triple)):
+            values[triple] = per_edge_of(parts.edges[triple], _PER_EDGE, ends[triple].shape[1], path)
+    found = _as_stated(ends, values, stated) if stated is not None else _as_found(ends, values)
     names = {triple: triple[1] for triple in found} if stated is not None else relation_names([*found])
     types = [*(stated.edge_types if stated is not None else dict.fromkeys(names.values()))]
     if len(types) > MAX_EDGE_TYPES:
@@ -225,19 +231,8 @@ def _edge_arrays(
     }
 
 
-def _values(parts: Parts, triple: Triple, count: int, path: Path) -> Arrays:
-    values: Arrays = {}
-    with _of("__".join(triple)):
-        for ours, theirs in (("edge_weight", "edge_weight"), ("edge_time", "time"), ("edge_time", "edge_time")):
-            if theirs in parts:
-                values[ours] = flat(parts, theirs, path)
-                if values[ours].shape != (count,):
-                    refuse(path, f"'{theirs}' must have shape ({count},), not {values[ours].shape}")
-    return values
-
-
 def _as_stated(
-    ends: Mapping[Triple, npt.NDArray[np.int64]], values: Mapping[Triple, Arrays], stated: ExportedTypes, path: Path
+    ends: Mapping[Triple, npt.NDArray[np.int64]], values: Mapping[Triple, Arrays], stated: ExportedTypes
 ) -> dict[Triple, _Edges]:
     """Edges with the directions that ``olad export`` wrote; types that it did not declare hold edges turned round."""
     ways = stated.edge_types or {RELATION: stated.directed}
@@ -247,13 +242,11 @@ def _as_stated(
             directed = bool(ways[triple[1]])
             # Between nodes of one type an undirected edge stands in both directions.
             stated_way = directed or triple[0] != triple[2]
-            found[triple] = replace(_kept(ends[triple], values[triple], stated_way, path), directed=directed)
+            found[triple] = replace(_kept(ends[triple], values[triple], stated_way), directed=directed)
     return found
 
 
-def _as_found(
-    ends: Mapping[Triple, npt.NDArray[np.int64]], values: Mapping[Triple, Arrays], path: Path
-) -> dict[Triple, _Edges]:
+def _as_found(ends: Mapping[Triple, npt.NDArray[np.int64]], values: Mapping[Triple, Arrays]) -> dict[Triple, _Edges]:
     """Edges with the directions that they show."""
     turned = _turned_round(ends, values)
     found = {}
@@ -263,13 +256,13 @@ def _as_found(
         if triple in turned.values():
             found[triple] = _Edges(ends[triple], values[triple], directed=False)
         else:
-            found[triple] = _kept(ends[triple], values[triple], None if triple[0] == triple[2] else True, path)
+            found[triple] = _kept(ends[triple], values[triple], None if triple[0] == triple[2] else True)
     return found
 
 
-def _kept(ends: npt.NDArray[np.int64], values: Arrays, stated: bool | None, path: Path) -> _Edges:
+def _kept(ends: npt.NDArray[np.int64], values: Arrays, stated: bool | None) -> _Edges:
     """All edges where they go one way, as stated or found; else each undirected one once."""
-    directed, kept = direction_of(ends, values, stated, path)
+    directed, kept = direction_of(ends, values, stated)
     return _Edges(ends[:, kept], {key: each[kept] for key, each in values.items()}, directed)
 
 
@@ -280,7 +273,7 @@ def _turned_round(
     found: dict[Triple, Triple] = {}
     for triple in ends:
         src, name, dst = triple
-        for other in ((dst, name.removeprefix(_REVERSED), src), (dst, name, src)):
+        for other in ((dst, name.removeprefix(REVERSED), src), (dst, name, src)):
             is_other = other != triple and other in ends and other not in found and triple not in found.values()
             if is_other and _same(ends[triple][::-1], values[triple], ends[other], values[other]):
                 found[triple] = other

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,32 @@ def flat(parts: Parts, key: str, path: Path) -> npt.NDArray[Any]:
     """An array with one value for each node or edge, which may stand in one column."""
     array = array_of(parts, key, path)
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+
+
+def edge_index_of(parts: Parts, path: Path) -> npt.NDArray[Any]:
+    """Both ends of each edge, ``[2, E]``."""
+    edges = array_of(parts, "edge_index", path)
+    if edges.ndim != 2 or edges.shape[0] != 2 or edges.dtype.kind not in "iu":
+        refuse(path, f"'edge_index' must hold whole numbers of shape (2, E), not {edges.dtype} of shape {edges.shape}")
+    return edges
+
+
+def per_edge_of(parts: Parts, names: Mapping[str, str], edges: int, path: Path) -> Arrays:
+    """Values of the edges, ``[E]`` each, by our names. Where two of theirs have one of ours, the later one counts.
+
+    Args:
+        parts: as they are saved.
+        names: of PyG, and ours for each.
+        edges: E.
+        path: of the file.
+    """
+    found: Arrays = {}
+    for theirs, ours in names.items():
+        if theirs in parts:
+            found[ours] = flat(parts, theirs, path)
+            if found[ours].shape != (edges,):
+                refuse(path, f"'{theirs}' must have shape ({edges},), not {found[ours].shape}")
+    return found
 
 
 def number_of_nodes(parts: Parts, edges: npt.NDArray[Any], path: Path) -> int:
@@ -80,9 +107,7 @@ def features_of(x: Any, path: Path) -> Arrays:
     }
 
 
-def direction_of(
-    edges: npt.NDArray[Any], per_edge: Arrays, stated: Any, path: Path
-) -> tuple[bool, npt.NDArray[np.bool_]]:
+def direction_of(edges: npt.NDArray[Any], per_edge: Arrays, stated: Any) -> tuple[bool, npt.NDArray[np.bool_]]:
     """Whether edges go one way, and which of them to send: of an undirected edge one of both directions.
 
     Edges are undirected where that is stated, or where each stands there in both directions with the same values.
@@ -90,9 +115,6 @@ def direction_of(
     everything = np.ones(edges.shape[1], np.bool_)
     if stated is True:
         return True, everything
-    for key, values in per_edge.items():
-        if values.shape != everything.shape:
-            refuse(path, f"'{key}' must have shape ({len(everything)},), not {values.shape}")
     turned = edges[0] > edges[1]
     parts = [np.minimum(*edges), np.maximum(*edges), *(np.nan_to_num(values) for values in per_edge.values())]
     keys = np.stack([part.astype(np.float64) for part in parts])

@@ -61,14 +61,11 @@ def directions_of(
     if stated is not None and len(stated) != count:
         refuse(path, f"'edge_type_directed' has {len(stated)} values for {count} names in 'edge_types'")
     ways, kept = np.zeros(count, np.bool_), np.zeros(edges.shape[1], np.bool_)
-    for key, values in per_edge.items():
-        if values.shape != kept.shape:
-            refuse(path, f"'{key}' must have shape ({len(kept)},), not {values.shape}")
     for number in range(count):
         of_type = types["edge_type"] == number
         own = {key: values[of_type] for key, values in per_edge.items()}
         way = None if stated is None else bool(stated[number])
-        ways[number], kept[of_type] = direction_of(edges[:, of_type], own, way, path)
+        ways[number], kept[of_type] = direction_of(edges[:, of_type], own, way)
     return ways, kept
 
 

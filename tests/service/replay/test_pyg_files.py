@@ -241,6 +241,10 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: PYG.Data(edge_index=EDGES, edge_weight=torch.zeros(4), num_nodes=3),
         r"'edge_weight' has 0 at \[0\]: above 0",
     ),
+    "weights of other edges, with a direction that is stated": (
+        lambda: PYG.Data(edge_index=EDGES, edge_weight=torch.ones(5), directed=True, num_nodes=3),
+        r"'edge_weight' must have shape \(4,\), not \(5,\)",
+    ),
     "ids twice": (lambda: PYG.Data(edge_index=EDGES, node_id=["a", "b", "a"]), "'node_id' has 'a' twice"),
 }
 
