@@ -37,10 +37,8 @@ def arrivals(table: Table, plan: Plan) -> Iterator[Arrival]:
     for rows in table.rows(wanted):
         if plan.mapping.node is not None:
             yield from _nodes(table, plan, rows, typed)
-        elif plan.mapping.edge is not None:
-            yield from _edges_with_more(table, plan, plan.mapping.edge, rows, typed)
         else:
-            yield from _edges(table, plan, rows, typed)
+            yield from _edges(table, plan, plan.mapping.edge or EdgeRows(), rows, typed)
 
 
 def ends_of(table: Table, mapping: RowMapping, rows: Rows) -> tuple[Ends, Ends]:
@@ -164,29 +162,8 @@ def _nodes(table: Table, plan: Plan, rows: Rows, typed: TypedEnds) -> Iterator[A
         yield Arrival(tuple(events), arrives, None if label is None else (name, label))
 
 
-def _edges(table: Table, plan: Plan, rows: Rows, typed: TypedEnds) -> Iterator[Arrival]:
-    ends = sources, targets = ends_of(table, plan.mapping, rows)
-    assert sources is not None, "an edge has both ends"
-    assert targets is not None, "an edge has both ends"
-    from_source, to_target = end_types_of(table, plan.mapping, rows, ends)
-    edge_types, _ = edge_types_of(table, plan.mapping, rows)
-    there = rows.present()
-    moments, weights = _times(table, plan, there), _weights(table, plan, there)
-    at = 0
-    for row, (src, dst) in enumerate(zip(sources, targets, strict=True)):
-        assert src is not None, "refused before"
-        assert dst is not None, "refused before"
-        if rows.changes is not None and rows.changes[row] in {"leaves", "unlinks"}:
-            yield Arrival((RemoveEdge(src=src, dst=dst, type=edge_types[row]),))
-            continue
-        ts = moments[at]
-        created = (*typed.events(src, from_source[row], ts), *typed.events(dst, to_target[row], ts))
-        yield Arrival((*created, UpsertEdge(src=src, dst=dst, weight=weights[at], ts=ts, type=edge_types[row])))
-        at += 1
-
-
-def _edges_with_more(table: Table, plan: Plan, edge: EdgeRows, rows: Rows, typed: TypedEnds) -> Iterator[Arrival]:
-    """Rows as edges with an id, features or a class. A class that an update brings is sent with it."""
+def _edges(table: Table, plan: Plan, edge: EdgeRows, rows: Rows, typed: TypedEnds) -> Iterator[Arrival]:
+    """Rows as edges, with an id, features or a class where these are stated. An update brings its class at once."""
     names = edge_ids_of(table, plan.mapping, rows)
     kinds, _ = edge_types_of(table, plan.mapping, rows)
     there = rows if names is None else rows.present()  # An edge that is removed by its id needs no ends.
@@ -203,8 +180,8 @@ def _edges_with_more(table: Table, plan: Plan, edge: EdgeRows, rows: Rows, typed
         end = row if names is None else at
         change = "arrives" if rows.changes is None else rows.changes[row]
         if change in {"leaves", "unlinks"}:
-            gone = RemoveEdge(src=sources[row], dst=targets[row], type=kind) if name is None else None
-            yield Arrival((gone or RemoveEdge(id=name, type=kind),))
+            src, dst = (sources[row], targets[row]) if name is None else (None, None)
+            yield Arrival((RemoveEdge(src=src, dst=dst, type=kind, id=name),))
             continue
         src, dst, ts = sources[end], targets[end], moments[at]
         assert src is not None, "refused before"
