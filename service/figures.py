@@ -16,6 +16,15 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
+def nats(value: float | None) -> str:
+    """A log-loss.
+
+    >>> nats(0.25), nats(None)
+    ('0.250', '-')
+    """
+    return "-" if value is None else f"{value:.3f}"
+
+
 def lead_name(lead: LeadStatus | LeadFigure) -> str:
     """Its name in words; that of a later release as it is."""
     try:
@@ -26,9 +35,7 @@ def lead_name(lead: LeadStatus | LeadFigure) -> str:
 
 def lead_value(lead: LeadStatus | LeadFigure, value: float | None) -> str:
     """A value of it: a share in percent, or a log-loss in nats."""
-    if lead.metric != "log_loss":
-        return percent(value)
-    return "-" if value is None else f"{value:.3f}"
+    return nats(value) if lead.metric == "log_loss" else percent(value)
 
 
 def lead_line(lead: LeadStatus | LeadFigure) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.figures import percent
+from service.figures import nats, percent
 from service.models import ModelCard
 from service.store.status import KeptVersion
 
@@ -64,7 +64,7 @@ def _scores(kept: KeptVersion) -> dict[str, object]:
         "Scored nodes": f"{score.scored:,}",
         "Accuracy": percent(score.accuracy),
         "Macro-F1": percent(score.macro_f1),
-        "Log-loss": "-" if score.log_loss is None else f"{score.log_loss:.3f}",
+        "Log-loss": nats(score.log_loss),
         "Calibration error": percent(score.calibration_error),
     }
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from service.commands.bar_view import BarView, arrivals_bar
 from service.commands.class_view import class_table
-from service.figures import lead_line, percent
+from service.figures import lead_line, nats, percent
 from service.store.status import ClassReportStatus
 from service.terminal import shown, shown_report
 
@@ -75,7 +75,7 @@ def print_report(console: Console, report: Report) -> None:
             console.print(shown(what), soft_wrap=True, highlight=False)
     for contestant in report.contestants:
         for task in contestant.tasks:
-            log_loss, base = figure(task.log_loss), figure(task.base_log_loss)
+            log_loss, base = nats(task.log_loss), nats(task.base_log_loss)
             line = f"task {task.name} of {contestant.name}: {task.scored:,} of {task.arrived:,} edges scored, "
             line += f"log-loss {log_loss} (shares of the classes: {base})"
             console.print(shown(line), soft_wrap=True, highlight=False)
@@ -87,15 +87,6 @@ def print_report(console: Console, report: Report) -> None:
         soft_wrap=True,
         highlight=False,
     )
-
-
-def figure(value: float | None) -> str:
-    """A loss as it is shown.
-
-    >>> figure(0.25), figure(None)
-    ('0.250', '-')
-    """
-    return "-" if value is None else f"{value:.3f}"
 
 
 def _print(console: Console, title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

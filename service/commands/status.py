@@ -13,7 +13,7 @@ from service.client.http import Client
 from service.commands.class_view import class_table
 from service.commands.failures import read_settings, reported_failures
 from service.commands.options import AsJson, Url, service_url
-from service.figures import lead_name, lead_value, percent
+from service.figures import lead_name, lead_value, nats, percent
 from service.models import Group, ServiceStatus
 from service.store.status import CombinedStatus, GraphStatus, LeadStatus, Score, StudentStatus, TaskStatus
 from service.terminal import Terminal, shown_report
@@ -129,7 +129,7 @@ def _latest_time(graph: GraphStatus) -> str:
 def _task_line(task: TaskStatus) -> str:
     """How a task stands, beside who knows nothing but the shares of the classes."""
     counts = f"{task.arrived:,} edges arrived, {task.labels:,} labels"
-    scores = f"log-loss {_loss(task.score.log_loss)} (shares of the classes: {_loss(task.base_score.log_loss)})"
+    scores = f"log-loss {nats(task.score.log_loss)} (shares of the classes: {nats(task.base_score.log_loss)})"
     return f"task {task.name}, class of edges of the type {task.edge_type}: {counts}, {scores}"
 
 
@@ -159,10 +159,6 @@ def _score(score: Score) -> tuple[str, ...]:
         f"{score.scored:,}",
         percent(score.accuracy_recent),
         percent(score.macro_f1_recent),
-        _loss(score.log_loss_recent),
+        nats(score.log_loss_recent),
         percent(score.calibration_error_recent),
     )
-
-
-def _loss(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
