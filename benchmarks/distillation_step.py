@@ -29,6 +29,7 @@ from olad_core.learning.group import Group
 from olad_core.learning.label_history import Replay, Rows, Touched
 from olad_core.learning.trainer import Trainer
 from olad_core.step_size import StepSize
+from olad_core.students import InputShape
 from service.replay.archive_graph import GraphDataset
 from service.replay.npz import read_npz
 from service.worker.temporal_library import import_temporal_library
@@ -106,7 +107,7 @@ def main() -> None:
     lessons = {"same_nodes": same, "shipped": half, "quarter": half}
     teaching = ((1 - np.eye(4)) / 3).astype(np.float32)
     trainers = {
-        name: Trainer(Group(way, few.graph.num_features or 0, len(few.graph.classes), torch.device("cpu")))
+        name: Trainer(Group(way, InputShape.of_graph(few.graph), len(few.graph.classes), torch.device("cpu")))
         for name, way in ways.items()
     }
     spent: dict[str, list[float]] = {name: [] for name in ways}

@@ -53,7 +53,7 @@ from olad_core.serving.version_schedule import Schedule
 from olad_core.serving.versions import Versions
 from olad_core.serving.what_if import Outcome, what_if
 from olad_core.step_size import FULL_SIZE, StepSize
-from olad_core.students import Memory, recurrent
+from olad_core.students import InputShape, Memory, recurrent
 from olad_core.tasks.label_rule import LabelRule
 from olad_core.trees.member import Trees
 
@@ -695,24 +695,17 @@ class Engine:
             self.trainer = self._new_trainer()
 
     def _new_trainer(self) -> Trainer:
-        graph = self.graph
-        width, classes, types = graph.num_features or 0, len(graph.classes), len(graph.relations)
-        widths = tuple(each.feature_width or 0 for each in graph.node_types.values())
-        of_graph = types, widths, graph.edge_feature_width
-        return self.trainer_type(Group(self.config.trainer, width, classes, self.device, self.memory, *of_graph))
+        shape, classes = InputShape.of_graph(self.graph), len(self.graph.classes)
+        return self.trainer_type(Group(self.config.trainer, shape, classes, self.device, self.memory))
 
     def _current_trainer(self) -> Trainer:
         """The trainer; a new one when features appear on a graph that had none, or types are declared."""
-        width, types = self.graph.num_features or 0, len(self.graph.relations)
-        group = None if self.trainer is None else self.trainer.group
-        trained = None if group is None else (group.feature_width, group.relations, group.edge_width)
-        if self.trainer is None or trained != (width, types, self.graph.edge_feature_width):
-            if self.trainer and self.trainer.group.feature_width != width:
-                reason = f"features of width {width} have appeared: all students get new weights"
-                self.decisions.add("group-restarted", reason, numbers={"feature_width": width})
-            elif self.trainer:
-                reason = f"edges have {types} types now: all students get new weights"
-                self.decisions.add("group-restarted", reason, numbers={"edge_types": types})
+        shape = InputShape.of_graph(self.graph)
+        trained = self.trainer.group.shape if self.trainer else None
+        if self.trainer is None or trained != shape:
+            if trained:
+                reason, numbers = shape.explain_change(trained)
+                self.decisions.add("group-restarted", f"{reason}: all students get new weights", numbers=numbers)
             self.trainer = self._new_trainer()
             self._schedule.begin_anew()
             former = self.versions.former is not None

@@ -125,7 +125,7 @@ def whole_probabilities(graph: DynamicGraph, rows: Rows, group: Group) -> npt.ND
     The labels of these rows are hidden. Random numbers of the group are not used, so that asking changes nothing.
     """
     everyone = [max(1, graph.num_nodes)] * len(group.config.fanouts)
-    drawn = sample(graph, rows, everyone, group.feature_width, np.random.default_rng(0), group.device)
+    drawn = sample(graph, rows, everyone, group.shape.feature_width, np.random.default_rng(0), group.device)
     found = []
     for student, inputs in zip(group.students, group.inputs(drawn, group.names), strict=True):
         with torch.no_grad():

@@ -20,7 +20,7 @@ from olad_core.messages.sample import Sample, sample
 from olad_core.messages.sparse_features import Features, SparseRows, mean_squares
 from olad_core.named_state import take_part
 from olad_core.parts import Parts
-from olad_core.students import Block, Inputs, Memory, Student, build_student, recurrent, stacks, student_names
+from olad_core.students import Block, Inputs, InputShape, Memory, Student, recurrent, stacks, student_names
 from olad_core.students.student import Drop
 from olad_core.tasks import node_class
 
@@ -39,13 +39,10 @@ class Group:
 
     Args:
         config: how they learn.
-        feature_width: number of features of a node; 0 without features.
+        shape: sizes of what the students read.
         classes: number of classes known so far.
         device: where they compute.
         memory: of the students that remember; without one they begin with a new one.
-        relations: types of edges that the students distinguish.
-        type_widths: of the features of each type of nodes, where nodes have types.
-        edge_width: number of features of an edge.
 
     Raises:
         ValueError: a student has another number of layers than ``fanouts`` has numbers.
@@ -54,18 +51,14 @@ class Group:
     def __init__(
         self,
         config: TrainerConfig,
-        feature_width: int,
+        shape: InputShape,
         classes: int,
         device: torch.device,
         memory: Memory | None = None,
-        relations: int = 1,
-        type_widths: tuple[int, ...] = (),
-        edge_width: int = 0,
     ) -> None:
         self.config = config
         self.memory = memory or Memory(recurrent(config.students), config.width, device)
-        self.feature_width = feature_width
-        self.relations, self.type_widths, self.edge_width = relations, type_widths, edge_width
+        self.shape = shape
         self.device = device
         self.names = student_names(config.students)
         self.random = np.random.default_rng([config.seed, 1])
@@ -122,14 +115,14 @@ class Group:
             steps: taken before.
         """
         share = max(1 / (steps + 1), 0.01)
-        if not self.type_widths:
+        if not self.shape.type_widths:
             seen = _usual(mean_squares(x))
             for student in self.students:
                 _follow(student.mean_square, seen, share)
             return
         assert isinstance(x, SparseRows), "features of several types are entries"
         first = 0
-        for number, width in enumerate(self.type_widths):
+        for number, width in enumerate(self.shape.type_widths):
             squares = x.mean_squares_of(first, width)
             if len(squares):
                 seen = _usual(squares)
@@ -259,11 +252,8 @@ class Group:
         tensors["dropout"] = self.dropout.state()
         values = {
             "capacity": self._capacity,
-            "feature_width": self.feature_width,
             "random": self.random.bit_generator.state,
-            **({"relations": self.relations} if self.relations > 1 else {}),
-            **({"type_widths": list(self.type_widths)} if self.type_widths else {}),
-            **({"edge_width": self.edge_width} if self.edge_width else {}),
+            **self.shape.values(),
         }
         return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, values
 
@@ -277,10 +267,7 @@ class Group:
         memory: Memory,
     ) -> Group:
         """The group whose :meth:`state` this was; the ``memory`` has a state of its own."""
-        relations = int(values.get("relations", 1))
-        widths, of_edges = tuple(values.get("type_widths", ())), int(values.get("edge_width", 0))
-        sizes = int(values["feature_width"]), int(values["capacity"])
-        group = cls(config, *sizes, device, memory, relations, widths, of_edges)
+        group = cls(config, InputShape.read(values), int(values["capacity"]), device, memory)
         for number, student in enumerate(group.students):
             student.load_state_dict(take_part(tensors, f"student/{number}"))
             student.encoder.read_structure(config.structure)
@@ -294,9 +281,7 @@ class Group:
     def _built(self, place: int, seed: int) -> Student:
         """A new student for a place in the group."""
         config = self.config
-        kind, width = config.students[place], self.feature_width
-        of_graph = self.relations, self.type_widths, self.edge_width
-        student = build_student(kind, width, config.width, self._capacity, seed, *of_graph)
+        student = self.shape.build(config.students[place], config.width, self._capacity, seed)
         student.encoder.read_structure(config.structure)
         return student
 

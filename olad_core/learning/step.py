@@ -128,7 +128,7 @@ def draw(
     more = touched.draw(size.of(config.touched), graph, group.random) if unlabelled else labelled[:0]
     # The labels of seeds are hidden. A labelled node among the others would be missing to its neighbours.
     seeds = np.concatenate([labelled, more[graph.label[more] < 0]])
-    drawn = sample(graph, seeds, config.fanouts, group.feature_width, group.random, group.device)
+    drawn = sample(graph, seeds, config.fanouts, group.shape.feature_width, group.random, group.device)
     return StepNodes(node_class.targets(graph, labelled, group.device), drawn, len(graph.classes))
 
 

@@ -16,7 +16,7 @@ from olad_core.named_state import join_parts, take_part
 from olad_core.serving.combination import Combination
 from olad_core.serving.version_reasons import Reason
 from olad_core.serving.versions import HeldVersion
-from olad_core.students import Student, build_student
+from olad_core.students import InputShape, Student
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,8 @@ class Weights:
         first = self.students[0]
         return {
             "members": [[name, kind] for name, kind in self.members.items()],
-            "feature_width": first.feature_width,
             "width": first.width,
-            "relations": first.relations,
-            "type_widths": list(first.type_widths),
-            "edge_width": first.edge_width,
+            **InputShape.of_student(first).values(),
         }
 
     @classmethod
@@ -71,17 +68,13 @@ class Weights:
         Raises:
             ValueError: they do not belong together.
         """
-        members = {str(name): str(kind) for name, kind in shape["members"]}
+        members, reads = {str(name): str(kind) for name, kind in shape["members"]}, InputShape.read(shape)
         students = []
         for place, kind in enumerate(members.values()):
             own = take_part(tensors, f"student/{place}")
             if "encoder.labels" not in own:
                 raise ValueError(f"student/{place}: has no weights")
-            capacity, widths = len(own["encoder.labels"]), tuple(shape["type_widths"])
-            relations, edge_width = shape["relations"], shape["edge_width"]
-            student = build_student(
-                kind, shape["feature_width"], shape["width"], capacity, 0, relations, widths, edge_width
-            )
+            student = reads.build(kind, shape["width"], len(own["encoder.labels"]), 0)
             student.load_state_dict(own)
             students.append(student.to(device).eval().requires_grad_(False))
         combined = take_part(tensors, "combination")

@@ -27,7 +27,7 @@ from olad_core.serving.served_member import ServedMember
 from olad_core.serving.shown import shown_answers
 from olad_core.serving.touched import Touch
 from olad_core.step_size import StepSize
-from olad_core.students import Memory, Student, build_student, memory_name, registered_name
+from olad_core.students import InputShape, Memory, Student, memory_name, registered_name
 
 Rows = npt.NDArray[np.int64]
 Values = dict[str, object]
@@ -73,9 +73,7 @@ class HeldVersion:
         several: Values = {"members": [*map(list, self.members.items())]} if kinds[1:] else {}
         return (
             ({"former": True} if self.former else {})
-            | ({"relations": first.relations} if first.relations > 1 else {})
-            | ({"type_widths": list(first.type_widths)} if first.type_widths else {})
-            | ({"edge_width": first.edge_width} if first.edge_width else {})
+            | InputShape.of_student(first).values()
             | several
             | {
                 "number": self.version.number,
@@ -86,7 +84,6 @@ class HeldVersion:
                 "classes": list(self.version.classes),
                 "architecture": GROUP if several else kinds[0],
                 "position": self.position,
-                "feature_width": first.feature_width,
                 "width": first.width,
             }
         )
@@ -417,12 +414,10 @@ class Versions:
         held, own = values[role], take_part(tensors, role)
         version = Version(held["number"], held["student"], tuple(held["classes"]), held.get("shown", 0))
         former = bool(held.get("former", False))
-        kinds, types = dict(members_of(held)), held.get("relations", 1)
-        of_graph = types, tuple(held.get("type_widths", ())), held.get("edge_width", 0)
+        kinds, shape = dict(members_of(held)), InputShape.read(held)
         [capacity, *_] = {t.shape[0] for name, t in own.items() if name.endswith("student/encoder.labels")}
         students = {
-            name: build_student(kind, held["feature_width"], held["width"], capacity, 0, *of_graph).to(self._device)
-            for name, kind in kinds.items()
+            name: shape.build(kind, held["width"], capacity, 0).to(self._device) for name, kind in kinds.items()
         }
         made = Made(held.get("reason", "due"), held.get("step", 0))
         combined = take_part(own, "combination")

@@ -8,6 +8,7 @@ from olad_core.students.check import ContractBroken, check_student
 from olad_core.students.evolvegcn import EvolveGCN
 from olad_core.students.gat import GAT
 from olad_core.students.gcn import GCN
+from olad_core.students.input_shape import InputShape
 from olad_core.students.linear import LinearStudent
 from olad_core.students.memory import Memory, memory_name
 from olad_core.students.mlp import MLP
@@ -37,6 +38,7 @@ __all__ = [
     "Block",
     "ContractBroken",
     "EvolveGCN",
+    "InputShape",
     "Inputs",
     "LinearStudent",
     "Memory",

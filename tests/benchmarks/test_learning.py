@@ -30,6 +30,7 @@ from olad_core.config import EngineConfig
 from olad_core.events import GraphSchema, UpsertEdge, UpsertNode
 from olad_core.learning.group import Group
 from olad_core.parts import whole
+from olad_core.students import InputShape
 from tests.device import DEVICE
 from tests.olad_core.streams import two_communities
 
@@ -154,7 +155,7 @@ class TestMethods:
     def test_who_teaches_whom(self) -> None:
         group = SMALL.trainer.students[:3]
         config = replace(SMALL.trainer, students=group)
-        members = Group(config, 3, 2, DEVICE)
+        members = Group(config, InputShape(3), 2, DEVICE)
         others, everyone, itself = (kind(members) for kind in (OthersTeach, AllTeach, SelfTeach))
         assert others.fixed(3).tolist() == [[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]
         assert everyone.fixed(2).tolist() == [[0.5, 0.5], [0.5, 0.5]]

@@ -163,7 +163,7 @@ class TestRejections:
         assert run.engine.rejected_events == 0
         run.turn([], steps=30)
         assert run.engine.trainer is not None
-        assert run.engine.trainer.group.feature_width == 5
+        assert run.engine.trainer.group.shape.feature_width == 5
         assert_readers_are_fresh(run)
 
     def test_a_schema_that_fits_is_followed(self) -> None:

@@ -107,10 +107,22 @@ def test_types_that_are_declared_later_begin_new_students_beside_what_is_served(
     assert run.engine.trainer is not None
     for batch in typed(batches[14:]):
         run.turn(batch, steps=3)
-    assert run.engine.trainer.group.relations == 4, "edges that name no type, and the three that were declared"
+    assert run.engine.trainer.group.shape.relations == 4, "edges that name no type, and the three that were declared"
     reasons = [decision.reason for decision in run.engine.decisions.newest_first()]
     assert "edges have 4 types now: all students get new weights" in reasons
     assert_exact(run)
+
+
+def test_features_of_edges_that_are_declared_later_begin_new_students() -> None:
+    run = Run(PAIR)
+    run.turn([UpsertNode(f"n{at}", [float(at)], "ab"[at % 2]) for at in range(40)], steps=3)
+    run.engine.declare("50-0", GraphSchema(edge_types={"edge": EdgeType(feature_width=2)}))
+    run.turn([], steps=3)
+    assert run.engine.trainer is not None
+    assert run.engine.trainer.group.shape.edge_width == 2
+    [restarted] = [each for each in run.engine.decisions.newest_first() if each.kind == "group-restarted"]
+    assert restarted.reason == "edges have 2 features now: all students get new weights"
+    assert restarted.numbers == {"edge_features": 2}
 
 
 def test_types_of_nodes_that_are_added_leave_what_is_served_exact() -> None:
@@ -127,7 +139,7 @@ def test_types_of_nodes_that_are_added_leave_what_is_served_exact() -> None:
     assert run.engine.versions.served is served
     run.turn([], steps=3)
     assert run.engine.trainer is not None
-    assert run.engine.trainer.group.type_widths == (3, 2, 0, 1)
+    assert run.engine.trainer.group.shape.type_widths == (3, 2, 0, 1)
 
 
 def test_the_features_of_each_type_have_a_scale_of_their_own() -> None:

@@ -49,7 +49,7 @@ def test_terms_over_all_candidates_are_those_over_all_classes(monkeypatch: pytes
     lesson.teaching = EACH_OTHER
     group, graph, weights = lesson.trainer.group, lesson.graph, torch.from_numpy(EACH_OTHER)
     rows = graph.rows([f"n{number}" for number in range(36)])
-    drawn = sample(graph, rows, PAIR.fanouts, group.feature_width, group.random, DEVICE)
+    drawn = sample(graph, rows, PAIR.fanouts, group.shape.feature_width, group.random, DEVICE)
     nodes = StepNodes(torch.from_numpy(graph.label[rows[:20]].astype(np.int64)), drawn, len(graph.classes))
     knowledge, computed = Knowledge(from_predictions=True, from_embeddings=False), whole(forward(group, drawn))
     found = whole(candidate_terms(nodes, group, computed, knowledge, weights))
@@ -83,7 +83,7 @@ class TestGrowingHeads:
         lesson.steps(5)
         rows = lesson.graph.rows([f"n{number}" for number in range(20)])
         group, graph = lesson.trainer.group, lesson.graph
-        drawn = sample(graph, rows, PAIR.fanouts, group.feature_width, group.random, DEVICE)
+        drawn = sample(graph, rows, PAIR.fanouts, group.shape.feature_width, group.random, DEVICE)
         held = [(id(student.head), len(student.head.bias)) for student in group.students]
         with torch.no_grad():
             embedded = whole(group.embed(whole(group.encode(drawn)), drawn.blocks))

@@ -23,7 +23,7 @@ from olad_core.learning.trainer import StepOutcome, Trainer
 from olad_core.messages.sample import Sample, sample
 from olad_core.parts import Parts, whole
 from olad_core.step_size import StepSize
-from olad_core.students import ARCHITECTURES, Memory, recurrent
+from olad_core.students import ARCHITECTURES, InputShape, Memory, recurrent
 from tests.device import DEVICE
 from tests.olad_core.streams import FEATURES, two_communities
 
@@ -54,7 +54,7 @@ class Lesson:
         self.replay = Replay(config.recent_labels)
         self.touched = Touched(config.recent_touched)
         self.apply(two_communities() if events is None else events)
-        self.trainer = Trainer(Group(config, self.graph.num_features or 0, len(self.graph.classes), DEVICE))
+        self.trainer = Trainer(Group(config, InputShape.of_graph(self.graph), len(self.graph.classes), DEVICE))
         self.teaching = np.zeros((len(config.students),) * 2, np.float32)
 
     def apply(self, events: Sequence[Event]) -> None:

@@ -84,7 +84,7 @@ class TestVersions:
         assert_readers_are_fresh(run)
         run.engine.learn(1)
         assert run.engine.trainer is not None
-        assert (run.engine.trainer.group.feature_width, run.engine.trainer.steps) == (3, 1)
+        assert (run.engine.trainer.group.shape.feature_width, run.engine.trainer.steps) == (3, 1)
         assert withdrawn in run.publish().dropped
         assert run.reader.served == served
         while run.reader.served == served:
