@@ -56,7 +56,10 @@ class Schedule:
             return False
         self._took = max(0, steps - self._step)
         if outcome.refused:
-            reason = f"version {version.shown} has more predictions that are not finite than the served version"
+            served = self._versions.served
+            refines = served is not None and served.version.shown == version.shown
+            what = f"a refinement of version {version.shown}" if refines else f"version {version.shown}"
+            reason = f"{what} has more predictions that are not finite than what is served"
             self._decisions.add("version-refused", reason, student=version.student, version=version.shown)
         return not outcome.refused
 

@@ -292,6 +292,7 @@ class TestWhatGoesWrong:
         assert refusal.position == "2-0"
         # It would have refined the served version, whose number it has.
         assert refusal.version == served.version.number
+        assert refusal.reason.startswith(f"a refinement of version {served.version.number} has more predictions")
         run.turn([UpsertNode("still more")], steps=12)
         assert run.engine.versions.served is not served
 
