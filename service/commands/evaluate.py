@@ -49,7 +49,9 @@ def evaluate_source(
         typer.Option(metavar="JSON", help='Declared for all: by class what makes it the label, {"b": {"cost": 20}}.'),
     ] = None,
     label_delay: LabelDelay = None,
-    batch_size: Annotated[int, typer.Option(min=1, max=MAX_EVENTS, help="Nodes that arrive in one entry.")] = 20,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=MAX_EVENTS, help="Arriving nodes, or edges of a task, in one entry.")
+    ] = 20,
     limit: Annotated[int | None, typer.Option(min=0, help="End after this many arrivals.")] = None,
     score_from: Annotated[
         int | None, typer.Option(min=0, help="Second score: from this arrival on.", show_default="the source's own")

@@ -37,7 +37,7 @@ LabelDelay = Annotated[
     typer.Option(
         parser=_delay,
         metavar="ARRIVALS|TIME",
-        help="From a node to its label: arrivals, or event time such as 14d.",
+        help="From a node or an edge to its label: arrivals, or event time such as 14d.",
         show_default="the source's own",
     ),
 ]

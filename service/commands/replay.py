@@ -40,7 +40,9 @@ def replay_source(
     url: Url = None,
     rate: Annotated[float | None, typer.Option(min=0.001, help="Events per second, at most.")] = None,
     label_delay: LabelDelay = None,
-    batch_size: Annotated[int, typer.Option(min=1, max=MAX_EVENTS, help="Nodes that arrive in one POST.")] = 20,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=MAX_EVENTS, help="Arriving nodes, or edges of a task, in one POST.")
+    ] = 20,
     batch_bytes: BatchBytes = BATCH_BYTES,
     limit: Annotated[int | None, typer.Option(min=0, help="End after this many arrivals.")] = None,
     score_from: Annotated[
