@@ -72,6 +72,16 @@ class Call(Generic[_T]):
     content: bytes | None = None
     position_of: Callable[[_T], str] | None = None
 
+    def request(self) -> dict[str, Any]:
+        """Arguments of a request of ``httpx``."""
+        return {
+            "method": self.method,
+            "url": self.path,
+            "params": self.params,
+            "headers": self.headers,
+            "content": self.content,
+        }
+
 
 @dataclass(frozen=True)
 class Wait:

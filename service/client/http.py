@@ -425,13 +425,7 @@ class Client:
         return found
 
     def _open(self, call: Call[bytes]) -> httpx.Response:
-        request = self._http.build_request(
-            call.method,
-            call.path,
-            params=call.params,
-            headers=call.headers,
-            timeout=self._session.following(SILENCE_S),
-        )
+        request = self._http.build_request(**call.request(), timeout=self._session.following(SILENCE_S))
         try:
             answer = self._http.send(request, stream=True)
             if not answer.is_success:
@@ -443,9 +437,7 @@ class Client:
 
     def _once(self, call: Call[_T]) -> _T:
         try:
-            answer = self._http.request(
-                call.method, call.path, params=call.params, headers=call.headers, content=call.content
-            )
+            answer = self._http.request(**call.request())
         except httpx.TransportError as error:
             raise self._session.unreachable(error) from None
         return self._session.read(call, answer)

@@ -57,7 +57,7 @@ class Session:
         return {
             "base_url": self.url,
             "headers": {"authorization": f"Bearer {self._key}"} if self._key is not None else None,
-            "timeout": httpx.Timeout(self._timeout_s, connect=min(_CONNECT_S, self._timeout_s)),
+            "timeout": self._timeouts(),
             # A proxy of the environment cannot reach this machine's own loopback.
             "trust_env": httpx.URL(self.url).host not in {"127.0.0.1", "::1", "localhost"},
         }
@@ -104,7 +104,7 @@ class Session:
 
     def following(self, silence_s: float) -> httpx.Timeout:
         """The timeouts of a connection that does not end: that of each read is the silence that is allowed."""
-        return httpx.Timeout(self._timeout_s, connect=min(_CONNECT_S, self._timeout_s), read=silence_s)
+        return self._timeouts(read=silence_s)
 
     def opened(self, call: Call[Any], answer: httpx.Response) -> httpx.Response:
         """An answer whose body is read later.
@@ -115,6 +115,9 @@ class Session:
         if not answer.is_success:
             raise self._refused(call, answer)
         return answer
+
+    def _timeouts(self, **others: float) -> httpx.Timeout:
+        return httpx.Timeout(self._timeout_s, connect=min(_CONNECT_S, self._timeout_s), **others)
 
     def _remember(self, position: str) -> None:
         with self._lock:
