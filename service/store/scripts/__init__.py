@@ -5,7 +5,12 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-_SHARED = {"append": "add_classes", "declare": "add_classes"}
+_SHARED = {
+    "append": "add_classes",
+    "declare": "add_classes",
+    "check_log": "last_position",
+    "swap_log": "last_position",
+}
 """Scripts that use a function of another file, whose text comes before theirs."""
 
 

@@ -5,15 +5,7 @@
 --       than it holds, number of ranges that are left out, number of skipped entries, these ranges ..., position and
 --       reason of each skipped entry ..., classes ...
 -- Answers: 1; 0 where the log has got further entries since it was copied: copy them, and call it again.
-local newest = '0-0'
-if redis.call('EXISTS', KEYS[1]) == 1 then
-  local info = redis.call('XINFO', 'STREAM', KEYS[1])
-  for i = 1, #info, 2 do
-    if info[i] == 'last-generated-id' then
-      newest = info[i + 1]
-    end
-  end
-end
+local newest = last_position()
 if newest ~= ARGV[1] then
   return 0
 end
