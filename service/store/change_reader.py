@@ -19,9 +19,10 @@ from redis.exceptions import RedisError
 
 from olad_core.errors import OladError
 from service.shares import Shares
+from service.store.cancellation import end_if_cancelled
 from service.store.changes import PREFIX, change_id
 from service.store.keys import Keys
-from service.store.positions import START, PositionPair, parse_position
+from service.store.positions import START, PositionPair, parse_position, position_text
 
 Entries: TypeAlias = list[tuple[bytes, dict[bytes, Any]]]
 PAGE = 200
@@ -121,7 +122,7 @@ class ChangeReader:
                 # Followers read for themselves what came meanwhile.
                 self._forget()
                 await asyncio.sleep(_AGAIN_S)
-            _end_if_cancelled()
+            end_if_cancelled()
 
     def end(self) -> None:
         """Let all followers end: the process stops."""
@@ -153,7 +154,7 @@ class ChangeReader:
         held = self._held
         if held and held[0].previous <= after:
             return [change for change in held if change.at > after][:PAGE]
-        first = f"({after[0]}-{after[1]}"
+        first = f"({position_text(after)}"
         found = cast("Entries", await self._redis.xrange(self._keys.changes, min=first, count=PAGE))
         page = [_decode(*entry) for entry in found]
         if page and page[0].previous > after:
@@ -181,7 +182,7 @@ class ChangeReader:
         if self._last is None:
             self._last = await self.newest()
             self._wake()
-        after = f"{self._last[0]}-{self._last[1]}"
+        after = position_text(self._last)
         read = await self._redis.xread({self._keys.changes: after}, count=_HELD, block=_BLOCK_MS)
         answer = cast("list[tuple[bytes, Entries]]", read)
         found = [_decode(*entry) for entry in answer[0][1]] if answer else []
@@ -205,10 +206,3 @@ def _decode(at: bytes, fields: dict[bytes, Any]) -> Recorded:
         (event.data.before, event.data.label),
         event.data.kind,
     )
-
-
-def _end_if_cancelled() -> None:
-    """End a task whose cancellation was lost: redis-py may take it for the end of a connection."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

@@ -29,7 +29,8 @@ from service.store.changes import (
     unknown_before,
 )
 from service.store.keys import Keys
-from service.store.positions import START, PositionPair, parse_position
+from service.store.label_rules import dump_rule, load_rule
+from service.store.positions import START, PositionPair, parse_position, position_text
 from service.store.row_labels import Labels, labels_of_rows, labels_of_update
 from service.store.rows import WHOLE_FORMAT, format_of, graph_rows
 from service.store.transaction import Transaction
@@ -164,7 +165,7 @@ class ChangeRecorder:
         """
         new = _undecided(publication.decisions, shown.decided)
         changes = [decided(one) for one in new]
-        rule = msgspec.json.encode(publication.rule) if publication.rule else b""
+        rule = dump_rule(publication.rule)
         if moves and shown.table is not None and rule != shown.rule:
             changes.append(Change(RULE_CHANGED, msgspec.to_builtins(publication.rule)))
         relabelled, total = self._relabelled, len(self._relabelled)
@@ -210,7 +211,7 @@ class ChangeRecorder:
             found = cast("list[bytes]", self._redis.hmget(self._keys.served, ["classes", "format"]))
             self._known = (shown.table, msgspec.json.decode(found[0], type=tuple[str, ...]), int(found[1]))
         _, classes, row_format = self._known
-        return labels_of_rows(self._stored(shown.table, nodes), row_format, classes, _rule(shown.rule)).names
+        return labels_of_rows(self._stored(shown.table, nodes), row_format, classes, load_rule(shown.rule)).names
 
     def _stored(self, table: str, nodes: Sequence[str]) -> list[bytes | None]:
         if not nodes:
@@ -234,10 +235,10 @@ class ChangeRecorder:
         elif shown.table is not None:
             # What changed before was not recorded, or is deleted: no reader may go on from it without noticing.
             last = unknown_before(at)
-        previous = START if last is None else f"{last[0]}-{last[1]}"
+        previous = START if last is None else position_text(last)
         for change in changes:
             last = next_id(at, last)
-            written = f"{last[0]}-{last[1]}"
+            written = position_text(last)
             event = cloud_event(change, last, position, self._keys.graph)
             limit = ("MAXLEN", "~", self._kept)
             pending.add("XADD", self._keys.changes, *limit, written, "event", event, "previous", previous)
@@ -251,10 +252,6 @@ def _classes_of(version: int, publication: Publication) -> tuple[str, ...] | Non
         if one is not None and one.number == version:
             return one.classes
     return None
-
-
-def _rule(encoded: bytes) -> LabelRule:
-    return msgspec.json.decode(encoded, type=LabelRule) if encoded else LabelRule()
 
 
 def _identity(decision: Decision) -> str:

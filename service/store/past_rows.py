@@ -18,7 +18,7 @@ from redis.asyncio import Redis as AsyncRedis
 from olad_core.serving.publication import Publication, TableUpdate
 from olad_core.tasks.label_rule import LabelRule
 from service.store.keys import Keys
-from service.store.positions import START, PositionPair, parse_position
+from service.store.positions import START, PositionPair, parse_position, position_text
 from service.store.prediction_reader import Model, Moment, model_of
 from service.store.rows import format_of, origin
 from service.store.scripts import script
@@ -261,6 +261,6 @@ class PastReader:
         model = model_of(shown.version, shown.student, shown.classes, format_of(len(shown.classes)), shown.rule)
         exact, events = position.decode(), int(applied)
         if row and marked:
-            (ms, sequence), events = origin(row)
-            exact = f"{ms}-{sequence}"
+            at_position, events = origin(row)
+            exact = position_text(at_position)
         return PastRow(row or None, model, Moment(exact, max(0, int(appended) - events)), bool(marked))

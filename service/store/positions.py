@@ -30,6 +30,15 @@ def parse_position(text: str) -> PositionPair:
     return pair
 
 
+def position_text(position: PositionPair) -> str:
+    """A position as it is written.
+
+    >>> position_text((1700000000000, 3))
+    '1700000000000-3'
+    """
+    return f"{position[0]}-{position[1]}"
+
+
 def next_position(position: str) -> str:
     """The first position that an entry may have after this one.
 
@@ -37,4 +46,4 @@ def next_position(position: str) -> str:
     '1700000000000-4'
     """
     milliseconds, sequence = parse_position(position)
-    return f"{milliseconds}-{sequence + 1}"
+    return position_text((milliseconds, sequence + 1))

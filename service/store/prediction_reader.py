@@ -16,8 +16,9 @@ from olad_core.config import PUBLISHED_CLASSES, PUBLISHED_WHOLE
 from olad_core.errors import OladError
 from olad_core.tasks.label_rule import LabelRule, RuleTable, decide, decide_among
 from service.store.keys import Keys
+from service.store.label_rules import load_rule
 from service.store.marks import marked_in
-from service.store.positions import START, PositionPair, parse_position
+from service.store.positions import START, PositionPair, parse_position, position_text
 from service.store.rows import (
     SHORT_FORMAT,
     WHOLE_FORMAT,
@@ -155,7 +156,7 @@ def with_whole_rows(snapshot: Snapshot, model: Model, nodes: Sequence[str], whol
             moments.append(moment)
         else:
             at, applied_events = origin(found)
-            moments.append(Moment(f"{at[0]}-{at[1]}", max(0, whole.appended - applied_events)))
+            moments.append(Moment(position_text(at), max(0, whole.appended - applied_events)))
     decoder = WholeRowDecoder(len(model.classes))
     return replace(snapshot, model=replace(model, rows=decoder), rows=rows, moments=moments, marked=())
 
@@ -226,7 +227,7 @@ class PredictionReader:
         moments = [visible] * len(rows)
         for place in marked:
             at, applied_events = origin(rows[place])
-            moments[place] = Moment(f"{at[0]}-{at[1]}", max(0, count - applied_events))
+            moments[place] = Moment(position_text(at), max(0, count - applied_events))
         return Snapshot(
             visible=visible,
             model=model,
@@ -270,8 +271,7 @@ class PredictionReader:
         known = (version, student, classes, row_format, rule)
         if known != self._model_fields:
             names = msgspec.json.decode(classes, type=tuple[str, ...])
-            held = msgspec.json.decode(rule, type=LabelRule) if rule else LabelRule()
-            self._model = model_of(int(version), student.decode(), names, int(row_format), held)
+            self._model = model_of(int(version), student.decode(), names, int(row_format), load_rule(rule))
             self._model_fields = known
         return self._model
 

@@ -21,6 +21,7 @@ from service.store.bulk_hset import ROWS_PER_COMMAND, hset_commands
 from service.store.change_recorder import ChangeRecorder, Shown
 from service.store.fence import Fence, PublicationsLost
 from service.store.keys import Keys
+from service.store.label_rules import dump_rule
 from service.store.marks import setrange_commands
 from service.store.node_lists import encode_list
 from service.store.past_rows import PastRows
@@ -48,13 +49,11 @@ class _Seen:
 
     Attributes:
         rejected_to: position up to which rejected events are written.
-        table: that readers see; None before the first publication.
         tables: all there are.
-        shown: what changes are compared with.
+        shown: what readers see.
     """
 
     rejected_to: str
-    table: str | None
     tables: tuple[str, ...]
     shown: Shown
 
@@ -148,7 +147,7 @@ class PredictionWriter:
             last.append(rest)
         with self._past_read_again_on_failure(), self._guarded(publication.position) as (seen, pending):
             # What readers see first: a version on its way is compared with it.
-            for update in sorted(last, key=lambda one: self._table(one.version) != seen.table):
+            for update in sorted(last, key=lambda one: self._table(one.version) != seen.shown.table):
                 if update.version == self._seen:
                     self._past.keep(pending, self._table(update.version), update, publication.position)
                 self._write_rows(pending, update, publication, seen)
@@ -158,7 +157,7 @@ class PredictionWriter:
                 self._write_whole(pending, publication)
             for reply in publication.replies:
                 pending.add("SET", self._keys.reply(reply.question), reply.content, "PX", ANSWER_KEPT_MS)
-            shown_now = seen.table if publication.served is None else self._table(publication.served.number)
+            shown_now = seen.shown.table if publication.served is None else self._table(publication.served.number)
             if self._recorder is not None:
                 self._recorder.record(pending, publication, shown_now, seen.shown, moves=moves)
         if self._recorder is not None:
@@ -211,7 +210,7 @@ class PredictionWriter:
             if visible is not None and parse_position(position) < parse_position(visible):
                 raise ValueError(f"readers see position {visible}: {position} would go back")
             shown = Shown(table, served[5] or b"", changed, decided)
-            seen = _Seen(rejected_to or START, table, tuple(name.decode() for name in tables), shown)
+            seen = _Seen(rejected_to or START, tuple(name.decode() for name in tables), shown)
             yield seen, pending
             pending.add("HSET", keys.served, "written", f"{self._fence.start}.{self._written + 1}")
             pending.run()
@@ -230,9 +229,9 @@ class PredictionWriter:
         Returns:
             Whether they go on: they do not while they see a table of an earlier start.
         """
-        keys, served = self._keys, publication.served
+        keys, served, table = self._keys, publication.served, seen.shown.table
         fields: dict[str, str | bytes | int] = {"rejected_to": publication.position}
-        moves = served is not None or seen.table is None or self._is_own(seen.table)
+        moves = served is not None or table is None or self._is_own(table)
         if moves:
             fields |= {"position": publication.position, "applied": publication.applied_events}
             if self._answered is not None:
@@ -245,7 +244,7 @@ class PredictionWriter:
                 "table": self._table(served.number),
                 "format": format_of(len(served.classes)),
             }
-        rule = msgspec.json.encode(publication.rule) if publication.rule else b""
+        rule = dump_rule(publication.rule)
         if moves and rule != seen.shown.rule:
             fields["rule"] = rule
         pending.add("HSET", keys.served, *chain.from_iterable(fields.items()))
@@ -253,7 +252,7 @@ class PredictionWriter:
         if served is not None:
             gone.update(name for name in seen.tables if not self._is_own(name))
         if moves:
-            self._past.follow(pending, publication, self._table(served.number) if served is not None else seen.table)
+            self._past.follow(pending, publication, self._table(served.number) if served is not None else table)
         if gone:
             pending.add("SREM", keys.tables, *gone)
         if unneeded := self._past.unneeded(gone):

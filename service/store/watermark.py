@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from olad_core.errors import OladError
 from service.shares import NoShare, Shares
+from service.store.cancellation import end_if_cancelled
 from service.store.keys import Keys
 from service.store.positions import START, PositionPair, parse_position
 from service.store.presence import ask, is_there
@@ -127,10 +128,10 @@ class Watermark:
                     await channel.subscribe(*follow)
                     while True:
                         message = await channel.get_message(timeout=1.0)
-                        _end_if_cancelled()
+                        end_if_cancelled()
                         if message is not None and message["type"] == "message":
                             follow[message["channel"].decode()](parse_position(message["data"].decode()))
-            _end_if_cancelled()
+            end_if_cancelled()
             await asyncio.sleep(_RESUBSCRIBE_S)
 
     async def _poll(self) -> None:
@@ -147,18 +148,7 @@ class Watermark:
                     self._see_answered(parse_position(answered.decode()))
                 if not is_there(heartbeat, subscribers):
                     self._answers.give_up()
-            _end_if_cancelled()
+            end_if_cancelled()
             if not self.waiting:
                 self._anybody.clear()
             await asyncio.sleep(_POLL_S)
-
-
-def _end_if_cancelled() -> None:
-    """End a task whose cancellation was lost: redis-py may take it for the end of a connection.
-
-    Raises:
-        asyncio.CancelledError: the present task has been cancelled.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
