@@ -15,7 +15,7 @@ from service.api.context import Context
 from service.api.errors import invalid
 from service.problems import INVALID_REQUEST, POSITION_NOT_REACHED, Problem
 from service.store.node_lists import FoundList
-from service.store.positions import PositionPair, parse_position
+from service.store.positions import PositionPair, parse_position, position_text
 from service.store.prediction_reader import Moment, Snapshot
 from service.store.redis_refusals import REDIS_ERRORS
 from service.store.watermark import TooManyWaiting
@@ -246,7 +246,7 @@ async def listed(
             break
     if found.stored is None or not found.holds(wanted or (0, 0)):
         context.metrics.timeouts.inc()
-        moment = Moment(f"{first.visible[0]}-{first.visible[1]}", first.behind)
+        moment = Moment(position_text(first.visible), first.behind)
         detail = f"the list was not made within {patience.timeout_ms} ms; predictions show {moment.position}"
         raise Problem(POSITION_NOT_REACHED, detail, position=moment.position, behind=moment.behind)
     return found
@@ -293,7 +293,7 @@ def require_reached(context: Context, nodes: Sequence[str], snapshot: Snapshot, 
     place = min(early, key=lambda at: parse_position(snapshot.moments[at].position))
     moment = snapshot.moments[place]
     detail = (
-        f"the prediction of node {nodes[place]!r} was not brought up to position {wanted[0]}-{wanted[1]} in time; it "
+        f"the prediction of node {nodes[place]!r} was not brought up to position {position_text(wanted)} in time; it "
         f"shows {moment.position}, {moment.behind} events behind the log"
     )
     raise Problem(POSITION_NOT_REACHED, detail, position=moment.position, behind=moment.behind)

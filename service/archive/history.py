@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from olad_core.errors import OladError
-from service.archive.left_out import LeftOut, left_out_of
+from service.archive.left_out import LeftOut, is_left_out, left_out_of
 from service.archive.place import Place
 from service.archive.segment import DamagedSegment, Segment, Span, decode, span_of
 from service.store.positions import PositionPair, parse_position
@@ -109,4 +109,4 @@ def _are_left_out(left_out: Sequence[LeftOut], after: PositionPair, last: Positi
 
 def _is_wanted(entry: RawEntry, after: PositionPair, left_out: Sequence[LeftOut]) -> bool:
     position = parse_position(entry[0].decode())
-    return position > after and not any(position in span for span in left_out)
+    return position > after and not is_left_out(position, left_out)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from service.store.positions import PositionPair, parse_position
+from service.store.positions import PositionPair, parse_position, position_text
 
 _NAME = re.compile(r"left-out-(\d{1,20}-\d{1,20})_(\d{1,20}-\d{1,20})\.json", re.ASCII)
 
@@ -21,7 +22,7 @@ class LeftOut:
         return self.first <= position <= self.last
 
     def __str__(self) -> str:
-        return f"{self.first[0]}-{self.first[1]}..{self.last[0]}-{self.last[1]}"
+        return f"{position_text(self.first)}..{position_text(self.last)}"
 
     def covers(self, after: PositionPair, last: PositionPair) -> bool:
         """Whether all positions after one, up to another one, are left out."""
@@ -31,6 +32,11 @@ class LeftOut:
     def name(self) -> str:
         """Name of the file in the archive that records the range."""
         return f"left-out-{str(self).replace('..', '_')}.json"
+
+
+def is_left_out(position: PositionPair, spans: Iterable[LeftOut]) -> bool:
+    """Whether a position is in one of some ranges."""
+    return any(position in span for span in spans)
 
 
 def parse_left_out(text: str) -> LeftOut:

@@ -12,11 +12,11 @@ from olad_core.event_codec import decode_log
 from olad_core.events import GraphSchema
 from olad_core.schema import HeldSchema, SchemaConflict, after_declaration, after_events, labels_in
 from service.archive.history import History, HistoryBroken
-from service.archive.left_out import LeftOut
+from service.archive.left_out import LeftOut, is_left_out
 from service.archive.segment import events_of, named
 from service.store.entry_format import require_known
 from service.store.log_rebuilder import LogRebuilder
-from service.store.positions import START, PositionPair, parse_position
+from service.store.positions import START, PositionPair, parse_position, position_text
 from service.store.raw_log import RawEntry
 
 _MOST_CLASSES = 10**9
@@ -129,12 +129,12 @@ def _rebuild(
         on_progress(parse_position(segment.header.last))
     end = history.last or parse_position(START)
     _require_no_gap(history, end, trimmed, without)
-    at = f"{end[0]}-{end[1]}"
+    at = position_text(end)
     while True:
         copied_to = log.last()
         while entries := log.rest(at, copied_to):
             at = entries[-1][0].decode()
-            wanted = [entry for entry in entries if not _is_left_out(entry, without)]
+            wanted = [entry for entry in entries if not is_left_out(parse_position(entry[0].decode()), without)]
             log.add(wanted)
             sums.add(wanted)
             kept += len(wanted)
@@ -148,8 +148,3 @@ def _rebuild(
 def _require_no_gap(history: History, end: PositionPair, trimmed: PositionPair, without: Sequence[LeftOut]) -> None:
     if trimmed > end and not any(span.covers(end, trimmed) for span in without):
         raise HistoryBroken(history.place, end, trimmed, "the log in Redis was trimmed behind the end of the archive")
-
-
-def _is_left_out(entry: RawEntry, without: Sequence[LeftOut]) -> bool:
-    position = parse_position(entry[0].decode())
-    return any(position in span for span in without)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from olad_core.errors import OladError
-from service.store.positions import PositionPair, parse_position
+from service.store.positions import PositionPair, parse_position, position_text
 from service.store.raw_log import RawEntry
 
 FORMAT = 1
@@ -49,7 +49,7 @@ class Span:
         >>> Span((0, 0), (1700000000000, 3)).name
         '0-0_1700000000000-3.segment'
         """
-        return f"{_text(self.after)}_{_text(self.last)}.segment"
+        return f"{position_text(self.after)}_{position_text(self.last)}.segment"
 
 
 def span_of(name: str) -> Span | None:
@@ -180,7 +180,3 @@ def _arrival(entry: RawEntry) -> float:
 def named(fields: Sequence[bytes]) -> dict[bytes, bytes]:
     """The values of an entry by their fields."""
     return dict(zip(fields[::2], fields[1::2], strict=False))
-
-
-def _text(position: PositionPair) -> str:
-    return f"{position[0]}-{position[1]}"

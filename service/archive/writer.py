@@ -10,10 +10,10 @@ import structlog
 
 from olad_core.errors import OladError
 from service.archive.history import History
-from service.archive.left_out import parse_left_out
+from service.archive.left_out import is_left_out, parse_left_out
 from service.archive.place import Place
 from service.archive.segment import encode, size_of
-from service.store.positions import START, PositionPair, parse_position
+from service.store.positions import START, PositionPair, parse_position, position_text
 from service.store.raw_log import RawEntry
 
 log = structlog.get_logger(__name__)
@@ -147,7 +147,7 @@ class ArchiveWriter:
             if trimmed != START:
                 log.warning("the archive begins after entries that are trimmed", archive=self.place.name, after=trimmed)
             return trimmed
-        last = f"{history.last[0]}-{history.last[1]}"
+        last = position_text(history.last)
         if parse_position(trimmed) > history.last:
             log.error(
                 "entries were trimmed that are not in the archive: a checkpoint is needed to restore the graph",
@@ -165,7 +165,7 @@ class ArchiveWriter:
         return last
 
     def _is_left_out(self, position: PositionPair) -> bool:
-        return any(position in parse_left_out(span) for span in self._log.left_out())
+        return is_left_out(position, map(parse_left_out, self._log.left_out()))
 
     def _record_left_out(self, history: History) -> None:
         """Record in the archive what the log was rebuilt without, so that later readers leave it out too."""

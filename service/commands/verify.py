@@ -15,6 +15,7 @@ from service.archive.history import History, HistoryBroken
 from service.archive.place import ArchiveUnusable, DirectoryPlace
 from service.archive.segment import span_of
 from service.commands.failures import read_settings
+from service.store.positions import position_text
 from service.terminal import Terminal, shown
 
 
@@ -98,7 +99,7 @@ def _look_at_archive(folder: Path) -> Finding:
             pass
     except (ArchiveUnusable, HistoryBroken) as error:
         problem = str(error)
-    position = f"{history.last[0]}-{history.last[1]}" if history.last is not None else None
+    position = position_text(history.last) if history.last is not None else None
     return Finding(str(folder), not problem, problem, position, _size(folder))
 
 

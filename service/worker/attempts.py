@@ -36,7 +36,7 @@ from typing import TypeAlias
 import structlog
 
 from service.store.log_reader import Entry
-from service.store.positions import START, PositionPair, parse_position
+from service.store.positions import START, PositionPair, parse_position, position_text
 
 log = structlog.get_logger(__name__)
 
@@ -133,7 +133,7 @@ class Attempts:
         """Position of the entry to set aside, until it has passed."""
         if self._suspect is None or self._deaths < DEATHS_AT_MOST:
             return None
-        return _text(self._suspect)
+        return position_text(self._suspect)
 
     def isolate(self, entries: Sequence[Entry]) -> None:
         """Let these entries be applied alone from now on, and any between them and those that are alone already."""
@@ -195,15 +195,15 @@ class Attempts:
         if first != last:
             log.warning(
                 "the last worker ended while it applied entries: they are applied one by one",
-                first=_text(first),
-                last=_text(last),
+                first=position_text(first),
+                last=position_text(last),
             )
             return
         self._suspect = first
         self._deaths = page.deaths + (DEATH_WHILE_PUBLISHED if page.publishing else DEATH_WHILE_APPLIED)
         log.warning(
             "the last worker ended while it applied an entry",
-            position=_text(first),
+            position=position_text(first),
             while_published=page.publishing,
             deaths_count=self._deaths,
             at_most=DEATHS_AT_MOST,
@@ -265,7 +265,3 @@ def _hull(some: Span | None, others: Span) -> Span:
 
 def _or_nowhere(span: Span | None) -> Span:
     return span or (_NOWHERE, _NOWHERE)
-
-
-def _text(position: PositionPair) -> str:
-    return f"{position[0]}-{position[1]}"
