@@ -166,11 +166,11 @@ def _edges(table: Table, plan: Plan, edge: EdgeRows, rows: Rows, typed: TypedEnd
     """Rows as edges, with an id, features or a class where these are stated. An update brings its class at once."""
     names = edge_ids_of(table, plan.mapping, rows)
     kinds, _ = edge_types_of(table, plan.mapping, rows)
-    there = rows if names is None else rows.present()  # An edge that is removed by its id needs no ends.
+    present = rows.present()
+    there = rows if names is None else present  # An edge that is removed by its id needs no ends.
     ends = ends_of(table, plan.mapping, there)
     sources, targets = (each or () for each in ends)
     from_source, to_target = end_types_of(table, plan.mapping, there, ends)
-    present = rows.present()
     labels = None if edge.label is None else labels_of(table, edge.label, present)
     features = _all_features(table, plan, present) if plan.features else None
     moments, weights = _times(table, plan, present), _weights(table, plan, present)
