@@ -185,7 +185,9 @@ def cluster(key: str) -> Iterator[tuple[str, Server, list[Server], Server]]:
 
 def knows(server: Server, count: int) -> bool:
     with server.client() as client:
-        return len(text(client.execute_command("CLUSTER NODES")).splitlines()) == count
+        lines = text(client.execute_command("CLUSTER NODES")).splitlines()
+        # Until the handshake is over a node has a name that is not its own.
+        return len(lines) == count and not any("handshake" in line for line in lines)
 
 
 def healthy(server: Server) -> bool:
