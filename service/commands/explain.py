@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from service.client.http import Client
-from service.commands.failures import read_settings, reported_failures
-from service.commands.options import AsJson, MinPosition, Url, service_url
+from service.commands.calling import service_client
+from service.commands.options import AsJson, MinPosition, Url
 from service.models import MAX_EFFECTS, ExplainAnswer, ShownEffect
 from service.terminal import Terminal, shown
 
@@ -22,8 +21,7 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Show how the probability of a node's label would change without each edge, label and set of features."""
-    settings = read_settings()
-    with reported_failures(), Client(service_url(url, settings), key=settings.api_key, patience_s=10) as client:
+    with service_client(url) as client:
         answer = client.explain(node, most=most, min_position=min_position)
     if as_json:
         typer.echo(answer.model_dump_json(exclude_none=True))

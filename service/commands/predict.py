@@ -10,9 +10,8 @@ import typer
 from rich.table import Table
 
 from service.client.errors import ServiceError
-from service.client.http import Client
-from service.commands.failures import read_settings, reported_failures
-from service.commands.options import AsJson, MinPosition, Url, service_url
+from service.commands.calling import service_client
+from service.commands.options import AsJson, MinPosition, Url
 from service.figures import percent
 from service.models import MAX_NODES, PredictionAnswer
 from service.terminal import Terminal, shown
@@ -33,11 +32,7 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Show the class, the likeliest classes and the position of each node. Status 1 where one is not in the graph."""
-    settings = read_settings()
-    with (
-        reported_failures(),
-        Client(service_url(url, settings), key=settings.api_key, patience_s=10) as client,
-    ):
+    with service_client(url) as client:
         if len(nodes) > MAX_NODES:
             raise ServiceError(f"{len(nodes):,} nodes, {MAX_NODES:,} at most: olad export writes those of a file")
         wanted = top if as_json else top or _CLASSES_SHOWN

@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 import typer
 from rich.table import Table
 
-from service.client.http import Client
+from service.commands.calling import service_client
 from service.commands.class_view import class_table
-from service.commands.failures import read_settings, reported_failures
-from service.commands.options import AsJson, Url, service_url
+from service.commands.options import AsJson, Url
 from service.figures import lead_name, lead_value, nats, percent
 from service.models import Group, ServiceStatus
 from service.store.status import CombinedStatus, GraphStatus, LeadStatus, Score, StudentStatus, TaskStatus
@@ -27,11 +26,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show positions, lag, graph size, versions, students and their scores."""
-    settings = read_settings()
-    with (
-        reported_failures(),
-        Client(service_url(url, settings), key=settings.api_key, patience_s=3) as client,
-    ):
+    with service_client(url, patience_s=3) as client:
         report, group = client.status(), client.students()
     if as_json:
         typer.echo(json.dumps({"status": report.model_dump(mode="json"), **group.model_dump(mode="json")}))

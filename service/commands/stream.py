@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from service.client.http import Client
-from service.commands.failures import read_settings, reported_failures
-from service.commands.options import Url, service_url
+from service.commands.calling import service_client
+from service.commands.options import Url
 
 
 def stream(
@@ -31,10 +30,8 @@ def stream(
     url: Url = None,
 ) -> None:
     """Print changes of labels, and decisions, as they become visible: one CloudEvent in JSON a line."""
-    settings = read_settings()
     with (
-        reported_failures(),
-        Client(service_url(url, settings), key=settings.api_key) as client,
+        service_client(url, patience_s=60) as client,
         contextlib.closing(
             client.stream(
                 after=after, types=change_type or (), nodes=node or (), classes=class_name or (), kinds=kind or ()

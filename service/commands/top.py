@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from service.client.http import Client
-from service.commands.failures import read_settings, reported_failures
-from service.commands.options import AsJson, Url, service_url
+from service.commands.calling import service_client
+from service.commands.options import AsJson, Url
 from service.figures import percent
 from service.terminal import Terminal, shown
 
@@ -22,11 +21,7 @@ def top(
     as_json: AsJson = False,
 ) -> None:
     """List the nodes most likely to be of a class, the likeliest first."""
-    settings = read_settings()
-    with (
-        reported_failures(),
-        Client(service_url(url, settings), key=settings.api_key, patience_s=10) as client,
-    ):
+    with service_client(url) as client:
         found = client.top(class_name, limit=limit, labelled=labelled)
     if as_json:
         typer.echo(found.model_dump_json())

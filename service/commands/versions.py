@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from service.client.http import Client
-from service.commands.failures import read_settings, reported_failures
-from service.commands.options import AsJson, Url, service_url
+from service.commands.calling import service_client
+from service.commands.options import AsJson, Url
 from service.figures import percent
 from service.model_card import markdown
 from service.models import VersionChangeAccepted
@@ -33,7 +30,7 @@ def list_versions(context: typer.Context, url: Url = None, as_json: AsJson = Fal
     """Show the last versions, newest first."""
     if context.invoked_subcommand is not None:
         return
-    with _client(url) as client:
+    with service_client(url) as client:
         found = client.versions()
     if as_json:
         typer.echo(json.dumps(found.model_dump(mode="json")))
@@ -44,7 +41,7 @@ def list_versions(context: typer.Context, url: Url = None, as_json: AsJson = Fal
 @versions.command()
 def show(number: Number, url: Url = None, as_json: AsJson = False) -> None:
     """Show the model card of a version, as Markdown or JSON."""
-    with _client(url) as client:
+    with service_client(url) as client:
         card = client.model_card(number)
     text = json.dumps(card.model_dump(mode="json")) if as_json else printable(markdown(card), keep="\n")
     typer.echo(text.rstrip("\n"))
@@ -53,29 +50,22 @@ def show(number: Number, url: Url = None, as_json: AsJson = False) -> None:
 @versions.command()
 def pin(number: Number, url: Url = None) -> None:
     """Serve this version whatever is learned, until it is unpinned."""
-    with _client(url) as client:
+    with service_client(url) as client:
         _print(client.pin(number))
 
 
 @versions.command()
 def unpin(url: Url = None) -> None:
     """Serve the best student again."""
-    with _client(url) as client:
+    with service_client(url) as client:
         _print(client.unpin())
 
 
 @versions.command()
 def rollback(url: Url = None) -> None:
     """Serve the version before the last switch of student, until it is unpinned."""
-    with _client(url) as client:
+    with service_client(url) as client:
         _print(client.roll_back())
-
-
-@contextmanager
-def _client(url: str | None) -> Iterator[Client]:
-    settings = read_settings()
-    with reported_failures(), Client(service_url(url, settings), key=settings.api_key, patience_s=10) as client:
-        yield client
 
 
 def _print(done: VersionChangeAccepted) -> None:
