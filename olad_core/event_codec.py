@@ -18,7 +18,7 @@ import sys
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
@@ -129,8 +129,11 @@ class _LoggedEdge(UpsertEdge, tag_field="op", tag="upsert_edge", omit_defaults=T
 
 
 _log = msgspec.msgpack.Decoder(list[_LoggedNode | RemoveNode | _LoggedEdge | RemoveEdge | LabelNode])
-_NODE_FIELDS = UpsertNode.__struct_fields__
-_EDGE_FIELDS = UpsertEdge.__struct_fields__
+_plain_log = msgspec.msgpack.Decoder(list[_LoggedNode | RemoveNode | UpsertEdge | RemoveEdge | LabelNode])
+"""For batches in which no edge has features in the form of the log: their edges need no copy."""
+_FEATURED = (UpsertNode, UpsertEdge)
+_LOGGED = (_LoggedNode, _LoggedEdge)
+_Featured = TypeVar("_Featured", UpsertNode, UpsertEdge, _LoggedNode, _LoggedEdge)
 _SWAPPED = sys.byteorder == "big"
 
 
@@ -144,16 +147,19 @@ def encode_log(batch: Sequence[Event]) -> bytes:
 
 def decode_log(payload: bytes) -> list[Event]:
     """The inverse of :func:`encode_log`, for batches that earlier releases wrote too; features are float32 numbers."""
-    return [
-        _unlogged(event) if isinstance(event, _LoggedNode | _LoggedEdge) else event for event in _log.decode(payload)
-    ]
+    batch: Sequence[Event]
+    try:
+        batch = _plain_log.decode(payload)
+    except msgspec.ValidationError:
+        batch = _log.decode(payload)
+    return [_unlogged(event) if isinstance(event, _LOGGED) else event for event in batch]
 
 
 def decode_log_for_people(payload: bytes) -> list[Event]:
     """Like :func:`decode_log`, with the shortest decimal number for every feature: 0.1, not 0.10000000149011612."""
     batch = decode_log(payload)
     for event in batch:
-        if isinstance(event, UpsertNode | UpsertEdge) and event.x is not None:
+        if isinstance(event, _FEATURED) and event.x is not None:
             values = [
                 float(str(np.float32(value))) for value in (event.x if isinstance(event.x, list) else event.x.values)
             ]
@@ -162,18 +168,14 @@ def decode_log_for_people(payload: bytes) -> list[Event]:
 
 
 def _logged(event: Event) -> Event:
-    if not isinstance(event, UpsertNode | UpsertEdge) or event.x is None:
+    if not isinstance(event, _FEATURED) or event.x is None:
         return event
-    logged: _LoggedNode | _LoggedEdge
-    if isinstance(event, UpsertNode):
-        logged = _LoggedNode(**{name: getattr(event, name) for name in _NODE_FIELDS if name != "x"})
-    else:
-        logged = _LoggedEdge(**{name: getattr(event, name) for name in _EDGE_FIELDS if name != "x"})
+    x: Any
     if isinstance(event.x, list):
-        logged.x = _float32_bytes(event.x)
+        x = _float32_bytes(event.x)
     else:
-        logged.x = _LoggedSparse(event.x.indices, _float32_bytes(event.x.values))
-    return logged
+        x = _LoggedSparse(event.x.indices, _float32_bytes(event.x.values))
+    return _with_x(event, _LoggedNode, x) if isinstance(event, UpsertNode) else _with_x(event, _LoggedEdge, x)
 
 
 def _unlogged(logged: _LoggedNode | _LoggedEdge) -> UpsertNode | UpsertEdge:
@@ -182,9 +184,12 @@ def _unlogged(logged: _LoggedNode | _LoggedEdge) -> UpsertNode | UpsertEdge:
         x = _floats(x)
     elif isinstance(x, _LoggedSparse):
         x = SparseFeatures(x.indices, _floats(x.values) if isinstance(x.values, bytes) else x.values)
-    if isinstance(logged, _LoggedEdge):
-        return UpsertEdge(**{name: x if name == "x" else getattr(logged, name) for name in _EDGE_FIELDS})
-    return UpsertNode(**{name: x if name == "x" else getattr(logged, name) for name in _NODE_FIELDS})
+    return _with_x(logged, UpsertNode, x) if isinstance(logged, _LoggedNode) else _with_x(logged, UpsertEdge, x)
+
+
+def _with_x(event: UpsertNode | UpsertEdge, kind: type[_Featured], x: Any) -> _Featured:
+    """The event as one of another class with the same fields, with these features."""
+    return kind(**{name: x if name == "x" else getattr(event, name) for name in kind.__struct_fields__})
 
 
 def _rounded(x: list[float] | SparseFeatures) -> list[float] | SparseFeatures:
@@ -284,7 +289,8 @@ def _checked(  # noqa: PLR0912 (one case for each kind of event)
     with_ids = {None if name == RELATION else name for name, each in edge_types.items() if each.ids}
     width = feature_width if feature_width is not None else feature_width_of(batch)
     for index, event in enumerate(batch):
-        for field in _NAMES[type(event)]:
+        plain = type(event) is UpsertEdge and event.id is None and event.label is None
+        for field in _ENDS if plain else _NAMES[type(event)]:
             name = getattr(event, field)
             if isinstance(name, int):
                 name = str(name)
@@ -296,8 +302,9 @@ def _checked(  # noqa: PLR0912 (one case for each kind of event)
             if event.type not in known_types:
                 problems.append(EventProblem(index, "type", _type_problem(event.type, edge_types)))
             else:
-                event.type = None if event.type == RELATION else event.type
-                ids = event.type in with_ids
+                if event.type == RELATION:
+                    event.type = None
+                ids = event.type in with_ids if with_ids else False
                 if ids or event.id is not None or type(event) is RemoveEdge or event.x is not None:  # type: ignore[union-attr]
                     problems.extend(EventProblem(index, *found) for found in _checked_edge(event, ids, edge_types))
         elif isinstance(event, LabelNode):
