@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from typing_extensions import override
 
+from olad_core.messages.block import Block
 from olad_core.messages.inputs import Inputs
 from olad_core.students.encoder import Encoder
 from olad_core.students.initial_weights import add_diagonal
@@ -61,4 +62,9 @@ class MLP(LinearStudent):
 
     @override
     def finish(self, number: int, mixed: Tensor, below: Tensor, index: Tensor) -> Tensor:
-        return torch.relu_(mixed if number == 1 else mixed + self.second.bias)
+        return torch.relu(mixed if number == 1 else mixed + self.second.bias)
+
+    @override
+    def layer(self, number: int, source: Tensor, block: Block) -> Tensor:
+        own = self.prepare(number, block.own(source))
+        return self.finish(number, own, own, block.targets)
