@@ -153,7 +153,7 @@ def _before(count: int, clock: Clock, nodes: NodeIds, limits: Limits) -> Settled
     now = clock.latest if clock.from_ts else max(clock.latest, clock.arrived)
     width = -1 if limits.width is None else limits.width
     flags = [width, limits.width_held, clock.from_ts, False, 0, limits.max_classes, nodes.removed_kept, limits.typed]
-    times = [now, math.nan, _or_nan(limits.edge_lifetime), _or_nan(limits.ts_ahead_max)]
+    times = [now, math.nan, or_nan(limits.edge_lifetime), or_nan(limits.ts_ahead_max)]
     return Settled(
         lists=np.empty((at.LISTS, 2 * count), np.int64),
         length=np.zeros(at.LISTS, np.int64),
@@ -179,7 +179,8 @@ def _typed_rows(rows: Int64s, nodes: NodeIds) -> Int64s:
     return np.unique(rows[nodes.arrays.kind[rows] >= 0]) if rows.size else rows
 
 
-def _or_nan(number: float | None) -> float:
+def or_nan(number: float | None) -> float:
+    """A number as compiled loops take it."""
     return math.nan if number is None else number
 
 
@@ -245,7 +246,7 @@ def _ahead_detail(times: Float64s, index: int, now: float, limits: Limits) -> st
     if math.isnan(now):
         detail = f"ts {ts:g} is no time in any unit"
     else:
-        most = node_pass.furthest(_or_nan(limits.edge_lifetime), _or_nan(limits.ts_ahead_max), now) - now
+        most = node_pass.furthest(or_nan(limits.edge_lifetime), or_nan(limits.ts_ahead_max), now) - now
         detail = f"ts {ts:g} is {ts - now:g} ahead of the graph's latest time {now:g}, {most:g} at most"
     return f"{detail}: PUT /schema with ts_ahead_max allows more, PUT /clock sets the latest time"
 

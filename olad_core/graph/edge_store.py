@@ -95,19 +95,11 @@ class EdgeStore:
 
     def between(self, source: Int64s, target: Int64s, relation: int) -> EdgeList:
         """Those of the edges between pairs of rows that there are, each once, of this relation."""
-        if not self.directed:
-            source, target = np.minimum(source, target), np.maximum(source, target)
-        slots = self._slots_of(np.unique((source << 32) | target))
-        return self._listed(slots[slots >= 0], relation)
+        return self._listed(self._slots_between(source, target), relation)
 
     def due(self, before: float, most: int, relation: int) -> EdgeList:
         """The edges whose time is smaller than ``before``, of this relation; of more than ``most`` only so many."""
-        queue = self._queue
-        if queue is None:
-            return self._listed(np.empty(0, np.int64), relation)
-        found = np.empty(most, np.int64)
-        found = found[: kernels.find_due(queue, before, found)]
-        slots = self._slots_of(np.unique(queue.key[found]))
+        slots = self._slots_of(self._keys_due(before, most))
         slots = slots[slots >= 0]
         return self._listed(slots[self._edges.time[slots] < before], relation)
 
@@ -238,6 +230,20 @@ class EdgeStore:
         slots = np.empty(key.size, np.int64)
         kernels.find_slots(self._edges, key, slots)
         return slots
+
+    def _slots_between(self, source: Int64s, target: Int64s) -> Int64s:
+        """Slots of those of the edges between pairs of rows that there are, each once."""
+        if not self.directed:
+            source, target = np.minimum(source, target), np.maximum(source, target)
+        slots = self._slots_of(np.unique((source << 32) | target))
+        return slots[slots >= 0]
+
+    def _keys_due(self, before: float, most: int) -> Int64s:
+        """Keys in the queue with times smaller than ``before``, each once; of more than ``most`` times only so many."""
+        if self._queue is None:
+            return np.empty(0, np.int64)
+        found = np.empty(most, np.int64)
+        return np.unique(self._queue.key[found[: kernels.find_due(self._queue, before, found)]])
 
     def _stand_in(self, source: Int64s, target: Int64s, weight: Float64s, wanted: npt.NDArray[np.bool_]) -> None:
         least, most = (float(bound) for bound in (np.finfo(np.float32).tiny, np.finfo(np.float32).max))

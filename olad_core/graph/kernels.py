@@ -474,18 +474,18 @@ def _change_total(graph: Graph, held: Parallel, slot: Integer, before: Number, a
     if total < was * CANCELLATION:
         total = _sum_parallel(held, slot)
     held.total[slot] = total
-    source = graph.edges.key[slot] >> 32
     noted = graph.log.size[0]
     _update(graph, slot, np.float32(total))
     if held.x.shape[1] > 0 and graph.log.size[0] == noted:
-        _note_features(graph, slot, source)
+        _note_features(graph, slot)
 
 
 @compiled
-def _note_features(graph: Graph, slot: Integer, source: Integer) -> None:
+def _note_features(graph: Graph, slot: Integer) -> None:
     """Note that the features of a pair's edges are others."""
-    weight = graph.outgoing.weight[graph.outgoing.offset[source] + graph.edges.place_source[slot]]
-    _record(graph.log, graph.edges.key[slot], weight, weight)
+    key = graph.edges.key[slot]
+    weight = graph.outgoing.weight[graph.outgoing.offset[key >> 32] + graph.edges.place_source[slot]]
+    _record(graph.log, key, weight, weight)
 
 
 @compiled
@@ -613,7 +613,7 @@ def _upsert_parallel(
     if held.x.shape[1] > 0 and (source < 0 or columns.form[event] != NO_FEATURES):
         changed = _set_edge_features(held, number, columns, event)
         if changed and before == key and after == kept:
-            _note_features(graph, np.int64(graph.edges.table[_find(graph.edges, key)]), key >> 32)
+            _note_features(graph, np.int64(graph.edges.table[_find(graph.edges, key)]))
     held.source[number], held.target[number] = ends
     if graph.expiring and (source < 0 or held.time[number] != time):
         _push(graph.queue, time, number)

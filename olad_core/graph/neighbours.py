@@ -34,6 +34,11 @@ class Neighbours:
     x: Float32s | None = None
 
     @property
+    def types(self) -> int:
+        """R, 1 where there is one type; 0 where there are several and no rows."""
+        return 1 if self.by_relation is None else (self.by_relation.size - 1) // max(self.indptr.size - 1, 1)
+
+    @property
     def groups(self) -> Int64s:
         """Where the neighbours of each row begin, of each type where there are several."""
         return self.indptr if self.by_relation is None else self.by_relation
@@ -41,8 +46,7 @@ class Neighbours:
     def of(self, first: int, count: int) -> Neighbours:
         """Those of ``count`` rows from the ``first`` one on."""
         indptr = self.indptr[first : first + count + 1]
-        begin, end = indptr[0], indptr[-1]
-        types = 1 if self.by_relation is None else (self.by_relation.size - 1) // (self.indptr.size - 1)
+        begin, end, types = indptr[0], indptr[-1], self.types
         groups = None
         if self.by_relation is not None:
             groups = self.by_relation[first * types : (first + count) * types + 1] - begin

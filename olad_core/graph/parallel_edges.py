@@ -70,10 +70,8 @@ class ParallelEdges(EdgeStore):
             The places among the operations of removals of edges that were not there.
         """
         if not self.named:
-            if not self.directed:
-                source, target = operations.source, operations.target
-                operations = operations._replace(source=np.minimum(source, target), target=np.maximum(source, target))
-            return self.run_by_id(operations, self._ids_of_pairs(operations), columns, event_of)
+            operations = self._in_order(operations)
+            return self.run_by_id(operations, _ids_of_pairs(operations), columns, event_of)
         start, length = columns.types[ID_START : ID_LENGTH + 1, event_of]
         return self.run_by_id(operations, Slices(columns.text, start, length.astype(np.int32)), columns, event_of)
 
@@ -98,8 +96,7 @@ class ParallelEdges(EdgeStore):
 
     def mean_features(self, rows: Int64s, near: Neighbours, number: int, found: Float32s) -> None:
         """Fill in the mean features of the edges of this type, which has this number, into ``[E, width]``."""
-        types = (near.groups.size - 1) // max(rows.size, 1)
-        turn = (number, types)
+        turn = (number, near.types)
         kernels.mean_features(self._graph(), self._held, rows, near.index, near.groups, turn, found)
 
     def find(self, ids: Sequence[str]) -> Int64s:
@@ -134,10 +131,7 @@ class ParallelEdges(EdgeStore):
 
     def between(self, source: Int64s, target: Int64s, relation: int) -> EdgeList:
         """All edges between pairs of rows, of this relation."""
-        if not self.directed:
-            source, target = np.minimum(source, target), np.maximum(source, target)
-        slots = self._slots_of(np.unique((source << 32) | target))
-        parts, at = [np.empty(0, np.int64)], self._held.head[slots[slots >= 0]]
+        parts, at = [np.empty(0, np.int64)], self._held.head[self._slots_between(source, target)]
         while at.size:
             parts.append(at.astype(np.int64))
             at = self._held.following[at]
@@ -146,11 +140,7 @@ class ParallelEdges(EdgeStore):
 
     def due(self, before: float, most: int, relation: int) -> EdgeList:
         """The edges whose time is smaller than ``before``, of this relation; of more than ``most`` only so many."""
-        queue = self._queue
-        if queue is None:
-            return self.ends(np.empty(0, np.int64), relation)
-        found = np.empty(most, np.int64)
-        numbers = np.unique(queue.key[found[: kernels.find_due(queue, before, found)]])
+        numbers = self._keys_due(before, most)
         return self.ends(numbers[(self._held.source[numbers] >= 0) & (self._held.time[numbers] < before)], relation)
 
     def insert(self, edges: EdgeList, whole: EdgeStore | None = None) -> None:
@@ -158,9 +148,10 @@ class ParallelEdges(EdgeStore):
 
         No :meth:`take_changes` holds them.
         """
-        count = edges.source.size
+        count, operations = edges.source.size, upserts_of(edges)
         if not self.named:
-            ids = self._ids_of_pairs(upserts_of(edges))
+            operations = self._in_order(operations)
+            ids = _ids_of_pairs(operations)
         elif isinstance(whole, ParallelEdges):
             ids = slices_of(*whole.ids_of(edges.number))
         else:
@@ -170,11 +161,11 @@ class ParallelEdges(EdgeStore):
         features = np.empty((0, self.width), np.float32)
         if isinstance(whole, ParallelEdges):
             features = whole.features_of(edges.number)
-        columns = empty_columns(np.empty(0, np.uint8), edges.source.size, 0)._replace(value=features.ravel())
+        columns = empty_columns(np.empty(0, np.uint8), count, 0)._replace(value=features.ravel())
         columns.form[:] = DENSE if len(features) else NO_FEATURES
         columns.width[:] = self.width
         columns.first[:] = self.width * np.arange(count)
-        self.run_by_id(upserts_of(edges), ids, columns, np.arange(count, dtype=np.int32))
+        self.run_by_id(operations, ids, columns, np.arange(count, dtype=np.int32))
         self.take_changes()
 
     def expire(self, before: float) -> int:
@@ -248,17 +239,12 @@ class ParallelEdges(EdgeStore):
             total=lengthened(held.total, slots),
         )
 
-    def _ids_of_pairs(self, operations: Operations) -> Slices:
-        """Ids of edges that have none of their own: both rows in hexadecimal digits."""
-        source, target = operations.source.astype(np.int64), operations.target.astype(np.int64)
-        if not self.directed:
-            source, target = np.minimum(source, target), np.maximum(source, target)
-        count = operations.kind.size
-        digits = (np.stack([source, target], axis=1)[:, :, None] >> (4 * np.arange(7, -1, -1))) & 15
-        text = np.frombuffer(b"0123456789abcdef", np.uint8)[digits].ravel()
-        length = np.where(operations.kind == REMOVE_NODE, 0, 16).astype(np.int32)
-        text.flags.writeable = False
-        return Slices(text, 16 * np.arange(count), length)
+    def _in_order(self, operations: Operations) -> Operations:
+        """The same, each from the smaller row where edges are undirected."""
+        if self.directed:
+            return operations
+        source, target = operations.source, operations.target
+        return operations._replace(source=np.minimum(source, target), target=np.maximum(source, target))
 
     def _reserve_notes(self) -> None:
         """Reserve space to note what leaves and changes."""
@@ -276,6 +262,16 @@ class ParallelEdges(EdgeStore):
         held.sizes[GIVEN_UP] = 0
         if held.given_up.size > 2 * FEWEST:
             self._held = held._replace(given_up=np.empty(FEWEST, np.int32))
+
+
+def _ids_of_pairs(operations: Operations) -> Slices:
+    """Ids of edges that have none of their own: both rows in hexadecimal digits."""
+    ends = np.stack([operations.source, operations.target], axis=1).astype(np.int64)
+    digits = (ends[:, :, None] >> (4 * np.arange(7, -1, -1))) & 15
+    text = np.frombuffer(b"0123456789abcdef", np.uint8)[digits].ravel()
+    length = np.where(operations.kind == REMOVE_NODE, 0, 16).astype(np.int32)
+    text.flags.writeable = False
+    return Slices(text, 16 * np.arange(operations.kind.size), length)
 
 
 def _nothing_held(width: int) -> Parallel:

@@ -192,8 +192,7 @@ def _into(graph: DynamicGraph, rows: Rows) -> _Ends:
 
 def _typed(near: Neighbours, rows: Rows) -> tuple[Rows, Rows, Rows]:
     """The neighbours of rows, which row each is one of, and the type of the edge."""
-    types = (near.groups.size - 1) // max(rows.size, 1)
-    relation = np.repeat(np.arange(near.groups.size - 1) % max(types, 1), np.diff(near.groups))
+    relation = np.repeat(np.arange(near.groups.size - 1) % max(near.types, 1), np.diff(near.groups))
     return near.index, np.repeat(rows, np.diff(near.indptr)), relation
 
 

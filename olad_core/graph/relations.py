@@ -266,7 +266,7 @@ class Relations:
     def edges(self) -> EdgeList:
         """Every edge once, type by type."""
         lists = [store.edges(number) for number, store in enumerate(self._stores)]
-        return EdgeList(*map(np.concatenate, zip(*lists, strict=True)))
+        return _joined(lists)
 
     def between(self, source: Int64s, target: Int64s, relation: Int64s) -> EdgeList:
         """Those of the edges between pairs of rows that there are, each of a type, each once."""
@@ -274,7 +274,7 @@ class Relations:
         for number, store in enumerate(self._stores):
             own = relation == number
             lists.append(store.between(source[own], target[own], number))
-        return EdgeList(*map(np.concatenate, zip(*lists, strict=True)))
+        return _joined(lists)
 
     def due(self, clock: float, most: int) -> EdgeList:
         """The edges that are too old at a time; where they are more than ``most``, so many at least."""
@@ -284,7 +284,7 @@ class Relations:
             if rule.lifetime is not None
         ]
         nothing = self._stores[0].due(-math.inf, 0, 0)
-        return EdgeList(*map(np.concatenate, zip(nothing, *lists, strict=True)))
+        return _joined([nothing, *lists])
 
     def part(self, rows: Int64s, edges: EdgeList) -> tuple[Relations, StandIns]:
         """A part of these edges: what nodes have beyond it is stood for by one edge each.
@@ -406,6 +406,10 @@ def _store(rule: RelationRule, rows: int) -> EdgeStore:
     if rule.has_table:
         return ParallelEdges(directed=rule.directed, rows=rows, width=rule.width, named=rule.ids)
     return EdgeStore(directed=rule.directed, rows=rows)
+
+
+def _joined(lists: Sequence[EdgeList]) -> EdgeList:
+    return EdgeList(*map(np.concatenate, zip(*lists, strict=True)))
 
 
 def _with(ids: bool) -> str:

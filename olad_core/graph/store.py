@@ -11,7 +11,7 @@ import numpy.typing as npt
 from olad_core.config import MAX_CLASSES, REMOVED_KEPT
 from olad_core.events import ClassDecision, Event, GraphSchema
 from olad_core.graph.arrays import lengthened
-from olad_core.graph.batch import Batch, Limits, reject_absent, settle
+from olad_core.graph.batch import Batch, Limits, or_nan, reject_absent, settle
 from olad_core.graph.changes import Changes
 from olad_core.graph.clock import Clock
 from olad_core.graph.columns import Columns
@@ -366,7 +366,7 @@ class DynamicGraph:
         """
         clock = self._clock
         latest = clock.latest if clock.from_ts else max(clock.latest, clock.arrived)
-        lifetime, ahead = _or_nan(self._edges.longest_lifetime), _or_nan(self.ts_ahead_max)
+        lifetime, ahead = or_nan(self._edges.longest_lifetime), or_nan(self.ts_ahead_max)
         for time in times if clock.from_ts else ():
             if time <= furthest(lifetime, ahead, latest):
                 latest = max(latest, time)
@@ -544,8 +544,8 @@ class DynamicGraph:
             "feature_width": np.array(self._width or 0, np.int64),
             "feature_width_held": np.array(self._width_held),
             "directed": np.array(self.directed),
-            "edge_lifetime": np.array(math.nan if self.edge_lifetime is None else self.edge_lifetime),
-            "ts_ahead_max": np.array(math.nan if self.ts_ahead_max is None else self.ts_ahead_max),
+            "edge_lifetime": np.array(or_nan(self.edge_lifetime)),
+            "ts_ahead_max": np.array(or_nan(self.ts_ahead_max)),
             **({"decisions": _as_bytes(GraphSchema(decisions=dict(self.decisions)))} if self.decisions else {}),
             **({"node_types": _as_bytes(GraphSchema(node_types=dict(self.node_types)))} if self.node_types else {}),
             **({"edge_types": _as_bytes(GraphSchema(edge_types=dict(self.edge_types)))} if self.edge_types else {}),
@@ -668,10 +668,6 @@ class DynamicGraph:
             self.features.reserve(capacity)
             self._edges.reserve_rows(capacity)
             self.structure.reserve(capacity)
-
-
-def _or_nan(number: float | None) -> float:
-    return math.nan if number is None else number
 
 
 def _table_of(edge_type: EdgeType | None) -> tuple[bool, int]:

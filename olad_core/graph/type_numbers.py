@@ -35,12 +35,10 @@ def number_types(columns: Columns, rules: Mapping[str, RelationRule], node_types
         rules: of the types of edges, in the order of their numbers.
         node_types: the declared types of nodes in this order; empty where there are none.
     """
-    relations, ids = [*rules], np.array([rule.ids for rule in rules.values()])
-    named = columns.types[[TYPE_LENGTH, ID_LENGTH]]
-    if not node_types and relations == [RELATION] and not rules[RELATION].has_table:
-        with_features = (columns.kind == UPSERT_EDGE) & (columns.form != NO_FEATURES)
-        if not np.count_nonzero(named) and not np.count_nonzero(with_features):
-            return
+    relations = [*rules]
+    has_types = bool(node_types) or relations != [RELATION] or rules[RELATION].has_table
+    if not has_types and not _name_types(columns):
+        return
     nodes = [*node_types] or [NODE_TYPE]
     widths = [each.feature_width or 0 for each in node_types.values()]
     unnamed = relations.index(RELATION) if RELATION in relations else NO_TYPE
@@ -48,7 +46,16 @@ def number_types(columns: Columns, rules: Mapping[str, RelationRule], node_types
     if node_types:
         _hold_widths(columns, UPSERT_NODE, np.array(widths, np.int64))
     _hold_widths(columns, UPSERT_EDGE, np.array([rule.width for rule in rules.values()], np.int64))
-    _hold_names(columns, ids)
+    _hold_names(columns, np.array([rule.ids for rule in rules.values()]))
+
+
+def _name_types(columns: Columns) -> bool:
+    """Whether some event names a type, or has what only edges of a declared type have."""
+    return bool(
+        np.count_nonzero(columns.types[TYPE_LENGTH])
+        or np.count_nonzero(columns.types[ID_LENGTH])
+        or np.count_nonzero(columns.form[columns.kind == UPSERT_EDGE])
+    )
 
 
 def _joined(names: Sequence[str]) -> tuple[UInt8s, Int64s]:

@@ -216,11 +216,10 @@ class LinearPropagation(Propagation):
         """What :meth:`Operations.mix` gives, the messages along edges of each type being mapped by the type."""
         below, _, width, factors = mixture
         groups = near.groups
-        types = (len(groups) - 1) // max(len(rows), 1)
         nothing = factors.own.new_zeros(1).expand(len(factors.own))
         received = self._operations.mix(
             mixture._replace(factors=factors._replace(own=nothing)),
-            np.repeat(rows, types),
+            np.repeat(rows, near.types),
             Neighbours(groups, near.index, near.weight),
         )
         index = to_device(rows, self._device)
