@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from typing import TypeVar
 
 from fastapi import Request
+from pydantic import BaseModel, ValidationError
 
+from service.api.errors import invalid
 from service.problems import (
+    INVALID_REQUEST,
     NO_MEMORY_FREE,
     TOO_LARGE,
     TOO_MUCH_AT_ONCE,
@@ -20,6 +24,8 @@ from service.shares import NoShare, Share
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 def media_type(request: Request, supported: Sequence[str]) -> str:
@@ -66,6 +72,21 @@ async def received(request: Request, limit: int) -> AsyncIterator[bytes]:
             yield await _read(request, limit, share, context.read_timeout_s)
     except NoShare as error:
         raise too_much(error, close=True) from None
+
+
+async def read_json(model: type[_Model], request: Request, limit: int) -> _Model:
+    """The JSON body as a model, whose types are taken strictly: a text or a truth value is no number.
+
+    Raises:
+        Problem: 415 where it is no JSON, 422 where it is not as the model says; and as :func:`received`.
+    """
+    media_type(request, (JSON,))
+    try:
+        async with received(request, limit) as body:
+            return model.model_validate_json(body, strict=True)
+    except ValidationError as error:
+        items = [{"field": ".".join(map(str, item["loc"])), "message": item["msg"]} for item in error.errors()]
+        raise invalid(INVALID_REQUEST, items) from None
 
 
 async def _read(request: Request, limit: int, share: Share, patience_s: float) -> bytes:

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ValidationError
 
 from olad_core.events import ClockSetting
 from olad_core.schema import HeldSchema, SchemaConflict, TooManyClasses
-from service.api.body import JSON, media_type, received
+from service.api.body import read_json
 from service.api.context import Ctx
-from service.api.errors import invalid, too_many_classes
+from service.api.errors import too_many_classes
 from service.models import ClockSet, SchemaChange
-from service.problems import (
-    INVALID_REQUEST,
-    SCHEMA_CONFLICT,
-    Problem,
-)
+from service.problems import SCHEMA_CONFLICT, Problem
 
 router = APIRouter(tags=["schema"])
-
-_Model = TypeVar("_Model", bound=BaseModel)
 
 _MAX_BODY_BYTES = 2**20
 
@@ -51,8 +42,7 @@ async def put_schema(request: Request, context: Ctx) -> HeldSchema:
 
     The width cannot change once features have arrived, `directed` not after the first event.
     """
-    media_type(request, (JSON,))
-    change = await _parsed(SchemaChange, request)
+    change = await read_json(SchemaChange, request, _MAX_BODY_BYTES)
     try:
         return await context.log.declare(change)
     except SchemaConflict as error:
@@ -74,18 +64,7 @@ async def put_clock(request: Request, context: Ctx) -> ClockSet:
 
     Edges whose time is later become of this time. Edges that have left do not come back.
     """
-    media_type(request, (JSON,))
-    setting = await _parsed(ClockSetting, request)
+    setting = await read_json(ClockSetting, request, _MAX_BODY_BYTES)
     position = await context.log.set_clock(setting)
     request.state.position = position
     return ClockSet(position=position)
-
-
-async def _parsed(model: type[_Model], request: Request) -> _Model:
-    """The body as it was asked for, or the answer 422: a text or a truth value is no number."""
-    try:
-        async with received(request, _MAX_BODY_BYTES) as body:
-            return model.model_validate_json(body, strict=True)
-    except ValidationError as error:
-        items = [{"field": ".".join(map(str, item["loc"])), "message": item["msg"]} for item in error.errors()]
-        raise invalid(INVALID_REQUEST, items) from None

@@ -6,16 +6,14 @@ from typing import Annotated, Literal
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import ValidationError
 
 from olad_core.events import VersionChange
-from service.api.body import JSON, key_of, media_type, received
+from service.api.body import JSON, key_of, read_json
 from service.api.context import Context, Ctx
-from service.api.errors import invalid
 from service.api.routes.events import IdempotencyKey
 from service.model_card import markdown
 from service.models import ModelCard, PinAsked, VersionChangeAccepted
-from service.problems import INVALID_REQUEST, KEY_REUSED, UNKNOWN_VERSION, Problem
+from service.problems import KEY_REUSED, UNKNOWN_VERSION, Problem
 from service.store.log_writer import KeyReused
 from service.store.status import VersionsStatus
 
@@ -87,13 +85,7 @@ async def pin_version(request: Request, context: Ctx, idempotency_key: Idempoten
     The change is an entry of the log, so a replay repeats it. Where the version is gone by then, the entry is among
     the rejected events.
     """
-    media_type(request, (JSON,))
-    try:
-        async with received(request, _MAX_BODY_BYTES) as body:
-            asked = PinAsked.model_validate_json(body, strict=True)
-    except ValidationError as error:
-        items = [{"field": ".".join(map(str, item["loc"])), "message": item["msg"]} for item in error.errors()]
-        raise invalid(INVALID_REQUEST, items) from None
+    asked = await read_json(PinAsked, request, _MAX_BODY_BYTES)
     versions = await _versions(context)
     if asked.version not in {each.version for each in versions.versions}:
         raise _not_kept(asked.version, versions)
