@@ -121,9 +121,8 @@ class Learner:
         classes = len(self.classes)
         if not self.answers:
             return np.full((len(inputs.plain), classes), np.nan, np.float32)
-        usual = (self.history.total[:classes] + 1) / (self.history.total.sum() + classes)
         share = np.float32(self.labels / (self.labels + FEW_LABELS))
-        drawn: Floats = share * self.head.probabilities(inputs, classes) + (1 - share) * usual.astype(np.float32)
+        drawn: Floats = share * self.head.probabilities(inputs, classes) + (1 - share) * self._usual()
         return drawn
 
     def arrive(self, asked: Asked, ids: Sequence[str | None], inputs: Inputs, answered: Floats) -> None:
@@ -235,9 +234,13 @@ class Learner:
 
     def _scored(self, place: int, label: int) -> Scored:
         """The prediction at arrival, with that of who knows only the shares of the classes."""
-        classes = len(self.classes)
-        usual = (self.history.total[:classes] + 1) / (self.history.total.sum() + classes)
-        return Scored(np.stack([usual.astype(np.float32), self.edges.answered[place, :classes]]), label)
+        return Scored(np.stack([self._usual(), self.edges.answered[place, : len(self.classes)]]), label)
+
+    def _usual(self) -> Floats:
+        """Shares of the classes among the labels ``[C]``, each counted once more."""
+        classes, labels = len(self.classes), self.history.total
+        usual: Floats = ((labels[:classes] + 1) / (labels.sum() + classes)).astype(np.float32)
+        return usual
 
     def _number(self, name: str) -> int:
         if name not in self.classes:
