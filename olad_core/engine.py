@@ -113,8 +113,8 @@ class Engine:
         """Whether its students have begun anew in :meth:`restore`."""
         self._labels = KnownLabels(config, self.decisions)
         self._touched = Touched(config.trainer.recent_touched)
-        self._schedule = Schedule(config, self.versions, self.decisions)
         self.kept = KeptVersions(config.versions_kept)
+        self._schedule = Schedule(config, self.versions, self.kept, self.decisions)
         self._pinning = Pinning(self.kept, self.versions, self._schedule, self.decisions)
         self._convergence = Convergence()
         self._rule = ServedRule()
@@ -597,7 +597,6 @@ class Engine:
             self._follow_served()
             return
         self.kept.restore(tensors, values, self.versions.served, self.device)
-        self._schedule.pinned = self.kept.pinned is not None
 
     def _reject(self, position: str, index: int, op: RejectedOp, reason: RejectionReason, detail: str) -> None:
         self._rejected.append(RejectedEvent(position, index, op, reason, detail))

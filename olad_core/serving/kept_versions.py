@@ -210,6 +210,10 @@ class KeptVersions:
         earlier = (kept for kept in self.newest_first() if kept.number < number)
         return next((kept for kept in earlier if own is not None and kept.student != own.student), None)
 
+    def rollback_to(self, served: int) -> KeptVersion | None:
+        """The version that a rollback goes to while one is served: that before the pinned one, where one is."""
+        return self.before_switch(self.pinned or served)
+
     def follow(
         self, held: HeldVersion, graph: DynamicGraph, origin: tuple[str, int], now: Tally, calibration: float | None
     ) -> None:

@@ -27,7 +27,7 @@ class Pinning:
     Args:
         kept: versions that can be served again.
         versions: served and on their way.
-        schedule: begins no version while one is pinned.
+        schedule: of the versions that begin while none is pinned.
         decisions: takes in what was changed.
     """
 
@@ -58,7 +58,6 @@ class Pinning:
     def keep(self) -> None:
         """See that the pinned version is served or on its way, and no other one is."""
         pinned = self._kept.pinned
-        self._schedule.pinned = pinned is not None
         if pinned is None:
             return
         served, candidate = self._versions.served, self._versions.candidate
@@ -103,8 +102,9 @@ class Pinning:
 
     def _before_switch(self) -> KeptVersion:
         served = self._versions.served
-        number = self._kept.pinned or (served.version.shown if served else 0)
-        kept = self._kept.before_switch(number)
+        shown = served.version.shown if served else 0
+        kept = self._kept.rollback_to(shown)
         if kept is None:
-            raise VersionNotKept(f"no version of another student is kept from before version {number}")
+            before = self._kept.pinned or shown
+            raise VersionNotKept(f"no version of another student is kept from before version {before}")
         return kept

@@ -12,6 +12,7 @@ from olad_core.graph import DynamicGraph
 from olad_core.judging.decisions import Decisions, explain_choice, explain_succession
 from olad_core.serving.answers import Origin
 from olad_core.serving.choice import Candidates, choose_best, choose_successor
+from olad_core.serving.kept_versions import KeptVersions
 from olad_core.serving.naming import Made, Naming
 from olad_core.serving.versions import Versions
 from olad_core.step_size import StepSize
@@ -24,12 +25,14 @@ class Schedule:
     Args:
         config: of the engine.
         versions: served and on their way.
+        kept: among them the one that is pinned: meanwhile no other one begins.
         decisions: takes in every version that begins or is refused.
     """
 
-    def __init__(self, config: EngineConfig, versions: Versions, decisions: Decisions) -> None:
+    def __init__(self, config: EngineConfig, versions: Versions, kept: KeptVersions, decisions: Decisions) -> None:
         self._config = config
         self._versions = versions
+        self._kept = kept
         self._decisions = decisions
         # The training step at which the last version began, and the steps that embedding the last one took.
         self._step = 0
@@ -38,8 +41,6 @@ class Schedule:
         self._evidence = [0, 0]
         self._decided_at = ""
         self._naming = Naming()
-        self.pinned = False
-        """Whether a version is pinned: no other one begins."""
 
     def advance(self, graph: DynamicGraph, origin: Origin, steps: int, size: StepSize) -> bool:
         """Embed one slice of the version on its way; whether another one is served now.
@@ -67,11 +68,11 @@ class Schedule:
         """Whether to begin a version after so many steps: none is on its way, and the last began long enough ago."""
         # At most half of the time is spent on following two versions.
         due = self._step + max(self._config.publish_steps, 2 * self._took)
-        return not self.pinned and not self._versions.candidate and steps >= due
+        return self._kept.pinned is None and not self._versions.candidate and steps >= due
 
     def is_done(self, steps: int) -> bool:
         """Whether a version of the students after so many steps has begun, and none is on its way."""
-        if self.pinned:
+        if self._kept.pinned is not None:
             return self._versions.candidate is None
         return self._step == steps and self._versions.candidate is None
 
@@ -145,7 +146,7 @@ class Schedule:
 
     def release(self) -> None:
         """No version is pinned any more: the next one begins at once, with a number of its own."""
-        self.pinned, self._naming.pending = False, "unpinned"
+        self._naming.pending = "unpinned"
         self._step = self._took = 0
 
     def begin_anew(self) -> None:

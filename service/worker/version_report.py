@@ -22,7 +22,7 @@ def versions_status(engine: Engine) -> VersionsStatus:
     kept, served = engine.kept, engine.versions.served
     shown = served.version.shown if served else None
     now = engine.assessment.served_tally()
-    target = kept.before_switch(kept.pinned or shown or 0)
+    target = kept.rollback_to(shown or 0)
     drifts = [each for each in engine.decisions.newest_first() if each.kind == "drift"]
     return VersionsStatus(
         served=shown,

@@ -119,7 +119,7 @@ def test_under_pressure_a_cheaper_student_is_chosen(pressure: float, chosen: str
         evidence=(10**6, 0),
     )
     engine.versions.withdraw()
-    Schedule(CONFIG, engine.versions, engine.decisions).start(candidates, 10, engine.position)
+    Schedule(CONFIG, engine.versions, engine.kept, engine.decisions).start(candidates, 10, engine.position)
     assert engine.versions.candidate is not None
     assert engine.versions.candidate.version.student == chosen
 
