@@ -180,13 +180,17 @@ class PastRows:
             keys = self._keys
             found = cast("list[bytes]", self._redis.lrange(keys.past_pages, 0, -1))
             pages = [_parse_page(text) for text in found]
-            tables = {page.table: place for place, page in enumerate(pages)}
-            for place, page in enumerate(pages):
-                rows = self._redis.hlen(keys.past_rows(page.number))
-                if tables[page.table] == place and place + 1 < len(pages):
-                    rows += self._redis.hlen(keys.predictions(page.table))
-                pages[place] = replace(page, rows=rows)
-            last: Any = self._redis.xrevrange(keys.past_positions, count=1)
+            # The rows of a table that was replaced count with the last page of it.
+            replaced = {page.table: place for place, page in enumerate(pages) if page.table != pages[-1].table}
+            with self._redis.pipeline(transaction=False) as pipe:
+                for page in pages:
+                    pipe.hlen(keys.past_rows(page.number))
+                for table in replaced:
+                    pipe.hlen(keys.predictions(table))
+                pipe.xrevrange(keys.past_positions, count=1)
+                *sizes, last = pipe.execute()
+            for place, size in zip((*range(len(pages)), *replaced.values()), sizes, strict=True):
+                pages[place] = replace(pages[place], rows=pages[place].rows + size)
             self._position = last[0][0].decode() if last else START
             self._pages = pages
         return self._pages
