@@ -22,13 +22,13 @@ from olad_core.graph_types import (
     NodeType,
     TypeName,
 )
-from olad_core.task_types import MAX_TASKS, EdgeClassTask
+from olad_core.task_types import MAX_CLASS_BYTES, MAX_TASKS, EdgeClassTask, distinct_classes
 
 MAX_EVENTS = 10_000
 """Events in one batch at most."""
 MAX_ID_BYTES = 256
 """Length of a node id at most, in UTF-8 bytes."""
-MAX_LABEL_BYTES = MAX_ID_BYTES
+MAX_LABEL_BYTES = MAX_CLASS_BYTES
 """Length of a class name at most, in UTF-8 bytes."""
 MAX_FEATURE_WIDTH = 65_536
 """Width of a feature vector at most."""
@@ -277,18 +277,13 @@ class GraphSchema(BaseModel):
     @field_validator("decisions")
     @classmethod
     def _named(cls, decisions: dict[str, ClassDecision]) -> dict[str, ClassDecision]:
-        cls._distinct(tuple(decisions))
+        distinct_classes(tuple(decisions))
         return decisions
 
     @field_validator("classes")
     @classmethod
     def _distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(classes)) != len(classes):
-            raise ValueError("class names must be distinct")
-        for name in classes:
-            if not 1 <= len(name.encode()) <= MAX_LABEL_BYTES:
-                raise ValueError(f"a class name must have 1 to {MAX_LABEL_BYTES} bytes")
-        return classes
+        return distinct_classes(classes)
 
 
 class ClockSetting(BaseModel):

@@ -16,6 +16,20 @@ MAX_CLASS_BYTES = 256
 """Length of a class name at most, in UTF-8 bytes."""
 
 
+def distinct_classes(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Class names, each of which must be there once, and neither empty nor too long.
+
+    Raises:
+        ValueError: naming what is wrong.
+    """
+    if len(set(classes)) != len(classes):
+        raise ValueError("class names must be distinct")
+    for name in classes:
+        if not 1 <= len(name.encode()) <= MAX_CLASS_BYTES:
+            raise ValueError(f"a class name must have 1 to {MAX_CLASS_BYTES} bytes")
+    return classes
+
+
 class EdgeClassTask(BaseModel):
     """To predict the class of an edge when it arrives."""
 
@@ -37,9 +51,4 @@ class EdgeClassTask(BaseModel):
     @field_validator("classes")
     @classmethod
     def _distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(classes)) != len(classes):
-            raise ValueError("class names must be distinct")
-        for name in classes:
-            if not 1 <= len(name.encode()) <= MAX_CLASS_BYTES:
-                raise ValueError(f"a class name must have 1 to {MAX_CLASS_BYTES} bytes")
-        return classes
+        return distinct_classes(classes)

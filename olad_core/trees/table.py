@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from olad_core.config import AVERAGED
 from olad_core.graph import DynamicGraph, Neighbours
-from olad_core.graph.arrays import Float32s, Int32s, Int64s
+from olad_core.graph.arrays import Bools, Float32s, Int32s, Int64s
 from olad_core.graph.compiled import compiled
 
 DEGREE, WEIGHT, NEAR_DEGREE, KNOWN = range(4)
@@ -19,8 +19,6 @@ than their weight; the mean of the first column over the neighbours; the weight 
 STRUCTURE = 4
 MOST_KNOWN = 1e30
 """A greater weight is none that trees can split."""
-Bools = npt.NDArray[np.bool_]
-
 ROWS_AT_ONCE = 4096
 """Rows whose neighbours are gathered at a time."""
 
