@@ -190,7 +190,7 @@ class EdgeTasks:
             events: of the entry.
             time: seconds at which it arrived.
         """
-        now = graph.clock if graph.clock_from_ts else max(graph.clock, time)
+        now = graph.time_at(time)
         for name, task in self._tasks.items():
             self._arriving[name] = task.arriving(graph, events, now)
 

@@ -150,7 +150,7 @@ def reject_absent(events: EventColumns, batch: Batch, operations: Sequence[int])
 
 def _before(count: int, clock: Clock, nodes: NodeIds, limits: Limits) -> Settled:
     # What an event without `ts` happens at: the latest event time as it is at that event, or the time of arrival.
-    now = clock.latest if clock.from_ts else max(clock.latest, clock.arrived)
+    now = clock.now
     width = -1 if limits.width is None else limits.width
     flags = [width, limits.width_held, clock.from_ts, False, 0, limits.max_classes, nodes.removed_kept, limits.typed]
     times = [now, math.nan, or_nan(limits.edge_lifetime), or_nan(limits.ts_ahead_max)]

@@ -38,6 +38,11 @@ class Clock:
         """The time of arrival of the last entry; never goes back."""
         return self.arrival + self.shift
 
+    @property
+    def now(self) -> float:
+        """The time of an event without a ``ts`` that arrives with the last entry."""
+        return self.latest if self.from_ts else max(self.latest, self.arrived)
+
     def at(self, arrival: float) -> Clock:
         """The clock when the next entry arrives.
 

@@ -130,6 +130,10 @@ class DynamicGraph:
         """Whether the clock is event time; it is the time of arrival until an event with a ``ts`` is applied."""
         return self._clock.from_ts
 
+    def time_at(self, arrival: float) -> float:
+        """The time that an event without a ``ts`` gets where it arrives with the next entry, at these seconds."""
+        return self._clock.at(arrival).now
+
     @property
     def last_arrival(self) -> float:
         """Seconds at which the last batch arrived; minus infinity before the first."""
@@ -365,7 +369,7 @@ class DynamicGraph:
         edges get the same age. Where they are more than ``most``, so many at least.
         """
         clock = self._clock
-        latest = clock.latest if clock.from_ts else max(clock.latest, clock.arrived)
+        latest = clock.now
         lifetime, ahead = or_nan(self._edges.longest_lifetime), or_nan(self.ts_ahead_max)
         for time in times if clock.from_ts else ():
             if time <= furthest(lifetime, ahead, latest):

@@ -206,3 +206,13 @@ def test_the_head_descends_along_its_gradient() -> None:
         head.learn(inputs, labels, 2)
     assert losses[0] == pytest.approx(np.log(2), abs=1e-6)
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_edges_without_a_time_count_from_the_time_that_the_graph_gives_them() -> None:
+    """The clock of arrivals has gone back meanwhile, which that of the graph does not."""
+    on = engine()
+    for number, (arrival, target) in enumerate([(100.0, "x"), (40.0, "y"), (60.0, "z")], 1):
+        on.apply(f"{number}-0", [UpsertEdge("a", target, type="paid")], arrival)
+    assert on.graph.clock == 120.0
+    last = on.edge_tasks._tasks["fraud"].learner.history.state()["last"]
+    assert last[on.graph.row("a")].max() == 120.0
