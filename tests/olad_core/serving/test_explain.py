@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +23,7 @@ from tests.device import DEVICE
 from tests.olad_core.serving.test_embedding import embedded, remember, remembering, student_of
 from tests.olad_core.serving.test_served_forest import embedded as filled
 from tests.olad_core.serving.test_served_forest import forest_on, group_with
-from tests.olad_core.serving.test_what_if import ATOL, KINDS, asked_of, bytes_of, grown, three_layers
+from tests.olad_core.serving.test_what_if import ATOL, KINDS, asked_of, bytes_of, grown, student_of_types, three_layers
 from tests.olad_core.streams import FEATURES
 
 CLASSES = ("red", "blue")
@@ -104,13 +103,7 @@ def test_an_effect_is_the_one_that_taking_away_has(architecture: str, typed: boo
     graph = grown(draw, directed=directed, typed=typed, lifetime=None)
     student = student_of(architecture, reads=STRUCTURE if seed % 2 else ())
     if typed:
-        widths = tuple(each.feature_width or 0 for each in KINDS.values())
-        student = build_student(architecture, graph.num_features or 0, 8, 8, 3, len(graph.relations), widths, 2).to(
-            DEVICE
-        )
-        with torch.no_grad():
-            student.encoder.structure.normal_(std=0.3, generator=torch.Generator().manual_seed(5))
-        student.encoder.read_structure(STRUCTURE)
+        student = student_of_types(architecture, graph)
     memory = remembering(student)
     remember(memory, student, np.flatnonzero(graph.alive), seed)
     embedding = embedded(graph, student, memory)

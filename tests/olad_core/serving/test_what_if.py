@@ -25,7 +25,7 @@ from olad_core.serving.embedding import Embedding
 from olad_core.serving.publication import Version
 from olad_core.serving.versions import HeldVersion
 from olad_core.serving.what_if import Outcome, what_if
-from olad_core.students import ARCHITECTURES, Memory, build_student
+from olad_core.students import ARCHITECTURES, InputShape, Memory, Student
 from olad_core.students.gcn import GCN
 from olad_core.tasks.label_rule import LabelRule
 from tests.device import DEVICE
@@ -89,6 +89,15 @@ def events(draw: np.random.Generator, count: int, *, typed: bool, clock: float) 
     return [one() for _ in range(count)]
 
 
+def student_of_types(architecture: str, graph: DynamicGraph) -> Student:
+    """A student that reads everything that this graph has."""
+    student = InputShape.of_graph(graph).build(architecture, 8, 8, 3).to(DEVICE)
+    with torch.no_grad():
+        student.encoder.structure.normal_(std=0.3, generator=torch.Generator().manual_seed(5))
+    student.encoder.read_structure(STRUCTURE)
+    return student
+
+
 def grown(draw: np.random.Generator, *, directed: bool, typed: bool, lifetime: float | None) -> DynamicGraph:
     """A graph after some batches, in which a few edges have left by age."""
     graph = DynamicGraph()
@@ -148,13 +157,7 @@ def test_predictions_are_those_of_a_copy_that_applies_the_events(
     draw = np.random.default_rng(seed)
     graph = grown(draw, directed=directed, typed=typed, lifetime=lifetime)
     if typed:
-        widths = tuple(each.feature_width or 0 for each in KINDS.values())
-        student = build_student(architecture, graph.num_features or 0, 8, 8, 3, len(graph.relations), widths, 2).to(
-            DEVICE
-        )
-        with torch.no_grad():
-            student.encoder.structure.normal_(std=0.3, generator=torch.Generator().manual_seed(5))
-        student.encoder.read_structure(STRUCTURE)
+        student = student_of_types(architecture, graph)
     else:
         student = student_of(architecture, reads=STRUCTURE if seed % 2 else ())
     memory = remembering(student)
