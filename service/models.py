@@ -34,6 +34,8 @@ MAX_TRIED_NODES = 1_000
 """Nodes in one POST /what-if at most."""
 MAX_EFFECTS = 1_000
 """Effects in one answer of GET /explain at most."""
+MAX_EDGES = 1_000
+"""Edges in one answer of GET /neighbours at most."""
 MAX_TRIED_BYTES = 4 * 2**20
 """Length of the body of POST /what-if at most."""
 
@@ -231,6 +233,42 @@ class ExplainAnswer(BaseModel):
     model_version: int = Field(ge=1, description=_MODEL_VERSION)
     position: Position = Field(description=_POSITION)
     behind: int = Field(ge=0, description=_BEHIND)
+
+
+class NeighbourEdge(BaseModel):
+    """An edge of a node. Edges with ids between the same two nodes count as one."""
+
+    node: str = Field(description="The other end.")
+    direction: Literal["in", "out", "both"] = Field(
+        description="`in`: it leads into the node. `out`: out of it. `both`: edges of the type have no direction."
+    )
+    weight: float = Field(description="Its weight.")
+    type: str | SkipJsonSchema[None] = Field(
+        default=None, description="Its type; only where the schema declares types of edges."
+    )
+    label: str | SkipJsonSchema[None] = Field(default=None, description="The known label of the other end.")
+
+
+class NeighbourList(BaseModel):
+    """The edges of a node."""
+
+    node: str = Field(description="The node as it was asked for.")
+    label: str | None = Field(description="The known label of the node; null where it is not known.")
+    edges: list[NeighbourEdge] = Field(
+        max_length=MAX_EDGES, description="Those of the greatest weight, the greatest first."
+    )
+    count: int = Field(ge=0, description="How many edges the node has, listed or not.")
+    position: Position = Field(description=_POSITION)
+    behind: int = Field(ge=0, description=_BEHIND)
+
+
+class KeyAnswer(BaseModel):
+    """What a key allows."""
+
+    name: str | None = Field(description="Name of the key; null where the API needs none.")
+    scopes: list[Literal["read", "write", "admin"]] = Field(
+        description="What may be asked with it. `admin` includes the others."
+    )
 
 
 class EdgePrediction(BaseModel):

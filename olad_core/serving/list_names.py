@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-Order: TypeAlias = Literal["top", "disagreement", "changed", "arrived"]
+Order: TypeAlias = Literal["top", "disagreement", "changed", "arrived", "id"]
 
 SIZES = (100, 1_000)
 """Nodes in a list, at most: a list of one of these sizes serves every smaller one."""
@@ -16,24 +16,25 @@ class ListName:
     """What is listed.
 
     Attributes:
-        order: ``top`` is by the probability of a class, ``changed`` and ``arrived`` are the last ones first.
+        order: ``top`` is by the probability of a class, ``changed`` and ``arrived`` are the last ones first, ``id`` is
+            by the id.
         size: nodes at most, one of :data:`SIZES`.
         labelled: whether nodes whose label is known are listed, too.
-        of_class: name of the class; empty for the other orders.
+        filter: of ``top`` the name of the class, of ``id`` what the ids begin with; empty for the other orders.
     """
 
     order: Order
     size: int
     labelled: bool
-    of_class: str = ""
+    filter: str = ""
 
     def __str__(self) -> str:
         """As it is requested and stored.
 
-        >>> str(ListName("top", 100, False, "a:b")), ListName.parsed("top:100:0:a:b").of_class
+        >>> str(ListName("top", 100, False, "a:b")), ListName.parsed("top:100:0:a:b").filter
         ('top:100:0:a:b', 'a:b')
         """
-        return f"{self.order}:{self.size}:{int(self.labelled)}:{self.of_class}"
+        return f"{self.order}:{self.size}:{int(self.labelled)}:{self.filter}"
 
     @classmethod
     def parsed(cls, text: str) -> ListName:
@@ -44,8 +45,8 @@ class ListName:
         """
         parts = text.split(":", 3)
         if len(parts) == 4 and parts[1].isdigit():
-            order, size, labelled, of_class = parts
+            order, size, labelled, text = parts
             for known in get_args(Order):
                 if order == known and int(size) in SIZES and labelled in {"0", "1"}:
-                    return cls(known, int(size), labelled == "1", of_class)
+                    return cls(known, int(size), labelled == "1", text)
         raise ValueError(f"{text!r} is no name of a list")

@@ -1,4 +1,4 @@
-"""Lists of nodes for those who work through them: likeliest of a class, most in doubt, changed or arrived last.
+"""Lists of nodes: likeliest of a class, most in doubt, changed or arrived last, and those whose id begins with a text.
 
 What is listed is exact: rows that are marked are computed before they are listed. Rows that are marked and not listed
 are ordered by what was true at an earlier position; a list names their number.
@@ -56,9 +56,9 @@ def list_nodes(
         changed: rows whose features or edges changed, the last first.
     """
     classes = held.version.classes
-    if name.order == "top" and name.of_class not in classes:
+    if name.order == "top" and name.filter not in classes:
         return Listing(None, np.empty(0, np.int64), 0)
-    number = classes.index(name.of_class) if name.order == "top" else None
+    number = classes.index(name.filter) if name.order == "top" else None
     kept = graph.alive if name.labelled else graph.alive & (graph.label < 0)
     rows, work = _first(name, graph, held, kept, number, changed), 0
     for _ in range(_ROUNDS):
@@ -94,6 +94,8 @@ def _first(
     if name.order == "changed":
         return changed[kept[changed]][: name.size]
     rows = np.flatnonzero(kept)
+    if name.order == "id":
+        return _by_id(graph, rows, kept, name)
     if name.order == "arrived":
         return _greatest(rows, graph.arrival[rows], name.size)
     parts = [rows[first : first + _ROWS_AT_ONCE] for first in range(0, len(rows), _ROWS_AT_ONCE)]
@@ -102,6 +104,32 @@ def _first(
         embedding.disagreement(part) if number is None else embedding.probability_of(part, number) for part in parts
     ]
     return _greatest(rows, np.nan_to_num(np.concatenate([np.empty(0, np.float32), *values]), nan=-1.0), name.size)
+
+
+def _by_id(graph: DynamicGraph, rows: Rows, kept: npt.NDArray[np.bool_], name: ListName) -> Rows:
+    """Rows whose ids begin with the filter, sorted by id; the row of the filter itself is always among them."""
+    exact = graph.rows([name.filter])
+    exact = exact[(exact >= 0) & kept[exact]]
+    others = np.setdiff1d(_with_prefix(graph, rows, name.filter.encode(), name.size), exact)
+    found = np.concatenate([exact, others])[: name.size]
+    ids = graph.ids(found)
+    sorted_by_id: Rows = found[np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)]
+    return sorted_by_id
+
+
+def _with_prefix(graph: DynamicGraph, rows: Rows, prefix: bytes, most: int) -> Rows:
+    """The first of the rows whose ids begin with these bytes, ``most`` at most."""
+    wanted, found, count = np.frombuffer(prefix, np.uint8), [np.empty(0, np.int64)], 0
+    for first in range(0, len(rows), _ROWS_AT_ONCE):
+        part = rows[first : first + _ROWS_AT_ONCE]
+        text, offsets = graph.ids_bytes(part)
+        long = np.flatnonzero(np.diff(offsets) >= wanted.size)
+        begins = text[offsets[:-1][long, None] + np.arange(wanted.size)]
+        found.append(part[long[(begins == wanted).all(axis=1)]])
+        count += len(found[-1])
+        if count >= most:
+            break
+    return np.concatenate(found)[:most]
 
 
 def _greatest(rows: Rows, values: npt.NDArray[np.generic], size: int) -> Rows:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from starlette.types import Scope as AsgiScope
 
-from service.api_keys import ApiKey, KeyRing, Scope
+from service.api_keys import SCOPES, ApiKey, KeyRing, Scope
 from service.problems import FORBIDDEN, UNAUTHENTICATED, Problem
 
 _OPEN = frozenset({"/", "/docs", "/openapi.json", "/health/live", "/health/ready", "/health/predicting"}) | {
@@ -34,6 +34,11 @@ class Caller:
     def name(self) -> str:
         """For the logs."""
         return self.key.name if self.key is not None else "anonymous"
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """What the sender may do: everything where no key is needed."""
+        return tuple(scope for scope in SCOPES if self.key is None or self.key.allows(scope))
 
     def client(self, request: AsgiScope) -> str:
         """Whose limits the request counts against: those of the key, or of the address where there is no key."""

@@ -74,7 +74,8 @@ class AdmissionMiddleware:
         try:
             self._guard.check(scope)
             caller = admit(self._keys, scope, authorization)
-            scope.setdefault("state", {})["client"] = caller.client(scope)
+            state = scope.setdefault("state", {})
+            state["client"], state["caller"] = caller.client(scope), caller
             if self._limiter is not None:
                 headers += await self._limiter.check(caller, scope)
             if caller.refused is not None:

@@ -24,8 +24,10 @@ from service.models import (
     EdgePrediction,
     ExplainAnswer,
     Group,
+    KeyAnswer,
     LiveAnswer,
     ModelCard,
+    NeighbourList,
     NodeList,
     PredictingAnswer,
     Prediction,
@@ -173,16 +175,30 @@ class AsyncClient:
         return await self._send(calls.top(class_name, limit, labelled, self._session.wait(min_position)))
 
     async def nodes(
-        self, order: Order, *, limit: int = 100, labelled: bool = False, min_position: str | None = None
+        self,
+        order: Order,
+        *,
+        limit: int = 100,
+        labelled: bool = False,
+        prefix: str = "",
+        min_position: str | None = None,
     ) -> NodeList:
         """See :meth:`Client.nodes <service.client.http.Client.nodes>`."""
-        return await self._send(calls.nodes(order, limit, labelled, self._session.wait(min_position)))
+        return await self._send(calls.nodes(order, limit, labelled, self._session.wait(min_position), prefix))
 
     async def what_if(
         self, events: Sequence[Event] | bytes, nodes: Sequence[Node], *, min_position: str | None = None
     ) -> WhatIfAnswer:
         """See :meth:`Client.what_if <service.client.http.Client.what_if>`."""
         return await self._send(calls.what_if(events, nodes, self._session.wait(min_position)))
+
+    async def neighbours(self, node: Node, *, limit: int = 100, min_position: str | None = None) -> NeighbourList:
+        """See :meth:`Client.neighbours <service.client.http.Client.neighbours>`."""
+        return await self._send(calls.neighbours(node, limit, self._session.wait(min_position)))
+
+    async def key(self) -> KeyAnswer:
+        """See :meth:`Client.key <service.client.http.Client.key>`."""
+        return await self._send(calls.key())
 
     async def explain(self, node: Node, *, most: int = 10, min_position: str | None = None) -> ExplainAnswer:
         """See :meth:`Client.explain <service.client.http.Client.explain>`."""

@@ -19,8 +19,10 @@ from service.models import (
     EdgePrediction,
     ExplainAnswer,
     Group,
+    KeyAnswer,
     LiveAnswer,
     ModelCard,
+    NeighbourList,
     NodeList,
     PredictingAnswer,
     Prediction,
@@ -40,7 +42,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 Node: TypeAlias = str | int
 """A node's id. ``5`` and ``"5"`` are the same node."""
-Order: TypeAlias = Literal["disagreement", "changed", "arrived"]
+Order: TypeAlias = Literal["disagreement", "changed", "arrived", "id"]
 """By what a list of nodes is ordered."""
 Top: TypeAlias = int | Literal["all"]
 """How many of the likeliest classes an answer shows."""
@@ -183,9 +185,10 @@ def top(class_name: str, limit: int, labelled: bool, wait: Wait) -> Call[NodeLis
     return Call("GET", path, _reader(NodeList), wait.params(limit=limit, labelled=labelled))
 
 
-def nodes(order: Order, limit: int, labelled: bool, wait: Wait) -> Call[NodeList]:
+def nodes(order: Order, limit: int, labelled: bool, wait: Wait, prefix: str) -> Call[NodeList]:
     """``GET /nodes``."""
-    return Call("GET", "/nodes", _reader(NodeList), wait.params(order=order, limit=limit, labelled=labelled))
+    params = wait.params(order=order, limit=limit, labelled=labelled, prefix=prefix or None)
+    return Call("GET", "/nodes", _reader(NodeList), params)
 
 
 def what_if(events: Sequence[Event] | bytes, nodes: Sequence[Node], wait: Wait) -> Call[WhatIfAnswer]:
@@ -199,6 +202,17 @@ def explain(node: Node, most: int, wait: Wait) -> Call[ExplainAnswer]:
     """``GET /explain/{node}``."""
     path = f"/explain/{quote(str(node), safe='')}"
     return Call("GET", path, _reader(ExplainAnswer), wait.params(k=most))
+
+
+def neighbours(node: Node, limit: int, wait: Wait) -> Call[NeighbourList]:
+    """``GET /neighbours/{node}``."""
+    path = f"/neighbours/{quote(str(node), safe='')}"
+    return Call("GET", path, _reader(NeighbourList), wait.params(limit=limit))
+
+
+def key() -> Call[KeyAnswer]:
+    """``GET /key``."""
+    return Call("GET", "/key", _reader(KeyAnswer))
 
 
 def schema() -> Call[HeldSchema]:

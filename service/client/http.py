@@ -24,8 +24,10 @@ from service.models import (
     EdgePrediction,
     ExplainAnswer,
     Group,
+    KeyAnswer,
     LiveAnswer,
     ModelCard,
+    NeighbourList,
     NodeList,
     PredictingAnswer,
     Prediction,
@@ -259,17 +261,24 @@ class Client:
         return self._send(calls.top(class_name, limit, labelled, self._session.wait(min_position)))
 
     def nodes(
-        self, order: Order, *, limit: int = 100, labelled: bool = False, min_position: str | None = None
+        self,
+        order: Order,
+        *,
+        limit: int = 100,
+        labelled: bool = False,
+        prefix: str = "",
+        min_position: str | None = None,
     ) -> NodeList:
-        """``GET /nodes``: the nodes in doubt, or those that changed or arrived last.
+        """``GET /nodes``: the nodes in doubt, those that changed or arrived last, or those with some ids.
 
         Args:
-            order: ``disagreement``, ``changed`` or ``arrived``.
+            order: ``disagreement``, ``changed``, ``arrived`` or ``id``.
             limit: as for :meth:`top`.
             labelled: likewise.
+            prefix: what the ids begin with, with the order ``id``.
             min_position: likewise.
         """
-        return self._send(calls.nodes(order, limit, labelled, self._session.wait(min_position)))
+        return self._send(calls.nodes(order, limit, labelled, self._session.wait(min_position), prefix))
 
     def what_if(
         self, events: Sequence[Event] | bytes, nodes: Sequence[Node], *, min_position: str | None = None
@@ -282,6 +291,24 @@ class Client:
             min_position: as for :meth:`predict`.
         """
         return self._send(calls.what_if(events, nodes, self._session.wait(min_position)))
+
+    def neighbours(self, node: Node, *, limit: int = 100, min_position: str | None = None) -> NeighbourList:
+        """``GET /neighbours/{node}``: its edges, those of the greatest weight first.
+
+        Args:
+            node: its id.
+            limit: edges that are listed at most.
+            min_position: as for :meth:`predict`.
+
+        Raises:
+            UnknownNode: the node is not in the graph at the position that was reached.
+            TooLarge: the node has more edges than an answer may read.
+        """
+        return self._send(calls.neighbours(node, limit, self._session.wait(min_position)))
+
+    def key(self) -> KeyAnswer:
+        """``GET /key``: name and scopes of the key that this client sends."""
+        return self._send(calls.key())
 
     def explain(self, node: Node, *, most: int = 10, min_position: str | None = None) -> ExplainAnswer:
         """``GET /explain/{node}``: what the probability of its label becomes without each thing it is made of.

@@ -61,7 +61,19 @@ class EdgeAsked(msgspec.Struct, frozen=True, tag="edge", omit_defaults=True):
     weight: float = 1.0
 
 
-Question: TypeAlias = WhatIfAsked | ExplainAsked | EdgeAsked
+class NeighboursAsked(msgspec.Struct, frozen=True, tag="neighbours"):
+    """What edges a node has.
+
+    Attributes:
+        node: its id.
+        shown: how many edges are wanted at most.
+    """
+
+    node: str
+    shown: int
+
+
+Question: TypeAlias = WhatIfAsked | ExplainAsked | EdgeAsked | NeighboursAsked
 
 
 class PredictedNode(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -173,7 +185,26 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     source: Source | None = None
 
 
-Answer: TypeAlias = WhatIfAnswered | ExplainAnswered | EdgeAnswered | Refused
+class ShownEdge(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An edge of a node (:class:`olad_core.graph.edges_of_node.NodeEdge`)."""
+
+    node: str
+    direction: str
+    weight: float
+    type: str | None = None
+    label: str | None = None
+
+
+class NeighboursAnswered(msgspec.Struct, frozen=True, tag="neighbours"):
+    """The edges of a node (:class:`olad_core.graph.edges_of_node.NodeEdges`); the source has no version."""
+
+    source: Source
+    label: str | None
+    edges: list[ShownEdge]
+    count: int
+
+
+Answer: TypeAlias = WhatIfAnswered | ExplainAnswered | EdgeAnswered | NeighboursAnswered | Refused
 _answer = msgspec.msgpack.Decoder(Answer)
 
 

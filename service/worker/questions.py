@@ -1,4 +1,4 @@
-"""Answering questions that need the graph and the served version: what events would lead to, and explanations."""
+"""Answering questions that need the graph or the served version: what events would lead to, explanations, edges."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import structlog
 
 from olad_core.engine import Engine
 from olad_core.event_codec import decode_log
+from olad_core.graph.edges_of_node import edges_of_node
 from olad_core.graph.part import PartTooLarge
 from olad_core.serving.publication import Reply, Version
 from olad_core.serving.what_if import Predicted
@@ -20,10 +21,13 @@ from service.store.questions import (
     EdgeAsked,
     ExplainAnswered,
     ExplainAsked,
+    NeighboursAnswered,
+    NeighboursAsked,
     PredictedNode,
     Question,
     Refused,
     RejectedTry,
+    ShownEdge,
     ShownEffect,
     Source,
     WhatIfAnswered,
@@ -38,7 +42,12 @@ _READ_PER_ROW = 4
 """Nodes and edges that are read in the time in which a row of a layer is computed."""
 
 
-_STAGES: Mapping[type[Any], str] = {WhatIfAsked: "what-if", ExplainAsked: "explain", EdgeAsked: "edge"}
+_STAGES: Mapping[type[Any], str] = {
+    WhatIfAsked: "what-if",
+    ExplainAsked: "explain",
+    EdgeAsked: "edge",
+    NeighboursAsked: "neighbours",
+}
 
 
 class Replied(NamedTuple):
@@ -65,10 +74,12 @@ def _answer(engine: Engine, question: Question) -> tuple[Answer, int]:
     if isinstance(question, EdgeAsked):
         return _edge(engine, question), 1
     served = engine.versions.served
-    if served is None:
-        return Refused("no-model"), 1
-    source = Source(engine.position, engine.applied_events, served.version.shown, served.version.student)
     try:
+        if isinstance(question, NeighboursAsked):
+            return _neighbours(engine, question)
+        if served is None:
+            return Refused("no-model"), 1
+        source = Source(engine.position, engine.applied_events, served.version.shown, served.version.student)
         if isinstance(question, ExplainAsked):
             return _explained(engine, question, source)
         return _tried(engine, question, source, served.version)
@@ -91,6 +102,21 @@ def _edge(engine: Engine, question: EdgeAsked) -> Answer:
     source = Source(engine.position, engine.applied_events, found.version, found.task)
     answer = found.edge
     return EdgeAnswered(source, found.task, answer.probabilities, answer.at_arrival, answer.truth, answer.remembered)
+
+
+def _neighbours(engine: Engine, question: NeighboursAsked) -> tuple[Answer, int]:
+    graph, source = engine.graph, Source(engine.position, engine.applied_events, 0, "")
+    try:
+        row = graph.row(question.node)
+    except KeyError:
+        return Refused("unknown-node", source=source), 1
+    found = edges_of_node(graph, row, question.shown, engine.config.most_read)
+    typed = bool(graph.edge_types)
+    edges = [
+        ShownEdge(each.node, each.direction, each.weight, each.relation if typed else None, each.label)
+        for each in found.edges
+    ]
+    return NeighboursAnswered(source, found.label, edges, found.counted), found.counted
 
 
 def _explained(engine: Engine, question: ExplainAsked, source: Source) -> tuple[Answer, int]:

@@ -98,6 +98,18 @@ EXPLAINED = {
     **_MADE_BY,
 }
 
+NEIGHBOURS = {
+    "node": "p1",
+    "label": None,
+    "edges": [
+        {"node": "p2", "direction": "in", "weight": 2.0, "type": "cites", "label": "physics"},
+        {"node": "99", "direction": "out", "weight": 1.0, "type": "cites"},
+    ],
+    "count": 2,
+    "position": POSITION,
+    "behind": 0,
+}
+KEY = {"name": "dashboard", "scopes": ["read"]}
 NODE_LIST = {
     "nodes": [
         {"node": "p1", "label": "physics", "probability": 0.75, "disagreement": 0.125},

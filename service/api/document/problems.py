@@ -265,6 +265,11 @@ EXPLAIN: tuple[Example, ...] = (
     (problems.UNKNOWN_NODE, "the node is not in the graph at this position", {"position": POSITION, "behind": 0}),
     *_ASKING,
 )
+# The edges of a node are answered before there is a model.
+NEIGHBOURS: tuple[Example, ...] = (
+    _invalid("limit", "Input should be less than or equal to 1000"),
+    *(example for example in EXPLAIN if example[0] not in {problems.NO_MODEL, problems.INVALID_REQUEST}),
+)
 LIST_NODES: tuple[Example, ...] = (_invalid("limit", "Input should be less than or equal to 1000"), *_PREDICTING)
 STREAM: tuple[Example, ...] = (
     _invalid("Last-Event-ID", "'x' is no position: milliseconds, or milliseconds-sequence as POST /events answers"),

@@ -12,16 +12,19 @@ from olad_core.serving.list_names import SIZES, ListName
 from service.api.answers import one_answer
 from service.api.body import client_of
 from service.api.context import Context, Ctx
+from service.api.errors import invalid
 from service.api.routes.predict import MinPosition, TimeoutMs, no_model, text_in
 from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, listed, until_visible
 from service.models import NodeList
-from service.problems import UNKNOWN_CLASS, Problem
+from service.problems import INVALID_REQUEST, UNKNOWN_CLASS, Problem
 from service.store.node_lists import FoundList
 
 router = APIRouter(tags=["predictions"])
 
 MAX_LISTED = SIZES[-1]
 """Nodes in one list at most."""
+MAX_PREFIX = 1_000
+"""Characters that ids are searched by at most."""
 Limit = Annotated[int, Query(ge=1, le=MAX_LISTED, description="Nodes in the list at most.")]
 Labelled = Annotated[bool, Query(description="Whether nodes whose label is known are listed, too.")]
 
@@ -57,7 +60,7 @@ async def get_top(
 @router.get(
     "/nodes",
     operation_id="listNodes",
-    summary="Nodes in doubt, changed or arrived last",
+    summary="Nodes in doubt, changed or arrived last, or by id",
     response_model=NodeList,
     response_description="In the order that was asked for.",
 )
@@ -65,12 +68,16 @@ async def get_nodes(
     request: Request,
     context: Ctx,
     order: Annotated[
-        Literal["disagreement", "changed", "arrived"],
+        Literal["disagreement", "changed", "arrived", "id"],
         Query(
             description="`disagreement`: those about which the members of the group differ most. `changed`: those "
-            "whose features or edges changed last; the last 1,400 are known. `arrived`: the newest ones."
+            "whose features or edges changed last; the last 1,400 are known. `arrived`: the newest ones. `id`: those "
+            "whose id begins with `prefix`, by their ids."
         ),
     ],
+    prefix: Annotated[
+        str, Query(max_length=MAX_PREFIX, description="What the ids begin with; only with the order `id`.")
+    ] = "",
     limit: Limit = 100,
     labelled: Labelled = False,
     min_position: MinPosition = None,
@@ -79,8 +86,12 @@ async def get_nodes(
     """A list of nodes to work through, each with its label, the probability of it and the disagreement about it.
 
     All that is listed is exact at `position`. By `disagreement` one of the `marked` nodes may belong into the list.
+    By `id` a node that has the whole `prefix` as its id is always listed; of more nodes than `limit` any others are.
     """
-    return await _answer(request, context, ListName(order, _size(limit), labelled), limit, min_position, timeout_ms)
+    if prefix and order != "id":
+        raise invalid(INVALID_REQUEST, [{"field": "prefix", "message": f"is not used with the order {order}"}])
+    name = ListName(order, _size(limit), labelled, prefix)
+    return await _answer(request, context, name, limit, min_position, timeout_ms)
 
 
 def _size(limit: int) -> int:
@@ -96,8 +107,8 @@ async def _answer(
         found = await context.lists.read(str(name))
         if found.version is None:
             raise await no_model(context)
-        if name.order == "top" and name.of_class not in found.classes:
-            raise Problem(UNKNOWN_CLASS, f"the served version predicts no class {name.of_class!r}")
+        if name.order == "top" and name.filter not in found.classes:
+            raise Problem(UNKNOWN_CLASS, f"the served version predicts no class {name.filter!r}")
         found = await listed(context, patience, name, found, wanted)
     context.metrics.predictions.inc()
     return one_answer(request, msgspec.json.encode(_shown(found, limit)))

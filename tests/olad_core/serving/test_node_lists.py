@@ -37,8 +37,10 @@ def plain(run: Run, name: ListName) -> list[str]:
         key = graph.arrival[rows].astype(np.float64)
     elif name.order == "disagreement":
         key = served.embedding.disagreement(rows).astype(np.float64)
+    elif name.order == "id":
+        return sorted(node for node in graph.ids(rows) if node.startswith(name.filter))[: name.size]
     else:
-        key = served.embedding.probabilities(rows)[:, served.version.classes.index(name.of_class)].astype(np.float64)
+        key = served.embedding.probabilities(rows)[:, served.version.classes.index(name.filter)].astype(np.float64)
     order = sorted(range(len(rows)), key=lambda at: (-key[at], rows[at]))
     return list(graph.ids(rows[order][: name.size]))
 
@@ -48,6 +50,8 @@ NAMES = [
     ListName("top", 1000, True, "even"),
     ListName("disagreement", 100, True),
     ListName("arrived", 100, False),
+    ListName("id", 1000, True, "1"),
+    ListName("id", 100, False, ""),
 ]
 
 
@@ -79,7 +83,7 @@ def test_what_is_listed_is_exact_while_rows_are_marked(name: ListName) -> None:
         before = found.probabilities.copy(), found.disagreement.copy()
         run.engine.tidy(10**9)
         again = served.embedding.probabilities(rows)
-        shown = served.version.classes.index(name.of_class) if name.of_class else again.argmax(axis=1)
+        shown = served.version.classes.index(name.filter) if name.order == "top" else again.argmax(axis=1)
         np.testing.assert_array_equal(again[np.arange(len(rows)), shown], before[0])
         np.testing.assert_array_equal(served.embedding.disagreement(rows), before[1])
     assert some_were_marked
@@ -145,3 +149,18 @@ def test_before_a_version_is_served_there_is_no_list() -> None:
 def test_the_name_of_a_list_is_read_back(order: Order) -> None:
     name = ListName(order, 1000, True, "a:b:c" if order == "top" else "")
     assert ListName.parsed(str(name)) == name
+
+
+def test_an_id_that_is_the_whole_prefix_is_listed_however_many_begin_with_it() -> None:
+    run = grown()
+    run.turn([UpsertNode(id=f"é{number}", x=[0.0, 0.0, 0.0]) for number in range(120)])
+    run.turn([UpsertNode(id="é", x=[0.0, 0.0, 0.0])])
+    found = listed(run, ListName("id", 100, False, "é"))
+    assert len(found.nodes) == 100
+    assert found.nodes[0] == "é"
+    assert list(found.nodes) == sorted(found.nodes)
+    assert set(found.nodes) <= {"é", *(f"é{number}" for number in range(120))}
+    assert listed(run, ListName("id", 100, False, "é11")).nodes == tuple(
+        sorted(f"é11{end}" for end in ["", *range(10)])
+    )
+    assert listed(run, ListName("id", 100, False, "è")).nodes == ()

@@ -30,6 +30,7 @@ NAMES = {
     ("get", "/predict/edge"): "predictEdge",
     ("post", "/what-if"): "whatIf",
     ("get", "/explain/{node}"): "explainNode",
+    ("get", "/neighbours/{node}"): "getNeighbours",
     ("get", "/top/{class_name}"): "getTopNodes",
     ("get", "/nodes"): "listNodes",
     ("get", "/stream"): "streamChanges",
@@ -44,6 +45,7 @@ NAMES = {
     ("post", "/versions/rollback"): "rollBack",
     ("get", "/status"): "getStatus",
     ("get", "/history"): "getHistory",
+    ("get", "/key"): "getKey",
     ("get", "/health/live"): "getLive",
     ("get", "/health/ready"): "getReady",
     ("get", "/health/predicting"): "getPredicting",
@@ -204,6 +206,7 @@ class TestGenerators:
         assert {name: fields for name, fields in optional.items() if fields and name not in requests} == {
             "InvalidItem": {"index"},
             "EdgePrediction": {"src", "dst", "id"},
+            "NeighbourEdge": {"type", "label"},
             "Prediction": {"marked", "rest"},
             "PredictionAnswer": {"probabilities", "rest", "disagreement", "error"},
             "ProblemDocument": {"errors", "total_errors", "position", "behind", "missing", "need", "most"},

@@ -191,3 +191,13 @@ def test_lists_in_redis_are_bounded_and_go_with_the_worker(
     assert np.isfinite(made.probabilities).all()
     writer.start()
     assert redis_client.hlen(keys.lists) == 0
+
+
+def test_nodes_are_found_by_what_their_ids_begin_with(api: httpx.Client, worker: ListWorker) -> None:
+    with worker.answering():
+        found = api.get("/nodes?order=id&prefix=13&limit=20&labelled=true").json()
+        assert [listed["node"] for listed in found["nodes"]] == ["13", *(f"13{number}" for number in range(10))]
+        answer = api.get("/predict/13").json()
+        assert found["nodes"][0]["label"] == answer["label"]
+        assert api.get("/nodes?order=id&prefix=no:thing").json()["nodes"] == []
+    assert_problem(api.get("/nodes?order=changed&prefix=1"), 422, "invalid-request")

@@ -1,0 +1,59 @@
+"""The edges of a node."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import quote
+
+import msgspec
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from service.api.answers import one_answer
+from service.api.body import client_of
+from service.api.context import Ctx
+from service.api.questions import answer_to
+from service.api.routes.predict import MinPosition, TimeoutMs, text_in
+from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, until_visible
+from service.models import MAX_EDGES, NeighbourList
+from service.store.questions import NeighboursAnswered, NeighboursAsked
+
+router = APIRouter(tags=["predictions"])
+
+
+@router.get(
+    "/neighbours/{node:node}",
+    operation_id="getNeighbours",
+    summary="The edges of one node",
+    response_model=NeighbourList,
+    response_description="Those of the greatest weight first.",
+)
+async def get_neighbours(
+    request: Request,
+    context: Ctx,
+    node: Annotated[str, Path(description="The node's id, percent-encoded.", examples=["p1"])],
+    limit: Annotated[int, Query(ge=1, le=MAX_EDGES, description="How many edges are listed at most.")] = 100,
+    min_position: MinPosition = None,
+    timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
+) -> Response:
+    """The edges of the node at `position`, with what is known of their other ends.
+
+    `POST /predict` with these nodes has their predictions, `GET /explain/{node}` what each edge contributes. A node
+    with more edges than an answer may read (`OLAD_MOST_READ`) is answered 413.
+    """
+    # Some servers give no raw path; encoded again, the decoded one serves.
+    path = request.scope.get("raw_path") or b"/neighbours/" + quote(node, safe="").encode()
+    node = text_in(path, b"/neighbours/", "node")
+    with Patience(request.receive, client_of(request), timeout_ms) as patience:
+        await until_visible(context, patience, min_position)
+        answered = await answer_to(context, patience, NeighboursAsked(node, limit))
+    found = answered.answer
+    assert isinstance(found, NeighboursAnswered)
+    body = {
+        "node": node,
+        "label": found.label,
+        "edges": found.edges,
+        "count": found.count,
+        "position": found.source.position,
+        "behind": answered.behind(found.source),
+    }
+    return one_answer(request, msgspec.json.encode(body))
