@@ -20,11 +20,18 @@ from olad_core.judging.class_report import ClassReport
 from olad_core.judging.prequential import Scores, ScoreTable
 from olad_core.named_state import join_parts, take_part
 from olad_core.task_types import EdgeClassTask
-from olad_core.tasks.edge_class import EdgeAnswer, Inputs, Learner, Scored, TooManyEdgeClasses, features_given
+from olad_core.tasks.edge_class import (
+    Answered,
+    EdgeAnswer,
+    Inputs,
+    Learner,
+    Scored,
+    TooManyEdgeClasses,
+    features_given,
+)
 
 Arrays = dict[str, npt.NDArray[Any]]
 Rows = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ class _Arriving(NamedTuple):
     weight: npt.NDArray[np.float64]
     time: npt.NDArray[np.float64]
     inputs: Inputs
-    answered: Floats
+    answered: Answered
 
 
 class _Task:
@@ -129,7 +136,7 @@ class _Task:
             return
         asked = self.learner.asked(rows[places], arriving.weight[places], arriving.time[places])
         ids = [arriving.ids[place] for place in places.tolist()]
-        self.learner.arrive(asked, ids, arriving.inputs.part(places), arriving.answered[places])
+        self.learner.arrive(asked, ids, arriving.inputs.part(places), arriving.answered.part(places))
 
     def score(self, scored: Sequence[Scored]) -> None:
         """Score predictions whose labels have come."""

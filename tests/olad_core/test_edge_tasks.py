@@ -197,13 +197,13 @@ def test_the_head_descends_along_its_gradient() -> None:
     asked = Asked(ends[:, 0], ends[:, 1], draw.uniform(1, 9, 60), np.arange(60.0), np.full(60, -2), np.full(60, -2))
     history.arrive(asked)
     inputs, labels = history.inputs(asked, draw.normal(size=(60, 3)).astype(np.float32)), draw.integers(2, size=60)
-    head = Head(2, 0, 3)
+    head, shares = Head(2, 0, 3), np.array([0.5, 0.5], np.float32)
     head.observe(inputs)
     losses = []
     for _ in range(300):
-        chosen = head.probabilities(inputs, 2)[np.arange(60), labels]
+        chosen = head.probabilities(inputs, shares)[np.arange(60), labels]
         losses.append(-np.log(chosen).mean())
-        head.learn(inputs, labels, 2)
+        head.learn(inputs, labels, shares)
     assert losses[0] == pytest.approx(np.log(2), abs=1e-6)
     assert losses[-1] < 0.5 * losses[0]
 
@@ -216,3 +216,59 @@ def test_edges_without_a_time_count_from_the_time_that_the_graph_gives_them() ->
     assert on.graph.clock == 120.0
     last = on.edge_tasks._tasks["fraud"].learner.history.state()["last"]
     assert last[on.graph.row("a")].max() == 120.0
+
+
+@pytest.mark.parametrize("delay", [0, 40])
+def test_labels_that_nothing_explains_cost_little_beside_the_shares_of_the_classes(delay: int) -> None:
+    draw, on, numbers = np.random.default_rng(0), engine(), range(1_500)
+    edges = [UpsertEdge(f"n{draw.integers(40)}", f"m{at}", 1.0, float(at), "paid") for at in numbers]
+    labels = ["fraud" if draw.random() < 0.05 else "ok" for _ in numbers]
+    truths = [
+        LabelNode(label=label, src=edge.src, dst=edge.dst, type="paid")
+        for edge, label in zip(edges, labels, strict=True)
+    ]
+    entries: list[list[Event]] = [[] for _ in range(75 + delay)]
+    for at in numbers:
+        entries[at // 20].append(edges[at])
+        entries[at // 20 + delay].append(truths[at])
+    play(on, entries)
+    shares, answered = on.edge_tasks.reports()[0].scores.log_loss
+    assert answered < shares + 0.03
+
+
+def test_rare_frauds_whose_labels_come_late_are_not_answered_too_often() -> None:
+    """The first answers after the first labels already have about the share that is true."""
+    stream, on = payments(160, 7, delay=60), engine()
+    given = []
+    for number, entry in enumerate(stream, 1):
+        play(on, [entry], number)
+        if 62 <= number <= 100:
+            edges = [each for each in entry if isinstance(each, UpsertEdge)]
+            answers = [
+                on.edge_tasks.answer(on.graph, "paid", (str(each.src), str(each.dst)), None, 1.0) for each in edges
+            ]
+            given += [
+                each.edge.at_arrival["fraud"]
+                for each in answers
+                if isinstance(each, TaskAnswer) and each.edge.at_arrival
+            ]
+    assert len(given) > 150
+    assert 0.1 < np.mean(given) < 0.3  # a fifth is fraud
+    shares, answered = on.edge_tasks.reports()[0].scores.log_loss
+    assert answered < 0.9 * shares
+
+
+def test_a_state_of_before_the_shares_were_a_part_of_the_head_is_taken_over() -> None:
+    """Its weights are of another form, so the head learns again from the labels that are remembered."""
+    on = engine()
+    play(on, payments(60, 6))
+    arrays, values = on.edge_tasks.state()
+    for learned in values.values():
+        del learned["head"]["adds_to_shares"]
+    old = {name: array for name, array in arrays.items() if not name.endswith(("shares", "own", "losses"))}
+    other = engine()
+    play(other, payments(1, 6))
+    other.edge_tasks.restore(other.graph, old, values)
+    assert other.edge_tasks.reports()[0].steps > 20
+    play(other, payments(60, 7), 100)
+    assert other.edge_tasks.reports()[0].labels > on.edge_tasks.reports()[0].labels

@@ -22,15 +22,22 @@ BATCH = 128
 """Examples of a step, drawn for each member."""
 TAUGHT = 0.3
 """Share of the group's mean in what each member learns: distillation by KL divergence (Hinton et al. 2015)."""
-_RATE, _DECAY, _BETA1, _BETA2, _SMALL = 2e-3, 1e-1, 0.9, 0.999, 1e-8
+_DECAYS = np.array([0.1, 0.1, 5.0, 5.0], np.float32)[:, None, None]
+"""Decay of each member's weights: where labels are few the members with more of it are better, else the others."""
+_RATE, _BETA1, _BETA2, _SMALL = 2e-3, 0.9, 0.999, 1e-8
 _FURTHEST = 5.0
 """Standardised inputs are clipped to this."""
+_AT_ONCE = 64
+"""Edges whose answers are computed together."""
 _SEEN_BEFORE, _LEAST_VARIANCE = 100, 1e-4
 _WEIGHTS = ("w0", "w1", "b1", "w2", "b2")
 
 
 class Head:
     """Members with a linear part and one hidden layer each, trained by AdamW (Loshchilov and Hutter 2019).
+
+    Their output is added to the logarithms of the shares of the classes. So a head that has learned nothing gives
+    these shares, and a class that is rare need not be learned to be rare.
 
     Arrays are NumPy's and of one thread's order, so that the same calls give the same bytes.
 
@@ -63,22 +70,33 @@ class Head:
         self._sums += np.stack([flat.sum(axis=0), (flat**2).sum(axis=0)])
         self._seen += len(flat)
 
-    def probabilities(self, inputs: Inputs, classes: int) -> Floats:
-        """Of the first classes, float32 ``[n, C]``: the mean of the members."""
-        mean: Floats = self._forward(self._standard(inputs), classes).probabilities.mean(axis=0)
-        return mean
+    def probabilities(self, inputs: Inputs, shares: Floats) -> Floats:
+        """Of the first classes, float32 ``[n, C]``: the mean of the members.
 
-    def learn(self, inputs: Inputs, labels: Rows, classes: int) -> None:
+        An edge is answered alike, to the byte, whichever others are asked for with it.
+
+        Args:
+            inputs: of n edges.
+            shares: of the classes ``[C]``, greater than 0.
+        """
+        standard = self._standard(inputs)
+        # The order of a product's sums depends on its shape, so all products have one shape.
+        blocks = np.pad(standard, ((0, -len(standard) % _AT_ONCE), (0, 0))).reshape(-1, _AT_ONCE, standard.shape[1])
+        found = [self._forward(block, shares).probabilities.mean(axis=0) for block in blocks]
+        return np.concatenate([np.empty((0, len(shares)), np.float32), *found])[: len(standard)]
+
+    def learn(self, inputs: Inputs, labels: Rows, shares: Floats) -> None:
         """Take a step on some of the examples, drawn alike for all members.
 
         Args:
             inputs: of n examples.
             labels: their classes ``[n]``.
-            classes: known so far, C.
+            shares: of the classes known so far ``[C]``, greater than 0.
         """
+        classes = len(shares)
         drawn = self._random.integers(len(labels), size=BATCH)
         x, y = self._standard(inputs.part(drawn)), labels[drawn]
-        passed = self._forward(x, classes)
+        passed = self._forward(x, shares)
         target = np.eye(classes, dtype=np.float32)[y]
         target = (1 - TAUGHT) * target + TAUGHT * passed.probabilities.mean(axis=0)
         slope = np.zeros((MEMBERS, BATCH, self.places), np.float32)
@@ -99,7 +117,8 @@ class Head:
         arrays: dict[str, npt.NDArray[np.generic]] = {name: value.copy() for name, value in self._values.items()}
         arrays |= {f"{name}_moments": value.copy() for name, value in self._moments.items()}
         arrays["input_sums"] = self._sums.copy()
-        return arrays, {"steps": self.steps, "seen": self._seen, "random": self._random.bit_generator.state}
+        plain = {"steps": self.steps, "seen": self._seen, "random": self._random.bit_generator.state}
+        return arrays, plain | {"adds_to_shares": True}
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, npt.NDArray[np.generic]], values: Mapping[str, Any]) -> Head:
@@ -121,10 +140,11 @@ class Head:
         standard: Floats = np.clip((_flat(inputs) - mean) / spread, -_FURTHEST, _FURTHEST).astype(np.float32)
         return standard
 
-    def _forward(self, x: Floats, classes: int) -> _Passed:
+    def _forward(self, x: Floats, shares: Floats) -> _Passed:
         values = self._values
         hidden = np.maximum(x @ values["w1"] + values["b1"], 0)
-        logits = (x @ values["w0"] + hidden @ values["w2"] + values["b2"])[..., :classes]
+        moved = x @ values["w0"] + hidden @ values["w2"] + values["b2"]
+        logits = moved[..., : len(shares)] + np.log(shares)
         grown = np.exp(logits - logits.max(axis=-1, keepdims=True))
         return _Passed(hidden, grown / grown.sum(axis=-1, keepdims=True))
 
@@ -135,7 +155,7 @@ class Head:
             first += (1 - _BETA1) * (slope - first)
             second += (1 - _BETA2) * (slope**2 - second)
             step = first / (1 - _BETA1**self.steps) / (np.sqrt(second / (1 - _BETA2**self.steps)) + _SMALL)
-            kept = _DECAY * self._values[name] if name.startswith("w") else 0
+            kept = _DECAYS * self._values[name] if name.startswith("w") else 0
             self._values[name] -= np.float32(_RATE) * (step + kept)
 
 

@@ -12,20 +12,19 @@ import numpy.typing as npt
 from olad_core.errors import OladError
 from olad_core.named_state import join_parts, take_part
 from olad_core.task_types import MAX_EDGE_CLASSES
+from olad_core.tasks.edge_class.guard import Guard
 from olad_core.tasks.edge_class.head import Head
 from olad_core.tasks.edge_class.history import UNKNOWN, Asked, History, Inputs
-from olad_core.tasks.edge_class.remembered import Remembered
+from olad_core.tasks.edge_class.remembered import Answered, Remembered
 
 Rows = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
 
-LABELS_A_STEP = 4
+LABELS_A_STEP = 2
 """The head takes a step for every so many labels."""
 RECENT_LABELS = 20_000
 """The head learns from so many edges, those labelled last."""
-FEW_LABELS = 20
-"""After so many labels answers are half the head's, and half the shares of the classes."""
 STEPS_ANEW = 500
 """Steps of a head that begins anew, at most."""
 MOST_FEATURES = 256
@@ -86,6 +85,7 @@ class Learner:
         self.features = min(features, MOST_FEATURES)
         """Features of an edge that are inputs, F."""
         self.history, self.head = History(places), Head(places, seed, self.features)
+        self.guard = Guard()
         self.edges = Remembered(places, most, directed=directed, features=self.features)
         self.arrived = 0
         """Edges that have arrived."""
@@ -116,27 +116,27 @@ class Learner:
         turned = [self.edges.label_between(target, source) for source, target in ends.tolist()]
         return Asked(ends[:, 0], ends[:, 1], weight, time, np.array(same, np.int64), np.array(turned, np.int64))
 
-    def predict(self, inputs: Inputs) -> Floats:
+    def predict(self, inputs: Inputs) -> Answered:
         """Probabilities ``[n, C]``; NaN before the head has learned anything."""
-        classes = len(self.classes)
+        edges, shares = len(inputs.plain), self._usual()
         if not self.answers:
-            return np.full((len(inputs.plain), classes), np.nan, np.float32)
-        share = np.float32(self.labels / (self.labels + FEW_LABELS))
-        drawn: Floats = share * self.head.probabilities(inputs, classes) + (1 - share) * self._usual()
-        return drawn
+            none = np.full((edges, len(shares)), np.nan, np.float32)
+            return Answered(none, none, none)
+        own, base = self.head.probabilities(inputs, shares), np.tile(shares, (edges, 1))
+        return Answered(self.guard.mixed(base, own), base, own)
 
-    def arrive(self, asked: Asked, ids: Sequence[str | None], inputs: Inputs, answered: Floats) -> None:
+    def arrive(self, asked: Asked, ids: Sequence[str | None], inputs: Inputs, answered: Answered) -> None:
         """Remember edges that have arrived, with what was known and answered then.
 
         Args:
             asked: the edges, with the rows of their ends now.
             ids: of the edges; None for those without.
             inputs: as they were before.
-            answered: probabilities ``[n, C]``.
+            answered: what was predicted of them.
         """
         self.head.observe(inputs)
         self.history.arrive(asked)
-        self.arrived += len(answered)
+        self.arrived += len(ids)
         places = self.edges.add(np.stack([asked.source, asked.target], axis=1), ids, inputs, answered)
         # A place that is used again holds another edge's inputs.
         self._labelled = self._labelled[~np.isin(self._labelled, places)]
@@ -151,6 +151,8 @@ class Learner:
         if number == before:
             return None
         scored = self._scored(place, number) if before == UNKNOWN else None
+        if scored is not None and np.isfinite(self.edges.own[place]).all():
+            self.guard.score(self.edges.shares[place], self.edges.own[place], number)
         source, target = self.edges.ends[place].tolist()
         self.history.label(source, target, before, number)
         self.edges.label[place] = number
@@ -179,11 +181,11 @@ class Learner:
         """
         asked = self.asked(np.array([ends]), np.array([weight]), np.array([time]))
         inputs = self.history.inputs(asked, features[None])
-        return EdgeAnswer(self._named(self.predict(inputs)[0]), None, None, remembered=False)
+        return EdgeAnswer(self._named(self.predict(inputs).mixed[0]), None, None, remembered=False)
 
     def answer(self, place: int) -> EdgeAnswer:
         """The prediction of the edge at a place, from what was known when it arrived."""
-        now = self.predict(self.edges.inputs(np.array([place])))[0]
+        now = self.predict(self.edges.inputs(np.array([place]))).mixed[0]
         then, known = self.edges.answered[place, : len(self.classes)], int(self.edges.label[place])
         at_arrival = self._named(then) if np.isfinite(then).all() else None
         return EdgeAnswer(self._named(now), at_arrival, self.classes[known] if known >= 0 else None, remembered=True)
@@ -209,27 +211,33 @@ class Learner:
     def state(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
         """Arrays and plain values for a checkpoint."""
         arrays, values = self.head.state()
-        joined = join_parts({"head": arrays, "history": self.history.state(), "edges": self.edges.state()})
+        parts = {"head": arrays, "history": self.history.state(), "edges": self.edges.state()}
+        joined = join_parts({**parts, "guard": self.guard.state()})
         plain = {"classes": self.classes, "arrived": self.arrived, "labels": self.labels, "owed": self._owed}
         return joined | {"labelled": self._labelled.copy()}, plain | {"head": values}
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]], values: Mapping[str, Any]) -> None:
         """Take over the :meth:`state` of the same task."""
-        self.head = Head.from_state(take_part(arrays, "head"), values["head"])
+        self.guard.restore(take_part(arrays, "guard"))
         self.history = History.from_state(take_part(arrays, "history"))
         self.edges.restore(take_part(arrays, "edges"))
         self.features = self.edges.features.shape[1]
         self.classes = list(values["classes"])
         self.arrived, self.labels, self._owed = values["arrived"], values["labels"], values["owed"]
         self._labelled = arrays["labelled"].astype(np.int64)
+        if values["head"].get("adds_to_shares"):
+            self.head = Head.from_state(take_part(arrays, "head"), values["head"])
+        else:  # Its weights are of an earlier form.
+            self._begin_anew()
 
     def _take_steps(self, steps: int) -> int:
         places = self._labelled
         if not len(places):
             return 0
         inputs, labels = self.edges.inputs(places), self.edges.label[places].astype(np.int64)
+        shares = self._usual()
         for _ in range(steps):
-            self.head.learn(inputs, labels, len(self.classes))
+            self.head.learn(inputs, labels, shares)
         return steps
 
     def _scored(self, place: int, label: int) -> Scored:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,26 @@ Floats = npt.NDArray[np.float32]
 
 NO_EDGE = -2
 """In place of a class: no such edge is remembered."""
-_ARRAYS = ("ends", "held", "label", "plain", "blocks", "answered")
+_ARRAYS = ("ends", "held", "label", "plain", "blocks", "answered", "shares", "own")
+_OF_CLASSES = ("answered", "shares", "own")
+
+
+class Answered(NamedTuple):
+    """What was answered of n edges, NaN where there was no answer.
+
+    Attributes:
+        mixed: probabilities that were given ``[n, C]``.
+        shares: of the classes at that time ``[n, C]``.
+        own: probabilities of the head ``[n, C]``.
+    """
+
+    mixed: Floats
+    shares: Floats
+    own: Floats
+
+    def part(self, places: Rows) -> Answered:
+        """Those of some of the edges."""
+        return Answered(self.mixed[places], self.shares[places], self.own[places])
 
 
 class Remembered:
@@ -46,6 +65,10 @@ class Remembered:
         self.features = np.empty((0, features), np.float32)
         self.answered = np.empty((0, places), np.float32)
         """Probabilities at arrival ``[n, K]``; NaN where there was no answer."""
+        self.shares = np.empty((0, places), np.float32)
+        """Shares of the classes then, likewise."""
+        self.own = np.empty((0, places), np.float32)
+        """What the head gave then, likewise."""
 
     def find(self, source: int, target: int, edge: str | None) -> int | None:
         """Place of an edge; None where it is not remembered.
@@ -62,7 +85,7 @@ class Remembered:
         place = self._by_ends.get(self._key(source, target))
         return NO_EDGE if place is None else int(self.label[place])
 
-    def add(self, ends: Rows, ids: Sequence[str | None], inputs: Inputs, answered: Floats) -> Rows:
+    def add(self, ends: Rows, ids: Sequence[str | None], inputs: Inputs, answered: Answered) -> Rows:
         """Remember edges in the place of the oldest ones; the places ``[n]``."""
         places = np.empty(len(ends), np.int64)
         for number, (source, target) in enumerate(ends.tolist()):
@@ -78,9 +101,11 @@ class Remembered:
             self.plain[place], self.blocks[place] = inputs.plain[number], inputs.blocks[number]
             self.features[place] = inputs.features[number]
             # Without an answer there is none for classes that are found later either.
-            has_answer = answered.shape[1] > 0 and np.isfinite(answered[number]).all()
-            self.answered[place] = 0 if has_answer else np.nan
-            self.answered[place, : answered.shape[1]] = answered[number]
+            classes = answered.mixed.shape[1]
+            has_answer = classes > 0 and np.isfinite(answered.mixed[number]).all()
+            for array, given in zip((self.answered, self.shares, self.own), answered, strict=True):
+                array[place] = 0 if has_answer else np.nan
+                array[place, :classes] = given[number]
             self._by_ends[self._key(source, target)] = place
             if name is not None:
                 self._by_id[name] = place
@@ -99,7 +124,8 @@ class Remembered:
         """Have places for so many classes."""
         more = places - self.answered.shape[1]
         self.blocks = np.pad(self.blocks, ((0, 0), (0, 0), (0, more)))
-        self.answered = np.pad(self.answered, ((0, 0), (0, more)))
+        for name in _OF_CLASSES:
+            setattr(self, name, np.pad(getattr(self, name), ((0, 0), (0, more))))
 
     def have_features(self, features: int) -> None:
         """Have so many features of an edge; those that are new are zeros of the edges that are remembered."""
@@ -117,8 +143,10 @@ class Remembered:
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take over the :meth:`state` of a ring of the same size."""
+        # An earlier state has not what the guard compares: there is nothing to score of these edges.
+        unscored = np.full(state["answered"].shape, np.nan, np.float32)
         for name in _ARRAYS:
-            setattr(self, name, state[name].astype(getattr(self, name).dtype))
+            setattr(self, name, state.get(name, unscored).astype(getattr(self, name).dtype))
         self.features = state.get("features", np.empty((len(self.held), 0))).astype(np.float32)
         self._ids, self._next = unpack(state["ids"], state["ids_at"]), int(state["next"])
         last = np.flatnonzero(state["last"]).tolist()
