@@ -23,6 +23,7 @@ class Plan:
         seconds: of one measurement.
         rounds: of each row; with two trees they take turns in each.
         idle_after_s: when the idle service is measured, in seconds after the last event.
+        until_rest_s: longest wait after the last event for the end of learning.
         posted_at_once: events of the burst that the API accepts without waiting for the worker.
         until_served_s: longest wait for a first model.
         quick: leave out what cannot be made small.
@@ -33,6 +34,7 @@ class Plan:
     rounds: int = 3
     idle_after_s: tuple[float, ...] = (60.0, 180.0)
     idle_for_s: float = 20.0
+    until_rest_s: float = 1800.0
     posted_at_once: int = 200_000
     until_served_s: float = 120.0
     quick: bool = False
@@ -42,7 +44,7 @@ class Plan:
         return max(200, int(count * self.scale))
 
 
-QUICK = Plan(0.05, 2.0, 1, (5.0,), 2.0, 20_000, 60.0, quick=True)
+QUICK = Plan(0.05, 2.0, 1, (5.0,), 2.0, 30.0, 20_000, 60.0, quick=True)
 """For a look: nothing in it is at the size that the targets are of."""
 
 

@@ -108,6 +108,12 @@ class Service:
         """Name of the student that is served."""
         return str(self.predict("0")["student"])
 
+    def rests(self) -> bool:
+        """Whether the worker reports that nothing is left to learn; never of a commit that does not report it."""
+        with Connection(self.url) as connection:
+            status = msgspec.json.decode(connection.get("/status"))
+        return bool(status["worker"].get("learning", {}).get("state") == "resting")
+
     def cpu(self) -> dict[str, float]:
         """Seconds of CPU time by role, each with its children."""
         spent = dict.fromkeys(ROLES, 0.0)

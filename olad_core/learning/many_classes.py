@@ -46,6 +46,7 @@ def narrow(nodes: StepNodes, group: Group, computed: Computed, knowledge: Knowle
     yield
     predicted = node_class.nodes_to_predict(nodes.sample.num_seeds, len(heads), classes).to(group.device)
     certain = torch.cat([nodes.targets, node_class.predicted_of_all(heads, sure[:, predicted], classes).flatten()])
+    yield
     candidates = node_class.draw_candidates(certain, classes, group.random)
     return Narrowed(embeddings, sure, predicted, candidates, node_class.candidate_heads(heads, candidates))
 
@@ -68,7 +69,9 @@ def candidate_terms(
     logits = narrowed.heads.logits(narrowed.embeddings[:, : len(targets)])
     terms = {"supervised": node_class.losses(logits, narrowed.candidates.places(targets))}
     if knowledge.from_predictions:
+        yield
         terms["global"] = group.config.global_weight * _global_losses(group, narrowed, weights)
+    yield
     terms["disagreement"] = _disagreement_losses(nodes, narrowed)
     return terms
 

@@ -125,6 +125,7 @@ class Trainer:
         else:
             terms = yield from self.terms(nodes, computed, knowledge, weights)
         if knowledge.from_embeddings:
+            yield
             terms["discriminator"], terms["local"] = local_terms(group, nodes, computed.embeddings, weights)
         renewed = yield from self._learn(computed, terms)
         return StepOutcome({name: term.detach().cpu().numpy() for name, term in terms.items()}, renewed)
@@ -137,10 +138,12 @@ class Trainer:
         logits = self.group.classify(computed.by_stack, nodes.classes)
         terms = {"supervised": node_class.losses(logits[:, : len(nodes.targets)], nodes.targets)}
         if knowledge.from_predictions:
+            yield
             taught = logits.detach() if teachers is None else teachers
             terms["global"] = config.global_weight * node_class.global_losses(
                 logits, taught, weights, config.temperature, config.min_confidence
             )
+        yield
         terms["disagreement"] = disagreement_terms(self.group, nodes, computed.embeddings, logits)
         return terms
 
@@ -184,6 +187,7 @@ class Trainer:
         total = sum((term.sum() for name, term in terms.items() if name != "discriminator"), torch.zeros(()))
         finite = bool(torch.isfinite(total))
         if finite:
+            yield
             yield from backward(self.group, computed, total)
             yield
             sound = update(self.group)

@@ -70,6 +70,8 @@ class LearningPace:
     def follow(self, part: Part, started: float, ended: float, *, last: bool = True) -> None:
         """Fit the rest to a part that is done, and the size of the next step or slice to the longest of its parts.
 
+        The last part of a step, which updates the weights, takes as long whatever the size: it is left out.
+
         Args:
             part: what was done.
             started: when it began.
@@ -80,10 +82,10 @@ class LearningPace:
         self._learned_at = ended
         self._rest_until, self._rest = ended + self._rest * took, 0.0
         if part == "step":
-            took = self._longest_s = max(self._longest_s, took)
             if not last:
+                self._longest_s = max(self._longest_s, took)
                 return
-            self._longest_s = 0.0
+            took, self._longest_s = self._longest_s, 0.0
         if part in self.sizes:
             fitting = min(1.1, max(0.8, self._allowed_s / max(took, 1e-6)))
             self.sizes[part] = StepSize(min(1.0, max(LEAST[part], self.sizes[part].fraction * fitting)))

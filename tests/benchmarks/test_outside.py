@@ -284,7 +284,8 @@ def test_another_revision_imports_its_own_code(tmp_path: Path) -> None:
 
 def test_measures_a_running_service(capfd: pytest.CaptureFixture[str]) -> None:
     """The default scene at the least size, every row once."""
-    plan = replace(QUICK, scale=0.003, seconds=0.5, idle_after_s=(0.2,), idle_for_s=0.2, posted_at_once=2_000)
+    idle = replace(QUICK, idle_after_s=(0.2,), idle_for_s=0.2, until_rest_s=0.5)
+    plan = replace(idle, scale=0.003, seconds=0.5, posted_at_once=2_000)
     scene = scenes(plan)[0]
     found = measure(scene, [this_tree()], plan)
     assert [row.name for row in found] == [row.name for row in scene.rows], capfd.readouterr().out

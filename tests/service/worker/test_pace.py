@@ -13,7 +13,10 @@ def settled(took_per_share: float, part: Part = "step") -> float:
     """Size of the steps or slices after many, where one of the configured size takes so long."""
     pace = LearningPace(TARGET_MS, 0.0)
     for number in range(200):
-        pace.follow(part, float(number), number + took_per_share * pace.sizes[part].fraction)
+        took = took_per_share * pace.sizes[part].fraction
+        pace.follow(part, float(number), number + took, last=part != "step")
+        if part == "step":
+            pace.follow(part, number + took, number + took)
     return pace.sizes[part].fraction
 
 
@@ -32,6 +35,14 @@ def test_a_step_is_sized_by_the_longest_of_its_parts() -> None:
             pace.follow("step", float(number), number + share * FITTING_S * size.fraction, last=place == 2)
             assert pace.sizes["step"] == size or place == 2
     assert pace.sizes["step"].fraction == pytest.approx(0.25)
+
+
+def test_the_update_of_the_weights_makes_no_step_smaller() -> None:
+    pace = LearningPace(TARGET_MS, 0.0)
+    for number in range(50):
+        pace.follow("step", float(number), number + FITTING_S / 2 * pace.sizes["step"].fraction, last=False)
+        pace.follow("step", number + 0.5, number + 0.5 + 3 * FITTING_S)
+    assert pace.sizes["step"] == StepSize()
 
 
 def test_slices_have_a_size_of_their_own() -> None:
