@@ -32,6 +32,8 @@ MAX_TRIED_EVENTS = 1_000
 """Events in one POST /what-if at most."""
 MAX_TRIED_NODES = 1_000
 """Nodes in one POST /what-if at most."""
+MAX_ASKED_EDGES = 100
+"""Edges in one POST /predict/edge at most."""
 MAX_EFFECTS = 1_000
 """Effects in one answer of GET /explain at most."""
 MAX_EDGES = 1_000
@@ -291,6 +293,58 @@ class EdgePrediction(BaseModel):
     )
     truth: str | None = Field(description="The label of the edge; null where it is not known.")
     model_version: int = Field(ge=1, description="Steps that the model of the task had taken.")
+    position: Position = Field(description=_POSITION)
+    behind: int = Field(ge=0, description=_BEHIND)
+
+
+class EdgeNamed(BaseModel):
+    """An edge to predict, by `src` and `dst` or by `id`."""
+
+    src: str | int | SkipJsonSchema[None] = Field(default=None, description="Where it begins.")
+    dst: str | int | SkipJsonSchema[None] = Field(default=None, description="Where it ends.")
+    id: str | int | SkipJsonSchema[None] = Field(default=None, description="Its id, instead of both ends.")
+    type: str | SkipJsonSchema[None] = Field(default=None, description="Its type; `edge` if left out.")
+    weight: float | SkipJsonSchema[None] = Field(default=None, gt=0, description="Of an edge that has not arrived.")
+    x: list[float] | dict[str, list[float]] | SkipJsonSchema[None] = Field(
+        default=None, description="Features of an edge that has not arrived, as in `upsert_edge`; zeros if left out."
+    )
+
+
+class EdgesAsked(BaseModel):
+    """Edges to predict."""
+
+    edges: Annotated[list[EdgeNamed], Field(min_length=1, max_length=MAX_ASKED_EDGES)] = Field(
+        description="Edges that have arrived, and such that have not."
+    )
+
+
+class EdgeOfMany(BaseModel):
+    """The prediction of one of several edges; one without a prediction has no label."""
+
+    src: str | int | SkipJsonSchema[None] = Field(default=None, description="As it was asked for; not with `id`.")
+    dst: str | int | SkipJsonSchema[None] = Field(default=None, description="As it was asked for; not with `id`.")
+    id: str | int | SkipJsonSchema[None] = Field(default=None, description="As it was asked for.")
+    type: str = Field(description="Type of the edge; `edge` where none is named.")
+    label: str | None = Field(description="The likeliest class; null without a prediction.")
+    error: Literal["no-task", "unknown-edge", "no-model"] | SkipJsonSchema[None] = Field(
+        default=None, description="Only without a prediction: why. As the problems of `GET /predict/edge`."
+    )
+    task: str | SkipJsonSchema[None] = Field(default=None, description="The task that predicts.")
+    probabilities: dict[str, Share] | SkipJsonSchema[None] = Field(
+        default=None, description="As of `GET /predict/edge`."
+    )
+    arrived: bool | SkipJsonSchema[None] = Field(default=None, description="As of `GET /predict/edge`.")
+    at_arrival: dict[str, Share] | None = Field(default=None, description="As of `GET /predict/edge`.")
+    truth: str | None = Field(default=None, description="As of `GET /predict/edge`.")
+    model_version: int | SkipJsonSchema[None] = Field(
+        default=None, ge=1, description="Steps that the model of the task had taken."
+    )
+
+
+class EdgePredictions(BaseModel):
+    """The predictions of edges, all of one position."""
+
+    predictions: list[EdgeOfMany] = Field(description="One for each edge, in their order.")
     position: Position = Field(description=_POSITION)
     behind: int = Field(ge=0, description=_BEHIND)
 

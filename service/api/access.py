@@ -61,7 +61,7 @@ def scope_needed(method: str, path: str) -> Scope | None:
     """
     if method in {"GET", "HEAD"}:
         return None if path in _OPEN or path.startswith(_OPEN_FOLDERS) else "read"
-    if method == "POST" and (path in {"/predict", "/what-if"} or path.startswith("/v2/models/")):
+    if method == "POST" and (path in {"/predict", "/predict/edge", "/what-if"} or path.startswith("/v2/models/")):
         return "read"
     if method == "POST" and path == "/events":
         return "write"

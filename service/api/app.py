@@ -33,6 +33,7 @@ from service.api.routes import (
     open_inference,
     predict,
     predict_edge,
+    predict_edges,
     schema,
     status,
     stream,
@@ -118,6 +119,7 @@ def create_app(settings: Settings, shared_metrics: Path | None = None) -> FastAP
     for resource in (
         events,
         predict_edge,
+        predict_edges,
         predict,
         what_if,
         explain,

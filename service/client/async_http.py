@@ -22,6 +22,7 @@ from service.models import (
     AcceptedBatch,
     ClockSet,
     EdgePrediction,
+    EdgePredictions,
     ExplainAnswer,
     Group,
     KeyAnswer,
@@ -130,6 +131,12 @@ class AsyncClient:
         """See :meth:`Client.predict_edge <service.client.http.Client.predict_edge>`."""
         wait = self._session.wait(min_position)
         return await self._send(calls.predict_edge(src, dst, edge_id, edge_type, weight, wait))
+
+    async def predict_edges(
+        self, edges: Sequence[Mapping[str, Any]], *, min_position: str | None = None
+    ) -> EdgePredictions:
+        """See :meth:`Client.predict_edges <service.client.http.Client.predict_edges>`."""
+        return await self._send(calls.predict_edges(edges, self._session.wait(min_position)))
 
     async def predict(
         self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None

@@ -17,6 +17,7 @@ from service.models import (
     AcceptedBatch,
     ClockSet,
     EdgePrediction,
+    EdgePredictions,
     ExplainAnswer,
     Group,
     KeyAnswer,
@@ -144,6 +145,12 @@ def predict_edge(
         raise TypeError("name the edge by src and dst, or by edge_id")
     named = {"src": src, "dst": dst, "id": edge_id, "type": edge_type, "weight": str(weight)}
     return Call("GET", "/predict/edge", _reader(EdgePrediction), wait.params(**named))
+
+
+def predict_edges(edges: Sequence[Mapping[str, Any]], wait: Wait) -> Call[EdgePredictions]:
+    """``POST /predict/edge``."""
+    body = msgspec.json.encode({"edges": edges})
+    return Call("POST", "/predict/edge", _reader(EdgePredictions), wait.params(), {"content-type": JSON}, body)
 
 
 def stream(

@@ -22,6 +22,7 @@ from service.models import (
     AcceptedBatch,
     ClockSet,
     EdgePrediction,
+    EdgePredictions,
     ExplainAnswer,
     Group,
     KeyAnswer,
@@ -183,6 +184,16 @@ class Client:
         """
         wait = self._session.wait(min_position)
         return self._send(calls.predict_edge(src, dst, edge_id, edge_type, weight, wait))
+
+    def predict_edges(self, edges: Sequence[Mapping[str, Any]], *, min_position: str | None = None) -> EdgePredictions:
+        """``POST /predict/edge``: the classes of edges, all of one position.
+
+        Args:
+            edges: 1 to 100, each with ``src`` and ``dst``, or ``id``; optional ``type``, and ``weight`` and ``x``
+                (features) of an edge that has not arrived.
+            min_position: as for :meth:`predict_one`.
+        """
+        return self._send(calls.predict_edges(edges, self._session.wait(min_position)))
 
     def predict(
         self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, TypeAlias, cast
 import msgspec
 from redis.asyncio import Redis
 
+from olad_core.events import SparseFeatures
 from service.store.keys import Keys
 from service.store.positions import PositionPair, parse_position
 from service.store.presence import ask, is_there
@@ -53,12 +54,20 @@ class EdgeAsked(msgspec.Struct, frozen=True, tag="edge", omit_defaults=True):
         ends: ids of source and target; None for an edge that is named by its id.
         edge: its id.
         weight: of an edge that has not arrived.
+        x: its features; zeros where they are left out.
     """
 
     edge_type: str
     ends: tuple[str, str] | None = None
     edge: str | None = None
     weight: float = 1.0
+    x: list[float] | SparseFeatures | None = None
+
+
+class EdgesAsked(msgspec.Struct, frozen=True, tag="edges"):
+    """What the classes of several edges are."""
+
+    edges: list[EdgeAsked]
 
 
 class NeighboursAsked(msgspec.Struct, frozen=True, tag="neighbours"):
@@ -73,7 +82,7 @@ class NeighboursAsked(msgspec.Struct, frozen=True, tag="neighbours"):
     shown: int
 
 
-Question: TypeAlias = WhatIfAsked | ExplainAsked | EdgeAsked | NeighboursAsked
+Question: TypeAlias = WhatIfAsked | ExplainAsked | EdgeAsked | EdgesAsked | NeighboursAsked
 
 
 class PredictedNode(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -204,7 +213,19 @@ class NeighboursAnswered(msgspec.Struct, frozen=True, tag="neighbours"):
     count: int
 
 
-Answer: TypeAlias = WhatIfAnswered | ExplainAnswered | EdgeAnswered | NeighboursAnswered | Refused
+class EdgesAnswered(msgspec.Struct, frozen=True, tag="edges"):
+    """The predictions of several edges, or why one has none, in the order of the question.
+
+    Attributes:
+        source: what they are exact for; each has the version of its own task.
+        edges: one for each edge.
+    """
+
+    source: Source
+    edges: list[EdgeAnswered | Refused]
+
+
+Answer: TypeAlias = WhatIfAnswered | ExplainAnswered | EdgeAnswered | EdgesAnswered | NeighboursAnswered | Refused
 _answer = msgspec.msgpack.Decoder(Answer)
 
 

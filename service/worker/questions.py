@@ -19,6 +19,8 @@ from service.store.questions import (
     Answer,
     EdgeAnswered,
     EdgeAsked,
+    EdgesAnswered,
+    EdgesAsked,
     ExplainAnswered,
     ExplainAsked,
     NeighboursAnswered,
@@ -46,6 +48,7 @@ _STAGES: Mapping[type[Any], str] = {
     WhatIfAsked: "what-if",
     ExplainAsked: "explain",
     EdgeAsked: "edge",
+    EdgesAsked: "edge",
     NeighboursAsked: "neighbours",
 }
 
@@ -71,8 +74,8 @@ def reply_to(engine: Engine, asked: AskedQuestion, metrics: WorkerMetrics) -> Re
 
 def _answer(engine: Engine, question: Question) -> tuple[Answer, int]:
     """The answer, and how many nodes and edges were read."""
-    if isinstance(question, EdgeAsked):
-        return _edge(engine, question), 1
+    if isinstance(question, EdgeAsked | EdgesAsked):
+        return _edges(engine, question)
     served = engine.versions.served
     try:
         if isinstance(question, NeighboursAsked):
@@ -94,8 +97,17 @@ def _tried(engine: Engine, question: WhatIfAsked, source: Source, version: Versi
     return WhatIfAnswered(source, _predicted_nodes(outcome.predicted, version), rejected), outcome.work
 
 
-def _edge(engine: Engine, question: EdgeAsked) -> Answer:
-    found = engine.edge_tasks.answer(engine.graph, question.edge_type, question.ends, question.edge, question.weight)
+def _edges(engine: Engine, question: EdgeAsked | EdgesAsked) -> tuple[Answer, int]:
+    if isinstance(question, EdgeAsked):
+        return _edge(engine, question), 1
+    source = Source(engine.position, engine.applied_events, 0, "")
+    return EdgesAnswered(source, [_edge(engine, each) for each in question.edges]), len(question.edges)
+
+
+def _edge(engine: Engine, question: EdgeAsked) -> EdgeAnswered | Refused:
+    found = engine.edge_tasks.answer(
+        engine.graph, question.edge_type, question.ends, question.edge, question.weight, question.x
+    )
     if isinstance(found, str):
         source = Source(engine.position, engine.applied_events, 0, "")
         return Refused("few-labels" if found == "no-model" else found, source=source)

@@ -83,6 +83,16 @@ EDGE_PREDICTION = {
     "behind": 0,
 }
 
+EDGES = {"edges": [{"src": "p1", "dst": "p2", "x": [25.0, 1.0]}, {"id": "e-9", "type": "paid"}]}
+EDGE_PREDICTIONS = {
+    "predictions": [
+        {name: value for name, value in EDGE_PREDICTION.items() if name not in {"position", "behind"}},
+        {"id": "e-9", "type": "paid", "label": None, "error": "unknown-edge"},
+    ],
+    "position": POSITION,
+    "behind": 0,
+}
+
 EXPLAINED = {
     "node": "p1",
     "label": "physics",

@@ -103,6 +103,9 @@ OPERATIONS: dict[str, Operation] = {
     "getRejectedEvents": Operation(examples.REJECTED, problems.GET_REJECTED),
     "predictNode": Operation(examples.PREDICTION, problems.PREDICT_NODE),
     "predictEdge": Operation(examples.EDGE_PREDICTION, problems.PREDICT_EDGE),
+    "predictEdges": Operation(
+        examples.EDGE_PREDICTIONS, problems.PREDICT_EDGES, _json_body("EdgesAsked", examples.EDGES)
+    ),
     "predictNodes": Operation(examples.PREDICTIONS, problems.PREDICT_NODES, _json_body("NodesAsked", examples.NODES)),
     "whatIf": Operation(examples.WHAT_IF, problems.WHAT_IF, _TRIED_BODY),
     "explainNode": Operation(examples.EXPLAINED, problems.EXPLAIN),

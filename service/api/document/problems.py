@@ -261,6 +261,10 @@ PREDICT_EDGE: tuple[Example, ...] = (
     ),
     *(example for example in _ASKING if example[0] not in {problems.INVALID_REQUEST, problems.TOO_LARGE}),
 )
+PREDICT_EDGES: tuple[Example, ...] = (
+    _invalid("edges[2].x", "has 2 features, and edges of the type 'paid' have 8"),
+    *(example for example in _ASKING if example[0] not in {problems.INVALID_REQUEST, problems.TOO_LARGE}),
+)
 EXPLAIN: tuple[Example, ...] = (
     (problems.UNKNOWN_NODE, "the node is not in the graph at this position", {"position": POSITION, "behind": 0}),
     *_ASKING,

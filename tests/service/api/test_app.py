@@ -17,6 +17,7 @@ ROUTES = {
     ("get", "/predict/{node}"),
     ("post", "/predict"),
     ("get", "/predict/edge"),
+    ("post", "/predict/edge"),
     ("post", "/what-if"),
     ("get", "/explain/{node}"),
     ("get", "/neighbours/{node}"),

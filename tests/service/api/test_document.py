@@ -28,6 +28,7 @@ NAMES = {
     ("get", "/predict/{node}"): "predictNode",
     ("post", "/predict"): "predictNodes",
     ("get", "/predict/edge"): "predictEdge",
+    ("post", "/predict/edge"): "predictEdges",
     ("post", "/what-if"): "whatIf",
     ("get", "/explain/{node}"): "explainNode",
     ("get", "/neighbours/{node}"): "getNeighbours",
@@ -130,7 +131,7 @@ class TestExamples:
             for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
                 cases = content.get("examples", {"only": {"value": content.get("example")}})
                 for case in cases.values():
-                    if path in {"/predict", "/what-if", "/schema", "/versions/pinned"}:
+                    if path in {"/predict", "/predict/edge", "/what-if", "/schema", "/versions/pinned"}:
                         continue
                     headers = {"content-type": media_type}
                     body = {"content": case["value"]} if isinstance(case["value"], str) else {"json": case["value"]}
@@ -202,10 +203,13 @@ class TestGenerators:
             "UpsertEdge",
             "RemoveEdge",
             "LabelNode",
+            "EdgeNamed",
         }
         assert {name: fields for name, fields in optional.items() if fields and name not in requests} == {
             "InvalidItem": {"index"},
             "EdgePrediction": {"src", "dst", "id"},
+            "EdgeOfMany": {"src", "dst", "id", "error", "task", "probabilities", "arrived", "model_version"}
+            | {"at_arrival", "truth"},
             "NeighbourEdge": {"type", "label"},
             "Prediction": {"marked", "rest"},
             "PredictionAnswer": {"probabilities", "rest", "disagreement", "error"},

@@ -18,8 +18,12 @@ from service.store.keys import Keys
 from tests.service.api.answering import AnsweringWorker
 from tests.service.api.serving import assert_problem
 
-TYPES = {"paid": {"directed": True}, "moved": {"ids": True}, "plain": {}}
-TASKS = {"fraud": {"kind": "edge_class", "edge_type": "paid"}, "stolen": {"kind": "edge_class", "edge_type": "moved"}}
+TYPES = {"paid": {"directed": True}, "moved": {"ids": True}, "wired": {"feature_width": 2}, "plain": {}}
+TASKS = {
+    "fraud": {"kind": "edge_class", "edge_type": "paid"},
+    "stolen": {"kind": "edge_class", "edge_type": "moved"},
+    "false": {"kind": "edge_class", "edge_type": "wired"},
+}
 
 
 @pytest.fixture
@@ -81,6 +85,72 @@ def test_an_edge_with_an_id_is_asked_for_by_it(api: httpx.Client, worker: Answer
     assert "src" not in found
     assert not predicted(api, position, type="moved", src="a", dst="b")["arrived"]
     assert_problem(api.get("/predict/edge?type=moved&id=m99"), 404, "unknown-edge")
+
+
+def test_many_edges_are_answered_at_one_position_with_features_of_new_ones(
+    api: httpx.Client, worker: AnsweringWorker
+) -> None:
+    learned = [
+        edge(f"n{at}", f"m{at}", type="wired", x=[float(at), 1_000.0 * (at % 2)], label=("ok", "fraud")[at % 2])
+        for at in range(400)
+    ]
+    sent(api, *learned[:200])
+    sent(api, *learned[200:], *[edge("a", "b", type="moved", id=f"m{at}", label=str(at % 2)) for at in range(8)])
+    position = sent(api, edge("a", "b"))
+    asked: list[dict[str, Any]] = [
+        {"src": "new", "dst": 7, "type": "wired", "x": [3.0, 1_000.0]},
+        {"src": "new", "dst": 7, "type": "wired", "x": {"indices": [0], "values": [3.0]}},
+        {"src": "new", "dst": 7, "type": "wired", "weight": 2.0},
+        {"id": "m7", "type": "moved"},
+        {"src": "a", "dst": "b", "type": "moved"},
+        {"id": "m99", "type": "moved"},
+        {"src": "a", "dst": "b", "type": "plain"},
+        {"src": "a", "dst": "b", "type": "paid"},
+    ]
+    params: dict[str, str | int] = {"min_position": position, "timeout_ms": 30_000}
+    answer = api.post("/predict/edge", params=params, json={"edges": asked})
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert (body["position"], body["behind"]) == (position, 0)
+    found = body["predictions"]
+    assert [{name: each[name] for name in ("src", "dst", "id") if name in each} for each in found] == [
+        {name: each[name] for name in ("src", "dst", "id") if name in each} for each in asked
+    ]
+    assert found[0]["label"] == "fraud"
+    assert found[1]["label"] == "ok"
+    assert found[1]["probabilities"] != found[2]["probabilities"]
+    assert (found[3]["truth"], found[3]["arrived"], found[4]["arrived"]) == ("1", True, False)
+    assert [each.get("error") for each in found[5:]] == ["unknown-edge", "no-task", "no-model"]
+    one = predicted(api, position, type="moved", id="m7")
+    assert {name: one[name] for name in found[3]} == found[3]
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"src": "a", "dst": "b", "type": "wired", "x": [1.0]}, "edges[1].x"),
+        ({"src": "a", "dst": "b", "type": "wired", "x": [1.0, "two"]}, "edges[1].x[1]"),
+        ({"src": "a", "dst": "b", "type": "paid", "x": [1.0, 2.0]}, "edges[1].x"),
+        ({"src": "a", "dst": "b", "weight": -1.0}, "edges[1].weight"),
+        ({"src": "a", "dst": "b", "type": "undeclared"}, "edges[1].type"),
+        ({"src": "a", "type": "paid"}, "edges[1].dst"),
+        ({"id": "m1", "dst": "b", "type": "moved"}, "edges[1].dst"),
+        ({"id": "m1", "x": [1.0], "type": "moved"}, "edges[1].x"),
+        ({"src": ["a"], "dst": "b"}, "edges[1].src"),
+        ({"src": "", "dst": "b"}, "edges[1].src"),
+    ],
+)
+def test_an_edge_that_cannot_be_is_refused_by_its_field(
+    api: httpx.Client, worker: AnsweringWorker, asked: dict[str, Any], field: str
+) -> None:
+    answer = api.post("/predict/edge", json={"edges": [{"id": "m0", "type": "moved"}, asked]})
+    body = assert_problem(answer, 422, "invalid-request")
+    assert [each["field"] for each in body["errors"]] == [field]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("body", [{}, {"edges": []}, {"edges": [{"id": "a"}] * 101}, [], {"edges": {}}])
+def test_a_body_without_edges_is_refused(api: httpx.Client, worker: AnsweringWorker, body: object) -> None:
+    assert_problem(api.post("/predict/edge", json=body), 422, "invalid-request")
 
 
 def test_what_has_no_answer(api: httpx.Client, worker: AnsweringWorker) -> None:

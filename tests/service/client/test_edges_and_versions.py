@@ -12,7 +12,7 @@ import torch
 from olad_core.config import EngineConfig
 from olad_core.engine import Engine
 from olad_core.events import GraphSchema, UpsertEdge
-from service.client import Client, NoModel, NoTask, UnknownEdge, UnknownVersion
+from service.client import Client, InvalidRequest, NoModel, NoTask, UnknownEdge, UnknownVersion
 from service.store.keys import Keys
 from tests.service.api.answering import AnsweringWorker
 from tests.service.client.conftest import Connect
@@ -49,6 +49,18 @@ def test_an_edge_by_its_ends_and_by_its_id(client: Client) -> None:
     assert (known.id, known.src, known.truth, known.arrived) == ("m3", None, "1", True)
     with pytest.raises(UnknownEdge):
         client.predict_edge(edge_id="m9", edge_type="moved")
+
+
+def test_many_edges_at_once(client: Client) -> None:
+    labels = ["ok", "fraud"] * 4
+    client.append([UpsertEdge(src="a", dst=f"x{at}", type="paid", label=label) for at, label in enumerate(labels)])
+    asked = [{"src": "a", "dst": "new", "type": "paid"}, {"src": "a", "dst": "b", "type": "plain"}]
+    found = client.predict_edges(asked)
+    assert found.position == client.position
+    assert [each.error for each in found.predictions] == [None, "no-task"]
+    assert set(found.predictions[0].probabilities or {}) == {"ok", "fraud"}
+    with pytest.raises(InvalidRequest, match=r"edges\[0\].dst"):
+        client.predict_edges([{"src": "a"}])
 
 
 def test_an_edge_without_an_answer(client: Client) -> None:
