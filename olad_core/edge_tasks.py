@@ -15,6 +15,7 @@ import numpy.typing as npt
 from olad_core.config import EngineConfig
 from olad_core.events import Event, Features, LabelNode, RejectedOp, UpsertEdge
 from olad_core.graph import Changes, DynamicGraph, Rejection
+from olad_core.graph.new_edges import new_edges
 from olad_core.graph_types import RELATION
 from olad_core.judging.class_report import ClassReport
 from olad_core.judging.prequential import Scores, ScoreTable
@@ -111,7 +112,7 @@ class _Task:
         ends = [(str(event.src), str(event.dst)) for _, event in upserts]
         ids = [str(event.id) if self.ids else None for _, event in upserts]
         rows = _rows_of(graph, ends)
-        new = self._new(graph, ends, ids, rows)
+        new = new_edges(graph, self.edge_type, ends, ids, rows)
         chosen = [upserts[place] for place in new]
         weight = np.array([1.0 if event.weight is None else event.weight for _, event in chosen])
         time = np.array([now if event.ts is None else event.ts for _, event in chosen])
@@ -144,28 +145,6 @@ class _Task:
             classes = max(each.probabilities.shape[1] for each in scored)
             wide = [np.pad(each.probabilities, ((0, 0), (0, classes - each.probabilities.shape[1]))) for each in scored]
             self.scores.add(np.stack(wide), np.array([each.label for each in scored]))
-
-    def _new(
-        self, graph: DynamicGraph, ends: Sequence[tuple[str, str]], ids: Sequence[str | None], rows: Rows
-    ) -> list[int]:
-        """Places of the edges that are not in the graph, each once."""
-        if self.ids:
-            there = graph.find_edges(self.edge_type, [name or "" for name in ids]).source >= 0
-            keys: list[Any] = list(ids)
-        else:
-            relation = graph.relations.index(self.edge_type)
-            known = np.flatnonzero((rows >= 0).all(axis=1))
-            found = graph.edges_between(rows[known, 0], rows[known, 1], np.full(known.size, relation))
-            directed = graph.relation_rules[self.edge_type].directed
-            held = set(zip(found.source.tolist(), found.target.tolist(), strict=True))
-            held |= set() if directed else {(target, source) for source, target in held}
-            there = np.array([(source, target) in held for source, target in rows.tolist()], np.bool_)
-            keys = [pair if directed else tuple(sorted(pair)) for pair in ends]
-        first: dict[Any, int] = {}
-        for place, key in enumerate(keys):
-            if not there[place]:
-                first.setdefault(key, place)
-        return list(first.values())
 
 
 class EdgeTasks:

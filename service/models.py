@@ -38,6 +38,8 @@ MAX_EFFECTS = 1_000
 """Effects in one answer of GET /explain at most."""
 MAX_EDGES = 1_000
 """Edges in one answer of GET /neighbours at most."""
+MAX_EMBEDDED_NODES = 1_000
+"""Nodes in one POST /embeddings at most."""
 MAX_TRIED_BYTES = 4 * 2**20
 """Length of the body of POST /what-if at most."""
 
@@ -113,6 +115,39 @@ class PredictionList(Answer):
     """Answers in the order of the question, all of one version, each with its own position."""
 
     predictions: list[PredictionAnswer] = Field(max_length=MAX_NODES, description="One answer for each node.")
+
+
+class NodeEmbedding(BaseModel):
+    """The embedding of a node; an unknown node has none, and `error` is `not-found`."""
+
+    node: str | int = Field(description="The node as it was asked for.")
+    embedding: list[float] | None = Field(
+        description="As many numbers as the student is wide, float32; null for an unknown node."
+    )
+    error: Literal["not-found"] | SkipJsonSchema[None] = Field(
+        default=None, description="Only for a node that is not in the graph."
+    )
+    student: str = Field(
+        description="Member of the group whose embedding it is. Where the group is served, it is the student that "
+        "counts most in its answers."
+    )
+    model_version: int = Field(ge=1, description="Published version that the student is of.")
+    position: Position = Field(description=_POSITION)
+    behind: int = Field(ge=0, description=_BEHIND)
+
+
+class EmbeddingList(Answer):
+    """Embeddings in the order of the question, all of one version and student, each with its own position."""
+
+    embeddings: list[NodeEmbedding] = Field(max_length=MAX_EMBEDDED_NODES, description="One answer for each node.")
+
+
+class EmbeddingsWanted(BaseModel):
+    """Nodes to embed."""
+
+    nodes: Annotated[
+        list[Annotated[str, StringConstraints(min_length=1)] | int], Field(min_length=1, max_length=MAX_EMBEDDED_NODES)
+    ] = Field(description="Node ids, strings or integers.")
 
 
 class ListedNode(Answer):

@@ -313,8 +313,8 @@ class Settings(BaseSettings):
     most_read: int = Field(
         default=_ENGINE.most_read,
         ge=1,
-        description="Nodes and edges that the answer to `POST /what-if` or `GET /explain` may read; one that needs "
-        "more is answered 413. Events wait about a millisecond for each thousand of them.",
+        description="Nodes and edges that the answer to `POST /what-if`, `GET /explain` or `/embeddings` may read; one "
+        "that needs more is answered 413. Events wait about a millisecond for each thousand of them.",
     )
     memory_budget_mb: int | None = Field(
         default=None,

@@ -47,6 +47,8 @@ class Caller:
 
 ANYBODY = Caller()
 _IPV6_SITE = 64
+_READING = frozenset({"/predict", "/predict/edge", "/embeddings", "/what-if"})
+"""What is asked with a body, and changes nothing."""
 
 
 def scope_needed(method: str, path: str) -> Scope | None:
@@ -61,7 +63,7 @@ def scope_needed(method: str, path: str) -> Scope | None:
     """
     if method in {"GET", "HEAD"}:
         return None if path in _OPEN or path.startswith(_OPEN_FOLDERS) else "read"
-    if method == "POST" and (path in {"/predict", "/predict/edge", "/what-if"} or path.startswith("/v2/models/")):
+    if method == "POST" and (path in _READING or path.startswith("/v2/models/")):
         return "read"
     if method == "POST" and path == "/events":
         return "write"

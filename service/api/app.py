@@ -23,6 +23,7 @@ from service.api.protocol import END_STREAMS
 from service.api.rate_limit import RateLimiter
 from service.api.request_log import RequestLog
 from service.api.routes import (
+    embeddings,
     events,
     explain,
     health,
@@ -121,6 +122,7 @@ def create_app(settings: Settings, shared_metrics: Path | None = None) -> FastAP
         predict_edge,
         predict_edges,
         predict,
+        embeddings,
         what_if,
         explain,
         neighbours,

@@ -9,11 +9,11 @@ from typing import Any
 
 import nanoarrow as na
 import numpy as np
-import numpy.typing as npt
 from nanoarrow.ipc import StreamWriter
 from starlette.requests import Request
 
 from service.api.answers import All, shown_classes
+from service.api.arrow_columns import lists, numbers, spread, taken, texts
 from service.api.body import JSON
 from service.shares import Share
 from service.store.prediction_reader import Model, Moment, Snapshot
@@ -69,18 +69,11 @@ def arrow_parts(
             columns = _columns(asked[part], snapshot.rows[part], snapshot.moments[part], model, most)
             batch = na.c_array_from_buffers(schema, len(asked[part]), [None], children=columns, null_count=0)
             writer.write_array(batch)
-            parts.append(_taken(out))
+            parts.append(taken(out))
             share.grow(len(parts[-1]))
             yield
-    parts.append(_taken(out))
+    parts.append(taken(out))
     return parts
-
-
-def _taken(out: io.BytesIO) -> bytes:
-    written = out.getvalue()
-    out.seek(0)
-    out.truncate()
-    return written
 
 
 def _schema(model: Model, width: int, *, ranked: bool) -> Any:
@@ -116,56 +109,24 @@ def _columns(
     shown = model.rows.all_of(known_rows) if most is None else best.probabilities
     decided = model.decided(known_rows)
     labels = iter([model.classes[place] for place in (best.classes[:, 0] if decided is None else decided).tolist()])
-    ranked = [] if most is None else [_lists(na.int32(), best.classes, there)]
+    ranked = [] if most is None else [lists(na.int32(), best.classes, there)]
     rest = []
     if _leaves_out(model, shown.shape[1]):
         left = np.maximum(0, 1 - shown.sum(axis=1, dtype=np.float64)).astype(np.float32)
-        rest = [_numbers(na.float32(), _spread(left, there), there)]
+        rest = [numbers(na.float32(), spread(left, there), there)]
     return [
-        _texts([str(node) for node in asked]),
-        _texts([next(labels) if known else None for known in there.tolist()]),
-        _lists(na.float32(), shown, there),
+        texts([str(node) for node in asked]),
+        texts([next(labels) if known else None for known in there.tolist()]),
+        lists(na.float32(), shown, there),
         *ranked,
         *rest,
-        _numbers(na.float32(), _spread(best.disagreement, there), there),
-        _texts([moment.position for moment in moments]),
-        _numbers(na.int64(), np.array([moment.behind for moment in moments], np.int64)),
-        _texts([None if known else _NOT_FOUND for known in there.tolist()]),
+        numbers(na.float32(), spread(best.disagreement, there), there),
+        texts([moment.position for moment in moments]),
+        numbers(na.int64(), np.array([moment.behind for moment in moments], np.int64)),
+        texts([None if known else _NOT_FOUND for known in there.tolist()]),
     ]
 
 
 def _leaves_out(model: Model, width: int) -> bool:
     """Whether an answer with so many classes has a column for the rest."""
     return model.has_many_classes and width < len(model.classes)
-
-
-def _spread(values: npt.NDArray[Any], there: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
-    """Values at the places that are there, zeros elsewhere."""
-    spread = np.zeros((len(there), *values.shape[1:]), values.dtype)
-    spread[there] = values
-    return spread
-
-
-def _lists(kind: Any, values: npt.NDArray[Any], there: npt.NDArray[np.bool_]) -> Any:
-    flat = _spread(values, there).ravel()
-    child = _numbers(kind, flat)
-    return na.c_array_from_buffers(
-        na.fixed_size_list(kind, values.shape[1]), len(there), [_valid(there)], children=[child]
-    )
-
-
-def _numbers(kind: Any, values: npt.NDArray[Any], there: npt.NDArray[np.bool_] | None = None) -> Any:
-    return na.c_array_from_buffers(kind, len(values), [None if there is None else _valid(there), values])
-
-
-def _texts(texts: Sequence[str | None]) -> Any:
-    encoded = [text.encode() if text is not None else b"" for text in texts]
-    ends = np.zeros(len(texts) + 1, np.int32)
-    np.cumsum(np.fromiter(map(len, encoded), np.int32, len(encoded)), out=ends[1:])
-    there = np.array([text is not None for text in texts], np.bool_)
-    return na.c_array_from_buffers(na.string(), len(texts), [_valid(there), ends, b"".join(encoded)])
-
-
-def _valid(there: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8] | None:
-    """The validity bitmap; None where all values are there."""
-    return None if there.all() else np.packbits(there, bitorder="little")

@@ -37,7 +37,7 @@ class RequestLog:
 
     def write(self, scope: Scope, caller: Caller, status: int, began: float) -> None:
         """One request has been answered."""
-        changes = scope["method"] not in _UNCHANGING and scope["path"] != "/predict"
+        changes = scope["method"] not in _UNCHANGING and scope["path"] not in {"/predict", "/embeddings"}
         refused = status in {401, 403}
         audited = self._audit and (changes or refused)
         if status < self._from and not audited:

@@ -29,6 +29,7 @@ from service.models import (
     LiveAnswer,
     ModelCard,
     NeighbourList,
+    NodeEmbedding,
     NodeList,
     PredictingAnswer,
     Prediction,
@@ -149,6 +150,18 @@ class AsyncClient:
     ) -> bytes:
         """See :meth:`Client.predict_arrow <service.client.http.Client.predict_arrow>`."""
         return await self._send(calls.predict_arrow(nodes, self._session.wait(min_position), top))
+
+    async def embedding(self, node: Node, *, min_position: str | None = None) -> NodeEmbedding:
+        """See :meth:`Client.embedding <service.client.http.Client.embedding>`."""
+        return await self._send(calls.embedding(node, self._session.wait(min_position)))
+
+    async def embeddings(self, nodes: Sequence[Node], *, min_position: str | None = None) -> list[NodeEmbedding]:
+        """See :meth:`Client.embeddings <service.client.http.Client.embeddings>`."""
+        return await self._send(calls.embeddings(nodes, self._session.wait(min_position)))
+
+    async def embeddings_arrow(self, nodes: Sequence[Node], *, min_position: str | None = None) -> bytes:
+        """See :meth:`Client.embeddings_arrow <service.client.http.Client.embeddings_arrow>`."""
+        return await self._send(calls.embeddings_arrow(nodes, self._session.wait(min_position)))
 
     async def append_frame(
         self, frame: Any, mapping: RowMapping | Mapping[str, Any], *, key: str | None = None, declare: bool = False

@@ -18,12 +18,14 @@ from service.models import (
     ClockSet,
     EdgePrediction,
     EdgePredictions,
+    EmbeddingList,
     ExplainAnswer,
     Group,
     KeyAnswer,
     LiveAnswer,
     ModelCard,
     NeighbourList,
+    NodeEmbedding,
     NodeList,
     PredictingAnswer,
     Prediction,
@@ -184,6 +186,24 @@ def predict_arrow(nodes: Sequence[Node], wait: Wait, top: Top | None) -> Call[by
     """``POST /predict``, answered as an Arrow stream."""
     headers = {"content-type": JSON, "accept": ARROW}
     return Call("POST", "/predict", bytes, wait.params(top=top), headers, _nodes_asked(nodes))
+
+
+def embedding(node: Node, wait: Wait) -> Call[NodeEmbedding]:
+    """``GET /embeddings/{node}``."""
+    return Call("GET", f"/embeddings/{quote(str(node), safe='')}", _reader(NodeEmbedding), wait.params())
+
+
+def embeddings(nodes: Sequence[Node], wait: Wait) -> Call[list[NodeEmbedding]]:
+    """``POST /embeddings``."""
+    asked, read = _nodes_asked(nodes), _reader(EmbeddingList)
+    headers = {"content-type": JSON}
+    return Call("POST", "/embeddings", lambda body: read(body).embeddings, wait.params(), headers, asked)
+
+
+def embeddings_arrow(nodes: Sequence[Node], wait: Wait) -> Call[bytes]:
+    """``POST /embeddings``, answered as an Arrow stream."""
+    headers = {"content-type": JSON, "accept": ARROW}
+    return Call("POST", "/embeddings", bytes, wait.params(), headers, _nodes_asked(nodes))
 
 
 def top(class_name: str, limit: int, labelled: bool, wait: Wait) -> Call[NodeList]:

@@ -29,6 +29,7 @@ from service.models import (
     LiveAnswer,
     ModelCard,
     NeighbourList,
+    NodeEmbedding,
     NodeList,
     PredictingAnswer,
     Prediction,
@@ -217,6 +218,38 @@ class Client:
     def predict_arrow(self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None) -> bytes:
         """The same as :meth:`predict` as an Arrow stream, for large answers several times smaller and faster."""
         return self._send(calls.predict_arrow(nodes, self._session.wait(min_position), top))
+
+    def embedding(self, node: Node, *, min_position: str | None = None) -> NodeEmbedding:
+        """``GET /embeddings/{node}``: the embedding of a node by a student of the served version.
+
+        Args:
+            node: its id.
+            min_position: as for :meth:`predict`.
+
+        Raises:
+            UnknownNode: it is not in the graph.
+            TooLarge: its neighbourhood is larger than an answer may read.
+            NoModel: none is published yet.
+        """
+        return self._send(calls.embedding(node, self._session.wait(min_position)))
+
+    def embeddings(self, nodes: Sequence[Node], *, min_position: str | None = None) -> list[NodeEmbedding]:
+        """``POST /embeddings``: the embeddings of up to 1,000 nodes, in their order, all of one version and student.
+
+        A node that is not in the graph has none.
+
+        Args:
+            nodes: their ids, one at least.
+            min_position: as for :meth:`predict`.
+
+        Raises:
+            NoModel: none is published yet.
+        """
+        return self._send(calls.embeddings(nodes, self._session.wait(min_position)))
+
+    def embeddings_arrow(self, nodes: Sequence[Node], *, min_position: str | None = None) -> bytes:
+        """The same as :meth:`embeddings` as an Arrow stream."""
+        return self._send(calls.embeddings_arrow(nodes, self._session.wait(min_position)))
 
     def append_frame(
         self, frame: Any, mapping: RowMapping | Mapping[str, Any], *, key: str | None = None, declare: bool = False

@@ -82,7 +82,17 @@ class NeighboursAsked(msgspec.Struct, frozen=True, tag="neighbours"):
     shown: int
 
 
-Question: TypeAlias = WhatIfAsked | ExplainAsked | EdgeAsked | EdgesAsked | NeighboursAsked
+class EmbeddingsAsked(msgspec.Struct, frozen=True, tag="embeddings"):
+    """What the embeddings of nodes are.
+
+    Attributes:
+        nodes: their ids, one at least.
+    """
+
+    nodes: list[str]
+
+
+Question: TypeAlias = WhatIfAsked | ExplainAsked | EdgeAsked | EdgesAsked | NeighboursAsked | EmbeddingsAsked
 
 
 class PredictedNode(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -178,6 +188,24 @@ class EdgeAnswered(msgspec.Struct, frozen=True, tag="edge"):
     remembered: bool
 
 
+class EmbeddingsAnswered(msgspec.Struct, frozen=True, tag="embeddings"):
+    """Embeddings of the first ones of the nodes that were asked for: as many as one answer may read.
+
+    Attributes:
+        source: what they are exact for; the student is the one whose embeddings they are.
+        table: number of the weights that they are of: those of one version may be renewed.
+        width: numbers of each.
+        there: a byte for each of these nodes, 1 where it is in the graph.
+        vectors: float32, little-endian, those of all of these nodes one after the other; zeros where there is no node.
+    """
+
+    source: Source
+    table: int
+    width: int
+    there: bytes
+    vectors: bytes
+
+
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
     """Why there is no answer.
 
@@ -225,7 +253,9 @@ class EdgesAnswered(msgspec.Struct, frozen=True, tag="edges"):
     edges: list[EdgeAnswered | Refused]
 
 
-Answer: TypeAlias = WhatIfAnswered | ExplainAnswered | EdgeAnswered | EdgesAnswered | NeighboursAnswered | Refused
+Answer: TypeAlias = (
+    WhatIfAnswered | ExplainAnswered | EdgeAnswered | EdgesAnswered | NeighboursAnswered | EmbeddingsAnswered | Refused
+)
 _answer = msgspec.msgpack.Decoder(Answer)
 
 

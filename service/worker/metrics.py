@@ -68,7 +68,7 @@ class WorkerMetrics:
         """Time one stage.
 
         It is ``apply``, ``refresh``, ``publish``, ``due``, ``learn``, ``tidy``, ``requests``, ``what-if``,
-        ``explain``, ``edge``, ``neighbours`` or ``checkpoint``.
+        ``explain``, ``edge``, ``neighbours``, ``embeddings`` or ``checkpoint``.
         """
         started = perf_counter()
         try:

@@ -13,7 +13,9 @@ from olad_core.engine import Engine
 from olad_core.event_codec import decode_log
 from olad_core.graph.edges_of_node import edges_of_node
 from olad_core.graph.part import PartTooLarge
+from olad_core.serving.node_embeddings import node_embeddings
 from olad_core.serving.publication import Reply, Version
+from olad_core.serving.versions import HeldVersion
 from olad_core.serving.what_if import Predicted
 from service.store.questions import (
     Answer,
@@ -21,6 +23,8 @@ from service.store.questions import (
     EdgeAsked,
     EdgesAnswered,
     EdgesAsked,
+    EmbeddingsAnswered,
+    EmbeddingsAsked,
     ExplainAnswered,
     ExplainAsked,
     NeighboursAnswered,
@@ -50,6 +54,7 @@ _STAGES: Mapping[type[Any], str] = {
     EdgeAsked: "edge",
     EdgesAsked: "edge",
     NeighboursAsked: "neighbours",
+    EmbeddingsAsked: "embeddings",
 }
 
 
@@ -80,14 +85,21 @@ def _answer(engine: Engine, question: Question) -> tuple[Answer, int]:
     try:
         if isinstance(question, NeighboursAsked):
             return _neighbours(engine, question)
-        if served is None:
-            return Refused("no-model"), 1
-        source = Source(engine.position, engine.applied_events, served.version.shown, served.version.student)
-        if isinstance(question, ExplainAsked):
-            return _explained(engine, question, source)
-        return _tried(engine, question, source, served.version)
+        return (Refused("no-model"), 1) if served is None else _of_version(engine, question, served)
     except PartTooLarge as error:
         return Refused("too-large", error.need, error.most), error.most
+
+
+def _of_version(
+    engine: Engine, question: WhatIfAsked | ExplainAsked | EmbeddingsAsked, served: HeldVersion
+) -> tuple[Answer, int]:
+    """The answer by the served version."""
+    source = Source(engine.position, engine.applied_events, served.version.shown, served.version.student)
+    if isinstance(question, ExplainAsked):
+        return _explained(engine, question, source)
+    if isinstance(question, EmbeddingsAsked):
+        return _embedded(engine, question, source, served)
+    return _tried(engine, question, source, served.version)
 
 
 def _tried(engine: Engine, question: WhatIfAsked, source: Source, version: Version) -> tuple[Answer, int]:
@@ -145,6 +157,14 @@ def _explained(engine: Engine, question: ExplainAsked, source: Source) -> tuple[
     answer = ExplainAnswered(
         source, found.label, found.probability, effects, found.counted, found.total, found.interaction
     )
+    return answer, found.work
+
+
+def _embedded(engine: Engine, question: EmbeddingsAsked, source: Source, served: HeldVersion) -> tuple[Answer, int]:
+    found = node_embeddings(engine.graph, served, question.nodes, engine.config.most_read)
+    vectors = found.vectors.astype("<f4")
+    source, table = msgspec.structs.replace(source, student=found.student), served.version.number
+    answer = EmbeddingsAnswered(source, table, vectors.shape[1], found.there.tobytes(), vectors.tobytes())
     return answer, found.work
 
 

@@ -92,6 +92,8 @@ EDGE_PREDICTIONS = {
     "position": POSITION,
     "behind": 0,
 }
+EMBEDDING = {"node": "p1", "embedding": [0.125, -0.5, 1.75], **_MADE_BY, "student": "sage"}
+EMBEDDINGS = {"embeddings": [EMBEDDING, {**EMBEDDING, "node": 99, "embedding": None, "error": "not-found"}]}
 
 EXPLAINED = {
     "node": "p1",

@@ -274,6 +274,15 @@ NEIGHBOURS: tuple[Example, ...] = (
     _invalid("limit", "Input should be less than or equal to 1000"),
     *(example for example in EXPLAIN if example[0] not in {problems.NO_MODEL, problems.INVALID_REQUEST}),
 )
+EMBED_NODE: tuple[Example, ...] = (
+    (problems.UNKNOWN_NODE, "node 'p9' is not in the graph at this position", {"position": POSITION, "behind": 0}),
+    *_ASKING,
+)
+EMBED_NODES: tuple[Example, ...] = (
+    _ONLY_JSON,
+    _invalid("nodes", "List should have at least 1 item after validation, not 0"),
+    *(example for example in _ASKING if example[0] is not problems.INVALID_REQUEST),
+)
 LIST_NODES: tuple[Example, ...] = (_invalid("limit", "Input should be less than or equal to 1000"), *_PREDICTING)
 STREAM: tuple[Example, ...] = (
     _invalid("Last-Event-ID", "'x' is no position: milliseconds, or milliseconds-sequence as POST /events answers"),

@@ -9,11 +9,19 @@ from pydantic import BaseModel
 
 from olad_core.events import ClockSetting, json_schema
 from service.api.document.problems import ProblemDocument
-from service.models import EdgesAsked, NodesAsked, PinAsked, SchemaChange
+from service.models import EdgesAsked, EmbeddingsWanted, NodesAsked, PinAsked, SchemaChange
 
 Schema = dict[str, Any]
 
-_MODELS: tuple[type[BaseModel], ...] = (ProblemDocument, NodesAsked, EdgesAsked, SchemaChange, ClockSetting, PinAsked)
+_MODELS: tuple[type[BaseModel], ...] = (
+    ProblemDocument,
+    NodesAsked,
+    EdgesAsked,
+    EmbeddingsWanted,
+    SchemaChange,
+    ClockSetting,
+    PinAsked,
+)
 _FORMATS = {"integer": "int64", "number": "double"}
 _FRAMEWORK_S_OWN = ("HTTPValidationError", "ValidationError")
 

@@ -18,6 +18,8 @@ ROUTES = {
     ("post", "/predict"),
     ("get", "/predict/edge"),
     ("post", "/predict/edge"),
+    ("get", "/embeddings/{node}"),
+    ("post", "/embeddings"),
     ("post", "/what-if"),
     ("get", "/explain/{node}"),
     ("get", "/neighbours/{node}"),

@@ -29,6 +29,8 @@ NAMES = {
     ("post", "/predict"): "predictNodes",
     ("get", "/predict/edge"): "predictEdge",
     ("post", "/predict/edge"): "predictEdges",
+    ("get", "/embeddings/{node}"): "embedNode",
+    ("post", "/embeddings"): "embedNodes",
     ("post", "/what-if"): "whatIf",
     ("get", "/explain/{node}"): "explainNode",
     ("get", "/neighbours/{node}"): "getNeighbours",
@@ -131,7 +133,7 @@ class TestExamples:
             for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
                 cases = content.get("examples", {"only": {"value": content.get("example")}})
                 for case in cases.values():
-                    if path in {"/predict", "/predict/edge", "/what-if", "/schema", "/versions/pinned"}:
+                    if path in {"/predict", "/predict/edge", "/embeddings", "/what-if", "/schema", "/versions/pinned"}:
                         continue
                     headers = {"content-type": media_type}
                     body = {"content": case["value"]} if isinstance(case["value"], str) else {"json": case["value"]}
@@ -211,6 +213,7 @@ class TestGenerators:
             "EdgeOfMany": {"src", "dst", "id", "error", "task", "probabilities", "arrived", "model_version"}
             | {"at_arrival", "truth"},
             "NeighbourEdge": {"type", "label"},
+            "NodeEmbedding": {"error"},
             "Prediction": {"marked", "rest"},
             "PredictionAnswer": {"probabilities", "rest", "disagreement", "error"},
             "ProblemDocument": {"errors", "total_errors", "position", "behind", "missing", "need", "most"},
