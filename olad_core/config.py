@@ -105,6 +105,7 @@ class EngineConfig:
         metric: what decides which student is served, as :func:`olad_core.judging.metric.parse_metric` reads it. None:
             accuracy where classes are balanced, else macro-F1.
         serve: what is served.
+        freshness_target_ms: how long an event may wait to be visible; ``auto`` serves what keeps to it.
         trees: whether boosted trees are a member of the group, where it can be served.
         memory_budget: bytes of memory; the group is served by ``auto`` only where it needs a part of them, at most.
             None: whatever it needs.
@@ -129,7 +130,8 @@ class EngineConfig:
     publish_steps: int = 2
     score_memory: float = 500.0
     metric: str | None = None
-    serve: Serve = "best"
+    serve: Serve = "auto"
+    freshness_target_ms: int = 100
     trees: bool = True
     memory_budget: int | None = None
     versions_kept: int = 5

@@ -44,9 +44,11 @@ from olad_core.serving.answers import Origin
 from olad_core.serving.explain import Explanation, explain
 from olad_core.serving.kept_versions import KeptVersions
 from olad_core.serving.list_names import ListName
+from olad_core.serving.load import TurnTime
 from olad_core.serving.node_lists import list_nodes
 from olad_core.serving.pinning import Pinning, VersionNotKept
 from olad_core.serving.publication import ListedNodes, Publication, RejectedEvent, TableUpdate
+from olad_core.serving.refresh_cost import costs_of
 from olad_core.serving.served_rule import ServedRule
 from olad_core.serving.touched import merge
 from olad_core.serving.version_schedule import Schedule
@@ -100,7 +102,7 @@ class Engine:
         self.rejected_events = 0
         self.trainer: Trainer | None = None
         self.memory = Memory(recurrent(config.trainer.students), config.trainer.width, device)
-        self.versions = Versions(device, self.memory)
+        self.versions = Versions(device, self.memory, config.freshness_target_ms / 1000)
         self.assessment = Assessment(config)
         self.trees = Trees(config.arrivals_remembered) if config.grows_trees else None
         """Boosted trees, a member of the group; None where they are not grown."""
@@ -114,8 +116,8 @@ class Engine:
         self._labels = KnownLabels(config, self.decisions)
         self._touched = Touched(config.trainer.recent_touched)
         self.kept = KeptVersions(config.versions_kept)
-        self._schedule = Schedule(config, self.versions, self.kept, self.decisions)
-        self._pinning = Pinning(self.kept, self.versions, self._schedule, self.decisions)
+        self.schedule = Schedule(config, self.versions, self.kept, self.decisions)
+        self._pinning = Pinning(self.kept, self.versions, self.schedule, self.decisions)
         self._convergence = Convergence()
         self._rule = ServedRule()
         self._step: Parts[bool] | None = None
@@ -239,6 +241,28 @@ class Engine:
         if self.graph.is_worth_beginning_anew:
             self._begin_anew()
         return work
+
+    def follow_load(self, turn: TurnTime) -> None:
+        """Take in how long a turn took; what is served by ``auto`` depends on it.
+
+        A training step that is under way is given up where the group cannot be served any more.
+        """
+        replaces = self.must_replace_group
+        served = self.versions.served
+        costs = costs_of(self.trainer.group.by_name, trees=self.trees is not None) if self.trainer else {}
+        self.versions.load.follow(turn, served.version.student if served else None, costs)
+        if self.must_replace_group and not replaces:
+            self._step = None
+
+    @property
+    def must_replace_group(self) -> bool:
+        """Whether the group is served, or on its way, and there is no time or memory for it any more."""
+        return self.schedule.must_replace_group(fits=self._group_fits)
+
+    @property
+    def hurries(self) -> bool:
+        """Whether a version is on its way that is to replace a group for which there is no time."""
+        return self.schedule.hurries
 
     def ask(self, nodes: Sequence[str]) -> int:
         """Compute the predictions of nodes that somebody asks for, where they are marked; the work that it was.
@@ -426,7 +450,7 @@ class Engine:
         """Embed one slice of the version on its way, if there is one; with the last one it is served."""
         if self.trainer:
             self._pinning.keep()
-            if self._schedule.advance(self.graph, self._origin, self.trainer.steps, size):
+            if self.schedule.advance(self.graph, self._origin, self.trainer.steps, size):
                 self._follow_served()
             if not self.versions.former:
                 self.assessment.end_succession()
@@ -449,7 +473,7 @@ class Engine:
         self._step = None
         if self.trainer is None:
             return
-        if self.versions.candidate:
+        if self.versions.candidate and not self.must_replace_group:
             self.embed(size)
         elif not self._is_done(self.trainer):
             whole(self._start_version(self.trainer, size))
@@ -461,7 +485,7 @@ class Engine:
             self.decisions.add("group-restarted", f"training failed after {steps} steps: all students get new weights")
         self.trainer = self._step = None
         self._convergence.restart()
-        self._schedule.begin_anew()
+        self.schedule.begin_anew()
 
     def missing(self) -> tuple[str, ...]:
         """What must still happen before the first version is served; empty once there is one."""
@@ -500,7 +524,7 @@ class Engine:
             "convergence": self._convergence.state(),
             "version_grown_at": self._version_grown_at,
             **made_with(self.config.trainer),
-            **self._schedule.state(),
+            **self.schedule.state(),
             **self._rule.state(),
         }
         if self.renewal is not None:
@@ -577,7 +601,7 @@ class Engine:
         engine.decisions.restore(values["decisions"])
         engine._labels.restore(take_part(arrays, "replay"), values["classes_seen"], engine.graph)
         engine._touched.restore(take_part(arrays, "touched"))
-        engine._schedule.restore(values)
+        engine.schedule.restore(values)
         if "convergence" in values:  # earlier releases had none: training begins with a whole budget
             engine._convergence.restore(values["convergence"])
         engine._advance_event = values["advance_event"]
@@ -622,6 +646,9 @@ class Engine:
         if self._labels.classes < 2:
             return False
         trainer = self._current_trainer()
+        if self.must_replace_group and not self.schedule.was_refused(trainer.steps):
+            yield from self._start_version(trainer, size)
+            return True
         self._convergence.begin_step(size)
         teaching = teaching_of(self.assessment)
         outcome = yield from trainer.step_in_parts(self.graph, self._labels.replay, self._touched, teaching, size)
@@ -638,7 +665,7 @@ class Engine:
             self.decisions.add("student-reset", reason, student=student, numbers={"resets": trainer.health.resets})
             if student and self.assessment.combined:
                 self.assessment.combined.renew(trainer.group.names.index(student))
-        if self._schedule.is_due(trainer.steps):
+        if self.schedule.is_due(trainer.steps):
             yield
             yield from self._start_version(trainer, size)
         return True
@@ -650,7 +677,7 @@ class Engine:
             self.graph, trainer, self.assessment, most, trees=self.trees, group_fits=self._group_fits
         )
         self._version_grown_at = self.trees.grown_at if self.trees else 0
-        self._schedule.start(candidates, trainer.steps, self.position)
+        self.schedule.start(candidates, trainer.steps, self.position)
 
     def _follow_served(self) -> None:
         """Keep what is served from now on among the last versions."""
@@ -663,7 +690,8 @@ class Engine:
         """Whether a version of the students and trees as they are now has begun, and none is on its way."""
         grown_at = self.trees.grown_at if self.trees else self._version_grown_at
         is_grown = grown_at == self._version_grown_at or self.kept.pinned is not None
-        return self._schedule.is_done(trainer.steps) and is_grown
+        waits = self.must_replace_group or self.schedule.may_return(fits=self._group_fits)
+        return self.schedule.is_done(trainer.steps) and is_grown and not waits
 
     @property
     def _group_fits(self) -> bool:
@@ -706,7 +734,7 @@ class Engine:
                 reason, numbers = shape.explain_change(trained)
                 self.decisions.add("group-restarted", f"{reason}: all students get new weights", numbers=numbers)
             self.trainer = self._new_trainer()
-            self._schedule.begin_anew()
+            self.schedule.begin_anew()
             former = self.versions.former is not None
             self.assessment = (
                 self.assessment.of_new_group(self.config, beside_served=True) if former else Assessment(self.config)

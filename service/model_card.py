@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.figures import nats, percent
 from service.models import ModelCard
-from service.store.status import KeptVersion
+from service.store.status import KeptVersion, ServingStatus
 
 
 def markdown(card: ModelCard) -> str:
@@ -53,6 +53,8 @@ def markdown(card: ModelCard) -> str:
         _section("Model", model),
         _section("Scores while it was served", _scores(kept)),
     ]
+    if card.serving is not None:
+        parts.append(_section("Why it is served", _serving(card.serving)))
     if kept.by_class:
         parts.append(_classes(kept))
     return "\n\n".join(parts) + "\n"
@@ -67,6 +69,21 @@ def _scores(kept: KeptVersion) -> dict[str, object]:
         "Log-loss": nats(score.log_loss),
         "Calibration error": percent(score.calibration_error),
     }
+
+
+def _serving(serving: ServingStatus) -> dict[str, object]:
+    """The group's expected gain, what keeps it from being served, and what an event takes with each choice."""
+    gain = serving.expected_gain
+    rows: dict[str, object] = {
+        "Expected gain of the group": "not known" if gain is None else f"{100 * gain:+.1f} points",
+        "The group is": "served" if serving.withheld is None else f"not served: {serving.withheld}",
+    }
+    for choice in serving.choices:
+        if choice.cost_us is not None:
+            how = "measured" if choice.measured else "assumed"
+            load = "" if choice.load is None else f", load {choice.load:.2f}"
+            rows[f"An event with {_plain(choice.name)}"] = f"{choice.cost_us:,.0f} microseconds ({how}){load}"
+    return rows
 
 
 def _section(title: str, rows: dict[str, object]) -> str:

@@ -18,6 +18,7 @@ from service.store.status import (
     DecisionStatus,
     KeptVersion,
     Position,
+    ServingStatus,
     StudentStatus,
     WorkerStatus,
     one_of,
@@ -472,6 +473,9 @@ class ModelCard(Answer):
     pinned: bool = Field(description="Whether it is pinned.")
     version: KeptVersion = Field(description="The version, with its data and scores.")
     configuration: Configuration | None = Field(description="Of the worker, now.")
+    serving: ServingStatus | None = Field(
+        default=None, description="Why it is served; null of a version that is not served now."
+    )
 
 
 class LiveAnswer(Answer):

@@ -230,7 +230,8 @@ class Settings(BaseSettings):
     serve: Serve = Field(
         default=_ENGINE.serve,
         description="What answers come from: `best`, the student that stands highest; `group`, the combined prediction "
-        "of all; `auto`, what is expected to be best of these and can be kept fresh.",
+        "of all; `auto`, what is expected to be best of these among what keeps to OLAD_FRESHNESS_TARGET_MS at the "
+        "present load (docs/method.md).",
     )
     trees: bool = Field(
         default=_ENGINE.trees,
@@ -259,7 +260,10 @@ class Settings(BaseSettings):
         "Unset: as many as time allows.",
     )
     freshness_target_ms: int = Field(
-        default=100, ge=10, description="Longest time one slice of background work may keep an event waiting."
+        default=_ENGINE.freshness_target_ms,
+        ge=10,
+        description="How long an event may wait to be visible. Parts of training are sized by it, and under "
+        "`OLAD_SERVE=auto` what is served keeps to it.",
     )
     checkpoint_interval_s: float = Field(default=30.0, gt=0, description="Seconds between two checkpoints.")
     checkpoints_kept: int = Field(

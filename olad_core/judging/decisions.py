@@ -166,6 +166,8 @@ def explain_choice(
     metric: Metric = ACCURACY,
     asked_for: bool = False,
     before: str | None = None,
+    loads: npt.NDArray[np.float64] | None = None,
+    allowed: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[Kind, str, dict[str, float]]:
     """Kind, reason and numbers of what :func:`~olad_core.serving.choice.choose_best` chose, or what is asked for.
 
@@ -180,6 +182,8 @@ def explain_choice(
         before: name of what is served, which may be none of them; None before the first version.
         penalty: ``[G]``, what events that wait for predictions take off each student; None or zeros where none wait.
         metric: what they are scored by.
+        loads: ``[G]``, measured load of each, 1 being what keeps to the freshness target; None where not measured.
+        allowed: ``[G]``, which of them keep to the freshness target; None where all may be served.
 
     >>> explain_choice(["gcn", "sage"], np.array([-0.024, 0.001]), 0, 1, margin=0.005)[:2]
     ('student-switched', 'switched from gcn to sage: expected accuracy 2.5 points higher')
@@ -191,28 +195,36 @@ def explain_choice(
     if penalty is not None and penalty.any():
         numbers |= {f"cost_{name}": float(cost) for name, cost in zip(names, penalty, strict=True)}
         measure += ", less the cost of keeping up with the events,"
+    if loads is not None:
+        numbers |= {f"load_{name}": float(load) for name, load in zip(names, loads, strict=True)}
     name = names[chosen]
     known = bool(np.isfinite(standing).all())
+    allowed = np.ones(len(names), np.bool_) if allowed is None else allowed
     if current is None or asked_for:
         why = "the settings ask for it" if asked_for else f"{most} {measure}" if known else "lowest training loss"
         return *_uncompared(before, name, why), numbers
     if chosen != current:
-        if known:
+        if not allowed[current]:
+            why = "events come too fast for what was served"
+        elif known:
             why = f"{measure} {100 * (standing[chosen] - standing[current]):.1f} points {more}"
         else:
             cause = "more is expected of it" if name == GROUP else "events wait for predictions"
             why = f"{cause}, and nothing was scored yet"
         return "student-switched", f"switched from {names[current]} to {name}: {why}", numbers
-    if not known:
-        return "student-kept", f"kept {name}: some student has no {measure} yet", numbers
     best = int(np.argmax(standing))
-    if standing[best] <= standing[chosen]:
-        return "student-kept", f"kept {name}: {most} {measure}", numbers
-    if not news:
-        return "student-kept", f"kept {name}: no node was scored since the last decision", numbers
-    points = f"{100 * (standing[best] - standing[chosen]):.1f} points"
-    reason = f"kept {name}: {names[best]} is only {points} {more}, and the margin is {100 * margin:.1f} points"
-    return "student-kept", reason, numbers
+    ahead = f"{100 * (standing[best] - standing[chosen]):.1f} points {more}"
+    if not known:
+        why = f"some student has no {measure} yet"
+    elif standing[best] <= standing[chosen]:
+        why = f"{most} {measure}"
+    elif not allowed[best]:
+        why = f"{names[best]} is {ahead}, but does not keep to the freshness target, or did not for long enough"
+    elif not news:
+        why = "no node was scored since the last decision"
+    else:
+        why = f"{names[best]} is only {ahead}, and the margin is {100 * margin:.1f} points"
+    return "student-kept", f"kept {name}: {why}", numbers
 
 
 def _uncompared(before: str | None, name: str, why: str) -> tuple[Kind, str]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from olad_core.config import GROUP
 from olad_core.judging.metric import Metric
 from olad_core.serving.combination import Combination
-from olad_core.serving.refresh_cost import cost_of
+from olad_core.serving.refresh_cost import cost_of, cost_of_all
 from olad_core.students import Student
 
 GROUP_AHEAD = 0.01
@@ -57,9 +57,11 @@ class Candidates:
 
     @property
     def costs(self) -> npt.NDArray[np.float64]:
-        """What each choice costs to keep fresh: that of the group is the sum of its students'."""
+        """What each choice is assumed to cost before that is measured: the group what all of its members do."""
         own = [cost_of(student) for student in self.students]
-        return np.array([*own, sum(own)] if self.combination else own)
+        if self.combination is None:
+            return np.array(own)
+        return np.array([*own, cost_of_all(self.students, trees=self.combination.forest is not None)])
 
     def copies(self, choice: int) -> dict[str, Student]:
         """Copies of the students of a choice, by name; a student alone has its temperature."""
@@ -116,6 +118,7 @@ def choose_best(
     margin: float,
     news: bool = True,
     penalty: npt.NDArray[np.float64] | None = None,
+    allowed: npt.NDArray[np.bool_] | None = None,
 ) -> int:
     """The student that stands highest, with hysteresis.
 
@@ -131,6 +134,8 @@ def choose_best(
         margin: by how much another one must stand higher.
         news: whether anything was scored since the last choice; without, what is served stays.
         penalty: what is taken off each, as of ``standing``; None for nothing.
+        allowed: which of them may be served, one student at least; None for all. What is served and may not be any
+            more is replaced at once.
 
     >>> standing, losses = np.array([-0.02, -0.01, -0.03]), np.zeros(3)
     >>> choose_best(standing, losses, 0, margin=0.02)
@@ -141,14 +146,17 @@ def choose_best(
     2
     """
     known, students = bool(np.isfinite(standing).all()), len(training_loss)
-    if current is None:
-        return int(np.argmax(standing[:students]) if known else np.argmin(training_loss))
+    allowed = np.ones(len(standing), np.bool_) if allowed is None else allowed
+    if current is None or not allowed[current]:
+        own = np.array(standing[:students] if known else -training_loss, np.float64)
+        own[~allowed[:students]] = -np.inf
+        return int(np.argmax(own))
     if not known:
         if len(standing) == students:
             return current
         standing, news = -(np.zeros(len(standing)) if penalty is None else penalty), True
         standing[-1] += GROUP_AHEAD
-    best = int(np.argmax(standing))
+    best = int(np.argmax(np.where(allowed, standing, -np.inf)))
     if news and standing[best] > standing[current] + margin:
         return best
     return current

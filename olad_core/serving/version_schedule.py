@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from olad_core.config import GROUP, EngineConfig
 from olad_core.graph import DynamicGraph
 from olad_core.judging.decisions import Decisions, explain_choice, explain_succession
+from olad_core.serving.affordable import WITHHELD_FOR_NOW, Withheld, affordable, expected_gain, withheld_by
 from olad_core.serving.answers import Origin
 from olad_core.serving.choice import Candidates, choose_best, choose_successor
 from olad_core.serving.kept_versions import KeptVersions
@@ -41,6 +43,11 @@ class Schedule:
         self._evidence = [0, 0]
         self._decided_at = ""
         self._naming = Naming()
+        self._refused_step = -1
+        self.withheld: Withheld | None = None
+        """Why the last decision was not for the group."""
+        self.expected_gain: float | None = None
+        """By how much the group was expected to be better than the best student, at the last decision."""
 
     def advance(self, graph: DynamicGraph, origin: Origin, steps: int, size: StepSize) -> bool:
         """Embed one slice of the version on its way; whether another one is served now.
@@ -57,12 +64,55 @@ class Schedule:
             return False
         self._took = max(0, steps - self._step)
         if outcome.refused:
+            self._refused_step = steps
             served = self._versions.served
             refines = served is not None and served.version.shown == version.shown
             what = f"a refinement of version {version.shown}" if refines else f"version {version.shown}"
             reason = f"{what} has more predictions that are not finite than what is served"
             self._decisions.add("version-refused", reason, student=version.student, version=version.shown)
         return not outcome.refused
+
+    def must_replace_group(self, *, fits: bool) -> bool:
+        """Whether the group is served, or on its way, and may not be any more: events come too fast for it.
+
+        Args:
+            fits: whether there is memory to serve it.
+        """
+        if not self._chooses_group:
+            return False
+        held = self._versions.candidate or self._versions.served
+        if held is None or held.former or held.version.student != GROUP:
+            return False
+        return not fits or self._versions.load.exceeds(GROUP)
+
+    def may_return(self, *, fits: bool) -> bool:
+        """Whether the group was not served for want of time or memory, and may be now.
+
+        Args:
+            fits: whether there is memory to serve it.
+        """
+        if not self._chooses_group or self._versions.former:
+            return False
+        load = self._versions.load
+        keeps = not load.measured or (not load.exceeds(GROUP) and bool(load.was_quiet([GROUP]).all()))
+        return fits and keeps and self.withheld in WITHHELD_FOR_NOW
+
+    @property
+    def hurries(self) -> bool:
+        """Whether a version is on its way that is to replace a group for which there is no time."""
+        served, candidate = self._versions.served, self._versions.candidate
+        if served is None or candidate is None or served.former or not self._chooses_group:
+            return False
+        return served.version.student == GROUP != candidate.version.student and self._versions.load.exceeds(GROUP)
+
+    @property
+    def _chooses_group(self) -> bool:
+        """Whether it depends on the load whether the group is served."""
+        return self._config.serve == "auto" and self._config.combines and self._kept.pinned is None
+
+    def was_refused(self, steps: int) -> bool:
+        """Whether the last version was not served, and its students have learned nothing since."""
+        return self._refused_step == steps
 
     def is_due(self, steps: int) -> bool:
         """Whether to begin a version after so many steps: none is on its way, and the last began long enough ago."""
@@ -87,18 +137,26 @@ class Schedule:
         names, margin = candidates.choices, self._config.switch_margin
         served = self._versions.served
         current = names.index(served.version.student) if served and served.version.student in names else None
-        penalty = self._versions.cost.penalty(candidates.costs, None if current is None else candidates.costs[current])
+        load, before = self._versions.load, None if current is None else names[current]
+        allowed = affordable(candidates, load, before) if self._config.serve == "auto" else None
+        penalty = load.penalty(names)
         standing = candidates.standing - penalty
         # Equals differ a little each time they are asked: a switch needs scores that came since the last decision,
-        # or events since then that wait for what is served.
+        # or events since then that wait for what is served, or time for what they kept from being served.
         waits = current is not None and penalty[current] > 0 and position != self._decided_at
-        news = waits or list(candidates.evidence) != self._evidence
+        returns = (
+            self.withheld in WITHHELD_FOR_NOW
+            and candidates.combination is not None
+            and bool(allowed is None or allowed[-1])
+        )
+        news = waits or returns or list(candidates.evidence) != self._evidence
         self._evidence, self._decided_at = list(candidates.evidence), position
         self._step = steps
         group = len(names) - 1 if self._config.serve == "group" and candidates.combination else None
         if served and served.former:
             losses, gain = candidates.training_loss, candidates.gain
             assert gain is not None, "the assessment compares as long as a version of a former group is served"
+            gain = gain if allowed is None else np.where(allowed, gain, -np.inf)
             best, taken = choose_successor(standing, losses, gain, margin=margin, news=news, asked_for=group)
             former = served.version
             kind, reason, numbers = explain_succession(
@@ -109,7 +167,7 @@ class Schedule:
                 return
         else:
             losses = candidates.training_loss
-            best = choose_best(standing, losses, current, margin=margin, news=news, penalty=penalty)
+            best = choose_best(standing, losses, current, margin=margin, news=news, penalty=penalty, allowed=allowed)
             best = best if group is None else group
             kind, reason, numbers = explain_choice(
                 names,
@@ -122,9 +180,15 @@ class Schedule:
                 metric=candidates.metric,
                 asked_for=group is not None,
                 before=served.version.student if served else None,
+                loads=load.expected(names) if load.measured and allowed is not None else None,
+                allowed=allowed,
             )
+        if self._chooses_group:
+            self.withheld = withheld_by(candidates, load, names[best], before)
+        self.expected_gain = expected_gain(candidates)
         name, students = names[best], candidates.copies(best)
         if not any(_is_finite(student) for student in students.values()):
+            self._refused_step = steps
             self._decisions.add("version-refused", f"no version of {name}: its weights are not finite", student=name)
             return
         own = self._naming.reason(
@@ -142,6 +206,7 @@ class Schedule:
             self._naming.begin(steps, position, self._decisions.total)
         combination = candidates.combination if name == GROUP else None
         made = Made(own or (served.made.reason if served else "first"), steps)
+        self._versions.withdraw()
         self._versions.start(students, name, candidates.classes, position, combination, made, shown)
 
     def release(self) -> None:
@@ -157,7 +222,9 @@ class Schedule:
 
     def state(self) -> dict[str, object]:
         """Plain values for a checkpoint."""
-        return {
+        # Only what the load decided: a run without measurements keeps its bytes.
+        withheld = {"version_withheld": self.withheld} if self.withheld in WITHHELD_FOR_NOW else {}
+        return withheld | {
             "version_step": self._step,
             "version_took": self._took,
             "version_evidence": self._evidence,
@@ -170,6 +237,7 @@ class Schedule:
         self._step, self._took = values["version_step"], values["version_took"]
         self._evidence = list(values.get("version_evidence", self._evidence))
         self._decided_at = values.get("version_decided_at", "")
+        self.withheld = values.get("version_withheld")
         if "version_naming" in values:  # earlier releases gave each version's weights a number of their own
             self._naming.restore(values["version_naming"])
 

@@ -20,9 +20,10 @@ from olad_core.serving.asked import Asked
 from olad_core.serving.combination import Combination
 from olad_core.serving.due import DueRows, compute_some
 from olad_core.serving.embedding import Embedding
+from olad_core.serving.load import Load
 from olad_core.serving.naming import FIRST, Made
 from olad_core.serving.publication import TableUpdate, Version
-from olad_core.serving.refresh_cost import RefreshCost, WorkBeneath
+from olad_core.serving.refresh_cost import WorkBeneath
 from olad_core.serving.served_member import ServedMember
 from olad_core.serving.shown import shown_answers
 from olad_core.serving.touched import Touch
@@ -115,9 +116,10 @@ class Versions:
     Args:
         device: where embeddings are computed.
         memory: of the students that remember.
+        freshness_target_s: how long an event may wait to be visible.
     """
 
-    def __init__(self, device: torch.device, memory: Memory) -> None:
+    def __init__(self, device: torch.device, memory: Memory, freshness_target_s: float) -> None:
         self._device = device
         self._memory = memory
         self.served: HeldVersion | None = None
@@ -129,7 +131,7 @@ class Versions:
         """The next number by which people know a version."""
         self.refused = 0
         """Candidates given up because they had more predictions that are no numbers than what is served."""
-        self.cost = RefreshCost()
+        self.load = Load(freshness_target_s)
         self._beneath = WorkBeneath()
         self._asked = Asked()
         self._due = DueRows()
@@ -165,6 +167,7 @@ class Versions:
         embedding = self._embedding(students, len(version.classes), combination)
         kinds = {name: registered_name(student) for name, student in students.items()}
         self.candidate = HeldVersion(version, kinds, position, embedding, made=made)
+        self.load.begin_embedding(name)
         self.next_number += 1
 
     def advance(self, graph: DynamicGraph, origin: Origin, size: StepSize) -> AdvanceOutcome:
@@ -184,6 +187,7 @@ class Versions:
         if not held.embedding.complete:
             return AdvanceOutcome()
         held.compute(graph, held.answers.missing(graph), origin)
+        self.load.end_embedding()
         broken = held.embedding.broken(graph)
         if broken and broken > (self.served.embedding.broken(graph) if self.served else 0):
             self.refused += 1
@@ -247,9 +251,8 @@ class Versions:
         wanted = wanted[wanted < graph.capacity]
         wanted = wanted[graph.alive[wanted] & (held.embedding.marks[wanted] > 0)]
         wanted = self._without_heavy(held, graph, wanted)
-        some = self._compute_some(held, graph, wanted, origin, most_work - work)[0]
-        self.cost.follow(len(wanted), int(np.count_nonzero(held.embedding.marks[wanted])), some, most_work)
-        work += some
+        work += self._compute_some(held, graph, wanted, origin, most_work - work)[0]
+        self.load.note_left(len(wanted), int(np.count_nonzero(held.embedding.marks[wanted])))
         return work
 
     def ask(self, graph: DynamicGraph, rows: Rows, origin: Origin) -> int:

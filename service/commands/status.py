@@ -14,7 +14,15 @@ from service.commands.class_view import class_table
 from service.commands.options import AsJson, Url
 from service.figures import lead_name, lead_value, nats, percent
 from service.models import Group, ServiceStatus
-from service.store.status import CombinedStatus, GraphStatus, LeadStatus, Score, StudentStatus, TaskStatus
+from service.store.status import (
+    CombinedStatus,
+    GraphStatus,
+    LeadStatus,
+    Score,
+    ServingStatus,
+    StudentStatus,
+    TaskStatus,
+)
 from service.terminal import Terminal, shown_report
 
 DECISIONS_SHOWN = 5
@@ -73,6 +81,8 @@ def _service_table(report: ServiceStatus) -> Table:
     else:
         of_former = " of the former group" if worker.served.former else ""
         table.add_row("model", f"version {worker.served.version}, {worker.served.student}{of_former}")
+        if worker.kept is not None and worker.kept.serving is not None:
+            table.add_row("choice", _choice(worker.kept.serving))
         if worker.lead is not None:
             table.add_row(f"served {lead_name(worker.lead)}", _lead(worker.lead), style="bold")
         score, first = worker.served_score, worker.lead.metric if worker.lead is not None else ""
@@ -90,6 +100,24 @@ def _service_table(report: ServiceStatus) -> Table:
         found = f"up to {archive.position or '-'}" if archive.problem is None else f"[red]fails:[/] {archive.problem}"
         table.add_row("archive", found)
     return table
+
+
+def _choice(serving: ServingStatus) -> str:
+    """The rule, what keeps the group from being served, and what an event takes with what is served.
+
+    >>> costs = {"cost_us": 128.4, "measured": True, "load": 0.2}
+    >>> choice = {"name": "gcn"} | costs
+    >>> _choice(ServingStatus(rule="auto", served="gcn", expected_gain=0.011, withheld="load", choices=(choice,)))
+    'auto; the group is expected to be +1.1 points better; withheld: load; an event takes 128 microseconds'
+    """
+    parts = [serving.rule]
+    if serving.expected_gain is not None:
+        parts.append(f"the group is expected to be {100 * serving.expected_gain:+.1f} points better")
+    if serving.withheld is not None:
+        parts.append(f"withheld: {serving.withheld}")
+    costs = [choice.cost_us for choice in serving.choices if choice.name == serving.served and choice.cost_us]
+    parts += [f"an event takes {cost:,.0f} microseconds" for cost in costs]
+    return "; ".join(parts)
 
 
 def _lead(lead: LeadStatus) -> str:

@@ -309,6 +309,44 @@ class Configuration(Answer):
     seed: int = Field(description="Of every random choice.")
 
 
+Withheld = Literal["settings", "first", "coming", "pinned", "memory", "load", "quiet", "score"]
+"""What keeps the group from being served."""
+
+
+class ChoiceStatus(Answer):
+    """What could be served, with its cost."""
+
+    name: str = Field(description="A student, or `group`.")
+    cost_us: float | None = Field(
+        description="Microseconds that an event takes with it, as lately measured: to change the graph, to predict "
+        "what it touches and what readers request, and to publish. Null before events were measured."
+    )
+    measured: bool = Field(
+        description="Whether its own cost was measured while it was served; else a ratio to the served one is assumed."
+    )
+    load: float | None = Field(
+        description="Above 1 it does not keep to OLAD_FRESHNESS_TARGET_MS at the present rate of events. Null before "
+        "turns were measured, and with OLAD_STEPS_PER_ENTRY."
+    )
+
+
+class ServingStatus(Answer):
+    """Which of the students or their group is served, and why."""
+
+    rule: str = Field(description="OLAD_SERVE: `auto`, `best` or `group`.")
+    served: str | None = Field(description="What is served; null before the first version.")
+    expected_gain: float | None = Field(
+        description="By how much the group was expected to score better than the best student, on the metric that "
+        "decides, at the last decision; a share. Null where that is not known."
+    )
+    withheld: Withheld | None = Field(
+        description="What keeps the group from being served. `settings`; the `first` version is a student; its version "
+        "is `coming`; another one is `pinned`; no `memory` for it; the `load` is too high; it was not `quiet` for long "
+        "enough; its expected `score` is not enough better. Null where the group is served."
+    )
+    choices: tuple[ChoiceStatus, ...] = Field(description="What is chosen between.")
+
+
 class VersionsStatus(Answer):
     """The last versions."""
 
@@ -320,6 +358,9 @@ class VersionsStatus(Answer):
     )
     versions: tuple[KeptVersion, ...] = Field(description="Newest first.")
     configuration: Configuration | None = Field(description="Of the worker, now; null before its first report.")
+    serving: ServingStatus | None = Field(
+        default=None, description="What is served and why; null before the worker's first report."
+    )
 
 
 class LearningStatus(Answer):

@@ -56,6 +56,7 @@ from service.worker.standby import wait_for_graph
 from service.worker.stop import Stop
 from service.worker.stores import Log, Predictions, Requests
 from service.worker.students import StudentUnusable, register_students
+from service.worker.turn_times import TurnTimes
 from service.worker.webhooks import Webhooks
 
 log = structlog.get_logger(__name__)
@@ -84,6 +85,7 @@ def engine_config(settings: Settings) -> EngineConfig:
         versions_kept=settings.versions_kept,
         metric=settings.metric,
         serve=settings.serve,
+        freshness_target_ms=settings.freshness_target_ms,
         trees=settings.trees,
         max_classes=settings.max_classes,
         most_read=settings.most_read,
@@ -190,9 +192,10 @@ def build_worker(
     engine, metrics, stop = restore(), WorkerMetrics(), Stop()
     row_pace = RowPace(settings.freshness_target_ms, clock)
     pace = LearningPace(settings.freshness_target_ms, clock.monotonic())
-    learning = Learning(pace, row_pace, metrics, clock, grower)
+    times = TurnTimes(clock)
+    learning = Learning(pace, row_pace, metrics, clock, grower, times)
     steps = settings.steps_per_entry
-    lane = Lane(engine, event_log, predictions, requests, attempts, learning, row_pace, metrics, steps)
+    lane = Lane(engine, event_log, predictions, requests, attempts, learning, row_pace, metrics, times, steps)
     checkpoints = CheckpointSchedule(
         checkpointer, event_log, settings.checkpoint_interval_s, metrics, clock, stop, archiver
     )

@@ -18,6 +18,7 @@ from service.worker.pace import Part
 from service.worker.questions import reply_to
 from service.worker.row_pace import RowPace
 from service.worker.stores import Log, Predictions, Requests
+from service.worker.turn_times import TurnTimes
 
 GROWING_WAIT_S = 0.05
 """While nothing but trees is being made, the worker looks after so many seconds whether they are grown."""
@@ -50,6 +51,7 @@ class Lane:
         learning: learns in the time left.
         row_pace: how many predictions are computed at a time.
         metrics: of the worker.
+        times: measure the turns; with fixed steps nobody takes them in.
         fixed_steps: training steps after each entry; None to learn in the time left.
     """
 
@@ -63,6 +65,7 @@ class Lane:
         learning: Learning,
         row_pace: RowPace,
         metrics: WorkerMetrics,
+        times: TurnTimes,
         fixed_steps: int | None,
     ) -> None:
         self.engine = engine
@@ -76,6 +79,7 @@ class Lane:
         self._learning = learning
         self._row_pace = row_pace
         self._metrics = metrics
+        self._times = times
         self._decision_log = DecisionLog(metrics, _logged(engine))
         self._unpublished: Publication | None = None
         self._answered: str | None = None
@@ -159,7 +163,7 @@ class Lane:
         """Compute a slice of the predictions that are wanted and take long; whether that was due."""
         if not self.engine.has_due or self._row_pace.due_rest_left():
             return False
-        with self._metrics.stage("due"):
+        with self._metrics.stage("due"), self._times.of("own"):
             self._row_pace.compute_due(self.engine)
         return True
 
@@ -171,6 +175,7 @@ class Lane:
         """
         if self.fixed_steps is None:
             self._learning.follow_trees(self.engine)
+            self.engine.follow_load(self._times.take())
         if self._is_idle:
             return ()
         return self._learning.take_due_parts(self.engine, self.publish_changes, loaded=loaded)
@@ -208,7 +213,8 @@ class Lane:
         self._compute_requested()
         if self._answered is None:
             return False
-        self._send_news()
+        with self._times.of("own"):
+            self._send_news()
         return True
 
     def publish_changes(self) -> bool:
@@ -240,19 +246,21 @@ class Lane:
                 self._owed_steps = self.fixed_steps or 0
                 if publish:
                     self._attempts.publishing()
-                    self.publish()
+                    with self._times.of("own"):
+                        self.publish()
             self.settle()
         return outcome
 
     def _apply_turn(self, entries: Sequence[Entry]) -> EntryOutcome:
         total = EntryOutcome()
-        with self._metrics.stage("apply"):
+        with self._metrics.stage("apply"), self._times.of("shared"):
             for entry in entries:
                 outcome = self._apply_entry(entry)
                 self._metrics.events.inc(outcome.events)
                 self._metrics.rejected.inc(outcome.rejected)
                 total += outcome
-        with self._metrics.stage("refresh"):
+        self._times.applied(total.events)
+        with self._metrics.stage("refresh"), self._times.of("own"):
             if self.fixed_steps is None:
                 self._row_pace.refresh(self.engine)
             else:
@@ -287,7 +295,7 @@ class Lane:
                 self._replies.append(replied.reply)
                 work += replied.work
                 continue
-            with self._metrics.stage("requests"):
+            with self._metrics.stage("requests"), self._times.of("own"):
                 wanted = requests[0].list_name
                 work += max(1, self.engine.ask(requests[0].nodes) if wanted is None else self.engine.make_list(wanted))
             if requests[0].whole:

@@ -14,6 +14,7 @@ from service.worker.growing import Followed, Grower
 from service.worker.metrics import WorkerMetrics
 from service.worker.pace import LearningPace, Part
 from service.worker.row_pace import RowPace
+from service.worker.turn_times import TurnTimes
 
 log = structlog.get_logger(__name__)
 
@@ -29,16 +30,24 @@ class Learning:
         metrics: time the parts and count failures.
         clock: measures the parts.
         grower: grows trees beside the loop.
+        times: measure the slices of versions.
     """
 
     def __init__(
-        self, pace: LearningPace, row_pace: RowPace, metrics: WorkerMetrics, clock: Clock, grower: Grower
+        self,
+        pace: LearningPace,
+        row_pace: RowPace,
+        metrics: WorkerMetrics,
+        clock: Clock,
+        grower: Grower,
+        times: TurnTimes,
     ) -> None:
         self._pace = pace
         self._row_pace = row_pace
         self._metrics = metrics
         self._clock = clock
         self._grower = grower
+        self._times = times
         self._slice_is_next = False
         self._rows_are_next = False
 
@@ -92,18 +101,20 @@ class Learning:
     def _take_next(self, engine: Engine, publish: Callable[[], object], *, loaded: bool) -> Part:
         """Take one part: in turn of a training step and of the version that is being embedded.
 
-        Once the students have converged, only slices are left. Predictions that are marked take every second turn,
-        but not under load.
+        Once the students have converged, only slices are left, and so it is while a version hurries. Predictions that
+        are marked take every second turn, but not under load.
         """
         rows_are_next, self._rows_are_next = self._rows_are_next and not loaded, not self._rows_are_next
         if (rows_are_next or engine.resting) and self._tidy(engine, publish):
             return "rows"
         slice_is_next, self._slice_is_next = self._slice_is_next, False
         if engine.converged:
-            self._take(engine, "slice", lambda: engine.finish(self._pace.sizes["slice"]), publish)
+            with self._times.of("slices"):
+                self._take(engine, "slice", lambda: engine.finish(self._pace.sizes["slice"]), publish)
             return "slice"
-        if slice_is_next:
-            self._take(engine, "slice", lambda: engine.embed(self._pace.sizes["slice"]), publish)
+        if slice_is_next or engine.hurries:
+            with self._times.of("slices"):
+                self._take(engine, "slice", lambda: engine.embed(self._pace.sizes["slice"]), publish)
             return "slice"
         self._take(engine, "step", lambda: engine.train_part(self._pace.sizes["step"]), publish)
         self._slice_is_next = engine.versions.candidate is not None

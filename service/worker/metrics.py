@@ -94,6 +94,7 @@ class _Report(Collector):
             yield from _sizes(self.status)
             yield from _archive(self.status)
             yield from _training(self.status)
+            yield from _serving(self.status)
             yield from _scores(self.status)
 
 
@@ -151,6 +152,36 @@ def _training(status: WorkerStatus) -> Iterator[Metric]:
         learning.state == "resting",
     )
     yield from gauges_by("term", "olad_worker_loss", "Mean loss of the last steps.", learning.losses.items())
+
+
+def _serving(status: WorkerStatus) -> Iterator[Metric]:
+    serving = status.kept.serving if status.kept else None
+    if serving is None:
+        return
+    yield from gauges_by(
+        "choice",
+        "olad_worker_event_cost_seconds",
+        "What an event takes with each that can be served, as lately measured.",
+        ((choice.name, None if choice.cost_us is None else 1e-6 * choice.cost_us) for choice in serving.choices),
+    )
+    yield from gauges_by(
+        "choice",
+        "olad_worker_load",
+        "Load of each that can be served; above 1 it does not keep to the freshness target.",
+        ((choice.name, choice.load) for choice in serving.choices),
+    )
+    yield from gauge(
+        "olad_worker_group_expected_gain",
+        "By how much the group is expected to score better than the best student.",
+        serving.expected_gain,
+    )
+    if serving.withheld is not None:
+        yield from gauges_by(
+            "reason",
+            "olad_worker_group_withheld",
+            "1, with what keeps the group from being served.",
+            [(serving.withheld, 1.0)],
+        )
 
 
 def _scores(status: WorkerStatus) -> Iterator[Metric]:

@@ -13,6 +13,7 @@ from olad_core.judging.tally import Tally
 from olad_core.serving import kept_versions
 from service.store.positions import parse_position
 from service.store.status import Configuration, KeptVersion, Member, VersionClass, VersionScore, VersionsStatus
+from service.worker.serving_report import serving_status
 
 _RELEASE = metadata.version("olad")
 
@@ -33,6 +34,7 @@ def versions_status(engine: Engine) -> VersionsStatus:
             _status(each, kept.scores(each, now), engine.graph.classes, drifts) for each in kept.newest_first()
         ),
         configuration=_configuration(engine),
+        serving=serving_status(engine),
     )
 
 

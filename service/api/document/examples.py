@@ -290,6 +290,16 @@ _CONFIGURATION = {
     "publish_steps": 2,
     "seed": 0,
 }
+_SERVING = {
+    "rule": "auto",
+    "served": "gcn",
+    "expected_gain": 0.011,
+    "withheld": "pinned",
+    "choices": [
+        {"name": "gcn", "cost_us": 128.0, "measured": True, "load": 0.21},
+        {"name": "group", "cost_us": 322.0, "measured": False, "load": 0.48},
+    ],
+}
 VERSIONS = {
     "served": 4,
     "pinned": 4,
@@ -297,8 +307,15 @@ VERSIONS = {
     "rollback_to": None,
     "versions": [_KEPT],
     "configuration": _CONFIGURATION,
+    "serving": _SERVING,
 }
-MODEL_CARD = {"graph": "default", "pinned": True, "version": _KEPT, "configuration": _CONFIGURATION}
+MODEL_CARD = {
+    "graph": "default",
+    "pinned": True,
+    "version": _KEPT,
+    "configuration": _CONFIGURATION,
+    "serving": _SERVING,
+}
 STATUS = {
     "graph": "default",
     "log_id": "5f0c1c8c7d1b4b3c9a6e2f7d8b9a0c1d",

@@ -65,6 +65,7 @@ async def get_version(
         pinned=versions.pinned == number,
         version=kept,
         configuration=versions.configuration,
+        serving=versions.serving if versions.served == number else None,
     )
     if format == "markdown" or (format is None and _MARKDOWN in request.headers.get("accept", "")):
         return Response(markdown(card), media_type=f"{_MARKDOWN}; charset=utf-8", headers={"Vary": "Accept"})

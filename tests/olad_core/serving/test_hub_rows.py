@@ -80,7 +80,7 @@ class Served:
         remembering = [name for name, student in self.students.items() if student.remembers]
         self.memory = Memory(remembering, next(iter(self.students.values())).width, DEVICE)
         self.remember(np.flatnonzero(self.graph.alive), self.seed)
-        self.versions = Versions(DEVICE, self.memory)
+        self.versions = Versions(DEVICE, self.memory, 0.1)
         count = len(self.students)
         self.combination = Combination(PoolWeights.of_equals(count)) if count > 1 else None
         self.versions.start(self.students, "served", ("a", "b"), "0-0", self.combination)

@@ -12,6 +12,7 @@ import torch
 from olad_core.engine import Engine
 from olad_core.events import UpsertNode, VersionChange
 from olad_core.serving import naming
+from olad_core.serving.load import TurnTime
 from service.worker.checkpoint import read_checkpoint, write_checkpoint
 from service.worker.restoring import restore
 from tests.device import DEVICE
@@ -258,8 +259,9 @@ def test_after_a_stream_has_ended_no_switch_follows() -> None:
         run.turn(arriving(batch))
         run.turn(labels_of(batch, right=True), steps=2)
     run.engine.learn(4)
-    # The last turns left predictions to later ones, and no further turn shows whether that has changed.
-    run.engine.versions.cost.pressure, run.engine.versions.cost.load = 0.5, 2.0
+    # The last turns took too long, and no further turn shows whether that has changed.
+    for _ in range(50):
+        run.engine.follow_load(TurnTime(events=8, elapsed_s=0.5, own_s=0.5))
     before = run.engine.decisions.total
     while run.engine.versions.next_number < 60:
         run.engine.learn(5)

@@ -10,14 +10,20 @@ import pytest
 from olad_core.events import UpsertEdge, UpsertNode
 from olad_core.judging.metric import ACCURACY
 from olad_core.serving.choice import Candidates
-from olad_core.serving.refresh_cost import cost_of
+from olad_core.serving.load import TurnTime
+from olad_core.serving.refresh_cost import cost_of, costs_of
 from olad_core.serving.version_schedule import Schedule
-from olad_core.students import ARCHITECTURES, build_student
-from tests.olad_core.runs import CONFIG, PAIR, Run, assert_readers_are_fresh, learned
+from olad_core.students import build_student
+from tests.olad_core.runs import BEST_OF_PAIR, PAIR, Run, assert_readers_are_fresh, learned
 
 
 def edges(first: int) -> list[UpsertEdge]:
     return [UpsertEdge(str(node % 40), str((7 * node + first) % 40), 1.0 + first) for node in range(40)]
+
+
+def served(run: Run) -> str:
+    assert run.engine.versions.served is not None
+    return run.engine.versions.served.version.student
 
 
 def bounded(run: Run, turn: int, most_work: int) -> int:
@@ -73,7 +79,6 @@ def test_a_hub_that_every_turn_touches_leaves_time_for_the_others() -> None:
     run = learned(Run(PAIR))
     leaves = [UpsertEdge(f"leaf{number}", "hub") for number in range(300)]
     run.turn([*leaves, UpsertEdge("one", "other")], steps=0)
-    cost = run.engine.versions.cost
     for turn in range(100, 160):
         changed = UpsertNode("hub", [1.0, 0.0, float(turn)])
         run.engine.apply(f"{turn}-0", [changed, UpsertEdge("one", "other", 1.0 + turn)], float(turn))
@@ -82,32 +87,31 @@ def test_a_hub_that_every_turn_touches_leaves_time_for_the_others() -> None:
         assert_readers_are_fresh(run)
     assert "hub" in run.reader.marked
     assert not {"one", "other"} & run.reader.marked
-    assert 0 < cost.pressure < 1
     while run.engine.tidy(most_work=60):
         run.publish()
     assert_readers_are_fresh(run)
     assert not run.reader.marked
 
 
-def test_pressure_grows_while_predictions_are_left_and_falls_when_none_is() -> None:
-    run = learned(Run(PAIR))
-    cost = run.engine.versions.cost
-    for turn in range(20):
-        bounded(run, turn, most_work=1)
-    high = cost.pressure
-    assert high > 0.1
-    for turn in range(20, 40):
-        bounded(run, turn, most_work=10**9)
-    assert cost.pressure < high
+def test_a_turn_that_leaves_predictions_counts_as_longer() -> None:
+    loads = []
+    for most_work in (1, 10**9):
+        run = learned(Run(PAIR))
+        for turn in range(20):
+            bounded(run, turn, most_work)
+            run.engine.follow_load(TurnTime(events=40, elapsed_s=0.02, own_s=0.001))
+        loads.append(run.engine.versions.load.expected([served(run)])[0])
+    assert loads[0] > 1.2 * loads[1]
 
 
-@pytest.mark.parametrize(("pressure", "chosen"), [(0.0, "gcn"), (1.0, "sage")])
-def test_under_pressure_a_cheaper_student_is_chosen(pressure: float, chosen: str) -> None:
-    run = learned(Run(replace(PAIR, switch_margin=0.0)))
+@pytest.mark.parametrize(("own_s", "chosen"), [(0.001, "gcn"), (0.5, "sage")])
+def test_under_load_a_cheaper_student_is_chosen(own_s: float, chosen: str) -> None:
+    run = learned(Run(replace(BEST_OF_PAIR, switch_margin=0.0)))
     engine = run.engine
     assert engine.trainer is not None
     group = engine.trainer.group
-    engine.versions.cost.pressure = pressure
+    for _ in range(100):
+        engine.follow_load(TurnTime(events=10, elapsed_s=0.5, own_s=own_s))
     candidates = Candidates(
         names=group.names,
         students=group.students,
@@ -119,12 +123,13 @@ def test_under_pressure_a_cheaper_student_is_chosen(pressure: float, chosen: str
         evidence=(10**6, 0),
     )
     engine.versions.withdraw()
-    Schedule(CONFIG, engine.versions, engine.kept, engine.decisions).start(candidates, 10, engine.position)
+    Schedule(BEST_OF_PAIR, engine.versions, engine.kept, engine.decisions).start(candidates, 10, engine.position)
     assert engine.versions.candidate is not None
     assert engine.versions.candidate.version.student == chosen
 
 
-def test_without_pressure_nothing_is_taken_off() -> None:
-    students = [build_student(name, 3, 8, 8, seed=0) for name in sorted(ARCHITECTURES)]
-    cost = learned(Run(PAIR)).engine.versions.cost
-    assert cost.penalty(np.array([cost_of(student) for student in students])).tolist() == [0.0] * len(students)
+def test_members_that_are_no_graph_students_count() -> None:
+    students = {name: build_student(name, 3, 8, 8, seed=0) for name in ("mlp", "gcn")}
+    alone, beside = (costs_of(students, trees=trees)["group"] for trees in (False, True))
+    assert alone == cost_of(students["mlp"]) + cost_of(students["gcn"])
+    assert beside > alone

@@ -12,6 +12,7 @@ from olad_core.config import GROUP, EngineConfig, Serve
 from olad_core.engine import Engine
 from olad_core.events import UpsertNode
 from olad_core.predicting import predict_served
+from olad_core.serving.load import TurnTime
 from service.worker.checkpoint import read_checkpoint, write_checkpoint
 from service.worker.restoring import restore
 from tests.device import DEVICE
@@ -40,6 +41,21 @@ def begin_versions(run: Run, count: int = 3) -> None:
     before = run.engine.versions.next_number
     while run.engine.versions.next_number < before + count:
         run.turn([], steps=2)
+
+
+def take_turns(run: Run, seconds: float, own_s: float, events: int = 10) -> None:
+    """Turns of a tenth of a second that took what is served so long."""
+    for _ in range(round(10 * seconds)):
+        run.engine.follow_load(TurnTime(events, elapsed_s=0.1, own_s=own_s))
+
+
+def under_load(config: EngineConfig, seconds: float, own_s: float) -> Run:
+    """A run whose turns are measured from the first version on."""
+    run = Run(config)
+    run.engine.follow_load(TurnTime(0, elapsed_s=0.1))
+    run = learned(run)
+    take_turns(run, seconds, own_s)
+    return run
 
 
 @pytest.mark.parametrize(
@@ -115,24 +131,97 @@ class TestAuto:
         begin_versions(run)
         assert served(run) in PAIR.trainer.students
 
-    def test_serves_a_student_where_the_group_could_not_be_kept_fresh(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        run = learned(Run(serving("auto")))
-        assert served(run) in PAIR.trainer.students
+    def test_leaves_the_group_when_events_come_too_fast_and_returns_when_it_is_quiet(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = under_load(serving("auto"), seconds=12, own_s=0.001)
+        monkeypatch.setattr(run.engine.assessment, "standing", lambda: np.array([0.0, 0.0, 0.02]))
         begin_versions(run)
         assert served(run) == GROUP
-        monkeypatch.setattr(run.engine.assessment, "standing", lambda: np.array([0.0, 0.0, 0.02]))
-        cost = run.engine.versions.cost
-        # The group is served: it would leave nearly all to later turns.
-        cost.load = 50.0
+        run.engine.learn(1)
+        take_turns(run, seconds=1, own_s=0.08)
+        assert run.engine.must_replace_group
+        assert not run.engine.resting
+        steps = run.engine.trainer.steps if run.engine.trainer else 0
+        run.engine.train()
+        assert run.engine.trainer is not None
+        assert run.engine.trainer.steps == steps, "no step goes before the version"
+        assert run.engine.hurries
+        run.engine.embed()
+        run.publish()
+        assert served(run) != GROUP
+        assert not run.engine.must_replace_group
+        newest = run.engine.decisions.newest_first()[0]
+        assert newest.kind == "student-switched"
+        assert newest.reason.endswith(": events come too fast for what was served")
+        assert newest.numbers["load_group"] > 1
+        assert_readers_are_fresh(run)
+        take_turns(run, seconds=3, own_s=0.03)
+        take_turns(run, seconds=8, own_s=0.001)
         begin_versions(run)
-        assert served(run) == "sage"
-        # Sage leaves nothing, but the group would leave most.
-        cost.load = 0.5
+        assert served(run) != GROUP
+        take_turns(run, seconds=6, own_s=0.001)
         begin_versions(run)
-        assert served(run) == "sage"
-        cost.load = 0.01
-        run.turn([UpsertNode("new", [1.0, 0.0, 0.0])])
-        run.turn([UpsertNode("new", None, "even")])
+        assert served(run) == GROUP
+
+    def test_gives_up_a_version_of_the_group_that_is_on_its_way(self, small_slices: None) -> None:
+        run = under_load(serving("auto", switch_margin=-1.0), seconds=12, own_s=0.001)
+        engine = run.engine
+        while engine.versions.candidate is None or engine.versions.candidate.version.student != GROUP:
+            engine.learn(1)
+        take_turns(run, seconds=1, own_s=0.08)
+        number = engine.versions.candidate.version.number
+        engine.train()
+        assert engine.versions.candidate.version.student in PAIR.trainer.students
+        run.publish()
+        assert number not in run.reader.tables
+
+    def test_at_rest_returns_to_the_group_by_itself(self) -> None:
+        run = under_load(serving("auto", switch_margin=-1.0), seconds=1, own_s=0.001)
+        while not run.engine.converged:
+            run.engine.learn(1)
+        while not run.engine.resting:
+            run.engine.finish()
+        assert served(run) != GROUP
+        take_turns(run, seconds=12, own_s=0.0, events=0)
+        assert not run.engine.resting
+        while not run.engine.resting:
+            run.engine.finish()
+        run.publish()
+        assert served(run) == GROUP
+        assert_readers_are_fresh(run)
+
+    def test_measurements_are_no_part_of_the_state_while_they_change_no_decision(self) -> None:
+        runs = [learned(Run(serving("best"))) for _ in range(2)]
+        take_turns(runs[0], seconds=2, own_s=0.001)
+        for run in runs:
+            begin_versions(run)
+        (tensors, values), (others, other_values) = (run.engine.state() for run in runs)
+        assert all(tensors[name].numpy().tobytes() == others[name].numpy().tobytes() for name in tensors)
+        assert values == other_values
+
+    def test_the_same_measurements_lead_to_the_same_bytes(self) -> None:
+        runs = []
+        for _ in range(2):
+            run = under_load(serving("auto"), seconds=12, own_s=0.001)
+            for own_s in (0.001, 0.08, 0.001):
+                take_turns(run, seconds=4, own_s=own_s)
+                begin_versions(run)
+            runs.append(run)
+        (tensors, values), (others, other_values) = (run.engine.state() for run in runs)
+        assert all(tensors[name].numpy().tobytes() == others[name].numpy().tobytes() for name in tensors)
+        assert values == other_values
+
+    def test_leaves_the_group_when_the_memory_is_needed(self) -> None:
+        run = learned(Run(serving("auto", switch_margin=-1.0, memory_budget=10**12)))
+        begin_versions(run)
+        assert served(run) == GROUP
+        run.engine.config = replace(run.engine.config, memory_budget=1)
+        assert run.engine.must_replace_group
+        run.engine.learn(3)
+        run.publish()
+        assert served(run) != GROUP
+        run.engine.config = replace(run.engine.config, memory_budget=10**12)
         begin_versions(run)
         assert served(run) == GROUP
 

@@ -23,6 +23,7 @@ from service.worker.learning import Learning
 from service.worker.metrics import WorkerMetrics
 from service.worker.pace import LearningPace
 from service.worker.row_pace import RowPace
+from service.worker.turn_times import TurnTimes
 
 
 class AnsweringWorker:
@@ -43,7 +44,8 @@ class AnsweringWorker:
         self.predictions.start()
         requests.begin()
         rows = RowPace(100, clock)
-        learning = Learning(LearningPace(100, clock.monotonic()), rows, self.metrics, clock, Grower())
+        times = TurnTimes(clock)
+        learning = Learning(LearningPace(100, clock.monotonic()), rows, self.metrics, clock, Grower(), times)
         self._attempts = Attempts(folder / "attempts")
         self.lane = Lane(
             engine,
@@ -54,6 +56,7 @@ class AnsweringWorker:
             learning,
             rows,
             self.metrics,
+            times,
             fixed_steps=0,
         )
         self.failed: Exception | None = None

@@ -20,6 +20,7 @@ from service.worker.metrics import WorkerMetrics
 from service.worker.pace import LearningPace
 from service.worker.row_pace import RowPace
 from service.worker.stop import Stop
+from service.worker.turn_times import TurnTimes
 from tests.device import DEVICE
 from tests.olad_core.runs import PAIR, stream
 from tests.service.worker.by_hand import Site
@@ -35,11 +36,12 @@ class Schedule:
         self.stop = Stop()
         metrics = WorkerMetrics()
         rows = RowPace(100, self.site.clock)
-        learning = Learning(LearningPace(100, 0.0), rows, metrics, self.site.clock, Grower())
+        times = TurnTimes(self.site.clock)
+        learning = Learning(LearningPace(100, 0.0), rows, metrics, self.site.clock, Grower(), times)
         attempts = Attempts(self.site.attempts_file)
         site, engine = self.site, Engine(PAIR, DEVICE)
         self.lane = Lane(
-            engine, site.log, site.predictions, site.requests, attempts, learning, rows, metrics, fixed_steps=1
+            engine, site.log, site.predictions, site.requests, attempts, learning, rows, metrics, times, fixed_steps=1
         )
         self.checkpoints = CheckpointSchedule(
             checkpointer, self.site.log, INTERVAL_S, metrics, self.site.clock, self.stop

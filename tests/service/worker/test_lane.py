@@ -21,6 +21,7 @@ from service.worker.learning import Learning
 from service.worker.metrics import WorkerMetrics
 from service.worker.pace import LearningPace
 from service.worker.row_pace import RowPace
+from service.worker.turn_times import TurnTimes
 from tests.device import DEVICE
 from tests.olad_core.runs import PAIR, Run, stream
 from tests.olad_core.streams import two_communities
@@ -35,10 +36,13 @@ def site(tmp_path: Path) -> Site:
 def lane_of(site: Site, fixed_steps: int | None = None, metrics: WorkerMetrics | None = None) -> Lane:
     metrics = metrics or WorkerMetrics()
     rows = RowPace(100, site.clock)
-    learning = Learning(LearningPace(100, site.clock.monotonic()), rows, metrics, site.clock, Grower())
+    times = TurnTimes(site.clock)
+    learning = Learning(LearningPace(100, site.clock.monotonic()), rows, metrics, site.clock, Grower(), times)
     attempts = Attempts(site.attempts_file)
     engine = Engine(PAIR, DEVICE)
-    return Lane(engine, site.log, site.predictions, site.requests, attempts, learning, rows, metrics, fixed_steps)
+    return Lane(
+        engine, site.log, site.predictions, site.requests, attempts, learning, rows, metrics, times, fixed_steps
+    )
 
 
 def test_with_fixed_steps_it_does_what_the_bare_engine_does(site: Site) -> None:

@@ -19,6 +19,7 @@ from service.worker.learning import Learning
 from service.worker.metrics import WorkerMetrics
 from service.worker.pace import LEARN_AT_LEAST_EVERY_S, LEAST, REST, REST_FOR_READERS, LearningPace
 from service.worker.row_pace import RowPace
+from service.worker.turn_times import TurnTimes
 from tests.device import DEVICE
 from tests.olad_core.runs import PAIR, stream
 from tests.olad_core.streams import two_communities
@@ -71,7 +72,8 @@ class Learner:
         self.clock = self.site.clock
         self.engine = TimedEngine(PAIR, self.clock, self.seconds)
         rows = RowPace(self.target_ms, self.clock)
-        learning = Learning(LearningPace(self.target_ms, 0.0), rows, self.metrics, self.clock, Grower())
+        times = TurnTimes(self.clock)
+        learning = Learning(LearningPace(self.target_ms, 0.0), rows, self.metrics, self.clock, Grower(), times)
         attempts = Attempts(self.folder / "attempts")
         site, metrics = self.site, self.metrics
         self.lane = Lane(
@@ -83,6 +85,7 @@ class Learner:
             learning,
             rows,
             metrics,
+            times,
             fixed_steps=None,
         )
         self.site.log.append(two_communities(self.nodes), *stream(turns=9)[1:])
