@@ -29,6 +29,7 @@ from olad_core.tasks.edge_class import (
     Scored,
     TooManyEdgeClasses,
     features_given,
+    joined_before,
 )
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -117,7 +118,8 @@ class _Task:
         weight = np.array([1.0 if event.weight is None else event.weight for _, event in chosen])
         time = np.array([now if event.ts is None else event.ts for _, event in chosen])
         features = features_given([event.x for _, event in chosen], self.learner.features)
-        inputs = self.learner.history.inputs(self.learner.asked(rows[new], weight, time), features)
+        also = self._joined(graph, events, rows[new], [number for number, _ in chosen])
+        inputs = self.learner.history.inputs(self.learner.asked(rows[new], weight, time, also), features)
         return _Arriving(
             [number for number, _ in chosen],
             [ends[place] for place in new],
@@ -139,12 +141,41 @@ class _Task:
         ids = [arriving.ids[place] for place in places.tolist()]
         self.learner.arrive(asked, ids, arriving.inputs.part(places), arriving.answered.part(places))
 
+    def join(self, graph: DynamicGraph, events: Sequence[Event], rejected: set[int]) -> None:
+        """Note the edges of other types that were applied."""
+        others = [event for number, event in enumerate(events) if number not in rejected and self._is_other(event)]
+        rows = _rows_of(graph, [(str(event.src), str(event.dst)) for event in others])
+        self.learner.history.links.join(rows[(rows >= 0).all(axis=1)])
+
     def score(self, scored: Sequence[Scored]) -> None:
         """Score predictions whose labels have come."""
         if scored:
             classes = max(each.probabilities.shape[1] for each in scored)
             wide = [np.pad(each.probabilities, ((0, 0), (0, classes - each.probabilities.shape[1]))) for each in scored]
             self.scores.add(np.stack(wide), np.array([each.label for each in scored]))
+
+    def _is_other(self, event: Event) -> TypeGuard[UpsertEdge]:
+        """Whether an event adds an edge of another type."""
+        return type(event) is UpsertEdge and (event.type or RELATION) != self.edge_type
+
+    def _joined(
+        self, graph: DynamicGraph, events: Sequence[Event], ends: Rows, numbers: Sequence[int]
+    ) -> tuple[list[list[int]], list[list[int]]] | None:
+        """Rows that the ends of edges are joined to by edges of other types that stand before them in the entry.
+
+        Args:
+            graph: before the entry.
+            events: of the entry.
+            ends: rows of source and target of the edges ``[n, 2]``.
+            numbers: of the edges among the events.
+        """
+        others = [(number, event) for number, event in enumerate(events) if self._is_other(event)]
+        if not others:
+            return None
+        rows = _rows_of(graph, [(str(event.src), str(event.dst)) for _, event in others]).tolist()
+        pairs = [(number, *pair) for (number, _), pair in zip(others, rows, strict=True) if min(pair) >= 0]
+        sources, targets = (joined_before(pairs, side, numbers) for side in ends.T.tolist())
+        return sources, targets
 
 
 class EdgeTasks:
@@ -199,6 +230,7 @@ class EdgeTasks:
             if changes.removed_rows.size:
                 task.learner.forget(changes.removed_rows)
             task.arrive(graph, arriving[name], rejected)
+            task.join(graph, events, rejected)
         labels = [(index, event) for index, event in enumerate(events) if index not in rejected and _is_label(event)]
         return self._label(graph, labels)
 

@@ -238,7 +238,7 @@ def test_labels_that_nothing_explains_cost_little_beside_the_shares_of_the_class
 
 def test_rare_frauds_whose_labels_come_late_are_not_answered_too_often() -> None:
     """The first answers after the first labels already have about the share that is true."""
-    stream, on = payments(160, 7, delay=60), engine()
+    stream, on = payments(240, 7, delay=60), engine()
     given = []
     for number, entry in enumerate(stream, 1):
         play(on, [entry], number)
@@ -255,7 +255,7 @@ def test_rare_frauds_whose_labels_come_late_are_not_answered_too_often() -> None
     assert len(given) > 150
     assert 0.1 < np.mean(given) < 0.3  # a fifth is fraud
     shares, answered = on.edge_tasks.reports()[0].scores.log_loss
-    assert answered < 0.9 * shares
+    assert answered < 0.8 * shares
 
 
 def test_a_state_of_before_the_shares_were_a_part_of_the_head_is_taken_over() -> None:
@@ -272,3 +272,52 @@ def test_a_state_of_before_the_shares_were_a_part_of_the_head_is_taken_over() ->
     assert other.edge_tasks.reports()[0].steps > 20
     play(other, payments(60, 7), 100)
     assert other.edge_tasks.reports()[0].labels > on.edge_tasks.reports()[0].labels
+
+
+TYPED = GraphSchema(
+    edge_types={"paid": EdgeType(directed=True, ids=True), "used": EdgeType()},
+    tasks={"fraud": EdgeClassTask(kind="edge_class", edge_type="paid", classes=("ok", "fraud"))},
+)
+
+
+def stolen_devices(entries: int, seed: int) -> list[list[Event]]:
+    """A fifth of the accounts is fraud's, each account pays once: only the device shows it, which is sent before."""
+    draw = np.random.default_rng(seed)
+    stream: list[list[Event]] = [[] for _ in range(entries + 2)]
+    for number in range(5 * entries):
+        fraud, at = draw.random() < 0.2, number // 5
+        device = draw.integers(10) if fraud else 10 + draw.integers(200)
+        stream[at] += [
+            UpsertEdge(f"a{number % 400}", f"d{device}", type="used"),
+            UpsertEdge(f"a{number % 400}", f"m{draw.integers(50)}", type="paid", id=f"p{number}"),
+        ]
+        stream[at + 2].append(LabelNode(label="fraud" if fraud else "ok", edge=f"p{number}", type="paid"))
+    return stream
+
+
+def test_frauds_that_only_the_edges_of_another_type_show_are_found() -> None:
+    typed, blind = engine(TYPED), engine(TYPED)
+    stream = stolen_devices(160, 0)
+    play(typed, stream)
+    play(blind, [[event for event in entry if getattr(event, "type", None) != "used"] for entry in stream])
+    found, without = (on.edge_tasks.reports()[0].report.classes[1].whole.average_precision for on in (typed, blind))
+    assert found is not None
+    assert without is not None
+    assert found > without + 0.2
+    play(typed, [[UpsertEdge("new", "d1", type="used"), UpsertEdge("old", "d100", type="used")]], 500)
+    thief, other = ask(typed, "new", "m1").edge.probabilities, ask(typed, "old", "m1").edge.probabilities
+    assert thief["fraud"] > 2 * other["fraud"]
+
+
+def test_edges_of_other_types_count_where_they_stand_before_the_edge_in_its_entry() -> None:
+    ons = [engine(TYPED) for _ in range(3)]
+    for on in ons:
+        play(on, stolen_devices(80, 1))
+    use, paid = UpsertEdge("a1", "d1", type="used"), UpsertEdge("a1", "m1", type="paid", id="new", ts=200.0)
+    for on, entries in zip(ons, ([[use, paid]], [[use], [paid]], [[paid, use]]), strict=True):
+        play(on, entries, 200)
+    before, apart, after = (on.edge_tasks.answer(on.graph, "paid", None, "new", 1.0) for on in ons)
+    assert isinstance(before, TaskAnswer)
+    assert isinstance(apart, TaskAnswer)
+    assert isinstance(after, TaskAnswer)
+    assert before.edge.at_arrival == apart.edge.at_arrival != after.edge.at_arrival

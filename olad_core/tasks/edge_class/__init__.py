@@ -5,6 +5,7 @@ from olad_core.tasks.edge_class.guard import Guard
 from olad_core.tasks.edge_class.head import Head
 from olad_core.tasks.edge_class.history import UNKNOWN, Asked, History, Inputs
 from olad_core.tasks.edge_class.learner import EdgeAnswer, Learner, Scored, TooManyEdgeClasses
+from olad_core.tasks.edge_class.links import joined_before
 from olad_core.tasks.edge_class.remembered import Answered
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "Scored",
     "TooManyEdgeClasses",
     "features_given",
+    "joined_before",
 ]

@@ -123,14 +123,17 @@ class Head:
     @classmethod
     def from_state(cls, arrays: Mapping[str, npt.NDArray[np.generic]], values: Mapping[str, Any]) -> Head:
         """The head that this was the :meth:`state` of."""
-        places = arrays["b2"].shape[-1]
-        head = cls(places, 0, arrays["w0"].shape[1] - PLAIN - BLOCKS * places)
+        head = cls(arrays["b2"].shape[-1], 0)
         head._values = {name: arrays[name].astype(np.float32) for name in _WEIGHTS}
         head._moments = {name: arrays[f"{name}_moments"].astype(np.float32) for name in _WEIGHTS}
         head._sums = arrays["input_sums"].astype(np.float64)
         head.steps, head._seen = values["steps"], values["seen"]
         head._random.bit_generator.state = values["random"]
         return head
+
+    def fits(self, places: int, features: int) -> bool:
+        """Whether its inputs are those of edges with so many places for classes, and features."""
+        return places == self.places and self._sums.shape[1] == PLAIN + BLOCKS * places + features
 
     def _standard(self, inputs: Inputs) -> Floats:
         mean, square = self._sums / max(1, self._seen)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from olad_core.named_state import join_parts, take_part
+from olad_core.tasks.edge_class.links import Links
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -18,9 +21,10 @@ _OF_ROLE = 3
 _BLOCKS_OF_ROLE = 3
 _OF_PAIR = 4
 _BLOCKS_OF_PAIR = 2
+_BLOCKS_OF_LINKS = 2
 PLAIN = 4 * _OF_ROLE + _OF_PAIR
 """Inputs that are one number an edge."""
-BLOCKS = 4 * _BLOCKS_OF_ROLE + _BLOCKS_OF_PAIR
+BLOCKS = 4 * _BLOCKS_OF_ROLE + _BLOCKS_OF_PAIR + 2 * _BLOCKS_OF_LINKS
 """Inputs that are one number an edge and class."""
 _PRIOR_WEIGHT = 1.0
 """Edges of the usual mix of classes that each node is taken to have beside its own."""
@@ -55,6 +59,7 @@ class Asked(NamedTuple):
         time: ``[n]``.
         same: class of the last edge with the same ends ``[n]``, ``UNKNOWN`` without a label, -2 without an edge.
         turned: the same of the last edge in the other direction.
+        also: rows that source and target of each edge are joined to by edges of other types that arrive with it.
     """
 
     source: Rows
@@ -63,6 +68,7 @@ class Asked(NamedTuple):
     time: Doubles
     same: Rows
     turned: Rows
+    also: tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]] | None = None
 
 
 class History:
@@ -81,6 +87,8 @@ class History:
         self._weight = np.zeros((0, 2))
         self._labels = np.zeros((0, 2, places))
         self._around = np.zeros((0, 2, places))
+        self.links = Links(places)
+        """What edges of other types join the nodes to."""
         self.total = np.zeros(places)
         """Labels of each class."""
 
@@ -102,10 +110,13 @@ class History:
                 around = _at(self._around, rows, role) / np.maximum(count, 1)[:, None]
                 blocks += [np.log1p(labels), self._shares(labels) - usual, around]
         pair = [asked.same > -2, asked.turned > -2, asked.source == asked.target, np.log(asked.weight)]
-        known = [_one_hot(asked.same, self.places), _one_hot(asked.turned, self.places)]
+        blocks += [_one_hot(asked.same, self.places), _one_hot(asked.turned, self.places)]
+        for rows, also in zip((asked.source, asked.target), asked.also or (None, None), strict=True):
+            linked = self.links.counts(rows, also)
+            blocks += [np.log1p(linked), self._shares(linked) - usual]
         return Inputs(
             np.stack([*plain, *pair], axis=1).astype(np.float32),
-            np.stack([*blocks, *known], axis=1).astype(np.float32),
+            np.stack(blocks, axis=1).astype(np.float32),
             np.arcsinh(features),
         )
 
@@ -132,12 +143,14 @@ class History:
             if number >= 0:
                 self._labels[source, OUT, number] += by
                 self._labels[target, IN, number] += by
+                self.links.label((source, target), number, by)
                 self.total[number] += by
 
     def forget(self, rows: Rows) -> None:
         """Forget nodes that have left."""
         for array in self._arrays():
             array[rows[rows < len(array)]] = 0
+        self.links.forget(rows)
 
     def widen(self, places: int) -> None:
         """Have places for so many classes."""
@@ -145,6 +158,7 @@ class History:
         self._labels = np.pad(self._labels, ((0, 0), (0, 0), (0, more)))
         self._around = np.pad(self._around, ((0, 0), (0, 0), (0, more)))
         self.total = np.pad(self.total, (0, more))
+        self.links.widen(places)
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
         """Arrays for a checkpoint."""
@@ -155,6 +169,7 @@ class History:
             "labels": self._labels.copy(),
             "around": self._around.copy(),
             "total": self.total.copy(),
+            **join_parts({"links": self.links.state()}),
         }
 
     @classmethod
@@ -164,6 +179,7 @@ class History:
         history._count, history._last, history._weight, history._labels, history._around, history.total = (
             state[name].astype(np.float64) for name in ("count", "last", "weight", "labels", "around", "total")
         )
+        history.links.restore(take_part(state, "links"))
         return history
 
     def _usual(self) -> Doubles:

@@ -104,17 +104,25 @@ class Learner:
         """Whether the head has learned anything."""
         return self.head.steps > 0
 
-    def asked(self, ends: Rows, weight: Doubles, time: Doubles) -> Asked:
+    def asked(
+        self,
+        ends: Rows,
+        weight: Doubles,
+        time: Doubles,
+        also: tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]] | None = None,
+    ) -> Asked:
         """These edges with what is remembered of earlier edges between the same ends.
 
         Args:
             ends: rows of source and target ``[n, 2]``, -1 for a node that is not there.
             weight: ``[n]``.
             time: ``[n]``.
+            also: as :class:`Asked` has it.
         """
         same = [self.edges.label_between(source, target) for source, target in ends.tolist()]
         turned = [self.edges.label_between(target, source) for source, target in ends.tolist()]
-        return Asked(ends[:, 0], ends[:, 1], weight, time, np.array(same, np.int64), np.array(turned, np.int64))
+        known = np.array(same, np.int64), np.array(turned, np.int64)
+        return Asked(ends[:, 0], ends[:, 1], weight, time, *known, also)
 
     def predict(self, inputs: Inputs) -> Answered:
         """Probabilities ``[n, C]``; NaN before the head has learned anything."""
@@ -225,8 +233,9 @@ class Learner:
         self.classes = list(values["classes"])
         self.arrived, self.labels, self._owed = values["arrived"], values["labels"], values["owed"]
         self._labelled = arrays["labelled"].astype(np.int64)
-        if values["head"].get("adds_to_shares"):
-            self.head = Head.from_state(take_part(arrays, "head"), values["head"])
+        head = Head.from_state(take_part(arrays, "head"), values["head"])
+        if head.fits(self.history.places, self.features) and values["head"].get("adds_to_shares"):
+            self.head = head
         else:  # Its weights are of an earlier form.
             self._begin_anew()
 

@@ -147,6 +147,8 @@ class Remembered:
         unscored = np.full(state["answered"].shape, np.nan, np.float32)
         for name in _ARRAYS:
             setattr(self, name, state.get(name, unscored).astype(getattr(self, name).dtype))
+        # Inputs that an earlier state has not were of nothing that was known.
+        self.blocks = np.pad(self.blocks, ((0, 0), (0, BLOCKS - self.blocks.shape[1]), (0, 0)))
         self.features = state.get("features", np.empty((len(self.held), 0))).astype(np.float32)
         self._ids, self._next = unpack(state["ids"], state["ids_at"]), int(state["next"])
         last = np.flatnonzero(state["last"]).tolist()

@@ -1,0 +1,123 @@
+"""What edges of other types join the ends of an edge to, and the labels that are known there.
+
+Accounts that share a device are two steps apart, by edges of another type. The labels of one are then counted at the
+device, and read by the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Rows = npt.NDArray[np.int64]
+Doubles = npt.NDArray[np.float64]
+
+PLACES = 8
+"""Nodes that a node is known to be joined to: those of the last edges."""
+_NOBODY = -1
+
+
+class Links:
+    """The last nodes that each node was joined to, and the labels of edges that were counted at each.
+
+    As :class:`~olad_core.tasks.edge_class.history.History` it follows arrivals: an edge that leaves is counted on.
+
+    Args:
+        places: for classes, K.
+    """
+
+    def __init__(self, places: int) -> None:
+        self._near = np.full((0, PLACES), _NOBODY, np.int32)
+        self._labels = np.zeros((0, places))
+
+    def join(self, pairs: Rows) -> None:
+        """Note edges of other types that have arrived, by the rows of their ends ``[n, 2]``."""
+        self._reserve(int(pairs.max(initial=-1)) + 1)
+        both = np.concatenate([pairs, pairs[:, ::-1]])
+        new = (self._near[both[:, 0]] != both[:, 1:]).all(axis=1) & (both[:, 0] != both[:, 1])
+        for row, joined in dict.fromkeys(map(tuple, both[new].tolist())):
+            near = self._near[row]
+            near[1:] = near[:-1].copy()
+            near[0] = joined
+
+    def label(self, ends: Sequence[int], number: int, by: float) -> None:
+        """Count the label of an edge at all that its ends are joined to, or take it away again."""
+        for row in ends:
+            near = self._of(row)
+            self._labels[near, number] += by
+
+    def counts(self, rows: Rows, also: Sequence[Sequence[int]] | None = None) -> Doubles:
+        """Labels at the nodes that each row is joined to, by class ``[n, K]``.
+
+        Args:
+            rows: ``[n]``, -1 for a node that is not there.
+            also: rows that each is joined to by edges that have not arrived.
+        """
+        found = np.zeros((rows.size, self._labels.shape[1]))
+        for place, row in enumerate(rows.tolist()):
+            near = set(self._of(row).tolist()) | set(also[place] if also else ())
+            inside = [each for each in sorted(near) if each < len(self._labels)]
+            if inside:
+                found[place] = self._labels[inside].sum(axis=0)
+        return found
+
+    def forget(self, rows: Rows) -> None:
+        """Forget nodes that have left."""
+        self._near[np.isin(self._near, rows)] = _NOBODY
+        inside = rows[rows < len(self._near)]
+        self._near[inside] = _NOBODY
+        self._labels[inside] = 0
+
+    def widen(self, places: int) -> None:
+        """Have places for so many classes."""
+        self._labels = np.pad(self._labels, ((0, 0), (0, places - self._labels.shape[1])))
+
+    def state(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Arrays for a checkpoint, none where nothing is joined."""
+        if not len(self._near):
+            return {}
+        return {"near": self._near.copy(), "labels": self._labels.copy()}
+
+    def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        """Take over the :meth:`state`."""
+        if state:
+            self._near, self._labels = state["near"].astype(np.int32), state["labels"].astype(np.float64)
+
+    def _of(self, row: int) -> Rows:
+        """Rows that one is joined to."""
+        if not 0 <= row < len(self._near):
+            return np.empty(0, np.int64)
+        near = self._near[row].astype(np.int64)
+        known: Rows = near[near >= 0]
+        return known
+
+    def _reserve(self, rows: int) -> None:
+        if rows <= len(self._near):
+            return
+        more = max(rows, 2 * len(self._near), 64) - len(self._near)
+        self._near = np.pad(self._near, ((0, more), (0, 0)), constant_values=_NOBODY)
+        self._labels = np.pad(self._labels, ((0, more), (0, 0)))
+
+
+def joined_before(
+    pairs: Sequence[tuple[int, int, int]], rows: Sequence[int], numbers: Sequence[int]
+) -> list[list[int]]:
+    """What each row is joined to by events that stand before its own.
+
+    >>> joined_before([(0, 7, 3), (2, 8, 3)], [3, 3, 7], [1, 4, 5])
+    [[7], [7, 8], [3]]
+
+    Args:
+        pairs: number of an event, and both rows that it joins, in order.
+        rows: ``[n]``.
+        numbers: of the events of the rows ``[n]``.
+    """
+    of_row: dict[int, list[tuple[int, int]]] = {}
+    for number, one, other in pairs:
+        of_row.setdefault(one, []).append((number, other))
+        of_row.setdefault(other, []).append((number, one))
+    return [
+        [other for number, other in of_row.get(row, ()) if number < own] for row, own in zip(rows, numbers, strict=True)
+    ]
