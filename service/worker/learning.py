@@ -49,6 +49,8 @@ class Learning:
         self._grower = grower
         self._times = times
         self._slice_is_next = False
+        # Seconds that slices have taken longer than the parts of steps since.
+        self._slices_ahead_s = 0.0
         self._rows_are_next = False
 
     def saw_events(self) -> None:
@@ -99,7 +101,7 @@ class Learning:
         return tuple(done)
 
     def _take_next(self, engine: Engine, publish: Callable[[], object], *, loaded: bool) -> Part:
-        """Take one part: in turn of a training step and of the version that is being embedded.
+        """Take one part: of a training step or of the version that is being embedded, which get the same time.
 
         Once the students have converged, only slices are left, and so it is while a version hurries. Predictions that
         are marked take every second turn, but not under load.
@@ -114,18 +116,26 @@ class Learning:
             return "slice"
         if slice_is_next or engine.hurries:
             with self._times.of("slices"):
-                self._take(engine, "slice", lambda: engine.embed(self._pace.sizes["slice"]), publish)
+                took = self._take(engine, "slice", lambda: engine.embed(self._pace.sizes["slice"]), publish)
+            # A version that hurries is a switch, which is rare: its time is not owed to training.
+            self._slices_ahead_s += took if slice_is_next else 0.0
             return "slice"
-        self._take(engine, "step", lambda: engine.train_part(self._pace.sizes["step"]), publish)
-        self._slice_is_next = engine.versions.candidate is not None
+        took = self._take(engine, "step", lambda: engine.train_part(self._pace.sizes["step"]), publish)
+        self._slices_ahead_s = max(0.0, self._slices_ahead_s - took)
+        # To the nearest part.
+        self._slice_is_next = engine.versions.candidate is not None and self._slices_ahead_s <= took / 2
         return "step"
 
-    def _take(self, engine: Engine, part: Part, work: Callable[[], bool | None], publish: Callable[[], object]) -> None:
-        """Do one part, publish what it has changed, and adapt the pace to the time of both."""
+    def _take(
+        self, engine: Engine, part: Part, work: Callable[[], bool | None], publish: Callable[[], object]
+    ) -> float:
+        """Do one part, publish what it has changed, and adapt the pace to the time of both; that time in seconds."""
         started = self._clock.monotonic()
         last = self._guarded(engine, work)
         publish()
-        self._pace.follow(part, started, self._clock.monotonic(), last=last is not False)
+        ended = self._clock.monotonic()
+        self._pace.follow(part, started, ended, last=last is not False)
+        return ended - started
 
     def _tidy(self, engine: Engine, publish: Callable[[], object]) -> bool:
         """Compute some of the predictions that are marked; False where none is."""

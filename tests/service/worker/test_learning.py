@@ -34,6 +34,7 @@ class TimedEngine(Engine):
         self.done: list[str] = []
         self.sizes: list[float] = []
         self.seconds = seconds
+        self.slices_take = 1.0
         self.fails = False
         self._clock = clock
 
@@ -50,7 +51,7 @@ class TimedEngine(Engine):
         super().finish(size)
 
     def _take(self, name: str, size: StepSize) -> None:
-        self._clock.advance(self.seconds)
+        self._clock.advance(self.seconds * (self.slices_take if name == "embed" else 1.0))
         self.done.append(name)
         self.sizes.append(size.fraction)
         if self.fails:
@@ -113,6 +114,18 @@ def test_slices_and_parts_of_steps_take_turns_while_a_version_is_being_embedded(
     assert slices > 3
     assert versions.served is not None
     assert learner.site.predictions.version == versions.served.version.shown
+
+
+def test_a_slice_that_takes_long_is_followed_by_as_much_training(tmp_path: Path) -> None:
+    learner = Learner(tmp_path, nodes=400)
+    learner.engine.slices_take = 7.0
+    parts: list[str] = []
+    for _ in range(1_000):
+        learner.clock.advance(1.0)
+        parts += learner.lane.learn_in_time(loaded=False)
+    slices = [number for number, part in enumerate(parts) if part == "slice"]
+    between = {later - earlier - 1 for earlier, later in itertools.pairwise(slices)}
+    assert min(between) == 7
 
 
 def test_between_the_parts_of_a_step_events_are_applied(tmp_path: Path) -> None:
