@@ -31,6 +31,7 @@ from olad_core.tasks.edge_class import (
     features_given,
     joined_before,
 )
+from olad_core.tasks.labelled_edges import LabelledEdge, edge_key
 
 Arrays = dict[str, npt.NDArray[Any]]
 Rows = npt.NDArray[np.int64]
@@ -189,6 +190,8 @@ class EdgeTasks:
         self._config = config
         self._tasks: dict[str, _Task] = {}
         self._arriving: dict[str, _Arriving] = {}
+        self.labelled: list[LabelledEdge] = []
+        """Predictions whose labels came in the last entry, in order."""
 
     def declare(self, graph: DynamicGraph) -> None:
         """Follow what the graph's schema declares now."""
@@ -222,6 +225,7 @@ class EdgeTasks:
         Returns:
             Labels that cannot be taken.
         """
+        self.labelled = []
         if not self._tasks:
             return []
         rejected = {rejection.index for rejection in changes.rejected}
@@ -330,6 +334,8 @@ class EdgeTasks:
                 rejected.append(Rejection(index, op, "too-many-classes", str(error)))
                 continue
             if found is not None:
+                key = edge_key(graph.relation_rules[kind], event.src, event.dst, edge)
+                self.labelled.append(LabelledEdge(task.name, key, found.probabilities, found.label))
                 scored.setdefault(task.name, []).append(found)
         for name, predictions in scored.items():
             self._tasks[name].score(predictions)

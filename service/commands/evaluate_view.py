@@ -73,20 +73,34 @@ def print_report(console: Console, report: Report) -> None:
         if contestant.rejected:
             what = f"{contestant.name}: {contestant.rejected:,} of {report.events:,} events could not be applied"
             console.print(shown(what), soft_wrap=True, highlight=False)
-    for contestant in report.contestants:
-        for task in contestant.tasks:
-            log_loss, base = nats(task.log_loss), nats(task.base_log_loss)
-            line = f"task {task.name} of {contestant.name}: {task.scored:,} of {task.arrived:,} edges scored, "
-            line += f"log-loss {log_loss} (shares of the classes: {base})"
-            console.print(shown(line), soft_wrap=True, highlight=False)
-            if task.classes.classes:
-                console.print(class_table(shown_report(ClassReportStatus(**asdict(task.classes))), "edges"))
+    _print_tasks(console, report)
     console.print(
         f"{report.arrivals:,} nodes arrived in {report.entries:,} entries of {report.events:,} events; "
         f"{report.labelled:,} have a known class",
         soft_wrap=True,
         highlight=False,
     )
+
+
+def _print_tasks(console: Console, report: Report) -> None:
+    """The scores of tasks on edges, and how each contestant differs from the reference."""
+    # Loads what needs torch.
+    from service.evaluation.texts import interval, points  # noqa: PLC0415
+
+    for contestant in report.contestants:
+        for task in contestant.tasks:
+            log_loss, base = nats(task.log_loss), nats(task.base_log_loss)
+            line = f"task {task.name} of {contestant.name}: {task.scored:,} of {task.arrived:,} edges scored, "
+            line += f"log-loss {log_loss} (shares of the classes: {base})"
+            console.print(shown(line), soft_wrap=True, highlight=False)
+            if task.differences is not None:
+                line = f"less {report.reference} on {task.differences.arrivals:,} edges, with 95 % interval: log-loss "
+                line += interval(task.differences.log_loss, 3)
+                if task.differences.average_precision is not None:
+                    line += f", average precision of {task.ranked} {points(task.differences.average_precision)} points"
+                console.print(shown(line), soft_wrap=True, highlight=False)
+            if task.classes.classes:
+                console.print(class_table(shown_report(ClassReportStatus(**asdict(task.classes))), "edges"))
 
 
 def _print(console: Console, title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

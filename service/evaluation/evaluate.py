@@ -12,7 +12,8 @@ from service.evaluation.baselines import baseline
 from service.evaluation.configurations import CHANGEABLE, Configuration, WrongConfiguration
 from service.evaluation.players import EnginePlayer, Player
 from service.evaluation.prequential import Progress, play
-from service.evaluation.report import Entrant, Report, build_report, task_score
+from service.evaluation.report import Entrant, Report, TaskScore, build_report, task_score
+from service.evaluation.task_outcomes import rarest, task_differences
 from service.replay.pace import STEPS_PER_ENTRY
 from service.replay.sources import Source
 from service.worker.assembly import CannotBegin, choose_device, engine_config
@@ -68,10 +69,10 @@ def evaluate(
         source = replace(source, schema=schema)
     played = play(source, players, score_from=start, on_entry=on_entry)
     entrants = [_entrant(one, engines[one.name], schema.decisions) for one in configurations] + [
-        Entrant(name, "baseline", {}, {}, _as_plain(schema.decisions), 0, players[name].rejected)
+        Entrant(name, "baseline", {}, {}, _as_plain(schema.decisions), 0, players[name].rejected, _tasks(players[name]))
         for name in names[len(configurations) :]
     ]
-    return build_report(source.name, start, played, entrants)
+    return build_report(source.name, start, played, _compared(entrants, players))
 
 
 def _engine_player(configuration: Configuration, device: str) -> EnginePlayer:
@@ -96,8 +97,29 @@ def _entrant(configuration: Configuration, player: EnginePlayer, declared: Mappi
         decisions=_as_plain(own),
         steps=player.steps,
         rejected=player.rejected,
-        tasks=tuple(map(task_score, player.tasks)),
+        tasks=_tasks(player),
     )
+
+
+def _tasks(player: Player) -> tuple[TaskScore, ...]:
+    outcomes = player.task_outcomes
+    return tuple(task_score(each, rarest([*outcomes.of(each.name).values()], each.classes)) for each in player.tasks)
+
+
+def _compared(entrants: Sequence[Entrant], players: Mapping[str, Player]) -> list[Entrant]:
+    """The entrants with the differences of their tasks on edges from those of the first."""
+    reference = players[entrants[0].name]
+    reports = {each.name: each for each in reference.tasks}
+    ranked = {each.name: each.ranked for each in entrants[0].tasks}
+
+    def compared(entrant: Entrant, score: TaskScore) -> TaskScore:
+        own = players[entrant.name]
+        classes = next(each.classes for each in own.tasks if each.name == score.name), reports[score.name].classes
+        one, other = own.task_outcomes.of(score.name), reference.task_outcomes.of(score.name)
+        return replace(score, differences=task_differences(one, other, classes, ranked[score.name]))
+
+    others = [replace(each, tasks=tuple(compared(each, score) for score in each.tasks)) for each in entrants[1:]]
+    return [entrants[0], *others]
 
 
 def _as_plain(decisions: Mapping[str, ClassDecision]) -> dict[str, dict[str, float]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -35,10 +36,17 @@ class Outcomes:
     Attributes:
         predicted: classes ``[n]``; negative where there was no answer.
         loss: log loss ``[n]``.
+        ranked: probability of the class that is ranked ``[n]``; None where none is.
     """
 
     predicted: Rows
     loss: Floats
+    ranked: Floats | None = None
+
+    def part(self, places: npt.NDArray[np.bool_]) -> Outcomes:
+        """Those of some arrivals."""
+        ranked = None if self.ranked is None else self.ranked[places]
+        return Outcomes(self.predicted[places], self.loss[places], ranked)
 
     @property
     def answered(self) -> npt.NDArray[np.bool_]:
@@ -67,21 +75,24 @@ class Differences:
     Attributes:
         arrivals: those that both answered.
         accuracy, log_loss, macro_f1: of the scores; None where there are no such arrivals.
+        average_precision: of the class that is ranked; None where none is.
     """
 
     arrivals: int
     accuracy: Difference | None
     log_loss: Difference | None
     macro_f1: Difference | None
+    average_precision: Difference | None = None
 
 
-def differences(one: Outcomes, reference: Outcomes, truth: Rows) -> Differences:
+def differences(one: Outcomes, reference: Outcomes, truth: Rows, ranked: int | None = None) -> Differences:
     """The differences of ``one`` from the ``reference``.
 
     Args:
         one: a contestant.
         reference: the one it is compared with.
         truth: classes of the arrivals ``[n]``, in their order.
+        ranked: the class of :attr:`Outcomes.ranked`, of which there are arrivals.
 
     >>> truth = np.zeros(200, dtype=np.int64)
     >>> right, wrong = Outcomes(truth, np.zeros(200)), Outcomes(truth + 1, np.ones(200))
@@ -98,13 +109,13 @@ def differences(one: Outcomes, reference: Outcomes, truth: Rows) -> Differences:
     classes = int(max(truth.max(), one.predicted.max(), reference.predicted.max())) + 1
 
     def difference(measured: Callable[[Outcomes, Rows, Rows, int, int], Measure]) -> Difference:
-        first, second = (
-            measured(Outcomes(own.predicted[both], own.loss[both]), truth, block, blocks, classes)
-            for own in (one, reference)
-        )
+        first, second = (measured(own.part(both), truth, block, blocks, classes) for own in (one, reference))
         return _difference(first, second, draws)
 
-    return Differences(len(truth), difference(_accuracy), difference(_log_loss), difference(_macro_f1))
+    precision = None
+    if ranked is not None and (truth == ranked).any():
+        precision = difference(partial(_average_precision, ranked))
+    return Differences(len(truth), difference(_accuracy), difference(_log_loss), difference(_macro_f1), precision)
 
 
 Measure = Callable[[Floats], Floats]
@@ -155,6 +166,26 @@ def _macro_f1(outcomes: Outcomes, truth: Rows, block: Rows, blocks: int, classes
     def measure(drawn: Floats) -> Floats:
         summed = drawn @ counts.reshape(blocks, -1)
         return macro_f1(summed.reshape(len(drawn), 3, classes).transpose(1, 0, 2))
+
+    return measure
+
+
+def _average_precision(ranked: int, outcomes: Outcomes, truth: Rows, block: Rows, blocks: int, classes: int) -> Measure:
+    del blocks, classes
+    assert outcomes.ranked is not None, "a class is ranked"
+    order = np.argsort(-outcomes.ranked, kind="stable")
+    value, of_class, block = outcomes.ranked[order], (truth == ranked)[order], block[order]
+    # Arrivals of one probability stand together: precision is that at the last of them.
+    last = np.append(np.flatnonzero(np.diff(value)), len(value) - 1)
+
+    def measure(drawn: Floats) -> Floats:
+        found = np.empty(len(drawn))
+        for at, times in enumerate(drawn):
+            above = np.cumsum(times[block])[last]
+            right = np.cumsum(times[block] * of_class)[last]
+            precision = right / np.maximum(above, 1e-12)
+            found[at] = (np.diff(right, prepend=0.0) * precision).sum() / max(right[-1], 1e-12)
+        return found
 
     return measure
 

@@ -17,6 +17,7 @@ from olad_core.events import ClassDecision, GraphSchema
 from olad_core.predicting import predict_served
 from olad_core.tasks import node_class
 from olad_core.tasks.label_rule import LabelRule
+from service.evaluation.task_outcomes import TaskOutcomes
 from service.replay.arrival_stream import Batch
 from service.worker.temporal_library import import_temporal_library
 
@@ -75,6 +76,14 @@ class Player(Protocol):
     def rejected(self) -> int:
         """Events that could not be applied."""
 
+    @property
+    def tasks(self) -> tuple[TaskReport, ...]:
+        """How the tasks on edges stand."""
+
+    @property
+    def task_outcomes(self) -> TaskOutcomes:
+        """What was predicted of labelled edges."""
+
 
 class EnginePlayer:
     """The engine as a worker with ``OLAD_STEPS_PER_ENTRY`` drives it, in process and without Redis.
@@ -99,6 +108,8 @@ class EnginePlayer:
         self._engine = Engine(config, device)
         self._steps_per_entry = steps_per_entry
         self._decisions = decisions
+        self.task_outcomes = TaskOutcomes()
+        """What was predicted of labelled edges."""
 
     def declare(self, schema: GraphSchema) -> None:
         """Declare the schema as an entry of its own."""
@@ -110,6 +121,7 @@ class EnginePlayer:
         """Apply, refresh and publish one entry; what is served of its nodes."""
         engine = self._engine
         engine.apply(f"{number}-0", batch.events, float(number) if batch.came_at is None else batch.came_at)
+        self.task_outcomes.add(engine.edge_tasks.labelled)
         engine.refresh()
         rule = engine.take_publication().rule
         return self._served(batch.nodes).labelled_by(rule)

@@ -71,6 +71,8 @@ class TaskScore:
         accuracy, log_loss, macro_f1: None without scored edges.
         base_log_loss: of the shares of the classes, on all labels.
         classes: class by class.
+        ranked: the rarest class, whose average precision the differences have; None with fewer than two classes.
+        differences: from the same task of the reference, on edges that both predicted; None for the reference itself.
     """
 
     name: str
@@ -82,6 +84,8 @@ class TaskScore:
     macro_f1: float | None
     base_log_loss: float | None
     classes: ClassReport
+    ranked: str | None = None
+    differences: Differences | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ class Contestant:
         lead: the score that stands first, over all arrivals, beside that of one who has learned nothing.
         classes: class by class.
         differences: from the reference; None for the reference itself.
-        tasks: how the tasks on edges stand at the end of the stream; none for a baseline.
+        tasks: how the tasks on edges stand at the end of the stream; none for a baseline that has no columns for edges.
     """
 
     name: str
@@ -162,8 +166,8 @@ class Entrant:
     tasks: tuple[TaskScore, ...] = ()
 
 
-def task_score(found: TaskReport) -> TaskScore:
-    """The scores of a task."""
+def task_score(found: TaskReport, ranked: str | None) -> TaskScore:
+    """The scores of a task, with the class whose ranking is compared."""
     scores, scored = found.scores, int(found.scores.scored[1])
 
     def known(values: npt.NDArray[np.float64], predictor: int = 1) -> float | None:
@@ -179,6 +183,7 @@ def task_score(found: TaskReport) -> TaskScore:
         macro_f1=known(scores.macro_f1),
         base_log_loss=known(scores.log_loss, 0),
         classes=found.report,
+        ranked=ranked,
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from service.evaluation.baselines.counting import Majority, Vote
+from service.evaluation.baselines.edges import Build, EdgeBaseline
 from service.evaluation.baselines.follower import BaselinePlayer, Rule
 from service.evaluation.configurations import BASELINES, RIVER, WrongConfiguration
 
@@ -13,7 +16,10 @@ def baseline(name: str) -> BaselinePlayer:
     Raises:
         WrongConfiguration: there is none, or what it needs is not installed.
     """
-    return BaselinePlayer(_rule(name))
+    rule = _rule(name)
+    if name in {"gradient-boosting", "logistic-regression"}:
+        return BaselinePlayer(rule, partial(EdgeBaseline, build=_edge_model(name)))
+    return BaselinePlayer(rule)
 
 
 def _rule(name: str) -> Rule:
@@ -32,6 +38,16 @@ def _rule(name: str) -> Rule:
 
         return RiverRule(name.removeprefix(RIVER))
     raise WrongConfiguration(f"there is no baseline {name}: give one of {', '.join(BASELINES)}")
+
+
+def _edge_model(name: str) -> Build:
+    if name == "logistic-regression":
+        from service.evaluation.baselines.regression import new_regression  # noqa: PLC0415
+
+        return new_regression
+    from service.evaluation.baselines.boosting import new_boosting  # noqa: PLC0415
+
+    return new_boosting
 
 
 def _with_scikit_learn(name: str) -> Rule:

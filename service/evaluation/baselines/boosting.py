@@ -13,12 +13,12 @@ from service.evaluation.baselines.retrained import Retrained, widened
 
 def gradient_boosting() -> Retrained:
     """scikit-learn's histogram gradient boosting with its defaults, on :func:`table`."""
-    return Retrained(_build, table)
+    return Retrained(new_boosting, table)
 
 
 def informed_boosting() -> Retrained:
     """The same on a table that also has the mean degree of the neighbours."""
-    return Retrained(_build, informed_table, looks_around=True)
+    return Retrained(new_boosting, informed_table, looks_around=True)
 
 
 def table(rows: Sequence[Known], features: int, classes: int) -> Floats:
@@ -48,5 +48,6 @@ def _row(known: Known, features: int, classes: int) -> Floats:
     return np.concatenate([own, known.degrees, widened(near, classes).reshape(len(known), -1)], axis=1)
 
 
-def _build() -> HistGradientBoostingClassifier:
+def new_boosting() -> HistGradientBoostingClassifier:
+    """A model that is not trained."""
     return HistGradientBoostingClassifier(random_state=0)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.edge_tasks import TaskReport
 from olad_core.events import Event, GraphSchema
 from olad_core.graph import DynamicGraph
 from service.evaluation.baselines.around import Around, around_of, votes
 from service.evaluation.baselines.deciding import Deciding
 from service.evaluation.players import Answers
+from service.evaluation.task_outcomes import TaskOutcomes
 from service.evaluation.waiting import Waiting, most_waiting
 from service.replay.arrival_stream import Batch
+
+if TYPE_CHECKING:
+    from olad_core.task_types import EdgeClassTask
+    from service.evaluation.baselines.edges import EdgeBaseline
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -81,9 +87,10 @@ class BaselinePlayer:
 
     Args:
         rule: predicts and learns.
+        of_task: makes what predicts a task on edges, by its name and declaration; None passes these tasks over.
     """
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, of_task: Callable[[str, EdgeClassTask], EdgeBaseline] | None = None) -> None:
         self.graph = DynamicGraph()
         """As the entries have made it."""
         self._rule = rule
@@ -92,11 +99,18 @@ class BaselinePlayer:
         self._waiting: Waiting[Known] = Waiting()
         self._examples: list[Example] = []
         self._deciding = Deciding()
+        self._of_task = of_task
+        self._edges: tuple[EdgeBaseline, ...] = ()
+        self.task_outcomes = TaskOutcomes()
+        """What was predicted of labelled edges."""
         self._latest: tuple[tuple[str, ...], Known] | None = None
 
     def declare(self, schema: GraphSchema) -> None:
         """Declare the schema to the graph; its decisions make the labels."""
         self.graph.declare(schema)
+        if self._of_task is not None:
+            tasks = [(name, task) for name, task in schema.tasks.items() if task.kind == "edge_class"]
+            self._edges = tuple(self._of_task(name, task) for name, task in tasks)
 
     def apply(self, number: int, batch: Batch) -> Answers:
         """Apply an entry to the graph, and predict the nodes that arrive in it."""
@@ -120,7 +134,13 @@ class BaselinePlayer:
             The nodes that are labelled by it, or removed.
         """
         graph = self.graph
+        now = graph.time_at(float(number))
+        for task in self._edges:
+            task.predict(graph, events, now)
         changes = graph.apply(events, float(number))
+        for task in self._edges:
+            task.follow(graph, events, {each.index for each in changes.rejected}, now)
+            self.task_outcomes.add(task.labelled)
         self._latest = None
         self._rejected += len(changes.rejected)
         self._arrivals += len(nodes)
@@ -156,6 +176,8 @@ class BaselinePlayer:
         """Learn from the labels of the last entry."""
         examples, self._examples = self._examples, []
         self._rule.learn(examples, self._arrivals)
+        for task in self._edges:
+            task.learn()
 
     @property
     def steps(self) -> int:
@@ -166,6 +188,11 @@ class BaselinePlayer:
     def rejected(self) -> int:
         """Events that could not be applied."""
         return self._rejected
+
+    @property
+    def tasks(self) -> tuple[TaskReport, ...]:
+        """How the tasks on edges stand."""
+        return tuple(task.report() for task in self._edges)
 
     def _known(self, nodes: Sequence[str], rows: Rows) -> Known:
         """What is known of nodes, found once between two entries."""

@@ -18,7 +18,7 @@ MOST_ITERATIONS = 200
 
 def logistic_regression() -> Retrained:
     """scikit-learn's logistic regression with its defaults on :func:`propagated_table`, each column standardised."""
-    return Retrained(_build, propagated_table, looks_around=True)
+    return Retrained(new_regression, propagated_table, looks_around=True)
 
 
 def propagated_table(rows: Sequence[Known], features: int, classes: int) -> Floats:
@@ -50,5 +50,6 @@ def _row(known: Known, features: int, classes: int) -> Floats:
     return np.concatenate([column.reshape(nodes, -1) for column in columns], axis=1)
 
 
-def _build() -> Pipeline:
+def new_regression() -> Pipeline:
+    """A model that is not trained."""
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=MOST_ITERATIONS))
