@@ -196,6 +196,8 @@ class EdgeTasks:
     def declare(self, graph: DynamicGraph) -> None:
         """Follow what the graph's schema declares now."""
         for number, (name, task) in enumerate(graph.tasks.items()):
+            if not isinstance(task, EdgeClassTask):
+                continue
             if name in self._tasks:
                 self._tasks[name].learner.know(task.classes)
                 self._tasks[name].learner.have_features(graph.relation_rules[task.edge_type].width)

@@ -35,6 +35,7 @@ from olad_core.learning.health import PATIENCE
 from olad_core.learning.label_history import Touched
 from olad_core.learning.teaching import teaching_of
 from olad_core.learning.trainer import Trainer
+from olad_core.link_tasks import LinkTasks
 from olad_core.memory_use import GroupSizes, bytes_needed
 from olad_core.named_state import join_parts, take_part
 from olad_core.parts import Parts, whole
@@ -108,6 +109,8 @@ class Engine:
         """Boosted trees, a member of the group; None where they are not grown."""
         self.edge_tasks = EdgeTasks(config)
         """What is predicted of edges."""
+        self.link_tasks = LinkTasks(config)
+        """Which edges are predicted."""
         self._version_grown_at = 0
         self.decisions = Decisions()
         self.renewal = config.renewal
@@ -137,8 +140,10 @@ class Engine:
             time: seconds at which the entry arrived, for events without a time.
         """
         self.edge_tasks.predict(self.graph, events, time)
+        self.link_tasks.predict(self.graph, position, events, time)
         changes = self.graph.apply(events, time)
         refused = self.edge_tasks.follow(self.graph, events, changes)
+        self.link_tasks.follow(self.graph, changes)
         self._unfollowed.append(changes)
         self._removed.extend(changes.removed_ids)
         for rejection in (*changes.rejected, *refused):
@@ -154,6 +159,7 @@ class Engine:
             self._reject(position, 0, "schema", reason, str(error))
             return self._reach(position, 0, 1)
         self.edge_tasks.declare(self.graph)
+        self.link_tasks.declare(self.graph)
         return self._reach(position, 0)
 
     def change_version(self, position: str, change: VersionChange) -> EntryOutcome:
@@ -539,6 +545,9 @@ class Engine:
         if self.graph.tasks:
             learned, values["edge_tasks"] = self.edge_tasks.state()
             arrays |= join_parts({"edge_tasks": learned})
+        if self.link_tasks:
+            learned, values["link_tasks"] = self.link_tasks.state()
+            arrays |= join_parts({"link_tasks": learned})
         on_device = {"versions": held, "trainer": trained, "memory": self.memory.state(), "kept": weights}
         return join_tensors(arrays, on_device), values
 
@@ -591,6 +600,7 @@ class Engine:
                     engine.memory.adopt(name, memory[name])
         engine.assessment.restore(arrays)
         engine.edge_tasks.restore(engine.graph, take_part(arrays, "edge_tasks"), values.get("edge_tasks", {}))
+        engine.link_tasks.restore(engine.graph, take_part(arrays, "link_tasks"), values.get("link_tasks", {}))
         grown = take_part(arrays, "trees")
         if engine.trees and grown:
             engine.trees.restore(grown, engine.graph)

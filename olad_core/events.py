@@ -22,7 +22,7 @@ from olad_core.graph_types import (
     NodeType,
     TypeName,
 )
-from olad_core.task_types import MAX_CLASS_BYTES, MAX_TASKS, EdgeClassTask, distinct_classes
+from olad_core.task_types import MAX_CLASS_BYTES, MAX_TASKS, EdgeTask, distinct_classes
 
 MAX_EVENTS = 10_000
 """Events in one batch at most."""
@@ -173,7 +173,7 @@ RejectionReason: TypeAlias = Literal[
 
 
 _ClassName: TypeAlias = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": MAX_LABEL_BYTES})]
-_Type = TypeVar("_Type", EdgeType, NodeType, EdgeClassTask)
+_Type = TypeVar("_Type", EdgeType, NodeType, EdgeTask)
 _TypeName: TypeAlias = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": MAX_TYPE_BYTES})]
 
 
@@ -259,7 +259,7 @@ class GraphSchema(BaseModel):
         "removed. Once there are any, an `upsert_node` names one of them, and `feature_width` is not declared.",
     )
 
-    tasks: dict[_TypeName, EdgeClassTask] = Field(
+    tasks: dict[_TypeName, EdgeTask] = Field(
         default={},
         max_length=MAX_TASKS,
         description="What is predicted beside the classes of nodes, by name. Tasks are added to, never removed; what a "

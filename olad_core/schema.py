@@ -15,7 +15,7 @@ from olad_core.config import MAX_CLASSES
 from olad_core.errors import OladError
 from olad_core.events import Event, EventProblem, GraphSchema, InvalidEvents, LabelNode, UpsertEdge, UpsertNode
 from olad_core.graph_types import MAX_EDGE_TYPES, MAX_NODE_TYPES, RELATION, EdgeType, NodeType
-from olad_core.task_types import MAX_EDGE_CLASSES, MAX_TASKS, EdgeClassTask
+from olad_core.task_types import MAX_EDGE_CLASSES, MAX_TASKS, EdgeClassTask, EdgeTask
 
 _LABELLED = frozenset({LabelNode, UpsertNode})
 _ADDED = ("decisions", "edge_types", "node_types", "tasks")
@@ -146,7 +146,7 @@ def require_tasks(batch: list[Event], schema: GraphSchema) -> list[Event]:
     Raises:
         InvalidEvents: naming every one that is not.
     """
-    with_task = {task.edge_type for task in schema.tasks.values()}
+    with_task = {task.edge_type for task in schema.tasks.values() if isinstance(task, EdgeClassTask)}
     problems = []
     for index, event in enumerate(batch):
         if event.label is not None if type(event) is UpsertEdge else type(event) is LabelNode and event.of_edge:
@@ -182,7 +182,7 @@ def _with_node_types(schema: HeldSchema, change: GraphSchema) -> dict[str, NodeT
     return together
 
 
-def _with_tasks(schema: HeldSchema, change: GraphSchema, edge_types: dict[str, EdgeType]) -> dict[str, EdgeClassTask]:
+def _with_tasks(schema: HeldSchema, change: GraphSchema, edge_types: dict[str, EdgeType]) -> dict[str, EdgeTask]:
     together = dict(schema.tasks)
     for name, task in change.tasks.items():
         known = together.get(name)
@@ -190,17 +190,22 @@ def _with_tasks(schema: HeldSchema, change: GraphSchema, edge_types: dict[str, E
             raise SchemaConflict(f"tasks.{name} is {known.kind} of edges of the type {known.edge_type!r}, which stays")
         if task.edge_type not in (edge_types or {RELATION: EdgeType()}):
             raise SchemaConflict(f"tasks.{name}.edge_type: {task.edge_type!r} is not declared in edge_types")
-        classes = tuple(dict.fromkeys((*(known.classes if known else ()), *task.classes)))
-        if len(classes) > MAX_EDGE_CLASSES:
-            raise SchemaConflict(f"tasks.{name}.classes: these are {len(classes)}, {MAX_EDGE_CLASSES} are allowed")
-        together[name] = task.model_copy(update={"classes": classes})
+        together[name] = _with_classes_of_task(name, known, task) if isinstance(task, EdgeClassTask) else task
     if len(together) > MAX_TASKS:
         raise SchemaConflict(f"tasks: together these are {len(together)}, and a graph may have {MAX_TASKS}")
-    by_type: dict[str, str] = {}
+    by_type: dict[tuple[str, bool], str] = {}
     for name, task in together.items():
-        if (other := by_type.setdefault(task.edge_type, name)) != name:
+        if (other := by_type.setdefault((task.edge_type, task.kind == "link"), name)) != name:
             raise SchemaConflict(f"tasks.{name}: edges of the type {task.edge_type!r} have the task {other!r}")
     return together
+
+
+def _with_classes_of_task(name: str, known: EdgeTask | None, task: EdgeClassTask) -> EdgeClassTask:
+    before = known.classes if isinstance(known, EdgeClassTask) else ()
+    classes = tuple(dict.fromkeys((*before, *task.classes)))
+    if len(classes) > MAX_EDGE_CLASSES:
+        raise SchemaConflict(f"tasks.{name}.classes: these are {len(classes)}, {MAX_EDGE_CLASSES} are allowed")
+    return task.model_copy(update={"classes": classes})
 
 
 def _with_classes(known: tuple[str, ...], more: Iterable[str], most: int) -> tuple[str, ...]:

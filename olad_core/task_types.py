@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -52,3 +52,21 @@ class EdgeClassTask(BaseModel):
     @classmethod
     def _distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
         return distinct_classes(classes)
+
+
+class LinkTask(BaseModel):
+    """To predict whether there will be an edge."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
+
+    kind: Literal["link"] = Field(description="What is predicted: `link`, whether there will be an edge.")
+    edge_type: str = Field(
+        default=RELATION,
+        description="The type of these edges, which has one task of this kind at most, beside one of another kind. "
+        f"`{RELATION}` stands for edges of no type.",
+        json_schema_extra={"minLength": 1, "maxLength": MAX_TYPE_BYTES},
+    )
+
+
+EdgeTask: TypeAlias = Annotated[EdgeClassTask | LinkTask, Field(discriminator="kind")]
+"""A task on edges."""

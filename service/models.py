@@ -39,6 +39,8 @@ MAX_EFFECTS = 1_000
 """Effects in one answer of GET /explain at most."""
 MAX_EDGES = 1_000
 """Edges in one answer of GET /neighbours at most."""
+MAX_PARTNERS = 1_000
+"""Nodes in one answer of GET /links at most."""
 MAX_EMBEDDED_NODES = 1_000
 """Nodes in one POST /embeddings at most."""
 MAX_TRIED_BYTES = 4 * 2**20
@@ -58,6 +60,10 @@ _PROBABILITIES = (
 _REST = "Probability of all classes that are not shown; only where the graph has more than 64 classes."
 _POSITION = "Position of the log up to which the graph was known."
 _BEHIND = "Events in the log after that position."
+_LINK_SCORE = (
+    "Probability that this is the pair that is linked next, and not a random pair of the source, at even odds. It "
+    "ranks pairs, and is no probability that the edge comes."
+)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -381,6 +387,42 @@ class EdgePredictions(BaseModel):
     """The predictions of edges, all of one position."""
 
     predictions: list[EdgeOfMany] = Field(description="One for each edge, in their order.")
+    position: Position = Field(description=_POSITION)
+    behind: int = Field(ge=0, description=_BEHIND)
+
+
+class LinkPrediction(Answer):
+    """How likely an edge is."""
+
+    src: str = Field(description="As it was asked for.")
+    dst: str = Field(description="As it was asked for.")
+    type: str = Field(description="Type of the edge; `edge` where none is named.")
+    task: str = Field(description="The task that predicts.")
+    score: Share = Field(description=_LINK_SCORE)
+    linked: bool = Field(description="Whether there is such an edge now.")
+    model_version: int = Field(ge=1, description="Steps that the model of the task had taken.")
+    position: Position = Field(description=_POSITION)
+    behind: int = Field(ge=0, description=_BEHIND)
+
+
+class Partner(Answer):
+    """A node to which an edge may lead."""
+
+    node: str = Field(description="Its id.")
+    score: Share = Field(description=_LINK_SCORE)
+    linked: bool = Field(description="Whether there is such an edge now.")
+
+
+class PartnerList(Answer):
+    """The nodes to which an edge is likeliest."""
+
+    node: str = Field(description="As it was asked for: where the edges would begin.")
+    type: str = Field(description="Type of the edges; `edge` where none is named.")
+    task: str = Field(description="The task that predicts.")
+    links: list[Partner] = Field(max_length=MAX_PARTNERS, description="The likeliest first.")
+    scored: int = Field(ge=0, description="Candidates that were scored: nodes to which edges of the type have led.")
+    all: bool = Field(description="Whether these were all candidates. Of more than 10,000 the likeliest are scored.")
+    model_version: int = Field(ge=1, description="Steps that the model of the task had taken.")
     position: Position = Field(description=_POSITION)
     behind: int = Field(ge=0, description=_BEHIND)
 

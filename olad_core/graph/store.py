@@ -30,7 +30,7 @@ from olad_core.graph.typed_features import TypedFeatures
 from olad_core.graph_types import RELATION, EdgeType, NodeType
 from olad_core.memory_use import Sizes
 from olad_core.schema import HeldSchema, after_declaration, after_events, directions, lifetimes
-from olad_core.task_types import EdgeClassTask
+from olad_core.task_types import EdgeTask
 
 FEWEST_ROWS = 64
 """Rows that memory is taken for at first."""
@@ -78,7 +78,7 @@ class DynamicGraph:
         self.edge_lifetime = edge_lifetime
         self.edge_types: Mapping[str, EdgeType] = {}
         self.node_types: Mapping[str, NodeType] = {}
-        self.tasks: Mapping[str, EdgeClassTask] = {}
+        self.tasks: Mapping[str, EdgeTask] = {}
         self.ts_ahead_max: float | None = None
         self.decisions: Mapping[str, ClassDecision] = {}
         """What the schema declares about labels of answers, by class."""

@@ -95,7 +95,7 @@ def _away() -> Problem:
 
 
 async def _refused(context: Context, answered: Answered, refused: Refused) -> Problem:
-    if refused.reason in {"no-task", "few-labels", "unknown-edge"}:
+    if refused.reason in {"no-task", "few-labels", "few-edges", "unknown-edge"}:
         return _no_edge(answered, refused)
     if refused.source is not None:
         detail = "the node is not in the graph at this position"
@@ -118,6 +118,9 @@ def _no_edge(answered: Answered, refused: Refused) -> Problem:
         return Problem(NO_TASK, "edges of this type have no task: PUT /schema with tasks declares one")
     if refused.reason == "few-labels":
         missing = ["labels of edges of two classes"]
+        return Problem(NO_MODEL, f"nothing is predicted yet; missing: {missing[0]}", headers=_LATER, missing=missing)
+    if refused.reason == "few-edges":
+        missing = ["edges of the type to nodes that had some before"]
         return Problem(NO_MODEL, f"nothing is predicted yet; missing: {missing[0]}", headers=_LATER, missing=missing)
     assert refused.source is not None
     behind = answered.behind(refused.source)

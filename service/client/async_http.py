@@ -26,11 +26,13 @@ from service.models import (
     ExplainAnswer,
     Group,
     KeyAnswer,
+    LinkPrediction,
     LiveAnswer,
     ModelCard,
     NeighbourList,
     NodeEmbedding,
     NodeList,
+    PartnerList,
     PredictingAnswer,
     Prediction,
     PredictionAnswer,
@@ -150,6 +152,24 @@ class AsyncClient:
     ) -> bytes:
         """See :meth:`Client.predict_arrow <service.client.http.Client.predict_arrow>`."""
         return await self._send(calls.predict_arrow(nodes, self._session.wait(min_position), top))
+
+    async def predict_link(
+        self, src: Node, dst: Node, *, edge_type: str = RELATION, min_position: str | None = None
+    ) -> LinkPrediction:
+        """See :meth:`Client.predict_link <service.client.http.Client.predict_link>`."""
+        return await self._send(calls.predict_link(src, dst, edge_type, self._session.wait(min_position)))
+
+    async def links(
+        self,
+        node: Node,
+        *,
+        most: int = 10,
+        edge_type: str = RELATION,
+        linked: bool = False,
+        min_position: str | None = None,
+    ) -> PartnerList:
+        """See :meth:`Client.links <service.client.http.Client.links>`."""
+        return await self._send(calls.links(node, most, edge_type, linked, self._session.wait(min_position)))
 
     async def embedding(self, node: Node, *, min_position: str | None = None) -> NodeEmbedding:
         """See :meth:`Client.embedding <service.client.http.Client.embedding>`."""

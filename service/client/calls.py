@@ -22,11 +22,13 @@ from service.models import (
     ExplainAnswer,
     Group,
     KeyAnswer,
+    LinkPrediction,
     LiveAnswer,
     ModelCard,
     NeighbourList,
     NodeEmbedding,
     NodeList,
+    PartnerList,
     PredictingAnswer,
     Prediction,
     PredictionAnswer,
@@ -186,6 +188,18 @@ def predict_arrow(nodes: Sequence[Node], wait: Wait, top: Top | None) -> Call[by
     """``POST /predict``, answered as an Arrow stream."""
     headers = {"content-type": JSON, "accept": ARROW}
     return Call("POST", "/predict", bytes, wait.params(top=top), headers, _nodes_asked(nodes))
+
+
+def predict_link(src: Node, dst: Node, edge_type: str, wait: Wait) -> Call[LinkPrediction]:
+    """``GET /predict/link``."""
+    params = wait.params(src=str(src), dst=str(dst), type=edge_type)
+    return Call("GET", "/predict/link", _reader(LinkPrediction), params)
+
+
+def links(node: Node, most: int, edge_type: str, linked: bool, wait: Wait) -> Call[PartnerList]:
+    """``GET /links/{node}``."""
+    path = f"/links/{quote(str(node), safe='')}"
+    return Call("GET", path, _reader(PartnerList), wait.params(k=most, type=edge_type, linked=linked))
 
 
 def embedding(node: Node, wait: Wait) -> Call[NodeEmbedding]:

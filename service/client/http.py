@@ -26,11 +26,13 @@ from service.models import (
     ExplainAnswer,
     Group,
     KeyAnswer,
+    LinkPrediction,
     LiveAnswer,
     ModelCard,
     NeighbourList,
     NodeEmbedding,
     NodeList,
+    PartnerList,
     PredictingAnswer,
     Prediction,
     PredictionAnswer,
@@ -218,6 +220,48 @@ class Client:
     def predict_arrow(self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None) -> bytes:
         """The same as :meth:`predict` as an Arrow stream, for large answers several times smaller and faster."""
         return self._send(calls.predict_arrow(nodes, self._session.wait(min_position), top))
+
+    def predict_link(
+        self, src: Node, dst: Node, *, edge_type: str = RELATION, min_position: str | None = None
+    ) -> LinkPrediction:
+        """``GET /predict/link``: how likely an edge of a type with a ``link`` task is. The ends may be unknown.
+
+        Args:
+            src: where it would begin.
+            dst: where it would end.
+            edge_type: its type.
+            min_position: as for :meth:`predict`.
+
+        Raises:
+            NoTask: edges of the type have no such task.
+            NoModel: too few edges have arrived.
+        """
+        return self._send(calls.predict_link(src, dst, edge_type, self._session.wait(min_position)))
+
+    def links(
+        self,
+        node: Node,
+        *,
+        most: int = 10,
+        edge_type: str = RELATION,
+        linked: bool = False,
+        min_position: str | None = None,
+    ) -> PartnerList:
+        """``GET /links/{node}``: the nodes to which an edge from a node is likeliest.
+
+        Args:
+            node: its id.
+            most: how many are listed, 1,000 at most.
+            edge_type: of the edges.
+            linked: whether nodes to which there is such an edge are listed, too.
+            min_position: as for :meth:`predict`.
+
+        Raises:
+            UnknownNode: it is not in the graph.
+            NoTask: edges of the type have no such task.
+            NoModel: too few edges have arrived.
+        """
+        return self._send(calls.links(node, most, edge_type, linked, self._session.wait(min_position)))
 
     def embedding(self, node: Node, *, min_position: str | None = None) -> NodeEmbedding:
         """``GET /embeddings/{node}``: the embedding of a node by a student of the served version.

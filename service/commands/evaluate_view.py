@@ -11,6 +11,7 @@ from rich.table import Table
 
 from service.commands.bar_view import BarView, arrivals_bar
 from service.commands.class_view import class_table
+from service.commands.link_view import links_line
 from service.figures import lead_line, nats, percent
 from service.store.status import ClassReportStatus
 from service.terminal import shown, shown_report
@@ -74,6 +75,7 @@ def print_report(console: Console, report: Report) -> None:
             what = f"{contestant.name}: {contestant.rejected:,} of {report.events:,} events could not be applied"
             console.print(shown(what), soft_wrap=True, highlight=False)
     _print_tasks(console, report)
+    _print_links(console, report)
     console.print(
         f"{report.arrivals:,} nodes arrived in {report.entries:,} entries of {report.events:,} events; "
         f"{report.labelled:,} have a known class",
@@ -110,3 +112,13 @@ def _print(console: Console, title: str, head: Sequence[str], rows: Sequence[Seq
     for row in rows:
         table.add_row(*map(shown, row))
     console.print(table)
+
+
+def _print_links(console: Console, report: Report) -> None:
+    """How the tasks on links stand."""
+    for contestant in report.contestants:
+        for link in contestant.links:
+            rules = {"popularity": link.scores["popularity"], "last seen": link.scores["last_seen"]}
+            counts = link.scored, link.arrived
+            line = links_line(link.name, link.edge_type, counts, link.scores["learned"], {**rules})
+            console.print(shown(f"{contestant.name}: {line}"), soft_wrap=True, highlight=False)

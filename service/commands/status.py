@@ -11,6 +11,7 @@ from rich.table import Table
 
 from service.commands.calling import service_client
 from service.commands.class_view import class_table
+from service.commands.link_view import links_line
 from service.commands.options import AsJson, Url
 from service.figures import lead_name, lead_value, nats, percent
 from service.models import Group, ServiceStatus
@@ -49,6 +50,10 @@ def status(
         console.print(_task_line(task), soft_wrap=True, highlight=False)
         if task.report.classes:
             console.print(class_table(task.report, "edges"))
+    for link in report.worker.links if report.worker is not None else ():
+        rules = {"popularity": link.popularity, "last seen": link.last_seen}
+        line = links_line(link.name, link.edge_type, (link.scored, link.arrived), link.score, {**rules})
+        console.print(line, soft_wrap=True, highlight=False)
     for decision in [decision for decision in group.decisions if decision.kind != "student-kept"][:DECISIONS_SHOWN]:
         line = f"{decision.position} {decision.kind}: {decision.reason}"
         console.print(line, soft_wrap=True, highlight=False)

@@ -98,6 +98,7 @@ def _entrant(configuration: Configuration, player: EnginePlayer, declared: Mappi
         steps=player.steps,
         rejected=player.rejected,
         tasks=_tasks(player),
+        links=player.links,
     )
 
 

@@ -14,6 +14,7 @@ from olad_core.config import EngineConfig
 from olad_core.edge_tasks import TaskReport
 from olad_core.engine import Engine
 from olad_core.events import ClassDecision, GraphSchema
+from olad_core.link_tasks import LinkReport
 from olad_core.predicting import predict_served
 from olad_core.tasks import node_class
 from olad_core.tasks.label_rule import LabelRule
@@ -145,6 +146,11 @@ class EnginePlayer:
     def tasks(self) -> tuple[TaskReport, ...]:
         """How the tasks on edges stand."""
         return self._engine.edge_tasks.reports()
+
+    @property
+    def links(self) -> tuple[LinkReport, ...]:
+        """How the tasks on links stand."""
+        return self._engine.link_tasks.reports()
 
     def _served(self, nodes: Sequence[str]) -> Answers:
         engine = self._engine

@@ -16,6 +16,7 @@ from olad_core.judging.class_report import ClassReport
 from olad_core.judging.lead import LeadFigure
 from olad_core.judging.metric import Metric, parse_metric
 from olad_core.judging.prequential import Scores
+from olad_core.link_tasks import LinkReport
 from service.evaluation.paired import Differences, Outcomes, differences
 from service.evaluation.prequential import Played
 
@@ -107,6 +108,7 @@ class Contestant:
         classes: class by class.
         differences: from the reference; None for the reference itself.
         tasks: how the tasks on edges stand at the end of the stream; none for a baseline that has no columns for edges.
+        links: how the tasks on links do; none for a baseline.
     """
 
     name: str
@@ -123,6 +125,7 @@ class Contestant:
     classes: ClassReport
     differences: Differences | None
     tasks: tuple[TaskScore, ...] = ()
+    links: tuple[LinkReport, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,7 @@ class Entrant:
     steps: int
     rejected: int
     tasks: tuple[TaskScore, ...] = ()
+    links: tuple[LinkReport, ...] = ()
 
 
 def task_score(found: TaskReport, ranked: str | None) -> TaskScore:

@@ -92,7 +92,39 @@ class EmbeddingsAsked(msgspec.Struct, frozen=True, tag="embeddings"):
     nodes: list[str]
 
 
-Question: TypeAlias = WhatIfAsked | ExplainAsked | EdgeAsked | EdgesAsked | NeighboursAsked | EmbeddingsAsked
+class LinkAsked(msgspec.Struct, frozen=True, tag="link"):
+    """How likely an edge is.
+
+    Attributes:
+        edge_type: of the edge.
+        source: id of the node where it begins.
+        target: id of the node where it ends.
+    """
+
+    edge_type: str
+    source: str
+    target: str
+
+
+class PartnersAsked(msgspec.Struct, frozen=True, tag="partners"):
+    """To which nodes an edge from a node is likeliest.
+
+    Attributes:
+        edge_type: of the edges.
+        node: its id.
+        most: partners that are wanted.
+        linked: whether those to which it has an edge of the type are listed, too.
+    """
+
+    edge_type: str
+    node: str
+    most: int
+    linked: bool
+
+
+Question: TypeAlias = (
+    WhatIfAsked | ExplainAsked | EdgeAsked | EdgesAsked | NeighboursAsked | EmbeddingsAsked | LinkAsked | PartnersAsked
+)
 
 
 class PredictedNode(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -206,6 +238,28 @@ class EmbeddingsAnswered(msgspec.Struct, frozen=True, tag="embeddings"):
     vectors: bytes
 
 
+class LinksAnswered(msgspec.Struct, frozen=True, tag="links"):
+    """Scores of edges from a node (:class:`olad_core.link_tasks.LinkAnswer`).
+
+    Attributes:
+        source: what they are exact for; the version is that of the task, the number of steps that it had taken.
+        task: that predicts.
+        nodes: the other ends.
+        scores: of these.
+        linked: whether there is an edge of the type now, for each.
+        scored: candidates that were scored.
+        all: whether all candidates were.
+    """
+
+    source: Source
+    task: str
+    nodes: list[str]
+    scores: list[float]
+    linked: list[bool]
+    scored: int
+    all: bool
+
+
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
     """Why there is no answer.
 
@@ -216,7 +270,9 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
         source: at what position a node is not there; None where that is not the reason.
     """
 
-    reason: Literal["no-model", "too-large", "unknown-node", "no-task", "few-labels", "unknown-edge", "failed"]
+    reason: Literal[
+        "no-model", "too-large", "unknown-node", "no-task", "few-labels", "unknown-edge", "failed", "few-edges"
+    ]
     need: int = 0
     most: int = 0
     source: Source | None = None
@@ -254,7 +310,14 @@ class EdgesAnswered(msgspec.Struct, frozen=True, tag="edges"):
 
 
 Answer: TypeAlias = (
-    WhatIfAnswered | ExplainAnswered | EdgeAnswered | EdgesAnswered | NeighboursAnswered | EmbeddingsAnswered | Refused
+    WhatIfAnswered
+    | ExplainAnswered
+    | EdgeAnswered
+    | EdgesAnswered
+    | NeighboursAnswered
+    | EmbeddingsAnswered
+    | LinksAnswered
+    | Refused
 )
 _answer = msgspec.msgpack.Decoder(Answer)
 

@@ -403,6 +403,29 @@ class TaskStatus(Answer):
     report: ClassReportStatus = Field(description="What was answered, class by class.")
 
 
+class RankStatus(Answer):
+    """Scores of ranks of edges at arrival, each among 100 negatives."""
+
+    mrr: float = Field(description="Mean reciprocal rank.")
+    hits_1: float = Field(description="Share of the edges that were first.")
+    hits_3: float = Field(description="Share of the edges among the first three.")
+    hits_10: float = Field(description="Share of the edges among the first ten.")
+
+
+class LinkStatus(Answer):
+    """A task on links, scored on the ranks of edges when they arrived. Scores are null before the first."""
+
+    name: str = Field(description="Its name.")
+    edge_type: str = Field(description="Type of the edges.")
+    arrived: int = Field(description="Edges that have arrived.")
+    scored: int = Field(description="Edges that were ranked: to a node to which edges had led before.")
+    steps: int = Field(description="Training steps so far.")
+    score: RankStatus | None = Field(description="Scores of what is learned.")
+    recent: RankStatus | None = Field(description="The same, with forgetting.")
+    popularity: RankStatus | None = Field(description="Scores of a rule: the node with the most edges into it.")
+    last_seen: RankStatus | None = Field(description="Scores of a rule: the node with the latest edge into it.")
+
+
 class CheckpointStatus(Answer):
     """The newest checkpoint."""
 
@@ -475,6 +498,7 @@ class WorkerStatus(Answer):
         default=None, description="What they predict together; null under `OLAD_SERVE=best`, and before training."
     )
     tasks: tuple[TaskStatus, ...] = Field(default=(), description="The declared tasks, with their scores.")
+    links: tuple[LinkStatus, ...] = Field(default=(), description="The declared tasks on links, with their scores.")
     decisions: tuple[DecisionStatus, ...] = Field(
         default=(), description="The last ones, newest first; of frequent kinds fewer, so that rare ones stay longer."
     )

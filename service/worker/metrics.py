@@ -68,7 +68,7 @@ class WorkerMetrics:
         """Time one stage.
 
         It is ``apply``, ``refresh``, ``publish``, ``due``, ``learn``, ``tidy``, ``requests``, ``what-if``,
-        ``explain``, ``edge``, ``neighbours``, ``embeddings`` or ``checkpoint``.
+        ``explain``, ``edge``, ``neighbours``, ``embeddings``, ``link`` or ``checkpoint``.
         """
         started = perf_counter()
         try:
@@ -242,6 +242,13 @@ def _scores(status: WorkerStatus) -> Iterator[Metric]:
             f"olad_worker_task_{measure}",
             f"Recent prequential {measure.replace('_', ' ')} of a task on edges.",
             ((task.name, getattr(task.score, f"{measure}_recent")) for task in status.tasks),
+        )
+    for measure in ("mrr", "hits_10"):
+        yield from gauges_by(
+            "task",
+            f"olad_worker_link_{measure}",
+            f"Recent prequential {measure.replace('_', ' ')} of a task on links.",
+            ((link.name, getattr(link.recent, measure, None)) for link in status.links),
         )
     yield from gauges_by(
         "student",

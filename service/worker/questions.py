@@ -27,8 +27,11 @@ from service.store.questions import (
     EmbeddingsAsked,
     ExplainAnswered,
     ExplainAsked,
+    LinkAsked,
+    LinksAnswered,
     NeighboursAnswered,
     NeighboursAsked,
+    PartnersAsked,
     PredictedNode,
     Question,
     Refused,
@@ -54,6 +57,8 @@ _STAGES: Mapping[type[Any], str] = {
     EdgeAsked: "edge",
     EdgesAsked: "edge",
     NeighboursAsked: "neighbours",
+    LinkAsked: "link",
+    PartnersAsked: "link",
     EmbeddingsAsked: "embeddings",
 }
 
@@ -81,6 +86,8 @@ def _answer(engine: Engine, question: Question) -> tuple[Answer, int]:
     """The answer, and how many nodes and edges were read."""
     if isinstance(question, EdgeAsked | EdgesAsked):
         return _edges(engine, question)
+    if isinstance(question, LinkAsked | PartnersAsked):
+        return _links(engine, question)
     served = engine.versions.served
     try:
         if isinstance(question, NeighboursAsked):
@@ -126,6 +133,19 @@ def _edge(engine: Engine, question: EdgeAsked) -> EdgeAnswered | Refused:
     source = Source(engine.position, engine.applied_events, found.version, found.task)
     answer = found.edge
     return EdgeAnswered(source, found.task, answer.probabilities, answer.at_arrival, answer.truth, answer.remembered)
+
+
+def _links(engine: Engine, question: LinkAsked | PartnersAsked) -> tuple[Answer, int]:
+    tasks, graph, kind = engine.link_tasks, engine.graph, question.edge_type
+    if isinstance(question, LinkAsked):
+        found = tasks.score(graph, kind, question.source, [question.target])
+    else:
+        found = tasks.partners(graph, kind, question.node, question.most, linked=question.linked)
+    if isinstance(found, str):
+        return Refused(found, source=Source(engine.position, engine.applied_events, 0, "")), 1
+    source = Source(engine.position, engine.applied_events, found.version, found.task)
+    answer = LinksAnswered(source, found.task, found.nodes, found.scores, found.linked, found.scored, found.all)
+    return answer, found.scored
 
 
 def _neighbours(engine: Engine, question: NeighboursAsked) -> tuple[Answer, int]:

@@ -14,9 +14,11 @@ from olad_core.engine import Engine
 from olad_core.judging.class_report import ClassReport
 from olad_core.judging.lead import LeadFigure
 from olad_core.judging.prequential import ScoreTable
+from olad_core.link_tasks import LinkReport
 from olad_core.memory_use import bytes_needed
 from olad_core.serving.versions import HeldVersion
 from olad_core.students import registered_name
+from olad_core.tasks.link import RankScore
 from service.machine_memory import memory_used
 from service.store.status import (
     ArchiveStatus,
@@ -28,7 +30,9 @@ from service.store.status import (
     LeadStatus,
     LearningState,
     LearningStatus,
+    LinkStatus,
     MemoryStatus,
+    RankStatus,
     Score,
     StudentStatus,
     TaskStatus,
@@ -227,6 +231,7 @@ def report(
         lead=_lead(engine.assessment.served_lead(graph.classes)),
         served_report=_report(engine.assessment.served_report(graph.classes)),
         tasks=tuple(task_status(report) for report in engine.edge_tasks.reports()),
+        links=tuple(link_status(report) for report in engine.link_tasks.reports()),
         kept=versions_status(engine),
         candidate=_version(candidate, candidate.embedding.progress(graph)) if candidate else None,
         students=tuple(
@@ -307,6 +312,25 @@ def task_status(report: TaskReport) -> TaskStatus:
         score=_score(report.scores, 1),
         base_score=_score(report.scores, 0),
         report=_report(report.report),
+    )
+
+
+def link_status(report: LinkReport) -> LinkStatus:
+    """A task on links as it is reported."""
+
+    def shown(score: RankScore | None) -> RankStatus | None:
+        return None if score is None else RankStatus(**asdict(score))
+
+    return LinkStatus(
+        name=report.name,
+        edge_type=report.edge_type,
+        arrived=report.arrived,
+        scored=report.scored,
+        steps=report.steps,
+        score=shown(report.scores["learned"]),
+        recent=shown(report.recent["learned"]),
+        popularity=shown(report.scores["popularity"]),
+        last_seen=shown(report.scores["last_seen"]),
     )
 
 

@@ -95,6 +95,17 @@ EDGE_PREDICTIONS = {
 EMBEDDING = {"node": "p1", "embedding": [0.125, -0.5, 1.75], **_MADE_BY, "student": "sage"}
 EMBEDDINGS = {"embeddings": [EMBEDDING, {**EMBEDDING, "node": 99, "embedding": None, "error": "not-found"}]}
 
+_BY_TASK = {"task": "next", "model_version": 640, "position": POSITION, "behind": 0}
+LINK = {"src": "p1", "dst": "p2", "type": "edge", "score": 0.875, "linked": False, **_BY_TASK}
+PARTNERS = {
+    "node": "p1",
+    "type": "edge",
+    "links": [{"node": "p2", "score": 0.875, "linked": False}, {"node": "99", "score": 0.5, "linked": False}],
+    "scored": 812,
+    "all": True,
+    **_BY_TASK,
+}
+
 EXPLAINED = {
     "node": "p1",
     "label": "physics",
@@ -361,6 +372,7 @@ STATUS = {
         "students": [STUDENT],
         "combined": COMBINED,
         "tasks": [],
+        "links": [],
         "decisions": [DECISION],
         "checkpoint": {"position": POSITION, "written_at": 1763900047.5, "path": "olad-data/checkpoints/1"},
         "checkpoint_failures": 0,

@@ -107,6 +107,8 @@ OPERATIONS: dict[str, Operation] = {
         examples.EDGE_PREDICTIONS, problems.PREDICT_EDGES, _json_body("EdgesAsked", examples.EDGES)
     ),
     "predictNodes": Operation(examples.PREDICTIONS, problems.PREDICT_NODES, _json_body("NodesAsked", examples.NODES)),
+    "predictLink": Operation(examples.LINK, problems.PREDICT_LINK),
+    "listPartners": Operation(examples.PARTNERS, problems.LIST_PARTNERS),
     "embedNode": Operation(examples.EMBEDDING, problems.EMBED_NODE),
     "embedNodes": Operation(examples.EMBEDDINGS, problems.EMBED_NODES, _json_body("EmbeddingsWanted", examples.NODES)),
     "whatIf": Operation(examples.WHAT_IF, problems.WHAT_IF, _TRIED_BODY),

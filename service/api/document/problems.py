@@ -274,6 +274,14 @@ NEIGHBOURS: tuple[Example, ...] = (
     _invalid("limit", "Input should be less than or equal to 1000"),
     *(example for example in EXPLAIN if example[0] not in {problems.NO_MODEL, problems.INVALID_REQUEST}),
 )
+PREDICT_LINK: tuple[Example, ...] = (
+    (problems.NO_TASK, "edges of this type have no task: PUT /schema with tasks declares one", {}),
+    *(example for example in _ASKING if example[0] is not problems.TOO_LARGE),
+)
+LIST_PARTNERS: tuple[Example, ...] = (
+    (problems.UNKNOWN_NODE, "the node is not in the graph at this position", {"position": POSITION, "behind": 0}),
+    *PREDICT_LINK,
+)
 EMBED_NODE: tuple[Example, ...] = (
     (problems.UNKNOWN_NODE, "node 'p9' is not in the graph at this position", {"position": POSITION, "behind": 0}),
     *_ASKING,

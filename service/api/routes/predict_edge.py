@@ -27,7 +27,7 @@ from service.store.questions import EdgeAnswered, EdgeAsked
 _NAMES_AN_EDGE = re.compile(rb"(?:^|&)(?:src|dst|id)=")
 
 
-class _EdgeRoute(APIRoute):
+class EdgeRoute(APIRoute):
     """A route for queries that name an edge; without one the same path is that of the node ``edge``."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -37,7 +37,7 @@ class _EdgeRoute(APIRoute):
         return super().matches(scope)
 
 
-router = APIRouter(tags=["predictions"], route_class=_EdgeRoute)
+router = APIRouter(tags=["predictions"], route_class=EdgeRoute)
 
 
 @router.get(

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from olad_core.events import GraphSchema
 from olad_core.graph_types import RELATION, EdgeType, NodeType
-from olad_core.task_types import EdgeClassTask
+from olad_core.task_types import EdgeClassTask, EdgeTask
 from service.replay.tables.mapping import EdgeRows, FeatureColumn, RowMapping
 from service.replay.tables.times import Unit
 from service.replay.tables.values import Mask, categories, numbers
@@ -108,7 +108,7 @@ class Plan:
             edge_types={name: EdgeType() for name in self.edge_types},
         )
 
-    def _tasks(self, edge: EdgeRows) -> dict[str, EdgeClassTask]:
+    def _tasks(self, edge: EdgeRows) -> dict[str, EdgeTask]:
         if edge.task_name is None:
             return {}
         stated = self.mapping.edge_type

@@ -18,6 +18,8 @@ ROUTES = {
     ("post", "/predict"),
     ("get", "/predict/edge"),
     ("post", "/predict/edge"),
+    ("get", "/predict/link"),
+    ("get", "/links/{node}"),
     ("get", "/embeddings/{node}"),
     ("post", "/embeddings"),
     ("post", "/what-if"),

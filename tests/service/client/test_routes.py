@@ -49,6 +49,8 @@ EXAMPLES = (
     calls.key(),
     calls.predict(["n"], Wait(), None),
     calls.predict_arrow(["n"], Wait(), None),
+    calls.predict_link("a", "b", "edge", Wait()),
+    calls.links("n", 1, "edge", False, Wait()),
     calls.embedding("n", Wait()),
     calls.embeddings(["n"], Wait()),
     calls.embeddings_arrow(["n"], Wait()),

@@ -1,0 +1,273 @@
+"""The tasks on links of a graph: an edge is ranked among sampled negatives before it is applied, then learned.
+
+See ``docs/decisions/0049-embeddings-and-links.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.config import EngineConfig
+from olad_core.events import Event, UpsertEdge
+from olad_core.graph import Changes, DynamicGraph
+from olad_core.graph.new_edges import new_edges
+from olad_core.graph_types import RELATION
+from olad_core.named_state import join_parts, take_part
+from olad_core.task_types import LinkTask
+from olad_core.tasks.link import LEAST_TARGETS, PREDICTORS, Learner, Ranked, RankScore
+
+Arrays = dict[str, npt.NDArray[Any]]
+Rows = npt.NDArray[np.int64]
+
+_SEED = 500_000
+"""Added to the seed, so that links are drawn otherwise than what other tasks draw."""
+
+NoLinkAnswer = Literal["no-task", "few-edges", "unknown-node"]
+"""Why there is no answer: the type has no task of this kind, too few edges were ranked, or no such node is there."""
+
+
+@dataclass(frozen=True)
+class LinkReport:
+    """How a task stands.
+
+    Attributes:
+        name: of the task.
+        edge_type: of its edges.
+        arrived: edges that have arrived.
+        scored: edges that were ranked when they arrived.
+        steps: of the scorer.
+        scores: by predictor: two rules, and what is learned, on the same negatives; None before the first edge.
+        recent: the same, with forgetting.
+    """
+
+    name: str
+    edge_type: str
+    arrived: int
+    scored: int
+    steps: int
+    scores: Mapping[str, RankScore | None]
+    recent: Mapping[str, RankScore | None]
+
+
+class LinkAnswer(NamedTuple):
+    """Scores of pairs.
+
+    Attributes:
+        task: its name.
+        nodes: the other ends, the best first where they were not named.
+        scores: of these.
+        linked: whether there is an edge of the type, for each.
+        scored: candidates that were scored.
+        all: whether all candidates were.
+        version: steps that the scorer had taken.
+    """
+
+    task: str
+    nodes: list[str]
+    scores: list[float]
+    linked: list[bool]
+    scored: int
+    all: bool
+    version: int
+
+
+class _Arriving(NamedTuple):
+    """Edges of an entry that are not in the graph yet, in order, and those of them that were ranked before it."""
+
+    number: list[int]
+    ends: list[tuple[str, str]]
+    time: npt.NDArray[np.float64]
+    places: Rows
+    ranked: Ranked
+
+
+class _Task:
+    """One task."""
+
+    def __init__(self, name: str, task: LinkTask, graph: DynamicGraph, config: EngineConfig) -> None:
+        self.name, self.edge_type = name, task.edge_type
+        rule = graph.relation_rules[task.edge_type]
+        self.ids = rule.ids
+        seed = config.trainer.seed + _SEED + graph.relations.index(task.edge_type)
+        self._seed = seed
+        self.learner = Learner(seed, config.score_memory, directed=rule.directed)
+
+    def arriving(self, graph: DynamicGraph, position: str, events: Sequence[Event], now: float) -> _Arriving:
+        """The edges of this type that arrive with the events, ranked before these are applied."""
+        upserts = [
+            (number, event)
+            for number, event in enumerate(events)
+            if type(event) is UpsertEdge and (event.type or RELATION) == self.edge_type
+        ]
+        ends = [(str(event.src), str(event.dst)) for _, event in upserts]
+        ids = [str(event.id) if self.ids else None for _, event in upserts]
+        rows = _rows_of(graph, ends)
+        new = new_edges(graph, self.edge_type, ends, ids, rows)
+        rows, chosen = rows[new], [upserts[place] for place in new]
+        time = np.array([now if event.ts is None else event.ts for _, event in chosen])
+        enough = len(self.learner.ends.targets) >= LEAST_TARGETS
+        places = np.flatnonzero(self.learner.ends.is_target(rows[:, 1])) if enough else np.empty(0, np.int64)
+        random = np.random.Generator(np.random.PCG64([self._seed, *map(int, position.split("-"))]))
+        ranked = self.learner.rank(graph, rows[places, 0], rows[places, 1], time[places], random)
+        return _Arriving([number for number, _ in chosen], [ends[place] for place in new], time, places, ranked)
+
+    def follow(self, graph: DynamicGraph, arriving: _Arriving, rejected: set[int]) -> None:
+        """Score and learn the ranked edges that were applied, and remember those whose ends are still there."""
+        applied = np.array([number not in rejected for number in arriving.number], np.bool_)
+        self.learner.learn(arriving.ranked.part(np.flatnonzero(applied[arriving.places])))
+        rows = _rows_of(graph, arriving.ends)
+        kept = applied & (rows >= 0).all(axis=1)
+        if kept.any():
+            self.learner.arrive(rows[kept, 0], rows[kept, 1], arriving.time[kept])
+
+    def linked(self, graph: DynamicGraph, row: int) -> Rows:
+        """Rows to which a node has an edge of the type."""
+        if row < 0:
+            return np.empty(0, np.int64)
+        near = graph.out_neighbours(np.array([row]))
+        at = graph.relations.index(self.edge_type)
+        return near.index[near.groups[at] : near.groups[at + 1]]
+
+
+class LinkTasks:
+    """All tasks on links of a graph.
+
+    Args:
+        config: of the engine.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._config = config
+        self._tasks: dict[str, _Task] = {}
+        self._arriving: dict[str, _Arriving] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._tasks)
+
+    def declare(self, graph: DynamicGraph) -> None:
+        """Follow what the graph's schema declares now."""
+        for name, task in graph.tasks.items():
+            if isinstance(task, LinkTask) and name not in self._tasks:
+                self._tasks[name] = _Task(name, task, graph, self._config)
+
+    def predict(self, graph: DynamicGraph, position: str, events: Sequence[Event], time: float) -> None:
+        """Rank the edges that arrive with an entry, which is not applied yet.
+
+        Args:
+            graph: before the entry.
+            position: of the entry; negatives are drawn by it.
+            events: of the entry.
+            time: seconds at which it arrived.
+        """
+        now = graph.time_at(time) if self._tasks else 0.0
+        for name, task in self._tasks.items():
+            self._arriving[name] = task.arriving(graph, position, events, now)
+
+    def follow(self, graph: DynamicGraph, changes: Changes) -> None:
+        """Learn and remember the edges of an entry that were ranked and then applied.
+
+        Args:
+            graph: after the entry.
+            changes: that it made.
+        """
+        rejected = {rejection.index for rejection in changes.rejected} if self._tasks else set()
+        arriving, self._arriving = self._arriving, {}
+        for name, task in self._tasks.items():
+            if changes.removed_rows.size:
+                task.learner.forget(changes.removed_rows)
+            task.follow(graph, arriving[name], rejected)
+
+    def score(
+        self, graph: DynamicGraph, edge_type: str, source: str, targets: Sequence[str]
+    ) -> LinkAnswer | NoLinkAnswer:
+        """Scores of edges of a type from a node, which need not be there, as if they arrived now.
+
+        Args:
+            graph: the live graph.
+            edge_type: of the edges.
+            source: id of the node.
+            targets: ids of the other ends, of no node, too.
+        """
+        task = self._of(edge_type)
+        if isinstance(task, str):
+            return task
+        row, rows = int(graph.rows([source])[0]), graph.rows(targets)
+        scores = task.learner.score(graph, row, rows, _now(graph))
+        linked = np.isin(rows, task.linked(graph, row))
+        version = task.learner.scorer.steps
+        return LinkAnswer(task.name, [*targets], scores.tolist(), linked.tolist(), len(targets), True, version)
+
+    def partners(
+        self, graph: DynamicGraph, edge_type: str, node: str, most: int, *, linked: bool
+    ) -> LinkAnswer | NoLinkAnswer:
+        """The nodes to which an edge of a type from a node is likeliest.
+
+        Args:
+            graph: the live graph.
+            edge_type: of the edges.
+            node: its id.
+            most: partners that are wanted.
+            linked: whether those to which it has an edge of the type are listed, too.
+        """
+        task = self._of(edge_type)
+        if isinstance(task, str):
+            return task
+        row = int(graph.rows([node])[0])
+        if row < 0:
+            return "unknown-node"
+        known = task.linked(graph, row)
+        found = task.learner.partners(graph, row, most, known[:0] if linked else known, _now(graph))
+        is_linked = np.isin(found.rows, known).tolist()
+        version = task.learner.scorer.steps
+        return LinkAnswer(
+            task.name, graph.ids(found.rows), found.scores.tolist(), is_linked, found.scored, found.all, version
+        )
+
+    def reports(self) -> tuple[LinkReport, ...]:
+        """How each task stands."""
+        return tuple(
+            LinkReport(
+                name,
+                task.edge_type,
+                task.learner.arrived,
+                task.learner.scores.scored,
+                task.learner.scorer.steps,
+                {rule: task.learner.scores.of(at) for at, rule in enumerate(PREDICTORS)},
+                {rule: task.learner.scores.of(at, recent=True) for at, rule in enumerate(PREDICTORS)},
+            )
+            for name, task in self._tasks.items()
+        )
+
+    def state(self) -> tuple[Arrays, dict[str, Any]]:
+        """Arrays and plain values for a checkpoint, by task."""
+        arrays: dict[str, Arrays] = {}
+        values: dict[str, Any] = {}
+        for number, (name, task) in enumerate(self._tasks.items()):
+            arrays[str(number)], values[name] = task.learner.state()
+        return join_parts(arrays), values
+
+    def restore(self, graph: DynamicGraph, arrays: Mapping[str, npt.NDArray[Any]], values: Mapping[str, Any]) -> None:
+        """Take over the :meth:`state` of the tasks of this graph."""
+        self.declare(graph)
+        for number, (name, task) in enumerate(self._tasks.items()):
+            task.learner.restore(take_part(arrays, str(number)), values[name])
+
+    def _of(self, edge_type: str) -> _Task | Literal["no-task", "few-edges"]:
+        task = next((each for each in self._tasks.values() if each.edge_type == edge_type), None)
+        if task is None:
+            return "no-task"
+        return task if task.learner.answers else "few-edges"
+
+
+def _rows_of(graph: DynamicGraph, ends: Sequence[tuple[str, str]]) -> Rows:
+    """Rows of both ends ``[n, 2]``, -1 where there is no such node."""
+    return graph.rows([end for pair in ends for end in pair]).reshape(-1, 2)
+
+
+def _now(graph: DynamicGraph) -> float:
+    return graph.clock if np.isfinite(graph.clock) else 0.0
