@@ -58,6 +58,14 @@ DATASETS = {
             demo_rate=1000.0,
             edge_lifetime=86_400.0,
         ),
+        DatasetSpec(
+            "payments",
+            None,
+            "generated payments as edges with ids and features, 2 % fraud by rings that change, 10,000 payments",
+            label_delay=500,
+            score_from=1000,
+            demo_rate=1000.0,
+        ),
     )
 }
 """Every named dataset."""

@@ -16,7 +16,7 @@ from olad_core.events import GraphSchema
 from service.replay.archive_graph import GraphDataset
 from service.replay.arrival_stream import BATCH_BYTES, Arrival, Batch, UnreadableDataset, batched
 from service.replay.file_kinds import head_of, kind_of, shape_of_json
-from service.replay.label_delay import Duration, delay_labels, delay_labels_in_time
+from service.replay.label_delay import Duration, delay_labels, delay_labels_in_time, delay_own_labels
 from service.replay.log_archive import LogArchive, archive_at
 from service.replay.meter import Meter
 from service.replay.ndjson import read_events, without_labels
@@ -174,6 +174,8 @@ def _stream(opened: Callable[[], IO[bytes]], name: str, options: StreamOptions, 
 
 
 def _named(spec: DatasetSpec, options: StreamOptions, data_home: Path | None, published_url: str) -> Source:
+    if spec.name == "payments":
+        return _payments(spec, options)
     if spec.file is None:
         return graph_source(_digits(), spec, spec.name, options)
     folders = [data_home] if data_home is not None else [Path("../shared/data"), Path("data")]
@@ -188,6 +190,29 @@ def _named(spec: DatasetSpec, options: StreamOptions, data_home: Path | None, pu
         download(published_url, published, otherwise=put_it)
     notice = f"PubMed as published has no years: papers arrive in a random order. For the stream by year {put_it}."
     return replace(_archive(published, spec, options), notice=notice)
+
+
+def _payments(spec: DatasetSpec, options: StreamOptions) -> Source:
+    from service.replay.payments import PAYMENTS, SCHEMA, payments  # noqa: PLC0415
+
+    delay = options.label_delay
+    if delay is None:
+        delay = spec.label_delay if options.scored else 0
+    arrivals = payments()
+    delayed = (
+        delay_labels_in_time(arrivals, delay, spec.name)
+        if isinstance(delay, Duration)
+        else delay_own_labels(arrivals, delay)
+    )
+    return Source(
+        name=spec.name,
+        identity=f"{spec.name} {options}",
+        batches=options.batches(delayed),
+        schema=SCHEMA,
+        nodes=PAYMENTS if options.limit is None else min(options.limit, PAYMENTS),
+        score_from=spec.score_from,
+        demo_rate=spec.demo_rate,
+    )
 
 
 def _digits() -> GraphDataset:
