@@ -27,6 +27,8 @@ LARGEST_SHARE = 0.25
 """Share of one turn in the mean, at most: a single slow one decides nothing."""
 TURNS = 10.0
 """Turns after which the length of one has been forgotten to 1/e."""
+IDLE_S = 2.0
+"""Seconds without events after which it has been forgotten, too."""
 REMEMBERED_S = 5.0
 """Seconds after which the cost of an event has been forgotten to 1/e."""
 COMPARED_TURNS = 20
@@ -40,8 +42,8 @@ MOST_LEFT = 4.0
 """A turn that left predictions to later ones counts as so many times as long, at most."""
 QUIET_S = 10.0
 """Seconds in which a choice must have kept up before it is taken, at least."""
-QUIET_PER_SWITCH = 10.0
-"""And so many times as long as embedding it takes: switching costs a tenth of the time at most."""
+QUIET_PER_SWITCH = 4.0
+"""And so many times as long as embedding it takes: that costs a fifth of the time at most."""
 ACCURACY_PER_DOUBLING = 0.01
 """While every event waits, twice the cost weighs as much as so much expected accuracy."""
 
@@ -156,7 +158,7 @@ class Load:
             self._events *= kept
             self._seconds = _Mean(self._seconds.shared * kept, self._seconds.own * kept)
             if not turn.events:
-                self._turn.follow(1 - kept, 0.0, 0.0)
+                self._turn.follow(1 - math.exp(-turn.elapsed_s / IDLE_S), 0.0, 0.0)
         if turn.events:
             self._events += turn.events
             self._seconds = _Mean(self._seconds.shared + turn.shared_s, self._seconds.own + own)

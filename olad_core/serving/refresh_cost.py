@@ -14,14 +14,16 @@ FITTED = 0.2
 
 
 def cost_of(student: Student) -> float:
-    """Time of an event that changes an edge, as a multiple of GraphSAGE's; for a student that was not measured.
+    """Time of an event, as a multiple of GraphSAGE's, for a student that was not measured.
 
-    On an undirected graph of 51,000 nodes, 1,000 events a turn, GraphSAGE takes 14 microseconds, GAT 23, GCN 44 and
-    EvolveGCN 54 (``docs/experiments.md``).
+    It depends on the batches. With 20 events a turn GAT takes 1.3 times as long, GCN 1.1 and EvolveGCN 1.3 times, and
+    all four with trees 5.6 times. With 1,000 edges a turn on an undirected graph, which computes much less for each
+    turn and more for each edge, it is 1.7, 3.2, 3.9 and 20 times (``docs/performance.md``, ``docs/experiments.md``).
+    These are numbers between.
     """
     if student.uses_degree:
-        return 3.5
-    return 1.0 if isinstance(student, LinearStudent) else 1.7
+        return 2.0
+    return 1.0 if isinstance(student, LinearStudent) else 1.5
 
 
 def cost_of_all(students: Iterable[Student], *, trees: bool) -> float:

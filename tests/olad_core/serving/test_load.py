@@ -120,13 +120,13 @@ def test_a_switch_that_takes_long_needs_a_longer_quiet() -> None:
     load.follow(TurnTime(0, 1.0, slices_s=0.5), None, COSTS)
     load.end_embedding()
     load.follow(TurnTime(0, 1.0, slices_s=0.5), "gcn", COSTS)
-    assert load.quiet_needed_s("group") == pytest.approx(40.0)
+    assert load.quiet_needed_s("group") == pytest.approx(16.0)
     assert load.quiet_needed_s("gcn") == QUIET_S
     load.begin_embedding("group")
-    load.follow(TurnTime(0, 1.0, slices_s=2.5), "gcn", COSTS)
-    assert load.quiet_needed_s("group") == pytest.approx(40.0), "it is not embedded yet"
+    load.follow(TurnTime(0, 1.0, slices_s=5.0), "gcn", COSTS)
+    assert load.quiet_needed_s("group") == pytest.approx(16.0), "it is not embedded yet"
     load.end_embedding()
-    assert load.quiet_needed_s("group") == pytest.approx(25.0)
+    assert load.quiet_needed_s("group") == pytest.approx(20.0)
 
 
 def test_a_cheaper_choice_needs_no_quiet() -> None:
