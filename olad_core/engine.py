@@ -267,7 +267,7 @@ class Engine:
 
     @property
     def hurries(self) -> bool:
-        """Whether a version is on its way that is to replace a group for which there is no time."""
+        """Whether the group is served and there is no time for it: the version that replaces it goes first."""
         return self.schedule.hurries
 
     def ask(self, nodes: Sequence[str]) -> int:

@@ -99,11 +99,11 @@ class Schedule:
 
     @property
     def hurries(self) -> bool:
-        """Whether a version is on its way that is to replace a group for which there is no time."""
-        served, candidate = self._versions.served, self._versions.candidate
-        if served is None or candidate is None or served.former or not self._chooses_group:
+        """Whether the group is served and there is no time for it: the version that replaces it goes first."""
+        served = self._versions.served
+        if served is None or served.former or served.version.student != GROUP:
             return False
-        return served.version.student == GROUP != candidate.version.student and self._versions.load.exceeds(GROUP)
+        return self._chooses_group and self._versions.load.exceeds(GROUP)
 
     @property
     def _chooses_group(self) -> bool:

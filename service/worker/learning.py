@@ -84,6 +84,8 @@ class Learning:
     def take_due_parts(self, engine: Engine, publish: Callable[[], object], *, loaded: bool) -> tuple[Part, ...]:
         """Take one part where one is due; under load, where that is rare, parts for some time.
 
+        A version that replaces a group for which there is no time goes first: slices for some time after each turn.
+
         Args:
             engine: learns.
             publish: makes visible what a part has changed. It counts as time of the part.
@@ -93,11 +95,12 @@ class Learning:
             What was done.
         """
         began = self._clock.monotonic()
-        if not self._pace.is_due(began, loaded=loaded):
+        if not (engine.hurries or self._pace.is_due(began, loaded=loaded)):
             return ()
+        most_s = self._pace.hurried_s if engine.hurries else self._pace.loaded_s if loaded else 0.0
         done = [self._take_next(engine, publish, loaded=loaded)]
-        while loaded and not engine.resting and self._clock.monotonic() - began < self._pace.loaded_s:
-            done.append(self._take_next(engine, publish, loaded=True))
+        while not engine.resting and self._clock.monotonic() - began < most_s:
+            done.append(self._take_next(engine, publish, loaded=loaded))
         return tuple(done)
 
     def _take_next(self, engine: Engine, publish: Callable[[], object], *, loaded: bool) -> Part:
@@ -106,6 +109,7 @@ class Learning:
         Once the students have converged, only slices are left, and so it is while a version hurries. Predictions that
         are marked take every second turn, but not under load.
         """
+        loaded = loaded or engine.hurries
         rows_are_next, self._rows_are_next = self._rows_are_next and not loaded, not self._rows_are_next
         if (rows_are_next or engine.resting) and self._tidy(engine, publish):
             return "rows"
@@ -114,7 +118,7 @@ class Learning:
             with self._times.of("slices"):
                 self._take(engine, "slice", lambda: engine.finish(self._pace.sizes["slice"]), publish)
             return "slice"
-        if slice_is_next or engine.hurries:
+        if slice_is_next or (engine.hurries and engine.versions.candidate is not None):
             with self._times.of("slices"):
                 took = self._take(engine, "slice", lambda: engine.embed(self._pace.sizes["slice"]), publish)
             # A version that hurries is a switch, which is rare: its time is not owed to training.

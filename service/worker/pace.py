@@ -20,6 +20,8 @@ then most events find it waiting, and half of its time is for learning. While re
 quarter."""
 LEARN_AT_LEAST_EVERY_S, LOADED_SHARE = 1.0, 0.4
 """Under load, too, the worker learns this often, for that share of the freshness target at a time."""
+HURRIED_SHARE = 0.2
+"""While a version hurries, the worker embeds it for that share of the freshness target after each turn."""
 
 
 class LearningPace:
@@ -40,6 +42,8 @@ class LearningPace:
         self._allowed_s = PART_SHARE * freshness_target_ms / 1000
         self.loaded_s = LOADED_SHARE * freshness_target_ms / 1000
         """How long the worker learns at a time under load."""
+        self.hurried_s = HURRIED_SHARE * freshness_target_ms / 1000
+        """How long it embeds a version that hurries, at a time."""
         self._learned_at = self._rest_until = now
         self._rest = 0.0
         self._longest_s = 0.0

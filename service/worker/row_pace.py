@@ -18,6 +18,8 @@ DUE_REST = 0.5
 """After such a slice, events and requests go first for so many times as long."""
 BESIDE_EVENTS = 4
 """While events come, a part spends this many times less on predictions that nobody asks for: events mark them again."""
+HURRIED = 4
+"""While a version hurries that is to replace a group for which there is no time, a turn computes so many times less."""
 LEARNED = 0.2
 """Share of the last measurement in the speed."""
 
@@ -48,7 +50,7 @@ class RowPace:
     def refresh(self, engine: Engine) -> None:
         """Let the engine follow the applied events."""
         started = self._clock.monotonic()
-        self.follow(engine.refresh(self.most_work), started)
+        self.follow(engine.refresh(self.most_work // (HURRIED if engine.hurries else 1)), started)
 
     def tidy(self, engine: Engine, *, beside_events: bool) -> int:
         """Let the engine compute some marked predictions, fewer where events keep coming; the work that it was.

@@ -115,7 +115,7 @@ def test_under_load_a_cheaper_student_is_chosen(own_s: float, chosen: str) -> No
     candidates = Candidates(
         names=group.names,
         students=group.students,
-        standing=np.array([0.005, 0.0]),
+        standing=np.array([0.004, 0.0]),
         metric=ACCURACY,
         training_loss=np.zeros(2),
         temperatures=np.ones(2),
@@ -123,7 +123,7 @@ def test_under_load_a_cheaper_student_is_chosen(own_s: float, chosen: str) -> No
         evidence=(10**6, 0),
     )
     engine.versions.withdraw()
-    Schedule(BEST_OF_PAIR, engine.versions, engine.kept, engine.decisions).start(candidates, 10, engine.position)
+    Schedule(run.engine.config, engine.versions, engine.kept, engine.decisions).start(candidates, 10, engine.position)
     assert engine.versions.candidate is not None
     assert engine.versions.candidate.version.student == chosen
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from olad_core.config import EngineConfig
+from olad_core.config import GROUP, EngineConfig
 from olad_core.engine import Engine
+from olad_core.serving.load import TurnTime
 from olad_core.step_size import FULL_SIZE, StepSize
 from service.store.request_reader import Request
 from service.worker.attempts import Attempts
@@ -183,7 +184,7 @@ def test_once_converged_only_slices_are_left_and_then_it_rests(tmp_path: Path) -
     assert set(learner.engine.done) == {"finish", "embed"}
     assert learner.engine.versions.served is not None
     assert learner.site.predictions.version is not None
-    assert learner.lane.learn_in_time(loaded=False) == ()
+    assert len(learner.lane.learn_in_time(loaded=False)) == 1
     assert learner.lane.seconds_to_wait(0.5) == 0.5
     learner.apply_next()
     assert not learner.lane.rests
@@ -194,7 +195,7 @@ def test_after_a_part_it_waits_for_events_as_long_as_the_part_took(tmp_path: Pat
     assert learner.lane.learn_in_time(loaded=False) == ("step",)
     assert learner.lane.seconds_to_wait(0.5) == pytest.approx(REST * 0.03)
     learner.clock.advance(0.02)
-    assert learner.lane.learn_in_time(loaded=False) == ()
+    assert len(learner.lane.learn_in_time(loaded=False)) == 1
     assert learner.lane.seconds_to_wait(0.5) == pytest.approx(0.01)
     learner.clock.advance(0.011)
     assert learner.lane.learn_in_time(loaded=False) == ("step",)
@@ -244,3 +245,29 @@ def test_a_training_that_fails_begins_with_new_students_and_what_is_served_stays
     trainer = learner.engine.trainer
     assert trainer is not None
     assert trainer.steps == 1
+
+
+def test_a_group_for_which_there_is_no_time_is_replaced_within_a_few_turns(tmp_path: Path) -> None:
+    learner = Learner(tmp_path, nodes=400, seconds=1 / 256)
+    engine = learner.engine
+
+    def is_group_served() -> bool:
+        served = engine.versions.served
+        return served is not None and served.version.student == GROUP
+
+    while not (is_group_served() and engine.versions.candidate is None):
+        learner.clock.advance(1.0)
+        learner.lane.learn_in_time(loaded=False)
+    for _ in range(100):
+        engine.follow_load(TurnTime(events=20, elapsed_s=0.03, own_s=0.03))
+    assert engine.hurries
+    turns = []
+    while is_group_served():
+        learner.clock.advance(0.01)
+        turns.append(learner.lane.learn_in_time(loaded=False))
+    assert len(turns) < 30
+    # Parts follow one another for a fifth of the target, without a rest, and once there is a version only its slices.
+    assert all(len(parts) == 6 for parts in turns[:-1])
+    begun = next(number for number, parts in enumerate(turns) if "slice" in parts)
+    assert {part for parts in turns[begun + 1 :] for part in parts} <= {"slice"}
+    assert len(learner.lane.learn_in_time(loaded=False)) == 1
