@@ -44,7 +44,7 @@ export function pathOf(points, x, y) {
  * `draw(series, options)` takes series `{name, color, dash, width, points, area}` and options
  * `{format, exact, empty, label, smallest, floor, ceiling, zero, marks}`: how to write a value at the axis and under the pointer,
  * the text without any, the text for screen readers, the smallest step of the axis, limits that it does not cross,
- * whether it starts at zero, and moments `{time, text}` that are marked. The arrow keys move through the samples as the pointer does.
+ * whether it starts at zero, and moments `{time, kind, text}` that are marked. The arrow keys move through the samples as the pointer does.
  */
 export class LineChart {
   constructor(box) {
@@ -112,11 +112,15 @@ export class LineChart {
         svg("text", { x: MARGIN.left - 8, y: y(level) + 4, "text-anchor": "end" }, this.options.format(level)),
       ]).flat(),
       ticks.map((time) => svg("text", { x: x(time), y: height - 6, "text-anchor": "middle" }, clock(time, seconds))),
-      (this.options.marks ?? []).filter(({ time }) => time >= start && time <= end).map(({ time, text }) => svg("line", { class: "mark", x1: x(time), x2: x(time), y1: MARGIN.top, y2: bottom }, svg("title", {}, text))),
+      this.marks(start, end).map(({ time, kind, text }) => mark(kind, x(time), bottom, text)),
       this.series.map((line) => this.line(line, x, y, bottom)).flat(),
     );
     this.box.replaceChildren(picture);
     if (this.pointer !== null) this.tip(picture, x, bottom, width);
+  }
+
+  marks(start, end) {
+    return (this.options.marks ?? []).filter(({ time }) => time >= start && time <= end);
   }
 
   levels(values) {
@@ -147,10 +151,29 @@ export class LineChart {
       .map((line) => ({ line, value: line.points[index]?.[1] ?? null }))
       .filter(({ value }) => value !== null)
       .map(({ line, value }) => html("tr", {}, html("td", {}, sample(line), outside(line.name)), html("td", {}, (this.options.exact ?? this.options.format)(value))));
+    // What happened since the sample before it.
+    const since = all[index - 1] ?? all[index];
+    const happened = this.marks(since + 1, all[index]).map(({ text }) => html("div", {}, text));
     const side = at > width / 2 ? { right: `${width - at + 10}px` } : { left: `${at + 10}px` };
-    this.box.append(html("div", { class: "tip", style: side }, html("div", { class: "quiet" }, clock(all[index])), html("table", {}, html("tbody", {}, rows))));
+    this.box.append(html("div", { class: "tip", style: side }, html("div", { class: "quiet" }, clock(all[index])), ...happened, html("table", {}, html("tbody", {}, rows))));
   }
 }
+
+/** A mark at x: a line through the chart, or a small sign at its edge. */
+function mark(kind, x, bottom, text) {
+  const shapes = {
+    version: { d: `M${x} ${MARGIN.top}l-4 -7h8z` },
+    labels: { d: `M${x} ${bottom}v-6` },
+  };
+  const shape = shapes[kind] ?? { d: `M${x} ${MARGIN.top}V${bottom}` };
+  return svg("path", { class: `mark ${kind}`, ...shape }, svg("title", {}, text));
+}
+
+/** A mark as it stands in a legend. */
+export const markSample = (kind) => {
+  const shapes = { version: "M6 10l-4 -7h8z", labels: "M6 11v-6" };
+  return svg("svg", { class: "chart-mark", width: 12, height: 12, "aria-hidden": "true" }, svg("path", { class: `mark ${kind}`, d: shapes[kind] ?? "M6 0V12" }));
+};
 
 /** A short piece of a series' line, for legends. */
 export const sample = ({ color, dash, width = 1.8 }) =>

@@ -43,3 +43,20 @@ export const clock = (ms, seconds = true) => {
   if (Date.now() - ms < DAY_MS) return new Date(ms).toLocaleTimeString("en-GB", time);
   return new Date(ms).toLocaleString("en-GB", { day: "numeric", month: "short", ...time, second: undefined });
 };
+
+const UNITS = ["bytes", "kB", "MB", "GB"];
+
+/** A size in decimal units: `512 bytes`, `1.3 MB`. */
+export function bytes(size) {
+  if (!known(size)) return NONE;
+  const power = Math.min(UNITS.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(size, 1)) / 3)));
+  return `${(power ? one : whole).format(size / 1000 ** power)} ${UNITS[power]}`;
+}
+
+/** A change of a share in percentage points, with its sign: `+21.0 points`. What is near 0 has none. */
+export function points(change) {
+  if (!known(change)) return NONE;
+  const text = Math.abs(100 * change).toFixed(1);
+  if (text === "0.0") return change === 0 ? "0.0 points" : "< 0.1 points";
+  return `${change > 0 ? "+" : "−"}${text} points`;
+}

@@ -1,12 +1,15 @@
 // Asks /status and /students again and again, remembers the answers and shows them.
 
-import { listen } from "./ask.js";
-import { LineChart, sample } from "./chart.js";
+import { LineChart, markSample, sample } from "./chart.js";
 import { leadValue, showClasses } from "./classes.js";
-import { byId, html, outside } from "./dom.js";
+import { byId, html, outside, show as fill } from "./dom.js";
 import { clock, count, percent } from "./format.js";
 import { History } from "./history.js";
 import { ask, askForKey, listen as listenForKey } from "./key.js";
+import { listen as listenForLists, offerClasses, showRejected } from "./lists.js";
+import { Decisions, marksOf } from "./marks.js";
+import { listen as listenForNode, nameClasses, open } from "./node.js";
+import { allow, listen as listenForVersions, showVersions } from "./versions.js";
 import { SERVED_STYLE, showDecisions, showRefused, showSignIn, showState, showStudents, showTiles, showTraining, showUnreachable, showWeakKey, showWrongKey, studentStyle } from "./view.js";
 
 const EVERY_MS = 2000;
@@ -21,11 +24,16 @@ let lastAnswer = Date.now();
 let due = 0;
 
 let begun = false;
-let marks = [];
+const decided = new Decisions();
+
+const MARK_WORDS = [
+  ["drift", "drift"],
+  ["decision", "switch of student, new students or new classes"],
+  ["version", "another version"],
+  ["labels", "labels came"],
+];
 
 const KEY_NOTICES = { none: showSignIn, wrong: showWrongKey, weak: showWeakKey };
-
-const MARKED = { drift: "Drift", "student-switched": "Student switched", "group-restarted": "New students" };
 
 class Refused extends Error {
   constructor(message, key) {
@@ -59,11 +67,13 @@ async function turn() {
   let mayAsk = true;
   try {
     // One after the other: where the first is refused for its key, the second would be too.
-    const answers = [await get("status"), await get("students")];
+    const answers = [await get("status"), await get("students"), await get("versions")];
     if (!begun) await begin();
     lastAnswer = Date.now();
     remember(...answers);
     show(...answers);
+    // It has a place of its own for what goes wrong.
+    showRejected(answers[0].worker?.rejected_events);
   } catch (error) {
     if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
     mayAsk = !error.keyNotice;
@@ -79,10 +89,11 @@ async function begin() {
     if (error instanceof Unreachable) throw error;
     return { samples: [], decisions: [] };
   });
+  allow((await get("key")).scopes);
   begun = true;
   const before = samples.filter(({ time }) => 1000 * time < Date.now());
-  history.begin(before.map(({ time, behind_events: lag, served, students, losses }) => ({ time: 1000 * time, lag, served, students, losses })), Date.now());
-  marks = decisions.filter(({ kind }) => kind in MARKED).map(({ time, kind, reason }) => ({ time: 1000 * time, text: `${MARKED[kind]}: ${reason}` }));
+  history.begin(before.map(({ time, behind_events: lag, version, served, students, losses }) => ({ time: 1000 * time, lag, version, served, students, losses })), Date.now());
+  decided.begin(decisions);
 }
 
 function showFailure(error) {
@@ -97,18 +108,20 @@ function showFailure(error) {
   showCharts();
 }
 
-function remember({ worker, log }, { students }) {
+function remember({ worker, log }, { students, decisions }) {
   names = students.map(({ name }) => name);
+  decided.follow(decisions, lastAnswer);
   history.add({
     time: lastAnswer,
     lag: log.behind_events,
+    version: worker?.served?.version,
     served: worker?.served_score ?? {},
     students: Object.fromEntries(students.map(({ name, score }) => [name, score])),
     losses: worker?.learning.losses ?? {},
   });
 }
 
-function show(status, { students, combined, decisions }) {
+function show(status, { students, combined, decisions }, versions) {
   document.body.classList.toggle("old", status.worker !== null && !status.heartbeat);
   const lead = status.worker?.lead;
   document.title = `${lead ? leadValue(lead, lead.recent) : percent(status.worker?.served_score.accuracy_recent)} · olad`;
@@ -117,6 +130,9 @@ function show(status, { students, combined, decisions }) {
   showStudents(students, combined);
   showClasses(status.worker?.served_report);
   showDecisions(decisions);
+  showVersions(versions);
+  nameClasses(status.worker?.graph.classes ?? []);
+  offerClasses(status.worker?.graph.classes ?? []);
   showTraining(status.worker, history);
   byId("lag-now").textContent = `${count(status.log.behind_events)} now`;
   byId("since").textContent = `Since ${clock(history.samples[0].time)}.`;
@@ -129,6 +145,7 @@ function showCharts() {
     ...names.map((name, index) => ({ ...studentStyle(index), name, points: history.series((past) => past.students[name]?.[field]) })),
     { ...SERVED_STYLE, name: "served", points: history.series((past) => past.served[field]) },
   ];
+  const marks = [...decided.marks, ...marksOf(history.samples)];
   const latest = lines.map(({ name, points }) => `${name} ${percent(points.at(-1)?.[1])}`).join(", ");
   accuracyChart.draw(lines.filter(({ name }) => !hidden.has(name)), {
     format: (share) => `${+(100 * share).toFixed(1)} %`,
@@ -141,6 +158,8 @@ function showCharts() {
     marks,
   });
   showLegend(lines);
+  const kinds = new Set(marks.map(({ kind }) => kind));
+  fill(byId("accuracy-marks"), ...MARK_WORDS.filter(([kind]) => kinds.has(kind)).map(([kind, words]) => html("span", {}, markSample(kind), words)));
   const lag = history.series((past) => past.lag);
   lagChart.draw([{ name: "behind", color: "var(--series-1)", dash: "", points: lag, area: true }], {
     format: count,
@@ -150,6 +169,13 @@ function showCharts() {
     floor: 0,
     zero: true,
   });
+}
+
+/** Show a node of a list, where the reader sees it. */
+function openFrom(node) {
+  byId("node-title").scrollIntoView();
+  byId("node").focus({ preventScroll: true });
+  open(node);
 }
 
 function showLegend(lines) {
@@ -167,6 +193,11 @@ function toggle(name, button) {
 }
 
 document.querySelectorAll("input[name=window]").forEach((input) => input.addEventListener("change", showCharts));
-listen();
-listenForKey(() => turnIn(0));
+listenForNode();
+listenForLists(openFrom);
+listenForVersions(() => turnIn(0));
+listenForKey(() => {
+  begun = false;
+  turnIn(0);
+});
 turn();

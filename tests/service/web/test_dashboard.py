@@ -6,7 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import redis
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from service.api.document.examples import COMBINED
 from service.api_keys import create_key
@@ -24,13 +24,14 @@ from service.store.status import CombinedStatus, LeadStatus, StudentStatus, Vers
 from tests.redis_server import RedisServer
 from tests.service.api.serving import serving
 from tests.service.publications import publication, worker_status
-from tests.service.web.browser import running_chromium
+from tests.service.web.opened import CONTRAST, CUT, WIDTH, Dashboard, table_of
 
 STUDENTS = ("gcn", "sage", "gat", "evolvegcn", "tgcn")
 SERVED = "sage"
 HOSTILE = '<img src=x onerror="document.title=1">\u202eevil\u2066'
 HOSTILE_SEEN = '<img src=x onerror="document.title=1">‹U+202E›evil‹U+2066›'
 WIDTHS = (1920, 1440, 1401, 1024, 800, 390)
+NO_EDGES: dict[str, object] = {"node": "a", "label": None, "edges": [], "count": 0, "position": "1482-0", "behind": 0}
 STALE_MS = 8_000
 """A worker whose heartbeat is gone is shown as such within this time."""
 
@@ -57,31 +58,6 @@ def report(**given: Any) -> WorkerStatus:
 
 
 @dataclass
-class Dashboard:
-    """A page of the browser, with all that it did."""
-
-    page: Page
-    api: httpx.Client
-    errors: list[str] = field(default_factory=list)
-    hosts: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
-        self.page.set_default_timeout(20_000)
-
-    def open(self) -> None:
-        self.page.goto(str(self.api.base_url))
-
-    def tile(self, name: str) -> str:
-        return self.page.locator(".tile", has=self.page.get_by_text(name, exact=True)).inner_text()
-
-    def wait_for_students(self) -> None:
-        self.page.wait_for_selector("#students table")
-
-
-@dataclass
 class Served:
     """An API with a graph of its own, and the worker's side of its store."""
 
@@ -93,12 +69,6 @@ class Served:
     def report(self, **given: Any) -> None:
         self.writer.write_status(report(**given), b"")
         self.writer.heartbeat(600_000)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_chromium() as running:
-        yield running
 
 
 def publish(redis_server: RedisServer, graph: str, api: httpx.Client) -> Served:
@@ -133,7 +103,10 @@ def served(published: Served) -> Served:
 @pytest.fixture(scope="module")
 def tab(browser: Browser, published: Served) -> Iterator[Dashboard]:
     with browser.new_context() as context:
-        yield Dashboard(context.new_page(), published.api)
+        opened = Dashboard(context.new_page(), published.api)
+        # No worker answers here what the edges of a node are.
+        opened.page.route("**/neighbours/**", lambda route: route.fulfill(json=NO_EDGES))
+        yield opened
 
 
 @pytest.fixture
@@ -146,19 +119,6 @@ def dashboard(tab: Dashboard, served: Served) -> Iterator[Dashboard]:
     yield tab
     assert tab.errors == []
     assert tab.hosts == {served.api.base_url.netloc.decode()}
-
-
-def table_of(page: Page, box: str) -> list[dict[str, str]]:
-    """Rows of a table by the headings of its columns."""
-    rows: list[dict[str, str]] = page.evaluate(
-        """box => {
-            const heads = [...document.querySelectorAll(`${box} thead th`)].map(head => head.textContent);
-            return [...document.querySelectorAll(`${box} tbody tr`)].map(row =>
-                Object.fromEntries([...row.children].map((cell, at) => [heads[at], cell.innerText.trim()])));
-        }""",
-        box,
-    )
-    return rows
 
 
 def test_tiles_show_what_the_status_answers(dashboard: Dashboard) -> None:
@@ -272,16 +232,8 @@ def widest(student: StudentStatus) -> StudentStatus:
 
 
 def assert_nothing_is_cut(dashboard: Dashboard, width: int) -> None:
-    assert dashboard.page.evaluate("document.documentElement.scrollWidth") == width
-    # Every cell with its text lies within the page, and no box hides a part of it.
-    cut = dashboard.page.evaluate(
-        """() => [...document.querySelectorAll("main td, main tbody th, .tile, .panel, .bars > *, .legend button")]
-            .filter(cell => cell.getBoundingClientRect().left < 0
-                || cell.getBoundingClientRect().right > document.documentElement.clientWidth
-                || cell.scrollWidth > cell.clientWidth + 1 && cell.clientWidth)
-            .map(cell => cell.outerHTML)"""
-    )
-    assert cut == []
+    assert dashboard.page.evaluate(WIDTH) == width
+    assert dashboard.page.evaluate(CUT) == []
     for box in ("#students", "#decisions"):
         widths = dashboard.page.evaluate(
             "box => [box.scrollWidth, box.clientWidth]", dashboard.page.query_selector(box)
@@ -304,30 +256,6 @@ def assert_nothing_is_cut(dashboard: Dashboard, width: int) -> None:
     assert names == [True] * 10
 
 
-CONTRAST = """() => {
-    const parse = text => text.match(/[\\d.]+/g).map(Number);
-    const channel = value => value <= 0.03928 * 255 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4;
-    const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
-    const behind = element => {
-        for (let at = element; at; at = at.parentElement) {
-            const colour = parse(getComputedStyle(at).backgroundColor);
-            if (colour.length === 3 || colour[3] === 1) return colour;
-        }
-        return [255, 255, 255];
-    };
-    const weak = [];
-    for (const element of document.querySelectorAll("body *")) {
-        const own = [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim());
-        if (!own || !element.checkVisibility() || element.closest("noscript")) continue;
-        const style = getComputedStyle(element);
-        const colour = element.namespaceURI.endsWith("svg") ? style.fill : style.color;
-        const [a, b] = [light(parse(colour)), light(behind(element))].sort((x, y) => y - x);
-        if ((a + 0.05) / (b + 0.05) < 4.5) weak.push(`${element.outerHTML}: ${(a + 0.05) / (b + 0.05)}`);
-    }
-    return [weak, light(behind(document.querySelector("h1")))];
-}"""
-
-
 def test_text_has_contrast_in_light_and_in_dark(dashboard: Dashboard) -> None:
     lightness = {}
     for scheme in ("light", "dark"):
@@ -342,8 +270,9 @@ def test_the_keyboard_reaches_everything(dashboard: Dashboard) -> None:
     page = dashboard.page
     # One of a group of radio buttons takes the focus; the arrow keys choose among them.
     wanted = page.evaluate(
-        """() => [...document.querySelectorAll("a, button, input, [tabindex]")]
-            .filter(element => element.checkVisibility() && (element.type !== "radio" || element.checked)).length"""
+        """() => [...document.querySelectorAll("a, button, input, select, textarea, [tabindex]")]
+            .filter(element => element.checkVisibility() && !element.disabled)
+            .filter(element => element.type !== "radio" || element.checked).length"""
     )
     reached = []
     page.evaluate("window.reached = new Set()")
@@ -427,7 +356,7 @@ def test_a_hostile_name_is_shown_as_text(dashboard: Dashboard, served: Served) -
     assert HOSTILE not in page.content()
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
-        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert page.evaluate(WIDTH) == width
 
 
 def test_a_small_share_is_not_shown_as_none(dashboard: Dashboard) -> None:
@@ -524,8 +453,16 @@ def test_the_charts_begin_before_the_page_was_opened(browser: Browser, served: S
     for second in range(0, 600, 120):
         at = now - 3_600 + second
         sample = report(updated_at=at)
-        score = {**sample.served_score.model_dump(), "accuracy_recent": 0.5 + second / 2_000}
-        values = {"time": at, "behind_events": second, "served": score, "students": {SERVED: score}, "losses": {}}
+        more = {"accuracy_recent": 0.5 + second / 2_000, "scored": 40 if second < 240 else 43}
+        score = {**sample.served_score.model_dump(), **more}
+        values = {
+            "time": at,
+            "version": 11 if second < 480 else 12,
+            "behind_events": second,
+            "served": score,
+            "students": {SERVED: score},
+            "losses": {},
+        }
         client.xadd(served.keys.samples(10), {"sample": json.dumps(values)}, id=f"{int(1000 * at)}-0")
     reason = "errors of what was served rose"
     decided = json.dumps({"time": now - 3_300, "kind": "drift", "reason": reason, "number": 9})
@@ -538,8 +475,19 @@ def test_the_charts_begin_before_the_page_was_opened(browser: Browser, served: S
             opened.wait_for_students()
             began = opened.page.evaluate("at => new Date(at).toLocaleTimeString('en-GB')", 1000 * (now - 3_600))
             expect(opened.page.locator("#since")).to_contain_text(f"Since {began}.")
-            title = opened.page.locator("#accuracy-chart .mark title")
-            expect(title).to_have_text(f"Drift: {reason}")
+            marks = opened.page.locator("#accuracy-chart .mark")
+            assert [mark.evaluate("mark => mark.textContent") for mark in marks.all()] == [
+                f"Drift: {reason}",
+                "3 labels scored",
+                "Version 12",
+            ]
+            expect(opened.page.locator("#accuracy-marks")).to_have_text("driftanother versionlabels came")
+            # What happened is read by the keyboard, too.
+            opened.page.focus("#accuracy-chart")
+            opened.page.keyboard.press("Home")
+            for expected in ("", "3 labels scored", f"Drift: {reason}"):
+                opened.page.keyboard.press("ArrowRight")
+                expect(opened.page.locator("#accuracy-chart .tip")).to_contain_text(expected)
             line = opened.page.locator("#accuracy-chart path.series").last.get_attribute("d") or ""
             assert line.count("L") >= 4, "the samples of before are joined"
             assert line.count("M") == 2, "and the hour without a worker is a gap"

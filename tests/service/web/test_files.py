@@ -21,9 +21,16 @@ def names(paths: list[Path]) -> list[str]:
 
 def test_the_page_refers_to_files_and_routes_that_exist() -> None:
     page = (WEB / "index.html").read_text()
-    targets = set(re.findall(r'(?:href|src)="([^"]*)"', page))
+    targets = set(re.findall(r'(?:href|src)="([^"#]+)"', page))
     assert targets - ROUTES
     assert {target for target in targets - ROUTES if not (WEB / target).is_file()} == set()
+
+
+def test_links_within_the_page_lead_somewhere() -> None:
+    page = (WEB / "index.html").read_text()
+    targets = set(re.findall(r'href="#([^"]*)"', page))
+    assert targets
+    assert targets - set(re.findall(r'id="([^"]*)"', page)) == set()
 
 
 def test_modules_import_modules_that_exist() -> None:
