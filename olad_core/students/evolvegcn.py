@@ -49,13 +49,13 @@ class EvolveGCN(Convolution):
 
     @override
     def finish(self, number: int, mixed: Tensor, below: Tensor, index: Tensor) -> Tensor:
-        return torch.relu(mixed @ self._weight(number))
+        return torch.relu(mixed @ self.matrix(number))
 
     @override
     def advance(self) -> None:
         with torch.no_grad():
             # New tensors: a training step under way needs the old ones for its gradients.
-            self.past = torch.stack([self._weight(number) for number in range(1, self.num_layers + 1)])
+            self.past = torch.stack([self.matrix(number) for number in range(1, self.num_layers + 1)])
             self.steps = self.steps + 1
             self._fixed.clear()
 
@@ -69,7 +69,7 @@ class EvolveGCN(Convolution):
         self._fixed.clear()
         return super().load_state_dict(*args, **kwargs)
 
-    def _weight(self, number: int) -> Tensor:
+    def matrix(self, number: int) -> Tensor:
         """``W_k(t)``, ``[width, width]``; a frozen student computes it once."""
         if number in self._fixed:
             return self._fixed[number]

@@ -1,4 +1,4 @@
-"""``olad export``: predictions, or the graph, in files."""
+"""``olad export``: predictions, the graph, or a model, in files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from service.commands.options import AsJson, DataDir, MinPosition, RedisUrl, Url
 from service.replay.sources import SourceNotFound
 from service.terminal import Terminal, shown
 
-export = typer.Typer(name="export", help="Write predictions, or the graph, into a file.", no_args_is_help=True)
+export = typer.Typer(name="export", help="Write predictions, the graph, or a model, into a file.", no_args_is_help=True)
 
 _NODES_PER_PART = 5_000
 _CELLS_PER_PART = 200_000
@@ -103,6 +103,39 @@ def export_graph(
         soft_wrap=True,
         highlight=False,
     )
+
+
+@export.command(name="model")
+def export_model(
+    file: Annotated[Path, typer.Argument(help="A .safetensors file.")],
+    version: Annotated[
+        int | None, typer.Option(min=1, help="One of `olad versions`.", show_default="the served one")
+    ] = None,
+    member: Annotated[
+        str | None, typer.Option(metavar="STUDENT", help="Of a group, this student alone.", show_default="all")
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the weights of a kept version, for plain PyG where its layers can hold them (docs/versions.md)."""
+    settings = read_settings(data_dir=data_dir)
+    with reported_failures():
+        from service.export.model_file import export_model as write  # noqa: PLC0415 (loads torch)
+        from service.export.model_file import model_at, require_suffix  # noqa: PLC0415
+
+        require_suffix(file)
+        done = write(model_at(settings, version), file, member)
+    config = done.config
+    if as_json:
+        typer.echo(json.dumps({"file": str(file), **config}))
+        return
+    what = f"version {config['version']} of {config['student']}, weights of position {config['position']}"
+    console = Terminal()
+    console.print(f"{shown(str(file))}: {shown(what)}", soft_wrap=True, highlight=False)
+    if done.lines:
+        typer.echo(f"\nIn plain PyG, on the file of `olad export graph graph.pt`:\n\n{done.lines}", nl=False)
+    else:
+        console.print(f"plain layers of PyG cannot hold it: {shown(config['reason'])}", soft_wrap=True, highlight=False)
 
 
 def _lines(nodes: str, held: contextlib.ExitStack) -> Any:
