@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def model_at(settings: Settings, number: int | None = None) -> ModelAt:
         if checkpoint is None:
             why = f"that can be read: {broken[0]}" if broken else "yet: name the data directory with --data-dir"
             raise ExportFailed(f"there is no checkpoint in {folder} {why}")
-        position, kept, graph = _parts_of(checkpoint, settings.max_classes)
+        position, kept, graph = _parts_of(checkpoint, settings)
     except (OtherFormat, StudentUnusable) as error:
         raise ExportFailed(str(error)) from None
     found = kept.served if number is None else kept.get(number)
@@ -73,18 +74,18 @@ def model_at(settings: Settings, number: int | None = None) -> ModelAt:
     return ModelAt(found, graph)
 
 
-def _parts_of(checkpoint: Checkpoint, max_classes: int) -> tuple[str, KeptVersions, DynamicGraph]:
+def _parts_of(checkpoint: Checkpoint, settings: Settings) -> tuple[str, KeptVersions, DynamicGraph]:
     """Position, kept versions and graph of a checkpoint; what learns is left out."""
     device, kept = torch.device("cpu"), KeptVersions(1)
     try:
-        values: dict[str, Any] = dict(checkpoint.values)
+        values: Mapping[str, Any] = checkpoint.values
         position = values["position"]
         tensors = converted(checkpoint.tensors, position, values["applied_events"])
         arrays = {name: tensor.numpy() for name, tensor in take_part(tensors, "graph").items()}
         check_graph_state(arrays)
-        graph = DynamicGraph.from_state(arrays, 0.0, max_classes=max_classes)
+        graph = DynamicGraph.from_state(arrays, 0.0, max_classes=settings.max_classes)
         tensors, values = embedded_again(tensors, values)
-        versions = Versions(device, Memory((), 1, device))
+        versions = Versions(device, Memory((), 1, device), settings.freshness_target_ms / 1000)
         versions.restore(take_part(tensors, "versions"), values["versions"])
         if "kept" in values:  # earlier releases kept none
             kept.restore(take_part(tensors, "kept"), values["kept"], versions.served, device)
