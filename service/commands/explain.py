@@ -34,14 +34,23 @@ def _print(answer: ExplainAnswer) -> None:
     terminal.print(f"{shown(answer.node)}: {shown(answer.label)} {answer.probability:.4f}", highlight=False)
     table = Table("without", "change")
     for effect in answer.effects:
-        table.add_row(shown(_named(effect)), f"{effect.change:+.4f}")
-    table.add_row("all edges, own label and features", f"{answer.total:+.4f}")
+        table.add_row(shown(_named(effect)), _change(effect.change))
+    table.add_row("all edges, own label and features", _change(answer.total))
     terminal.print(table)
     made_by = (
         f"version {answer.model_version} of {shown(answer.student)} at {answer.position}, {answer.behind:,} behind"
     )
-    listed = f"{len(answer.effects)} of {answer.count} effects, interaction {answer.interaction:+.4f}"
+    listed = f"{len(answer.effects)} of {answer.count} effects, interaction {_change(answer.interaction)}"
     terminal.print(f"{listed}; {made_by}", highlight=False)
+
+
+def _change(value: float) -> str:
+    """A change with its sign; without one where it rounds to nothing.
+
+    >>> _change(-0.00001), _change(0.25), _change(-0.5)
+    ('0.0000', '+0.2500', '-0.5000')
+    """
+    return f"{value:+.4f}" if abs(value) >= 0.00005 else "0.0000"
 
 
 def _named(effect: ShownEffect) -> str:
