@@ -106,7 +106,11 @@ def make_context(settings: Settings, shared_metrics: Path | None = None) -> Cont
     metrics = ApiMetrics(shared_metrics)
     memory = Shares(settings.max_in_flight_mb * 10**6)
     stores.readers.note = metrics.note_replica_read
-    metrics.measure(waiting=lambda: stores.watermark.waiting, in_flight=lambda: memory.used)
+    metrics.measure(
+        waiting=lambda: stores.watermark.waiting,
+        in_flight=lambda: memory.used,
+        readers=lambda: stores.changes.followers,
+    )
     overload = OverloadGuard(stores.health, settings)
     return Context(
         graph=settings.graph,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import msgspec
 from starlette.types import Receive, Send
 
+from service.api.metrics import ApiMetrics
 from service.store.change_reader import ChangeReader, ChangesMissing, Recorded
 from service.store.changes import DECISION, LABEL_CHANGED, change_id
 from service.store.positions import PositionPair
@@ -65,12 +66,14 @@ class EventStream:
         changes: of the graph.
         after: id of the change after which to begin.
         wanted: which ones are sent.
+        metrics: count what is sent, and a client that is too far behind.
     """
 
-    def __init__(self, changes: ChangeReader, after: PositionPair, wanted: Filter) -> None:
+    def __init__(self, changes: ChangeReader, after: PositionPair, wanted: Filter, metrics: ApiMetrics) -> None:
         self._changes = changes
         self._after = after
         self._wanted = wanted
+        self._metrics = metrics
 
     async def send(self, receive: Receive, send: Send) -> None:
         """Send changes; waiting for the client to read them is all that a slow one costs."""
@@ -101,6 +104,7 @@ class EventStream:
             try:
                 page = await self._changes.page(after)
             except ChangesMissing as missing:
+                self._metrics.stream_dropped.inc()
                 yield _event(b"gone", None, msgspec.json.encode({"detail": str(missing), "oldest": missing.oldest}))
                 return
             except REDIS_ERRORS:
@@ -109,6 +113,7 @@ class EventStream:
             if page:
                 after, waited = page[-1].at, False
                 shown = [_event(one.type.encode(), one.id, one.event) for one in page if self._wanted.passes(one)]
+                self._metrics.stream_changes.inc(len(shown))
                 # A client whose filter passes nothing can go on from here all the same.
                 passed = [] if shown and self._wanted.passes(page[-1]) else [f"id: {page[-1].id}\n\n".encode()]
                 yield b"".join([*shown, *passed])

@@ -75,6 +75,18 @@ class ApiMetrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self.stream_changes = Counter(
+            "olad_api_stream_changes", "Changes sent to readers of GET /stream.", registry=registry
+        )
+        self.stream_dropped = Counter(
+            "olad_api_stream_dropped", "Readers of GET /stream that fell too far behind.", registry=registry
+        )
+        self._stream_readers = Gauge(
+            "olad_api_stream_readers",
+            "Readers of GET /stream that are connected now.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self._in_flight = Gauge(
             "olad_api_in_flight_bytes",
             "Bytes of request bodies and large answers held now.",
@@ -86,9 +98,11 @@ class ApiMetrics:
         """Count a read from a replica."""
         self._replica_reads[outcome].inc()
 
-    def measure(self, waiting: Callable[[], float], in_flight: Callable[[], float]) -> None:
+    def measure(
+        self, waiting: Callable[[], float], in_flight: Callable[[], float], readers: Callable[[], float]
+    ) -> None:
         """Take the values of the gauges from functions, whenever :meth:`refresh` is called."""
-        self._gauges = [(self._waiting, waiting), (self._in_flight, in_flight)]
+        self._gauges = [(self._waiting, waiting), (self._in_flight, in_flight), (self._stream_readers, readers)]
 
     def refresh(self) -> None:
         """Take the values of the gauges anew; other processes see those of the last time."""

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -57,6 +58,7 @@ from service.worker.stop import Stop
 from service.worker.stores import Log, Predictions, Requests
 from service.worker.students import StudentUnusable, register_students
 from service.worker.turn_times import TurnTimes
+from service.worker.webhook_metrics import WebhookMetrics
 from service.worker.webhooks import Webhooks
 
 log = structlog.get_logger(__name__)
@@ -174,6 +176,7 @@ def build_worker(
     clock: Clock,
     grower: Grower,
     archiver: Archiver | None = None,
+    metrics: WorkerMetrics | None = None,
 ) -> Worker:
     """Put the parts of a worker together.
 
@@ -188,8 +191,9 @@ def build_worker(
         clock: the time that the loop works by.
         grower: grows trees beside the loop.
         archiver: has the entries that are to be trimmed; None without an archive.
+        metrics: of the worker; None for new ones.
     """
-    engine, metrics, stop = restore(), WorkerMetrics(), Stop()
+    engine, metrics, stop = restore(), metrics or WorkerMetrics(), Stop()
     row_pace = RowPace(settings.freshness_target_ms, clock)
     pace = LearningPace(settings.freshness_target_ms, clock.monotonic())
     times = TurnTimes(clock)
@@ -232,7 +236,7 @@ def _archiving(settings: Settings, event_log: RawLog) -> Iterator[Archiver | Non
             ending.set()
 
 
-def open_webhooks(settings: Settings, keys: Keys) -> contextlib.AbstractContextManager[object]:
+def open_webhooks(settings: Settings, keys: Keys, metrics: WorkerMetrics) -> contextlib.AbstractContextManager[object]:
     """What sends decisions to the addresses of the settings.
 
     Raises:
@@ -242,14 +246,15 @@ def open_webhooks(settings: Settings, keys: Keys) -> contextlib.AbstractContextM
         return contextlib.nullcontext()
     if settings.webhook_secret is None or not settings.changes:
         raise CannotBegin("OLAD_WEBHOOK_URLS needs OLAD_WEBHOOK_SECRET, and OLAD_CHANGES=on")
-    return Webhooks(connect(settings), keys, settings.webhook_urls, settings.webhook_secret)
+    of_addresses = WebhookMetrics(len(settings.webhook_urls), metrics.registry, time.monotonic)
+    return Webhooks(connect(settings), keys, settings.webhook_urls, settings.webhook_secret, of_addresses)
 
 
 def main(settings: Settings) -> None:
     """Put the worker together and run it until SIGTERM or SIGINT."""
     torch.set_num_threads(settings.torch_threads)
     compute_repeatably(settings.steps_per_entry is not None)
-    keys = Keys(settings.graph)
+    keys, metrics = Keys(settings.graph), WorkerMetrics()
     client = connect(settings)
     warn_of_known_holes(client)
     checkpoints = settings.data_dir / "checkpoints" / settings.graph
@@ -268,7 +273,7 @@ def main(settings: Settings) -> None:
             Checkpointer(checkpoints, settings.checkpoints_kept) as checkpointer,
             contextlib.closing(Attempts(settings.data_dir / "workers" / f"{settings.graph}.attempts")) as attempts,
             _archiving(settings, RawLog(client, keys, lease)) as archiver,
-            open_webhooks(settings, keys),
+            open_webhooks(settings, keys, metrics),
         ):
             config = replace(engine_config(settings), memory_budget=memory_budget(settings.memory_budget_mb))
             worker = build_worker(
@@ -282,6 +287,7 @@ def main(settings: Settings) -> None:
                 SystemClock(),
                 grower,
                 archiver,
+                metrics,
             )
             for name in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(name, worker.stop)

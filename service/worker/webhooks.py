@@ -24,6 +24,7 @@ from redis.exceptions import RedisError
 from service.store.changes import DECISION, PREFIX
 from service.store.keys import Keys
 from service.store.positions import START
+from service.worker.webhook_metrics import AddressMetrics, WebhookMetrics
 
 log = structlog.get_logger(__name__)
 
@@ -63,11 +64,18 @@ class Webhooks:
         keys: of the graph.
         urls: addresses.
         secret: that signatures are made with.
+        metrics: of these addresses.
         first_wait_s: seconds before the second attempt; the wait doubles from one to the next.
     """
 
     def __init__(
-        self, redis: Redis, keys: Keys, urls: Sequence[str], secret: str, first_wait_s: float = _FIRST_WAIT_S
+        self,
+        redis: Redis,
+        keys: Keys,
+        urls: Sequence[str],
+        secret: str,
+        metrics: WebhookMetrics,
+        first_wait_s: float = _FIRST_WAIT_S,
     ) -> None:
         self._redis = redis
         self._keys = keys
@@ -75,8 +83,8 @@ class Webhooks:
         self._first_wait_s = first_wait_s
         self._ending = threading.Event()
         self._threads = [
-            threading.Thread(target=self._follow, args=(url,), name=f"webhook-{number}", daemon=True)
-            for number, url in enumerate(urls)
+            threading.Thread(target=self._follow, args=(url, of_address), name=f"webhook-{number}", daemon=True)
+            for number, (url, of_address) in enumerate(zip(urls, metrics.addresses, strict=True))
         ]
 
     def __enter__(self) -> Self:
@@ -92,18 +100,18 @@ class Webhooks:
         for thread in self._threads:
             thread.join(timeout=2.0)
 
-    def _follow(self, url: str) -> None:
+    def _follow(self, url: str, metrics: AddressMetrics) -> None:
         # The address itself may hold a secret.
         place = hashlib.sha256(url.encode()).hexdigest()[:16]
         with httpx.Client(timeout=_ANSWERS_WITHIN_S, trust_env=False) as client:
             while not self._ending.is_set():
                 try:
-                    self._send_next(client, url, place)
+                    self._send_next(client, url, place, metrics)
                 except (RedisError, OSError) as error:
                     log.warning("webhooks wait for Redis", error=str(error))
                     self._ending.wait(_FIRST_WAIT_S)
 
-    def _send_next(self, client: httpx.Client, url: str, place: str) -> None:
+    def _send_next(self, client: httpx.Client, url: str, place: str, metrics: AddressMetrics) -> None:
         """Send the next decisions, or wait a second for one; the place is stored after each."""
         found = cast("bytes | None", self._redis.hget(self._keys.webhooks, place))
         if found is None:
@@ -116,23 +124,26 @@ class Webhooks:
         for at, fields in entries:
             event = msgspec.json.decode(fields[b"event"], type=_Event)
             if event.type == PREFIX + DECISION:
-                if not self._deliver(client, url, event.id, fields[b"event"]):
+                if not self._deliver(client, url, event.id, fields[b"event"], metrics):
                     return
                 self._redis.hset(self._keys.webhooks, place, at)
         if entries:
             self._redis.hset(self._keys.webhooks, place, entries[-1][0])
 
-    def _deliver(self, client: httpx.Client, url: str, identity: str, body: bytes) -> bool:
+    def _deliver(self, client: httpx.Client, url: str, identity: str, body: bytes, metrics: AddressMetrics) -> bool:
         """Send one decision until it is taken or given up; False where the worker ends before."""
         wait_s = self._first_wait_s
         for attempt in range(1, ATTEMPTS + 1):
+            metrics.begin(attempt)
             problem = self._attempt(client, url, identity, body)
             if problem is None:
+                metrics.end(taken=True)
                 return True
             log.warning("a webhook was not taken", host=httpx.URL(url).host, id=identity, attempt=attempt, why=problem)
             if attempt < ATTEMPTS and self._ending.wait(wait_s):
                 return False
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+        metrics.end(taken=False)
         log.error("a webhook is given up", host=httpx.URL(url).host, id=identity, attempts=ATTEMPTS)
         return True
 

@@ -69,7 +69,7 @@ async def get_stream(
     wanted = Filter(frozenset(type), frozenset(node), frozenset(class_name), frozenset(kind))
     if request.scope.get("head"):
         return Response(media_type=EVENT_STREAM)
-    return _Placed(context, client_of(request), EventStream(context.changes, begin, wanted))
+    return _Placed(context, client_of(request), EventStream(context.changes, begin, wanted, context.metrics))
 
 
 async def _begin(context: Context, last: str | None) -> PositionPair:

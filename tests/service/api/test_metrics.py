@@ -18,6 +18,7 @@ from service.store.keys import Keys
 from service.store.prediction_writer import PredictionWriter
 from service.store.status import ArchiveStatus, CheckpointStatus, LeadStatus, VersionStatus
 from service.worker.metrics import WorkerMetrics
+from service.worker.webhook_metrics import WebhookMetrics
 from tests.chaos.workers import ForkedWorker, Nursery, until
 from tests.redis_server import RedisServer
 from tests.service.api.serving import serving
@@ -53,6 +54,7 @@ def value(text: str, name: str) -> float:
 def everything(api: httpx.Client, writer: PredictionWriter) -> str:
     """The metrics of a service in which everything is known."""
     metrics = WorkerMetrics()
+    WebhookMetrics(1, metrics.registry, time.monotonic)
     with metrics.stage("apply"):
         metrics.decisions.labels("drift").inc()
     served = VersionStatus(version=3, student="sage", progress=1.0, created_position="4-0")

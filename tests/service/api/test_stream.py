@@ -154,6 +154,7 @@ def test_a_client_that_falls_too_far_behind_finds_out(
     for at in range(1, 4):
         writer.publish(publication(f"{at}-0", {f"n{at}": [1, 0]}))
     with following(api, last="3-0.1") as stream:
+        assert "olad_api_stream_readers 1.0" in api.get("/metrics").text
         with redis_client.pipeline(transaction=True) as pipe:
             # As if all of it had come at once, and the first been trimmed.
             fields: Any = {"event": b'{"type":"olad.decision","data":{}}', "previous": f"4-{1 << 20 | 1}"}
@@ -163,6 +164,7 @@ def test_a_client_that_falls_too_far_behind_finds_out(
         assert (last.event, last.id) == ("gone", None)
         with pytest.raises(EOFError):
             stream.next()
+    assert "olad_api_stream_dropped_total 1.0" in api.get("/metrics").text
 
 
 class TestFilters:

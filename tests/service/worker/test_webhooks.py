@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import redis
+from prometheus_client import CollectorRegistry
 
 from olad_core.judging.decisions import Decision
 from service.settings import Settings
@@ -19,6 +20,8 @@ from service.store.keys import Keys
 from service.store.prediction_writer import PredictionWriter
 from service.worker import webhooks
 from service.worker.assembly import CannotBegin, open_webhooks
+from service.worker.metrics import WorkerMetrics
+from service.worker.webhook_metrics import WebhookMetrics
 from service.worker.webhooks import Webhooks
 from tests.service.publications import publication
 
@@ -82,11 +85,14 @@ def decide(writer: PredictionWriter, *numbers: int) -> None:
         writer.publish(publication("2-0", {"x": [number % 2, 1 - number % 2]}, decisions=(one,)))
 
 
-def sending(client: redis.Redis, keys: Keys, *urls: str) -> Webhooks:
+def sending(
+    client: redis.Redis, keys: Keys, *urls: str, registry: CollectorRegistry | None = None, now: float = 0.0
+) -> Webhooks:
     # Those who are there from the beginning; a new address begins with the next decision.
     for url in urls:
         client.hsetnx(keys.webhooks, hashlib.sha256(url.encode()).hexdigest()[:16], "0-0")
-    return Webhooks(client, keys, urls, SECRET, first_wait_s=0.001)
+    metrics = WebhookMetrics(len(urls), registry or CollectorRegistry(), lambda: now)
+    return Webhooks(client, keys, urls, SECRET, metrics, first_wait_s=0.001)
 
 
 def test_a_decision_is_sent_signed(
@@ -149,10 +155,49 @@ def test_an_address_that_fails_delays_no_other(
         assert receiver.numbers(3) == [1, 2, 3]
 
 
+def test_what_is_taken_repeated_and_given_up_is_counted_by_address(
+    redis_client: redis.Redis,
+    keys: Keys,
+    writer: PredictionWriter,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(webhooks, "ATTEMPTS", 3)
+    receiver.statuses = [500] * 3 + [503]
+    registry = CollectorRegistry()
+
+    def counted(name: str, webhook: str = "2") -> float | None:
+        return registry.get_sample_value(f"olad_worker_webhook_{name}", {"webhook": webhook})
+
+    with sending(redis_client, keys, "http://127.0.0.1:9/", receiver.url, registry=registry):
+        assert (counted("deliveries_total"), counted("oldest_seconds")) == (0, 0)
+        decide(writer, 1, 2, 3)
+        assert receiver.numbers(6) == [1, 1, 1, 2, 2, 3]
+    # The thread has ended, so the last answer is counted.
+    assert (counted("deliveries_total"), counted("retries_total"), counted("failures_total")) == (2, 3, 1)
+    assert counted("deliveries_total", "1") == 0
+
+
+def test_the_oldest_decision_grows_older_until_it_is_taken() -> None:
+    now, registry = [5.0], CollectorRegistry()
+    (address,) = WebhookMetrics(1, registry, lambda: now[0]).addresses
+
+    def age() -> float | None:
+        return registry.get_sample_value("olad_worker_webhook_oldest_seconds", {"webhook": "1"})
+
+    assert age() == 0
+    address.begin(1)
+    now[0] = 8.0
+    address.begin(2)
+    assert age() == 3
+    address.end(taken=True)
+    assert age() == 0
+
+
 def test_without_a_secret_or_changes_the_worker_does_not_start(keys: Keys) -> None:
     for more in ({"changes": 10}, {"webhook_secret": SECRET}):
         with pytest.raises(CannotBegin, match="OLAD_WEBHOOK_URLS needs"):
-            open_webhooks(Settings.model_validate({"webhook_urls": "http://h/", **more}), keys)
+            open_webhooks(Settings.model_validate({"webhook_urls": "http://h/", **more}), keys, WorkerMetrics())
 
 
 def test_what_is_no_address() -> None:
