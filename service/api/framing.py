@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -27,6 +28,8 @@ _FRAMING_FIELDS = (b"content-length", b"transfer-encoding")
 _LENGTH_LIST = re.compile(rb"\r\ncontent-length:[^\r]*,", re.IGNORECASE)
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+;=-]+)(?::[0-9]{0,5})?")
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)([^#]*)", re.IGNORECASE)
+_SENT_AT_ONCE = 64 * 1024
+"""Longest body that is sent together with its head; a longer one is not copied for that."""
 _CHUNK_COST = 4
 """Bytes of the two line breaks around a chunk's data, which are counted once as framing and once with the data."""
 
@@ -44,6 +47,8 @@ class StrictConnection(h11.Connection):
         # ignores what stands behind a chunk's size and has no limit for a head that arrives in one piece.
         self._receive_buffer: ReceiveBuffer = _StrictBuffer()
         self.error: h11.RemoteProtocolError | None = None
+        # The head of an answer whose body is still to come.
+        self._head = b""
 
     @property
     def buffered(self) -> bool:
@@ -66,7 +71,7 @@ class StrictConnection(h11.Connection):
             raise
 
     def send(self, event: h11.Event) -> Any:
-        """The bytes of an event.
+        """The bytes of an event. The head of a short answer comes with its body: writing takes longer than framing.
 
         A final answer in place of ``100 Continue`` ends the connection: the client may send the body or not, so that
         the meaning of its next bytes is unknown.
@@ -74,7 +79,14 @@ class StrictConnection(h11.Connection):
         if isinstance(event, h11.Response) and self.they_are_waiting_for_100_continue:
             headers = [*event.headers.raw_items(), (b"connection", b"close")]
             event = h11.Response(status_code=event.status_code, headers=headers, reason=event.reason)
-        return super().send(event)
+        output = super().send(event)
+        if output is None:
+            return None
+        if isinstance(event, h11.Response) and _length(event) <= _SENT_AT_ONCE:
+            self._head = output
+            return b""
+        output, self._head = self._head + output, b""
+        return output
 
 
 class _StrictBuffer(ReceiveBuffer):
@@ -128,6 +140,11 @@ class _StrictBuffer(ReceiveBuffer):
         data = super().maybe_extract_at_most(count)
         self._data_bytes += len(data or b"")
         return data
+
+
+def _length(response: h11.Response) -> float:
+    """Length of the body; infinite where it ends with the last chunk or the connection."""
+    return next((int(value) for name, value in response.headers if name == b"content-length"), math.inf)
 
 
 def _check_single(head: bytearray) -> None:

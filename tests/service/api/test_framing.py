@@ -7,11 +7,12 @@ import time
 import uuid
 from collections.abc import Iterator
 
+import h11
 import httpx
 import pytest
 
 from olad_core.events import MAX_EVENTS
-from service.api.framing import MAX_HEAD_BYTES, MAX_HEADERS
+from service.api.framing import MAX_HEAD_BYTES, MAX_HEADERS, StrictConnection
 from tests.redis_server import RedisServer
 from tests.service.api.raw import LIVE, connected, everything, exchange
 from tests.service.api.serving import serving
@@ -37,6 +38,27 @@ def api(redis_server: RedisServer) -> Iterator[httpx.Client]:
     """One API for all tests that leave nothing behind."""
     with serving(redis_server.url, f"test-{uuid.uuid4().hex}") as client:
         yield client
+
+
+class TestAnswers:
+    @staticmethod
+    def asked() -> StrictConnection:
+        connection = StrictConnection()
+        connection.receive_data(LIVE)
+        assert isinstance(connection.next_event(), h11.Request)
+        return connection
+
+    def test_a_short_body_is_sent_together_with_its_head(self) -> None:
+        connection = self.asked()
+        assert connection.send(h11.Response(status_code=200, headers=[("content-length", "2")])) == b""
+        assert connection.send(h11.Data(data=b"ok")) == b"HTTP/1.1 200 \r\ncontent-length: 2\r\n\r\nok"
+        assert connection.send(h11.EndOfMessage()) == b""
+
+    @pytest.mark.parametrize("fields", [[], [("content-length", str(10**6))]], ids=["a stream", "a long body"])
+    def test_another_head_is_sent_at_once(self, fields: list[tuple[str, str]]) -> None:
+        connection = self.asked()
+        assert connection.send(h11.Response(status_code=200, headers=fields)).endswith(b"\r\n\r\n")
+        assert b"HTTP/1.1" not in connection.send(h11.Data(data=b"ok"))
 
 
 class TestUpgrade:
