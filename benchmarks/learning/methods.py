@@ -72,8 +72,8 @@ PLAIN: dict[str, Override] = {"global_weight": 1.0, "temperature": 1.0, "min_con
 
 METHODS: dict[str, Method] = {
     "independent": Method("the same group, nobody teaches", _with(global_weight=0.0)),
-    "ours": Method("the shipped defaults", _with()),
-    "auto": Method("ours, the group served where it is expected to be best (OLAD_SERVE=auto)", _with(serve="auto")),
+    "ours": Method("ours, the best student served (OLAD_SERVE=best)", _with()),
+    "auto": Method("the shipped defaults: the group served where it is expected to be best", _with(serve="auto")),
     "full": Method("ours with local knowledge, too", _with(local_weight=LOCAL)),
     "local": Method("local knowledge instead of global", _with(global_weight=0.0, local_weight=LOCAL)),
     "unweighted": Method("ours with all others teaching, whatever the evidence says", _with(OthersTeach)),

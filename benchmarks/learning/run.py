@@ -73,7 +73,7 @@ def play(run: Run, device: str = "cpu") -> Line:
         **dict(spec.overrides),
         **dict(run.overrides),
     }
-    learner = METHODS[run.method].build(configured(EngineConfig(), changes), torch.device(device))
+    learner = METHODS[run.method].build(configured(EngineConfig(serve="best"), changes), torch.device(device))
     truth, said = _answers(learner, stream, run)
     disputed = said.pop(DISAGREEMENT, None)
     if stream.validation:

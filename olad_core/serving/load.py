@@ -30,7 +30,7 @@ TURNS = 10.0
 IDLE_S = 2.0
 """Seconds without events after which it has been forgotten, too."""
 REMEMBERED_S = 5.0
-"""Seconds after which the cost of an event has been forgotten to 1/e."""
+"""Seconds of turns with events after which the cost of an event has been forgotten to 1/e."""
 COMPARED_TURNS = 20
 """Turns after a switch in which the cost of what is served is compared with that of what was served before."""
 FORGOTTEN_S = 600.0
@@ -154,14 +154,12 @@ class Load:
             share = min(LARGEST_SHARE, 1 - math.exp(-turn.elapsed_s / FOLLOWED_S))
             self._busy.follow(share, turn.shared_s / turn.elapsed_s, own / turn.elapsed_s)
             self._forget_costs(turn.elapsed_s)
-            kept = math.exp(-turn.elapsed_s / REMEMBERED_S)
-            self._events *= kept
-            self._seconds = _Mean(self._seconds.shared * kept, self._seconds.own * kept)
             if not turn.events:
                 self._turn.follow(1 - math.exp(-turn.elapsed_s / IDLE_S), 0.0, 0.0)
         if turn.events:
-            self._events += turn.events
-            self._seconds = _Mean(self._seconds.shared + turn.shared_s, self._seconds.own + own)
+            kept = math.exp(-turn.elapsed_s / REMEMBERED_S)
+            self._events = kept * self._events + turn.events
+            self._seconds = _Mean(kept * self._seconds.shared + turn.shared_s, kept * self._seconds.own + own)
             self._turn.follow(1 / TURNS, turn.shared_s, own)
             self._compare()
         names = list(costs)
