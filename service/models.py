@@ -346,7 +346,9 @@ class EdgeNamed(BaseModel):
     dst: str | int | SkipJsonSchema[None] = Field(default=None, description="Where it ends.")
     id: str | int | SkipJsonSchema[None] = Field(default=None, description="Its id, instead of both ends.")
     type: str | SkipJsonSchema[None] = Field(default=None, description="Its type; `edge` if left out.")
-    weight: float | SkipJsonSchema[None] = Field(default=None, gt=0, description="Of an edge that has not arrived.")
+    weight: Annotated[float, Field(gt=0)] | SkipJsonSchema[None] = Field(
+        default=None, description="Of an edge that has not arrived."
+    )
     x: list[float] | dict[str, list[float]] | SkipJsonSchema[None] = Field(
         default=None, description="Features of an edge that has not arrived, as in `upsert_edge`; zeros if left out."
     )
@@ -378,8 +380,8 @@ class EdgeOfMany(BaseModel):
     arrived: bool | SkipJsonSchema[None] = Field(default=None, description="As of `GET /predict/edge`.")
     at_arrival: dict[str, Share] | None = Field(default=None, description="As of `GET /predict/edge`.")
     truth: str | None = Field(default=None, description="As of `GET /predict/edge`.")
-    model_version: int | SkipJsonSchema[None] = Field(
-        default=None, ge=1, description="Steps that the model of the task had taken."
+    model_version: Annotated[int, Field(ge=1)] | SkipJsonSchema[None] = Field(
+        default=None, description="Steps that the model of the task had taken."
     )
 
 

@@ -262,6 +262,7 @@ PREDICT_EDGE: tuple[Example, ...] = (
     *(example for example in _ASKING if example[0] not in {problems.INVALID_REQUEST, problems.TOO_LARGE}),
 )
 PREDICT_EDGES: tuple[Example, ...] = (
+    *_SMALL_BODY,
     _invalid("edges[2].x", "has 2 features, and edges of the type 'paid' have 8"),
     *(example for example in _ASKING if example[0] not in {problems.INVALID_REQUEST, problems.TOO_LARGE}),
 )
