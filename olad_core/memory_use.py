@@ -55,6 +55,12 @@ _STRUCTURE = 8
 """Columns of such a table beside features and classes, at most."""
 _BYTES_PER_KEY = 120
 """By which a row of it is found."""
+_BYTES_PER_TASK_EDGE = 250
+"""Of an edge that a task remembers: its id, both ends and where it is found."""
+_BYTES_PER_TASK_NODE = 200
+"""What a task keeps of a node: counts, labels and links."""
+_TASK_PLAIN, _TASK_CLASS, _TASK_FEATURES = 16, 21, 256
+"""Numbers that a task remembers of an edge: some, so many a class, and its first features."""
 _ARRIVALS = 4
 """Predictions that wait for a label: in use, grown by doubling, and two copies for the checkpoint."""
 
@@ -71,6 +77,8 @@ class Sizes:
         classes: classes.
         edge_types: types of edges.
         edge_numbers: features of all edges together.
+        tasks: tasks on edges.
+        task_numbers: numbers that they remember of an edge, all together (:func:`numbers_of_task`).
     """
 
     nodes: int = 0
@@ -80,6 +88,8 @@ class Sizes:
     classes: int = 0
     edge_types: int = 1
     edge_numbers: int = 0
+    tasks: int = 0
+    task_numbers: int = 0
 
     def plus(self, more: Sizes) -> Sizes:
         """Both together; the width, the classes and the types are the greater ones."""
@@ -91,6 +101,8 @@ class Sizes:
             max(self.classes, more.classes),
             max(self.edge_types, more.edge_types),
             self.edge_numbers + more.edge_numbers,
+            max(self.tasks, more.tasks),
+            max(self.task_numbers, more.task_numbers),
         )
 
 
@@ -137,14 +149,30 @@ def bytes_needed(sizes: Sizes, group: GroupSizes) -> int:
     working = _WORKING * row * min(_ROWS_AT_ONCE, sizes.nodes, _DENSEST * sizes.featured)
     inputs = sizes.feature_width + len(STRUCTURE) * STRUCTURE_STEPS
     weights = 4 * hidden * (inputs + 4 * hidden + 4 * columns)
+    remembers = EngineConfig.arrivals_remembered * (_BYTES_PER_TASK_EDGE * sizes.tasks + 4 * sizes.task_numbers)
+    tasks = _COPIES * (remembers + _BYTES_PER_TASK_NODE * sizes.tasks * sizes.nodes)
     if group.trees:
         nodes += sizes.nodes * _COPIES * _VERSIONS * 4 * sizes.classes
         features += _of_trees(sizes)
     students = weights * (_WIDEST * group.students * _WEIGHTS * _COPIES + _VERSIONS * group.served)
     students += weights * _WIDEST * group.kept * _COPIES
     return round(
-        _PROCESS + nodes + edges + features + working + students + _arrivals(group.students + 1, sizes.classes)
+        _PROCESS + nodes + edges + features + working + students + tasks + _arrivals(group.students + 1, sizes.classes)
     )
+
+
+def numbers_of_task(classes: int, width: int) -> int:
+    """Numbers that a task on edges remembers of an edge.
+
+    >>> numbers_of_task(2, 0), numbers_of_task(3, 1_000)
+    (58, 356)
+
+    Args:
+        classes: of the task.
+        width: features of the edges.
+    """
+    places = 1 << max(1, (classes - 1).bit_length())
+    return _TASK_PLAIN + _TASK_CLASS * places + min(width, _TASK_FEATURES)
 
 
 def remembered(limit: int, cells: int, predictors: int, classes: int) -> int:

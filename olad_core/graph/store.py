@@ -28,7 +28,7 @@ from olad_core.graph.text import unpack
 from olad_core.graph.type_numbers import number_types
 from olad_core.graph.typed_features import TypedFeatures
 from olad_core.graph_types import RELATION, EdgeType, NodeType
-from olad_core.memory_use import Sizes
+from olad_core.memory_use import Sizes, numbers_of_task
 from olad_core.schema import HeldSchema, after_declaration, after_events, directions, lifetimes
 from olad_core.task_types import EdgeTask
 
@@ -171,7 +171,13 @@ class DynamicGraph:
             len(self._nodes.classes),
             types,
             self._edges.count_of_features,
+            len(self.tasks),
+            sum(self._numbers_of(task) for task in self.tasks.values()),
         )
+
+    def _numbers_of(self, task: EdgeTask) -> int:
+        """Numbers that a task remembers of an edge; one with numbers as labels has less than one with classes."""
+        return numbers_of_task(len(getattr(task, "classes", ())), self.relation_rules[task.edge_type].width)
 
     @property
     def schema(self) -> HeldSchema:

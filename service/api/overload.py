@@ -79,7 +79,15 @@ class OverloadGuard:
         else:
             width, classes = graph.feature_width or 0, len(graph.classes)
             sizes = Sizes(
-                of.rows, max(of.edges, graph.edges), of.featured, width, classes, of.edge_types, of.edge_numbers
+                of.rows,
+                max(of.edges, graph.edges),
+                of.featured,
+                width,
+                classes,
+                of.edge_types,
+                of.edge_numbers,
+                of.tasks,
+                of.task_numbers,
             )
             group = GroupSizes(of.students, of.recurrent, of.hidden, of.served, of.trees)
             self.memory.follow(sizes, group, of.budget, load.on_its_way)

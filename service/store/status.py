@@ -459,6 +459,8 @@ class MemoryStatus(Answer):
     edges: int = Field(default=0, description="Edges, those with ids or features counted twice.")
     edge_types: int = Field(default=1, description="Types of edges.")
     edge_numbers: int = Field(default=0, description="Features of all edges together.")
+    tasks: int = Field(default=0, description="Tasks on edges.")
+    task_numbers: int = Field(default=0, description="Numbers that these tasks remember of an edge, all together.")
     students: int = Field(description="Members of the group.")
     recurrent: int = Field(description="Those of them that have a hidden state for each node.")
     hidden: int = Field(description="Width of their embeddings.")

@@ -345,6 +345,8 @@ def _memory(engine: Engine, budget: int) -> MemoryStatus:
         edges=sizes.edges,
         edge_types=sizes.edge_types,
         edge_numbers=sizes.edge_numbers,
+        tasks=sizes.tasks,
+        task_numbers=sizes.task_numbers,
         students=group.students,
         recurrent=group.recurrent,
         hidden=group.hidden,

@@ -393,6 +393,8 @@ STATUS = {
             "edges": 10556,
             "edge_types": 1,
             "edge_numbers": 0,
+            "tasks": 0,
+            "task_numbers": 0,
             "students": 4,
             "recurrent": 1,
             "hidden": 64,
