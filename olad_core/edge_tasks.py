@@ -26,10 +26,12 @@ from olad_core.tasks.edge_class import (
     EdgeAnswer,
     Inputs,
     Learner,
+    LikeliestEdges,
     Scored,
     TooManyEdgeClasses,
     features_given,
     joined_before,
+    likeliest_edges,
 )
 from olad_core.tasks.labelled_edges import LabelledEdge, edge_key
 
@@ -78,6 +80,8 @@ class TaskAnswer(NamedTuple):
     version: int
 
 
+NoList = Literal["no-task", "no-model", "unknown-class"]
+"""Why there is no list: the type has no task, too few labels have come, or the task has no such class."""
 NoEdgeAnswer = Literal["no-task", "no-model", "unknown-edge"]
 """Why there is no answer: the type has no task, too few labels have come, or no such id is remembered."""
 
@@ -277,6 +281,22 @@ class EdgeTasks:
         else:
             answer = learner.answer(place)
         return TaskAnswer(task.name, answer, learner.head.steps)
+
+    def likeliest(self, graph: DynamicGraph, edge_type: str, of_class: str, most: int) -> LikeliestEdges | NoList:
+        """The edges of a type without a label that are likeliest to be of a class; why there is no list otherwise.
+
+        Args:
+            graph: the live graph.
+            edge_type: of the edges.
+            of_class: name of the class.
+            most: how many are listed.
+        """
+        task = next((each for each in self._tasks.values() if each.edge_type == edge_type), None)
+        if task is None:
+            return "no-task"
+        if of_class not in task.learner.classes:
+            return "unknown-class"
+        return likeliest_edges(task.name, task.learner, graph, of_class, most) if task.learner.answers else "no-model"
 
     def reports(self) -> tuple[TaskReport, ...]:
         """How each task stands."""

@@ -429,6 +429,29 @@ class PartnerList(Answer):
     behind: int = Field(ge=0, description=_BEHIND)
 
 
+class RankedEdge(BaseModel):
+    """An edge of a list."""
+
+    id: str | SkipJsonSchema[None] = Field(default=None, description="Its id, where edges of the type have ids.")
+    src: str = Field(description="Where it begins.")
+    dst: str = Field(description="Where it ends.")
+    probability: Share = Field(description="Of the class, now, from what was known when the edge arrived.")
+    label: str = Field(description="The likeliest class.")
+
+
+class EdgeList(BaseModel):
+    """Edges without a label that are likeliest to be of a class."""
+
+    edges: list[RankedEdge] = Field(description="The likeliest first.")
+    type: str = Field(description="Type of the edges.")
+    task: str = Field(description="The task that predicts.")
+    compared: int = Field(ge=0, description="Edges among which they were found: the newest ones without a label.")
+    waiting: int = Field(ge=0, description="Edges that are remembered and have no label.")
+    model_version: int = Field(ge=1, description="Steps that the model of the task had taken.")
+    position: Position = Field(description=_POSITION)
+    behind: int = Field(ge=0, description=_BEHIND)
+
+
 class ClockSet(Answer):
     """A setting of the clock that is in the log."""
 

@@ -41,6 +41,7 @@ from service.api.routes import (
     stream,
     students,
     timeline,
+    top_edges,
     versions,
     what_if,
 )
@@ -135,6 +136,7 @@ def create_app(settings: Settings, shared_metrics: Path | None = None) -> FastAP
         versions,
         status,
         timeline,
+        top_edges,
         key,
         health,
         metrics,

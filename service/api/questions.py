@@ -15,6 +15,7 @@ from service.problems import (
     NOT_ANSWERED,
     QUEUE_FULL,
     TOO_LARGE,
+    UNKNOWN_CLASS,
     UNKNOWN_EDGE,
     UNKNOWN_NODE,
     WORKER_AWAY,
@@ -97,6 +98,8 @@ def _away() -> Problem:
 async def _refused(context: Context, answered: Answered, refused: Refused) -> Problem:
     if refused.reason in {"no-task", "few-labels", "few-edges", "unknown-edge"}:
         return _no_edge(answered, refused)
+    if refused.reason == "unknown-class":
+        return Problem(UNKNOWN_CLASS, "the task for edges of this type has no such class")
     if refused.source is not None:
         detail = "the node is not in the graph at this position"
         behind = answered.behind(refused.source)

@@ -21,6 +21,7 @@ from service.client.session import Session
 from service.models import (
     AcceptedBatch,
     ClockSet,
+    EdgeList,
     EdgePrediction,
     EdgePredictions,
     ExplainAnswer,
@@ -134,6 +135,12 @@ class AsyncClient:
         """See :meth:`Client.predict_edge <service.client.http.Client.predict_edge>`."""
         wait = self._session.wait(min_position)
         return await self._send(calls.predict_edge(src, dst, edge_id, edge_type, weight, wait))
+
+    async def top_edges(
+        self, class_name: str, *, edge_type: str = RELATION, limit: int = 100, min_position: str | None = None
+    ) -> EdgeList:
+        """See :meth:`Client.top_edges <service.client.http.Client.top_edges>`."""
+        return await self._send(calls.top_edges(class_name, edge_type, limit, self._session.wait(min_position)))
 
     async def predict_edges(
         self, edges: Sequence[Mapping[str, Any]], *, min_position: str | None = None

@@ -16,6 +16,7 @@ from olad_core.schema import HeldSchema
 from service.models import (
     AcceptedBatch,
     ClockSet,
+    EdgeList,
     EdgePrediction,
     EdgePredictions,
     EmbeddingList,
@@ -155,6 +156,12 @@ def predict_edges(edges: Sequence[Mapping[str, Any]], wait: Wait) -> Call[EdgePr
     """``POST /predict/edge``."""
     body = msgspec.json.encode({"edges": edges})
     return Call("POST", "/predict/edge", _reader(EdgePredictions), wait.params(), {"content-type": JSON}, body)
+
+
+def top_edges(class_name: str, edge_type: str, limit: int, wait: Wait) -> Call[EdgeList]:
+    """``GET /edges/top/{class}``."""
+    path = f"/edges/top/{quote(class_name, safe='')}"
+    return Call("GET", path, _reader(EdgeList), wait.params(type=edge_type, limit=limit))
 
 
 def stream(

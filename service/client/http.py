@@ -21,6 +21,7 @@ from service.client.session import Session
 from service.models import (
     AcceptedBatch,
     ClockSet,
+    EdgeList,
     EdgePrediction,
     EdgePredictions,
     ExplainAnswer,
@@ -187,6 +188,23 @@ class Client:
         """
         wait = self._session.wait(min_position)
         return self._send(calls.predict_edge(src, dst, edge_id, edge_type, weight, wait))
+
+    def top_edges(
+        self, class_name: str, *, edge_type: str = RELATION, limit: int = 100, min_position: str | None = None
+    ) -> EdgeList:
+        """``GET /edges/top/{class}``: the edges without a label most likely to be of a class.
+
+        Args:
+            class_name: of the class.
+            edge_type: of the edges.
+            limit: edges in the list, 1,000 at most.
+            min_position: as for :meth:`predict_one`.
+
+        Raises:
+            NoTask: edges of the type have no task.
+            UnknownClass: the task has no such class.
+        """
+        return self._send(calls.top_edges(class_name, edge_type, limit, self._session.wait(min_position)))
 
     def predict_edges(self, edges: Sequence[Mapping[str, Any]], *, min_position: str | None = None) -> EdgePredictions:
         """``POST /predict/edge``: the classes of edges, all of one position.

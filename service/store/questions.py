@@ -70,6 +70,20 @@ class EdgesAsked(msgspec.Struct, frozen=True, tag="edges"):
     edges: list[EdgeAsked]
 
 
+class TopEdgesAsked(msgspec.Struct, frozen=True, tag="top-edges"):
+    """Which edges without a label are likeliest to be of a class.
+
+    Attributes:
+        edge_type: of the edges.
+        of_class: the class.
+        shown: how many edges are wanted at most.
+    """
+
+    edge_type: str
+    of_class: str
+    shown: int
+
+
 class NeighboursAsked(msgspec.Struct, frozen=True, tag="neighbours"):
     """What edges a node has.
 
@@ -123,7 +137,15 @@ class PartnersAsked(msgspec.Struct, frozen=True, tag="partners"):
 
 
 Question: TypeAlias = (
-    WhatIfAsked | ExplainAsked | EdgeAsked | EdgesAsked | NeighboursAsked | EmbeddingsAsked | LinkAsked | PartnersAsked
+    WhatIfAsked
+    | ExplainAsked
+    | EdgeAsked
+    | EdgesAsked
+    | TopEdgesAsked
+    | NeighboursAsked
+    | EmbeddingsAsked
+    | LinkAsked
+    | PartnersAsked
 )
 
 
@@ -260,6 +282,33 @@ class LinksAnswered(msgspec.Struct, frozen=True, tag="links"):
     all: bool
 
 
+class TopEdge(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An edge of a list: both ends, what is predicted of it by class, and its id where it has one."""
+
+    src: str
+    dst: str
+    probabilities: dict[str, float]
+    id: str | None = None
+
+
+class TopEdgesAnswered(msgspec.Struct, frozen=True, tag="top-edges"):
+    """The edges without a label that are likeliest to be of a class, the likeliest first.
+
+    Attributes:
+        source: what they are exact for; the version is that of the task.
+        task: that predicts.
+        edges: the list.
+        compared: edges among which they were found.
+        waiting: edges that are remembered and have no label.
+    """
+
+    source: Source
+    task: str
+    edges: list[TopEdge]
+    compared: int
+    waiting: int
+
+
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
     """Why there is no answer.
 
@@ -271,7 +320,15 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     """
 
     reason: Literal[
-        "no-model", "too-large", "unknown-node", "no-task", "few-labels", "unknown-edge", "failed", "few-edges"
+        "no-model",
+        "too-large",
+        "unknown-node",
+        "no-task",
+        "few-labels",
+        "few-edges",
+        "unknown-edge",
+        "unknown-class",
+        "failed",
     ]
     need: int = 0
     most: int = 0
@@ -314,6 +371,7 @@ Answer: TypeAlias = (
     | ExplainAnswered
     | EdgeAnswered
     | EdgesAnswered
+    | TopEdgesAnswered
     | NeighboursAnswered
     | EmbeddingsAnswered
     | LinksAnswered

@@ -39,6 +39,9 @@ from service.store.questions import (
     ShownEdge,
     ShownEffect,
     Source,
+    TopEdge,
+    TopEdgesAnswered,
+    TopEdgesAsked,
     WhatIfAnswered,
     WhatIfAsked,
 )
@@ -56,6 +59,7 @@ _STAGES: Mapping[type[Any], str] = {
     ExplainAsked: "explain",
     EdgeAsked: "edge",
     EdgesAsked: "edge",
+    TopEdgesAsked: "edge",
     NeighboursAsked: "neighbours",
     LinkAsked: "link",
     PartnersAsked: "link",
@@ -84,7 +88,7 @@ def reply_to(engine: Engine, asked: AskedQuestion, metrics: WorkerMetrics) -> Re
 
 def _answer(engine: Engine, question: Question) -> tuple[Answer, int]:
     """The answer, and how many nodes and edges were read."""
-    if isinstance(question, EdgeAsked | EdgesAsked):
+    if isinstance(question, EdgeAsked | EdgesAsked | TopEdgesAsked):
         return _edges(engine, question)
     if isinstance(question, LinkAsked | PartnersAsked):
         return _links(engine, question)
@@ -116,11 +120,23 @@ def _tried(engine: Engine, question: WhatIfAsked, source: Source, version: Versi
     return WhatIfAnswered(source, _predicted_nodes(outcome.predicted, version), rejected), outcome.work
 
 
-def _edges(engine: Engine, question: EdgeAsked | EdgesAsked) -> tuple[Answer, int]:
+def _edges(engine: Engine, question: EdgeAsked | EdgesAsked | TopEdgesAsked) -> tuple[Answer, int]:
     if isinstance(question, EdgeAsked):
         return _edge(engine, question), 1
+    if isinstance(question, TopEdgesAsked):
+        return _top_edges(engine, question)
     source = Source(engine.position, engine.applied_events, 0, "")
     return EdgesAnswered(source, [_edge(engine, each) for each in question.edges]), len(question.edges)
+
+
+def _top_edges(engine: Engine, question: TopEdgesAsked) -> tuple[Answer, int]:
+    found = engine.edge_tasks.likeliest(engine.graph, question.edge_type, question.of_class, question.shown)
+    if isinstance(found, str):
+        source = Source(engine.position, engine.applied_events, 0, "")
+        return Refused("few-labels" if found == "no-model" else found, source=source), 1
+    edges = [TopEdge(each.source, each.target, each.probabilities, each.edge) for each in found.edges]
+    source = Source(engine.position, engine.applied_events, found.version, found.task)
+    return TopEdgesAnswered(source, found.task, edges, found.compared, found.waiting), found.compared
 
 
 def _edge(engine: Engine, question: EdgeAsked) -> EdgeAnswered | Refused:

@@ -5,6 +5,7 @@ from olad_core.tasks.edge_class.guard import Guard
 from olad_core.tasks.edge_class.head import Head
 from olad_core.tasks.edge_class.history import UNKNOWN, Asked, History, Inputs
 from olad_core.tasks.edge_class.learner import EdgeAnswer, Learner, Scored, TooManyEdgeClasses
+from olad_core.tasks.edge_class.likeliest import LikeliestEdges, ListedEdge, likeliest_edges
 from olad_core.tasks.edge_class.links import joined_before
 from olad_core.tasks.edge_class.remembered import Answered
 
@@ -18,8 +19,11 @@ __all__ = [
     "History",
     "Inputs",
     "Learner",
+    "LikeliestEdges",
+    "ListedEdge",
     "Scored",
     "TooManyEdgeClasses",
     "features_given",
     "joined_before",
+    "likeliest_edges",
 ]

@@ -80,6 +80,15 @@ class Remembered:
         """
         return self._by_ends.get(self._key(source, target)) if edge is None else self._by_id.get(edge)
 
+    @property
+    def next_place(self) -> int:
+        """Where the next edge is remembered: in a full ring the place of the oldest one."""
+        return self._next
+
+    def id_of(self, place: int) -> str | None:
+        """The id of the edge at a place; None where it has none."""
+        return self._ids[place] or None
+
     def label_between(self, source: int, target: int) -> int:
         """Class of the last edge between these rows, ``UNKNOWN`` without a label, ``NO_EDGE`` without an edge."""
         place = self._by_ends.get(self._key(source, target))

@@ -83,6 +83,16 @@ EDGE_PREDICTION = {
     "behind": 0,
 }
 
+EDGE_LIST = {
+    "edges": [{"id": "e-9", "src": "p1", "dst": "p2", "probability": 0.75, "label": "fraud"}],
+    "type": "paid",
+    "task": "fraud",
+    "compared": 500,
+    "waiting": 500,
+    "model_version": 640,
+    "position": POSITION,
+    "behind": 0,
+}
 EDGES = {"edges": [{"src": "p1", "dst": "p2", "x": [25.0, 1.0]}, {"id": "e-9", "type": "paid"}]}
 EDGE_PREDICTIONS = {
     "predictions": [

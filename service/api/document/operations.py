@@ -114,6 +114,7 @@ OPERATIONS: dict[str, Operation] = {
     "whatIf": Operation(examples.WHAT_IF, problems.WHAT_IF, _TRIED_BODY),
     "explainNode": Operation(examples.EXPLAINED, problems.EXPLAIN),
     "getNeighbours": Operation(examples.NEIGHBOURS, problems.NEIGHBOURS),
+    "getTopEdges": Operation(examples.EDGE_LIST, problems.TOP_EDGES),
     "getTopNodes": Operation(examples.NODE_LIST, problems.TOP_NODES),
     "listNodes": Operation(examples.NODE_LIST, problems.LIST_NODES),
     "streamChanges": Operation(examples.STREAM, problems.STREAM),

@@ -261,6 +261,12 @@ PREDICT_EDGE: tuple[Example, ...] = (
     ),
     *(example for example in _ASKING if example[0] not in {problems.INVALID_REQUEST, problems.TOO_LARGE}),
 )
+TOP_EDGES: tuple[Example, ...] = (
+    (problems.NO_TASK, "edges of this type have no task: PUT /schema with tasks declares one", {}),
+    (problems.UNKNOWN_CLASS, "the task for edges of this type has no such class", {}),
+    _invalid("limit", "Input should be less than or equal to 1000"),
+    *(example for example in _ASKING if example[0] not in {problems.INVALID_REQUEST, problems.TOO_LARGE}),
+)
 PREDICT_EDGES: tuple[Example, ...] = (
     *_SMALL_BODY,
     _invalid("edges[2].x", "has 2 features, and edges of the type 'paid' have 8"),

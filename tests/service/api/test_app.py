@@ -18,6 +18,7 @@ ROUTES = {
     ("post", "/predict"),
     ("get", "/predict/edge"),
     ("post", "/predict/edge"),
+    ("get", "/edges/top/{class_name}"),
     ("get", "/predict/link"),
     ("get", "/links/{node}"),
     ("get", "/embeddings/{node}"),

@@ -29,6 +29,7 @@ NAMES = {
     ("post", "/predict"): "predictNodes",
     ("get", "/predict/edge"): "predictEdge",
     ("post", "/predict/edge"): "predictEdges",
+    ("get", "/edges/top/{class_name}"): "getTopEdges",
     ("get", "/predict/link"): "predictLink",
     ("get", "/links/{node}"): "listPartners",
     ("get", "/embeddings/{node}"): "embedNode",
@@ -213,6 +214,7 @@ class TestGenerators:
         assert {name: fields for name, fields in optional.items() if fields and name not in requests} == {
             "InvalidItem": {"index"},
             "EdgePrediction": {"src", "dst", "id"},
+            "RankedEdge": {"id"},
             "EdgeOfMany": {"src", "dst", "id", "error", "task", "probabilities", "arrived", "model_version"}
             | {"at_arrival", "truth"},
             "NeighbourEdge": {"type", "label"},

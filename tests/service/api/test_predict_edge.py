@@ -153,6 +153,26 @@ def test_a_body_without_edges_is_refused(api: httpx.Client, worker: AnsweringWor
     assert_problem(api.post("/predict/edge", json=body), 422, "invalid-request")
 
 
+def test_the_likeliest_edges_without_a_label_are_listed(api: httpx.Client, worker: AnsweringWorker) -> None:
+    known = [edge("ab"[at % 2], f"x{at}", label=("ok", "fraud")[at % 2]) for at in range(120)]
+    for first in range(0, 120, 10):
+        sent(api, *known[first : first + 10])
+    position = sent(api, edge("a", "new"), edge("b", "new"), edge("b", "other"), edge("b", "labelled", label="fraud"))
+    params: dict[str, str | int] = {"type": "paid", "min_position": position, "timeout_ms": 30_000}
+    answer = api.get("/edges/top/fraud", params=params)
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert (body["task"], body["compared"], body["waiting"], body["position"]) == ("fraud", 3, 3, position)
+    assert [(each["src"], each["label"]) for each in body["edges"]] == [("b", "fraud"), ("b", "fraud"), ("a", "ok")]
+    for each in body["edges"]:
+        one = predicted(api, position, src=each["src"], dst=each["dst"])
+        assert one["probabilities"]["fraud"] == each["probability"]
+    assert len(api.get("/edges/top/ok", params={**params, "limit": 1}).json()["edges"]) == 1
+    assert_problem(api.get("/edges/top/none", params=params), 404, "unknown-class")
+    assert_problem(api.get("/edges/top/fraud", params={**params, "type": "plain"}), 404, "no-task")
+    assert_problem(api.get("/edges/top/x", params={**params, "type": "moved"}), 404, "unknown-class")
+
+
 def test_what_has_no_answer(api: httpx.Client, worker: AnsweringWorker) -> None:
     assert_problem(api.get("/predict/edge?src=a&dst=b&type=plain"), 404, "no-task")
     body = assert_problem(api.get("/predict/edge?src=a&dst=b&type=paid"), 503, "no-model")

@@ -42,6 +42,7 @@ EXAMPLES = (
     calls.rejected(1, None),
     calls.predict_one("n", Wait(), None, None),
     calls.predict_edge("a", "b", None, "paid", 1.0, Wait()),
+    calls.top_edges("a", "paid", 1, Wait()),
     calls.predict_edges([{"src": "a", "dst": "b"}], Wait()),
     calls.stream(None, [], [], [], []),
     calls.explain("n", 1, Wait()),

@@ -1,0 +1,76 @@
+"""The edges without a label that are likeliest to be of a class."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import quote
+
+import msgspec
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from olad_core.graph_types import MAX_TYPE_BYTES, RELATION
+from service.api.answers import one_answer
+from service.api.body import client_of
+from service.api.context import Ctx
+from service.api.questions import answer_to
+from service.api.routes.lists import Limit
+from service.api.routes.predict import MinPosition, TimeoutMs, text_in
+from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, until_visible
+from service.models import EdgeList
+from service.store.questions import TopEdgesAnswered, TopEdgesAsked
+
+router = APIRouter(tags=["predictions"])
+
+
+@router.get(
+    "/edges/top/{class_name:node}",
+    operation_id="getTopEdges",
+    summary="The edges most likely to be of a class",
+    response_model=EdgeList,
+    response_description="The likeliest first.",
+)
+async def get_top_edges(
+    request: Request,
+    context: Ctx,
+    class_name: Annotated[str, Path(description="Name of the class, percent-encoded.", examples=["fraud"])],
+    type: Annotated[  # noqa: A002 (the name in the query)
+        str, Query(min_length=1, max_length=MAX_TYPE_BYTES, description="Type of the edges, which has a task.")
+    ] = RELATION,
+    limit: Limit = 100,
+    min_position: MinPosition = None,
+    timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
+) -> Response:
+    """Edges that have arrived and have no label yet, by their probability of the class.
+
+    The newest 8,192 of them are compared. The worker answers between two turns, exactly at `position`.
+    """
+    # Some servers give no raw path; encoded again, the decoded one serves.
+    path = request.scope.get("raw_path") or b"/edges/top/" + quote(class_name, safe="").encode()
+    name = text_in(path, b"/edges/top/", "class_name")
+    with Patience(request.receive, client_of(request), timeout_ms) as patience:
+        await until_visible(context, patience, min_position)
+        answered = await answer_to(context, patience, TopEdgesAsked(type, name, limit))
+    found = answered.answer
+    assert isinstance(found, TopEdgesAnswered)
+    context.metrics.predictions.inc(len(found.edges))
+    edges = [
+        {
+            **({} if each.id is None else {"id": each.id}),
+            "src": each.src,
+            "dst": each.dst,
+            "probability": each.probabilities[name],
+            "label": max(each.probabilities, key=each.probabilities.__getitem__),
+        }
+        for each in found.edges
+    ]
+    body = {
+        "edges": edges,
+        "type": type,
+        "task": found.task,
+        "compared": found.compared,
+        "waiting": found.waiting,
+        "model_version": found.source.version,
+        "position": found.source.position,
+        "behind": answered.behind(found.source),
+    }
+    return one_answer(request, msgspec.json.encode(body))
