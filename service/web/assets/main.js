@@ -24,6 +24,7 @@ let lastAnswer = Date.now();
 let due = 0;
 
 let begun = false;
+let keyKnown = false;
 const decided = new Decisions();
 
 const MARK_WORDS = [
@@ -68,6 +69,8 @@ async function turn() {
   try {
     // One after the other: where the first is refused for its key, the second would be too.
     const answers = [await get("status"), await get("students"), await get("versions")];
+    if (!keyKnown) allow((await get("key")).scopes);
+    keyKnown = true;
     if (!begun) await begin();
     lastAnswer = Date.now();
     remember(...answers);
@@ -89,7 +92,6 @@ async function begin() {
     if (error instanceof Unreachable) throw error;
     return { samples: [], decisions: [] };
   });
-  allow((await get("key")).scopes);
   begun = true;
   const before = samples.filter(({ time }) => 1000 * time < Date.now());
   history.begin(before.map(({ time, behind_events: lag, version, served, students, losses }) => ({ time: 1000 * time, lag, version, served, students, losses })), Date.now());
@@ -197,7 +199,7 @@ listenForNode();
 listenForLists(openFrom);
 listenForVersions(() => turnIn(0));
 listenForKey(() => {
-  begun = false;
+  keyKnown = false;
   turnIn(0);
 });
 turn();

@@ -21,7 +21,9 @@ let drawnWidth = 0;
 export function listen() {
   byId("find").addEventListener("submit", (event) => {
     event.preventDefault();
-    open(byId("node").value);
+    const node = byId("node").value;
+    if (node) open(node);
+    else search("");
   });
   byId("search").addEventListener("click", () => search(byId("node").value));
   byId("explain").addEventListener("click", explain);
