@@ -77,7 +77,7 @@ class LinkAnswer(NamedTuple):
 
 
 class _Arriving(NamedTuple):
-    """Edges of an entry that are not in the graph yet, in order, and those of them that were ranked before it."""
+    """Edges of an entry that are not in the graph yet, in order, and the places of those that were ranked before it."""
 
     number: list[int]
     ends: list[tuple[str, str]]
@@ -94,7 +94,7 @@ class _Task:
         rule = graph.relation_rules[task.edge_type]
         self.ids = rule.ids
         seed = config.trainer.seed + _SEED + graph.relations.index(task.edge_type)
-        self._seed = seed
+        self._seed, self._most = seed, config.arrivals_scored
         self.learner = Learner(seed, config.score_memory, directed=rule.directed)
 
     def arriving(self, graph: DynamicGraph, position: str, events: Sequence[Event], now: float) -> _Arriving:
@@ -112,6 +112,7 @@ class _Task:
         time = np.array([now if event.ts is None else event.ts for _, event in chosen])
         enough = len(self.learner.ends.targets) >= LEAST_TARGETS
         places = np.flatnonzero(self.learner.ends.is_target(rows[:, 1])) if enough else np.empty(0, np.int64)
+        places = _spread(places, self._most)
         random = np.random.Generator(np.random.PCG64([self._seed, *map(int, position.split("-"))]))
         ranked = self.learner.rank(graph, rows[places, 0], rows[places, 1], time[places], random)
         return _Arriving([number for number, _ in chosen], [ends[place] for place in new], time, places, ranked)
@@ -267,6 +268,15 @@ class LinkTasks:
 def _rows_of(graph: DynamicGraph, ends: Sequence[tuple[str, str]]) -> Rows:
     """Rows of both ends ``[n, 2]``, -1 where there is no such node."""
     return graph.rows([end for pair in ends for end in pair]).reshape(-1, 2)
+
+
+def _spread(places: Rows, most: int) -> Rows:
+    """So many of the places at most, evenly spread: an entry must not take long.
+
+    >>> _spread(np.arange(10), 4).tolist(), _spread(np.arange(3), 4).tolist()
+    ([0, 2, 5, 7], [0, 1, 2])
+    """
+    return places if len(places) <= most else places[np.arange(most) * len(places) // most]
 
 
 def _now(graph: DynamicGraph) -> float:

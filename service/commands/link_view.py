@@ -22,6 +22,11 @@ def links_line(
 ) -> str:
     """How a task on links stands, beside rules on the same negatives.
 
+    >>> from olad_core.tasks.link import RankScore
+    >>> score = RankScore(0.5, 0.25, 0.5, 0.75)
+    >>> links_line("next", "buys", (3, 4), score, {"popularity": None})
+    'task next, links of the type buys: 3 of 4 edges ranked, MRR 0.500 (popularity: none), hits@10 75.0%'
+
     Args:
         name: of the task.
         edge_type: of its edges.

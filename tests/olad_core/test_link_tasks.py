@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,8 +27,8 @@ SCHEMA = GraphSchema(
 )
 
 
-def engine(schema: GraphSchema = SCHEMA) -> Engine:
-    made = Engine(EngineConfig(), torch.device("cpu"))
+def engine(schema: GraphSchema = SCHEMA, **changes: Any) -> Engine:
+    made = Engine(EngineConfig(**changes), torch.device("cpu"))
     made.declare("0-1", schema)
     return made
 
@@ -114,6 +115,17 @@ def test_a_restored_engine_continues_with_the_same_bytes(kind: str) -> None:
     assert bytes_of(again) == bytes_of(whole)
     assert report_of(again, kind) == report_of(whole, kind)
     assert report_of(whole, kind).scored > 60
+
+
+def test_of_a_large_entry_some_edges_are_ranked_and_all_are_remembered() -> None:
+    on, entries = engine(arrivals_scored=50), purchases(120, 6)
+    play(on, entries[:20])
+    task = on.link_tasks._tasks["next"]
+    ranked = task.learner._ranked
+    play(on, [[event for entry in entries[20:] for event in entry]], 21)
+    assert task.learner._ranked == ranked + 50
+    assert report_of(on, "buys").arrived == 600
+    assert task.learner.ends.count.sum() == 2 * 600
 
 
 def test_a_graph_without_the_task_keeps_its_bytes() -> None:
