@@ -81,6 +81,24 @@ def test_the_load_is_what_the_lane_measures(tmp_path: Path, publishing_s: float,
     assert cost > 0
 
 
+def test_catching_up_after_a_start_is_no_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(tmp_path)
+    lane = lane_of(site)
+    refresh = lane.engine.refresh
+
+    def slow(most_work: int | None = None) -> int:
+        site.clock.advance(5.0)
+        return refresh(most_work)
+
+    monkeypatch.setattr(lane.engine, "refresh", slow)
+    site.log.append(*stream(turns=4))
+    lane.replay(site.log.entries)
+    site.clock.advance(0.01)
+    lane.learn_in_time(loaded=False)
+    assert lane.engine.versions.load.measured
+    assert not lane.engine.versions.load.exceeds("group")
+
+
 def test_with_fixed_steps_nothing_is_measured(tmp_path: Path) -> None:
     site = Site(tmp_path)
     lane = lane_of(site, fixed_steps=1)
