@@ -16,7 +16,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.store.keys import Keys
 from service.store.prediction_writer import PredictionWriter
-from service.store.status import ArchiveStatus, CheckpointStatus, LeadStatus, VersionStatus
+from service.store.status import (
+    ArchiveStatus,
+    CheckpointStatus,
+    LeadStatus,
+    LinkStatus,
+    RankStatus,
+    VersionStatus,
+)
 from service.worker.metrics import WorkerMetrics
 from service.worker.webhook_metrics import WebhookMetrics
 from tests.chaos.workers import ForkedWorker, Nursery, until
@@ -70,7 +77,17 @@ def everything(api: httpx.Client, writer: PredictionWriter) -> str:
         baseline_of="the commonest class",
     )
     archive = ArchiveStatus(place="/archive", position="4-0", written_at=time.time(), failures=0, problem=None)
-    known = {"served": served, "checkpoint": checkpoint, "disk_free": 10**12, "lead": lead, "archive": archive}
+    ranks = RankStatus(mrr=0.5, hits_1=0.25, hits_3=0.5, hits_10=0.75)
+    rules = {"popularity": ranks, "last_seen": ranks}
+    link = LinkStatus(name="next", edge_type="e", arrived=4, scored=4, steps=1, score=ranks, recent=ranks, **rules)
+    known = {
+        "links": (link,),
+        "served": served,
+        "checkpoint": checkpoint,
+        "disk_free": 10**12,
+        "lead": lead,
+        "archive": archive,
+    }
     status = worker_status().model_copy(update=known)
     writer.publish(publication("1-0", {"1": [1.0, 0.0]}, applied=1))
     writer.write_status(status, metrics.text(status))
