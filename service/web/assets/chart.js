@@ -39,6 +39,16 @@ export function pathOf(points, x, y) {
   return drawn;
 }
 
+/** The points between gaps, each run of them by itself. */
+function runsOf(points) {
+  const runs = [[]];
+  for (const point of points) {
+    if (point[1] !== null) runs.at(-1).push(point);
+    else if (runs.at(-1).length) runs.push([]);
+  }
+  return runs.filter((run) => run.length);
+}
+
 /** A line chart over time that fills `box` and follows its width.
  *
  * `draw(series, options)` takes series `{name, color, dash, width, points, area}` and options
@@ -137,9 +147,8 @@ export class LineChart {
   line({ color, dash, width = 1.8, points, area }, x, y, bottom) {
     const line = svg("path", { class: "series", d: pathOf(points, x, y), "stroke-dasharray": dash || null, "stroke-width": width, style: { stroke: color } });
     if (!area) return [line];
-    const known = points.filter(([, value]) => value !== null);
-    const shape = `${pathOf(known, x, y)}L${x(known.at(-1)[0])} ${bottom}L${x(known[0][0])} ${bottom}Z`;
-    return [svg("path", { class: "area", d: shape, style: { fill: color } }), line];
+    const shape = runsOf(points).map((run) => `${pathOf(run, x, y)}L${x(run.at(-1)[0])} ${bottom}L${x(run[0][0])} ${bottom}Z`);
+    return [svg("path", { class: "area", d: shape.join(""), style: { fill: color } }), line];
   }
 
   tip(picture, x, bottom, width) {

@@ -491,6 +491,8 @@ def test_the_charts_begin_before_the_page_was_opened(browser: Browser, served: S
             line = opened.page.locator("#accuracy-chart path.series").last.get_attribute("d") or ""
             assert line.count("L") >= 4, "the samples of before are joined"
             assert line.count("M") == 2, "and the hour without a worker is a gap"
+            area = opened.page.locator("#lag-chart path.area").get_attribute("d") or ""
+            assert area.count("Z") == 2, "which has no area beneath it either"
             assert opened.errors == []
     finally:
         client.delete(served.keys.samples(10), served.keys.past_decisions)
