@@ -23,6 +23,7 @@ from service.client.http import Client
 from service.commands.failures import read_settings, reported_failures
 from service.commands.options import Device, Port, RedisUrl
 from service.commands.replay_view import ReplayView, print_summary
+from service.commands.task_view import print_tasks
 from service.commands.up import print_urls
 from service.local.data_dir import locked
 from service.local.processes import LocalService, LocalServiceFailed, StopRequest, listen, stop_on_signals
@@ -79,12 +80,21 @@ def _run(
         raise LocalServiceFailed(f"{source.name} has no events")
     source = replace(source, batches=itertools.chain([first], source.batches))
     print_urls(console, local)
-    _print_commands(console, local.url, first.nodes)
+    if first.nodes:
+        _print_commands(console, local.url, first.nodes)
+    for name, task in source.schema.tasks.items() if source.schema is not None else ():
+        if task.kind == "edge_class" and task.classes:
+            _print_task_commands(console, local.url, name, task.edge_type, task.classes[-1])
     if not exit_at_end and _can_show_a_page():
         webbrowser.open(f"{local.url}/")
     state = _replay(console, local, source, rate, stop)
     if state is not None:
-        print_summary(console, source.name, state)
+        has_tasks = source.schema is not None and bool(source.schema.tasks)
+        if state.arrivals or not has_tasks:
+            print_summary(console, source.name, state)
+        if has_tasks and not stop.requested:
+            with Client(local.url, key=local.settings.api_key) as client:
+                print_tasks(console, client, state.position)
     if exit_at_end or stop.requested:
         return
     console.print(f"Still serving at {local.url}/ - Ctrl-C stops it.")
@@ -157,6 +167,18 @@ def _print_commands(console: Console, url: str, nodes: tuple[str, ...]) -> None:
         f"  curl -s {url}/predict/{one}\n"
         f'  curl -s {url}/predict {json_body} \'{{"nodes": ["{one}", "{two}"]}}\'\n'
         f'  curl -s {url}/events {json_body} \'[{{"op": "upsert_edge", "src": "{one}", "dst": "{two}"}}]\'',
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )
+
+
+def _print_task_commands(console: Console, url: str, name: str, edge_type: str, of_class: str) -> None:
+    console.print(
+        f"The task {name} is about {edge_type} edges. Try, once labels have come:\n"
+        f"  curl -s '{url}/edges/top/{of_class}?type={edge_type}&limit=5'\n"
+        f"  curl -s '{url}/predict/edge?type={edge_type}&src=A&dst=B'\n"
+        f"  olad status --url {url}",
         soft_wrap=True,
         highlight=False,
         markup=False,

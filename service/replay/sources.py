@@ -193,7 +193,7 @@ def _named(spec: DatasetSpec, options: StreamOptions, data_home: Path | None, pu
 
 
 def _payments(spec: DatasetSpec, options: StreamOptions) -> Source:
-    from service.replay.payments import PAYMENTS, SCHEMA, payments  # noqa: PLC0415
+    from service.replay.payments import SCHEMA, payments  # noqa: PLC0415
 
     delay = options.label_delay
     if delay is None:
@@ -209,7 +209,6 @@ def _payments(spec: DatasetSpec, options: StreamOptions) -> Source:
         identity=f"{spec.name} {options}",
         batches=options.batches(delayed),
         schema=SCHEMA,
-        nodes=PAYMENTS if options.limit is None else min(options.limit, PAYMENTS),
         score_from=spec.score_from,
         demo_rate=spec.demo_rate,
     )

@@ -40,7 +40,6 @@ def test_a_stream_of_them_is_applied_whole_and_labels_come_late() -> None:
     source = open_source("payments", StreamOptions(limit=700))
     engine = Engine(EngineConfig(), torch.device("cpu"))
     assert source.schema == SCHEMA
-    assert source.nodes == 700
     engine.declare("0-1", SCHEMA)
     for number, batch in enumerate(source.batches, 1):
         engine.apply(f"{number}-0", batch.events, float(number))

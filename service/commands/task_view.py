@@ -1,0 +1,69 @@
+"""What a replay of a graph with tasks on edges ends with: scores of each task, and the edges to examine first."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.table import Table
+
+from service.client.errors import ServiceError
+from service.client.http import Client
+from service.commands.class_view import class_table
+from service.figures import nats, percent
+from service.store.positions import parse_position
+from service.store.status import TaskStatus
+from service.terminal import shown, shown_report
+
+LISTED = 10
+"""Edges that are listed."""
+_REPORT_S = 5.0
+"""For so long a report of the worker is waited for, which comes once a second."""
+
+
+def print_tasks(console: Console, client: Client, position: str | None) -> None:
+    """The classes of each task, and the edges without a label that are likeliest to be of the rarest class.
+
+    Args:
+        console: prints them.
+        client: of the service.
+        position: of the last entry that was sent.
+    """
+    for task in _tasks(client, position):
+        losses = f"log-loss {nats(task.score.log_loss)} (shares of the classes: {nats(task.base_score.log_loss)})"
+        line = f"task {task.name}: {task.labels:,} of {task.arrived:,} {task.edge_type} edges have a label; {losses}"
+        console.print(shown(line), soft_wrap=True, highlight=False)
+        if not task.report.classes:
+            continue
+        console.print(class_table(shown_report(task.report), "edges"))
+        rarest = min(task.report.classes, key=lambda row: row.support)
+        try:
+            found = client.top_edges(rarest.name, edge_type=task.edge_type, limit=LISTED, min_position=position)
+        except ServiceError as error:
+            console.print(shown(str(error)), soft_wrap=True)
+            continue
+        title = f"likeliest to be {rarest.name}, of {found.compared:,} {task.edge_type} edges without a label"
+        console.print(shown(title), soft_wrap=True, highlight=False)
+        table = Table()
+        for column in ("edge", "from", "to"):
+            table.add_column(column)
+        table.add_column("probability", justify="right")
+        for edge in found.edges:
+            table.add_row(*map(shown, (edge.id or "-", edge.src, edge.dst)), percent(edge.probability))
+        console.print(table)
+        console.print(f"exact at position {found.position}", highlight=False)
+
+
+def _tasks(client: Client, position: str | None) -> tuple[TaskStatus, ...]:
+    """The tasks as the worker reports them at a position, or later; as it reported them last where that takes long."""
+    until = time.monotonic() + _REPORT_S
+    while True:
+        worker = client.status().worker
+        reached = worker is not None and (position is None or _reaches(worker.position, position))
+        if reached or time.monotonic() > until:
+            return worker.tasks if worker is not None else ()
+        time.sleep(0.2)
+
+
+def _reaches(reported: str | None, position: str) -> bool:
+    return reported is not None and parse_position(reported) >= parse_position(position)
