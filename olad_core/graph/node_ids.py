@@ -73,7 +73,11 @@ class NodeIds:
 
     def rows(self, ids: Iterable[str]) -> Int64s:
         """Rows of nodes, -1 where there is no such node."""
-        numbers = self._texts.find(slices_of(*pack(ids)))
+        return self.rows_of(slices_of(*pack(ids)))
+
+    def rows_of(self, ids: Slices) -> Int64s:
+        """Rows of nodes whose ids are parts of an array of bytes, -1 where there is no such node."""
+        numbers = self._texts.find(ids)
         rows = np.full(numbers.size, -1, np.int64)
         known = numbers >= 0
         rows[known] = self.arrays.row_of[numbers[known]]
@@ -104,6 +108,29 @@ class NodeIds:
         numbers, new = self._texts.intern(slices)
         self._reserve(slices.length.size)
         return numbers, new
+
+    def enter(self, numbers: Int64s, kinds: Int16s) -> None:
+        """Let the texts with these numbers be nodes, in the rows from 0 on; there must be none.
+
+        Args:
+            numbers: of texts, each once.
+            kinds: the types of the nodes.
+        """
+        assert not self.living, "there are nodes"
+        self.begin_anew()
+        self._reserve(numbers.size)
+        arrays = self.arrays
+        arrays.row_of[numbers] = np.arange(numbers.size)
+        arrays.name_of[: numbers.size] = numbers
+        if self.typed:
+            arrays.kind[: kinds.size] = kinds
+        arrays.sizes[END] = arrays.sizes[LIVING] = numbers.size
+
+    def leave(self, numbers: Int64s) -> None:
+        """Let none of the texts with these numbers be a node any more, which are all; removals are not remembered."""
+        self.arrays.row_of[numbers] = -1
+        self.arrays.sizes[LIVING] = 0
+        self.drop_unused(numbers)
 
     def drop_unused(self, numbers: Int64s) -> None:
         """Forget those of these texts that name no node, no removed node and no class."""

@@ -16,7 +16,7 @@ from olad_core.graph.changes import Changes
 from olad_core.graph.clock import Clock
 from olad_core.graph.columns import Columns
 from olad_core.graph.edge_arrays import EdgeList
-from olad_core.graph.event_columns import columns_of
+from olad_core.graph.event_columns import EventColumns, columns_of
 from olad_core.graph.features import FeatureTable
 from olad_core.graph.localise import Localiser
 from olad_core.graph.neighbours import Neighbours
@@ -25,6 +25,7 @@ from olad_core.graph.node_pass import furthest
 from olad_core.graph.relations import RelationRule, Relations, StandIns
 from olad_core.graph.structure import Structure
 from olad_core.graph.text import unpack
+from olad_core.graph.text_loops import Slices
 from olad_core.graph.type_numbers import number_types
 from olad_core.graph.typed_features import TypedFeatures
 from olad_core.graph_types import RELATION, EdgeType, NodeType
@@ -211,6 +212,17 @@ class DynamicGraph:
             time: seconds at which they arrived; may go back, which the graph's clock does not.
         """
         events = columns_of(events)
+        return self.carry_out(events, self.settle(events, time))
+
+    def settle(self, events: EventColumns, time: float, nodes: NodeIds | None = None) -> Batch:
+        """What a batch comes to as far as nodes are concerned, which come and go; the first half of :meth:`apply`.
+
+        Args:
+            events: checked events.
+            time: seconds at which they arrived.
+            nodes: that come and go; those of this graph if None. With others the graph itself stays as it is.
+        """
+        nodes = self._nodes if nodes is None else nodes
         number_types(events.columns, self._edges.rules, self.node_types)
         limits = Limits(
             self._edges.longest_lifetime,
@@ -218,9 +230,12 @@ class DynamicGraph:
             self._max_classes,
             self._width,
             self._width_held,
-            self._nodes.typed,
+            nodes.typed,
         )
-        batch = settle(events, self._clock.at(time), self._nodes, limits)
+        return settle(events, self._clock.at(time), nodes, limits)
+
+    def carry_out(self, events: EventColumns, batch: Batch) -> Changes:
+        """Apply what a batch comes to; the second half of :meth:`apply`."""
         if (batch.width, batch.width_held) != (self._width, self._width_held):
             self._hold_width(batch.width, held=batch.width_held)
         self._reserve(self._nodes.end)
@@ -328,6 +343,19 @@ class DynamicGraph:
         """Follow what a batch that cannot be applied adds to the schema; nothing else of it happens."""
         self._follow(after_events(self.schema, events))
 
+    def hold(self, width: int | None, classes: Sequence[str], *, held: bool) -> None:
+        """Take over a feature width and classes that other parts of a graph have found out.
+
+        Args:
+            width: of the features; None while it is unknown.
+            classes: names in the order of their numbers.
+            held: whether features of that width have arrived.
+        """
+        if (width, held) != (self._width, self._width_held):
+            self._hold_width(width, held=held)
+        if len(classes) > len(self._nodes.classes):
+            self._nodes.add_classes(classes)
+
     def row(self, node: str) -> int:
         """Row of a node; KeyError where there is no such node."""
         row = int(self.rows([node])[0])
@@ -338,6 +366,14 @@ class DynamicGraph:
     def rows(self, ids: Iterable[str]) -> npt.NDArray[np.int64]:
         """Rows of nodes, -1 where there is no such node."""
         return self._nodes.rows(ids)
+
+    def rows_of(self, ids: Slices) -> npt.NDArray[np.int64]:
+        """Rows of nodes whose ids are parts of an array of bytes, -1 where there is no such node."""
+        return self._nodes.rows_of(ids)
+
+    def kinds(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int16]:
+        """Numbers of the types of the nodes in these rows, -1 where it is not known or nodes have no types."""
+        return self._nodes.arrays.kind[rows] if self._nodes.typed else np.full(rows.size, -1, np.int16)
 
     def ids(self, rows: Iterable[int] | npt.NDArray[np.int64]) -> list[str]:
         """Ids of the nodes in these rows; KeyError for a row that holds none."""

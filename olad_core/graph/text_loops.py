@@ -88,6 +88,13 @@ def siphash(text: UInt8s, start: Integer, length: Integer, key: UInt64s) -> Inte
 
 
 @compiled
+def hash_all(slices: Slices, key: UInt64s, hashes: UInt64s) -> None:
+    """SipHash-1-3 of every text."""
+    for at in range(hashes.size):
+        hashes[at] = siphash(slices.text, slices.start[at], np.int64(slices.length[at]), key)
+
+
+@compiled
 def _tag(slices: Slices, at: Integer, key: UInt64s) -> Integer:
     hashed = siphash(slices.text, slices.start[at], np.int64(slices.length[at]), key)
     return np.int64(hashed & np.uint64(0x7FFFFFFF))

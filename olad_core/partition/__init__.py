@@ -1,0 +1,12 @@
+"""One graph over several ranks: who owns a node, what ranks exchange, and inference in supersteps.
+
+See ``docs/decisions/0050-partitions.md``.
+"""
+
+from __future__ import annotations
+
+from olad_core.partition.exchange import Superstep, Traffic, run_in_lockstep
+from olad_core.partition.partition import Followed, Partition
+from olad_core.partition.placement import owners
+
+__all__ = ["Followed", "Partition", "Superstep", "Traffic", "owners", "run_in_lockstep"]

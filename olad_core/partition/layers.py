@@ -1,0 +1,212 @@
+"""The layers of a frozen student at one rank: exact rows of its own nodes, and copies of rows that these read.
+
+Every row is computed from all its in-neighbours in the order of their numbers, in blocks of a fixed number of rows. So
+its bytes depend on the graph and the weights alone: not on the number of ranks, nor on which rows are computed at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from olad_core.device import to_device
+from olad_core.graph import Changes, Neighbours
+from olad_core.graph.arrays import Bools, Int64s
+from olad_core.messages.sample import inputs, to_float32
+from olad_core.partition.exchange import Superstep, by_rank
+from olad_core.partition.store import PartitionStore
+from olad_core.serving import loops
+from olad_core.serving.propagation import LinearPropagation, Propagation, lengthened, propagation
+from olad_core.serving.touched import Touch, merge
+from olad_core.students import Student
+
+BLOCK = 64
+"""Rows that are always computed at once. Products of matrices and vectorised functions may round in another way with
+another number of rows."""
+_CPU = torch.device("cpu")
+
+
+class _Copied(NamedTuple):
+    """Copies of other ranks' rows that became others with an exchange.
+
+    Attributes:
+        changed: those whose messages differ.
+        reweighted: those of them whose messages differ at all further layers, too, since the degree is in them.
+    """
+
+    changed: Int64s
+    reweighted: Int64s
+
+
+class PartitionLayers:
+    """Layer 0 to the answers of a frozen student, for the rows of a rank's part of the graph.
+
+    Args:
+        student: its weights must not change any more.
+        classes: number of classes it predicts.
+        store: the part.
+    """
+
+    def __init__(self, student: Student, classes: int, store: PartitionStore) -> None:
+        self.student = student.eval().requires_grad_(False)
+        self._store = store
+        self._propagation: Propagation = propagation(self.student, classes, _CPU)
+        self._layers = [torch.zeros(0, width) for width in self._propagation.widths]
+        self._in_weight = torch.zeros(0)
+        self._propagation.begin(self._in_weight)
+        # What features of edges add is one product over the edges of a block.
+        self._block = 1 if student.edge_maps else BLOCK
+
+    @torch.no_grad()
+    def answers(self, rows: Int64s) -> npt.NDArray[np.float32]:
+        """Answers ``[n, 1 + C]`` of owned rows: the expected disagreement, then class probabilities."""
+        found = [
+            self._propagation.answers(self._layers[-1][to_device(padded, _CPU)])[:count]
+            for padded, count in self._blocks(rows)
+        ]
+        return torch.cat(found).numpy() if found else self._propagation.answers(self._layers[-1][:0]).numpy()
+
+    def follow(self, changes: Changes) -> Superstep[Int64s]:
+        """Compute the owned rows of all layers that a change of the graph reaches, together with the other ranks.
+
+        Args:
+            changes: of this rank's part.
+
+        Returns:
+            The owned rows whose answers are others than before.
+        """
+        owned, graph = self._store.owned, self._store.graph
+        self._reserve(graph.capacity)
+        touch = merge([changes], graph)
+        received = graph.distinct(touch.received)
+        received = received[owned[received]]
+        reweighted = self._reweigh_owned(received)
+        changed = self._write_inputs(touch, reweighted)
+        appeared = self._appeared(changes)
+        # The messages of these differ at every layer; other ranks know it from the first exchange on.
+        other_degree = reweighted if self.student.uses_degree else reweighted[:0]
+        for layer in range(1, len(self._layers)):
+            sending = np.concatenate([changed, other_degree]) if layer == 1 else changed
+            copied = yield from self._exchange(layer, sending, appeared)
+            near = graph.out_neighbours(np.concatenate([changed, copied.changed, other_degree])).index
+            other_degree = np.concatenate([other_degree, copied.reweighted])
+            due = graph.distinct(np.concatenate([near, changed, received]))
+            changed = self._compute(layer, due[owned[due]])
+        return changed
+
+    def _appeared(self, changes: Changes) -> tuple[Int64s, Int64s]:
+        """Owned rows with a new edge to another rank's node, with these ranks: there may be no copy there."""
+        new = (changes.weight_before == 0) & (changes.weight_after != 0)
+        return self._store.pairs(changes.edge_source[new], self._store.owner[changes.edge_target[new]])
+
+    def _exchange(self, layer: int, sending: Int64s, appeared: tuple[Int64s, Int64s]) -> Superstep[_Copied]:
+        """Send rows of the layer below to the ranks that read them, and write what comes from there."""
+        store, below = self._store, self._layers[layer - 1].numpy()
+        columns = sent_columns(self._propagation, layer)
+        width = len(range(*columns.indices(below.shape[1])))
+        rows, ranks = store.pairs(*map(np.concatenate, zip(store.readers(sending), appeared, strict=True)))
+        records = np.empty(rows.size, [("number", "<i8"), ("in_weight", "<f4"), ("values", "<f4", (width,))])
+        records["number"], records["in_weight"] = store.number[rows], self._in_weight.numpy()[rows]
+        records["values"] = below[rows, columns]
+        received = yield by_rank(f"rows of layer {layer - 1}", records, ranks, store.ranks)
+        return self._take(layer, columns, np.concatenate(received))
+
+    def _take(self, layer: int, columns: slice, records: npt.NDArray[Any]) -> _Copied:
+        """Write rows that other ranks sent."""
+        rows = self._store.rows_of(records["number"])
+        below = self._layers[layer - 1].numpy()
+        changed: Bools = (below[rows, columns] != records["values"]).any(axis=1)
+        below[rows, columns] = records["values"]
+        reweighted = self._reweigh(rows, torch.from_numpy(np.ascontiguousarray(records["in_weight"])))
+        if not self.student.uses_degree:
+            reweighted[:] = False
+        return _Copied(rows[changed | reweighted], rows[reweighted])
+
+    @torch.no_grad()
+    def _compute(self, layer: int, rows: Int64s) -> Int64s:
+        """Compute rows of a layer from the layer below; those that hold other values now."""
+        changed = [rows[:0]]
+        for padded, count in self._blocks(rows):
+            near = _with_nothing(self._store.in_neighbours(padded[:count]), len(padded))
+            values = self._propagation.rows(self._store.graph, self._layers, layer, padded, near)
+            changed.append(self._write(layer, padded[:count], values[:count]))
+        return np.concatenate(changed)
+
+    @torch.no_grad()
+    def _write_inputs(self, touch: Touch, reweighted: Int64s) -> Int64s:
+        """Compute the owned rows of layer 0 whose inputs changed; those that hold other values now."""
+        graph, owned = self._store.graph, self._store.owned
+        due = [touch.features, touch.labels]
+        if self.student.feature_width == 0:  # The degree is the input.
+            due.append(reweighted)
+        if columns := self.student.encoder.columns_read:
+            due.append(touch.stepped_in(columns, graph))
+        rows = graph.distinct(np.concatenate(due))
+        changed = [rows[:0]]
+        for padded, count in self._blocks(rows[owned[rows]]):
+            given = inputs(graph, padded, self.student.feature_width, _CPU)
+            if self.student.feature_width == 0:
+                given = replace(given, x=_log_degrees(self._in_weight[padded]))
+            values = self._propagation.raised(0, self.student.encode(given, self.student.scale))
+            changed.append(self._write(0, padded[:count], values[:count]))
+        return np.concatenate(changed)
+
+    def _write(self, layer: int, rows: Int64s, values: Tensor) -> Int64s:
+        return rows[loops.exchange(self._layers[layer], rows, values)]
+
+    def _reweigh_owned(self, rows: Int64s) -> Int64s:
+        """Follow the sums of the weights of incoming edges of owned rows; the rows for which it is another."""
+        sums = to_float32(self._store.in_weight(self._store.in_neighbours(rows)))
+        return rows[self._reweigh(rows, torch.from_numpy(sums))]
+
+    def _reweigh(self, rows: Int64s, weight: Tensor) -> Bools:
+        """Set sums of the weights of incoming edges; whether each is another."""
+        before = self._in_weight[rows]
+        self._in_weight[rows] = weight
+        for padded, _ in self._blocks(rows):
+            self._propagation.reweigh(padded, self._in_weight)
+        other: Bools = (before != weight).numpy()
+        return other
+
+    def _blocks(self, rows: Int64s) -> Iterator[tuple[Int64s, int]]:
+        """The rows in blocks, the last of which is filled up with its last row; and how many of a block count."""
+        for first in range(0, len(rows), self._block):
+            piece = rows[first : first + self._block]
+            yield np.append(piece, np.full(self._block - len(piece), piece[-1])), len(piece)
+
+    def _reserve(self, rows: int) -> None:
+        """Lengthen all tables to so many rows."""
+        if rows > len(self._in_weight):
+            self._in_weight = lengthened(self._in_weight, rows)
+            self._layers = [lengthened(layer, rows) for layer in self._layers]
+            self._propagation.reweigh(np.empty(0, np.int64), self._in_weight)
+
+
+def sent_columns(of: Propagation, layer: int) -> slice:
+    """The columns of rows of the layer below that their out-neighbours read, for a layer above the first."""
+    if not isinstance(of, LinearPropagation):
+        return slice(None)
+    below, width, first = of.widths[layer - 1], of.mixed_widths[layer - 1], of.student.sent_from
+    return slice(first, first + width) if first + width <= below else slice(0, width)
+
+
+def _log_degrees(weight: Tensor) -> Tensor:
+    """The input ``[n, 1]`` of students without features; vectorised, a logarithm rounds by its place in memory."""
+    return torch.tensor([[math.log1p(each)] for each in weight.tolist()])
+
+
+def _with_nothing(near: Neighbours, rows: int) -> Neighbours:
+    """The same neighbours, and none of further rows, up to so many in all."""
+    more = rows - near.indptr.size + 1
+    indptr = np.append(near.indptr, np.full(more, near.indptr[-1]))
+    groups = near.by_relation
+    if groups is not None:
+        groups = np.append(groups, np.full(more * near.types, groups[-1]))
+    return Neighbours(indptr, near.index, near.weight, groups, near.x)

@@ -1,0 +1,183 @@
+"""A rank's part of the graph: the nodes that it owns with all their edges, and copies of the nodes at the other ends.
+
+The part is a :class:`~olad_core.graph.DynamicGraph`. Copies of other ranks' nodes have rows in it, but neither features
+nor labels, and only those of their edges that lead to or from owned nodes. One without edges is removed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from olad_core.events import RemoveNode
+from olad_core.graph import Changes, DynamicGraph, Neighbours
+from olad_core.graph.arrays import Bools, Float32s, Float64s, Int64s, lengthened
+from olad_core.graph.columns import LABEL_EDGE, LABEL_NODE, REMOVE_EDGE, REMOVE_NODE, UPSERT_EDGE, UPSERT_NODE, Columns
+from olad_core.graph.compiled import compiled
+from olad_core.graph.event_columns import EventColumns, columns_of
+from olad_core.partition.directory import Directory, Settled
+from olad_core.partition.exchange import Superstep
+
+
+@dataclass(frozen=True)
+class PartChange:
+    """What a batch did to a rank's part.
+
+    Attributes:
+        changes: of the part, copies of other ranks' nodes included.
+        settled: the batch in the whole graph.
+    """
+
+    changes: Changes
+    settled: Settled
+
+
+class PartitionStore:
+    """The part of one rank, by the batches of the whole graph.
+
+    Args:
+        rank: this one.
+        ranks: how many there are.
+        graph: empty; remembers no removed ids.
+        directory: what this rank has of the whole graph.
+
+    Attributes:
+        graph: the part.
+        number: int64 ``[capacity]``, how many nodes of the whole graph were created before the node in a row.
+        owner: int64 ``[capacity]``, the rank of the node in a row.
+    """
+
+    def __init__(self, rank: int, ranks: int, graph: DynamicGraph, directory: Directory) -> None:
+        self.rank, self.ranks = rank, ranks
+        self.graph = graph
+        self.number: Int64s = np.full(self.graph.capacity, -1, np.int64)
+        self.owner: Int64s = np.full(self.graph.capacity, -1, np.int64)
+        self._directory = directory
+        self._row_of: dict[int, int] = {}
+        """Rows of copies, by number."""
+
+    @property
+    def owned(self) -> Bools:
+        """Whether each row holds a node that this rank owns: bool ``[capacity]``."""
+        owned: Bools = (self.owner == self.rank) & self.graph.alive
+        return owned
+
+    @property
+    def copies(self) -> int:
+        """Number of copies of other ranks' nodes."""
+        return len(self._row_of)
+
+    def apply(self, events: EventColumns, time: float) -> Superstep[PartChange]:
+        """Apply what of a batch concerns this part.
+
+        Args:
+            events: the whole batch.
+            time: seconds at which it arrived.
+        """
+        graph = self.graph
+        settled = yield from self._directory.settle(events, time, graph, self.number, self.rank, self.ranks)
+        batch = settled.batch
+        graph.hold(batch.width, self._directory.classes, held=batch.width_held)
+        kept = np.flatnonzero(self._concerned(events, settled))
+        part = EventColumns(_some(events.columns, kept))
+        part.columns.time[:] = np.nan
+        own = graph.settle(part, time)
+        own.operations.time[:] = settled.time[kept[own.event_of]]
+        own = own._replace(
+            clock=batch.clock, first_ts=batch.first_ts, width=batch.width, width_held=batch.width_held, rejected=[]
+        )
+        changes = graph.carry_out(part, own)
+        self._follow_rows(settled)
+        self._sweep(changes, batch.clock.arrival)
+        return PartChange(changes, settled)
+
+    def rows_of(self, numbers: Int64s) -> Int64s:
+        """Rows of copies by their numbers."""
+        return np.fromiter(map(self._row_of.__getitem__, numbers.tolist()), np.int64, numbers.size)
+
+    def in_neighbours(self, rows: Int64s) -> Neighbours:
+        """All in-neighbours of owned rows, those of each type of edges by ascending number.
+
+        That order is the same however many ranks there are, and whatever has happened before.
+        """
+        near = self.graph.in_neighbours(rows)
+        group = np.repeat(np.arange(near.groups.size - 1), np.diff(near.groups))
+        order = np.lexsort((self.number[near.index], group))
+        x = None if near.x is None else near.x[order]
+        return Neighbours(near.indptr, near.index[order], near.weight[order], near.by_relation, x)
+
+    def in_weight(self, near: Neighbours) -> Float64s:
+        """Sums of the weights of rows' incoming edges, added up in the order of :meth:`in_neighbours`."""
+        sums = np.zeros(near.indptr.size - 1)
+        _sum(near.indptr, near.weight, sums)
+        return sums
+
+    def readers(self, rows: Int64s) -> tuple[Int64s, Int64s]:
+        """The other ranks that own out-neighbours of rows, as pairs of a row and a rank, each once."""
+        near = self.graph.out_neighbours(rows)
+        return self.pairs(np.repeat(rows, np.diff(near.indptr)), self.owner[near.index])
+
+    def pairs(self, rows: Int64s, ranks: Int64s) -> tuple[Int64s, Int64s]:
+        """Pairs of an owned row and another rank, each once, ascending."""
+        wanted = (ranks != self.rank) & (self.owner[rows] == self.rank)
+        pairs = np.unique(rows[wanted] * self.ranks + ranks[wanted])
+        return pairs // self.ranks, pairs % self.ranks
+
+    def _concerned(self, events: EventColumns, settled: Settled) -> Bools:
+        """Which accepted events concern this part: bool ``[n]``."""
+        kind, columns = events.columns.kind, events.columns
+        first, second = (settled.owner_of[:, end] == self.rank for end in range(2))
+        of_edges = np.isin(kind, (UPSERT_EDGE, REMOVE_EDGE))
+        by_id = (kind == REMOVE_EDGE) & (columns.length[::2] == 0)  # whose edge it is is known to those who have it
+        concerned = np.where(of_edges, first | second | by_id, first & np.isin(kind, (UPSERT_NODE, LABEL_NODE)))
+        # There may be a copy of a removed node.
+        concerned |= kind == REMOVE_NODE
+        kept: Bools = settled.accepted & concerned & (kind != LABEL_EDGE)
+        return kept
+
+    def _follow_rows(self, settled: Settled) -> None:
+        """Set numbers and owners of the nodes that a batch names."""
+        self.number = lengthened(self.number, self.graph.capacity, -1)
+        self.owner = lengthened(self.owner, self.graph.capacity, -1)
+        rows = self.graph.rows_of(settled.ids)
+        here = rows >= 0
+        rows, number, owner = rows[here], settled.number[here], settled.owner[here]
+        self.number[rows], self.owner[rows] = number, owner
+        copied = owner != self.rank
+        self._row_of.update(zip(number[copied].tolist(), rows[copied].tolist(), strict=True))
+
+    def _sweep(self, changes: Changes, time: float) -> None:
+        """Remove the copies that a batch has left without edges, and forget those of removed nodes."""
+        graph = self.graph
+        for number in self.number[changes.removed_rows].tolist():
+            self._row_of.pop(number, None)
+        rows = graph.distinct(np.concatenate([changes.created, changes.edge_source, changes.edge_target]))
+        rows = rows[graph.alive[rows] & (self.owner[rows] != self.rank)]
+        rows = np.sort(rows[(graph.in_degree(rows) == 0) & (graph.out_degree(rows) == 0)])
+        if not rows.size:
+            return
+        for number in self.number[rows].tolist():
+            del self._row_of[number]
+        removals = columns_of([RemoveNode(node) for node in graph.ids(rows)])
+        graph.carry_out(removals, graph.settle(removals, time))
+
+
+def _some(columns: Columns, kept: Int64s) -> Columns:
+    """The columns of some events, whose texts and features stand where they stood."""
+    both = np.repeat(2 * kept, 2)
+    both[1::2] += 1
+    one = {name: getattr(columns, name)[kept] for name in ("kind", "weight", "time", "form", "first", "width")}
+    return columns._replace(
+        start=columns.start[both],
+        length=columns.length[both],
+        types=np.ascontiguousarray(columns.types[:, kept]),
+        **one,
+    )
+
+
+@compiled
+def _sum(indptr: Int64s, weight: Float32s, sums: Float64s) -> None:
+    for at in range(sums.size):
+        for edge in range(indptr[at], indptr[at + 1]):
+            sums[at] += weight[edge]

@@ -1,0 +1,1 @@
+"""The ranks of one graph in processes of their own, on torch.distributed."""
