@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -45,3 +46,18 @@ def test_the_programs_do_what_the_page_of_the_client_says(url: str, redis_client
     assert change.endswith(f" at {wrote}")
     assert 1 <= len(effects) <= 3
     assert all(effect.split()[1] in {"edge", "label", "features"} for effect in effects)
+
+
+def test_the_cells_of_the_notebook_run_one_after_the_other(url: str) -> None:
+    """Without Jupyter: the cells are one program."""
+    notebook = json.loads((ROOT / "docs/examples/first_steps.ipynb").read_text())
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    program = "\n\n".join(cells)
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, capture_output=True, text=True, env=NAMED | {"OLAD_URL": url}, check=False)
+    assert ended.returncode == 0, ended.stderr
+    first, *effects, last = ended.stdout.splitlines()
+    assert ": new-2 is " in first
+    assert effects[-1].endswith(" without all of it")
+    assert sum(" without edge new-1" in line for line in effects) == 1
+    assert " would become " in last
