@@ -37,6 +37,24 @@ class EvaluateView(BarView):
 
 
 def print_report(console: Console, report: Report) -> None:
+    """Scores of nodes, where any has a known class, then of tasks on edges."""
+    if report.labelled or not report.contestants[0].tasks:
+        _print_nodes(console, report)
+    for contestant in report.contestants:
+        if contestant.rejected:
+            what = f"{contestant.name}: {contestant.rejected:,} of {report.events:,} events could not be applied"
+            console.print(shown(what), soft_wrap=True, highlight=False)
+    _print_tasks(console, report)
+    _print_links(console, report)
+    console.print(
+        f"{report.arrivals:,} nodes arrived in {report.entries:,} entries of {report.events:,} events; "
+        f"{report.labelled:,} have a known class",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def _print_nodes(console: Console, report: Report) -> None:
     """Scores, differences, the course over time, and the classes of the reference."""
     # Loads what needs torch.
     from service.evaluation.texts import (  # noqa: PLC0415
@@ -70,18 +88,6 @@ def print_report(console: Console, report: Report) -> None:
     classes = ClassReportStatus(**asdict(report.contestants[0].classes))
     if classes.classes:
         console.print(class_table(shown_report(classes)))
-    for contestant in report.contestants:
-        if contestant.rejected:
-            what = f"{contestant.name}: {contestant.rejected:,} of {report.events:,} events could not be applied"
-            console.print(shown(what), soft_wrap=True, highlight=False)
-    _print_tasks(console, report)
-    _print_links(console, report)
-    console.print(
-        f"{report.arrivals:,} nodes arrived in {report.entries:,} entries of {report.events:,} events; "
-        f"{report.labelled:,} have a known class",
-        soft_wrap=True,
-        highlight=False,
-    )
 
 
 def _print_tasks(console: Console, report: Report) -> None:

@@ -33,16 +33,17 @@ def print_tasks(console: Console, client: Client, position: str | None) -> None:
         losses = f"log-loss {nats(task.score.log_loss)} (shares of the classes: {nats(task.base_score.log_loss)})"
         line = f"task {task.name}: {task.labels:,} of {task.arrived:,} {task.edge_type} edges have a label; {losses}"
         console.print(shown(line), soft_wrap=True, highlight=False)
-        if not task.report.classes:
-            continue
-        console.print(class_table(shown_report(task.report), "edges"))
-        rarest = min(task.report.classes, key=lambda row: row.support)
+        if task.report.classes:
+            console.print(class_table(shown_report(task.report), "edges"))
+        scored = sorted(task.report.classes, key=lambda row: row.support)
+        # Before any prediction is scored, the class that was declared last.
+        rarest = scored[0].name if scored else next(reversed(task.classes), "")
         try:
-            found = client.top_edges(rarest.name, edge_type=task.edge_type, limit=LISTED, min_position=position)
+            found = client.top_edges(rarest, edge_type=task.edge_type, limit=LISTED, min_position=position)
         except ServiceError as error:
             console.print(shown(str(error)), soft_wrap=True)
             continue
-        title = f"likeliest to be {rarest.name}, of {found.compared:,} {task.edge_type} edges without a label"
+        title = f"likeliest to be {rarest}, of {found.compared:,} {task.edge_type} edges without a label"
         console.print(shown(title), soft_wrap=True, highlight=False)
         table = Table()
         for column in ("edge", "from", "to"):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import jsonschema
 import numpy as np
 import pytest
+from rich.console import Console
 from sklearn.metrics import average_precision_score
 
 from olad_core.events import GraphSchema, LabelNode, UpsertEdge
 from olad_core.graph import DynamicGraph
 from olad_core.graph_types import EdgeType
 from olad_core.task_types import EdgeClassTask
+from service.commands.evaluate_view import print_report
 from service.commands.sources import with_declared_types
 from service.evaluation.baselines.edges import EdgeBaseline
 from service.evaluation.baselines.regression import new_regression
@@ -58,6 +61,14 @@ def test_baselines_are_compared_on_the_edges_that_both_predicted() -> None:
         assert precision.low is not None
         assert precision.high is not None
         assert precision.low <= precision.value <= precision.high
+
+
+def test_a_report_of_edges_alone_has_no_tables_of_nodes() -> None:
+    printed = io.StringIO()
+    print_report(Console(file=printed, width=120), report_of(900))
+    assert "task fraud of default" in printed.getvalue()
+    assert "less default on" in printed.getvalue()
+    assert "accuracy over time" not in printed.getvalue()
 
 
 def test_an_evaluation_with_a_task_is_repeatable() -> None:
