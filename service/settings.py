@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from olad_core.config import EngineConfig, Serve, StructureColumn
 from olad_core.judging.metric import parse_metric
 from service.redis_urls import with_access
+from service.variant_names import DEFAULT_VARIANT, VARIANT_NAME, own_name
 
 _STUDENT = re.compile(r"[A-Za-z_][\w-]*|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
@@ -79,6 +80,12 @@ class Settings(BaseSettings):
     )
     graph: str = Field(
         default="default", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="Name of the graph; part of every Redis key."
+    )
+    variant: Annotated[str, AfterValidator(own_name)] = Field(
+        default=DEFAULT_VARIANT,
+        pattern=VARIANT_NAME,
+        description="Name of this worker's variant, as `olad worker --variant` gives it: a second worker on the same "
+        "graph with checkpoints and predictions of its own (docs/variants.md).",
     )
     data_dir: Path = Field(
         default=Path("olad-data"), description="Directory for checkpoints and for the embedded Redis."

@@ -39,9 +39,16 @@ def api(
         raise typer.Exit(3)
 
 
-def worker() -> None:
+def worker(
+    variant: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Work beside the others as this variant (docs/variants.md).", show_default="default"
+        ),
+    ] = None,
+) -> None:
     """Apply events, keep predictions fresh, learn. Needs a Redis: OLAD_REDIS_URL."""
-    settings = read_settings()
+    settings = read_settings(variant=variant)
     configure_logging(settings.log_level, settings.log_format)
     from service.worker.assembly import main  # noqa: PLC0415
 

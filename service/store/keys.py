@@ -8,19 +8,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from service.variant_names import DEFAULT_VARIANT
+
 
 @dataclass(frozen=True)
 class Keys:
-    """The keys of one graph.
+    """The keys of one graph. What a worker owns is under the keys of its variant.
 
-    >>> Keys("default").log
-    'olad:{default}:log'
+    >>> Keys("default").log, Keys("default", "wide").log
+    ('olad:{default}:log', 'olad:{default}:log')
+    >>> Keys("default").served, Keys("default", "wide").served
+    ('olad:{default}:served', 'olad:{default}:variant:wide:served')
     """
 
     graph: str
+    variant: str = DEFAULT_VARIANT
 
     def _key(self, name: str) -> str:
         return f"olad:{{{self.graph}}}:{name}"
+
+    def _own(self, name: str) -> str:
+        return self._key(name if self.variant == DEFAULT_VARIANT else f"variant:{self.variant}:{name}")
+
+    def of(self, variant: str) -> Keys:
+        """The keys of another variant of the graph."""
+        return Keys(self.graph, variant)
+
+    @property
+    def needed(self) -> str:
+        """Hash: name of each variant to the position after which it needs the log."""
+        return self._key("needed")
 
     @property
     def log(self) -> str:
@@ -44,7 +61,7 @@ class Keys:
     @property
     def skipped(self) -> str:
         """Hash: position of a log entry that cannot be applied, to the reason."""
-        return self._key("skipped")
+        return self._own("skipped")
 
     @property
     def left_out(self) -> str:
@@ -91,7 +108,7 @@ class Keys:
     @property
     def rejected(self) -> str:
         """Stream, bounded: events that were accepted but could not be applied."""
-        return self._key("rejected")
+        return self._own("rejected")
 
     @property
     def changes(self) -> str:
@@ -99,12 +116,12 @@ class Keys:
 
         ``event`` is a CloudEvent as JSON, ``previous`` the id of the change before it.
         """
-        return self._key("changes")
+        return self._own("changes")
 
     @property
     def webhooks(self) -> str:
         """Hash: digest of a webhook's address to the id in ``changes`` of the last change that it is done with."""
-        return self._key("webhooks")
+        return self._own("webhooks")
 
     @property
     def served(self) -> str:
@@ -117,33 +134,33 @@ class Keys:
         whether any is lost. ``rule`` (JSON) turns probabilities into labels; without, it is the likeliest class.
         Where changes are recorded, ``changed`` is the id of the last one, ``decided`` the last decision among them.
         """
-        return self._key("served")
+        return self._own("served")
 
     def predictions(self, table: str) -> str:
         """Hash: node id to its row (:mod:`service.store.rows`); one a version and worker start."""
-        return self._key(f"predictions:{table}")
+        return self._own(f"predictions:{table}")
 
     def marks(self, table: str) -> str:
         """String: a bitmap beside a prediction table; bit r is set where the answer for graph row r is marked."""
-        return self._key(f"marks:{table}")
+        return self._own(f"marks:{table}")
 
     @property
     def past_pages(self) -> str:
         """List: pages of :mod:`service.store.past_rows`, the oldest first: ``position number table JSON``."""
-        return self._key("past-pages")
+        return self._own("past-pages")
 
     @property
     def past_positions(self) -> str:
         """Stream: ``applied`` (events up to there) at each position that readers have seen, as far as pages reach."""
-        return self._key("past-positions")
+        return self._own("past-positions")
 
     def past_rows(self, page: int | str) -> str:
         """Hash: node to its rows before publications of a page have overwritten them."""
-        return self._key(f"past-rows:{page}")
+        return self._own(f"past-rows:{page}")
 
     def past_marks(self, page: int | str) -> str:
         """Hash: number of a block of marks to its bits before publications of a page have overwritten them."""
-        return self._key(f"past-marks:{page}")
+        return self._own(f"past-marks:{page}")
 
     @property
     def requests(self) -> str:
@@ -152,69 +169,69 @@ class Keys:
         Fields are ``nodes`` (MessagePack), ``list`` or ``question`` (its name). An entry with ``whole`` is also
         answered with whole rows of its nodes, if it is not older than so many milliseconds.
         """
-        return self._key("requests")
+        return self._own("requests")
 
     def whole(self, table: str, request: str) -> str:
         """Hash with expiry: node id to its whole row, for one request; the empty id is always there."""
-        return self._key(f"whole:{table}:{request}")
+        return self._own(f"whole:{table}:{request}")
 
     def question(self, name: str) -> str:
         """String with expiry: a question to the worker (:mod:`service.store.questions`), while somebody waits."""
-        return self._key(f"question:{name}")
+        return self._own(f"question:{name}")
 
     def reply(self, name: str) -> str:
         """String with expiry: the answer to a question."""
-        return self._key(f"reply:{name}")
+        return self._own(f"reply:{name}")
 
     @property
     def lists(self) -> str:
         """Hash, bounded: name of a list of nodes to the list (:mod:`service.store.node_lists`), as last asked for."""
-        return self._key("lists")
+        return self._own("lists")
 
     @property
     def answered(self) -> str:
         """Channel: id of the last request that is answered, after each publication that answers one."""
-        return self._key("answered")
+        return self._own("answered")
 
     @property
     def tables(self) -> str:
         """Set: names of the prediction tables that exist."""
-        return self._key("tables")
+        return self._own("tables")
 
     @property
     def starts(self) -> str:
         """Counter: worker starts; part of a table's name, and the token that keeps earlier ones from writing."""
-        return self._key("starts")
+        return self._own("starts")
 
     @property
     def owner(self) -> str:
         """String: the worker that owns the graph; gone once it has given it back."""
-        return self._key("owner")
+        return self._own("owner")
 
     @property
     def lease(self) -> str:
         """String with expiry: there while the owner renews it."""
-        return self._key("lease")
+        return self._own("lease")
 
     @property
     def watermark(self) -> str:
         """Channel: the position readers can see, after each publication."""
-        return self._key("watermark")
+        return self._own("watermark")
 
     @property
     def heartbeat(self) -> str:
         """String with expiry: there while the worker lives."""
-        return self._key("heartbeat")
+        return self._own("heartbeat")
 
     @property
     def worker(self) -> str:
         """Channel: a worker is subscribed to it as long as its process lives; nothing is sent."""
-        return self._key("worker")
+        return self._own("worker")
 
     @property
     def last_beat(self) -> str:
         """String: Unix time of the worker's last heartbeat; stays when the heartbeat is gone."""
-        return self._key("last-beat")
+        return self._own("last-beat")
 
     @property
     def probe(self) -> str:
@@ -229,18 +246,18 @@ class Keys:
     @property
     def status(self) -> str:
         """String: the worker's last status report, JSON."""
-        return self._key("status")
+        return self._own("status")
 
     def samples(self, seconds: int) -> str:
         """Stream, bounded: ``sample`` (JSON), what the worker reported at this spacing in seconds."""
-        return self._key(f"samples:{seconds}")
+        return self._own(f"samples:{seconds}")
 
     @property
     def past_decisions(self) -> str:
         """Stream, bounded: ``number`` and ``decision`` (JSON) of what the worker has decided."""
-        return self._key("decisions")
+        return self._own("decisions")
 
     @property
     def metrics(self) -> str:
         """String: the worker's metrics in Prometheus' text format."""
-        return self._key("metrics")
+        return self._own("metrics")

@@ -6,6 +6,7 @@ A batch is one entry and the entry's id is the graph's *position*. See ``docs/de
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,14 +21,16 @@ from olad_core.graph.event_columns import columns_of_log
 from olad_core.schema import HeldSchema
 from service.store.entry_format import UnknownEntryFormat, require_known
 from service.store.fence import Fence, LogLost
-from service.store.keys import Keys
-from service.store.positions import next_position, parse_position
+from service.store.keys import DEFAULT_VARIANT, Keys
+from service.store.positions import START, next_position, parse_position
 from service.store.replication import wait_for_replicas_blocking
 from service.store.schema import dump_schema
 from service.store.scripts import script
 
 MAX_BYTES_PER_READ = 4_000_000
 """What the worker reads at once of the log, but for a single entry that is larger: Redis answers nobody meanwhile."""
+HELD_S = 24 * 3600
+"""For so many seconds a variant whose worker is away keeps the log from being trimmed."""
 
 
 @dataclass(frozen=True)
@@ -184,16 +187,30 @@ class LogReader:
             pending.add("HSET", self._keys.skipped, position, reason)
             pending.run()
 
+    def hold(self) -> None:
+        """Keep the other variants from trimming the log until :meth:`trim_before` is called."""
+        with self._fence.transaction() as (_, pending):
+            pending.add("HSET", self._keys.needed, self._keys.variant, START)
+            # Without a heartbeat it would hold nothing.
+            pending.add("SET", self._keys.last_beat, str(time.time()))
+            pending.run()
+
     def trim_before(self, position: str) -> int:
-        """Drop the entries up to and including a position, and remember that; how many went."""
-        at = parse_position(position)
+        """Drop the entries up to and including a position that no other variant needs either; how many went.
+
+        A variant whose worker has been away for :data:`HELD_S` does not count.
+        """
+        keys, at = self._keys, parse_position(position)
         passed = [skipped for skipped in self.skipped() if parse_position(skipped) <= at]
-        with self._fence.transaction(reads=(("GET", self._keys.trimmed),)) as ((known,), pending):
-            pending.add("XTRIM", self._log, "MINID", next_position(position))
-            if known is None or parse_position(known.decode()) < at:
-                pending.add("SET", self._keys.trimmed, position)
+        default, other = keys.of(DEFAULT_VARIANT), keys.of("*")
+        beginning, _, end = other.last_beat.partition("*")
+        names = [keys.log, keys.trimmed, keys.needed]
+        args: list[str | int] = [keys.variant, position, next_position(position), str(time.time()), HELD_S]
+        args += [DEFAULT_VARIANT, default.last_beat, beginning, end]
+        with self._fence.transaction() as (_, pending):
+            pending.add("EVAL", script("trim_log"), len(names), *names, *args)
             if passed:
-                pending.add("HDEL", self._keys.skipped, *passed)
+                pending.add("HDEL", keys.skipped, *passed)
             return int(pending.run()[0])
 
 

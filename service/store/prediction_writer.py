@@ -20,7 +20,7 @@ from olad_core.serving.publication import Publication, TableUpdate
 from service.store.bulk_hset import ROWS_PER_COMMAND, hset_commands
 from service.store.change_recorder import ChangeRecorder, Shown
 from service.store.fence import Fence, PublicationsLost
-from service.store.keys import Keys
+from service.store.keys import DEFAULT_VARIANT, Keys
 from service.store.label_rules import dump_rule
 from service.store.marks import setrange_commands
 from service.store.node_lists import encode_list
@@ -192,7 +192,9 @@ class PredictionWriter:
             pending.run()
 
     def _table(self, version: int) -> str:
-        return f"{version}.{self._fence.start}"
+        name = f"{version}.{self._fence.start}"
+        # Readers that go on from one variant to another must not take tables of both for the same.
+        return name if self._keys.variant == DEFAULT_VARIANT else f"{self._keys.variant}.{name}"
 
     def _is_own(self, table: str) -> bool:
         return table.endswith(f".{self._fence.start}")

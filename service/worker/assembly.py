@@ -35,6 +35,7 @@ from service.store.raw_log import RawLog
 from service.store.redis_refusals import RedisUnusable
 from service.store.redis_versions import version_of_server
 from service.store.request_reader import RequestReader
+from service.variant_names import DEFAULT_VARIANT, file_stem
 from service.worker.archiver import Archiver
 from service.worker.attempts import Attempts
 from service.worker.checkpoint import BrokenCheckpoint, OtherFormat, list_checkpoints, read_checkpoint
@@ -47,6 +48,7 @@ from service.worker.lane import Lane
 from service.worker.learning import Learning
 from service.worker.loop import Worker
 from service.worker.metrics import WorkerMetrics
+from service.worker.other_variants import other_checkpoints, restore_graph
 from service.worker.pace import LearningPace
 from service.worker.recovery import Recovery, check_log
 from service.worker.reporting import Reporter
@@ -127,6 +129,25 @@ def restore_engine(checkpoints: Path, config: EngineConfig, device: torch.device
             f"{refused}: use the release that wrote it, or another data directory. "
             "`olad up --new-students` or OLAD_NEW_STUDENTS gives up the students, and keeps the graph where it is whole"
         )
+    return beside_other_variant(checkpoints, config, device)
+
+
+def beside_other_variant(checkpoints: Path, config: EngineConfig, device: torch.device) -> Engine:
+    """A new engine on the graph of the newest checkpoint of another variant; an empty one where there is none.
+
+    Args:
+        checkpoints: directory of the variant that begins, which has none.
+        config: of the engine.
+        device: where it computes.
+    """
+    for path in other_checkpoints(checkpoints):
+        try:
+            engine = restore_graph(config, read_checkpoint(path), device, checkpoints.name)
+        except BrokenCheckpoint as broken:
+            log.error("skipped a broken checkpoint", problem=str(broken))
+            continue
+        log.info("beginning on the graph of another variant", checkpoint=str(path), position=engine.position)
+        return engine
     log.info("no checkpoint, starting from the beginning of the log", directory=str(checkpoints))
     return Engine(config, device)
 
@@ -215,8 +236,11 @@ def build_worker(
 
 @contextlib.contextmanager
 def _archiving(settings: Settings, event_log: RawLog) -> Iterator[Archiver | None]:
-    """The archive of the settings; None without one. Its end waits for the segment that is being written."""
-    if settings.archive is None:
+    """The archive of the settings; None without one, and for a challenger, whose log is that of the default variant.
+
+    Its end waits for the segment that is being written.
+    """
+    if settings.archive is None or settings.variant != DEFAULT_VARIANT:
         yield None
         return
     ending = threading.Event()
@@ -254,31 +278,33 @@ def main(settings: Settings) -> None:
     """Put the worker together and run it until SIGTERM or SIGINT."""
     torch.set_num_threads(settings.torch_threads)
     compute_repeatably(settings.steps_per_entry is not None)
-    keys, metrics = Keys(settings.graph), WorkerMetrics()
+    keys, metrics = Keys(settings.graph, settings.variant), WorkerMetrics()
     client = connect(settings)
     warn_of_known_holes(client)
-    checkpoints = settings.data_dir / "checkpoints" / settings.graph
-    lease = Lease(client, keys, settings.data_dir / "workers" / f"{settings.graph}.lock")
+    name = file_stem(settings.graph, settings.variant)
+    checkpoints = settings.data_dir / "checkpoints" / name
+    lease = Lease(client, keys, settings.data_dir / "workers" / f"{name}.lock")
+    event_log = LogReader(client, keys, lease, settings.redis_wait_replicas)
     stop = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda _signal, _frame: stop.set())
+    for ends in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ends, lambda _signal, _frame: stop.set())
     try:
         device = choose_device(settings.device)
         register_students(settings.students)
-        if not wait_for_graph(lease, stop):
+        if not wait_for_graph(lease, stop, event_log.hold):
             return
         with (
             lease.kept(),
             Grower() as grower,
             Checkpointer(checkpoints, settings.checkpoints_kept) as checkpointer,
-            contextlib.closing(Attempts(settings.data_dir / "workers" / f"{settings.graph}.attempts")) as attempts,
+            contextlib.closing(Attempts(settings.data_dir / "workers" / f"{name}.attempts")) as attempts,
             _archiving(settings, RawLog(client, keys, lease)) as archiver,
             open_webhooks(settings, keys, metrics),
         ):
             config = replace(engine_config(settings), memory_budget=memory_budget(settings.memory_budget_mb))
             worker = build_worker(
                 functools.partial(restore_engine, checkpoints, config, device),
-                LogReader(client, keys, lease, settings.redis_wait_replicas),
+                event_log,
                 PredictionWriter(client, keys, lease, settings.history_rows, settings.changes),
                 RequestReader(client, keys),
                 checkpointer,
@@ -289,8 +315,8 @@ def main(settings: Settings) -> None:
                 archiver,
                 metrics,
             )
-            for name in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(name, worker.stop)
+            for ends in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(ends, worker.stop)
             if stop.is_set():
                 worker.stop()
             worker.run()

@@ -132,11 +132,17 @@ class _Values(Struct):
     trainer: _Trainer | None = None
 
 
-def restore(config: EngineConfig, checkpoint: Checkpoint, device: torch.device) -> Engine:
+def restore(config: EngineConfig, checkpoint: Checkpoint, device: torch.device, *, keep_served: bool = True) -> Engine:
     """The engine whose state the checkpoint holds.
 
     Where the configuration has other students, or asks for new ones, they begin beside what is served. Of a checkpoint
     whose students this release cannot read, new ones that are asked for keep the graph, its labels and the scores.
+
+    Args:
+        config: of the engine.
+        checkpoint: holds the state.
+        device: where it computes.
+        keep_served: whether what is served stays where new students begin.
 
     Raises:
         ServedLost: what is served is of a student that is not registered.
@@ -154,7 +160,10 @@ def restore(config: EngineConfig, checkpoint: Checkpoint, device: torch.device) 
             tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("trees/")}
         _check_scores(tensors, new)
         check_combined(tensors, new.state())
-        engine = _restored(config, tensors, plain, device)
+        if keep_served:
+            engine = _restored(config, tensors, plain, device)
+        else:
+            engine = Engine.restore(config, tensors, plain, device, keep_served=False)
         _compare_types(tensors, engine)
     except (ServedLost, MemoryError, torch.OutOfMemoryError):
         raise

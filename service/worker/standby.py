@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import structlog
 from redis.exceptions import RedisError
@@ -16,8 +17,13 @@ LOOK_EVERY_S = 0.2
 RETRY_AFTER_S = 0.5
 
 
-def wait_for_graph(lease: Lease, stop: threading.Event) -> bool:
+def wait_for_graph(lease: Lease, stop: threading.Event, begin: Callable[[], None] = lambda: None) -> bool:
     """Wait as a standby while another worker owns the graph; False where a stop was asked for first.
+
+    Args:
+        lease: on the graph.
+        stop: ends the wait.
+        begin: called once the graph is this worker's own, and again after an error of Redis.
 
     Raises:
         RedisUnusable: Redis refuses until a person acts.
@@ -26,6 +32,8 @@ def wait_for_graph(lease: Lease, stop: threading.Event) -> bool:
     while not stop.is_set():
         try:
             taken = lease.take()
+            if taken:
+                begin()
         except (RedisError, OSError) as error:
             wait_out(error)
             log.warning("Redis cannot be used, trying again", error=str(error), after_s=RETRY_AFTER_S)

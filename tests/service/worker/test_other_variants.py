@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from service.worker.assembly import restore_engine
+from service.worker.checkpoint import list_checkpoints, read_checkpoint, write_checkpoint
+from service.worker.restoring import restore
+from tests.device import DEVICE
+from tests.olad_core.runs import PAIR, stream
+from tests.service.worker.by_hand import Site
+
+WIDE = replace(PAIR, trainer=replace(PAIR.trainer, width=16))
+
+
+def test_a_variant_begins_on_the_graph_of_the_newest_checkpoint_of_another(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.log.append(*stream(turns=12))
+    site.run(steps_per_entry=3)
+    source = site.checkpoints
+    other = restore(PAIR, read_checkpoint(list_checkpoints(source)[-1]), DEVICE)
+    for config in (WIDE, PAIR):
+        own = source.parent / f"{source.name}@wide"
+        engine = restore_engine(own, config, DEVICE)
+        assert (engine.position, engine.applied_events) == (other.position, other.applied_events)
+        assert engine.graph.num_nodes == other.graph.num_nodes
+        assert engine.versions.served is None
+        assert engine.trainer is not None
+        assert engine.trainer.steps == 0
+        assert engine.assessment.scored == 0
+
+
+def test_its_own_checkpoint_continues_it(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.log.append(*stream(turns=12))
+    site.run(steps_per_entry=3)
+    own = site.checkpoints.parent / f"{site.checkpoints.name}@wide"
+    engine = restore_engine(own, WIDE, DEVICE)
+    engine.learn(3)
+    write_checkpoint(own, *engine.state(), keep=3)
+    again = restore_engine(own, WIDE, DEVICE)
+    assert not again.renewed
+    assert again.trainer is not None
+    assert again.trainer.steps == 3
+
+
+def test_checkpoints_of_another_graph_are_passed_over(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.log.append(*stream(turns=2))
+    site.run(steps_per_entry=0)
+    engine = restore_engine(site.checkpoints.parent / f"{site.checkpoints.name}2@wide", WIDE, DEVICE)
+    assert engine.position == "0-0"
