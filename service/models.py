@@ -18,6 +18,7 @@ from service.store.status import (
     DecisionStatus,
     KeptVersion,
     Position,
+    Score,
     ServingStatus,
     StudentStatus,
     WorkerStatus,
@@ -564,3 +565,26 @@ class PredictingAnswer(Answer):
     worker: bool = Field(
         description="Whether the worker is there. Without it predictions stay as they are, and fall behind."
     )
+
+
+class VariantStatus(Answer):
+    """One variant: a worker on the graph with a configuration of its own."""
+
+    name: str = Field(description="Its name, for `?variant=`.")
+    alive: bool = Field(description="Whether its worker is there.")
+    position: str | None = Field(description="Position that its predictions show; null before the first.")
+    behind_events: int = Field(description="Events in the log after that position.")
+    needs_log_after: str = Field(
+        description="The log is kept after this position for it, unless its worker has been away for a day."
+    )
+    version: int | None = Field(description="Version that it serves; null before the first.")
+    student: str | None = Field(description="Student that made it; null before the first.")
+    students: list[str] = Field(description="Its group; empty before training.")
+    score: Score | None = Field(description="Score of what it served at each arrival; null before its first report.")
+    memory_used: int | None = Field(description="Bytes of memory of its worker; null before its first report.")
+
+
+class VariantList(Answer):
+    """The variants of the graph."""
+
+    variants: list[VariantStatus] = Field(description="The default one first, then by name.")

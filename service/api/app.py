@@ -42,6 +42,7 @@ from service.api.routes import (
     students,
     timeline,
     top_edges,
+    variants,
     versions,
     what_if,
 )
@@ -134,6 +135,7 @@ def create_app(settings: Settings, shared_metrics: Path | None = None) -> FastAP
         schema,
         students,
         versions,
+        variants,
         status,
         timeline,
         top_edges,

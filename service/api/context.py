@@ -27,6 +27,7 @@ from service.store.rejected import RejectedReader
 from service.store.request_writer import RequestWriter
 from service.store.stores import open_stores
 from service.store.timeline import TimelineReader
+from service.store.variants import Variants
 from service.store.watermark import Watermark
 from service.store.whole_rows import WholeRowStore
 from service.store.worker_state import WorkerStateReader
@@ -65,6 +66,7 @@ class Context:
     changes: ChangeReader
     changes_kept: int
     worker: WorkerStateReader
+    variants: Variants
     timeline: TimelineReader
     past: PastReader
     overload: OverloadGuard
@@ -126,6 +128,7 @@ def make_context(settings: Settings, shared_metrics: Path | None = None) -> Cont
         changes=stores.changes,
         changes_kept=settings.changes,
         worker=stores.worker,
+        variants=stores.variants,
         timeline=stores.timeline,
         past=stores.past,
         overload=overload,

@@ -40,6 +40,7 @@ from service.models import (
     ReadyAnswer,
     RejectedPage,
     ServiceStatus,
+    VariantList,
     VersionChangeAccepted,
     WhatIfAnswer,
 )
@@ -290,6 +291,10 @@ class AsyncClient:
     async def versions(self) -> VersionsStatus:
         """See :meth:`Client.versions <service.client.http.Client.versions>`."""
         return await self._send(calls.versions())
+
+    async def variants(self) -> VariantList:
+        """See :meth:`Client.variants <service.client.http.Client.variants>`."""
+        return await self._send(calls.variants())
 
     async def model_card(self, version: int) -> ModelCard:
         """See :meth:`Client.model_card <service.client.http.Client.model_card>`."""

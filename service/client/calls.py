@@ -37,6 +37,7 @@ from service.models import (
     ReadyAnswer,
     RejectedPage,
     ServiceStatus,
+    VariantList,
     VersionChangeAccepted,
     WhatIfAnswer,
 )
@@ -290,6 +291,11 @@ def students() -> Call[Group]:
 def versions() -> Call[VersionsStatus]:
     """``GET /versions``."""
     return Call("GET", "/versions", _reader(VersionsStatus))
+
+
+def variants() -> Call[VariantList]:
+    """``GET /variants``."""
+    return Call("GET", "/variants", _reader(VariantList))
 
 
 def model_card(version: int) -> Call[ModelCard]:

@@ -40,6 +40,7 @@ from service.models import (
     ReadyAnswer,
     RejectedPage,
     ServiceStatus,
+    VariantList,
     VersionChangeAccepted,
     WhatIfAnswer,
 )
@@ -491,6 +492,10 @@ class Client:
     def versions(self) -> VersionsStatus:
         """``GET /versions``: the last versions, and which one is served."""
         return self._send(calls.versions())
+
+    def variants(self) -> VariantList:
+        """``GET /variants``: the workers on the graph, side by side."""
+        return self._send(calls.variants())
 
     def model_card(self, version: int) -> ModelCard:
         """``GET /versions/{number}``: what there is to know about a version.

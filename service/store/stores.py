@@ -22,6 +22,7 @@ from service.store.read_replicas import ReadReplicas
 from service.store.rejected import RejectedReader
 from service.store.request_writer import RequestWriter
 from service.store.timeline import TimelineReader
+from service.store.variants import Variants
 from service.store.watermark import Watermark
 from service.store.whole_rows import WholeRowStore
 from service.store.worker_state import WorkerStateReader
@@ -43,6 +44,7 @@ class Stores:
         rejected: events that could not be applied.
         changes: of what is served.
         worker: the worker's report, heartbeat and metrics.
+        variants: every worker's report, and the predictions of each.
         health: of Redis.
         rate_counts: makes the counts of requests of each client, for all API processes.
         close: ends the connections.
@@ -59,6 +61,7 @@ class Stores:
     rejected: RejectedReader
     changes: ChangeReader
     worker: WorkerStateReader
+    variants: Variants
     timeline: TimelineReader
     past: PastReader
     health: HealthReader
@@ -92,7 +95,10 @@ def open_stores(
     replicas = [connect(one, keys, "replica") for one in read_urls]
     predictions = PredictionReader(redis, keys)
 
+    variants = Variants(redis, keys, max_waiting)
+
     async def close() -> None:
+        await variants.close()
         for client in (redis, *replicas):
             await client.aclose()
 
@@ -108,6 +114,7 @@ def open_stores(
         rejected=RejectedReader(redis, keys),
         changes=ChangeReader(redis, keys, max_streams),
         worker=WorkerStateReader(redis, keys),
+        variants=variants,
         timeline=TimelineReader(redis, keys),
         past=PastReader(redis, keys),
         health=HealthReader(redis, keys),

@@ -337,6 +337,22 @@ MODEL_CARD = {
     "configuration": _CONFIGURATION,
     "serving": _SERVING,
 }
+VARIANTS = {
+    "variants": [
+        {
+            "name": "default",
+            "alive": True,
+            "position": POSITION,
+            "behind_events": 0,
+            "needs_log_after": POSITION,
+            "version": 7,
+            "student": "sage",
+            "students": ["sage"],
+            "score": STUDENT["score"],
+            "memory_used": 700_000_000,
+        }
+    ]
+}
 STATUS = {
     "graph": "default",
     "log_id": "5f0c1c8c7d1b4b3c9a6e2f7d8b9a0c1d",

@@ -137,6 +137,7 @@ OPERATIONS: dict[str, Operation] = {
     "rollBack": Operation(
         examples.VERSION_PINNED, problems.ROLL_BACK, headers={"Idempotent-Replayed": IDEMPOTENT_REPLAYED}
     ),
+    "getVariants": Operation(examples.VARIANTS, problems.REDIS),
     "getStudents": Operation(examples.STUDENTS, problems.REDIS),
     "getHistory": Operation(examples.TIMELINE, problems.GET_HISTORY),
     "getStatus": Operation(examples.STATUS, problems.REDIS),

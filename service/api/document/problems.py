@@ -202,7 +202,13 @@ APPEND_EVENTS: tuple[Example, ...] = (
     *WRITING,
 )
 GET_REJECTED: tuple[Example, ...] = (_invalid("limit", "Input should be less than or equal to 1000"), *REDIS)
+_UNKNOWN_VARIANT: Example = (
+    problems.UNKNOWN_VARIANT,
+    "no worker has started as variant 'wide'; GET /variants lists them",
+    {},
+)
 PREDICT_NODE: tuple[Example, ...] = (
+    _UNKNOWN_VARIANT,
     (problems.NOT_KEPT, f"answers are kept from position {POSITION} on", {"position": POSITION}),
     (
         problems.UNKNOWN_NODE,
@@ -212,6 +218,7 @@ PREDICT_NODE: tuple[Example, ...] = (
     *_PREDICTING,
 )
 PREDICT_NODES: tuple[Example, ...] = (
+    _UNKNOWN_VARIANT,
     (
         problems.TOO_LARGE,
         (

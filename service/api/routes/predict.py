@@ -32,6 +32,7 @@ from service.api.context import Context, Ctx
 from service.api.document.examples import POSITION
 from service.api.errors import invalid
 from service.api.past import past_prediction
+from service.api.variants import Variant, asked_of
 from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, renewed, require_reached, until_visible
 from service.models import MAX_BODY_BYTES, MAX_NODES, Prediction, PredictionList
 from service.problems import (
@@ -126,6 +127,7 @@ async def get_prediction(
     timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
     top: Top = None,
     at: At = None,
+    variant: Variant = None,
 ) -> Response:
     """The class probabilities of a node, as the served version of the best student sees the graph.
 
@@ -141,6 +143,7 @@ async def get_prediction(
     With `at` the answer is what was served when predictions showed that position of the log, the last one before
     they showed a later one. It needs `OLAD_HISTORY_ROWS`; beyond what is kept the answer is 410.
     """
+    context = await asked_of(context, variant)
     # Some servers give no raw path; encoded again, the decoded one serves.
     node = node_in(request.scope.get("raw_path") or b"/predict/" + quote(node, safe="").encode())
     if at is not None:
@@ -182,6 +185,7 @@ async def post_predictions(
     min_position: MinPosition = None,
     timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
     top: Top = None,
+    variant: Variant = None,
 ) -> Response:
     """Up to 10,000 nodes at once. A node that is not in the graph has `"label": null` and `"error": "not-found"`.
 
@@ -196,6 +200,7 @@ async def post_predictions(
     `student`, `model_version` and `classes`, a JSON array.
     """
     media_type(request, (JSON,))
+    context = await asked_of(context, variant)
     async with received(request, MAX_BODY_BYTES) as body:
         with Patience(request.receive, client_of(request), timeout_ms) as patience:
             if min_position is not None:

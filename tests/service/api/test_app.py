@@ -33,6 +33,7 @@ ROUTES = {
     ("put", "/clock"),
     ("put", "/schema"),
     ("get", "/students"),
+    ("get", "/variants"),
     ("get", "/versions"),
     ("get", "/versions/{number}"),
     ("put", "/versions/pinned"),

@@ -63,6 +63,7 @@ EXAMPLES = (
     calls.set_clock(None),
     calls.students(),
     calls.versions(),
+    calls.variants(),
     calls.model_card(1),
     calls.pin(1),
     calls.unpin(),
