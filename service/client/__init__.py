@@ -39,6 +39,7 @@ from service.client.errors import (
     UnknownClass,
     UnknownEdge,
     UnknownNode,
+    UnknownVariant,
     UnknownVersion,
     Unreachable,
 )
@@ -82,6 +83,7 @@ __all__ = [
     "UnknownClass",
     "UnknownEdge",
     "UnknownNode",
+    "UnknownVariant",
     "UnknownVersion",
     "Unreachable",
     "UpsertEdge",

@@ -120,6 +120,10 @@ class NoTask(Refused):
     """Edges of the type have no task."""
 
 
+class UnknownVariant(Refused):
+    """No worker has started as the variant."""
+
+
 class UnknownVersion(Refused):
     """The version is not kept, or there is none to roll back to."""
 
@@ -166,6 +170,7 @@ _CLASSES: Mapping[Kind, type[Refused]] = {
     problems.CHANGES_OFF: ChangesOff,
     problems.UNKNOWN_EDGE: UnknownEdge,
     problems.NO_TASK: NoTask,
+    problems.UNKNOWN_VARIANT: UnknownVariant,
     problems.UNKNOWN_VERSION: UnknownVersion,
     problems.UNKNOWN_CLASS: UnknownClass,
     problems.NOT_KEPT: NotKept,
