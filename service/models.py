@@ -572,9 +572,9 @@ class VariantStatus(Answer):
 
     name: str = Field(description="Its name, for `?variant=`.")
     alive: bool = Field(description="Whether its worker is there.")
-    position: str | None = Field(description="Position that its predictions show; null before the first.")
+    position: Position | None = Field(description="Position that its predictions show; null before the first.")
     behind_events: int = Field(description="Events in the log after that position.")
-    needs_log_after: str = Field(
+    needs_log_after: Position = Field(
         description="The log is kept after this position for it, unless its worker has been away for a day."
     )
     version: int | None = Field(description="Version that it serves; null before the first.")

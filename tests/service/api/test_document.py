@@ -44,6 +44,7 @@ NAMES = {
     ("put", "/schema"): "declareSchema",
     ("put", "/clock"): "setClock",
     ("get", "/students"): "getStudents",
+    ("get", "/variants"): "getVariants",
     ("get", "/versions"): "getVersions",
     ("get", "/versions/{number}"): "getVersion",
     ("put", "/versions/pinned"): "pinVersion",
