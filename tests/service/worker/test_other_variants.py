@@ -27,7 +27,7 @@ def test_a_variant_begins_on_the_graph_of_the_newest_checkpoint_of_another(tmp_p
         assert engine.versions.served is None
         assert engine.trainer is not None
         assert engine.trainer.steps == 0
-        assert engine.assessment.scored == 0
+        assert engine.assessment.scored() == 0
 
 
 def test_its_own_checkpoint_continues_it(tmp_path: Path) -> None:
