@@ -1,0 +1,55 @@
+"""Two real workers on one graph."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from service.store.keys import Keys
+from service.store.log_reader import LogReader
+from service.worker.checkpoint import list_checkpoints
+from tests.chaos.workers import ForkedWorker, Nursery, until
+from tests.redis_server import RedisServer
+from tests.service.entries import append, random_entries
+
+
+def test_a_challenger_begins_beside_a_running_worker(
+    redis_server: RedisServer, redis_client: redis.Redis, keys: Keys, nursery: Nursery, tmp_path: Path
+) -> None:
+    entries = random_entries(30, seed=5)
+    append(redis_client, keys, entries[:20])
+    common: dict[str, Any] = {"checkpoint_interval_s": 0.1, "checkpoints_kept": 1}
+    default = ForkedWorker(nursery, redis_server.url, keys, tmp_path, **common)
+    wide_keys = keys.of("wide")
+    with contextlib.closing(default):
+        default.start()
+        default.wait_until_visible(redis_client, "20-0")
+        # The beginning of the log is gone: a challenger cannot replay it.
+        until(lambda: redis_client.get(keys.trimmed) == b"20-0")
+        (tmp_path / "wide").mkdir()
+        wide = ForkedWorker(nursery, redis_server.url, wide_keys, tmp_path, variant="wide", **common | {"width": 16})
+        with contextlib.closing(wide):
+            wide.start()
+            wide.wait_until_visible(redis_client, "20-0")
+            assert wide.logged("beginning on the graph of another variant")
+            append(redis_client, keys, entries[20:], first=21)
+            for worker, own in ((default, keys), (wide, wide_keys)):
+                worker.wait_until_visible(redis_client, "30-0")
+                until(lambda own=own: redis_client.hget(own.served, "version"))
+            until(lambda: redis_client.get(keys.trimmed) == b"30-0")
+            folder = tmp_path / "checkpoints"
+            assert list_checkpoints(folder / keys.graph)
+            assert list_checkpoints(folder / f"{keys.graph}@wide")
+            assert wide.terminate() == 0
+        # It is away, and what it needs stays.
+        append(redis_client, keys, random_entries(1, seed=6), first=31)
+        default.wait_until_visible(redis_client, "31-0")
+        until(lambda: redis_client.hget(keys.needed, keys.variant) == b"31-0")
+        LogReader(redis_client, wide_keys).require("30-0")
+        with contextlib.closing(wide):
+            wide.start()
+            wide.wait_until_visible(redis_client, "31-0")
+            assert wide.logged("restored")
