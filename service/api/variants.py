@@ -9,8 +9,7 @@ from fastapi import Query
 
 from service.api.context import Context
 from service.problems import UNKNOWN_VARIANT, Problem
-from service.store.keys import DEFAULT_VARIANT
-from service.variant_names import VARIANT_NAME
+from service.variant_names import DEFAULT_VARIANT, VARIANT_NAME
 
 Variant = Annotated[
     str | None,

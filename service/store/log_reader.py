@@ -21,11 +21,12 @@ from olad_core.graph.event_columns import columns_of_log
 from olad_core.schema import HeldSchema
 from service.store.entry_format import UnknownEntryFormat, require_known
 from service.store.fence import Fence, LogLost
-from service.store.keys import DEFAULT_VARIANT, Keys
+from service.store.keys import Keys
 from service.store.positions import START, next_position, parse_position
 from service.store.replication import wait_for_replicas_blocking
 from service.store.schema import dump_schema
 from service.store.scripts import script
+from service.variant_names import DEFAULT_VARIANT
 
 MAX_BYTES_PER_READ = 4_000_000
 """What the worker reads at once of the log, but for a single entry that is larger: Redis answers nobody meanwhile."""

@@ -20,7 +20,7 @@ from olad_core.serving.publication import Publication, TableUpdate
 from service.store.bulk_hset import ROWS_PER_COMMAND, hset_commands
 from service.store.change_recorder import ChangeRecorder, Shown
 from service.store.fence import Fence, PublicationsLost
-from service.store.keys import DEFAULT_VARIANT, Keys
+from service.store.keys import Keys
 from service.store.label_rules import dump_rule
 from service.store.marks import setrange_commands
 from service.store.node_lists import encode_list
@@ -33,6 +33,7 @@ from service.store.rows import encode_rows, format_of
 from service.store.status import WorkerStatus
 from service.store.timeline import TimelineWriter
 from service.store.transaction import Transaction
+from service.variant_names import DEFAULT_VARIANT
 
 LISTS_KEPT = 64
 """Lists of nodes that are stored at most, of 1,000 nodes each: those that were asked for last."""

@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass
+from typing import cast
 
 from redis.asyncio import Redis
 
-from service.store.keys import DEFAULT_VARIANT, Keys
+from service.store.keys import Keys
 from service.store.past_rows import PastReader
 from service.store.prediction_reader import PredictionReader
 from service.store.read_replicas import ReadReplicas
@@ -17,6 +18,7 @@ from service.store.request_writer import RequestWriter
 from service.store.watermark import Watermark
 from service.store.whole_rows import WholeRowStore
 from service.store.worker_state import Overview, WorkerStateReader
+from service.variant_names import DEFAULT_VARIANT
 
 _KNOWN_S = 1.0
 """For so long it is not asked again whether there is a variant."""
@@ -67,7 +69,7 @@ class Variants:
 
     async def all(self) -> list[VariantState]:
         """Every variant, the default one first, then by name."""
-        needed: dict[bytes, bytes] = await self._redis.hgetall(self._keys.needed)  # type: ignore[misc]
+        needed = cast("dict[bytes, bytes]", await self._redis.hgetall(self._keys.needed))
         found = {name.decode(): position.decode() for name, position in needed.items()}
         names = sorted(found, key=lambda name: (name != DEFAULT_VARIANT, name))
         return [
@@ -79,7 +81,7 @@ class Variants:
         """What reads the predictions of a variant; None where there is none of that name."""
         now = time.monotonic()
         if self._seen.get(name, float("-inf")) < now - _KNOWN_S:
-            if not await self._redis.hexists(self._keys.needed, name):  # type: ignore[misc]
+            if not await self._redis.hexists(self._keys.needed, name):
                 return None
             self._seen[name] = now
         if name not in self._opened:
