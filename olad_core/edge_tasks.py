@@ -20,6 +20,7 @@ from olad_core.graph_types import RELATION
 from olad_core.judging.class_report import ClassReport
 from olad_core.judging.prequential import Scores, ScoreTable
 from olad_core.named_state import join_parts, take_part
+from olad_core.schema import edge_label
 from olad_core.task_types import EdgeClassTask
 from olad_core.tasks.edge_class import (
     Answered,
@@ -367,7 +368,7 @@ class EdgeTasks:
 
 def _is_label(event: Event) -> TypeGuard[UpsertEdge | LabelNode]:
     """Whether an event labels an edge."""
-    return event.label is not None if type(event) is UpsertEdge else type(event) is LabelNode and event.of_edge
+    return isinstance(event, UpsertEdge | LabelNode) and edge_label(event) is not None
 
 
 def _unknown(event: UpsertEdge | LabelNode, kind: str, config: EngineConfig) -> str:

@@ -59,6 +59,7 @@ from olad_core.step_size import FULL_SIZE, StepSize
 from olad_core.students import InputShape, Memory, recurrent
 from olad_core.tasks.label_rule import LabelRule
 from olad_core.trees.member import Trees
+from olad_core.value_tasks import ValueTasks
 
 MEMORY_OF_GROUP = 0.8
 """Part of the memory budget up to which ``auto`` serves the group."""
@@ -108,9 +109,11 @@ class Engine:
         self.trees = Trees(config.arrivals_remembered) if config.grows_trees else None
         """Boosted trees, a member of the group; None where they are not grown."""
         self.edge_tasks = EdgeTasks(config)
-        """What is predicted of edges."""
+        """What is predicted of the classes of edges."""
         self.link_tasks = LinkTasks(config)
         """Which edges are predicted."""
+        self.value_tasks = ValueTasks(config)
+        """What is predicted of their values."""
         self._version_grown_at = 0
         self.decisions = Decisions()
         self.renewal = config.renewal
@@ -141,8 +144,10 @@ class Engine:
         """
         self.edge_tasks.predict(self.graph, events, time)
         self.link_tasks.predict(self.graph, position, events, time)
+        self.value_tasks.predict(self.graph, events, time)
         changes = self.graph.apply(events, time)
         refused = self.edge_tasks.follow(self.graph, events, changes)
+        refused += self.value_tasks.follow(self.graph, events, changes)
         self.link_tasks.follow(self.graph, changes)
         self._unfollowed.append(changes)
         self._removed.extend(changes.removed_ids)
@@ -160,6 +165,7 @@ class Engine:
             return self._reach(position, 0, 1)
         self.edge_tasks.declare(self.graph)
         self.link_tasks.declare(self.graph)
+        self.value_tasks.declare(self.graph)
         return self._reach(position, 0)
 
     def change_version(self, position: str, change: VersionChange) -> EntryOutcome:
@@ -548,6 +554,9 @@ class Engine:
         if self.link_tasks:
             learned, values["link_tasks"] = self.link_tasks.state()
             arrays |= join_parts({"link_tasks": learned})
+        if self.value_tasks:
+            learned, values["value_tasks"] = self.value_tasks.state()
+            arrays |= join_parts({"value_tasks": learned})
         on_device = {"versions": held, "trainer": trained, "memory": self.memory.state(), "kept": weights}
         return join_tensors(arrays, on_device), values
 
@@ -601,6 +610,7 @@ class Engine:
         engine.assessment.restore(arrays)
         engine.edge_tasks.restore(engine.graph, take_part(arrays, "edge_tasks"), values.get("edge_tasks", {}))
         engine.link_tasks.restore(engine.graph, take_part(arrays, "link_tasks"), values.get("link_tasks", {}))
+        engine.value_tasks.restore(engine.graph, take_part(arrays, "value_tasks"), values.get("value_tasks", {}))
         grown = take_part(arrays, "trees")
         if engine.trees and grown:
             engine.trees.restore(grown, engine.graph)

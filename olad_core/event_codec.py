@@ -327,9 +327,13 @@ def _label_problems(
     event: LabelNode, known_types: Collection[str | None], edge_types: EdgeTypes
 ) -> Iterator[tuple[str, str]]:
     """What is wrong with how a label names its node or edge."""
-    if not event.label:
+    if event.value is not None and event.label:
+        yield "value", "this is a value, beside a label"
+    elif event.value is None and not event.label:
         yield "label", _missing("label")
     if not event.of_edge:
+        if event.value is not None:
+            yield "value", "a value is that of an edge: name one by src and dst, or by edge"
         if not event.id:
             yield "id", _missing("id")
         if event.type is not None:

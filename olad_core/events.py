@@ -34,6 +34,8 @@ MAX_FEATURE_WIDTH = 65_536
 """Width of a feature vector at most."""
 MAX_WEIGHT = 1e15
 """Weight of an edge at most: sums of weighted messages must fit into float32."""
+MAX_VALUE = 1e15
+"""A value at most, either way: squares and sums of values stay finite."""
 MAX_TIME = 1e30
 """Greatest event time, either way: sums and differences of times stay finite, in float32 too."""
 FLOAT32_MAX = 3.4028234663852886e38
@@ -56,6 +58,10 @@ Label: TypeAlias = Annotated[
     Meta(description='A class, 256 bytes at most. `5` and `"5"` are the same.'),
 ]
 """A class name as sent; compared as a string, like ids."""
+Value: TypeAlias = Annotated[
+    float, Meta(ge=-MAX_VALUE, le=MAX_VALUE, description="A number, where edges of the type have an `edge_value` task.")
+]
+"""A true value as sent."""
 Time: TypeAlias = Annotated[
     float,
     Meta(
@@ -106,7 +112,7 @@ class UpsertEdge(Struct, tag_field="op", tag="upsert_edge", forbid_unknown_field
     """Create an edge or update it; unknown endpoints are created without features.
 
     A weight left out stays as it is, and is 1 for a new edge. An edge with an id that is there gets these ends.
-    A label needs a task for edges of the type.
+    A label or a value needs a task for edges of the type.
     """
 
     src: NodeId
@@ -119,6 +125,7 @@ class UpsertEdge(Struct, tag_field="op", tag="upsert_edge", forbid_unknown_field
     id: EdgeId | None = None
     x: Features | None = None
     label: Label | None = None
+    value: Value | None = None
 
 
 class RemoveEdge(Struct, tag_field="op", tag="remove_edge", forbid_unknown_fields=True, omit_defaults=True):
@@ -133,7 +140,8 @@ class RemoveEdge(Struct, tag_field="op", tag="remove_edge", forbid_unknown_field
 class LabelNode(Struct, tag_field="op", tag="label", forbid_unknown_fields=True, omit_defaults=True):
     """The truth about a node, or about an edge of a type with a task, possibly long after it was predicted.
 
-    A node is named by its ``id``. An edge is named by both ends, or by ``edge`` where edges of the type have ids.
+    A node is named by its ``id``. An edge is named by both ends, or by ``edge`` where edges of the type have ids. An
+    edge has a ``value`` in place of a ``label`` where the task predicts a number.
     """
 
     id: NodeId = ""
@@ -143,6 +151,7 @@ class LabelNode(Struct, tag_field="op", tag="label", forbid_unknown_fields=True,
     dst: NodeId | None = None
     edge: EdgeId | None = None
     type: TypeName | None = None
+    value: Value | None = None
 
     @property
     def of_edge(self) -> bool:
@@ -330,5 +339,6 @@ class InvalidEvents(OladError, ValueError):
 def json_schema() -> tuple[dict[str, Any], dict[str, Any]]:
     """JSON Schema of one event and of the components it refers to, for the OpenAPI document."""
     (schema,), components = msgspec.json.schema_components([Event], ref_template="#/components/schemas/{name}")
-    components["LabelNode"]["required"] = ["op", "label"]
+    components["LabelNode"]["required"] = ["op"]
+    components["LabelNode"]["anyOf"] = [{"required": ["label"]}, {"required": ["value"]}]
     return schema, components

@@ -6,7 +6,7 @@ same schema.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -141,22 +141,41 @@ def labels_in(batch: Iterable[Event]) -> dict[str, None]:
 
 
 def require_tasks(batch: list[Event], schema: GraphSchema) -> list[Event]:
-    """The checked batch itself, where every label of an edge is of a type with a task.
+    """The checked batch itself, where every label and value of an edge is of a type with the task for it.
 
     Raises:
         InvalidEvents: naming every one that is not.
     """
-    with_task = {task.edge_type for task in schema.tasks.values() if isinstance(task, EdgeClassTask)}
+    kinds = {task.edge_type: task.kind for task in schema.tasks.values() if task.kind != "link"}
     problems = []
     for index, event in enumerate(batch):
-        if event.label is not None if type(event) is UpsertEdge else type(event) is LabelNode and event.of_edge:
-            kind = event.type or RELATION  # type: ignore[union-attr]
-            if kind not in with_task:
-                message = f"edges of the type {kind!r} have no task: PUT /schema with tasks first"
-                problems.append(EventProblem(index, "label", message))
+        if not isinstance(event, UpsertEdge | LabelNode):
+            continue
+        if edge_label(event) is not None and kinds.get(event.type or RELATION) != "edge_class":
+            problems.append(EventProblem(index, "label", _without_task(event.type or RELATION, kinds, "value")))
+        if event.value is not None and kinds.get(event.type or RELATION) != "edge_value":
+            problems.append(EventProblem(index, "value", _without_task(event.type or RELATION, kinds, "label")))
     if problems:
         raise InvalidEvents(problems)
     return batch
+
+
+def edge_label(event: UpsertEdge | LabelNode) -> str | int | None:
+    """The class that an event states of an edge; None where it states none.
+
+    >>> edge_label(LabelNode(src="a", dst="b", label="ok")), edge_label(LabelNode("a", label="ok"))
+    ('ok', None)
+    """
+    if type(event) is UpsertEdge:
+        return event.label
+    return event.label if event.of_edge and event.value is None else None  # type: ignore[union-attr]
+
+
+def _without_task(edge_type: str, kinds: Mapping[str, str], other: str) -> str:
+    """Why edges of a type have no label, or no value; ``other`` is what they may have."""
+    if edge_type in kinds:
+        return f"the task of edges of the type {edge_type!r} is {kinds[edge_type]}: send a {other}"
+    return f"edges of the type {edge_type!r} have no task: PUT /schema with tasks first"
 
 
 def _with_edge_types(known: dict[str, EdgeType], more: dict[str, EdgeType]) -> dict[str, EdgeType]:
@@ -191,6 +210,8 @@ def _with_tasks(schema: HeldSchema, change: GraphSchema, edge_types: dict[str, E
         if task.edge_type not in (edge_types or {RELATION: EdgeType()}):
             raise SchemaConflict(f"tasks.{name}.edge_type: {task.edge_type!r} is not declared in edge_types")
         together[name] = _with_classes_of_task(name, known, task) if isinstance(task, EdgeClassTask) else task
+        if task.kind == "edge_value" and known not in (None, task):
+            raise SchemaConflict(f"tasks.{name}.coverage is another one, which stays")
     if len(together) > MAX_TASKS:
         raise SchemaConflict(f"tasks: together these are {len(together)}, and a graph may have {MAX_TASKS}")
     by_type: dict[tuple[str, bool], str] = {}

@@ -12,6 +12,8 @@ MAX_TASKS = 8
 """Tasks that a graph may have."""
 MAX_EDGE_CLASSES = 16
 """Classes that a task on edges may have."""
+FEW_VALUES = 10
+"""Before so many values of edges have come, none is predicted."""
 MAX_CLASS_BYTES = 256
 """Length of a class name at most, in UTF-8 bytes."""
 
@@ -68,5 +70,22 @@ class LinkTask(BaseModel):
     )
 
 
-EdgeTask: TypeAlias = Annotated[EdgeClassTask | LinkTask, Field(discriminator="kind")]
+class EdgeValueTask(BaseModel):
+    """To predict the value of an edge when it arrives, with an interval."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
+
+    kind: Literal["edge_value"] = Field(description="What is predicted: `edge_value`, a number of an edge.")
+    edge_type: str = Field(
+        default=RELATION,
+        description="The type of these edges, which has one task at most, beside a `link`. "
+        f"`{RELATION}` stands for edges of no type.",
+        json_schema_extra={"minLength": 1, "maxLength": MAX_TYPE_BYTES},
+    )
+    coverage: float = Field(
+        default=0.9, ge=0.5, le=0.99, description="Share of the values that shall lie in the interval."
+    )
+
+
+EdgeTask: TypeAlias = Annotated[EdgeClassTask | EdgeValueTask | LinkTask, Field(discriminator="kind")]
 """A task on edges."""

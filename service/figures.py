@@ -44,3 +44,12 @@ def lead_line(lead: LeadStatus | LeadFigure) -> str:
         return ""
     value, beside = lead_value(lead, lead.value), lead_value(lead, lead.baseline)
     return f"{lead_name(lead)} {value}; {lead.baseline_of}: {beside}"
+
+
+def number(value: float | None) -> str:
+    """A number of any unit.
+
+    >>> number(1.28691), number(25000.0), number(None)
+    ('1.287', '2.5e+04', '-')
+    """
+    return "-" if value is None else f"{value:.4g}"

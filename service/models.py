@@ -386,10 +386,62 @@ class EdgeOfMany(BaseModel):
     )
 
 
+class ValueAtArrival(BaseModel):
+    """The value that was predicted when an edge arrived."""
+
+    value: float = Field(description="The median.")
+    interval: list[float] = Field(min_length=2, max_length=2, description="Its low and its high end.")
+
+
+class EdgeValueOfMany(BaseModel):
+    """The predicted value of one of several edges."""
+
+    src: str | int | SkipJsonSchema[None] = Field(default=None, description="As it was asked for; not with `id`.")
+    dst: str | int | SkipJsonSchema[None] = Field(default=None, description="As it was asked for; not with `id`.")
+    id: str | int | SkipJsonSchema[None] = Field(default=None, description="As it was asked for.")
+    type: str = Field(description="Type of the edge; `edge` where none is named.")
+    task: str = Field(description="The task that predicts.")
+    value: float = Field(description="As of `GET /predict/edge`.")
+    interval: list[float] = Field(min_length=2, max_length=2, description="As of `GET /predict/edge`.")
+    coverage: float = Field(gt=0, lt=1, description="As of `GET /predict/edge`.")
+    arrived: bool = Field(description="As of `GET /predict/edge`.")
+    at_arrival: ValueAtArrival | None = Field(description="As of `GET /predict/edge`.")
+    truth: float | None = Field(description="As of `GET /predict/edge`.")
+    model_version: int = Field(ge=1, description="Steps that the model of the task had taken.")
+
+
 class EdgePredictions(BaseModel):
     """The predictions of edges, all of one position."""
 
-    predictions: list[EdgeOfMany] = Field(description="One for each edge, in their order.")
+    predictions: list[EdgeOfMany | EdgeValueOfMany] = Field(description="One for each edge, in their order.")
+    position: Position = Field(description=_POSITION)
+    behind: int = Field(ge=0, description=_BEHIND)
+
+
+class EdgeValuePrediction(BaseModel):
+    """The predicted value of an edge, whether it is there or not."""
+
+    src: str | SkipJsonSchema[None] = Field(default=None, description="As it was asked for; not with `id`.")
+    dst: str | SkipJsonSchema[None] = Field(default=None, description="As it was asked for; not with `id`.")
+    id: str | SkipJsonSchema[None] = Field(default=None, description="As it was asked for; not with `src` and `dst`.")
+    type: str = Field(description="Type of the edge; `edge` where none is named.")
+    task: str = Field(description="The task that predicts.")
+    value: float = Field(
+        description="The median: as many values are above as below. Of an edge that has arrived it is of what was "
+        "known then, by the model as it is now."
+    )
+    interval: list[float] = Field(
+        min_length=2, max_length=2, description="Low and high end; a share of `coverage` lies between them."
+    )
+    coverage: float = Field(gt=0, lt=1, description="Share of the values that shall lie in the interval.")
+    arrived: bool = Field(
+        description="Whether the edge has arrived and is remembered; else it is predicted as if it came now."
+    )
+    at_arrival: ValueAtArrival | None = Field(
+        description="What was predicted when it arrived, which is scored; null where nothing was."
+    )
+    truth: float | None = Field(description="The value of the edge; null where it is not known.")
+    model_version: int = Field(ge=1, description="Steps that the model of the task had taken.")
     position: Position = Field(description=_POSITION)
     behind: int = Field(ge=0, description=_BEHIND)
 

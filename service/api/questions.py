@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import NamedTuple
 
+from olad_core.task_types import FEW_VALUES
 from service.api.context import Context
 from service.api.routes.predict import no_model
 from service.api.waiting import Patience
@@ -96,7 +97,7 @@ def _away() -> Problem:
 
 
 async def _refused(context: Context, answered: Answered, refused: Refused) -> Problem:
-    if refused.reason in {"no-task", "few-labels", "few-edges", "unknown-edge"}:
+    if refused.reason in {"no-task", "few-labels", "few-values", "few-edges", "unknown-edge"}:
         return _no_edge(answered, refused)
     if refused.reason == "unknown-class":
         return Problem(UNKNOWN_CLASS, "the task for edges of this type has no such class")
@@ -119,8 +120,9 @@ def _no_edge(answered: Answered, refused: Refused) -> Problem:
     """Why an edge has no prediction."""
     if refused.reason == "no-task":
         return Problem(NO_TASK, "edges of this type have no task: PUT /schema with tasks declares one")
-    if refused.reason == "few-labels":
-        missing = ["labels of edges of two classes"]
+    if refused.reason in {"few-labels", "few-values"}:
+        by_values = refused.reason == "few-values"
+        missing = [f"values of {FEW_VALUES} edges" if by_values else "labels of edges of two classes"]
         return Problem(NO_MODEL, f"nothing is predicted yet; missing: {missing[0]}", headers=_LATER, missing=missing)
     if refused.reason == "few-edges":
         missing = ["edges of the type to nodes that had some before"]

@@ -24,6 +24,7 @@ from service.models import (
     EdgeList,
     EdgePrediction,
     EdgePredictions,
+    EdgeValuePrediction,
     ExplainAnswer,
     Group,
     KeyAnswer,
@@ -148,6 +149,20 @@ class AsyncClient:
     ) -> EdgePredictions:
         """See :meth:`Client.predict_edges <service.client.http.Client.predict_edges>`."""
         return await self._send(calls.predict_edges(edges, self._session.wait(min_position)))
+
+    async def predict_edge_value(
+        self,
+        src: Node | None = None,
+        dst: Node | None = None,
+        *,
+        edge_id: Node | None = None,
+        edge_type: str = RELATION,
+        weight: float = 1.0,
+        min_position: str | None = None,
+    ) -> EdgeValuePrediction:
+        """See :meth:`Client.predict_edge_value <service.client.http.Client.predict_edge_value>`."""
+        wait = self._session.wait(min_position)
+        return await self._send(calls.predict_edge_value(src, dst, edge_id, edge_type, weight, wait))
 
     async def predict(
         self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None

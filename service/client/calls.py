@@ -19,6 +19,7 @@ from service.models import (
     EdgeList,
     EdgePrediction,
     EdgePredictions,
+    EdgeValuePrediction,
     EmbeddingList,
     ExplainAnswer,
     Group,
@@ -147,10 +148,18 @@ def predict_edge(
     Raises:
         TypeError: no edge is named; the service would predict the node ``edge``.
     """
-    if src is None and dst is None and edge_id is None:
-        raise TypeError("name the edge by src and dst, or by edge_id")
-    named = {"src": src, "dst": dst, "id": edge_id, "type": edge_type, "weight": str(weight)}
-    return Call("GET", "/predict/edge", _reader(EdgePrediction), wait.params(**named))
+    return Call("GET", "/predict/edge", _reader(EdgePrediction), _edge(src, dst, edge_id, edge_type, weight, wait))
+
+
+def predict_edge_value(
+    src: Node | None, dst: Node | None, edge_id: Node | None, edge_type: str, weight: float, wait: Wait
+) -> Call[EdgeValuePrediction]:
+    """``GET /predict/edge`` of a type whose task predicts values.
+
+    Raises:
+        TypeError: no edge is named; the service would predict the node ``edge``.
+    """
+    return Call("GET", "/predict/edge", _reader(EdgeValuePrediction), _edge(src, dst, edge_id, edge_type, weight, wait))
 
 
 def predict_edges(edges: Sequence[Mapping[str, Any]], wait: Wait) -> Call[EdgePredictions]:
@@ -374,3 +383,17 @@ def _several(asked: Sequence[Node]) -> list[Any]:
     if isinstance(asked, str):
         raise TypeError(f"nodes are a list of ids, and {asked!r} is one: write [{asked!r}], or use predict_one")
     return [*asked]
+
+
+def _edge(
+    src: Node | None, dst: Node | None, edge_id: Node | None, edge_type: str, weight: float, wait: Wait
+) -> dict[str, str | int]:
+    """Parameters that name an edge.
+
+    Raises:
+        TypeError: none is named; the service would predict the node ``edge``.
+    """
+    if src is None and dst is None and edge_id is None:
+        raise TypeError("name the edge by src and dst, or by edge_id")
+    named = {"src": src, "dst": dst, "id": edge_id, "type": edge_type, "weight": str(weight)}
+    return wait.params(**named)

@@ -126,8 +126,8 @@ def _events_of(batch: Batch) -> Sequence[Event]:
 
 def _with_labels(rows: Iterator[Arrival], plan: Plan) -> Iterator[Arrival]:
     """Labels come with their row, or after the delay that the mapping states."""
-    label = plan.mapping.label
-    delay = label.delay if label is not None else None
+    truth = plan.mapping.truth
+    delay = truth.delay if truth is not None else None
     if isinstance(delay, Duration):
         return delay_labels_in_time(rows, delay, _FrameTable.name, "s")
     return delay_own_labels(rows, delay or 0)

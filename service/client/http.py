@@ -24,6 +24,7 @@ from service.models import (
     EdgeList,
     EdgePrediction,
     EdgePredictions,
+    EdgeValuePrediction,
     ExplainAnswer,
     Group,
     KeyAnswer,
@@ -216,6 +217,23 @@ class Client:
             min_position: as for :meth:`predict_one`.
         """
         return self._send(calls.predict_edges(edges, self._session.wait(min_position)))
+
+    def predict_edge_value(
+        self,
+        src: Node | None = None,
+        dst: Node | None = None,
+        *,
+        edge_id: Node | None = None,
+        edge_type: str = RELATION,
+        weight: float = 1.0,
+        min_position: str | None = None,
+    ) -> EdgeValuePrediction:
+        """``GET /predict/edge``: the value of an edge of a type whose task is ``edge_value``, with its interval.
+
+        Arguments and errors are those of :meth:`predict_edge`.
+        """
+        wait = self._session.wait(min_position)
+        return self._send(calls.predict_edge_value(src, dst, edge_id, edge_type, weight, wait))
 
     def predict(
         self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None

@@ -12,13 +12,13 @@ from rich.table import Table
 from service.commands.bar_view import BarView, arrivals_bar
 from service.commands.class_view import class_table
 from service.commands.link_view import links_line
-from service.figures import lead_line, nats, percent
+from service.figures import lead_line, nats, number, percent
 from service.store.status import ClassReportStatus
 from service.terminal import shown, shown_report
 
 if TYPE_CHECKING:
     from service.evaluation.prequential import Progress
-    from service.evaluation.report import Report
+    from service.evaluation.report import Report, ValueTaskScore
 
 
 class EvaluateView(BarView):
@@ -46,6 +46,9 @@ def print_report(console: Console, report: Report) -> None:
             console.print(shown(what), soft_wrap=True, highlight=False)
     _print_tasks(console, report)
     _print_links(console, report)
+    for contestant in report.contestants:
+        for value in contestant.value_tasks:
+            console.print(shown(_value_line(contestant.name, value)), soft_wrap=True, highlight=False)
     console.print(
         f"{report.arrivals:,} nodes arrived in {report.entries:,} entries of {report.events:,} events; "
         f"{report.labelled:,} have a known class",
@@ -109,6 +112,14 @@ def _print_tasks(console: Console, report: Report) -> None:
                 console.print(shown(line), soft_wrap=True, highlight=False)
             if task.classes.classes:
                 console.print(class_table(shown_report(ClassReportStatus(**asdict(task.classes))), "edges"))
+
+
+def _value_line(contestant: str, task: ValueTaskScore) -> str:
+    """Scores of a task that predicts values, beside those of the mean of what both ends gave and received."""
+    line = f"task {task.name} of {contestant}: {task.scored:,} of {task.arrived:,} edges scored, "
+    line += f"MAE {number(task.mae)} (means of the ends: {number(task.base_mae)}), RMSE {number(task.rmse)}, "
+    line += f"R2 {number(task.r2)}, {percent(task.coverage)} in the interval of {percent(task.expected_coverage)}"
+    return line
 
 
 def _print(console: Console, title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -12,7 +12,7 @@ from service.evaluation.baselines import baseline
 from service.evaluation.configurations import CHANGEABLE, Configuration, WrongConfiguration
 from service.evaluation.players import EnginePlayer, Player
 from service.evaluation.prequential import Progress, play
-from service.evaluation.report import Entrant, Report, TaskScore, build_report, task_score
+from service.evaluation.report import Entrant, Report, TaskScore, build_report, task_score, value_task_score
 from service.evaluation.task_outcomes import rarest, task_differences
 from service.replay.pace import STEPS_PER_ENTRY
 from service.replay.sources import Source
@@ -99,6 +99,7 @@ def _entrant(configuration: Configuration, player: EnginePlayer, declared: Mappi
         rejected=player.rejected,
         tasks=_tasks(player),
         links=player.links,
+        value_tasks=tuple(map(value_task_score, player.value_tasks)),
     )
 
 

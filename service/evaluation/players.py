@@ -18,6 +18,7 @@ from olad_core.link_tasks import LinkReport
 from olad_core.predicting import predict_served
 from olad_core.tasks import node_class
 from olad_core.tasks.label_rule import LabelRule
+from olad_core.value_tasks import ValueTaskReport
 from service.evaluation.task_outcomes import TaskOutcomes
 from service.replay.arrival_stream import Batch
 from service.worker.temporal_library import import_temporal_library
@@ -144,13 +145,18 @@ class EnginePlayer:
 
     @property
     def tasks(self) -> tuple[TaskReport, ...]:
-        """How the tasks on edges stand."""
+        """How the tasks on classes of edges stand."""
         return self._engine.edge_tasks.reports()
 
     @property
     def links(self) -> tuple[LinkReport, ...]:
         """How the tasks on links stand."""
         return self._engine.link_tasks.reports()
+
+    @property
+    def value_tasks(self) -> tuple[ValueTaskReport, ...]:
+        """How the tasks on values of edges stand."""
+        return self._engine.value_tasks.reports()
 
     def _served(self, nodes: Sequence[str]) -> Answers:
         engine = self._engine

@@ -17,6 +17,7 @@ from olad_core.judging.lead import LeadFigure
 from olad_core.judging.metric import Metric, parse_metric
 from olad_core.judging.prequential import Scores
 from olad_core.link_tasks import LinkReport
+from olad_core.value_tasks import ValueTaskReport
 from service.evaluation.paired import Differences, Outcomes, differences
 from service.evaluation.prequential import Played
 
@@ -90,6 +91,34 @@ class TaskScore:
 
 
 @dataclass(frozen=True)
+class ValueTaskScore:
+    """The scores of a task that predicts values, of what was answered at each arrival.
+
+    Attributes:
+        name: of the task.
+        edge_type: of its edges.
+        arrived: edges that have arrived.
+        scored: edges whose value has come, and that were predicted.
+        expected_coverage: share of the values that shall lie in the interval.
+        mae, rmse, r2, coverage, width: as :class:`~olad_core.judging.value_scores.ValueTable` has them.
+        base_mae, base_rmse: of the mean of what both ends gave and received, on the same edges.
+    """
+
+    name: str
+    edge_type: str
+    arrived: int
+    scored: int
+    expected_coverage: float
+    mae: float | None
+    rmse: float | None
+    r2: float | None
+    coverage: float | None
+    width: float | None
+    base_mae: float | None
+    base_rmse: float | None
+
+
+@dataclass(frozen=True)
 class Contestant:
     """What one configuration or baseline reached.
 
@@ -109,6 +138,7 @@ class Contestant:
         differences: from the reference; None for the reference itself.
         tasks: how the tasks on edges stand at the end of the stream; none for a baseline that has no columns for edges.
         links: how the tasks on links do; none for a baseline.
+        value_tasks: the same of those on values of edges.
     """
 
     name: str
@@ -126,6 +156,7 @@ class Contestant:
     differences: Differences | None
     tasks: tuple[TaskScore, ...] = ()
     links: tuple[LinkReport, ...] = ()
+    value_tasks: tuple[ValueTaskScore, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -168,6 +199,7 @@ class Entrant:
     rejected: int
     tasks: tuple[TaskScore, ...] = ()
     links: tuple[LinkReport, ...] = ()
+    value_tasks: tuple[ValueTaskScore, ...] = ()
 
 
 def task_score(found: TaskReport, ranked: str | None) -> TaskScore:
@@ -188,6 +220,20 @@ def task_score(found: TaskReport, ranked: str | None) -> TaskScore:
         base_log_loss=known(scores.log_loss, 0),
         classes=found.report,
         ranked=ranked,
+    )
+
+
+def value_task_score(found: ValueTaskReport) -> ValueTaskScore:
+    """The scores of a task that predicts values."""
+    return ValueTaskScore(
+        name=found.name,
+        edge_type=found.edge_type,
+        arrived=found.arrived,
+        scored=found.scored,
+        expected_coverage=found.coverage,
+        **asdict(found.scores),
+        base_mae=found.base.mae,
+        base_rmse=found.base.rmse,
     )
 
 

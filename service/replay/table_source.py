@@ -107,10 +107,10 @@ def with_labels(table: Table, plan: Plan, arrivals: Iterable[Arrival], options: 
     node = plan.mapping.node
     if options.scored and node is not None and node.id is not None:
         arrivals = _each_once(arrivals)
-    label = plan.mapping.label
-    if label is None:
+    truth = plan.mapping.truth
+    if truth is None:
         return arrivals
-    delay = options.label_delay if options.label_delay is not None else label.delay
+    delay = options.label_delay if options.label_delay is not None else truth.delay
     if not isinstance(delay, Duration):
         number = options.default_delay if delay is None else delay
         later = node is not None and number > 0 and (options.scored or plan.mapping.changes is not None)

@@ -5,8 +5,12 @@ from __future__ import annotations
 from olad_core.errors import OladError
 from olad_core.events import GraphSchema
 
-ENTRY_FORMAT = 4
+ENTRY_FORMAT = 5
 """The latest format that this release reads and writes. Entries without the field ``v`` have format 1."""
+VALUES_FORMAT = 5
+"""The format of entries under tasks that predict values."""
+TASKS_FORMAT = 4
+"""The format of entries under other tasks, which releases before values read too."""
 VERSIONS_FORMAT = 4
 """The format of entries that change the served version."""
 IDS_FORMAT = 3
@@ -28,7 +32,7 @@ def format_under(schema: GraphSchema) -> int:
     3
     """
     if schema.tasks:
-        return ENTRY_FORMAT
+        return VALUES_FORMAT if any(task.kind == "edge_value" for task in schema.tasks.values()) else TASKS_FORMAT
     if any(each.has_table for each in schema.edge_types.values()):
         return IDS_FORMAT
     return TYPED_FORMAT if schema.edge_types or schema.node_types else FIRST_FORMAT

@@ -47,7 +47,7 @@ class ExplainAsked(msgspec.Struct, frozen=True, tag="explain"):
 
 
 class EdgeAsked(msgspec.Struct, frozen=True, tag="edge", omit_defaults=True):
-    """What the class of an edge is.
+    """What the class or the value of an edge is.
 
     Attributes:
         edge_type: of the edge.
@@ -309,6 +309,28 @@ class TopEdgesAnswered(msgspec.Struct, frozen=True, tag="top-edges"):
     waiting: int
 
 
+class ValueAnswered(msgspec.Struct, frozen=True, tag="value"):
+    """The predicted value of an edge.
+
+    Attributes:
+        source: what it is exact for; the version is that of the task, the number of steps that its head had taken.
+        task: that predicts.
+        coverage: share of the values that shall lie in the interval.
+        now: value, then low and high of its interval.
+        at_arrival: the same when the edge arrived; None where it has not, or nothing was answered.
+        truth: its value; None where it is not known.
+        remembered: whether the edge has arrived.
+    """
+
+    source: Source
+    task: str
+    coverage: float
+    now: tuple[float, float, float]
+    at_arrival: tuple[float, float, float] | None
+    truth: float | None
+    remembered: bool
+
+
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
     """Why there is no answer.
 
@@ -325,6 +347,7 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
         "unknown-node",
         "no-task",
         "few-labels",
+        "few-values",
         "few-edges",
         "unknown-edge",
         "unknown-class",
@@ -363,13 +386,14 @@ class EdgesAnswered(msgspec.Struct, frozen=True, tag="edges"):
     """
 
     source: Source
-    edges: list[EdgeAnswered | Refused]
+    edges: list[EdgeAnswered | ValueAnswered | Refused]
 
 
 Answer: TypeAlias = (
     WhatIfAnswered
     | ExplainAnswered
     | EdgeAnswered
+    | ValueAnswered
     | EdgesAnswered
     | TopEdgesAnswered
     | NeighboursAnswered

@@ -426,6 +426,36 @@ class LinkStatus(Answer):
     last_seen: RankStatus | None = Field(description="Scores of a rule: the node with the latest edge into it.")
 
 
+class ValueScore(Answer):
+    """Scores of predicted numbers; null before the first one."""
+
+    mae: float | None = Field(default=None, description="Mean absolute error.")
+    rmse: float | None = Field(default=None, description="Root of the mean squared error.")
+    r2: float | None = Field(
+        default=None, description="Share of the variance that is explained; null where all values are equal too."
+    )
+    coverage: float | None = Field(default=None, description="Share of the values in the interval.")
+    width: float | None = Field(default=None, description="Mean width of the interval.")
+
+
+class ValueTaskStatus(Answer):
+    """A task that predicts values, scored on predictions made when edges arrived."""
+
+    name: str = Field(description="Its name.")
+    kind: str = Field(description="What is predicted: `edge_value`, a number of an edge.")
+    edge_type: str = Field(description="Type of the edges.")
+    coverage: float = Field(description="Share of the values that shall lie in the interval.")
+    arrived: int = Field(description="Edges that have arrived.")
+    labels: int = Field(description="Edges whose value has come.")
+    waiting: int = Field(description="Edges that are remembered and wait for a value.")
+    steps: int = Field(description="Training steps so far.")
+    scored: int = Field(description="Predictions that were scored.")
+    score: ValueScore = Field(description="Of what was answered at each arrival.")
+    recent: ValueScore = Field(description="The same, with forgetting.")
+    base_score: ValueScore = Field(description="Of the mean of what both ends gave and received.")
+    base_recent: ValueScore = Field(description="The same, with forgetting.")
+
+
 class CheckpointStatus(Answer):
     """The newest checkpoint."""
 
@@ -499,7 +529,12 @@ class WorkerStatus(Answer):
     combined: CombinedStatus | None = Field(
         default=None, description="What they predict together; null under `OLAD_SERVE=best`, and before training."
     )
-    tasks: tuple[TaskStatus, ...] = Field(default=(), description="The declared tasks, with their scores.")
+    tasks: tuple[TaskStatus, ...] = Field(
+        default=(), description="The declared tasks that predict classes, with their scores."
+    )
+    value_tasks: tuple[ValueTaskStatus, ...] = Field(
+        default=(), description="The declared tasks that predict values, with their scores."
+    )
     links: tuple[LinkStatus, ...] = Field(default=(), description="The declared tasks on links, with their scores.")
     decisions: tuple[DecisionStatus, ...] = Field(
         default=(), description="The last ones, newest first; of frequent kinds fewer, so that rare ones stay longer."

@@ -26,15 +26,17 @@ from torch import Tensor
 
 from olad_core.errors import OladError
 
-FORMAT = 10
+FORMAT = 11
 """Version of the format that is written. A release that changes it describes in CHANGELOG.md what to do."""
+TASKS_FORMAT = 10
+"""The format of a checkpoint of a graph with tasks, none of which predicts values."""
 IDS_FORMAT = 9
 """The format of a checkpoint of a graph whose edges have ids, and that has no tasks."""
 TYPED_FORMAT = 8
 """The format of a checkpoint of a graph with types whose edges have no ids."""
 UNTYPED_FORMAT = 7
 """The format of a checkpoint of a graph that declares no types, which the release before types reads too."""
-_READABLE = (4, 5, 6, UNTYPED_FORMAT, TYPED_FORMAT, IDS_FORMAT, FORMAT)
+_READABLE = (4, 5, 6, UNTYPED_FORMAT, TYPED_FORMAT, IDS_FORMAT, TASKS_FORMAT, FORMAT)
 """Formats that are read: each reads its predecessor."""
 _TENSORS, _VALUES, _MANIFEST = "tensors.safetensors", "values.json", "manifest.json"
 _PREFIX, _UNFINISHED = "checkpoint-", ".unfinished-"
@@ -102,6 +104,8 @@ def _write_files(folder: Path, tensors: Mapping[str, Tensor], values: Mapping[st
     if any(name.startswith("graph/") and "parallel_" in name for name in tensors):
         written = IDS_FORMAT
     if "graph/tasks" in tensors:
+        written = TASKS_FORMAT
+    if any(name.startswith("value_tasks/") for name in tensors):
         written = FORMAT
     manifest = {"format": written, "sha256": {name: _digest(folder / name) for name in (_TENSORS, _VALUES)}}
     (folder / _MANIFEST).write_text(json.dumps(manifest | {_OWN_DIGEST: _digest_of(manifest)}, indent=1))

@@ -250,6 +250,17 @@ def _scores(status: WorkerStatus) -> Iterator[Metric]:
             f"Recent prequential {measure.replace('_', ' ')} of a task on links.",
             ((link.name, getattr(link.recent, measure, None)) for link in status.links),
         )
+    for measure, meaning in (
+        ("mae", "mean absolute error"),
+        ("rmse", "root of the mean squared error"),
+        ("coverage", "share of the values in the interval"),
+    ):
+        yield from gauges_by(
+            "task",
+            f"olad_worker_task_{measure}",
+            f"Recent prequential {meaning} of a task that predicts values.",
+            ((task.name, getattr(task.recent, measure)) for task in status.value_tasks),
+        )
     yield from gauges_by(
         "student",
         "olad_worker_calibration_error",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import structlog
@@ -17,6 +17,7 @@ from olad_core.serving.node_embeddings import node_embeddings
 from olad_core.serving.publication import Reply, Version
 from olad_core.serving.versions import HeldVersion
 from olad_core.serving.what_if import Predicted
+from olad_core.value_tasks import ValueTaskAnswer
 from service.store.questions import (
     Answer,
     EdgeAnswered,
@@ -42,6 +43,7 @@ from service.store.questions import (
     TopEdge,
     TopEdgesAnswered,
     TopEdgesAsked,
+    ValueAnswered,
     WhatIfAnswered,
     WhatIfAsked,
 )
@@ -139,14 +141,19 @@ def _top_edges(engine: Engine, question: TopEdgesAsked) -> tuple[Answer, int]:
     return TopEdgesAnswered(source, found.task, edges, found.compared, found.waiting), found.compared
 
 
-def _edge(engine: Engine, question: EdgeAsked) -> EdgeAnswered | Refused:
-    found = engine.edge_tasks.answer(
-        engine.graph, question.edge_type, question.ends, question.edge, question.weight, question.x
-    )
+def _edge(engine: Engine, question: EdgeAsked) -> EdgeAnswered | ValueAnswered | Refused:
+    tasks = engine.value_tasks if engine.value_tasks.has(question.edge_type) else engine.edge_tasks
+    found = tasks.answer(engine.graph, question.edge_type, question.ends, question.edge, question.weight, question.x)
     if isinstance(found, str):
         source = Source(engine.position, engine.applied_events, 0, "")
-        return Refused("few-labels" if found == "no-model" else found, source=source)
+        few: Literal["few-values", "few-labels"] = "few-values" if tasks is engine.value_tasks else "few-labels"
+        return Refused(few if found == "no-model" else found, source=source)
     source = Source(engine.position, engine.applied_events, found.version, found.task)
+    if isinstance(found, ValueTaskAnswer):
+        value = found.edge
+        return ValueAnswered(
+            source, found.task, found.coverage, value.now, value.at_arrival, value.truth, value.remembered
+        )
     answer = found.edge
     return EdgeAnswered(source, found.task, answer.probabilities, answer.at_arrival, answer.truth, answer.remembered)
 

@@ -19,6 +19,7 @@ from olad_core.memory_use import bytes_needed
 from olad_core.serving.versions import HeldVersion
 from olad_core.students import registered_name
 from olad_core.tasks.link import RankScore
+from olad_core.value_tasks import ValueTaskReport
 from service.machine_memory import memory_used
 from service.store.status import (
     ArchiveStatus,
@@ -37,6 +38,8 @@ from service.store.status import (
     StudentStatus,
     TaskStatus,
     TreesStatus,
+    ValueScore,
+    ValueTaskStatus,
     VersionStatus,
     WorkerStatus,
 )
@@ -232,6 +235,7 @@ def report(
         served_report=_report(engine.assessment.served_report(graph.classes)),
         tasks=tuple(task_status(report) for report in engine.edge_tasks.reports()),
         links=tuple(link_status(report) for report in engine.link_tasks.reports()),
+        value_tasks=tuple(value_task_status(report) for report in engine.value_tasks.reports()),
         kept=versions_status(engine),
         candidate=_version(candidate, candidate.embedding.progress(graph)) if candidate else None,
         students=tuple(
@@ -331,6 +335,25 @@ def link_status(report: LinkReport) -> LinkStatus:
         recent=shown(report.recent["learned"]),
         popularity=shown(report.scores["popularity"]),
         last_seen=shown(report.scores["last_seen"]),
+    )
+
+
+def value_task_status(report: ValueTaskReport) -> ValueTaskStatus:
+    """A task that predicts values as it is reported."""
+    return ValueTaskStatus(
+        name=report.name,
+        kind="edge_value",
+        edge_type=report.edge_type,
+        coverage=report.coverage,
+        arrived=report.arrived,
+        labels=report.labels,
+        waiting=report.waiting,
+        steps=report.steps,
+        scored=report.scored,
+        score=ValueScore(**asdict(report.scores)),
+        recent=ValueScore(**asdict(report.recent)),
+        base_score=ValueScore(**asdict(report.base)),
+        base_recent=ValueScore(**asdict(report.base_recent)),
     )
 
 

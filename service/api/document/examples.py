@@ -399,6 +399,7 @@ STATUS = {
         "combined": COMBINED,
         "tasks": [],
         "links": [],
+        "value_tasks": [],
         "decisions": [DECISION],
         "checkpoint": {"position": POSITION, "written_at": 1763900047.5, "path": "olad-data/checkpoints/1"},
         "checkpoint_failures": 0,

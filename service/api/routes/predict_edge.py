@@ -1,4 +1,4 @@
-"""The class of an edge, there or not."""
+"""The class or the value of an edge, there or not."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from olad_core.graph_types import MAX_TYPE_BYTES, RELATION
 from service.api.answers import one_answer
 from service.api.body import client_of
 from service.api.context import Ctx
+from service.api.edge_answers import edge_fields
 from service.api.errors import invalid
 from service.api.questions import answer_to
 from service.api.routes.predict import MinPosition, TimeoutMs
 from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, until_visible
-from service.models import EdgePrediction
+from service.models import EdgePrediction, EdgeValuePrediction
 from service.problems import INVALID_REQUEST
-from service.store.questions import EdgeAnswered, EdgeAsked
+from service.store.questions import EdgeAnswered, EdgeAsked, ValueAnswered
 
 _NAMES_AN_EDGE = re.compile(rb"(?:^|&)(?:src|dst|id)=")
 
@@ -44,7 +45,7 @@ router = APIRouter(tags=["predictions"], route_class=EdgeRoute)
     "/predict/edge",
     operation_id="predictEdge",
     summary="Predict one edge",
-    response_model=EdgePrediction,
+    response_model=EdgePrediction | EdgeValuePrediction,
     response_description="The prediction of the task for edges of the type.",
 )
 async def get_edge_prediction(
@@ -65,7 +66,7 @@ async def get_edge_prediction(
     min_position: MinPosition = None,
     timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
 ) -> Response:
-    """The class probabilities of an edge of a type that has a task.
+    """The class probabilities of an edge of a type that has a task, or its value with an interval.
 
     An edge that is not there is predicted as if it arrived now: what if `src` paid `dst`? Where edges of the type have
     ids, `src` and `dst` always mean a new edge, and `id` one that has arrived. The ends may be nodes that are not in
@@ -78,19 +79,13 @@ async def get_edge_prediction(
         await until_visible(context, patience, min_position)
         answered = await answer_to(context, patience, EdgeAsked(type, ends, id, weight))
     found = answered.answer
-    assert isinstance(found, EdgeAnswered)
+    assert isinstance(found, EdgeAnswered | ValueAnswered)
     context.metrics.predictions.inc()
     named: dict[str, Any] = {"id": id} if ends is None else {"src": src, "dst": dst}
     body = {
         **named,
         "type": type,
-        "task": found.task,
-        "label": max(found.probabilities, key=found.probabilities.__getitem__),
-        "probabilities": found.probabilities,
-        "arrived": found.remembered,
-        "at_arrival": found.at_arrival,
-        "truth": found.truth,
-        "model_version": found.source.version,
+        **edge_fields(found),
         "position": found.source.position,
         "behind": answered.behind(found.source),
     }

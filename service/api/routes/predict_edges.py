@@ -1,4 +1,4 @@
-"""The classes of several edges, of one position, with features of those that are not there."""
+"""The classes or values of several edges, of one position, with features of those that are not there."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from olad_core.graph_types import RELATION, EdgeType
 from service.api.answers import one_answer
 from service.api.body import JSON, client_of, media_type, received
 from service.api.context import Ctx
+from service.api.edge_answers import edge_fields
 from service.api.errors import invalid
 from service.api.questions import answer_to
 from service.api.routes.predict import MinPosition, TimeoutMs
 from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, until_visible
 from service.models import MAX_ASKED_EDGES, MAX_TRIED_BYTES, EdgePredictions
 from service.problems import INVALID_REQUEST, Problem
-from service.store.questions import EdgeAnswered, EdgeAsked, EdgesAnswered, EdgesAsked, Refused
+from service.store.questions import EdgeAnswered, EdgeAsked, EdgesAnswered, EdgesAsked, Refused, ValueAnswered
 
 router = APIRouter(tags=["predictions"])
 
 _Node = Annotated[str, msgspec.Meta(min_length=1)] | int
-_ERRORS = {"few-labels": "no-model"}
+_ERRORS = {"few-labels": "no-model", "few-values": "no-model"}
 
 
 class _Edge(msgspec.Struct, omit_defaults=True):
@@ -56,7 +57,7 @@ _body = msgspec.json.Decoder(_Body)
 async def post_edge_predictions(
     request: Request, context: Ctx, min_position: MinPosition = None, timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS
 ) -> Response:
-    """The class probabilities of edges, each of a type that has a task.
+    """The class probabilities or the values of edges, each of a type that has a task.
 
     An edge is named as in `GET /predict/edge`, by `src` and `dst` or by `id`. One that has not arrived may have
     `weight` and `x`, its features, as in `upsert_edge`; features that are left out are zeros. Where an edge has no
@@ -142,18 +143,9 @@ def _question(edge: _Edge, upsert: UpsertEdge | None) -> EdgeAsked:
     return EdgeAsked(kind, (str(upsert.src), str(upsert.dst)), weight=weight, x=upsert.x)
 
 
-def _shown(edge: _Edge, asked: EdgeAsked, found: EdgeAnswered | Refused) -> dict[str, Any]:
+def _shown(edge: _Edge, asked: EdgeAsked, found: EdgeAnswered | ValueAnswered | Refused) -> dict[str, Any]:
     named = {name: getattr(edge, name) for name in ("src", "dst", "id") if getattr(edge, name) is not None}
     named["type"] = asked.edge_type
     if isinstance(found, Refused):
         return {**named, "label": None, "error": _ERRORS.get(found.reason, found.reason)}
-    return {
-        **named,
-        "task": found.task,
-        "label": max(found.probabilities, key=found.probabilities.__getitem__),
-        "probabilities": found.probabilities,
-        "arrived": found.remembered,
-        "at_arrival": found.at_arrival,
-        "truth": found.truth,
-        "model_version": found.source.version,
-    }
+    return {**named, **edge_fields(found)}

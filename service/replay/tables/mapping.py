@@ -101,11 +101,24 @@ class LabelColumn(_Part):
     exact: bool = Field(default=False, description="Whether `NA`, `none` and the like are classes too.")
 
 
+class ValueColumn(_Part):
+    """A column of values to predict."""
+
+    column: str = Field(description="Name of the column of numbers. A missing one is a value that is not known.")
+    delay: LabelDelay | None = Field(
+        default=None, description="From a row to its value: a number of arrivals, or a time such as `14d`."
+    )
+    coverage: float = Field(
+        default=0.9, ge=0.5, le=0.99, description="Share of the values that shall lie in the predicted interval."
+    )
+
+
 IdOf = Annotated[IdColumn, BeforeValidator(_column)]
 EndOf = Annotated[EndColumn, BeforeValidator(_column)]
 TimeOf = Annotated[TimeColumn, BeforeValidator(_column)]
 FeatureOf = Annotated[FeatureColumn, BeforeValidator(_column)]
 LabelOf = Annotated[LabelColumn, BeforeValidator(_column)]
+ValueOf = Annotated[ValueColumn, BeforeValidator(_column)]
 
 
 class NodeRows(_Part):
@@ -123,21 +136,29 @@ class EdgeRows(_Part):
     id: IdOf | None = Field(default=None, description="Column of ids, so that each row is an edge of its own.")
     features: tuple[FeatureOf, ...] = Field(default=(), description="Columns of features, in this order.")
     label: LabelOf | None = Field(default=None, description="Column of the classes of edges.")
+    value: ValueOf | None = Field(default=None, description="Column of the values of edges, instead of classes.")
     task: str | None = Field(
-        default=None, min_length=1, description="Name of the task of these classes. Left out: that of the column."
+        default=None, min_length=1, description="Name of the task of these. Left out: that of the column."
     )
     directed: bool | None = Field(default=None, description="Whether messages pass from source to target alone.")
 
     @model_validator(mode="after")
     def _has_classes_for_its_task(self) -> Self:
-        if self.task is not None and self.label is None:
-            raise ValueError("a task needs `label`, the column of its classes")
+        if self.label is not None and self.value is not None:
+            raise ValueError("edges have one task: leave out `label`, or `value`")
+        if self.task is not None and self.truth is None:
+            raise ValueError("a task needs `label`, the column of its classes, or `value`, that of its numbers")
         return self
 
     @property
+    def truth(self) -> LabelColumn | ValueColumn | None:
+        """Column of what is predicted."""
+        return self.label or self.value
+
+    @property
     def task_name(self) -> str | None:
-        """The task that predicts the classes; None where there are none."""
-        return None if self.label is None else self.task or self.label.column
+        """The task that predicts the classes or values; None where there are none."""
+        return None if self.truth is None else self.task or self.truth.column
 
 
 class RowMapping(_Part):
@@ -175,8 +196,8 @@ class RowMapping(_Part):
         if self.node is not None and self.node.type is None and any(end.type is not None for end in ends):
             raise ValueError("where ends have a type, rows have one too: state `type` of `node`")
         in_column = self.edge_type is not None and self.edge_type.column is not None
-        if in_column and self.edge is not None and self.edge.label is not None:
-            raise ValueError("a task is of one type of edges: state one `name` in `edge_type`, or leave out `label`")
+        if in_column and self.edge is not None and self.edge.truth is not None:
+            raise ValueError("a task is of one type of edges: state one `name` in `edge_type`, or leave out the task")
         return self
 
     @property
@@ -192,6 +213,11 @@ class RowMapping(_Part):
         return None if rows is None else rows.label
 
     @property
+    def truth(self) -> LabelColumn | ValueColumn | None:
+        """Column of what is predicted of rows."""
+        return self.label if self.edge is None else self.edge.truth
+
+    @property
     def edge_id(self) -> IdColumn | None:
         """Column of the ids of rows that are edges."""
         return None if self.edge is None else self.edge.id
@@ -204,7 +230,7 @@ class RowMapping(_Part):
     def columns(self) -> Iterator[str]:
         """Every column that is read; a column with two uses comes twice."""
         row_id = self.edge_id if self.node is None else self.node.id
-        for part in (self.time, self.source, self.target, row_id, *self.features, self.label, *self.types()):
+        for part in (self.time, self.source, self.target, row_id, *self.features, self.truth, *self.types()):
             if part is not None and part.column is not None:
                 yield part.column
         if self.weight is not None:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from olad_core.events import GraphSchema
 from olad_core.graph_types import RELATION, EdgeType, NodeType
-from olad_core.task_types import EdgeClassTask, EdgeTask
+from olad_core.task_types import EdgeClassTask, EdgeTask, EdgeValueTask
 from service.replay.tables.mapping import EdgeRows, FeatureColumn, RowMapping
 from service.replay.tables.times import Unit
 from service.replay.tables.values import Mask, categories, numbers
@@ -113,6 +113,9 @@ class Plan:
             return {}
         stated = self.mapping.edge_type
         kind = RELATION if stated is None or stated.name is None else stated.name
+        if edge.value is not None:
+            value = EdgeValueTask(kind="edge_value", edge_type=kind, coverage=edge.value.coverage)
+            return {edge.task_name: value}
         return {edge.task_name: EdgeClassTask(kind="edge_class", edge_type=kind, classes=self.classes)}
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import structs
 
-from olad_core.events import MAX_WEIGHT, Event, LabelNode, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
+from olad_core.events import MAX_VALUE, MAX_WEIGHT, Event, LabelNode, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
 from service.replay.arrival_stream import Arrival
-from service.replay.tables.mapping import EdgeRows, IdColumn, LabelColumn, RowMapping
+from service.replay.tables.mapping import EdgeRows, IdColumn, LabelColumn, RowMapping, ValueColumn
 from service.replay.tables.plan import Plan
 from service.replay.tables.row_types import TypedEnds, Types, edge_types_of, end_types_of, row_types_of
 from service.replay.tables.table import BadValue, Rows, Table, in_column
@@ -87,6 +87,23 @@ def labels_of(table: Table, label: LabelColumn, rows: Rows) -> list[str | None]:
         UnreadableDataset: naming file, line, column and value.
     """
     return in_column(table, rows, label.column, lambda column: categories(column, exact=label.exact))
+
+
+def values_of(table: Table, value: ValueColumn, rows: Rows) -> list[float | None]:
+    """Values of rows; None where one is missing.
+
+    Raises:
+        UnreadableDataset: naming file, line, column and value.
+    """
+    return in_column(table, rows, value.column, _bounded_values)
+
+
+def _bounded_values(column: Any) -> list[float | None]:
+    values, missing = numbers(column)
+    wrong = np.flatnonzero(np.abs(values) > MAX_VALUE)
+    if len(wrong):
+        raise BadValue(int(wrong[0]), f"a value of {values[wrong[0]]:g}: {MAX_VALUE:g} at most, either way")
+    return _optional(values, missing)
 
 
 def weights_of(column: Any) -> list[float | None]:
@@ -171,7 +188,7 @@ def _edges(table: Table, plan: Plan, edge: EdgeRows, rows: Rows, typed: TypedEnd
     ends = ends_of(table, plan.mapping, there)
     sources, targets = (each or () for each in ends)
     from_source, to_target = end_types_of(table, plan.mapping, there, ends)
-    labels = None if edge.label is None else labels_of(table, edge.label, present)
+    truths = _truths(table, edge, present)
     features = _all_features(table, plan, present) if plan.features else None
     moments, weights = _times(table, plan, present), _weights(table, plan, present)
     at = 0
@@ -187,22 +204,30 @@ def _edges(table: Table, plan: Plan, edge: EdgeRows, rows: Rows, typed: TypedEnd
         assert src is not None, "refused before"
         assert dst is not None, "refused before"
         x = None if features is None else features[at]
-        label = None if labels is None else labels[at]
+        known = None if truths is None else truths[at]
         events = [*typed.events(src, from_source[end], ts), *typed.events(dst, to_target[end], ts)]
         joined = UpsertEdge(src=src, dst=dst, weight=weights[at], ts=ts, type=kind, id=name, x=x)
         at += 1
-        truth = None if label is None else _label_of(joined, label)
+        truth = None if known is None else _label_of(joined, known)
         if change == "arrives":
-            yield Arrival((*events, joined), edge=edge.label is not None, label=truth)
+            yield Arrival((*events, joined), edge=edge.truth is not None, label=truth)
         else:
             yield Arrival((*events, joined) if truth is None else (*events, joined, structs.replace(truth, ts=ts)))
 
 
-def _label_of(edge: UpsertEdge, label: str) -> LabelNode:
-    """The event that labels an edge: by its id, or by its ends where it has none."""
+def _truths(table: Table, edge: EdgeRows, rows: Rows) -> Sequence[str | float | None] | None:
+    """The class or the value of each row, None where it is not known; None where rows have neither."""
+    if edge.value is not None:
+        return values_of(table, edge.value, rows)
+    return None if edge.label is None else labels_of(table, edge.label, rows)
+
+
+def _label_of(edge: UpsertEdge, truth: str | float) -> LabelNode:
+    """The event with the class or the value of an edge: by its id, or by its ends where it has none."""
+    label, value = (truth, None) if isinstance(truth, str) else ("", truth)
     if edge.id is not None:
-        return LabelNode(label=label, edge=edge.id, type=edge.type)
-    return LabelNode(label=label, src=edge.src, dst=edge.dst, type=edge.type)
+        return LabelNode(label=label, edge=edge.id, type=edge.type, value=value)
+    return LabelNode(label=label, src=edge.src, dst=edge.dst, type=edge.type, value=value)
 
 
 def _features(table: Table, plan: Plan, rows: Rows, kinds: Types) -> Sequence[list[float] | None] | None:

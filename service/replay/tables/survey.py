@@ -18,7 +18,7 @@ from service.replay.arrival_stream import UnreadableDataset
 from service.replay.tables.features import FeatureFinder
 from service.replay.tables.mapping import RowMapping
 from service.replay.tables.plan import Plan
-from service.replay.tables.row_events import edge_ids_of, ends_of, labels_of, row_ids_of, weights_of
+from service.replay.tables.row_events import edge_ids_of, ends_of, labels_of, row_ids_of, values_of, weights_of
 from service.replay.tables.table import Rows, Table, in_column, require_columns
 from service.replay.tables.times import Unit, UnitFinder, times
 from service.replay.tables.types_found import TypesFound
@@ -80,6 +80,8 @@ class _Finder:
         self._take_classes(there)
         self._take_ids(rows)
         self._types.take(there)
+        if self._mapping.edge is not None and self._mapping.edge.value is not None:
+            values_of(self._table, self._mapping.edge.value, there)
         if self._mapping.weight is not None:
             in_column(self._table, there, self._mapping.weight, weights_of)
 

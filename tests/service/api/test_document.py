@@ -177,7 +177,7 @@ class TestGenerators:
             "RemoveNode": {"id"},
             "UpsertEdge": {"src", "dst"},
             "RemoveEdge": set(),
-            "LabelNode": {"label"},
+            "LabelNode": set(),
         }
 
     def test_a_change_of_the_schema_needs_nothing(self, document: Document) -> None:
@@ -205,6 +205,7 @@ class TestGenerators:
             "EdgeType",
             "NodeType",
             "EdgeClassTask",
+            "EdgeValueTask",
             "LinkTask",
             "UpsertNode",
             "UpsertEdge",
@@ -216,6 +217,8 @@ class TestGenerators:
             "InvalidItem": {"index"},
             "EdgePrediction": {"src", "dst", "id"},
             "RankedEdge": {"id"},
+            "EdgeValuePrediction": {"src", "dst", "id"},
+            "EdgeValueOfMany": {"src", "dst", "id"},
             "EdgeOfMany": {"src", "dst", "id", "error", "task", "probabilities", "arrived", "model_version"}
             | {"at_arrival", "truth"},
             "NeighbourEdge": {"type", "label"},

@@ -13,6 +13,7 @@ from olad_core.config import EngineConfig
 from olad_core.engine import Engine
 from olad_core.events import GraphSchema, UpsertEdge
 from service.client import Client, InvalidRequest, NoModel, NoTask, UnknownEdge, UnknownVersion
+from service.models import EdgeOfMany
 from service.store.keys import Keys
 from tests.service.api.answering import AnsweringWorker
 from tests.service.client.conftest import Connect
@@ -57,8 +58,9 @@ def test_many_edges_at_once(client: Client) -> None:
     asked = [{"src": "a", "dst": "new", "type": "paid"}, {"src": "a", "dst": "b", "type": "plain"}]
     found = client.predict_edges(asked)
     assert found.position == client.position
-    assert [each.error for each in found.predictions] == [None, "no-task"]
-    assert set(found.predictions[0].probabilities or {}) == {"ok", "fraud"}
+    of_classes = [each for each in found.predictions if isinstance(each, EdgeOfMany)]
+    assert [each.error for each in of_classes] == [None, "no-task"]
+    assert set(of_classes[0].probabilities or {}) == {"ok", "fraud"}
     with pytest.raises(InvalidRequest, match=r"edges\[0\].dst"):
         client.predict_edges([{"src": "a"}])
 

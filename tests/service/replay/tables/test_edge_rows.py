@@ -15,7 +15,7 @@ from olad_core.edge_tasks import TaskAnswer
 from olad_core.engine import Engine
 from olad_core.events import Event, LabelNode, RemoveEdge, UpsertEdge, UpsertNode
 from olad_core.graph_types import EdgeType
-from olad_core.task_types import EdgeClassTask
+from olad_core.task_types import EdgeClassTask, EdgeValueTask
 from service.client.frames import frame_events
 from service.replay.arrival_stream import UnreadableDataset
 from service.replay.label_delay import Duration
@@ -224,3 +224,29 @@ def test_more_features_than_an_edge_may_have_are_refused(tmp_path: Path) -> None
 def test_a_delay_in_time_needs_times(tmp_path: Path) -> None:
     with pytest.raises(UnreadableDataset, match="a label delay in time needs times"):
         opened(tmp_path, MAPPING, TABLE, label_delay=Duration(5.0))
+
+
+def test_values_of_edges_are_labels_with_a_task_of_their_own(tmp_path: Path) -> None:
+    mapping = "source: payer\ntarget: payee\nedge: {id: id, value: {column: amount, delay: 1, coverage: 0.8}}\n"
+    source = opened(tmp_path, mapping, TABLE)
+    assert source.proposal is not None
+    assert source.proposal.tasks == {"amount": EdgeValueTask(kind="edge_value", coverage=0.8)}
+    assert events_of(source) == [
+        UpsertEdge("a", "b", id="P1"),
+        UpsertEdge("a", "b", id="P2"),
+        LabelNode(value=2.5, edge="P1"),
+        UpsertEdge("b", "a", id="P3"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("edge", "content", "problem"),
+    [
+        ("{id: id, value: amount}", TABLE.replace("2.5", "much"), "much"),
+        ("{id: id, value: amount}", TABLE.replace("2.5", "1e20"), "a value of 1e\\+20"),
+        ("{id: id, value: amount, label: outcome}", TABLE, "one task"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named(tmp_path: Path, edge: str, content: str, problem: str) -> None:
+    with pytest.raises((UnreadableDataset, WrongMapping), match=problem):
+        opened(tmp_path, f"source: payer\ntarget: payee\nedge: {edge}\n", content)

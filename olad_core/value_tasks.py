@@ -1,0 +1,334 @@
+"""The tasks of a graph that predict values of edges: before an edge is applied, scored when its value has come.
+
+See ``docs/decisions/0054-values-of-edges.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeGuard
+
+import numpy as np
+import numpy.typing as npt
+
+from olad_core.config import EngineConfig
+from olad_core.edge_tasks import NoEdgeAnswer
+from olad_core.events import Event, Features, LabelNode, RejectedOp, UpsertEdge
+from olad_core.graph import Changes, DynamicGraph, Rejection
+from olad_core.graph.new_edges import new_edges
+from olad_core.graph_types import RELATION
+from olad_core.judging.value_scores import ValueScores, ValueTable
+from olad_core.named_state import join_parts, take_part
+from olad_core.task_types import EdgeValueTask
+from olad_core.tasks.edge_class import features_given
+from olad_core.tasks.edge_value import Inputs, Learner, Predicted, Scored, ValueAnswer
+
+Arrays = dict[str, npt.NDArray[Any]]
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ValueTaskReport:
+    """How a task stands.
+
+    Attributes:
+        name: of the task.
+        edge_type: of its edges.
+        coverage: share of the values that shall lie in the interval.
+        arrived: edges that have arrived.
+        waiting: edges that are remembered and have no value.
+        labels: edges whose value has come.
+        steps: of the head.
+        scored: predictions that were scored.
+        scores, recent: of what was answered.
+        base, base_recent: of the mean of what both ends gave and received; its interval has no width.
+    """
+
+    name: str
+    edge_type: str
+    coverage: float
+    arrived: int
+    waiting: int
+    labels: int
+    steps: int
+    scored: int
+    scores: ValueTable
+    recent: ValueTable
+    base: ValueTable
+    base_recent: ValueTable
+
+
+class ValueTaskAnswer(NamedTuple):
+    """An answer of a task.
+
+    Attributes:
+        task: its name.
+        coverage: share of the values that shall lie in the interval.
+        edge: what is predicted of the edge.
+        version: steps that the head had taken.
+    """
+
+    task: str
+    coverage: float
+    edge: ValueAnswer
+    version: int
+
+
+class _Arriving(NamedTuple):
+    """Edges of an entry that are not in the graph yet, in order, with what was known and answered before it."""
+
+    number: list[int]
+    ends: list[tuple[str, str]]
+    ids: list[str | None]
+    weight: npt.NDArray[np.float64]
+    time: npt.NDArray[np.float64]
+    inputs: Inputs
+    predicted: Predicted
+
+
+class _Task:
+    """One task: what it learns, and its scores."""
+
+    def __init__(self, name: str, task: EdgeValueTask, graph: DynamicGraph, config: EngineConfig, number: int) -> None:
+        rule = graph.relation_rules[task.edge_type]
+        self.name, self.edge_type, self.coverage, self.ids = name, task.edge_type, task.coverage, rule.ids
+        seed, most = config.trainer.seed + 1_000 * (number + 1), config.arrivals_remembered
+        self.learner = Learner(task.coverage, seed, most, directed=rule.directed, features=rule.width)
+        self.scores, self.base = ValueScores(config.score_memory), ValueScores(config.score_memory)
+
+    def arriving(self, graph: DynamicGraph, events: Sequence[Event], now: float) -> _Arriving:
+        """The edges of this type that arrive with the events, predicted before these are applied."""
+        upserts = [
+            (number, event)
+            for number, event in enumerate(events)
+            if type(event) is UpsertEdge and (event.type or RELATION) == self.edge_type
+        ]
+        ends = [(str(event.src), str(event.dst)) for _, event in upserts]
+        ids = [str(event.id) if self.ids else None for _, event in upserts]
+        rows = _rows_of(graph, ends)
+        new = new_edges(graph, self.edge_type, ends, ids, rows)
+        chosen = [upserts[place] for place in new]
+        weight = np.array([1.0 if event.weight is None else event.weight for _, event in chosen])
+        time = np.array([now if event.ts is None else event.ts for _, event in chosen])
+        features = features_given([event.x for _, event in chosen], self.learner.features)
+        inputs = self.learner.history.inputs(self.learner.asked(rows[new], weight, time), features)
+        return _Arriving(
+            [number for number, _ in chosen],
+            [ends[place] for place in new],
+            [ids[place] for place in new],
+            weight,
+            time,
+            inputs,
+            self.learner.predict(inputs),
+        )
+
+    def arrive(self, graph: DynamicGraph, arriving: _Arriving, rejected: set[int]) -> None:
+        """Remember the edges that were applied, and whose ends are still there."""
+        rows = _rows_of(graph, arriving.ends)
+        kept = [place for place, number in enumerate(arriving.number) if number not in rejected]
+        places = np.array([place for place in kept if (rows[place] >= 0).all()], np.int64)
+        if not len(places):
+            return
+        asked = self.learner.asked(rows[places], arriving.weight[places], arriving.time[places])
+        ids = [arriving.ids[place] for place in places.tolist()]
+        predicted = Predicted(*(each[places] for each in arriving.predicted))
+        self.learner.arrive(asked, ids, arriving.inputs.part(places), predicted)
+
+    def score(self, scored: Sequence[Scored]) -> None:
+        """Score predictions whose values have come."""
+        if scored:
+            values, simple = np.array([one.value for one in scored]), np.array([one.simple for one in scored])
+            low, value, high = np.array([one.answered for one in scored]).T
+            self.scores.add(value, np.stack([low, high], axis=1), values)
+            self.base.add(simple, np.stack([simple, simple], axis=1), values)
+
+    def report(self) -> ValueTaskReport:
+        """How the task stands."""
+        learner, scores, base = self.learner, self.scores, self.base
+        return ValueTaskReport(
+            name=self.name,
+            edge_type=self.edge_type,
+            coverage=self.coverage,
+            arrived=learner.arrived,
+            waiting=learner.waiting,
+            labels=learner.labels,
+            steps=learner.steps,
+            scored=scores.scored,
+            scores=scores.table(),
+            recent=scores.recent(),
+            base=base.table(),
+            base_recent=base.recent(),
+        )
+
+
+class ValueTasks:
+    """All tasks of a graph that predict values of edges.
+
+    Args:
+        config: of the engine.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._config = config
+        self._tasks: dict[str, _Task] = {}
+        self._arriving: dict[str, _Arriving] = {}
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self._tasks)
+
+    def has(self, edge_type: str) -> bool:
+        """Whether values of edges of this type are predicted."""
+        return any(task.edge_type == edge_type for task in self._tasks.values())
+
+    def declare(self, graph: DynamicGraph) -> None:
+        """Follow what the graph's schema declares now."""
+        for number, (name, task) in enumerate(graph.tasks.items()):
+            if task.kind != "edge_value":
+                continue
+            if name in self._tasks:
+                self._tasks[name].learner.have_features(graph.relation_rules[task.edge_type].width)
+            else:
+                self._tasks[name] = _Task(name, task, graph, self._config, number)
+
+    def predict(self, graph: DynamicGraph, events: Sequence[Event], time: float) -> None:
+        """Predict the edges that arrive with an entry, which is not applied yet.
+
+        Args:
+            graph: before the entry.
+            events: of the entry.
+            time: seconds at which it arrived.
+        """
+        now = graph.time_at(time)
+        for name, task in self._tasks.items():
+            self._arriving[name] = task.arriving(graph, events, now)
+
+    def follow(self, graph: DynamicGraph, events: Sequence[Event], changes: Changes) -> list[Rejection]:
+        """Remember the edges of an entry that was predicted and then applied; score and learn the values in it.
+
+        Args:
+            graph: after the entry.
+            events: of the entry.
+            changes: that it made.
+
+        Returns:
+            Values that cannot be taken.
+        """
+        if not self._tasks:
+            return []
+        rejected = {rejection.index for rejection in changes.rejected}
+        arriving, self._arriving = self._arriving, {}
+        for name, task in self._tasks.items():
+            if changes.removed_rows.size:
+                task.learner.forget(changes.removed_rows)
+            task.arrive(graph, arriving[name], rejected)
+        return self._label(
+            graph, [(index, event) for index, event in enumerate(events) if index not in rejected and _has_value(event)]
+        )
+
+    def answer(
+        self,
+        graph: DynamicGraph,
+        edge_type: str,
+        ends: tuple[str, str] | None,
+        edge: str | None,
+        weight: float,
+        x: Features | None = None,
+    ) -> ValueTaskAnswer | NoEdgeAnswer:
+        """The prediction of an edge, there or not; why there is none otherwise.
+
+        Args:
+            graph: the live graph.
+            edge_type: of the edge.
+            ends: ids of source and target, of no node too. Where edges have ids, a new edge is meant.
+            edge: its id, instead of ends.
+            weight: of an edge that is not remembered.
+            x: features of an edge that is not remembered, zeros if left out.
+        """
+        task = next((each for each in self._tasks.values() if each.edge_type == edge_type), None)
+        if task is None:
+            return "no-task"
+        learner, found = task.learner, (-1, -1)
+        if ends is not None:
+            rows = _rows_of(graph, [ends])[0].tolist()
+            found = rows[0], rows[1]
+        place = learner.edges.ring.find(*found, edge) if edge is not None or not task.ids else None
+        if place is None and ends is None:
+            return "unknown-edge"
+        if not learner.answers:
+            return "no-model"
+        if place is None:
+            features = features_given([x], learner.features)[0]
+            now = graph.clock if np.isfinite(graph.clock) else 0.0
+            answer = learner.answer_new(found, weight, now, features)
+        else:
+            answer = learner.answer(place)
+        return ValueTaskAnswer(task.name, task.coverage, answer, learner.steps)
+
+    def reports(self) -> tuple[ValueTaskReport, ...]:
+        """How each task stands."""
+        return tuple(task.report() for task in self._tasks.values())
+
+    def state(self) -> tuple[Arrays, dict[str, Any]]:
+        """Arrays and plain values for a checkpoint, by task."""
+        arrays: dict[str, Arrays] = {}
+        values: dict[str, Any] = {}
+        for number, (name, task) in enumerate(self._tasks.items()):
+            learned, values[name] = task.learner.state()
+            scores = {"scores": task.scores.state(), "base": task.base.state()}
+            arrays[str(number)] = join_parts({"learner": learned, **scores})
+        return join_parts(arrays), values
+
+    def restore(self, graph: DynamicGraph, arrays: Mapping[str, npt.NDArray[Any]], values: Mapping[str, Any]) -> None:
+        """Take over the :meth:`state` of the tasks of this graph."""
+        self.declare(graph)
+        for number, (name, task) in enumerate(self._tasks.items()):
+            own = take_part(arrays, str(number))
+            task.learner.restore(take_part(own, "learner"), values[name])
+            task.scores.restore(take_part(own, "scores"))
+            task.base.restore(take_part(own, "base"))
+
+    def _label(self, graph: DynamicGraph, events: Sequence[tuple[int, UpsertEdge | LabelNode]]) -> list[Rejection]:
+        by_type = {task.edge_type: task for task in self._tasks.values()}
+        ends = [(str(event.src or ""), str(event.dst or "")) for _, event in events]
+        scored: dict[str, list[Scored]] = {}
+        rejected = []
+        for (index, event), rows in zip(events, _rows_of(graph, ends).tolist(), strict=True):
+            op: RejectedOp = "upsert_edge" if type(event) is UpsertEdge else "label"
+            kind = event.type or RELATION
+            task = by_type.get(kind)
+            if task is None:
+                detail = f"no task that predicts values is declared for edges of the type {kind!r}"
+                rejected.append(Rejection(index, op, "unknown-type", detail))
+                continue
+            edge = event.id if isinstance(event, UpsertEdge) else event.edge
+            place = task.learner.edges.ring.find(rows[0], rows[1], str(edge) if task.ids else None)
+            if place is None:
+                rejected.append(Rejection(index, op, "unknown-edge", _unknown(event, edge, kind, self._config)))
+                continue
+            assert event.value is not None
+            found = task.learner.label(place, float(event.value))
+            scored.setdefault(task.name, []).extend([found] if found is not None else [])
+        for name, predictions in scored.items():
+            self._tasks[name].score(predictions)
+            self._tasks[name].learner.learn()
+        return rejected
+
+
+def _has_value(event: Event) -> TypeGuard[UpsertEdge | LabelNode]:
+    """Whether an event states the value of an edge."""
+    return isinstance(event, UpsertEdge | LabelNode) and event.value is not None
+
+
+def _unknown(event: UpsertEdge | LabelNode, edge: str | int | None, kind: str, config: EngineConfig) -> str:
+    which = f"{edge!r}" if edge is not None else f"from {event.src!r} to {event.dst!r}"
+    return (
+        f"the value of the edge {which} of the type {kind!r} cannot be taken: it is not among the last "
+        f"{config.arrivals_remembered:,} that arrived since the task was declared, or one of its ends has left"
+    )
+
+
+def _rows_of(graph: DynamicGraph, ends: Sequence[tuple[str, str]]) -> Rows:
+    """Rows of both ends ``[n, 2]``, -1 where there is no such node."""
+    return graph.rows([end for pair in ends for end in pair]).reshape(-1, 2)
