@@ -109,7 +109,9 @@ class History:
                 plain += [np.log1p(count), np.where(count > 0, np.log1p(since), -1.0), mean_weight]
                 around = _at(self._around, rows, role) / np.maximum(count, 1)[:, None]
                 blocks += [np.log1p(labels), self._shares(labels) - usual, around]
-        pair = [asked.same > -2, asked.turned > -2, asked.source == asked.target, np.log(asked.weight)]
+        # Two nodes that are not there are two nodes.
+        loop = (asked.source == asked.target) & (asked.source >= 0)
+        pair = [asked.same > -2, asked.turned > -2, loop, np.log(asked.weight)]
         blocks += [_one_hot(asked.same, self.places), _one_hot(asked.turned, self.places)]
         for rows, also in zip((asked.source, asked.target), asked.also or (None, None), strict=True):
             linked = self.links.counts(rows, also)
