@@ -91,7 +91,7 @@ def test_values_are_predicted_better_than_by_the_means_of_the_ends(kind: str) ->
     assert report.recent.coverage == pytest.approx(0.9, abs=0.06)
     assert report.recent.r2 is not None
     assert report.recent.r2 > 0.8
-    low, high = (ask(on, "s1", target, kind).edge.now for target in ("t05", "t55"))
+    low, high = (ask(on, "unseen", target, kind).edge.now for target in ("t05", "t55"))
     assert low.value < 15
     assert high.value > 35
     for now in (low, high):
