@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 Doubles = npt.NDArray[np.float64]
 
-_RATE = 0.05
+RATE = 0.05
 """A value below or above moves that side by this."""
 _LEAST, _MOST = -4.0, 20.0
 
@@ -38,7 +38,7 @@ class Margins:
         share = (1 - self.coverage) / 2
         below, above = self.sides.tolist()
         for (low, middle, high), value in zip(learned.tolist(), values.tolist(), strict=True):
-            below += _RATE * ((value < min(low - below, middle)) - share)
-            above += _RATE * ((value > max(high + above, middle)) - share)
+            below += RATE * ((value < min(low - below, middle)) - share)
+            above += RATE * ((value > max(high + above, middle)) - share)
             below, above = min(max(below, _LEAST), _MOST), min(max(above, _LEAST), _MOST)
         self.sides = np.array([below, above])
