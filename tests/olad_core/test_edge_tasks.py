@@ -321,3 +321,13 @@ def test_edges_of_other_types_count_where_they_stand_before_the_edge_in_its_entr
     assert isinstance(apart, TaskAnswer)
     assert isinstance(after, TaskAnswer)
     assert before.edge.at_arrival == apart.edge.at_arrival != after.edge.at_arrival
+
+
+def test_a_label_is_corrected_after_its_ends_were_joined_to_others() -> None:
+    on = engine(TYPED)
+    play(on, stolen_devices(80, 1))
+    used = [UpsertEdge(f"a{number}", "d1", type="used") for number in range(400)]
+    relabelled: list[Event] = [LabelNode(label="ok", edge=f"p{number}", type="paid") for number in range(400)]
+    play(on, [used, relabelled], 200)
+    play(on, stolen_devices(40, 2), 202)
+    assert np.isfinite([*ask(on, "a1", "m1").edge.probabilities.values()]).all()

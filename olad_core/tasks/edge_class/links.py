@@ -43,10 +43,13 @@ class Links:
             near[0] = joined
 
     def label(self, ends: Sequence[int], number: int, by: float) -> None:
-        """Count the label of an edge at all that its ends are joined to, or take it away again."""
+        """Count the label of an edge at all that its ends are joined to, or take it away again.
+
+        What they have been joined to since has not counted it: no count falls below 0.
+        """
         for row in ends:
             near = self._of(row)
-            self._labels[near, number] += by
+            self._labels[near, number] = np.maximum(self._labels[near, number] + by, 0.0)
 
     def counts(self, rows: Rows, also: Sequence[Sequence[int]] | None = None) -> Doubles:
         """Labels at the nodes that each row is joined to, by class ``[n, K]``.

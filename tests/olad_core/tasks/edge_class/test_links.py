@@ -49,6 +49,15 @@ def test_a_node_that_leaves_is_nobody_s_link() -> None:
     assert not links.counts(rows(BOB, ALICE)).any()
 
 
+def test_a_label_is_taken_away_only_where_it_was_counted() -> None:
+    links = Links(2)
+    links.label((ALICE, SHOP), 1, 1.0)
+    links.join(np.array([[ALICE, DEVICE], [BOB, DEVICE]]))
+    links.label((ALICE, SHOP), 1, -1.0)
+    links.label((ALICE, SHOP), 0, 1.0)
+    assert links.counts(rows(BOB)).tolist() == [[1, 0]]
+
+
 def test_a_state_is_taken_over_and_classes_are_added() -> None:
     links, other = shared_device(), Links(2)
     other.restore(links.state())
