@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from typing import Annotated
-from urllib.parse import quote
 
 import msgspec
 from fastapi import APIRouter, Path, Request, Response
@@ -14,7 +13,7 @@ from service.api.arrow import ARROW, wants_arrow
 from service.api.body import JSON, client_of, read_json, too_much
 from service.api.context import Ctx
 from service.api.embedding_answers import arrow_parts, embedded, embedding, json_parts
-from service.api.routes.predict import MinPosition, TimeoutMs, text_in
+from service.api.routes.predict import MinPosition, TimeoutMs, path_text
 from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, until_visible
 from service.models import MAX_TRIED_BYTES, EmbeddingList, EmbeddingsWanted, NodeEmbedding
 from service.problems import UNKNOWN_NODE, Problem
@@ -46,9 +45,7 @@ async def get_embedding(
     The worker computes it between two turns from the whole neighbourhood of the node. Where that is more nodes and
     edges than `OLAD_MOST_READ`, the answer is 413.
     """
-    # Some servers give no raw path; encoded again, the decoded one serves.
-    path = request.scope.get("raw_path") or b"/embeddings/" + quote(node, safe="").encode()
-    node = text_in(path, b"/embeddings/", "node")
+    node = path_text(request.scope, "/embeddings/", node, "node")
     with Patience(request.receive, client_of(request), timeout_ms) as patience:
         await until_visible(context, patience, min_position)
         [found] = await embedded(context, patience, [node])

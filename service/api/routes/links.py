@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import quote
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -14,7 +13,7 @@ from service.api.answers import one_answer
 from service.api.body import client_of
 from service.api.context import Context, Ctx
 from service.api.questions import Answered, answer_to
-from service.api.routes.predict import MinPosition, TimeoutMs, text_in
+from service.api.routes.predict import MinPosition, TimeoutMs, path_text
 from service.api.routes.predict_edge import EdgeRoute
 from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, until_visible
 from service.models import MAX_PARTNERS, LinkPrediction, PartnerList
@@ -75,9 +74,7 @@ async def get_partners(
     Candidates are the nodes to which edges of the type have led. Up to 10,000 are all scored. Of more, those are
     scored that two edges connect with the node, and the best by popularity, by time and by likeness: `all` is false.
     """
-    # Some servers give no raw path; encoded again, the decoded one serves.
-    path = request.scope.get("raw_path") or b"/links/" + quote(node, safe="").encode()
-    node = text_in(path, b"/links/", "node")
+    node = path_text(request.scope, "/links/", node, "node")
     found, answered = await _asked(request, context, PartnersAsked(type, node, k, linked), min_position, timeout_ms)
     listed = zip(found.nodes, found.scores, found.linked, strict=True)
     links = [{"node": other, "score": score, "linked": has_edge} for other, score, has_edge in listed]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
-from urllib.parse import quote
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -13,7 +12,7 @@ from service.api.answers import one_answer
 from service.api.body import client_of
 from service.api.context import Context, Ctx
 from service.api.errors import invalid
-from service.api.routes.predict import MinPosition, TimeoutMs, no_model, text_in
+from service.api.routes.predict import MinPosition, TimeoutMs, no_model, path_text
 from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, listed, until_visible
 from service.models import NodeList
 from service.problems import INVALID_REQUEST, UNKNOWN_CLASS, Problem
@@ -51,9 +50,7 @@ async def get_top(
     position: one of them may belong into the list. While nothing new comes, the worker brings all of them up to date,
     those that were listed first.
     """
-    # Some servers give no raw path; encoded again, the decoded one serves.
-    path = request.scope.get("raw_path") or b"/top/" + quote(class_name, safe="").encode()
-    name = ListName("top", _size(limit), labelled, text_in(path, b"/top/", "class_name"))
+    name = ListName("top", _size(limit), labelled, path_text(request.scope, "/top/", class_name, "class_name"))
     return await _answer(request, context, name, limit, min_position, timeout_ms)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import quote
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -12,7 +11,7 @@ from service.api.answers import one_answer
 from service.api.body import client_of
 from service.api.context import Ctx
 from service.api.questions import answer_to
-from service.api.routes.predict import MinPosition, TimeoutMs, text_in
+from service.api.routes.predict import MinPosition, TimeoutMs, path_text
 from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, until_visible
 from service.models import MAX_EDGES, NeighbourList
 from service.store.questions import NeighboursAnswered, NeighboursAsked
@@ -40,9 +39,7 @@ async def get_neighbours(
     `POST /predict` with these nodes has their predictions, `GET /explain/{node}` what each edge contributes. A node
     with more edges than an answer may read (`OLAD_MOST_READ`) is answered 413.
     """
-    # Some servers give no raw path; encoded again, the decoded one serves.
-    path = request.scope.get("raw_path") or b"/neighbours/" + quote(node, safe="").encode()
-    node = text_in(path, b"/neighbours/", "node")
+    node = path_text(request.scope, "/neighbours/", node, "node")
     with Patience(request.receive, client_of(request), timeout_ms) as patience:
         await until_visible(context, patience, min_position)
         answered = await answer_to(context, patience, NeighboursAsked(node, limit))

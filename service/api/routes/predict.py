@@ -12,6 +12,7 @@ import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
 from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.types import Scope
 
 from olad_core.config import PUBLISHED_CLASSES, PUBLISHED_WHOLE
 from olad_core.event_codec import malformed
@@ -144,8 +145,7 @@ async def get_prediction(
     they showed a later one. It needs `OLAD_HISTORY_ROWS`; beyond what is kept the answer is 410.
     """
     context = await asked_of(context, variant)
-    # Some servers give no raw path; encoded again, the decoded one serves.
-    node = node_in(request.scope.get("raw_path") or b"/predict/" + quote(node, safe="").encode())
+    node = path_text(request.scope, "/predict/", node, "node")
     if at is not None:
         if min_position is not None:
             raise invalid(INVALID_REQUEST, [{"field": "at", "message": "cannot be asked for with min_position"}])
@@ -291,10 +291,10 @@ def node_in(raw_path: bytes) -> str:
     Raises:
         Problem: 422 where the path names no node.
     """
-    return text_in(raw_path, b"/predict/", "node")
+    return _text_in(raw_path, b"/predict/", "node")
 
 
-def text_in(raw_path: bytes, before: bytes, field: str) -> str:
+def _text_in(raw_path: bytes, before: bytes, field: str) -> str:
     """The text at the end of a path exactly as sent: the server's own decoding replaces what is no UTF-8.
 
     Args:
@@ -313,6 +313,23 @@ def text_in(raw_path: bytes, before: bytes, field: str) -> str:
     if not text:
         raise invalid(INVALID_REQUEST, [{"field": field, "message": "must not be empty"}])
     return text
+
+
+def path_text(scope: Scope, before: str, decoded: str, field: str) -> str:
+    """The text at the end of the path of a request, exactly as sent.
+
+    Args:
+        scope: of the request.
+        before: what stands before it.
+        decoded: as the server decoded it.
+        field: its name, for a problem.
+
+    Raises:
+        Problem: 422 where there is none.
+    """
+    # Some servers give no raw path; encoded again, the decoded one serves.
+    raw_path = scope.get("raw_path") or (before + quote(decoded, safe="")).encode()
+    return _text_in(raw_path, before.encode(), field)
 
 
 async def no_model(context: Context) -> Problem:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import quote
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -14,7 +13,7 @@ from service.api.body import client_of
 from service.api.context import Ctx
 from service.api.questions import answer_to
 from service.api.routes.lists import Limit
-from service.api.routes.predict import MinPosition, TimeoutMs, text_in
+from service.api.routes.predict import MinPosition, TimeoutMs, path_text
 from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, until_visible
 from service.models import EdgeList
 from service.store.questions import TopEdgesAnswered, TopEdgesAsked
@@ -44,9 +43,7 @@ async def get_top_edges(
 
     The newest 8,192 of them are compared. The worker answers between two turns, exactly at `position`.
     """
-    # Some servers give no raw path; encoded again, the decoded one serves.
-    path = request.scope.get("raw_path") or b"/edges/top/" + quote(class_name, safe="").encode()
-    name = text_in(path, b"/edges/top/", "class_name")
+    name = path_text(request.scope, "/edges/top/", class_name, "class_name")
     with Patience(request.receive, client_of(request), timeout_ms) as patience:
         await until_visible(context, patience, min_position)
         answered = await answer_to(context, patience, TopEdgesAsked(type, name, limit))
