@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 from typing import NamedTuple
 
+from fastapi import Request
+
 from olad_core.task_types import FEW_VALUES
+from service.api.body import client_of
 from service.api.context import Context
 from service.api.routes.predict import no_model
-from service.api.waiting import Patience
+from service.api.waiting import Patience, until_visible
 from service.problems import (
     INTERNAL,
     NO_MODEL,
@@ -38,6 +41,28 @@ class Answered(NamedTuple):
     def behind(self, source: Source) -> int:
         """Events in the log after the position of the answer."""
         return max(0, self.appended - source.applied_events)
+
+
+async def answer_in_time(
+    request: Request, context: Context, question: Question, min_position: str | None, timeout_ms: int
+) -> Answered:
+    """The worker's answer to the one question of a request, once predictions show the position that it waits for.
+
+    Args:
+        request: whose patience ends with its connection, or after ``timeout_ms``.
+        context: the application's.
+        question: what is asked.
+        min_position: that of the query; None waits for none.
+        timeout_ms: for both together.
+
+    Raises:
+        Problem: 504 where the position is not reached in time, 422 where it is none; and as :func:`answer_to`.
+        TooManyWaiting: too many wait.
+        ClientDisconnect: nobody waits for the answer any more.
+    """
+    with Patience(request.receive, client_of(request), timeout_ms) as patience:
+        await until_visible(context, patience, min_position)
+        return await answer_to(context, patience, question)
 
 
 async def answer_to(context: Context, patience: Patience, question: Question) -> Answered:

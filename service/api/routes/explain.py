@@ -8,11 +8,10 @@ import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from service.api.answers import one_answer
-from service.api.body import client_of
 from service.api.context import Ctx
-from service.api.questions import answer_to
+from service.api.questions import answer_in_time
 from service.api.routes.predict import MinPosition, TimeoutMs, path_text
-from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, until_visible
+from service.api.waiting import DEFAULT_TIMEOUT_MS
 from service.models import MAX_EFFECTS, ExplainAnswer
 from service.store.questions import ExplainAnswered, ExplainAsked
 
@@ -42,9 +41,7 @@ async def get_explanation(
     label and its features. `interaction` is what of it is not the sum of the `count` changes.
     """
     node = path_text(request.scope, "/explain/", node, "node")
-    with Patience(request.receive, client_of(request), timeout_ms) as patience:
-        await until_visible(context, patience, min_position)
-        answered = await answer_to(context, patience, ExplainAsked(node, k))
+    answered = await answer_in_time(request, context, ExplainAsked(node, k), min_position, timeout_ms)
     found = answered.answer
     assert isinstance(found, ExplainAnswered)
     context.metrics.predictions.inc()

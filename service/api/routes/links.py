@@ -10,12 +10,11 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from olad_core.events import MAX_ID_BYTES
 from olad_core.graph_types import MAX_TYPE_BYTES, RELATION
 from service.api.answers import one_answer
-from service.api.body import client_of
 from service.api.context import Context, Ctx
-from service.api.questions import Answered, answer_to
+from service.api.questions import Answered, answer_in_time
 from service.api.routes.predict import MinPosition, TimeoutMs, path_text
 from service.api.routes.predict_edge import EdgeRoute
-from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, until_visible
+from service.api.waiting import DEFAULT_TIMEOUT_MS
 from service.models import MAX_PARTNERS, LinkPrediction, PartnerList
 from service.store.questions import LinkAsked, LinksAnswered, PartnersAsked
 
@@ -89,9 +88,7 @@ async def _asked(
     min_position: str | None,
     timeout_ms: int,
 ) -> tuple[LinksAnswered, Answered]:
-    with Patience(request.receive, client_of(request), timeout_ms) as patience:
-        await until_visible(context, patience, min_position)
-        answered = await answer_to(context, patience, question)
+    answered = await answer_in_time(request, context, question, min_position, timeout_ms)
     assert isinstance(answered.answer, LinksAnswered)
     context.metrics.predictions.inc(len(answered.answer.nodes))
     return answered.answer, answered

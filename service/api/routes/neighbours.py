@@ -8,11 +8,10 @@ import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from service.api.answers import one_answer
-from service.api.body import client_of
 from service.api.context import Ctx
-from service.api.questions import answer_to
+from service.api.questions import answer_in_time
 from service.api.routes.predict import MinPosition, TimeoutMs, path_text
-from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, until_visible
+from service.api.waiting import DEFAULT_TIMEOUT_MS
 from service.models import MAX_EDGES, NeighbourList
 from service.store.questions import NeighboursAnswered, NeighboursAsked
 
@@ -40,9 +39,7 @@ async def get_neighbours(
     with more edges than an answer may read (`OLAD_MOST_READ`) is answered 413.
     """
     node = path_text(request.scope, "/neighbours/", node, "node")
-    with Patience(request.receive, client_of(request), timeout_ms) as patience:
-        await until_visible(context, patience, min_position)
-        answered = await answer_to(context, patience, NeighboursAsked(node, limit))
+    answered = await answer_in_time(request, context, NeighboursAsked(node, limit), min_position, timeout_ms)
     found = answered.answer
     assert isinstance(found, NeighboursAnswered)
     body = {

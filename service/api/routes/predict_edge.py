@@ -14,13 +14,12 @@ from starlette.types import Scope
 from olad_core.events import MAX_ID_BYTES, MAX_WEIGHT
 from olad_core.graph_types import MAX_TYPE_BYTES, RELATION
 from service.api.answers import one_answer
-from service.api.body import client_of
 from service.api.context import Ctx
 from service.api.edge_answers import edge_fields
 from service.api.errors import invalid
-from service.api.questions import answer_to
+from service.api.questions import answer_in_time
 from service.api.routes.predict import MinPosition, TimeoutMs
-from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, until_visible
+from service.api.waiting import DEFAULT_TIMEOUT_MS
 from service.models import EdgePrediction, EdgeValuePrediction
 from service.problems import INVALID_REQUEST
 from service.store.questions import EdgeAnswered, EdgeAsked, ValueAnswered
@@ -75,9 +74,7 @@ async def get_edge_prediction(
     The worker answers between two turns. `position` is the log entry up to which everything is counted.
     """
     ends = _ends(src, dst, id)
-    with Patience(request.receive, client_of(request), timeout_ms) as patience:
-        await until_visible(context, patience, min_position)
-        answered = await answer_to(context, patience, EdgeAsked(type, ends, id, weight))
+    answered = await answer_in_time(request, context, EdgeAsked(type, ends, id, weight), min_position, timeout_ms)
     found = answered.answer
     assert isinstance(found, EdgeAnswered | ValueAnswered)
     context.metrics.predictions.inc()

@@ -12,13 +12,13 @@ from olad_core.event_codec import decode_json, malformed
 from olad_core.events import GraphSchema, InvalidEvents, UpsertEdge
 from olad_core.graph_types import RELATION, EdgeType
 from service.api.answers import one_answer
-from service.api.body import JSON, client_of, media_type, received
+from service.api.body import JSON, media_type, received
 from service.api.context import Ctx
 from service.api.edge_answers import edge_fields
 from service.api.errors import invalid
-from service.api.questions import answer_to
+from service.api.questions import answer_in_time
 from service.api.routes.predict import MinPosition, TimeoutMs
-from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, until_visible
+from service.api.waiting import DEFAULT_TIMEOUT_MS
 from service.models import MAX_ASKED_EDGES, MAX_TRIED_BYTES, EdgePredictions
 from service.problems import INVALID_REQUEST, Problem
 from service.store.questions import EdgeAnswered, EdgeAsked, EdgesAnswered, EdgesAsked, Refused, ValueAnswered
@@ -69,9 +69,7 @@ async def post_edge_predictions(
     async with received(request, MAX_TRIED_BYTES) as body:
         edges = _parsed(body)
         asked = _asked(edges, await context.log.schema())
-    with Patience(request.receive, client_of(request), timeout_ms) as patience:
-        await until_visible(context, patience, min_position)
-        answered = await answer_to(context, patience, EdgesAsked(asked))
+    answered = await answer_in_time(request, context, EdgesAsked(asked), min_position, timeout_ms)
     found = answered.answer
     assert isinstance(found, EdgesAnswered)
     context.metrics.predictions.inc(len(edges))

@@ -9,12 +9,11 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from olad_core.graph_types import MAX_TYPE_BYTES, RELATION
 from service.api.answers import one_answer
-from service.api.body import client_of
 from service.api.context import Ctx
-from service.api.questions import answer_to
+from service.api.questions import answer_in_time
 from service.api.routes.lists import Limit
 from service.api.routes.predict import MinPosition, TimeoutMs, path_text
-from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, until_visible
+from service.api.waiting import DEFAULT_TIMEOUT_MS
 from service.models import EdgeList
 from service.store.questions import TopEdgesAnswered, TopEdgesAsked
 
@@ -44,9 +43,7 @@ async def get_top_edges(
     The newest 8,192 of them are compared. The worker answers between two turns, exactly at `position`.
     """
     name = path_text(request.scope, "/edges/top/", class_name, "class_name")
-    with Patience(request.receive, client_of(request), timeout_ms) as patience:
-        await until_visible(context, patience, min_position)
-        answered = await answer_to(context, patience, TopEdgesAsked(type, name, limit))
+    answered = await answer_in_time(request, context, TopEdgesAsked(type, name, limit), min_position, timeout_ms)
     found = answered.answer
     assert isinstance(found, TopEdgesAnswered)
     context.metrics.predictions.inc(len(found.edges))

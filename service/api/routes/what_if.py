@@ -12,12 +12,12 @@ from olad_core.event_pieces import TooManyEvents, json_pieces, log_pieces
 from olad_core.events import InvalidEvents
 from olad_core.schema import require_tasks
 from service.api.answers import one_answer
-from service.api.body import JSON, client_of, media_type, received
+from service.api.body import JSON, media_type, received
 from service.api.context import Context, Ctx
 from service.api.errors import invalid
-from service.api.questions import answer_to
+from service.api.questions import answer_in_time
 from service.api.routes.predict import MinPosition, TimeoutMs
-from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, until_visible
+from service.api.waiting import DEFAULT_TIMEOUT_MS
 from service.models import MAX_TRIED_BYTES, MAX_TRIED_EVENTS, MAX_TRIED_NODES, WhatIfAnswer
 from service.problems import INVALID_EVENTS, INVALID_REQUEST, TOO_LARGE, Problem
 from service.slices import in_slices
@@ -59,10 +59,8 @@ async def post_what_if(
     async with received(request, MAX_TRIED_BYTES) as body:
         asked = _parsed(body)
         events = await _events(context, bytes(asked.events))
-    with Patience(request.receive, client_of(request), timeout_ms) as patience:
-        await until_visible(context, patience, min_position)
-        question = WhatIfAsked(events, [*dict.fromkeys(map(str, asked.nodes))])
-        answered = await answer_to(context, patience, question)
+    question = WhatIfAsked(events, [*dict.fromkeys(map(str, asked.nodes))])
+    answered = await answer_in_time(request, context, question, min_position, timeout_ms)
     found = answered.answer
     assert isinstance(found, WhatIfAnswered)
     context.metrics.predictions.inc(len(found.nodes))
