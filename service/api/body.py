@@ -7,9 +7,11 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import TypeVar
 
+import msgspec
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
+from olad_core.event_codec import malformed
 from service.api.errors import invalid
 from service.problems import (
     INVALID_REQUEST,
@@ -26,6 +28,7 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_Decoded = TypeVar("_Decoded")
 
 
 def media_type(request: Request, supported: Sequence[str]) -> str:
@@ -87,6 +90,24 @@ async def read_json(model: type[_Model], request: Request, limit: int) -> _Model
     except ValidationError as error:
         items = [{"field": ".".join(map(str, item["loc"])), "message": item["msg"]} for item in error.errors()]
         raise invalid(INVALID_REQUEST, items) from None
+
+
+def decoded(decoder: msgspec.json.Decoder[_Decoded], body: bytes) -> _Decoded:
+    """What a body holds.
+
+    Raises:
+        Problem: 422 where it is not as the decoder's type says.
+    """
+    try:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise undecodable(body, error) from None
+
+
+def undecodable(body: bytes, error: Exception) -> Problem:
+    """The 422 answer to a body that msgspec refuses, with the field that it names."""
+    message, _, path = (malformed(body) or str(error)).partition(" - at `$.")
+    return invalid(INVALID_REQUEST, [{"field": path.rstrip("`"), "message": message}])
 
 
 async def _read(request: Request, limit: int, share: Share, patience_s: float) -> bytes:

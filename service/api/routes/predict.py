@@ -15,7 +15,6 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.types import Scope
 
 from olad_core.config import PUBLISHED_CLASSES, PUBLISHED_WHOLE
-from olad_core.event_codec import malformed
 from service.api.all_classes import lacks_classes, with_all_classes
 from service.api.answers import (
     All,
@@ -28,7 +27,7 @@ from service.api.answers import (
     too_many_cells,
 )
 from service.api.arrow import ARROW, arrow_parts, wants_arrow
-from service.api.body import JSON, client_of, media_type, received, too_much
+from service.api.body import JSON, client_of, decoded, media_type, received, too_much, undecodable
 from service.api.context import Context, Ctx
 from service.api.document.examples import POSITION
 from service.api.errors import invalid
@@ -256,13 +255,10 @@ def _nodes_in(body: bytes) -> list[str | int]:
     Raises:
         Problem: 422 where the body is not what it must be.
     """
-    try:
-        if len(body) > _LARGE_BODY_BYTES and _has_too_many(body):
-            raise msgspec.ValidationError(f"Expected `array` of length <= {MAX_NODES} - at `$.nodes`")
-        return _asked.decode(body).nodes
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        message, _, path = (malformed(body) or str(error)).partition(" - at `$.")
-        raise invalid(INVALID_REQUEST, [{"field": path.rstrip("`"), "message": message}]) from None
+    if len(body) > _LARGE_BODY_BYTES and _has_too_many(body):
+        error = msgspec.ValidationError(f"Expected `array` of length <= {MAX_NODES} - at `$.nodes`")
+        raise undecodable(body, error)
+    return decoded(_asked, body).nodes
 
 
 def _has_too_many(body: bytes) -> bool:

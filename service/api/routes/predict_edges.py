@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from olad_core.event_codec import decode_json, malformed
+from olad_core.event_codec import decode_json
 from olad_core.events import GraphSchema, InvalidEvents, UpsertEdge
 from olad_core.graph_types import RELATION, EdgeType
 from service.api.answers import one_answer
-from service.api.body import JSON, media_type, received
+from service.api.body import JSON, decoded, media_type, received
 from service.api.context import Ctx
 from service.api.edge_answers import edge_fields
 from service.api.errors import invalid
@@ -67,7 +67,7 @@ async def post_edge_predictions(
     """
     media_type(request, (JSON,))
     async with received(request, MAX_TRIED_BYTES) as body:
-        edges = _parsed(body)
+        edges = decoded(_body, body).edges
         asked = _asked(edges, await context.log.schema())
     answered = await answer_in_time(request, context, EdgesAsked(asked), min_position, timeout_ms)
     found = answered.answer
@@ -76,14 +76,6 @@ async def post_edge_predictions(
     shown = [_shown(edge, one, each) for edge, one, each in zip(edges, asked, found.edges, strict=True)]
     whole = {"predictions": shown, "position": found.source.position, "behind": answered.behind(found.source)}
     return one_answer(request, msgspec.json.encode(whole))
-
-
-def _parsed(body: bytes) -> list[_Edge]:
-    try:
-        return _body.decode(body).edges
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        message, _, path = (malformed(body) or str(error)).partition(" - at `$.")
-        raise invalid(INVALID_REQUEST, [{"field": path.rstrip("`"), "message": message}]) from None
 
 
 def _asked(edges: Sequence[_Edge], schema: GraphSchema) -> list[EdgeAsked]:

@@ -7,19 +7,18 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from olad_core.event_codec import malformed
 from olad_core.event_pieces import TooManyEvents, json_pieces, log_pieces
 from olad_core.events import InvalidEvents
 from olad_core.schema import require_tasks
 from service.api.answers import one_answer
-from service.api.body import JSON, media_type, received
+from service.api.body import JSON, decoded, media_type, received
 from service.api.context import Context, Ctx
 from service.api.errors import invalid
 from service.api.questions import answer_in_time
 from service.api.routes.predict import MinPosition, TimeoutMs
 from service.api.waiting import DEFAULT_TIMEOUT_MS
 from service.models import MAX_TRIED_BYTES, MAX_TRIED_EVENTS, MAX_TRIED_NODES, WhatIfAnswer
-from service.problems import INVALID_EVENTS, INVALID_REQUEST, TOO_LARGE, Problem
+from service.problems import INVALID_EVENTS, TOO_LARGE, Problem
 from service.slices import in_slices
 from service.store.questions import PredictedNode, WhatIfAnswered, WhatIfAsked
 
@@ -57,7 +56,7 @@ async def post_what_if(
     """
     media_type(request, (JSON,))
     async with received(request, MAX_TRIED_BYTES) as body:
-        asked = _parsed(body)
+        asked = decoded(_asked, body)
         events = await _events(context, bytes(asked.events))
     question = WhatIfAsked(events, [*dict.fromkeys(map(str, asked.nodes))])
     answered = await answer_in_time(request, context, question, min_position, timeout_ms)
@@ -76,14 +75,6 @@ async def post_what_if(
         }
     )
     return one_answer(request, body)
-
-
-def _parsed(body: bytes) -> _Asked:
-    try:
-        return _asked.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        message, _, path = (malformed(body) or str(error)).partition(" - at `$.")
-        raise invalid(INVALID_REQUEST, [{"field": path.rstrip("`"), "message": message}]) from None
 
 
 async def _events(context: Context, text: bytes) -> bytes:
