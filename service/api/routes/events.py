@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from olad_core.event_pieces import PIECE_BYTES, TooManyEvents, json_pieces, ndjson_pieces
 from olad_core.events import Event, InvalidEvents
@@ -13,31 +13,17 @@ from olad_core.schema import HeldSchema, TooManyClasses, require_tasks
 from service.api.body import JSON, NDJSON, key_of, media_type, received, too_large
 from service.api.context import Ctx
 from service.api.errors import invalid, too_many_classes
+from service.api.idempotency import IdempotencyKey, accepted, key_reused
 from service.models import MAX_BODY_BYTES, AcceptedBatch, Rejected, RejectedPage
 from service.problems import (
     INVALID_EVENTS,
     INVALID_REQUEST,
-    KEY_REUSED,
-    Problem,
 )
 from service.slices import in_slices
-from service.store.log_writer import IDEMPOTENCY_KEPT, KeyReused
+from service.store.log_writer import KeyReused
 from service.store.positions import parse_position
 
 router = APIRouter(tags=["events"])
-
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        description=f"Any text of your choice, remembered for 24 hours, or until {IDEMPOTENCY_KEPT:,} later ones were "
-        "sent with the same API key. The same key with the same body answers with the same position, and the batch is "
-        "applied once: send it again after a lost answer. Each API key has its own.",
-        examples=["replay-7f3a-000042"],
-    ),
-]
 
 
 @router.post(
@@ -77,18 +63,14 @@ async def post_events(request: Request, context: Ctx, idempotency_key: Idempoten
         context.metrics.refused.inc()
         raise too_many_classes(error) from None
     except KeyReused as error:
-        raise Problem(KEY_REUSED, f"{error}; use a new key for a new batch", position=error.position) from None
-    request.state.position = done.position
-    headers = {}
+        raise key_reused(error, "batch") from None
     if done.replayed:
         context.metrics.replayed.inc()
-        headers["Idempotent-Replayed"] = "true"
     else:
         admission.admitted(done.position)
         context.metrics.batches.inc()
         context.metrics.events.inc(done.accepted)
-    answer = msgspec.json.encode({"position": done.position, "accepted": done.accepted})
-    return Response(answer, 202, headers, JSON)
+    return accepted(request, done, accepted=done.accepted)
 
 
 async def _decode_json(body: bytes, schema: HeldSchema) -> list[Event]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from olad_core.events import VersionChange
 from service.api.body import JSON, key_of, read_json
 from service.api.context import Context, Ctx
-from service.api.routes.events import IdempotencyKey
+from service.api.idempotency import IdempotencyKey, accepted, key_reused
 from service.model_card import markdown
 from service.models import ModelCard, PinAsked, VersionChangeAccepted
-from service.problems import KEY_REUSED, UNKNOWN_VERSION, Problem
+from service.problems import UNKNOWN_VERSION, Problem
 from service.store.log_writer import KeyReused
 from service.store.status import VersionsStatus
 
@@ -142,8 +141,5 @@ async def _append(
     try:
         done = await context.log.change_version(change, key, key_of(request))
     except KeyReused as error:
-        raise Problem(KEY_REUSED, f"{error}; use a new key for a new change", position=error.position) from None
-    request.state.position = done.position
-    headers = {"Idempotent-Replayed": "true"} if done.replayed else {}
-    answer = msgspec.json.encode({"position": done.position, "version": version})
-    return Response(answer, 202, headers, JSON)
+        raise key_reused(error, "change") from None
+    return accepted(request, done, version=version)
