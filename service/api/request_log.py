@@ -11,7 +11,7 @@ from typing import Literal
 import structlog
 from starlette.types import Scope
 
-from service.api.access import Caller
+from service.api.access import Caller, scope_needed
 
 _REPEATED_S = 60.0
 _REPEATED_KEPT = 1_000
@@ -37,7 +37,8 @@ class RequestLog:
 
     def write(self, scope: Scope, caller: Caller, status: int, began: float) -> None:
         """One request has been answered."""
-        changes = scope["method"] not in _UNCHANGING and scope["path"] not in {"/predict", "/embeddings"}
+        method, path = scope["method"], scope["path"]
+        changes = method not in _UNCHANGING and scope_needed(method, path) != "read"
         refused = status in {401, 403}
         audited = self._audit and (changes or refused)
         if status < self._from and not audited:
@@ -46,15 +47,15 @@ class RequestLog:
         address = client[0] if client is not None else None
         key_id = caller.key.id if caller.key is not None else None
         line: dict[str, object] = {
-            "method": scope["method"],
-            "path": scope["path"],
+            "method": method,
+            "path": path,
             "status": status,
             "key": caller.name,
             "address": address,
             "ms": round(1000 * (self.now() - began), 3),
         }
         if audited and refused:
-            same_before = self._refusals.count((address, key_id, scope["method"], scope["path"], status), began)
+            same_before = self._refusals.count((address, key_id, method, path, status), began)
             audited = same_before is not None
             if same_before:
                 line["same_before"] = same_before

@@ -209,6 +209,15 @@ def test_refusals_that_are_the_same_are_one_line_a_minute() -> None:
     assert len(lines) == 3 + 2_000 + 2
 
 
+def test_what_changes_nothing_is_not_in_the_audit_log() -> None:
+    log = RequestLog("errors", audit=True)
+    questions = ["/predict", "/predict/edge", "/embeddings", "/what-if", "/v2/models/default/infer"]
+    with structlog.testing.capture_logs() as lines:
+        for path in [*questions, "/events", "/versions/rollback"]:
+            log.write({"method": "POST", "path": path, "client": None}, ANYBODY, 200, 0.0)
+    assert [line["path"] for line in lines] == ["/events", "/versions/rollback"]
+
+
 def test_a_page_without_a_key_is_not_a_line_of_the_audit_log_each_time(process: tuple[Process, str]) -> None:
     api, _ = process
     for _ in range(20):
