@@ -31,7 +31,7 @@ from service.variant_names import DEFAULT_VARIANT
 MAX_BYTES_PER_READ = 4_000_000
 """What the worker reads at once of the log, but for a single entry that is larger: Redis answers nobody meanwhile."""
 HELD_S = 24 * 3600
-"""For so many seconds a variant whose worker is away keeps the log from being trimmed."""
+"""For so many seconds a variant whose worker is away keeps the log from being trimmed; the default one always does."""
 
 
 @dataclass(frozen=True)
@@ -199,15 +199,15 @@ class LogReader:
     def trim_before(self, position: str) -> int:
         """Drop the entries up to and including a position that no other variant needs either; how many went.
 
-        A variant whose worker has been away for :data:`HELD_S` does not count.
+        A variant whose worker has been away for :data:`HELD_S` does not count, but for the default one, which writes
+        the archive.
         """
         keys, at = self._keys, parse_position(position)
         passed = [skipped for skipped in self.skipped() if parse_position(skipped) <= at]
-        default, other = keys.of(DEFAULT_VARIANT), keys.of("*")
-        beginning, _, end = other.last_beat.partition("*")
+        beginning, _, end = keys.of("*").last_beat.partition("*")
         names = [keys.log, keys.trimmed, keys.needed]
         args: list[str | int] = [keys.variant, position, next_position(position), str(time.time()), HELD_S]
-        args += [DEFAULT_VARIANT, default.last_beat, beginning, end]
+        args += [DEFAULT_VARIANT, beginning, end]
         with self._fence.transaction() as (_, pending):
             pending.add("EVAL", script("trim_log"), len(names), *names, *args)
             if passed:

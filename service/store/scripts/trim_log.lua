@@ -1,8 +1,8 @@
 -- Trims the log as far as no variant needs it.
 -- KEYS: log, trimmed, needed
 -- ARGV: this variant, position up to which it does not need the log, position right after that, time in seconds,
---       seconds for which a variant without a heartbeat holds the log, default variant, its key of the last heartbeat,
---       beginning and end of that key of others
+--       seconds for which a variant without a heartbeat holds the log, default variant, which holds it always,
+--       beginning and end of the key of another one's last heartbeat
 -- Answers: number of removed entries.
 local function pair(text)
   local ms, sequence = string.match(text, '^(%d+)-(%d+)$')
@@ -20,10 +20,12 @@ local upto, after = ARGV[2], ARGV[3]
 local needed = redis.call('HGETALL', KEYS[3])
 for i = 1, #needed, 2 do
   local name = needed[i]
-  local key = name == ARGV[6] and ARGV[7] or ARGV[8] .. name .. ARGV[9]
-  local beat = tonumber(redis.call('GET', key) or '')
-  local lives = name == ARGV[1] or (beat and beat + tonumber(ARGV[5]) > tonumber(ARGV[4]))
-  if lives and is_before(needed[i + 1], upto) then
+  local holds = name == ARGV[1] or name == ARGV[6]
+  if not holds then
+    local beat = tonumber(redis.call('GET', ARGV[7] .. name .. ARGV[8]) or '')
+    holds = beat and beat + tonumber(ARGV[5]) > tonumber(ARGV[4])
+  end
+  if holds and is_before(needed[i + 1], upto) then
     upto = needed[i + 1]
     -- The entry at that position is kept: one more or less is no matter.
     after = upto

@@ -51,6 +51,17 @@ def test_one_that_has_been_away_too_long_holds_nothing(redis_client: redis.Redis
     assert kept(redis_client, keys) == ENTRIES[4:]
 
 
+def test_the_default_variant_holds_what_it_needs_however_long_it_is_away(redis_client: redis.Redis, keys: Keys) -> None:
+    default, wide = LogReader(redis_client, keys), LogReader(redis_client, keys.of("wide"))
+    appended(redis_client, keys)
+    default.hold()
+    default.trim_before("2-0")  # As far as the archive has it.
+    redis_client.set(keys.last_beat, str(time.time() - HELD_S - 1))
+    assert wide.trim_before("5-0") == 0
+    default.require("2-0")
+    assert [entry.position for entry in default.read("2-0", max_events=100)] == ENTRIES[2:]
+
+
 def test_a_graph_without_variants_is_trimmed_as_before(redis_client: redis.Redis, keys: Keys) -> None:
     reader = LogReader(redis_client, keys)
     appended(redis_client, keys)
