@@ -61,7 +61,6 @@ from service.worker.stores import Log, Predictions, Requests
 from service.worker.students import StudentUnusable, register_students
 from service.worker.turn_times import TurnTimes
 from service.worker.webhook_metrics import WebhookMetrics
-from service.worker.webhooks import Webhooks
 
 log = structlog.get_logger(__name__)
 
@@ -270,6 +269,8 @@ def open_webhooks(settings: Settings, keys: Keys, metrics: WorkerMetrics) -> con
         return contextlib.nullcontext()
     if settings.webhook_secret is None or not settings.changes:
         raise CannotBegin("OLAD_WEBHOOK_URLS needs OLAD_WEBHOOK_SECRET, and OLAD_CHANGES=on")
+    from service.worker.webhooks import Webhooks  # noqa: PLC0415 (imports httpx)
+
     of_addresses = WebhookMetrics(len(settings.webhook_urls), metrics.registry, time.monotonic)
     return Webhooks(connect(settings), keys, settings.webhook_urls, settings.webhook_secret, of_addresses)
 
