@@ -15,7 +15,14 @@ import numpy.typing as npt
 from olad_core.config import EngineConfig
 from olad_core.events import Event, Features, LabelNode, RejectedOp, UpsertEdge
 from olad_core.graph import Changes, DynamicGraph, Rejection
-from olad_core.graph.new_edges import new_edges
+from olad_core.graph.arriving_edges import (
+    ArrivedEdges,
+    ArrivingEdges,
+    arrived_edges,
+    arriving_edges,
+    rows_of_ends,
+    time_of_arrival,
+)
 from olad_core.graph_types import RELATION
 from olad_core.judging.class_report import ClassReport
 from olad_core.judging.prequential import Scores, ScoreTable
@@ -87,14 +94,16 @@ NoEdgeAnswer = Literal["no-task", "no-model", "unknown-edge"]
 """Why there is no answer: the type has no task, too few labels have come, or no such id is remembered."""
 
 
-class _Arriving(NamedTuple):
-    """Edges of an entry that are not in the graph yet, in order, with what was known and answered before it."""
+class _Predicted(NamedTuple):
+    """Edges that arrive with an entry, and what was known and answered before it.
 
-    number: list[int]
-    ends: list[tuple[str, str]]
-    ids: list[str | None]
-    weight: npt.NDArray[np.float64]
-    time: npt.NDArray[np.float64]
+    Attributes:
+        edges: in order.
+        inputs: of these.
+        answered: likewise.
+    """
+
+    edges: ArrivingEdges
     inputs: Inputs
     answered: Answered
 
@@ -109,48 +118,24 @@ class _Task:
         self.learner = Learner(task.classes, seed, most, directed=rule.directed, features=rule.width)
         self.scores = Scores(2, config.score_memory)
 
-    def arriving(self, graph: DynamicGraph, events: Sequence[Event], now: float) -> _Arriving:
+    def predict(self, graph: DynamicGraph, events: Sequence[Event], edges: ArrivingEdges) -> _Predicted:
         """The edges of this type that arrive with the events, predicted before these are applied."""
-        upserts = [
-            (number, event)
-            for number, event in enumerate(events)
-            if type(event) is UpsertEdge and (event.type or RELATION) == self.edge_type
-        ]
-        ends = [(str(event.src), str(event.dst)) for _, event in upserts]
-        ids = [str(event.id) if self.ids else None for _, event in upserts]
-        rows = _rows_of(graph, ends)
-        new = new_edges(graph, self.edge_type, ends, ids, rows)
-        chosen = [upserts[place] for place in new]
-        weight = np.array([1.0 if event.weight is None else event.weight for _, event in chosen])
-        time = np.array([now if event.ts is None else event.ts for _, event in chosen])
-        features = features_given([event.x for _, event in chosen], self.learner.features)
-        also = self._joined(graph, events, rows[new], [number for number, _ in chosen])
-        inputs = self.learner.history.inputs(self.learner.asked(rows[new], weight, time, also), features)
-        return _Arriving(
-            [number for number, _ in chosen],
-            [ends[place] for place in new],
-            [ids[place] for place in new],
-            weight,
-            time,
-            inputs,
-            self.learner.predict(inputs),
-        )
+        features = features_given(edges.x, self.learner.features)
+        also = self._joined(graph, events, edges.rows, edges.number)
+        inputs = self.learner.history.inputs(self.learner.asked(edges.rows, edges.weight, edges.time, also), features)
+        return _Predicted(edges, inputs, self.learner.predict(inputs))
 
-    def arrive(self, graph: DynamicGraph, arriving: _Arriving, rejected: set[int]) -> None:
+    def arrive(self, edges: ArrivedEdges, predicted: _Predicted) -> None:
         """Remember the edges that were applied, and whose ends are still there."""
-        rows = _rows_of(graph, arriving.ends)
-        kept = [place for place, number in enumerate(arriving.number) if number not in rejected]
-        places = np.array([place for place in kept if (rows[place] >= 0).all()], np.int64)
-        if not len(places):
-            return
-        asked = self.learner.asked(rows[places], arriving.weight[places], arriving.time[places])
-        ids = [arriving.ids[place] for place in places.tolist()]
-        self.learner.arrive(asked, ids, arriving.inputs.part(places), arriving.answered.part(places))
+        if edges.places.size:
+            asked = self.learner.asked(edges.rows, edges.weight, edges.time)
+            inputs, answered = predicted.inputs.part(edges.places), predicted.answered.part(edges.places)
+            self.learner.arrive(asked, edges.ids, inputs, answered)
 
     def join(self, graph: DynamicGraph, events: Sequence[Event], rejected: set[int]) -> None:
         """Note the edges of other types that were applied."""
         others = [event for number, event in enumerate(events) if number not in rejected and self._is_other(event)]
-        rows = _rows_of(graph, [(str(event.src), str(event.dst)) for event in others])
+        rows = rows_of_ends(graph, [(str(event.src), str(event.dst)) for event in others])
         self.learner.history.links.join(rows[(rows >= 0).all(axis=1)])
 
     def score(self, scored: Sequence[Scored]) -> None:
@@ -178,7 +163,7 @@ class _Task:
         others = [(number, event) for number, event in enumerate(events) if self._is_other(event)]
         if not others:
             return None
-        rows = _rows_of(graph, [(str(event.src), str(event.dst)) for _, event in others]).tolist()
+        rows = rows_of_ends(graph, [(str(event.src), str(event.dst)) for _, event in others]).tolist()
         pairs = [(number, *pair) for (number, _), pair in zip(others, rows, strict=True) if min(pair) >= 0]
         sources, targets = (joined_before(pairs, side, numbers) for side in ends.T.tolist())
         return sources, targets
@@ -194,7 +179,7 @@ class EdgeTasks:
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
         self._tasks: dict[str, _Task] = {}
-        self._arriving: dict[str, _Arriving] = {}
+        self._predicted: dict[str, _Predicted] = {}
         self.labelled: list[LabelledEdge] = []
         """Predictions whose labels came in the last entry, in order."""
 
@@ -219,7 +204,8 @@ class EdgeTasks:
         """
         now = graph.time_at(time)
         for name, task in self._tasks.items():
-            self._arriving[name] = task.arriving(graph, events, now)
+            edges = arriving_edges(graph, task.edge_type, events, now)
+            self._predicted[name] = task.predict(graph, events, edges)
 
     def follow(self, graph: DynamicGraph, events: Sequence[Event], changes: Changes) -> list[Rejection]:
         """Remember the edges of an entry that was predicted and then applied; score and learn the labels in it.
@@ -236,11 +222,11 @@ class EdgeTasks:
         if not self._tasks:
             return []
         rejected = {rejection.index for rejection in changes.rejected}
-        arriving, self._arriving = self._arriving, {}
+        predicted, self._predicted = self._predicted, {}
         for name, task in self._tasks.items():
             if changes.removed_rows.size:
                 task.learner.forget(changes.removed_rows)
-            task.arrive(graph, arriving[name], rejected)
+            task.arrive(arrived_edges(graph, predicted[name].edges, rejected), predicted[name])
             task.join(graph, events, rejected)
         labels = [(index, event) for index, event in enumerate(events) if index not in rejected and _is_label(event)]
         return self._label(graph, labels)
@@ -269,7 +255,7 @@ class EdgeTasks:
             return "no-task"
         learner, found = task.learner, (-1, -1)
         if ends is not None:
-            rows = _rows_of(graph, [ends])[0].tolist()
+            rows = rows_of_ends(graph, [ends])[0].tolist()
             found = rows[0], rows[1]
         place = learner.edges.find(*found, edge) if edge is not None or not task.ids else None
         if place is None and ends is None:
@@ -278,7 +264,7 @@ class EdgeTasks:
             return "no-model"
         if place is None:
             features = features_given([x], learner.features)[0]
-            answer = learner.answer_new(found, weight, _now(graph), features)
+            answer = learner.answer_new(found, weight, time_of_arrival(graph), features)
         else:
             answer = learner.answer(place)
         return TaskAnswer(task.name, answer, learner.head.steps)
@@ -338,7 +324,7 @@ class EdgeTasks:
         ends = [(str(event.src or ""), str(event.dst or "")) for _, event in labels]
         scored: dict[str, list[Scored]] = {}
         rejected = []
-        for (index, event), rows in zip(labels, _rows_of(graph, ends).tolist(), strict=True):
+        for (index, event), rows in zip(labels, rows_of_ends(graph, ends).tolist(), strict=True):
             op: RejectedOp = "upsert_edge" if type(event) is UpsertEdge else "label"
             kind = event.type or RELATION
             task = by_type.get(kind)
@@ -378,12 +364,3 @@ def _unknown(event: UpsertEdge | LabelNode, kind: str, config: EngineConfig) -> 
         f"the label of the edge {which} of the type {kind!r} cannot be taken: it is not among the last "
         f"{config.arrivals_remembered:,} that arrived since the task was declared, or one of its ends has left"
     )
-
-
-def _rows_of(graph: DynamicGraph, ends: Sequence[tuple[str, str]]) -> Rows:
-    """Rows of both ends ``[n, 2]``, -1 where there is no such node."""
-    return graph.rows([end for pair in ends for end in pair]).reshape(-1, 2)
-
-
-def _now(graph: DynamicGraph) -> float:
-    return graph.clock if np.isfinite(graph.clock) else 0.0

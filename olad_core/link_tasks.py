@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.config import EngineConfig
-from olad_core.events import Event, UpsertEdge
+from olad_core.events import Event
 from olad_core.graph import Changes, DynamicGraph
-from olad_core.graph.new_edges import new_edges
-from olad_core.graph_types import RELATION
+from olad_core.graph.arriving_edges import ArrivingEdges, arrived_edges, arriving_edges, time_of_arrival
 from olad_core.named_state import join_parts, take_part
 from olad_core.task_types import LinkTask
 from olad_core.tasks.link import LEAST_TARGETS, PREDICTORS, Learner, Ranked, RankScore
@@ -76,12 +75,16 @@ class LinkAnswer(NamedTuple):
     version: int
 
 
-class _Arriving(NamedTuple):
-    """Edges of an entry that are not in the graph yet, in order, and the places of those that were ranked before it."""
+class _Predicted(NamedTuple):
+    """Edges that arrive with an entry.
 
-    number: list[int]
-    ends: list[tuple[str, str]]
-    time: npt.NDArray[np.float64]
+    Attributes:
+        edges: in order.
+        places: of those that were ranked before the entry.
+        ranked: these.
+    """
+
+    edges: ArrivingEdges
     places: Rows
     ranked: Ranked
 
@@ -91,40 +94,26 @@ class _Task:
 
     def __init__(self, name: str, task: LinkTask, graph: DynamicGraph, config: EngineConfig) -> None:
         self.name, self.edge_type = name, task.edge_type
-        rule = graph.relation_rules[task.edge_type]
-        self.ids = rule.ids
         seed = config.trainer.seed + _SEED + graph.relations.index(task.edge_type)
         self._seed, self._most = seed, config.arrivals_scored
-        self.learner = Learner(seed, config.score_memory, directed=rule.directed)
+        self.learner = Learner(seed, config.score_memory, directed=graph.relation_rules[task.edge_type].directed)
 
-    def arriving(self, graph: DynamicGraph, position: str, events: Sequence[Event], now: float) -> _Arriving:
-        """The edges of this type that arrive with the events, ranked before these are applied."""
-        upserts = [
-            (number, event)
-            for number, event in enumerate(events)
-            if type(event) is UpsertEdge and (event.type or RELATION) == self.edge_type
-        ]
-        ends = [(str(event.src), str(event.dst)) for _, event in upserts]
-        ids = [str(event.id) if self.ids else None for _, event in upserts]
-        rows = _rows_of(graph, ends)
-        new = new_edges(graph, self.edge_type, ends, ids, rows)
-        rows, chosen = rows[new], [upserts[place] for place in new]
-        time = np.array([now if event.ts is None else event.ts for _, event in chosen])
+    def predict(self, graph: DynamicGraph, position: str, edges: ArrivingEdges) -> _Predicted:
+        """The edges of this type that arrive with an entry, ranked before it is applied."""
         enough = len(self.learner.ends.targets) >= LEAST_TARGETS
-        places = np.flatnonzero(self.learner.ends.is_target(rows[:, 1])) if enough else np.empty(0, np.int64)
+        places = np.flatnonzero(self.learner.ends.is_target(edges.rows[:, 1])) if enough else np.empty(0, np.int64)
         places = _spread(places, self._most)
         random = np.random.Generator(np.random.PCG64([self._seed, *map(int, position.split("-"))]))
-        ranked = self.learner.rank(graph, rows[places, 0], rows[places, 1], time[places], random)
-        return _Arriving([number for number, _ in chosen], [ends[place] for place in new], time, places, ranked)
+        source, target = edges.rows[places, 0], edges.rows[places, 1]
+        return _Predicted(edges, places, self.learner.rank(graph, source, target, edges.time[places], random))
 
-    def follow(self, graph: DynamicGraph, arriving: _Arriving, rejected: set[int]) -> None:
+    def follow(self, graph: DynamicGraph, predicted: _Predicted, rejected: set[int]) -> None:
         """Score and learn the ranked edges that were applied, and remember those whose ends are still there."""
-        applied = np.array([number not in rejected for number in arriving.number], np.bool_)
-        self.learner.learn(arriving.ranked.part(np.flatnonzero(applied[arriving.places])))
-        rows = _rows_of(graph, arriving.ends)
-        kept = applied & (rows >= 0).all(axis=1)
-        if kept.any():
-            self.learner.arrive(rows[kept, 0], rows[kept, 1], arriving.time[kept])
+        arrived = arrived_edges(graph, predicted.edges, rejected)
+        self.learner.learn(predicted.ranked.part(np.flatnonzero(arrived.applied[predicted.places])))
+        if arrived.places.size:
+            source, target = arrived.rows.T.copy()
+            self.learner.arrive(source, target, arrived.time)
 
     def linked(self, graph: DynamicGraph, row: int) -> Rows:
         """Rows to which a node has an edge of the type."""
@@ -145,7 +134,7 @@ class LinkTasks:
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
         self._tasks: dict[str, _Task] = {}
-        self._arriving: dict[str, _Arriving] = {}
+        self._predicted: dict[str, _Predicted] = {}
 
     def __bool__(self) -> bool:
         return bool(self._tasks)
@@ -167,7 +156,8 @@ class LinkTasks:
         """
         now = graph.time_at(time) if self._tasks else 0.0
         for name, task in self._tasks.items():
-            self._arriving[name] = task.arriving(graph, position, events, now)
+            edges = arriving_edges(graph, task.edge_type, events, now)
+            self._predicted[name] = task.predict(graph, position, edges)
 
     def follow(self, graph: DynamicGraph, changes: Changes) -> None:
         """Learn and remember the edges of an entry that were ranked and then applied.
@@ -177,11 +167,11 @@ class LinkTasks:
             changes: that it made.
         """
         rejected = {rejection.index for rejection in changes.rejected} if self._tasks else set()
-        arriving, self._arriving = self._arriving, {}
+        predicted, self._predicted = self._predicted, {}
         for name, task in self._tasks.items():
             if changes.removed_rows.size:
                 task.learner.forget(changes.removed_rows)
-            task.follow(graph, arriving[name], rejected)
+            task.follow(graph, predicted[name], rejected)
 
     def score(
         self, graph: DynamicGraph, edge_type: str, source: str, targets: Sequence[str]
@@ -198,7 +188,7 @@ class LinkTasks:
         if isinstance(task, str):
             return task
         row, rows = int(graph.rows([source])[0]), graph.rows(targets)
-        scores = task.learner.score(graph, row, rows, _now(graph))
+        scores = task.learner.score(graph, row, rows, time_of_arrival(graph))
         linked = np.isin(rows, task.linked(graph, row))
         version = task.learner.scorer.steps
         return LinkAnswer(task.name, [*targets], scores.tolist(), linked.tolist(), len(targets), True, version)
@@ -222,7 +212,7 @@ class LinkTasks:
         if row < 0:
             return "unknown-node"
         known = task.linked(graph, row)
-        found = task.learner.partners(graph, row, most, known[:0] if linked else known, _now(graph))
+        found = task.learner.partners(graph, row, most, known[:0] if linked else known, time_of_arrival(graph))
         is_linked = np.isin(found.rows, known).tolist()
         version = task.learner.scorer.steps
         return LinkAnswer(
@@ -265,11 +255,6 @@ class LinkTasks:
         return task if task.learner.answers else "few-edges"
 
 
-def _rows_of(graph: DynamicGraph, ends: Sequence[tuple[str, str]]) -> Rows:
-    """Rows of both ends ``[n, 2]``, -1 where there is no such node."""
-    return graph.rows([end for pair in ends for end in pair]).reshape(-1, 2)
-
-
 def _spread(places: Rows, most: int) -> Rows:
     """So many of the places at most, evenly spread: an entry must not take long.
 
@@ -277,7 +262,3 @@ def _spread(places: Rows, most: int) -> Rows:
     ([0, 2, 5, 7], [0, 1, 2])
     """
     return places if len(places) <= most else places[np.arange(most) * len(places) // most]
-
-
-def _now(graph: DynamicGraph) -> float:
-    return graph.clock if np.isfinite(graph.clock) else 0.0

@@ -16,7 +16,14 @@ from olad_core.config import EngineConfig
 from olad_core.edge_tasks import NoEdgeAnswer
 from olad_core.events import Event, Features, LabelNode, RejectedOp, UpsertEdge
 from olad_core.graph import Changes, DynamicGraph, Rejection
-from olad_core.graph.new_edges import new_edges
+from olad_core.graph.arriving_edges import (
+    ArrivedEdges,
+    ArrivingEdges,
+    arrived_edges,
+    arriving_edges,
+    rows_of_ends,
+    time_of_arrival,
+)
 from olad_core.graph_types import RELATION
 from olad_core.judging.value_scores import ValueScores, ValueTable
 from olad_core.named_state import join_parts, take_part
@@ -75,16 +82,18 @@ class ValueTaskAnswer(NamedTuple):
     version: int
 
 
-class _Arriving(NamedTuple):
-    """Edges of an entry that are not in the graph yet, in order, with what was known and answered before it."""
+class _Predicted(NamedTuple):
+    """Edges that arrive with an entry, and what was known and answered before it.
 
-    number: list[int]
-    ends: list[tuple[str, str]]
-    ids: list[str | None]
-    weight: npt.NDArray[np.float64]
-    time: npt.NDArray[np.float64]
+    Attributes:
+        edges: in order.
+        inputs: of these.
+        answered: likewise.
+    """
+
+    edges: ArrivingEdges
     inputs: Inputs
-    predicted: Predicted
+    answered: Predicted
 
 
 class _Task:
@@ -97,43 +106,18 @@ class _Task:
         self.learner = Learner(task.coverage, seed, most, directed=rule.directed, features=rule.width)
         self.scores, self.base = ValueScores(config.score_memory), ValueScores(config.score_memory)
 
-    def arriving(self, graph: DynamicGraph, events: Sequence[Event], now: float) -> _Arriving:
-        """The edges of this type that arrive with the events, predicted before these are applied."""
-        upserts = [
-            (number, event)
-            for number, event in enumerate(events)
-            if type(event) is UpsertEdge and (event.type or RELATION) == self.edge_type
-        ]
-        ends = [(str(event.src), str(event.dst)) for _, event in upserts]
-        ids = [str(event.id) if self.ids else None for _, event in upserts]
-        rows = _rows_of(graph, ends)
-        new = new_edges(graph, self.edge_type, ends, ids, rows)
-        chosen = [upserts[place] for place in new]
-        weight = np.array([1.0 if event.weight is None else event.weight for _, event in chosen])
-        time = np.array([now if event.ts is None else event.ts for _, event in chosen])
-        features = features_given([event.x for _, event in chosen], self.learner.features)
-        inputs = self.learner.history.inputs(self.learner.asked(rows[new], weight, time), features)
-        return _Arriving(
-            [number for number, _ in chosen],
-            [ends[place] for place in new],
-            [ids[place] for place in new],
-            weight,
-            time,
-            inputs,
-            self.learner.predict(inputs),
-        )
+    def predict(self, edges: ArrivingEdges) -> _Predicted:
+        """The edges of this type that arrive with an entry, predicted before it is applied."""
+        features = features_given(edges.x, self.learner.features)
+        inputs = self.learner.history.inputs(self.learner.asked(edges.rows, edges.weight, edges.time), features)
+        return _Predicted(edges, inputs, self.learner.predict(inputs))
 
-    def arrive(self, graph: DynamicGraph, arriving: _Arriving, rejected: set[int]) -> None:
+    def arrive(self, edges: ArrivedEdges, predicted: _Predicted) -> None:
         """Remember the edges that were applied, and whose ends are still there."""
-        rows = _rows_of(graph, arriving.ends)
-        kept = [place for place, number in enumerate(arriving.number) if number not in rejected]
-        places = np.array([place for place in kept if (rows[place] >= 0).all()], np.int64)
-        if not len(places):
-            return
-        asked = self.learner.asked(rows[places], arriving.weight[places], arriving.time[places])
-        ids = [arriving.ids[place] for place in places.tolist()]
-        predicted = Predicted(*(each[places] for each in arriving.predicted))
-        self.learner.arrive(asked, ids, arriving.inputs.part(places), predicted)
+        if edges.places.size:
+            asked = self.learner.asked(edges.rows, edges.weight, edges.time)
+            answered = Predicted(*(each[edges.places] for each in predicted.answered))
+            self.learner.arrive(asked, edges.ids, predicted.inputs.part(edges.places), answered)
 
     def score(self, scored: Sequence[Scored]) -> None:
         """Score predictions whose values have come."""
@@ -172,7 +156,7 @@ class ValueTasks:
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
         self._tasks: dict[str, _Task] = {}
-        self._arriving: dict[str, _Arriving] = {}
+        self._predicted: dict[str, _Predicted] = {}
 
     def __bool__(self) -> bool:
         """Whether there is any."""
@@ -202,7 +186,7 @@ class ValueTasks:
         """
         now = graph.time_at(time)
         for name, task in self._tasks.items():
-            self._arriving[name] = task.arriving(graph, events, now)
+            self._predicted[name] = task.predict(arriving_edges(graph, task.edge_type, events, now))
 
     def follow(self, graph: DynamicGraph, events: Sequence[Event], changes: Changes) -> list[Rejection]:
         """Remember the edges of an entry that was predicted and then applied; score and learn the values in it.
@@ -218,11 +202,11 @@ class ValueTasks:
         if not self._tasks:
             return []
         rejected = {rejection.index for rejection in changes.rejected}
-        arriving, self._arriving = self._arriving, {}
+        predicted, self._predicted = self._predicted, {}
         for name, task in self._tasks.items():
             if changes.removed_rows.size:
                 task.learner.forget(changes.removed_rows)
-            task.arrive(graph, arriving[name], rejected)
+            task.arrive(arrived_edges(graph, predicted[name].edges, rejected), predicted[name])
         return self._label(
             graph, [(index, event) for index, event in enumerate(events) if index not in rejected and _has_value(event)]
         )
@@ -251,7 +235,7 @@ class ValueTasks:
             return "no-task"
         learner, found = task.learner, (-1, -1)
         if ends is not None:
-            rows = _rows_of(graph, [ends])[0].tolist()
+            rows = rows_of_ends(graph, [ends])[0].tolist()
             found = rows[0], rows[1]
         place = learner.edges.ring.find(*found, edge) if edge is not None or not task.ids else None
         if place is None and ends is None:
@@ -260,8 +244,7 @@ class ValueTasks:
             return "no-model"
         if place is None:
             features = features_given([x], learner.features)[0]
-            now = graph.clock if np.isfinite(graph.clock) else 0.0
-            answer = learner.answer_new(found, weight, now, features)
+            answer = learner.answer_new(found, weight, time_of_arrival(graph), features)
         else:
             answer = learner.answer(place)
         return ValueTaskAnswer(task.name, task.coverage, answer, learner.steps)
@@ -294,7 +277,7 @@ class ValueTasks:
         ends = [(str(event.src or ""), str(event.dst or "")) for _, event in events]
         scored: dict[str, list[Scored]] = {}
         rejected = []
-        for (index, event), rows in zip(events, _rows_of(graph, ends).tolist(), strict=True):
+        for (index, event), rows in zip(events, rows_of_ends(graph, ends).tolist(), strict=True):
             op: RejectedOp = "upsert_edge" if type(event) is UpsertEdge else "label"
             kind = event.type or RELATION
             task = by_type.get(kind)
@@ -327,8 +310,3 @@ def _unknown(event: UpsertEdge | LabelNode, edge: str | int | None, kind: str, c
         f"the value of the edge {which} of the type {kind!r} cannot be taken: it is not among the last "
         f"{config.arrivals_remembered:,} that arrived since the task was declared, or one of its ends has left"
     )
-
-
-def _rows_of(graph: DynamicGraph, ends: Sequence[tuple[str, str]]) -> Rows:
-    """Rows of both ends ``[n, 2]``, -1 where there is no such node."""
-    return graph.rows([end for pair in ends for end in pair]).reshape(-1, 2)

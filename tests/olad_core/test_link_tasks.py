@@ -13,6 +13,7 @@ import torch
 from olad_core.config import EngineConfig
 from olad_core.engine import Engine
 from olad_core.events import Event, GraphSchema, RemoveNode, UpsertEdge, UpsertNode
+from olad_core.graph.arriving_edges import arriving_edges
 from olad_core.graph_types import EdgeType
 from olad_core.link_tasks import LinkAnswer, LinkReport
 from olad_core.schema import HeldSchema, SchemaConflict, after_declaration
@@ -89,12 +90,13 @@ def test_an_edge_is_ranked_without_itself_and_without_the_rest_of_its_entry() ->
     task, source, target = on.link_tasks._tasks["next"], on.graph.rows(["b0"]), on.graph.rows(["t1"])
     before = task.learner.inputs(on.graph, source, target[None], np.array([100.0]))
     edges: list[Event] = [UpsertEdge("b0", "t1", None, 100.0, "buys", f"last{number}") for number in range(3)]
-    alone = task.arriving(on.graph, "101-0", edges[:1], 101.0).ranked
-    three = task.arriving(on.graph, "101-0", edges, 101.0).ranked
+    one, all_three = (arriving_edges(on.graph, "buys", events, 101.0) for events in (edges[:1], edges))
+    alone = task.predict(on.graph, "101-0", one).ranked
+    three = task.predict(on.graph, "101-0", all_three).ranked
     np.testing.assert_array_equal(alone.inputs[0, :1], before[0])
     np.testing.assert_array_equal(three.inputs[0], alone.inputs[0])
     np.testing.assert_array_equal(three.ranks[0], alone.ranks[0])
-    assert not np.array_equal(task.arriving(on.graph, "102-0", edges, 101.0).ranked.inputs, three.inputs)
+    assert not np.array_equal(task.predict(on.graph, "102-0", all_three).ranked.inputs, three.inputs)
 
 
 @pytest.mark.parametrize("kind", ["buys", "knows"])

@@ -14,7 +14,7 @@ from olad_core.config import EngineConfig
 from olad_core.edge_tasks import TaskReport
 from olad_core.events import Event, LabelNode, UpsertEdge
 from olad_core.graph import DynamicGraph
-from olad_core.graph.new_edges import new_edges
+from olad_core.graph.arriving_edges import arriving_edges
 from olad_core.graph_types import RELATION
 from olad_core.judging.prequential import Scores
 from olad_core.task_types import MAX_EDGE_CLASSES, EdgeClassTask
@@ -80,27 +80,21 @@ class EdgeBaseline:
     def predict(self, graph: DynamicGraph, events: Sequence[Event], now: float) -> None:
         """Predict the edges that arrive with an entry, which is not applied yet."""
         rule = graph.relation_rules[self.edge_type]
-        upserts = [event for event in events if isinstance(event, UpsertEdge) and self._is_own(event.type)]
-        ends = [(str(event.src), str(event.dst)) for event in upserts]
-        ids = [str(event.id) if rule.ids else None for event in upserts]
-        rows = graph.rows([end for pair in ends for end in pair]).reshape(-1, 2)
+        edges = arriving_edges(graph, self.edge_type, events, now)
         self._arriving = {}
-        if not upserts:
+        if not edges.number:
             return
-        new = new_edges(graph, self.edge_type, ends, ids, rows)
-        features = features_given([upserts[place].x for place in new], rule.width)
-        around = [self._around(graph, rows[new, side]) for side in (0, 1)]
-        times = [now if upserts[place].ts is None else float(upserts[place].ts or 0) for place in new]
-        parts = [np.log([[upserts[place].weight or 1.0] for place in new]).reshape(len(new), 1)]
+        features = features_given(edges.x, rule.width)
+        around = [self._around(graph, edges.rows[:, side]) for side in (0, 1)]
+        parts = [np.log(edges.weight)[:, None]]
         for side in (0, 1):
-            own = [self._own(ends[place][side], time) for place, time in zip(new, times, strict=True)]
-            parts += [np.array(own).reshape(len(new), -1), np.log1p(around[side])]
+            own = [self._own(ends[side], time) for ends, time in zip(edges.ends, edges.time.tolist(), strict=True)]
+            parts += [np.array(own), np.log1p(around[side])]
         # Features stand last, as their width may be declared later.
         known = np.concatenate([*parts, np.arcsinh(features.astype(np.float64))], axis=1)
         predicted = self._predicted(known)
-        for at, place in enumerate(new):
-            edge = _Waiting(ends[place], known[at], predicted[at])
-            self._arriving[edge_key(rule, *ends[place], ids[place])] = edge
+        for at, (ends, name) in enumerate(zip(edges.ends, edges.ids, strict=True)):
+            self._arriving[edge_key(rule, *ends, name)] = _Waiting(ends, known[at], predicted[at])
 
     def follow(self, graph: DynamicGraph, events: Sequence[Event], rejected: set[int], now: float) -> None:
         """Note the edges of an entry that was predicted and then applied, and score the labels in it."""
