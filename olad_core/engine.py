@@ -269,7 +269,7 @@ class Engine:
     @property
     def must_replace_group(self) -> bool:
         """Whether the group is served, or on its way, and there is no time or memory for it any more."""
-        return self.schedule.must_replace_group(fits=self._group_fits)
+        return self.schedule.must_replace_group(self._group_fits)
 
     @property
     def hurries(self) -> bool:
@@ -694,7 +694,7 @@ class Engine:
         """Begin a version of what is best."""
         most = size.of(self.config.arrivals_compared)
         candidates = yield from compare_now(
-            self.graph, trainer, self.assessment, most, trees=self.trees, group_fits=self._group_fits
+            self.graph, trainer, self.assessment, most, trees=self.trees, group_fits=self._group_fits()
         )
         self._version_grown_at = self.trees.grown_at if self.trees else 0
         self.schedule.start(candidates, trainer.steps, self.position)
@@ -710,10 +710,9 @@ class Engine:
         """Whether a version of the students and trees as they are now has begun, and none is on its way."""
         grown_at = self.trees.grown_at if self.trees else self._version_grown_at
         is_grown = grown_at == self._version_grown_at or self.kept.pinned is not None
-        waits = self.must_replace_group or self.schedule.may_return(fits=self._group_fits)
+        waits = self.must_replace_group or self.schedule.may_return(self._group_fits)
         return self.schedule.is_done(trainer.steps) and is_grown and not waits
 
-    @property
     def _group_fits(self) -> bool:
         """Whether there is memory to serve the group, and for the graph to grow."""
         budget = self.config.memory_budget

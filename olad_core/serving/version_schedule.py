@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from olad_core.serving.answers import Origin
 from olad_core.serving.choice import Candidates, choose_best, choose_successor
 from olad_core.serving.kept_versions import KeptVersions
 from olad_core.serving.naming import Made, Naming
-from olad_core.serving.versions import Versions
+from olad_core.serving.versions import HeldVersion, Versions
 from olad_core.step_size import StepSize
 from olad_core.students import Student
 
@@ -72,38 +72,35 @@ class Schedule:
             self._decisions.add("version-refused", reason, student=version.student, version=version.shown)
         return not outcome.refused
 
-    def must_replace_group(self, *, fits: bool) -> bool:
+    def must_replace_group(self, fits: Callable[[], bool]) -> bool:
         """Whether the group is served, or on its way, and may not be any more: events come too fast for it.
 
         Args:
             fits: whether there is memory to serve it.
         """
-        if not self._chooses_group:
-            return False
         held = self._versions.candidate or self._versions.served
-        if held is None or held.former or held.version.student != GROUP:
-            return False
-        return not fits or self._versions.load.exceeds(GROUP)
+        return self._is_chosen_group(held) and (self._versions.load.exceeds(GROUP) or not fits())
 
-    def may_return(self, *, fits: bool) -> bool:
+    def may_return(self, fits: Callable[[], bool]) -> bool:
         """Whether the group was not served for want of time or memory, and may be now.
 
         Args:
             fits: whether there is memory to serve it.
         """
-        if not self._chooses_group or self._versions.former:
+        if not self._chooses_group or self._versions.former or self.withheld not in WITHHELD_FOR_NOW:
             return False
         load = self._versions.load
         keeps = not load.measured or (not load.exceeds(GROUP) and bool(load.was_quiet([GROUP]).all()))
-        return fits and keeps and self.withheld in WITHHELD_FOR_NOW
+        return keeps and fits()
 
     @property
     def hurries(self) -> bool:
         """Whether the group is served and there is no time for it: the version that replaces it goes first."""
-        served = self._versions.served
-        if served is None or served.former or served.version.student != GROUP:
-            return False
-        return self._chooses_group and self._versions.load.exceeds(GROUP)
+        return self._is_chosen_group(self._versions.served) and self._versions.load.exceeds(GROUP)
+
+    def _is_chosen_group(self, held: HeldVersion | None) -> bool:
+        """Whether a version is one of the group, and it depends on the load whether that is served."""
+        return self._chooses_group and held is not None and not held.former and held.version.student == GROUP
 
     @property
     def _chooses_group(self) -> bool:
