@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.config import EngineConfig
-from olad_core.events import Event, Features, LabelNode, RejectedOp, UpsertEdge
+from olad_core.events import Event, Features, LabelNode, UpsertEdge
 from olad_core.graph import Changes, DynamicGraph, Rejection
 from olad_core.graph.arriving_edges import (
     ArrivedEdges,
@@ -21,7 +21,6 @@ from olad_core.graph.arriving_edges import (
     arrived_edges,
     arriving_edges,
     rows_of_ends,
-    time_of_arrival,
 )
 from olad_core.graph_types import RELATION
 from olad_core.judging.class_report import ClassReport
@@ -41,6 +40,7 @@ from olad_core.tasks.edge_class import (
     joined_before,
     likeliest_edges,
 )
+from olad_core.tasks.found_edges import EdgeEvent, answered, found_labels
 from olad_core.tasks.labelled_edges import LabelledEdge, edge_key
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -113,7 +113,7 @@ class _Task:
 
     def __init__(self, name: str, task: EdgeClassTask, graph: DynamicGraph, config: EngineConfig, number: int) -> None:
         rule = graph.relation_rules[task.edge_type]
-        self.name, self.edge_type, self.ids = name, task.edge_type, rule.ids
+        self.name, self.edge_type = name, task.edge_type
         seed, most = config.trainer.seed + 1_000 * (number + 1), config.arrivals_remembered
         self.learner = Learner(task.classes, seed, most, directed=rule.directed, features=rule.width)
         self.scores = Scores(2, config.score_memory)
@@ -253,21 +253,9 @@ class EdgeTasks:
         task = next((each for each in self._tasks.values() if each.edge_type == edge_type), None)
         if task is None:
             return "no-task"
-        learner, found = task.learner, (-1, -1)
-        if ends is not None:
-            rows = rows_of_ends(graph, [ends])[0].tolist()
-            found = rows[0], rows[1]
-        place = learner.edges.find(*found, edge) if edge is not None or not task.ids else None
-        if place is None and ends is None:
-            return "unknown-edge"
-        if not learner.answers:
-            return "no-model"
-        if place is None:
-            features = features_given([x], learner.features)[0]
-            answer = learner.answer_new(found, weight, time_of_arrival(graph), features)
-        else:
-            answer = learner.answer(place)
-        return TaskAnswer(task.name, answer, learner.head.steps)
+        learner = task.learner
+        answer = answered(graph, learner, learner.edges.find, edge_type, ends, edge, weight, x)
+        return answer if isinstance(answer, str) else TaskAnswer(task.name, answer, learner.head.steps)
 
     def likeliest(self, graph: DynamicGraph, edge_type: str, of_class: str, most: int) -> LikeliestEdges | NoList:
         """The edges of a type without a label that are likeliest to be of a class; why there is no list otherwise.
@@ -319,31 +307,23 @@ class EdgeTasks:
             task.learner.restore(take_part(own, "learner"), values[name])
             task.scores.restore(take_part(own, "scores"))
 
-    def _label(self, graph: DynamicGraph, labels: Sequence[tuple[int, UpsertEdge | LabelNode]]) -> list[Rejection]:
+    def _label(self, graph: DynamicGraph, labels: Sequence[tuple[int, EdgeEvent]]) -> list[Rejection]:
         by_type = {task.edge_type: task for task in self._tasks.values()}
-        ends = [(str(event.src or ""), str(event.dst or "")) for _, event in labels]
+        finds = {edge_type: task.learner.edges.find for edge_type, task in by_type.items()}
         scored: dict[str, list[Scored]] = {}
         rejected = []
-        for (index, event), rows in zip(labels, rows_of_ends(graph, ends).tolist(), strict=True):
-            op: RejectedOp = "upsert_edge" if type(event) is UpsertEdge else "label"
-            kind = event.type or RELATION
-            task = by_type.get(kind)
-            if task is None:
-                detail = f"no task is declared for edges of the type {kind!r}"
-                rejected.append(Rejection(index, op, "unknown-type", detail))
+        for each in found_labels(graph, labels, finds, self._config.arrivals_remembered, task="task", label="label"):
+            if isinstance(each, Rejection):
+                rejected.append(each)
                 continue
-            edge = event.id if isinstance(event, UpsertEdge) else event.edge
-            place = task.learner.edges.find(rows[0], rows[1], str(edge) if task.ids else None)
-            if place is None:
-                rejected.append(Rejection(index, op, "unknown-edge", _unknown(event, kind, self._config)))
-                continue
+            task, event = by_type[each.edge_type], each.event
             try:
-                found = task.learner.label(place, str(event.label))
+                found = task.learner.label(each.place, str(event.label))
             except TooManyEdgeClasses as error:
-                rejected.append(Rejection(index, op, "too-many-classes", str(error)))
+                rejected.append(Rejection(each.index, each.op, "too-many-classes", str(error)))
                 continue
             if found is not None:
-                key = edge_key(graph.relation_rules[kind], event.src, event.dst, edge)
+                key = edge_key(graph.relation_rules[each.edge_type], event.src, event.dst, each.edge)
                 self.labelled.append(LabelledEdge(task.name, key, found.probabilities, found.label))
                 scored.setdefault(task.name, []).append(found)
         for name, predictions in scored.items():
@@ -352,15 +332,6 @@ class EdgeTasks:
         return rejected
 
 
-def _is_label(event: Event) -> TypeGuard[UpsertEdge | LabelNode]:
+def _is_label(event: Event) -> TypeGuard[EdgeEvent]:
     """Whether an event labels an edge."""
     return isinstance(event, UpsertEdge | LabelNode) and edge_label(event) is not None
-
-
-def _unknown(event: UpsertEdge | LabelNode, kind: str, config: EngineConfig) -> str:
-    edge = event.id if isinstance(event, UpsertEdge) else event.edge
-    which = f"{edge!r}" if edge is not None else f"from {event.src!r} to {event.dst!r}"
-    return (
-        f"the label of the edge {which} of the type {kind!r} cannot be taken: it is not among the last "
-        f"{config.arrivals_remembered:,} that arrived since the task was declared, or one of its ends has left"
-    )

@@ -14,22 +14,20 @@ import numpy.typing as npt
 
 from olad_core.config import EngineConfig
 from olad_core.edge_tasks import NoEdgeAnswer
-from olad_core.events import Event, Features, LabelNode, RejectedOp, UpsertEdge
+from olad_core.events import Event, Features, LabelNode, UpsertEdge
 from olad_core.graph import Changes, DynamicGraph, Rejection
 from olad_core.graph.arriving_edges import (
     ArrivedEdges,
     ArrivingEdges,
     arrived_edges,
     arriving_edges,
-    rows_of_ends,
-    time_of_arrival,
 )
-from olad_core.graph_types import RELATION
 from olad_core.judging.value_scores import ValueScores, ValueTable
 from olad_core.named_state import join_parts, take_part
 from olad_core.task_types import EdgeValueTask
 from olad_core.tasks.edge_class import features_given
 from olad_core.tasks.edge_value import Inputs, Learner, Predicted, Scored, ValueAnswer
+from olad_core.tasks.found_edges import EdgeEvent, answered, found_labels
 
 Arrays = dict[str, npt.NDArray[Any]]
 Rows = npt.NDArray[np.int64]
@@ -101,7 +99,7 @@ class _Task:
 
     def __init__(self, name: str, task: EdgeValueTask, graph: DynamicGraph, config: EngineConfig, number: int) -> None:
         rule = graph.relation_rules[task.edge_type]
-        self.name, self.edge_type, self.coverage, self.ids = name, task.edge_type, task.coverage, rule.ids
+        self.name, self.edge_type, self.coverage = name, task.edge_type, task.coverage
         seed, most = config.trainer.seed + 1_000 * (number + 1), config.arrivals_remembered
         self.learner = Learner(task.coverage, seed, most, directed=rule.directed, features=rule.width)
         self.scores, self.base = ValueScores(config.score_memory), ValueScores(config.score_memory)
@@ -233,21 +231,9 @@ class ValueTasks:
         task = next((each for each in self._tasks.values() if each.edge_type == edge_type), None)
         if task is None:
             return "no-task"
-        learner, found = task.learner, (-1, -1)
-        if ends is not None:
-            rows = rows_of_ends(graph, [ends])[0].tolist()
-            found = rows[0], rows[1]
-        place = learner.edges.ring.find(*found, edge) if edge is not None or not task.ids else None
-        if place is None and ends is None:
-            return "unknown-edge"
-        if not learner.answers:
-            return "no-model"
-        if place is None:
-            features = features_given([x], learner.features)[0]
-            answer = learner.answer_new(found, weight, time_of_arrival(graph), features)
-        else:
-            answer = learner.answer(place)
-        return ValueTaskAnswer(task.name, task.coverage, answer, learner.steps)
+        learner = task.learner
+        answer = answered(graph, learner, learner.edges.ring.find, edge_type, ends, edge, weight, x)
+        return answer if isinstance(answer, str) else ValueTaskAnswer(task.name, task.coverage, answer, learner.steps)
 
     def reports(self) -> tuple[ValueTaskReport, ...]:
         """How each task stands."""
@@ -272,26 +258,19 @@ class ValueTasks:
             task.scores.restore(take_part(own, "scores"))
             task.base.restore(take_part(own, "base"))
 
-    def _label(self, graph: DynamicGraph, events: Sequence[tuple[int, UpsertEdge | LabelNode]]) -> list[Rejection]:
+    def _label(self, graph: DynamicGraph, events: Sequence[tuple[int, EdgeEvent]]) -> list[Rejection]:
         by_type = {task.edge_type: task for task in self._tasks.values()}
-        ends = [(str(event.src or ""), str(event.dst or "")) for _, event in events]
+        finds = {edge_type: task.learner.edges.ring.find for edge_type, task in by_type.items()}
+        remembered = self._config.arrivals_remembered
         scored: dict[str, list[Scored]] = {}
         rejected = []
-        for (index, event), rows in zip(events, rows_of_ends(graph, ends).tolist(), strict=True):
-            op: RejectedOp = "upsert_edge" if type(event) is UpsertEdge else "label"
-            kind = event.type or RELATION
-            task = by_type.get(kind)
-            if task is None:
-                detail = f"no task that predicts values is declared for edges of the type {kind!r}"
-                rejected.append(Rejection(index, op, "unknown-type", detail))
+        for each in found_labels(graph, events, finds, remembered, task="task that predicts values", label="value"):
+            if isinstance(each, Rejection):
+                rejected.append(each)
                 continue
-            edge = event.id if isinstance(event, UpsertEdge) else event.edge
-            place = task.learner.edges.ring.find(rows[0], rows[1], str(edge) if task.ids else None)
-            if place is None:
-                rejected.append(Rejection(index, op, "unknown-edge", _unknown(event, edge, kind, self._config)))
-                continue
-            assert event.value is not None
-            found = task.learner.label(place, float(event.value))
+            task = by_type[each.edge_type]
+            assert each.event.value is not None
+            found = task.learner.label(each.place, float(each.event.value))
             scored.setdefault(task.name, []).extend([found] if found is not None else [])
         for name, predictions in scored.items():
             self._tasks[name].score(predictions)
@@ -299,14 +278,6 @@ class ValueTasks:
         return rejected
 
 
-def _has_value(event: Event) -> TypeGuard[UpsertEdge | LabelNode]:
+def _has_value(event: Event) -> TypeGuard[EdgeEvent]:
     """Whether an event states the value of an edge."""
     return isinstance(event, UpsertEdge | LabelNode) and event.value is not None
-
-
-def _unknown(event: UpsertEdge | LabelNode, edge: str | int | None, kind: str, config: EngineConfig) -> str:
-    which = f"{edge!r}" if edge is not None else f"from {event.src!r} to {event.dst!r}"
-    return (
-        f"the value of the edge {which} of the type {kind!r} cannot be taken: it is not among the last "
-        f"{config.arrivals_remembered:,} that arrived since the task was declared, or one of its ends has left"
-    )
