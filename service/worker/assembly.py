@@ -225,7 +225,7 @@ def build_worker(
     )
     memory = memory_budget(settings.memory_budget_mb)
     reporter = Reporter(engine, predictions, checkpoints, checkpointer, metrics, clock, memory)
-    check = functools.partial(check_log, event_log, lane, settings.accept_log_loss, archiver)
+    check = functools.partial(check_log, event_log, lane, settings.accept_log_loss, archiver, variant=settings.variant)
     retrying = Retrying(check, metrics, clock, stop)
     recovery = Recovery(
         lane, restore, event_log, predictions, requests, attempts, checkpoints, reporter, retrying, metrics, stop

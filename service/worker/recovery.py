@@ -11,6 +11,7 @@ from service.archive.place import ArchiveUnusable
 from service.archive.writer import OtherHistory
 from service.store.fence import LogLost, PublicationsLost
 from service.store.positions import START, parse_position
+from service.variant_names import DEFAULT_VARIANT
 from service.worker.archiver import Archiver
 from service.worker.attempts import KILLED, Attempts
 from service.worker.checkpoint_schedule import CheckpointSchedule
@@ -24,7 +25,14 @@ from service.worker.stores import Log, Predictions, Requests
 log = structlog.get_logger(__name__)
 
 
-def check_log(event_log: Log, lane: Lane, accepted_loss: str | None, archiver: Archiver | None = None) -> int | None:
+def check_log(
+    event_log: Log,
+    lane: Lane,
+    accepted_loss: str | None,
+    archiver: Archiver | None = None,
+    *,
+    variant: str = DEFAULT_VARIANT,
+) -> int | None:
     """Check that the log continues from the state of a lane. If it does not, adopt it where a person has accepted that.
 
     Args:
@@ -32,6 +40,7 @@ def check_log(event_log: Log, lane: Lane, accepted_loss: str | None, archiver: A
         lane: holds the state.
         accepted_loss: position of the state from which the worker continues although entries are lost.
         archiver: has what the log holds before the position, which is trimmed then; None without an archive.
+        variant: of the lane. Only the default one may adopt the log: what others need of it would be trimmed.
 
     Returns:
         The number of events after an adopted position; None where nothing is lost.
@@ -43,6 +52,11 @@ def check_log(event_log: Log, lane: Lane, accepted_loss: str | None, archiver: A
     try:
         event_log.require(engine.position)
     except LogLost as lost:
+        if variant != DEFAULT_VARIANT:
+            raise LogLost(
+                f"{lost}. Without checkpoints, variant {variant} begins on the graph of another variant's newest one: "
+                "remove its own, or wait for the first of another (docs/variants.md)"
+            ) from lost
         if accepted_loss != engine.position:
             raise LogLost(
                 f"{lost}. Restore Redis's files, or those and the checkpoints from one backup; or set "

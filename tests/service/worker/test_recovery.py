@@ -192,6 +192,13 @@ def test_a_log_that_lost_entries_is_refused_with_the_setting_that_accepts_it(sit
     assert site.log.adopted == []
 
 
+def test_a_challenger_adopts_no_log(site: Site) -> None:
+    lose_the_state(site)
+    with pytest.raises(LogLost, match="variant wide begins on the graph of another"):
+        site.run(accept_log_loss="3-0", variant="wide")
+    assert site.log.adopted == []
+
+
 def test_a_loss_that_is_accepted_is_adopted_once(site: Site) -> None:
     lose_the_state(site)
     (path,) = list_checkpoints(site.checkpoints)
