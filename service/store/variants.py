@@ -26,7 +26,7 @@ _KNOWN_S = 1.0
 
 @dataclass(frozen=True)
 class VariantStores:
-    """What reads the predictions of one variant."""
+    """What reads the predictions of one variant, and the report of its worker."""
 
     predictions: PredictionReader
     readers: ReadReplicas
@@ -34,6 +34,7 @@ class VariantStores:
     requests: RequestWriter
     whole_rows: WholeRowStore
     past: PastReader
+    worker: WorkerStateReader
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class Variants:
                 requests=RequestWriter(self._redis, keys),
                 whole_rows=WholeRowStore(self._redis, keys),
                 past=PastReader(self._redis, keys),
+                worker=WorkerStateReader(self._redis, keys),
             )
             self._opened[name] = stores, asyncio.create_task(stores.watermark.run())
         return self._opened[name][0]

@@ -48,6 +48,14 @@ def test_what_is_no_variant_is_named(api: httpx.Client, redis_client: redis.Redi
     assert_problem(api.get("/predict/n?variant=wide"), 503, "no-model")
 
 
+def test_what_is_missing_is_that_of_the_variant(api: httpx.Client, redis_client: redis.Redis, keys: Keys) -> None:
+    default, wide = started(redis_client, keys), started(redis_client, keys.of("wide"))
+    default.write_status(worker_status(), b"")
+    wide.write_status(worker_status(missing=("labels of two classes",)), b"")
+    problem = assert_problem(api.get("/predict/n?variant=wide"), 503, "no-model")
+    assert problem["missing"] == ["labels of two classes"]
+
+
 def test_they_are_listed_side_by_side(api: httpx.Client, redis_client: redis.Redis, keys: Keys) -> None:
     assert api.get("/variants").json() == {"variants": []}
     wide, default = started(redis_client, keys.of("wide")), started(redis_client, keys)
