@@ -56,7 +56,7 @@ def pin(number: Number, url: Url = None) -> None:
 
 @versions.command()
 def unpin(url: Url = None) -> None:
-    """Serve the best student again."""
+    """Serve the best student or the group again."""
     with service_client(url) as client:
         _print(client.unpin())
 

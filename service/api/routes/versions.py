@@ -97,12 +97,15 @@ async def pin_version(request: Request, context: Ctx, idempotency_key: Idempoten
     "/versions/pinned",
     operation_id="unpinVersion",
     status_code=202,
-    summary="Serve the best student again",
+    summary="Serve the best student or the group again",
     response_model=VersionChangeAccepted,
     response_description="The change is in the log and will be applied.",
 )
 async def unpin_version(request: Request, context: Ctx, idempotency_key: IdempotencyKey = None) -> Response:
-    """The next version is of the student that is the best then, with its newest weights. Nothing pinned: no effect."""
+    """The next version is of the student or the group that is the best then, with the newest weights.
+
+    Where nothing is pinned, it has no effect.
+    """
     return await _append(request, context, VersionChange(action="unpin"), None, idempotency_key)
 
 

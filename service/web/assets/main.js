@@ -68,7 +68,7 @@ async function turn() {
   let mayAsk = true;
   try {
     // One after the other: where the first is refused for its key, the second would be too.
-    const answers = [await get("status"), await get("students"), await get("versions")];
+    const answers = [await get("status"), await get("students")];
     if (!keyKnown) allow((await get("key")).scopes);
     keyKnown = true;
     if (!begun) await begin();
@@ -123,7 +123,7 @@ function remember({ worker, log }, { students, decisions }) {
   });
 }
 
-function show(status, { students, combined, decisions }, versions) {
+function show(status, { students, combined, decisions }) {
   document.body.classList.toggle("old", status.worker !== null && !status.heartbeat);
   const lead = status.worker?.lead;
   document.title = `${lead ? leadValue(lead, lead.recent) : percent(status.worker?.served_score.accuracy_recent)} · olad`;
@@ -132,7 +132,7 @@ function show(status, { students, combined, decisions }, versions) {
   showStudents(students, combined);
   showClasses(status.worker?.served_report);
   showDecisions(decisions);
-  showVersions(versions);
+  showVersions(status.worker?.kept);
   nameClasses(status.worker?.graph.classes ?? []);
   offerClasses(status.worker?.graph.classes ?? []);
   showTraining(status.worker, history);

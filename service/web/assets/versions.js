@@ -16,9 +16,11 @@ const WHY = {
 };
 const HEADS = ["Version", "Student", "Made because of", "At event", "Scored", "Accuracy", "Log-loss", "Actions"];
 
+const NO_VERSION = { versions: [], served: null, pinned: null, rolled_back: false, rollback_to: null };
+
 let mayChange = false;
 let changed = () => {};
-let known = null;
+let known = NO_VERSION;
 
 /** `after` is called when something was changed. */
 export function listen(after) {
@@ -33,14 +35,15 @@ export function listen(after) {
 export function allow(scopes) {
   mayChange = scopes.includes("admin");
   byId("versions-may").textContent = mayChange ? "" : "This key may read versions. To pin one or to roll back, sign in with a key that has the scope admin.";
-  if (known) showVersions(known);
+  showVersions(known);
 }
 
+/** Show the versions as `GET /status` has them; none without a report. */
 export function showVersions(found) {
-  known = found;
-  const { versions, served, pinned, rolled_back: rolledBack, rollback_to: target } = found;
+  known = found ?? NO_VERSION;
+  const { versions, served, pinned, rolled_back: rolledBack, rollback_to: target } = known;
   const box = byId("versions");
-  const choice = pinned === null ? "the best student is served" : `version ${pinned} is pinned${rolledBack ? " by a rollback" : ""}`;
+  const choice = pinned === null ? "no version is pinned" : `version ${pinned} is pinned${rolledBack ? " by a rollback" : ""}`;
   byId("versions-now").textContent = served === null ? "" : choice;
   const general = [];
   if (pinned !== null) general.push(action("unpin", pinned, "Unpin"));
@@ -73,7 +76,7 @@ const ACTIONS = {
     if (card) sheet(`Version ${version}`, ...cardOf(card));
   },
   pin: (version) => change("Pin this version?", `Version ${version} is computed on the graph as it is now and then served to all readers, whatever is learned. Training goes on. It can be unpinned.`, "Pin", "versions/pinned", { method: "PUT", body: { version } }),
-  unpin: (version) => change("Unpin?", `Version ${version} is served until the next version is made. That one is of the student that is the best then.`, "Unpin", "versions/pinned", { method: "DELETE" }),
+  unpin: (version) => change("Unpin?", `Version ${version} is served until the next version is made. That one is of the student or the group that is the best then.`, "Unpin", "versions/pinned", { method: "DELETE" }),
   rollback: (version) => change("Roll back?", `Version ${version}, from before the last switch of student, is pinned: it is served to all readers until it is unpinned.`, "Roll back", "versions/rollback", { method: "POST" }),
 };
 
