@@ -254,7 +254,7 @@ class EdgeTasks:
         if task is None:
             return "no-task"
         learner = task.learner
-        answer = answered(graph, learner, learner.edges.find, edge_type, ends, edge, weight, x)
+        answer = answered(graph, learner, learner.edges.ring.find, edge_type, ends, edge, weight, x)
         return answer if isinstance(answer, str) else TaskAnswer(task.name, answer, learner.head.steps)
 
     def likeliest(self, graph: DynamicGraph, edge_type: str, of_class: str, most: int) -> LikeliestEdges | NoList:
@@ -309,7 +309,7 @@ class EdgeTasks:
 
     def _label(self, graph: DynamicGraph, labels: Sequence[tuple[int, EdgeEvent]]) -> list[Rejection]:
         by_type = {task.edge_type: task for task in self._tasks.values()}
-        finds = {edge_type: task.learner.edges.find for edge_type, task in by_type.items()}
+        finds = {edge_type: task.learner.edges.ring.find for edge_type, task in by_type.items()}
         scored: dict[str, list[Scored]] = {}
         rejected = []
         for each in found_labels(graph, labels, finds, self._config.arrivals_remembered, task="task", label="label"):

@@ -32,6 +32,15 @@ class EdgeRing:
         self.held = np.empty(0, np.bool_)
         """Whether the edge can be found ``[n]``."""
 
+    @property
+    def next_place(self) -> int:
+        """Where the next edge is remembered: in a full ring the place of the oldest one."""
+        return self._next
+
+    def id_of(self, place: int) -> str | None:
+        """The id of the edge at a place; None where it has none."""
+        return self._ids[place] or None
+
     def find(self, source: int, target: int, edge: str | None) -> int | None:
         """Place of an edge; None where it is not there.
 

@@ -97,7 +97,7 @@ class Learner:
     @property
     def waiting(self) -> int:
         """Edges that are remembered and have no label."""
-        return int(np.count_nonzero(self.edges.held & (self.edges.label < 0)))
+        return int(np.count_nonzero(self.edges.ring.held & (self.edges.label < 0)))
 
     @property
     def answers(self) -> bool:
@@ -161,7 +161,7 @@ class Learner:
         scored = self._scored(place, number) if before == UNKNOWN else None
         if scored is not None and np.isfinite(self.edges.own[place]).all():
             self.guard.score(self.edges.shares[place], self.edges.own[place], number)
-        source, target = self.edges.ends[place].tolist()
+        source, target = self.edges.ring.ends[place].tolist()
         self.history.label(source, target, before, number)
         self.edges.label[place] = number
         if scored is not None:
@@ -201,7 +201,7 @@ class Learner:
     def forget(self, rows: Rows) -> None:
         """Forget nodes that have left, and their edges. What the head has learned stays."""
         self.history.forget(rows)
-        self.edges.forget_ends(rows)
+        self.edges.ring.forget_ends(rows)
 
     def know(self, classes: Sequence[str]) -> None:
         """Take over declared classes; those of before keep their numbers."""

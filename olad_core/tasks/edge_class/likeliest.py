@@ -50,15 +50,15 @@ def likeliest_edges(task: str, learner: Learner, graph: DynamicGraph, of_class: 
         of_class: one of its classes.
         most: how many are listed.
     """
-    edges, number = learner.edges, learner.classes.index(of_class)
-    oldest_first = np.roll(np.arange(len(edges.held)), -edges.next_place)
-    waiting = oldest_first[edges.held[oldest_first] & (edges.label[oldest_first] < 0)]
+    edges, ring, number = learner.edges, learner.edges.ring, learner.classes.index(of_class)
+    oldest_first = np.roll(np.arange(len(ring.held)), -ring.next_place)
+    waiting = oldest_first[ring.held[oldest_first] & (edges.label[oldest_first] < 0)]
     newest = waiting[-MOST_RANKED:]
     found = learner.predict(edges.inputs(newest)).mixed
     first = np.argsort(-found[:, number], kind="stable")[:most]
-    ends = np.reshape(graph.ids(edges.ends[newest[first]].ravel()), (-1, 2)).tolist()
+    ends = np.reshape(graph.ids(ring.ends[newest[first]].ravel()), (-1, 2)).tolist()
     listed = [
-        ListedEdge(edges.id_of(place), source, target, dict(zip(learner.classes, row, strict=True)))
+        ListedEdge(ring.id_of(place), source, target, dict(zip(learner.classes, row, strict=True)))
         for place, (source, target), row in zip(newest[first].tolist(), ends, found[first].tolist(), strict=True)
     ]
     return LikeliestEdges(task, listed, len(newest), len(waiting), learner.head.steps)
