@@ -30,6 +30,8 @@ _PRIOR_WEIGHT = 1.0
 """Edges of the usual mix of classes that each node is taken to have beside its own."""
 UNKNOWN = -1
 """In place of a class: no label has come."""
+NO_EDGE = -2
+"""In place of a class: no such edge is remembered."""
 
 
 class Inputs(NamedTuple):
@@ -57,7 +59,8 @@ class Asked(NamedTuple):
         source, target: rows of the ends ``[n]``, -1 for a node that is not there.
         weight: ``[n]``.
         time: ``[n]``.
-        same: class of the last edge with the same ends ``[n]``, ``UNKNOWN`` without a label, -2 without an edge.
+        same: class of the last edge with the same ends ``[n]``, ``UNKNOWN`` without a label, ``NO_EDGE`` without an
+            edge.
         turned: the same of the last edge in the other direction.
         also: rows that source and target of each edge are joined to by edges of other types that arrive with it.
     """
@@ -111,7 +114,7 @@ class History:
                 blocks += [np.log1p(labels), self._shares(labels) - usual, around]
         # Two nodes that are not there are two nodes.
         loop = (asked.source == asked.target) & (asked.source >= 0)
-        pair = [asked.same > -2, asked.turned > -2, loop, np.log(asked.weight)]
+        pair = [asked.same > NO_EDGE, asked.turned > NO_EDGE, loop, np.log(asked.weight)]
         blocks += [_one_hot(asked.same, self.places), _one_hot(asked.turned, self.places)]
         for rows, also in zip((asked.source, asked.target), asked.also or (None, None), strict=True):
             linked = self.links.counts(rows, also)

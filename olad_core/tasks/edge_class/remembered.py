@@ -8,14 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from olad_core.tasks.edge_class.history import BLOCKS, PLAIN, UNKNOWN, Inputs
+from olad_core.tasks.edge_class.history import BLOCKS, NO_EDGE, PLAIN, UNKNOWN, Inputs
 from olad_core.tasks.edge_ring import EdgeRing
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
-NO_EDGE = -2
-"""In place of a class: no such edge is remembered."""
 _ARRAYS = ("label", "plain", "blocks", "answered", "shares", "own")
 _OF_CLASSES = ("answered", "shares", "own")
 

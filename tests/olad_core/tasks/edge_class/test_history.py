@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from olad_core.tasks.edge_class.history import Asked, History
-from olad_core.tasks.edge_class.remembered import NO_EDGE
+from olad_core.tasks.edge_class.history import NO_EDGE, Asked, History
 
 
 def asked(source: int, target: int) -> Asked:
