@@ -14,12 +14,10 @@ import numpy.typing as npt
 
 from olad_core.config import EngineConfig
 from olad_core.events import Event, Features, LabelNode, UpsertEdge
-from olad_core.graph import Changes, DynamicGraph, Rejection
+from olad_core.graph import DynamicGraph, Rejection
 from olad_core.graph.arriving_edges import (
     ArrivedEdges,
     ArrivingEdges,
-    arrived_edges,
-    arriving_edges,
     rows_of_ends,
 )
 from olad_core.graph_types import RELATION
@@ -42,6 +40,7 @@ from olad_core.tasks.edge_class import (
 )
 from olad_core.tasks.found_edges import EdgeEvent, answered, found_labels
 from olad_core.tasks.labelled_edges import LabelledEdge, edge_key
+from olad_core.tasks.task_states import joined_states, restore_states
 
 Arrays = dict[str, npt.NDArray[Any]]
 Rows = npt.NDArray[np.int64]
@@ -95,15 +94,8 @@ NoEdgeAnswer = Literal["no-task", "no-model", "unknown-edge"]
 
 
 class _Predicted(NamedTuple):
-    """Edges that arrive with an entry, and what was known and answered before it.
+    """What was known and answered of the edges that arrive with an entry, before it."""
 
-    Attributes:
-        edges: in order.
-        inputs: of these.
-        answered: likewise.
-    """
-
-    edges: ArrivingEdges
     inputs: Inputs
     answered: Answered
 
@@ -119,11 +111,11 @@ class _Task:
         self.scores = Scores(2, config.score_memory)
 
     def predict(self, graph: DynamicGraph, events: Sequence[Event], edges: ArrivingEdges) -> _Predicted:
-        """The edges of this type that arrive with the events, predicted before these are applied."""
+        """Predict the edges of this type that arrive with the events, before these are applied."""
         features = features_given(edges.x, self.learner.features)
         also = self._joined(graph, events, edges.rows, edges.number)
         inputs = self.learner.history.inputs(self.learner.asked(edges.rows, edges.weight, edges.time, also), features)
-        return _Predicted(edges, inputs, self.learner.predict(inputs))
+        return _Predicted(inputs, self.learner.predict(inputs))
 
     def arrive(self, edges: ArrivedEdges, predicted: _Predicted) -> None:
         """Remember the edges that were applied, and whose ends are still there."""
@@ -132,9 +124,9 @@ class _Task:
             inputs, answered = predicted.inputs.part(edges.places), predicted.answered.part(edges.places)
             self.learner.arrive(asked, edges.ids, inputs, answered)
 
-    def join(self, graph: DynamicGraph, events: Sequence[Event], rejected: set[int]) -> None:
-        """Note the edges of other types that were applied."""
-        others = [event for number, event in enumerate(events) if number not in rejected and self._is_other(event)]
+    def join(self, graph: DynamicGraph, applied: Sequence[tuple[int, Event]]) -> None:
+        """Note the edges of other types among the events that were applied."""
+        others = [event for _, event in applied if self._is_other(event)]
         rows = rows_of_ends(graph, [(str(event.src), str(event.dst)) for event in others])
         self.learner.history.links.join(rows[(rows >= 0).all(axis=1)])
 
@@ -144,6 +136,16 @@ class _Task:
             classes = max(each.probabilities.shape[1] for each in scored)
             wide = [np.pad(each.probabilities, ((0, 0), (0, classes - each.probabilities.shape[1]))) for each in scored]
             self.scores.add(np.stack(wide), np.array([each.label for each in scored]))
+
+    def state(self) -> tuple[Arrays, dict[str, Any]]:
+        """Arrays and plain values for a checkpoint."""
+        learned, values = self.learner.state()
+        return join_parts({"learner": learned, "scores": self.scores.state()}), values
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]], values: Mapping[str, Any]) -> None:
+        """Take over the :meth:`state`."""
+        self.learner.restore(take_part(arrays, "learner"), values)
+        self.scores.restore(take_part(arrays, "scores"))
 
     def _is_other(self, event: Event) -> TypeGuard[UpsertEdge]:
         """Whether an event adds an edge of another type."""
@@ -194,42 +196,43 @@ class EdgeTasks:
             else:
                 self._tasks[name] = _Task(name, task, graph, self._config, number)
 
-    def predict(self, graph: DynamicGraph, events: Sequence[Event], time: float) -> None:
+    def predict(self, graph: DynamicGraph, events: Sequence[Event], arriving: Mapping[str, ArrivingEdges]) -> None:
         """Predict the edges that arrive with an entry, which is not applied yet.
 
         Args:
             graph: before the entry.
             events: of the entry.
-            time: seconds at which it arrived.
+            arriving: these edges, by type.
         """
-        now = graph.time_at(time)
-        for name, task in self._tasks.items():
-            edges = arriving_edges(graph, task.edge_type, events, now)
-            self._predicted[name] = task.predict(graph, events, edges)
+        self._predicted = {
+            name: task.predict(graph, events, arriving[task.edge_type]) for name, task in self._tasks.items()
+        }
 
-    def follow(self, graph: DynamicGraph, events: Sequence[Event], changes: Changes) -> list[Rejection]:
+    def follow(
+        self,
+        graph: DynamicGraph,
+        applied: Sequence[tuple[int, Event]],
+        arrived: Mapping[str, ArrivedEdges],
+        removed: Rows,
+    ) -> list[Rejection]:
         """Remember the edges of an entry that was predicted and then applied; score and learn the labels in it.
 
         Args:
             graph: after the entry.
-            events: of the entry.
-            changes: that it made.
+            applied: events of the entry, with their indices.
+            arrived: the edges that were predicted, by type.
+            removed: rows of nodes that have left.
 
         Returns:
             Labels that cannot be taken.
         """
         self.labelled = []
-        if not self._tasks:
-            return []
-        rejected = {rejection.index for rejection in changes.rejected}
-        predicted, self._predicted = self._predicted, {}
         for name, task in self._tasks.items():
-            if changes.removed_rows.size:
-                task.learner.forget(changes.removed_rows)
-            task.arrive(arrived_edges(graph, predicted[name].edges, rejected), predicted[name])
-            task.join(graph, events, rejected)
-        labels = [(index, event) for index, event in enumerate(events) if index not in rejected and _is_label(event)]
-        return self._label(graph, labels)
+            if removed.size:
+                task.learner.forget(removed)
+            task.arrive(arrived[task.edge_type], self._predicted.pop(name))
+            task.join(graph, applied)
+        return self._label(graph, [(index, event) for index, event in applied if _is_label(event)])
 
     def answer(
         self,
@@ -292,22 +295,16 @@ class EdgeTasks:
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
         """Arrays and plain values for a checkpoint, by task."""
-        arrays: dict[str, Arrays] = {}
-        values: dict[str, Any] = {}
-        for number, (name, task) in enumerate(self._tasks.items()):
-            learned, values[name] = task.learner.state()
-            arrays[str(number)] = join_parts({"learner": learned, "scores": task.scores.state()})
-        return join_parts(arrays), values
+        return joined_states(self._tasks)
 
     def restore(self, graph: DynamicGraph, arrays: Mapping[str, npt.NDArray[Any]], values: Mapping[str, Any]) -> None:
         """Take over the :meth:`state` of the tasks of this graph."""
         self.declare(graph)
-        for number, (name, task) in enumerate(self._tasks.items()):
-            own = take_part(arrays, str(number))
-            task.learner.restore(take_part(own, "learner"), values[name])
-            task.scores.restore(take_part(own, "scores"))
+        restore_states(self._tasks, arrays, values)
 
     def _label(self, graph: DynamicGraph, labels: Sequence[tuple[int, EdgeEvent]]) -> list[Rejection]:
+        if not self._tasks:
+            return []
         by_type = {task.edge_type: task for task in self._tasks.values()}
         finds = {edge_type: task.learner.edges.ring.find for edge_type, task in by_type.items()}
         scored: dict[str, list[Scored]] = {}

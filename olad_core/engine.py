@@ -26,6 +26,7 @@ from olad_core.engine_state import (
 )
 from olad_core.events import ClockSetting, Event, GraphSchema, RejectedOp, RejectionReason, VersionChange
 from olad_core.graph import Changes, DynamicGraph
+from olad_core.graph_tasks import GraphTasks
 from olad_core.judging.assessment import Assessment
 from olad_core.judging.decisions import Decisions
 from olad_core.known_labels import KnownLabels
@@ -114,6 +115,7 @@ class Engine:
         """Which edges are predicted."""
         self.value_tasks = ValueTasks(config)
         """What is predicted of their values."""
+        self._tasks = GraphTasks(self.edge_tasks, self.link_tasks, self.value_tasks)
         self._version_grown_at = 0
         self.decisions = Decisions()
         self.renewal = config.renewal
@@ -142,13 +144,9 @@ class Engine:
             events: its events.
             time: seconds at which the entry arrived, for events without a time.
         """
-        self.edge_tasks.predict(self.graph, events, time)
-        self.link_tasks.predict(self.graph, position, events, time)
-        self.value_tasks.predict(self.graph, events, time)
+        arriving = self._tasks.predict(self.graph, position, events, time)
         changes = self.graph.apply(events, time)
-        refused = self.edge_tasks.follow(self.graph, events, changes)
-        refused += self.value_tasks.follow(self.graph, events, changes)
-        self.link_tasks.follow(self.graph, changes)
+        refused = self._tasks.follow(self.graph, events, changes, arriving)
         self._unfollowed.append(changes)
         self._removed.extend(changes.removed_ids)
         for rejection in (*changes.rejected, *refused):
@@ -163,9 +161,7 @@ class Engine:
             reason: RejectionReason = "schema-conflict" if isinstance(error, SchemaConflict) else "too-many-classes"
             self._reject(position, 0, "schema", reason, str(error))
             return self._reach(position, 0, 1)
-        self.edge_tasks.declare(self.graph)
-        self.link_tasks.declare(self.graph)
-        self.value_tasks.declare(self.graph)
+        self._tasks.declare(self.graph)
         return self._reach(position, 0)
 
     def change_version(self, position: str, change: VersionChange) -> EntryOutcome:
@@ -548,15 +544,9 @@ class Engine:
         arrays |= self.assessment.state()
         if self.trees:
             arrays |= join_parts({"trees": self.trees.state()})
-        if self.graph.tasks:
-            learned, values["edge_tasks"] = self.edge_tasks.state()
-            arrays |= join_parts({"edge_tasks": learned})
-        if self.link_tasks:
-            learned, values["link_tasks"] = self.link_tasks.state()
-            arrays |= join_parts({"link_tasks": learned})
-        if self.value_tasks:
-            learned, values["value_tasks"] = self.value_tasks.state()
-            arrays |= join_parts({"value_tasks": learned})
+        learned, learned_values = self._tasks.state(self.graph)
+        arrays |= learned
+        values |= learned_values
         on_device = {"versions": held, "trainer": trained, "memory": self.memory.state(), "kept": weights}
         return join_tensors(arrays, on_device), values
 
@@ -608,9 +598,7 @@ class Engine:
                 if student.remembers:
                     engine.memory.adopt(name, memory[name])
         engine.assessment.restore(arrays)
-        engine.edge_tasks.restore(engine.graph, take_part(arrays, "edge_tasks"), values.get("edge_tasks", {}))
-        engine.link_tasks.restore(engine.graph, take_part(arrays, "link_tasks"), values.get("link_tasks", {}))
-        engine.value_tasks.restore(engine.graph, take_part(arrays, "value_tasks"), values.get("value_tasks", {}))
+        engine._tasks.restore(engine.graph, arrays, values)
         grown = take_part(arrays, "trees")
         if engine.trees and grown:
             engine.trees.restore(grown, engine.graph)

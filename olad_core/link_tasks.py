@@ -13,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.config import EngineConfig
-from olad_core.events import Event
-from olad_core.graph import Changes, DynamicGraph
-from olad_core.graph.arriving_edges import ArrivingEdges, arrived_edges, arriving_edges, time_of_arrival
-from olad_core.named_state import join_parts, take_part
+from olad_core.graph import DynamicGraph
+from olad_core.graph.arriving_edges import ArrivedEdges, ArrivingEdges, time_of_arrival
 from olad_core.task_types import LinkTask
 from olad_core.tasks.link import LEAST_TARGETS, PREDICTORS, Learner, Ranked, RankScore
+from olad_core.tasks.task_states import joined_states, restore_states
 
 Arrays = dict[str, npt.NDArray[Any]]
 Rows = npt.NDArray[np.int64]
@@ -76,15 +75,13 @@ class LinkAnswer(NamedTuple):
 
 
 class _Predicted(NamedTuple):
-    """Edges that arrive with an entry.
+    """Edges that were ranked before the entry they arrive with.
 
     Attributes:
-        edges: in order.
-        places: of those that were ranked before the entry.
+        places: of these among all that arrive.
         ranked: these.
     """
 
-    edges: ArrivingEdges
     places: Rows
     ranked: Ranked
 
@@ -99,17 +96,16 @@ class _Task:
         self.learner = Learner(seed, config.score_memory, directed=graph.relation_rules[task.edge_type].directed)
 
     def predict(self, graph: DynamicGraph, position: str, edges: ArrivingEdges) -> _Predicted:
-        """The edges of this type that arrive with an entry, ranked before it is applied."""
+        """Rank the edges of this type that arrive with an entry, before it is applied."""
         enough = len(self.learner.ends.targets) >= LEAST_TARGETS
         places = np.flatnonzero(self.learner.ends.is_target(edges.rows[:, 1])) if enough else np.empty(0, np.int64)
         places = _spread(places, self._most)
         random = np.random.Generator(np.random.PCG64([self._seed, *map(int, position.split("-"))]))
         source, target = edges.rows[places, 0], edges.rows[places, 1]
-        return _Predicted(edges, places, self.learner.rank(graph, source, target, edges.time[places], random))
+        return _Predicted(places, self.learner.rank(graph, source, target, edges.time[places], random))
 
-    def follow(self, graph: DynamicGraph, predicted: _Predicted, rejected: set[int]) -> None:
+    def follow(self, arrived: ArrivedEdges, predicted: _Predicted) -> None:
         """Score and learn the ranked edges that were applied, and remember those whose ends are still there."""
-        arrived = arrived_edges(graph, predicted.edges, rejected)
         self.learner.learn(predicted.ranked.part(np.flatnonzero(arrived.applied[predicted.places])))
         if arrived.places.size:
             source, target = arrived.rows.T.copy()
@@ -145,33 +141,29 @@ class LinkTasks:
             if isinstance(task, LinkTask) and name not in self._tasks:
                 self._tasks[name] = _Task(name, task, graph, self._config)
 
-    def predict(self, graph: DynamicGraph, position: str, events: Sequence[Event], time: float) -> None:
+    def predict(self, graph: DynamicGraph, position: str, arriving: Mapping[str, ArrivingEdges]) -> None:
         """Rank the edges that arrive with an entry, which is not applied yet.
 
         Args:
             graph: before the entry.
             position: of the entry; negatives are drawn by it.
-            events: of the entry.
-            time: seconds at which it arrived.
+            arriving: these edges, by type.
         """
-        now = graph.time_at(time) if self._tasks else 0.0
-        for name, task in self._tasks.items():
-            edges = arriving_edges(graph, task.edge_type, events, now)
-            self._predicted[name] = task.predict(graph, position, edges)
+        self._predicted = {
+            name: task.predict(graph, position, arriving[task.edge_type]) for name, task in self._tasks.items()
+        }
 
-    def follow(self, graph: DynamicGraph, changes: Changes) -> None:
+    def follow(self, arrived: Mapping[str, ArrivedEdges], removed: Rows) -> None:
         """Learn and remember the edges of an entry that were ranked and then applied.
 
         Args:
-            graph: after the entry.
-            changes: that it made.
+            arrived: these edges, by type.
+            removed: rows of nodes that have left.
         """
-        rejected = {rejection.index for rejection in changes.rejected} if self._tasks else set()
-        predicted, self._predicted = self._predicted, {}
         for name, task in self._tasks.items():
-            if changes.removed_rows.size:
-                task.learner.forget(changes.removed_rows)
-            task.follow(graph, predicted[name], rejected)
+            if removed.size:
+                task.learner.forget(removed)
+            task.follow(arrived[task.edge_type], self._predicted.pop(name))
 
     def score(
         self, graph: DynamicGraph, edge_type: str, source: str, targets: Sequence[str]
@@ -236,17 +228,12 @@ class LinkTasks:
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
         """Arrays and plain values for a checkpoint, by task."""
-        arrays: dict[str, Arrays] = {}
-        values: dict[str, Any] = {}
-        for number, (name, task) in enumerate(self._tasks.items()):
-            arrays[str(number)], values[name] = task.learner.state()
-        return join_parts(arrays), values
+        return joined_states({name: task.learner for name, task in self._tasks.items()})
 
     def restore(self, graph: DynamicGraph, arrays: Mapping[str, npt.NDArray[Any]], values: Mapping[str, Any]) -> None:
         """Take over the :meth:`state` of the tasks of this graph."""
         self.declare(graph)
-        for number, (name, task) in enumerate(self._tasks.items()):
-            task.learner.restore(take_part(arrays, str(number)), values[name])
+        restore_states({name: task.learner for name, task in self._tasks.items()}, arrays, values)
 
     def _of(self, edge_type: str) -> _Task | Literal["no-task", "few-edges"]:
         task = next((each for each in self._tasks.values() if each.edge_type == edge_type), None)

@@ -15,19 +15,15 @@ import numpy.typing as npt
 from olad_core.config import EngineConfig
 from olad_core.edge_tasks import NoEdgeAnswer
 from olad_core.events import Event, Features, LabelNode, UpsertEdge
-from olad_core.graph import Changes, DynamicGraph, Rejection
-from olad_core.graph.arriving_edges import (
-    ArrivedEdges,
-    ArrivingEdges,
-    arrived_edges,
-    arriving_edges,
-)
+from olad_core.graph import DynamicGraph, Rejection
+from olad_core.graph.arriving_edges import ArrivedEdges, ArrivingEdges
 from olad_core.judging.value_scores import ValueScores, ValueTable
 from olad_core.named_state import join_parts, take_part
 from olad_core.task_types import EdgeValueTask
 from olad_core.tasks.edge_class import features_given
 from olad_core.tasks.edge_value import Inputs, Learner, Predicted, Scored, ValueAnswer
 from olad_core.tasks.found_edges import EdgeEvent, answered, found_labels
+from olad_core.tasks.task_states import joined_states, restore_states
 
 Arrays = dict[str, npt.NDArray[Any]]
 Rows = npt.NDArray[np.int64]
@@ -81,15 +77,8 @@ class ValueTaskAnswer(NamedTuple):
 
 
 class _Predicted(NamedTuple):
-    """Edges that arrive with an entry, and what was known and answered before it.
+    """What was known and answered of the edges that arrive with an entry, before it."""
 
-    Attributes:
-        edges: in order.
-        inputs: of these.
-        answered: likewise.
-    """
-
-    edges: ArrivingEdges
     inputs: Inputs
     answered: Predicted
 
@@ -105,10 +94,10 @@ class _Task:
         self.scores, self.base = ValueScores(config.score_memory), ValueScores(config.score_memory)
 
     def predict(self, edges: ArrivingEdges) -> _Predicted:
-        """The edges of this type that arrive with an entry, predicted before it is applied."""
+        """Predict the edges of this type that arrive with an entry, before it is applied."""
         features = features_given(edges.x, self.learner.features)
         inputs = self.learner.history.inputs(self.learner.asked(edges.rows, edges.weight, edges.time), features)
-        return _Predicted(edges, inputs, self.learner.predict(inputs))
+        return _Predicted(inputs, self.learner.predict(inputs))
 
     def arrive(self, edges: ArrivedEdges, predicted: _Predicted) -> None:
         """Remember the edges that were applied, and whose ends are still there."""
@@ -143,6 +132,17 @@ class _Task:
             base_recent=base.recent(),
         )
 
+    def state(self) -> tuple[Arrays, dict[str, Any]]:
+        """Arrays and plain values for a checkpoint."""
+        learned, values = self.learner.state()
+        return join_parts({"learner": learned, "scores": self.scores.state(), "base": self.base.state()}), values
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]], values: Mapping[str, Any]) -> None:
+        """Take over the :meth:`state`."""
+        self.learner.restore(take_part(arrays, "learner"), values)
+        self.scores.restore(take_part(arrays, "scores"))
+        self.base.restore(take_part(arrays, "base"))
+
 
 class ValueTasks:
     """All tasks of a graph that predict values of edges.
@@ -174,40 +174,33 @@ class ValueTasks:
             else:
                 self._tasks[name] = _Task(name, task, graph, self._config, number)
 
-    def predict(self, graph: DynamicGraph, events: Sequence[Event], time: float) -> None:
-        """Predict the edges that arrive with an entry, which is not applied yet.
+    def predict(self, arriving: Mapping[str, ArrivingEdges]) -> None:
+        """Predict the edges that arrive with an entry, by type, before it is applied."""
+        self._predicted = {name: task.predict(arriving[task.edge_type]) for name, task in self._tasks.items()}
 
-        Args:
-            graph: before the entry.
-            events: of the entry.
-            time: seconds at which it arrived.
-        """
-        now = graph.time_at(time)
-        for name, task in self._tasks.items():
-            self._predicted[name] = task.predict(arriving_edges(graph, task.edge_type, events, now))
-
-    def follow(self, graph: DynamicGraph, events: Sequence[Event], changes: Changes) -> list[Rejection]:
+    def follow(
+        self,
+        graph: DynamicGraph,
+        applied: Sequence[tuple[int, Event]],
+        arrived: Mapping[str, ArrivedEdges],
+        removed: Rows,
+    ) -> list[Rejection]:
         """Remember the edges of an entry that was predicted and then applied; score and learn the values in it.
 
         Args:
             graph: after the entry.
-            events: of the entry.
-            changes: that it made.
+            applied: events of the entry, with their indices.
+            arrived: the edges that were predicted, by type.
+            removed: rows of nodes that have left.
 
         Returns:
             Values that cannot be taken.
         """
-        if not self._tasks:
-            return []
-        rejected = {rejection.index for rejection in changes.rejected}
-        predicted, self._predicted = self._predicted, {}
         for name, task in self._tasks.items():
-            if changes.removed_rows.size:
-                task.learner.forget(changes.removed_rows)
-            task.arrive(arrived_edges(graph, predicted[name].edges, rejected), predicted[name])
-        return self._label(
-            graph, [(index, event) for index, event in enumerate(events) if index not in rejected and _has_value(event)]
-        )
+            if removed.size:
+                task.learner.forget(removed)
+            task.arrive(arrived[task.edge_type], self._predicted.pop(name))
+        return self._label(graph, [(index, event) for index, event in applied if _has_value(event)])
 
     def answer(
         self,
@@ -241,24 +234,16 @@ class ValueTasks:
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
         """Arrays and plain values for a checkpoint, by task."""
-        arrays: dict[str, Arrays] = {}
-        values: dict[str, Any] = {}
-        for number, (name, task) in enumerate(self._tasks.items()):
-            learned, values[name] = task.learner.state()
-            scores = {"scores": task.scores.state(), "base": task.base.state()}
-            arrays[str(number)] = join_parts({"learner": learned, **scores})
-        return join_parts(arrays), values
+        return joined_states(self._tasks)
 
     def restore(self, graph: DynamicGraph, arrays: Mapping[str, npt.NDArray[Any]], values: Mapping[str, Any]) -> None:
         """Take over the :meth:`state` of the tasks of this graph."""
         self.declare(graph)
-        for number, (name, task) in enumerate(self._tasks.items()):
-            own = take_part(arrays, str(number))
-            task.learner.restore(take_part(own, "learner"), values[name])
-            task.scores.restore(take_part(own, "scores"))
-            task.base.restore(take_part(own, "base"))
+        restore_states(self._tasks, arrays, values)
 
     def _label(self, graph: DynamicGraph, events: Sequence[tuple[int, EdgeEvent]]) -> list[Rejection]:
+        if not self._tasks:
+            return []
         by_type = {task.edge_type: task for task in self._tasks.values()}
         finds = {edge_type: task.learner.edges.ring.find for edge_type, task in by_type.items()}
         remembered = self._config.arrivals_remembered
