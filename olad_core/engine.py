@@ -173,6 +173,10 @@ class Engine:
             return self._reach(position, 0, 1)
         return self._reach(position, 0)
 
+    def pass_over(self, position: str) -> EntryOutcome:
+        """Go past a log entry that is for another engine."""
+        return self._reach(position, 0)
+
     @property
     def group_sizes(self) -> GroupSizes:
         """What the group needs memory for."""

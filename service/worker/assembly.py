@@ -218,14 +218,14 @@ def build_worker(
     pace = LearningPace(settings.freshness_target_ms, clock.monotonic())
     times = TurnTimes(clock)
     learning = Learning(pace, row_pace, metrics, clock, grower, times)
-    steps = settings.steps_per_entry
-    lane = Lane(engine, event_log, predictions, requests, attempts, learning, row_pace, metrics, times, steps)
+    steps, variant = settings.steps_per_entry, settings.variant
+    lane = Lane(engine, event_log, predictions, requests, attempts, learning, row_pace, metrics, times, steps, variant)
     checkpoints = CheckpointSchedule(
         checkpointer, event_log, settings.checkpoint_interval_s, metrics, clock, stop, archiver
     )
     memory = memory_budget(settings.memory_budget_mb)
     reporter = Reporter(engine, predictions, checkpoints, checkpointer, metrics, clock, memory)
-    check = functools.partial(check_log, event_log, lane, settings.accept_log_loss, archiver, variant=settings.variant)
+    check = functools.partial(check_log, event_log, lane, settings.accept_log_loss, archiver, variant=variant)
     retrying = Retrying(check, metrics, clock, stop)
     recovery = Recovery(
         lane, restore, event_log, predictions, requests, attempts, checkpoints, reporter, retrying, metrics, stop

@@ -10,6 +10,7 @@ from olad_core.errors import OladError
 from olad_core.serving.publication import Publication, Reply, WholeAnswer
 from service.store.log_reader import Entry
 from service.store.request_reader import Request
+from service.variant_names import DEFAULT_VARIANT
 from service.worker.attempts import Attempts
 from service.worker.decision_log import DecisionLog
 from service.worker.learning import Learning
@@ -53,6 +54,7 @@ class Lane:
         metrics: of the worker.
         times: measure the turns; with fixed steps nobody takes them in.
         fixed_steps: training steps after each entry; None to learn in the time left.
+        variant: whose engine it is. Entries that change the served version are for the default one alone.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Lane:
         metrics: WorkerMetrics,
         times: TurnTimes,
         fixed_steps: int | None,
+        variant: str = DEFAULT_VARIANT,
     ) -> None:
         self.engine = engine
         self.fixed_steps = fixed_steps
@@ -80,6 +83,7 @@ class Lane:
         self._row_pace = row_pace
         self._metrics = metrics
         self._times = times
+        self._variant = variant
         self._decision_log = DecisionLog(metrics, _logged(engine))
         self._unpublished: Publication | None = None
         self._answered: str | None = None
@@ -278,7 +282,8 @@ class Lane:
         if entry.clock is not None:
             return engine.set_clock(entry.position, entry.clock, entry.arrival)
         if entry.version is not None:
-            return engine.change_version(entry.position, entry.version)
+            own = self._variant == DEFAULT_VARIANT
+            return engine.change_version(entry.position, entry.version) if own else engine.pass_over(entry.position)
         return engine.apply(entry.position, entry.events, entry.arrival)
 
     def _compute_requested(self) -> None:

@@ -3,6 +3,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from olad_core.engine import Engine
+from olad_core.events import VersionChange
+from service.store.log_reader import Entry
 from service.worker.assembly import restore_engine
 from service.worker.checkpoint import list_checkpoints, read_checkpoint, write_checkpoint
 from service.worker.restoring import restore
@@ -50,3 +53,34 @@ def test_checkpoints_of_another_graph_are_passed_over(tmp_path: Path) -> None:
     site.run(steps_per_entry=0)
     engine = restore_engine(site.checkpoints.parent / f"{site.checkpoints.name}2@wide", WIDE, DEVICE)
     assert engine.position == "0-0"
+
+
+def pin_what_is_served(site: Site, variant: str) -> Engine:
+    """Let a worker of a variant meet an entry that pins the version that it serves; its engine before that."""
+    site.log.append(*stream(turns=6))
+    site.run(steps_per_entry=3, variant=variant)
+    before = site.restore()
+    assert before.versions.served is not None
+    pin = VersionChange(action="pin", version=before.versions.served.version.shown)
+    site.log.entries.append(Entry("7-0", (), version=pin))
+    site.run(steps_per_entry=3, variant=variant)
+    return before
+
+
+def test_versions_that_another_has_kept_or_pinned_are_left_out(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    pin_what_is_served(site, "default")
+    assert site.restore().kept.pinned is not None
+    engine = restore_engine(site.checkpoints.parent / f"{site.checkpoints.name}@wide", WIDE, DEVICE)
+    assert engine.position == "7-0"
+    assert engine.kept.pinned is None
+    assert list(engine.kept.newest_first()) == []
+
+
+def test_entries_that_pin_a_version_are_for_the_default_variant_alone(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    before = pin_what_is_served(site, "wide")
+    engine = site.restore()
+    assert engine.position == "7-0"
+    assert engine.kept.pinned is None
+    assert engine.rejected_events == before.rejected_events
