@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.graph.arrays import lengthened
 from olad_core.graph.text import pack, unpack
 
 Rows = npt.NDArray[np.int64]
@@ -113,10 +114,9 @@ class EdgeRing:
         """The next place, of which there are ever more up to ``most``."""
         place, self._next = self._next, (self._next + 1) % self._most
         if place >= len(self.held):
-            more = min(self._most, max(256, 2 * len(self.held))) - len(self.held)
-            self.ends = np.pad(self.ends, ((0, more), (0, 0)))
-            self.held = np.pad(self.held, (0, more))
-            self._ids += [""] * more
+            size = min(self._most, max(256, 2 * len(self.held)))
+            self.ends, self.held = lengthened(self.ends, size), lengthened(self.held, size)
+            self._ids += [""] * (size - len(self._ids))
         elif self.held[place]:
             self._release(place)
         return place

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.graph.arrays import lengthened
 from olad_core.named_state import join_parts, take_part
 from olad_core.tasks.edge_class.links import Links
 
@@ -203,9 +204,9 @@ class History:
     def _reserve(self, rows: int) -> None:
         if rows <= len(self._count):
             return
-        more = max(rows, 2 * len(self._count), 64) - len(self._count)
+        rows = max(rows, 2 * len(self._count), 64)
         self._count, self._last, self._weight, self._labels, self._around = (
-            np.pad(array, ((0, more), *[(0, 0)] * (array.ndim - 1))) for array in self._arrays()
+            lengthened(array, rows) for array in self._arrays()
         )
 
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.graph.arrays import lengthened
+
 Rows = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
 
@@ -99,9 +101,8 @@ class Links:
     def _reserve(self, rows: int) -> None:
         if rows <= len(self._near):
             return
-        more = max(rows, 2 * len(self._near), 64) - len(self._near)
-        self._near = np.pad(self._near, ((0, more), (0, 0)), constant_values=_NOBODY)
-        self._labels = np.pad(self._labels, ((0, more), (0, 0)))
+        rows = max(rows, 2 * len(self._near), 64)
+        self._near, self._labels = lengthened(self._near, rows, _NOBODY), lengthened(self._labels, rows)
 
 
 def joined_before(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.graph.arrays import lengthened
 from olad_core.tasks.edge_class.history import BLOCKS, NO_EDGE, PLAIN, UNKNOWN, Inputs
 from olad_core.tasks.edge_ring import EdgeRing
 
@@ -68,10 +69,8 @@ class Remembered:
     def add(self, ends: Rows, ids: Sequence[str | None], inputs: Inputs, answered: Answered) -> Rows:
         """Remember edges in the place of the oldest ones; the places ``[n]``."""
         places = self.ring.add(ends, ids)
-        more = len(self.ring.held) - len(self.label)
-        for name in (*_ARRAYS, "features") if more else ():
-            array = getattr(self, name)
-            setattr(self, name, np.pad(array, ((0, more), *[(0, 0)] * (array.ndim - 1))))
+        for name in (*_ARRAYS, "features"):
+            setattr(self, name, lengthened(getattr(self, name), len(self.ring.held)))
         self.label[places] = UNKNOWN
         self.plain[places], self.blocks[places], self.features[places] = inputs
         # Without an answer there is none for classes that are found later either.

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.graph.arrays import lengthened
+
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -196,9 +198,9 @@ class History:
     def _reserve(self, rows: int) -> None:
         if rows <= len(self._count):
             return
-        more = max(rows, 2 * len(self._count), 64) - len(self._count)
+        rows = max(rows, 2 * len(self._count), 64)
         for name in _BY_ROLE:
-            setattr(self, name, np.pad(getattr(self, name), ((0, more), (0, 0))))
+            setattr(self, name, lengthened(getattr(self, name), rows))
 
 
 def _at(array: Doubles, rows: Rows, role: int) -> Doubles:

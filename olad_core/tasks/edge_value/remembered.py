@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.graph.arrays import lengthened
 from olad_core.named_state import join_parts, take_part
 from olad_core.tasks.edge_ring import EdgeRing
 from olad_core.tasks.edge_value.history import DISTANCES, LEVELS, PLAIN, SIMPLE, Inputs
@@ -51,10 +52,8 @@ class Remembered:
     def add(self, ends: Rows, ids: Sequence[str | None], inputs: Inputs, answered: Doubles, weighed: Doubles) -> Rows:
         """Remember edges in the place of the oldest ones; the places ``[n]``."""
         places = self.ring.add(ends, ids)
-        more = len(self.ring.held) - len(self.value)
-        for name in _ARRAYS if more else ():
-            array = getattr(self, name)
-            setattr(self, name, np.pad(array, ((0, more), *[(0, 0)] * (array.ndim - 1))))
+        for name in _ARRAYS:
+            setattr(self, name, lengthened(getattr(self, name), len(self.ring.held)))
         self.value[places] = self.counted[places] = np.nan
         self.answered[places], self.weighed[places] = answered, weighed
         for name, each in zip(Inputs._fields, inputs, strict=True):
