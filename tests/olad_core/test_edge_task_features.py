@@ -15,7 +15,7 @@ from olad_core.events import Event, Features, GraphSchema, LabelNode, RemoveEdge
 from olad_core.graph_types import EdgeType
 from olad_core.task_types import EdgeClassTask, EdgeTask
 from olad_core.tasks.edge_class.learner import MOST_FEATURES
-from tests.olad_core.test_edge_tasks import bytes_of, engine, play
+from tests.olad_core.task_engines import bytes_of, engine, play
 
 WIDTH = 2
 TASKS: dict[str, EdgeTask] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,8 @@ from olad_core.events import Event, GraphSchema, LabelNode, RemoveEdge, RemoveNo
 from olad_core.graph_types import EdgeType
 from olad_core.task_types import EdgeClassTask
 from olad_core.tasks.edge_class import Asked, Head, History
+from tests.olad_core import task_engines
+from tests.olad_core.task_engines import bytes_of, play
 
 SCHEMA = GraphSchema(
     edge_types={"paid": EdgeType(directed=True), "moved": EdgeType(ids=True), "knows": EdgeType(directed=False)},
@@ -29,16 +30,7 @@ SCHEMA = GraphSchema(
 
 
 def engine(schema: GraphSchema = SCHEMA, **changes: Any) -> Engine:
-    made = Engine(EngineConfig(**changes), torch.device("cpu"))
-    made.declare("0-1", schema)
-    return made
-
-
-def play(on: Engine, entries: Sequence[Sequence[Event]], first: int = 1) -> None:
-    for number, entry in enumerate(entries, first):
-        on.apply(f"{number}-0", entry, float(number))
-        on.refresh()
-        on.take_publication()
+    return task_engines.engine(schema, **changes)
 
 
 def payments(entries: int, seed: int, kind: str = "paid", delay: int = 3) -> list[list[Event]]:
@@ -58,12 +50,6 @@ def payments(entries: int, seed: int, kind: str = "paid", delay: int = 3) -> lis
                 LabelNode(label=label, src=ends[0], dst=ends[1], edge=name, type=kind, ts=float(at + delay))
             )
     return stream
-
-
-def bytes_of(on: Engine) -> dict[str, bytes]:
-    tensors, values = on.state()
-    found = {name: tensor.contiguous().numpy().tobytes() for name, tensor in tensors.items()}
-    return found | {"values": json.dumps(values, sort_keys=True).encode()}
 
 
 def ask(on: Engine, source: str, target: str, kind: str = "paid") -> TaskAnswer:

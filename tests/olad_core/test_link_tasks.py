@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from olad_core.config import EngineConfig
 from olad_core.engine import Engine
@@ -20,6 +18,8 @@ from olad_core.schema import HeldSchema, SchemaConflict, after_declaration
 from olad_core.task_types import EdgeClassTask, EdgeTask, LinkTask
 from olad_core.tasks.link import learner as learner_module
 from olad_core.tasks.link.ends import Ends
+from tests.olad_core import task_engines
+from tests.olad_core.task_engines import bytes_of, play
 
 TYPES = {"buys": EdgeType(directed=True, ids=True), "knows": EdgeType(directed=False)}
 SCHEMA = GraphSchema(
@@ -29,16 +29,7 @@ SCHEMA = GraphSchema(
 
 
 def engine(schema: GraphSchema = SCHEMA, **changes: Any) -> Engine:
-    made = Engine(EngineConfig(**changes), torch.device("cpu"))
-    made.declare("0-1", schema)
-    return made
-
-
-def play(on: Engine, entries: Sequence[Sequence[Event]], first: int = 1) -> None:
-    for number, entry in enumerate(entries, first):
-        on.apply(f"{number}-0", entry, float(number))
-        on.refresh()
-        on.take_publication()
+    return task_engines.engine(schema, **changes)
 
 
 def purchases(entries: int, seed: int, kind: str = "buys") -> list[list[Event]]:
@@ -58,12 +49,6 @@ def purchases(entries: int, seed: int, kind: str = "buys") -> list[list[Event]]:
 
 def report_of(on: Engine, edge_type: str) -> LinkReport:
     return next(each for each in on.link_tasks.reports() if each.edge_type == edge_type)
-
-
-def bytes_of(on: Engine) -> dict[str, bytes]:
-    tensors, values = on.state()
-    found = {name: tensor.contiguous().numpy().tobytes() for name, tensor in tensors.items()}
-    return found | {"values": json.dumps(values, sort_keys=True).encode()}
 
 
 def test_tastes_are_found_where_popularity_shows_nothing() -> None:

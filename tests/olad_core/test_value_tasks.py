@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,8 @@ from olad_core.graph_types import EdgeType
 from olad_core.schema import HeldSchema, SchemaConflict, after_declaration
 from olad_core.task_types import FEW_VALUES, EdgeClassTask, EdgeValueTask
 from olad_core.value_tasks import ValueTaskAnswer
+from tests.olad_core import task_engines
+from tests.olad_core.task_engines import bytes_of, play
 
 SCHEMA = GraphSchema(
     edge_types={
@@ -33,16 +34,7 @@ SCHEMA = GraphSchema(
 
 
 def engine(schema: GraphSchema = SCHEMA, **changes: Any) -> Engine:
-    made = Engine(EngineConfig(**changes), torch.device("cpu"))
-    made.declare("0-1", schema)
-    return made
-
-
-def play(on: Engine, entries: Sequence[Sequence[Event]], first: int = 1) -> None:
-    for number, entry in enumerate(entries, first):
-        on.apply(f"{number}-0", entry, float(number))
-        on.refresh()
-        on.take_publication()
+    return task_engines.engine(schema, **changes)
 
 
 def ratings(entries: int, seed: int, kind: str = "rated", delay: int = 3) -> list[list[Event]]:
@@ -65,12 +57,6 @@ def ratings(entries: int, seed: int, kind: str = "rated", delay: int = 3) -> lis
                 LabelNode(src=ends[0], dst=ends[1], edge=name, type=kind, ts=float(at + delay), value=value)
             )
     return stream
-
-
-def bytes_of(on: Engine) -> dict[str, bytes]:
-    tensors, values = on.state()
-    found = {name: tensor.contiguous().numpy().tobytes() for name, tensor in tensors.items()}
-    return found | {"values": json.dumps(values, sort_keys=True).encode()}
 
 
 def ask(on: Engine, source: str, target: str, kind: str = "rated") -> ValueTaskAnswer:
