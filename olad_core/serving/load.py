@@ -116,8 +116,8 @@ class Load:
         self._target_s = freshness_target_s
         self.measured = False
         """Whether any turn was measured."""
-        self.quiet_s: dict[str, float] = {}
-        """By choice: seconds since it was last expected to need more than what would be taken."""
+        # By choice: seconds since it was last expected to need more than what would be taken.
+        self._quiet_s: dict[str, float] = {}
         self._relative: dict[str, float] = {}
         self._assumed: dict[str, float] = {}
         self._served: str | None = None
@@ -164,7 +164,7 @@ class Load:
             self._compare()
         names = list(costs)
         for name, load in zip(names, self.expected(names), strict=True):
-            self.quiet_s[name] = self.quiet_s.get(name, 0.0) + turn.elapsed_s if load <= ENTER else 0.0
+            self._quiet_s[name] = self._quiet_s.get(name, 0.0) + turn.elapsed_s if load <= ENTER else 0.0
 
     def begin_embedding(self, name: str) -> None:
         """A version of that choice begins to be embedded."""
@@ -204,7 +204,7 @@ class Load:
 
     def was_quiet(self, names: Sequence[str]) -> Bools:
         """Which choices would have needed little for as long as :meth:`quiet_needed_s` ``[K]``."""
-        return np.array([self.quiet_s.get(name, 0.0) >= self.quiet_needed_s(name) for name in names], np.bool_)
+        return np.array([self._quiet_s.get(name, 0.0) >= self.quiet_needed_s(name) for name in names], np.bool_)
 
     def exceeds(self, name: str) -> bool:
         """Whether a choice does not keep to the freshness target."""
