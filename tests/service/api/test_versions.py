@@ -11,9 +11,9 @@ from olad_core.events import UpsertNode, VersionChange
 from service.store.keys import Keys
 from service.store.log_reader import LogReader
 from service.store.prediction_writer import PredictionWriter
-from service.worker.reporting import Rates, report
 from tests.olad_core.runs import BEST_OF_PAIR, Run, learned
 from tests.service.api.serving import assert_problem
+from tests.service.engine_report import engine_report
 
 
 @pytest.fixture(scope="module")
@@ -27,19 +27,7 @@ def engine() -> Engine:
 
 
 def publish(writer: PredictionWriter, engine: Engine) -> None:
-    status = report(
-        engine,
-        Rates(0.0, 0.0),
-        learning="learning",
-        learning_since=0.0,
-        started_at=0.0,
-        now=0.0,
-        checkpoint=None,
-        checkpoint_failures=0,
-        disk_free=None,
-        memory_budget=10**9,
-    )
-    writer.write_status(status, b"")
+    writer.write_status(engine_report(engine), b"")
 
 
 def changes(redis_client: redis.Redis, keys: Keys) -> list[VersionChange | None]:

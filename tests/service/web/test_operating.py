@@ -17,12 +17,11 @@ from olad_core.events import UpsertNode
 from service.api_keys import create_key
 from service.store.keys import Keys
 from service.store.log_reader import LogReader
-from service.worker.reporting import Rates
-from service.worker.reporting import report as report_of
 from tests.olad_core.runs import BEST_OF_PAIR, Run, learned
 from tests.redis_server import RedisServer
 from tests.service.api.answering import AnsweringWorker
 from tests.service.api.serving import serving
+from tests.service.engine_report import engine_report
 from tests.service.web.opened import CONTRAST, CUT, WIDTH, Dashboard, table_of
 
 NODE = "7"
@@ -45,19 +44,7 @@ class Operated:
 
     def report(self) -> None:
         """Write the worker's report, as the worker does once a second."""
-        status = report_of(
-            self.worker.lane.engine,
-            Rates(0.0, 0.0),
-            learning="resting",
-            learning_since=0.0,
-            started_at=0.0,
-            now=0.0,
-            checkpoint=None,
-            checkpoint_failures=0,
-            disk_free=None,
-            memory_budget=10**9,
-        )
-        self.worker.predictions.write_status(status, b"")
+        self.worker.predictions.write_status(engine_report(self.worker.lane.engine), b"")
 
     def sign_in(self, key: str) -> None:
         self.dashboard.open()

@@ -5,23 +5,12 @@ from dataclasses import replace
 from olad_core.events import UpsertNode
 from service.store.status import ClassReportStatus, WorkerStatus
 from service.worker.metrics import WorkerMetrics
-from service.worker.reporting import Rates, report
 from tests.olad_core.runs import PAIR, Run, learned
+from tests.service.engine_report import engine_report
 
 
 def status_of(run: Run) -> WorkerStatus:
-    return report(
-        run.engine,
-        Rates(0.0, 0.0),
-        learning="learning",
-        learning_since=0.0,
-        started_at=0.0,
-        now=0.0,
-        checkpoint=None,
-        checkpoint_failures=0,
-        disk_free=None,
-        memory_budget=1,
-    )
+    return engine_report(run.engine)
 
 
 def test_the_report_names_the_classes_of_every_student_and_of_what_was_served() -> None:
