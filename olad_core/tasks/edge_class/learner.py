@@ -16,6 +16,7 @@ from olad_core.tasks.edge_class.guard import Guard
 from olad_core.tasks.edge_class.head import Head
 from olad_core.tasks.edge_class.history import UNKNOWN, Asked, History, Inputs
 from olad_core.tasks.edge_class.remembered import Answered, Remembered
+from olad_core.tasks.labelled_places import LabelledPlaces
 
 Rows = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
@@ -23,10 +24,6 @@ Floats = npt.NDArray[np.float32]
 
 LABELS_A_STEP = 2
 """The head takes a step for every so many labels."""
-RECENT_LABELS = 20_000
-"""The head learns from so many edges, those labelled last."""
-STEPS_ANEW = 500
-"""Steps of a head that begins anew, at most."""
 MOST_FEATURES = 256
 """Features of an edge that are inputs: the first ones."""
 
@@ -91,8 +88,7 @@ class Learner:
         """Edges that have arrived."""
         self.labels = 0
         """Edges whose label has come."""
-        self._owed = 0
-        self._labelled = np.empty(0, np.int64)
+        self._labelled = LabelledPlaces(LABELS_A_STEP)
 
     @property
     def waiting(self) -> int:
@@ -147,7 +143,7 @@ class Learner:
         self.arrived += len(ids)
         places = self.edges.add(np.stack([asked.source, asked.target], axis=1), ids, inputs, answered)
         # A place that is used again holds another edge's inputs.
-        self._labelled = self._labelled[~np.isin(self._labelled, places)]
+        self._labelled.leave_out(places)
 
     def label(self, place: int, name: str) -> Scored | None:
         """Take the label of the edge at a place; its prediction at arrival, where this is the first label.
@@ -166,17 +162,15 @@ class Learner:
         self.edges.label[place] = number
         if scored is not None:
             self.labels += 1
-            self._owed += 1
-            self._labelled = np.append(self._labelled, place)
+            self._labelled.add(place)
         return scored
 
     def learn(self) -> int:
         """Take the steps that labels have made due; their number."""
-        self._labelled = self._labelled[-RECENT_LABELS:]
+        self._labelled.keep_last()
         if len(self.classes) < 2:
             return 0
-        steps, self._owed = divmod(self._owed, LABELS_A_STEP)
-        return self._take_steps(steps)
+        return self._take_steps(self._labelled.due())
 
     def answer_new(self, ends: tuple[int, int], weight: float, time: float, features: Floats) -> EdgeAnswer:
         """The prediction of an edge as if it arrived now.
@@ -221,8 +215,8 @@ class Learner:
         arrays, values = self.head.state()
         parts = {"head": arrays, "history": self.history.state(), "edges": self.edges.state()}
         joined = join_parts({**parts, "guard": self.guard.state()})
-        plain = {"classes": self.classes, "arrived": self.arrived, "labels": self.labels, "owed": self._owed}
-        return joined | {"labelled": self._labelled.copy()}, plain | {"head": values}
+        plain = {"classes": self.classes, "arrived": self.arrived, "labels": self.labels, "owed": self._labelled.owed}
+        return joined | {"labelled": self._labelled.places.copy()}, plain | {"head": values}
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]], values: Mapping[str, Any]) -> None:
         """Take over the :meth:`state` of the same task."""
@@ -231,8 +225,8 @@ class Learner:
         self.edges.restore(take_part(arrays, "edges"))
         self.features = self.edges.features.shape[1]
         self.classes = list(values["classes"])
-        self.arrived, self.labels, self._owed = values["arrived"], values["labels"], values["owed"]
-        self._labelled = arrays["labelled"].astype(np.int64)
+        self.arrived, self.labels, self._labelled.owed = values["arrived"], values["labels"], values["owed"]
+        self._labelled.places = arrays["labelled"].astype(np.int64)
         head = Head.from_state(take_part(arrays, "head"), values["head"])
         if head.fits(self.history.places, self.features) and values["head"].get("adds_to_shares"):
             self.head = head
@@ -240,7 +234,7 @@ class Learner:
             self._begin_anew()
 
     def _take_steps(self, steps: int) -> int:
-        places = self._labelled
+        places = self._labelled.places
         if not len(places):
             return 0
         inputs, labels = self.edges.inputs(places), self.edges.label[places].astype(np.int64)
@@ -278,9 +272,9 @@ class Learner:
         """Have a new head, which learns from the labels that are remembered."""
         places = self.history.places
         self.head = Head(places, self._seed + places, self.features)
-        if len(self._labelled):
-            self.head.observe(self.edges.inputs(self._labelled))
-            self._take_steps(min(STEPS_ANEW, 1 + len(self._labelled) // LABELS_A_STEP))
+        if len(self._labelled.places):
+            self.head.observe(self.edges.inputs(self._labelled.places))
+            self._take_steps(self._labelled.steps_anew())
 
     def _named(self, probabilities: Floats) -> dict[str, float]:
         return dict(zip(self.classes, probabilities.tolist(), strict=True))

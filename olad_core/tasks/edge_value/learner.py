@@ -17,6 +17,7 @@ from olad_core.tasks.edge_value.margins import Margins
 from olad_core.tasks.edge_value.remembered import ANSWERED, Remembered
 from olad_core.tasks.edge_value.units import Units, units_of
 from olad_core.tasks.edge_value.weighing import Weighing
+from olad_core.tasks.labelled_places import LabelledPlaces
 
 Rows = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
@@ -24,10 +25,6 @@ Floats = npt.NDArray[np.float32]
 
 VALUES_A_STEP = 4
 """The head takes a step for every so many values."""
-RECENT_VALUES = 20_000
-"""The head learns from so many edges, those whose values came last."""
-STEPS_ANEW = 500
-"""Steps of a head that begins anew, at most."""
 MOST_FEATURES = 256
 """Features of an edge that are inputs: the first ones."""
 _OF_UNITS = 2_000
@@ -118,8 +115,7 @@ class Learner:
         """Edges whose value has come."""
         self.steps = 0
         """That heads have taken, those of earlier heads included."""
-        self._owed = 0
-        self._labelled = np.empty(0, np.int64)
+        self._labelled = LabelledPlaces(VALUES_A_STEP)
         self._fresh: list[int] = []
 
     @property
@@ -171,7 +167,7 @@ class Learner:
         ends = np.stack([asked.source, asked.target], axis=1)
         places = self.edges.add(ends, ids, inputs, predicted.answered, predicted.weighed)
         # A place that is used again holds another edge's inputs.
-        self._labelled = self._labelled[~np.isin(self._labelled, places)]
+        self._labelled.leave_out(places)
 
     def label(self, place: int, value: float) -> Scored | None:
         """Take the value of the edge at a place; its prediction at arrival, where this is the first one."""
@@ -182,8 +178,7 @@ class Learner:
         if not np.isnan(before):
             return None
         self.labels += 1
-        self._owed += 1
-        self._labelled = np.append(self._labelled, place)
+        self._labelled.add(place)
         self._fresh.append(place)
         weighed, answered = self.edges.weighed[place], self.edges.answered[place].tolist()
         if np.isnan(answered[1]):
@@ -193,7 +188,7 @@ class Learner:
 
     def learn(self) -> int:
         """Follow the values that have come, and take the steps that they have made due; their number."""
-        self._labelled = self._labelled[-RECENT_VALUES:]
+        self._labelled.keep_last()
         fresh, self._fresh = np.array(self._fresh, np.int64), []
         if self.labels < FEW_VALUES:
             return 0
@@ -202,8 +197,7 @@ class Learner:
             learned = self.head.quantiles(self.edges.inputs(fresh))
             self.margins.learn(learned, self.head.units.short(self.edges.value[fresh]))
         self._follow_units(len(fresh))
-        steps, self._owed = divmod(self._owed, VALUES_A_STEP)
-        return self._take_steps(steps)
+        return self._take_steps(self._labelled.due())
 
     def answer_new(self, ends: tuple[int, int], weight: float, time: float, features: Floats) -> ValueAnswer:
         """The prediction of an edge as if it arrived now.
@@ -243,13 +237,13 @@ class Learner:
         arrays, values = self.head.state()
         joined = join_parts({"head": arrays, "history": self.history.state(), "edges": self.edges.state()})
         joined |= {
-            "labelled": self._labelled.copy(),
+            "labelled": self._labelled.places.copy(),
             "units": np.array(self.units),
             "losses": self.weighing.losses.copy(),
             "gap": np.array(self.weighing.gap),
             "margins": self.margins.sides.copy(),
         }
-        plain = {"arrived": self.arrived, "labels": self.labels, "steps": self.steps, "owed": self._owed}
+        plain = {"arrived": self.arrived, "labels": self.labels, "steps": self.steps, "owed": self._labelled.owed}
         return joined, plain | {"head": values}
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]], values: Mapping[str, Any]) -> None:
@@ -262,15 +256,15 @@ class Learner:
         self.weighing.losses, self.weighing.gap = arrays["losses"].astype(np.float64), float(arrays["gap"])
         self.margins.sides = arrays["margins"].astype(np.float64)
         self.arrived, self.labels = values["arrived"], values["labels"]
-        self.steps, self._owed = values["steps"], values["owed"]
-        self._labelled = arrays["labelled"].astype(np.int64)
+        self.steps, self._labelled.owed = values["steps"], values["owed"]
+        self._labelled.places = arrays["labelled"].astype(np.int64)
 
     def _follow_units(self, fresh: int) -> None:
         """Find the units of the last values; a head that learned in others that are far from them begins anew."""
         few = self.labels - fresh < _OF_UNITS
         if not few and self.labels // _UNITS_EVERY == (self.labels - fresh) // _UNITS_EVERY:
             return
-        last = self._labelled[-_OF_UNITS:]
+        last = self._labelled.places[-_OF_UNITS:]
         if not last.size:
             return
         self.units = units_of(self.edges.value[last])
@@ -281,7 +275,7 @@ class Learner:
             self.head.units = self.head.units._replace(lowest=self.units.lowest, highest=self.units.highest)
 
     def _take_steps(self, steps: int) -> int:
-        places = self._labelled
+        places = self._labelled.places
         if not len(places) or not steps:
             return 0
         inputs, values = self.edges.inputs(places), self.edges.value[places]
@@ -293,9 +287,9 @@ class Learner:
     def _begin_anew(self) -> None:
         """Have a new head, which learns from the values that are remembered."""
         self.head = Head(self.margins.coverage, self.units, self._seed + self.steps, self.features)
-        if len(self._labelled):
-            self.head.observe(self.edges.inputs(self._labelled))
-            self._take_steps(min(STEPS_ANEW, 1 + len(self._labelled) // VALUES_A_STEP))
+        if len(self._labelled.places):
+            self.head.observe(self.edges.inputs(self._labelled.places))
+            self._take_steps(self._labelled.steps_anew())
 
 
 def _interval(answered: Doubles) -> Interval:
