@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import httpx
 import redis
+import torch
 
+from olad_core.config import EngineConfig
 from olad_core.engine import Engine
 from service.store.fence import Fence
 from service.store.keys import Keys
@@ -88,3 +92,30 @@ class AnsweringWorker:
             thread.join()
             self._attempts.close()
             assert self.failed is None
+
+
+@contextlib.contextmanager
+def worker_of(
+    api: httpx.Client, schema: Mapping[str, Any], client: redis.Redis, keys: Keys, folder: Path
+) -> Iterator[AnsweringWorker]:
+    """A worker at work on a new graph, whose schema is declared."""
+    assert api.put("/schema", json=schema).status_code == 200
+    worker = AnsweringWorker(Engine(EngineConfig(), torch.device("cpu")), client, keys, folder)
+    with worker.at_work():
+        yield worker
+
+
+def sent(api: httpx.Client, *events: dict[str, Any]) -> str:
+    """The position of events that are sent in one batch."""
+    answer = api.post("/events", json=events)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["position"])
+
+
+def predicted_edge(api: httpx.Client, edge_type: str, position: str, **params: Any) -> dict[str, Any]:
+    """The prediction of an edge once the worker has reached a position."""
+    asked = {"type": edge_type, "min_position": position, "timeout_ms": 30_000, **params}
+    answer = api.get("/predict/edge", params=asked)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found

@@ -10,15 +10,12 @@ import httpx
 import msgspec
 import pytest
 import redis
-import torch
 
-from olad_core.config import EngineConfig
-from olad_core.engine import Engine
 from olad_core.link_tasks import LinkAnswer
 from service.store.keys import Keys
 from service.worker.reporting import link_status
 from tests.olad_core.test_link_tasks import purchases
-from tests.service.api.answering import AnsweringWorker
+from tests.service.api.answering import AnsweringWorker, worker_of
 from tests.service.api.serving import assert_problem
 
 SCHEMA = {
@@ -29,9 +26,7 @@ SCHEMA = {
 
 @pytest.fixture
 def worker(api: httpx.Client, redis_client: redis.Redis, keys: Keys, tmp_path: Path) -> Iterator[AnsweringWorker]:
-    assert api.put("/schema", json=SCHEMA).status_code == 200
-    worker = AnsweringWorker(Engine(EngineConfig(), torch.device("cpu")), redis_client, keys, tmp_path)
-    with worker.at_work():
+    with worker_of(api, SCHEMA, redis_client, keys, tmp_path) as worker:
         yield worker
 
 

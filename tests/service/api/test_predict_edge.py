@@ -9,13 +9,10 @@ from typing import Any
 import httpx
 import pytest
 import redis
-import torch
 
-from olad_core.config import EngineConfig
 from olad_core.edge_tasks import TaskAnswer
-from olad_core.engine import Engine
 from service.store.keys import Keys
-from tests.service.api.answering import AnsweringWorker
+from tests.service.api.answering import AnsweringWorker, predicted_edge, sent, worker_of
 from tests.service.api.serving import assert_problem
 
 TYPES = {"paid": {"directed": True}, "moved": {"ids": True}, "wired": {"feature_width": 2}, "plain": {}}
@@ -28,9 +25,7 @@ TASKS = {
 
 @pytest.fixture
 def worker(api: httpx.Client, redis_client: redis.Redis, keys: Keys, tmp_path: Path) -> Iterator[AnsweringWorker]:
-    assert api.put("/schema", json={"edge_types": TYPES, "tasks": TASKS}).status_code == 200
-    worker = AnsweringWorker(Engine(EngineConfig(), torch.device("cpu")), redis_client, keys, tmp_path)
-    with worker.at_work():
+    with worker_of(api, {"edge_types": TYPES, "tasks": TASKS}, redis_client, keys, tmp_path) as worker:
         yield worker
 
 
@@ -38,17 +33,8 @@ def edge(source: str, target: str, **fields: Any) -> dict[str, Any]:
     return {"op": "upsert_edge", "src": source, "dst": target, "type": "paid", "ts": 5.0, **fields}
 
 
-def sent(api: httpx.Client, *events: dict[str, Any]) -> str:
-    answer = api.post("/events", json=events)
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["position"])
-
-
 def predicted(api: httpx.Client, position: str, **params: Any) -> dict[str, Any]:
-    answer = api.get("/predict/edge", params={"type": "paid", "min_position": position, "timeout_ms": 30_000, **params})
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    return predicted_edge(api, "paid", position, **params)
 
 
 def test_an_edge_is_predicted_before_it_is_there_and_its_label_comes_later(

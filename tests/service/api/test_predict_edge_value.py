@@ -9,14 +9,11 @@ from typing import Any
 import httpx
 import pytest
 import redis
-import torch
 
-from olad_core.config import EngineConfig
-from olad_core.engine import Engine
 from olad_core.value_tasks import ValueTaskAnswer
 from service.client.http import Client
 from service.store.keys import Keys
-from tests.service.api.answering import AnsweringWorker
+from tests.service.api.answering import AnsweringWorker, predicted_edge, sent, worker_of
 from tests.service.api.serving import assert_problem
 
 TYPES = {"rated": {"directed": True}, "moved": {"ids": True, "feature_width": 1}, "plain": {}, "paid": {}}
@@ -29,9 +26,7 @@ TASKS = {
 
 @pytest.fixture
 def worker(api: httpx.Client, redis_client: redis.Redis, keys: Keys, tmp_path: Path) -> Iterator[AnsweringWorker]:
-    assert api.put("/schema", json={"edge_types": TYPES, "tasks": TASKS}).status_code == 200
-    worker = AnsweringWorker(Engine(EngineConfig(), torch.device("cpu")), redis_client, keys, tmp_path)
-    with worker.at_work():
+    with worker_of(api, {"edge_types": TYPES, "tasks": TASKS}, redis_client, keys, tmp_path) as worker:
         yield worker
 
 
@@ -39,18 +34,8 @@ def edge(source: str, target: str, **fields: Any) -> dict[str, Any]:
     return {"op": "upsert_edge", "src": source, "dst": target, "type": "rated", "ts": 5.0, **fields}
 
 
-def sent(api: httpx.Client, *events: dict[str, Any]) -> str:
-    answer = api.post("/events", json=events)
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["position"])
-
-
 def predicted(api: httpx.Client, position: str, **params: Any) -> dict[str, Any]:
-    asked = {"type": "rated", "min_position": position, "timeout_ms": 30_000, **params}
-    answer = api.get("/predict/edge", params=asked)
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    return predicted_edge(api, "rated", position, **params)
 
 
 def test_an_edge_is_predicted_before_it_is_there_and_its_value_comes_later(
