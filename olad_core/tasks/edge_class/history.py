@@ -11,13 +11,12 @@ import numpy.typing as npt
 from olad_core.graph.arrays import lengthened
 from olad_core.named_state import join_parts, take_part
 from olad_core.tasks.edge_class.links import Links
+from olad_core.tasks.roles import IN, OUT, in_role
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
-OUT, IN = range(2)
-"""Roles of a node: source and target of an edge."""
 _OF_ROLE = 3
 _BLOCKS_OF_ROLE = 3
 _OF_PAIR = 4
@@ -107,11 +106,11 @@ class History:
         usual = self._usual()
         for rows in (asked.source, asked.target):
             for role in (OUT, IN):
-                count, labels = _at(self._count, rows, role), _at(self._labels, rows, role)
-                since = np.maximum(asked.time - _at(self._last, rows, role), 0)
-                mean_weight = _at(self._weight, rows, role) / np.maximum(count, 1)
+                count, labels = in_role(self._count, rows, role), in_role(self._labels, rows, role)
+                since = np.maximum(asked.time - in_role(self._last, rows, role), 0)
+                mean_weight = in_role(self._weight, rows, role) / np.maximum(count, 1)
                 plain += [np.log1p(count), np.where(count > 0, np.log1p(since), -1.0), mean_weight]
-                around = _at(self._around, rows, role) / np.maximum(count, 1)[:, None]
+                around = in_role(self._around, rows, role) / np.maximum(count, 1)[:, None]
                 blocks += [np.log1p(labels), self._shares(labels) - usual, around]
         # Two nodes that are not there are two nodes.
         loop = (asked.source == asked.target) & (asked.source >= 0)
@@ -132,7 +131,7 @@ class History:
         usual = self._usual()
         # Of the counts before any of these edges, for each end alike.
         around = [
-            self._shares(_at(self._labels, rows, role)) - usual
+            self._shares(in_role(self._labels, rows, role)) - usual
             for rows, role in ((asked.target, IN), (asked.source, OUT))
         ]
         for rows, role, other in ((asked.source, OUT, around[0]), (asked.target, IN, around[1])):
@@ -208,14 +207,6 @@ class History:
         self._count, self._last, self._weight, self._labels, self._around = (
             lengthened(array, rows) for array in self._arrays()
         )
-
-
-def _at(array: Doubles, rows: Rows, role: int) -> Doubles:
-    """Values of rows in a role, 0 for a row that is not there ``[n]`` or ``[n, K]``."""
-    there = (rows >= 0) & (rows < len(array))
-    found = np.zeros((rows.size, *array.shape[2:]))
-    found[there] = array[rows[there], role]
-    return found
 
 
 def _one_hot(classes: Rows, places: int) -> Floats:

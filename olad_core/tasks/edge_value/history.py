@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.graph.arrays import lengthened
+from olad_core.tasks.roles import IN, OUT, in_role
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
-OUT, IN = range(2)
-"""Roles of a node: source and target of an edge."""
 _ENDS = 4
 """Each end in each role."""
 LEVELS = 2 * _ENDS + 2
@@ -106,14 +105,14 @@ class History:
         levels, distances, plain = [], [], []
         for rows in (asked.source, asked.target):
             for role in (OUT, IN):
-                count, values = _at(self._count, rows, role), _at(self._values, rows, role)
-                since = np.maximum(asked.time - _at(self._last, rows, role), 0)
-                latest = np.where(values > 0, _at(self._latest, rows, role), self.usual)
+                count, values = in_role(self._count, rows, role), in_role(self._values, rows, role)
+                since = np.maximum(asked.time - in_role(self._last, rows, role), 0)
+                latest = np.where(values > 0, in_role(self._latest, rows, role), self.usual)
                 levels += [self._mean(rows, role), latest]
-                distances += [_at(each, rows, role) / (values + 1) for each in (self._offset, self._spread)]
-                distances += [_at(self._around, rows, role) / np.maximum(count, 1)]
+                distances += [in_role(each, rows, role) / (values + 1) for each in (self._offset, self._spread)]
+                distances += [in_role(self._around, rows, role) / np.maximum(count, 1)]
                 plain += [np.log1p(count), np.where(count > 0, np.log1p(since), -1.0)]
-                plain += [_at(self._weight, rows, role) / np.maximum(count, 1), np.log1p(values)]
+                plain += [in_role(self._weight, rows, role) / np.maximum(count, 1), np.log1p(values)]
         known = np.isfinite(asked.between)
         levels += [*np.where(known, asked.between, self.usual).T]
         plain += [*known.T, asked.source == asked.target, np.log(asked.weight)]
@@ -175,20 +174,20 @@ class History:
 
     def _mean(self, rows: Rows, role: int) -> Doubles:
         """Mean of the values of nodes in a role ``[n]``, drawn to the usual one where there are few."""
-        values, total = _at(self._values, rows, role), _at(self._sum, rows, role)
+        values, total = in_role(self._values, rows, role), in_role(self._sum, rows, role)
         mean: Doubles = (total + _PRIOR_WEIGHT * self.usual) / (values + _PRIOR_WEIGHT)
         return mean
 
     def _simple(self, asked: Asked) -> Doubles:
         """Simple predictions, in the order of ``SIMPLE``."""
         given, received = self._mean(asked.source, OUT), self._mean(asked.target, IN)
-        number = np.stack([_at(self._values, asked.source, OUT), _at(self._values, asked.target, IN)])
-        total = np.stack([_at(self._sum, asked.source, OUT), _at(self._sum, asked.target, IN)])
+        number = np.stack([in_role(self._values, asked.source, OUT), in_role(self._values, asked.target, IN)])
+        total = np.stack([in_role(self._sum, asked.source, OUT), in_role(self._sum, asked.target, IN)])
         own = total / np.maximum(number, 1)
         of_ends = (number > 0).sum(axis=0)
         ends = np.where(of_ends > 0, np.where(number > 0, own, 0).sum(axis=0) / np.maximum(of_ends, 1), self.usual)
         offsets = [
-            _at(self._offset, rows, role) / (_at(self._values, rows, role) + _PRIOR_WEIGHT)
+            in_role(self._offset, rows, role) / (in_role(self._values, rows, role) + _PRIOR_WEIGHT)
             for rows, role in ((asked.source, OUT), (asked.target, IN))
         ]
         pair = np.where(np.isnan(asked.between[:, 1]), received, asked.between[:, 1])
@@ -201,11 +200,3 @@ class History:
         rows = max(rows, 2 * len(self._count), 64)
         for name in _BY_ROLE:
             setattr(self, name, lengthened(getattr(self, name), rows))
-
-
-def _at(array: Doubles, rows: Rows, role: int) -> Doubles:
-    """Values of rows in a role ``[n]``, 0 for a row that is not there."""
-    there = (rows >= 0) & (rows < len(array))
-    found = np.zeros(rows.size)
-    found[there] = array[rows[there], role]
-    return found

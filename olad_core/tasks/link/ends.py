@@ -10,13 +10,12 @@ import numpy.typing as npt
 
 from olad_core.graph.arrays import lengthened
 from olad_core.graph.compiled import compiled
+from olad_core.tasks.roles import IN, OUT
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
-OUT, IN = range(2)
-"""Roles of a node: source and target of an edge."""
 NOBODY = -1
 DIMENSIONS = 32
 """Of the vectors of partners."""

@@ -10,11 +10,12 @@ import numpy.typing as npt
 
 from olad_core.graph import DynamicGraph
 from olad_core.named_state import join_parts, take_part
-from olad_core.tasks.link.ends import IN, OUT, Ends
+from olad_core.tasks.link.ends import Ends
 from olad_core.tasks.link.pairs import Pairs
 from olad_core.tasks.link.scorer import Scorer
 from olad_core.tasks.link.scores import RankScores, ranks_of_first
 from olad_core.tasks.link.two_hops import PATHS, reached, two_hops
+from olad_core.tasks.roles import IN, OUT
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
