@@ -115,7 +115,9 @@ class History:
                 plain += [in_role(self._weight, rows, role) / np.maximum(count, 1), np.log1p(values)]
         known = np.isfinite(asked.between)
         levels += [*np.where(known, asked.between, self.usual).T]
-        plain += [*known.T, asked.source == asked.target, np.log(asked.weight)]
+        # Two nodes that are not there are two nodes.
+        loop = (asked.source == asked.target) & (asked.source >= 0)
+        plain += [*known.T, loop, np.log(asked.weight)]
         return Inputs(
             np.stack(levels, axis=1),
             np.stack(distances, axis=1),

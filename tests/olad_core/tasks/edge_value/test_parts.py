@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from olad_core.tasks.edge_value.history import SIMPLE
+from olad_core.tasks.edge_value.history import SIMPLE, Asked, History
 from olad_core.tasks.edge_value.learner import Learner
 from olad_core.tasks.edge_value.margins import RATE, Margins
 from olad_core.tasks.edge_value.units import units_of
@@ -107,3 +107,11 @@ def test_the_scale_of_the_values_does_not_matter(scale: float) -> None:
     one, other = np.concatenate(answered[:100])[40:], np.concatenate(answered[100:])[40:]
     assert one == pytest.approx(other, abs=0.05)
     assert len(SIMPLE) + 2 == len(learner.weighing.weights())
+
+
+def test_two_nodes_that_are_not_there_are_no_loop() -> None:
+    """They are read as two new nodes, whose rows are alike."""
+    ends, other = np.array([-1, 3, -1]), np.array([-1, 3, 3])
+    asked = Asked(ends, other, np.ones(3), np.zeros(3), np.full((3, 2), np.nan))
+    loops = History().inputs(asked, np.zeros((3, 0), np.float32)).plain[:, -2]
+    assert loops.tolist() == [0, 1, 0]
