@@ -6,7 +6,7 @@ import contextlib
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -14,8 +14,13 @@ from service.client.http import Client
 from service.commands.bar_view import ExportView
 from service.commands.failures import read_settings, reported_failures
 from service.commands.options import AsJson, DataDir, MinPosition, RedisUrl, Url, service_url
+from service.models import MAX_ASKED_EDGES
 from service.replay.sources import SourceNotFound
+from service.settings import Settings
 from service.terminal import Terminal, shown
+
+if TYPE_CHECKING:
+    from service.export.tables import Exported
 
 export = typer.Typer(name="export", help="Write predictions, the graph, or a model, into a file.", no_args_is_help=True)
 
@@ -32,6 +37,10 @@ def export_predictions(
         str | None,
         typer.Option(metavar="FILE", help="Ids, one a line; - for standard input.", show_default="all of the graph"),
     ] = None,
+    edges: Annotated[
+        str | None,
+        typer.Option(metavar="TYPE", help="Edges of this type that its task remembers, instead of nodes."),
+    ] = None,
     by: Annotated[str | None, typer.Option(metavar="CLASS", help="Order by the probability of a class.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows.")] = None,
     min_position: MinPosition = None,
@@ -39,35 +48,23 @@ def export_predictions(
     redis_url: RedisUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the prediction of every node, each with its position; nodes are those of the graph, or of a file."""
+    """Write the prediction of every node, or of every edge of a type, each with its position."""
     settings = read_settings(data_dir=data_dir, redis_url=redis_url)
     console = Terminal(stderr=as_json)
     with reported_failures(), _needing_files():
-        from service.export.asked_nodes import of_graph, of_lines  # noqa: PLC0415
         from service.export.failed import ExportFailed  # noqa: PLC0415
-        from service.export.predictions import FORMATS  # noqa: PLC0415
-        from service.export.predictions import export_predictions as write  # noqa: PLC0415
+        from service.export.tables import FORMATS  # noqa: PLC0415
 
         if file.suffix not in FORMATS:
             raise ExportFailed(f"{file}: name a file that ends with {' or '.join(FORMATS)}")
+        if nodes is not None and edges is not None:
+            raise ExportFailed("--nodes and --edges are not used together")
         address = service_url(url, settings)
         with contextlib.ExitStack() as held:
             client = held.enter_context(Client(address, key=settings.api_key, patience_s=_PATIENCE_S))
-            status = client.status()
-            classes = len(status.worker.graph.classes) if status.worker is not None else 0
-            size = max(1, min(_NODES_PER_PART, _CELLS_PER_PART // (classes + 1)))
-            position: str | None = min_position
-            total: int | None = None
-            if nodes is None:
-                from service.export.graph_at import graph_at  # noqa: PLC0415 (loads torch)
-
-                found = graph_at(settings, min_position)
-                parts, position, total = of_graph(found.graph, size), found.position, found.graph.num_nodes
-            else:
-                parts = of_lines(_lines(nodes, held), nodes, size)
-            view = held.enter_context(ExportView(console, shown(file.name), total))
-            done = write(client, parts, file, position=position, by=by, limit=limit, on_rows=view.update)
-    _report(console, file, done.as_dict(), as_json=as_json)
+            asked = _AskedFor(client, settings, file, min_position, by, limit, console, held)
+            done = _nodes(asked, nodes) if edges is None else _edges(asked, edges)
+    _report(console, file, done.as_dict(), what="in the graph" if edges is None else "remembered", as_json=as_json)
 
 
 @export.command(name="graph")
@@ -138,6 +135,71 @@ def export_model(
         console.print(f"plain layers of PyG cannot hold it: {shown(config['reason'])}", soft_wrap=True, highlight=False)
 
 
+class _AskedFor(NamedTuple):
+    """What one export of predictions needs."""
+
+    client: Client
+    settings: Settings
+    file: Path
+    min_position: str | None
+    by: str | None
+    limit: int | None
+    console: Terminal
+    held: contextlib.ExitStack
+
+    def view(self, total: int | None) -> ExportView:
+        """A bar that counts what was answered."""
+        return self.held.enter_context(ExportView(self.console, shown(self.file.name), total))
+
+
+def _nodes(asked: _AskedFor, nodes: str | None) -> Exported:
+    """Predictions of the nodes of a file, or of the graph."""
+    from service.export.asked_nodes import of_graph, of_lines  # noqa: PLC0415
+    from service.export.predictions import export_predictions as write  # noqa: PLC0415
+
+    status = asked.client.status()
+    classes = len(status.worker.graph.classes) if status.worker is not None else 0
+    size = max(1, min(_NODES_PER_PART, _CELLS_PER_PART // (classes + 1)))
+    position: str | None = asked.min_position
+    total: int | None = None
+    if nodes is None:
+        from service.export.graph_at import graph_at  # noqa: PLC0415 (loads torch)
+
+        found = graph_at(asked.settings, position)
+        parts, position, total = of_graph(found.graph, size), found.position, found.graph.num_nodes
+    else:
+        parts = of_lines(_lines(nodes, asked.held), nodes, size)
+    return write(
+        asked.client,
+        parts,
+        asked.file,
+        position=position,
+        by=asked.by,
+        limit=asked.limit,
+        on_rows=asked.view(total).update,
+    )
+
+
+def _edges(asked: _AskedFor, edge_type: str) -> Exported:
+    """Predictions of the edges of a type."""
+    from service.export.asked_edges import edges_of_type, in_parts  # noqa: PLC0415
+    from service.export.edge_predictions import export_edge_predictions as write  # noqa: PLC0415
+    from service.export.graph_at import graph_at  # noqa: PLC0415 (loads torch)
+
+    found = graph_at(asked.settings, asked.min_position)
+    edges = edges_of_type(found.graph, edge_type)
+    return write(
+        asked.client,
+        in_parts(edges, MAX_ASKED_EDGES),
+        edge_type,
+        asked.file,
+        position=found.position,
+        by=asked.by,
+        limit=asked.limit,
+        on_rows=asked.view(len(edges)).update,
+    )
+
+
 def _lines(nodes: str, held: contextlib.ExitStack) -> Any:
     if nodes == "-":
         return sys.stdin.buffer
@@ -153,11 +215,11 @@ def _needing_files() -> Any:
         raise SourceNotFound(f"olad export needs {error.name}: pip install 'olad[files]'") from None
 
 
-def _report(console: Terminal, file: Path, done: dict[str, Any], *, as_json: bool) -> None:
+def _report(console: Terminal, file: Path, done: dict[str, Any], *, what: str, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"file": str(file), **done}))
         return
-    missing = f", {done['missing']:,} not in the graph" if done["missing"] else ""
+    missing = f", {done['missing']:,} not {what}" if done["missing"] else ""
     versions = ", ".join(map(str, done["versions"]))
     position = f"; exact for position {done['position']} or later" if done["position"] else ""
     console.print(

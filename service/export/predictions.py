@@ -2,49 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import csv, parquet
 
 from service.client.frames import probability_of_label
 from service.client.http import Client
 from service.export.asked_nodes import NodePart
-from service.export.failed import ExportFailed
-from service.export.whole_file import written_whole
+from service.export.tables import Exported, write_tables
 
-FORMATS = (".parquet", ".csv")
 MOST_CLASSES = 500
 """Classes that have a column of their own; with more of them the likeliest class is exported alone."""
-_ROWS_PER_GROUP = 50_000
-
-
-@dataclass(frozen=True)
-class Exported:
-    """What stands in the file.
-
-    Attributes:
-        rows: nodes with a prediction.
-        missing: nodes that are not in the graph any more, or never were.
-        position: every row is exact for this position or a later one; None where none was asked for.
-        versions: versions of the model that made the rows.
-    """
-
-    rows: int
-    missing: int
-    position: str | None
-    versions: tuple[int, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For machines."""
-        return {"rows": self.rows, "missing": self.missing, "position": self.position, "versions": list(self.versions)}
 
 
 def export_predictions(
@@ -76,23 +49,8 @@ def export_predictions(
     """
     counted = _Counted(position)
     tables = counted.tables(client, parts, on_rows)
-    if by is not None:
-        tables = iter([_ordered(list(tables), by, limit)])
-    rows = 0
-    with written_whole(path) as part, contextlib.ExitStack() as open_files:
-        writer: Any = None
-        for table in tables:
-            kept = table if limit is None else table.slice(0, limit - rows)
-            writer = writer or open_files.enter_context(_writer(path, part, table.schema))
-            if kept.schema.names != writer.schema.names:
-                raise ExportFailed("a class came meanwhile: export again")
-            writer.write_table(kept)
-            rows += kept.num_rows
-            if limit is not None and rows >= limit:
-                break
-        if writer is None:
-            raise ExportFailed("there are no nodes to export")
-        writer.describe(counted.about())
+    order = None if by is None else (by, "node")
+    rows = write_tables(tables, path, order=order, limit=limit, about=counted.about, what="nodes")
     return Exported(rows, counted.missing, position, tuple(sorted(counted.versions)))
 
 
@@ -158,62 +116,3 @@ def _flat(answer: Any, known: Any, about: dict[str, str]) -> Any:
     if len(classes) <= MOST_CLASSES:
         columns |= {f"p({name})": pa.array(values[:, place], pa.float32()) for place, name in enumerate(classes)}
     return pa.table(columns)
-
-
-def _ordered(tables: list[Any], by: str, limit: int | None) -> Any:
-    if not tables:
-        raise ExportFailed("there are no nodes to export")
-    column = f"p({by})"
-    for table in tables:
-        if column not in table.schema.names:
-            names = [name[2:-1] for name in table.schema.names if name.startswith("p(")]
-            raise ExportFailed(f"{by!r} is no class; the classes are {', '.join(names[:30])}")
-    whole = pa.concat_tables(tables, promote_options="default")
-    order = [(column, "descending"), ("node", "ascending")]
-    return whole.take(pc.sort_indices(whole, sort_keys=order)).slice(0, limit)
-
-
-class _Csv:
-    def __init__(self, part: Path, schema: Any) -> None:
-        self.schema = schema
-        self._writer = csv.CSVWriter(part, schema)
-
-    def write_table(self, table: Any) -> None:
-        self._writer.write_table(table)
-
-    def describe(self, about: dict[str, str]) -> None:
-        """CSV has no place for that; every row has its position and version."""
-
-    def close(self) -> None:
-        self._writer.close()
-
-
-class _Parquet:
-    def __init__(self, part: Path, schema: Any) -> None:
-        self.schema = schema
-        self._writer = parquet.ParquetWriter(part, schema)
-        self._held: list[Any] = []
-        self._rows = 0
-
-    def write_table(self, table: Any) -> None:
-        """Write a row group once there is enough for one."""
-        self._held.append(table)
-        self._rows += table.num_rows
-        if self._rows >= _ROWS_PER_GROUP:
-            self._flush()
-
-    def describe(self, about: dict[str, str]) -> None:
-        self._writer.add_key_value_metadata(about)
-
-    def close(self) -> None:
-        self._flush()
-        self._writer.close()
-
-    def _flush(self) -> None:
-        if self._held:
-            self._writer.write_table(pa.concat_tables(self._held))
-        self._held, self._rows = [], 0
-
-
-def _writer(path: Path, part: Path, schema: Any) -> contextlib.AbstractContextManager[Any]:
-    return contextlib.closing((_Csv if path.suffix == ".csv" else _Parquet)(part, schema))
