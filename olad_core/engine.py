@@ -29,6 +29,7 @@ from olad_core.graph import Changes, DynamicGraph
 from olad_core.graph_tasks import GraphTasks
 from olad_core.judging.assessment import Assessment
 from olad_core.judging.decisions import Decisions
+from olad_core.judging.served_outcomes import NewestOutcomes
 from olad_core.known_labels import KnownLabels
 from olad_core.learning.convergence import Convergence
 from olad_core.learning.group import Group
@@ -176,6 +177,11 @@ class Engine:
     def pass_over(self, position: str) -> EntryOutcome:
         """Go past a log entry that is for another engine."""
         return self._reach(position, 0)
+
+    @property
+    def outcomes(self) -> NewestOutcomes:
+        """How served predictions scored, as far as nobody has stored it yet."""
+        return self._labels.outcomes
 
     @property
     def group_sizes(self) -> GroupSizes:

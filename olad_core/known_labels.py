@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from olad_core.config import EngineConfig
 from olad_core.graph import Changes, DynamicGraph
-from olad_core.judging.assessment import Assessment
+from olad_core.judging.assessment import Assessment, Scored
 from olad_core.judging.decisions import Decisions
 from olad_core.judging.drift import Drift
+from olad_core.judging.served_outcomes import NewestOutcomes, arrival_keys
 from olad_core.learning.label_history import Replay
 from olad_core.learning.teaching import teaching_of
 from olad_core.trees.member import Trees
@@ -31,6 +32,8 @@ class KnownLabels:
     def __init__(self, config: EngineConfig, decisions: Decisions) -> None:
         self.replay = Replay(config.trainer.recent_labels)
         """Labelled nodes in the order of their labels."""
+        self.outcomes = NewestOutcomes()
+        """What was served of them at their arrival, scored; of no state, so not in a checkpoint."""
         self._least_remembered = config.least_remembered
         self._decisions = decisions
         self._classes: set[int] = set()
@@ -65,6 +68,7 @@ class KnownLabels:
         arrival = graph.arrival[labelled]
         by_trees = trees.labelled(arrival, labels) if trees else None
         scored = assessment.score(labelled, arrival, labels, by_trees)
+        self._add_outcomes(scored, labelled, arrival, graph)
         assessment.compare_with_teachers(scored, teaching_of(assessment))
         self._add_classes(np.unique(labels).tolist(), graph, training=training)
         self.replay.add(labelled, graph)
@@ -79,6 +83,12 @@ class KnownLabels:
         """Take over the :meth:`state` of labels on this graph."""
         self.replay.restore(arrays, graph)
         self._classes = set(classes)
+
+    def _add_outcomes(self, scored: Scored, labelled: Rows, arrival: Rows, graph: DynamicGraph) -> None:
+        records, places = scored.served, scored.places
+        records["arrival"] = arrival_keys(arrival[places], graph.ids(labelled[places]))
+        records["time"] = graph.last_arrival
+        self.outcomes.add(records)
 
     def _add_classes(self, seen: list[int], graph: DynamicGraph, *, training: bool) -> None:
         new = sorted(set(seen) - self._classes)

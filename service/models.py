@@ -619,6 +619,55 @@ class PredictingAnswer(Answer):
     )
 
 
+class PairedDifference(Answer):
+    """A score of a variant less that of the champion, on the same nodes."""
+
+    value: float = Field(description="The difference.")
+    low: float | None = Field(description="Lower end of its 95 % interval; null with fewer than 100 nodes.")
+    high: float | None = Field(description="Upper end of its 95 % interval; null with fewer than 100 nodes.")
+
+
+class VariantDifferences(Answer):
+    """What a variant served, less what the champion did, on nodes that both have scored (docs/variants.md)."""
+
+    pairs: int = Field(description="Nodes that both have scored.")
+    since: float = Field(description="Unix time in seconds at which the label of the first one came.")
+    until: float = Field(description="Unix time in seconds at which the label of the last one came.")
+    accuracy: PairedDifference | None = Field(description="Of the share of right predictions.")
+    log_loss: PairedDifference | None = Field(description="Of the mean negative log-probability of the true class.")
+    macro_f1: PairedDifference | None = Field(description="Of the mean over classes of the F1 of each.")
+    average_precision: PairedDifference | None = Field(
+        description="Of the declared class; null where not both variants declare its average precision as OLAD_METRIC."
+    )
+
+
+class VariantComparison(Answer):
+    """A variant compared with the champion."""
+
+    metric: str = Field(description="The champion's metric that decides, as in `lead` of GET /status.")
+    lower_is_better: bool = Field(description="Whether a smaller value of it is the better one: of log-loss.")
+    outcome: Literal["ahead", "behind", "unclear"] = Field(
+        description="Whether the interval on that metric is clear of zero, and to which side."
+    )
+    difference: PairedDifference | None = Field(
+        description="On that metric, positive where its value is the greater one; null where it cannot be computed."
+    )
+    whole: VariantDifferences = Field(description="Over the last nodes that both have scored, 10,000 at most.")
+    windows: list[VariantDifferences] = Field(
+        description="Over parts of these, of as many nodes each, the oldest first; empty with fewer than 200."
+    )
+
+
+class VariantCost(Answer):
+    """What a variant costs."""
+
+    cpu_ms_per_event: float | None = Field(
+        description="Milliseconds of processor time for each event since its worker was ready, learning included; null "
+        "before the first event."
+    )
+    cpu_share: float = Field(description="Processors that its worker has kept busy lately: 0.5 is half of one.")
+
+
 class VariantStatus(Answer):
     """One variant: a worker on the graph with a configuration of its own."""
 
@@ -634,6 +683,12 @@ class VariantStatus(Answer):
     students: list[str] = Field(description="Its group; empty before training.")
     score: Score | None = Field(description="Score of what it served at each arrival; null before its first report.")
     memory_used: int | None = Field(description="Bytes of memory of its worker; null before its first report.")
+    cost: VariantCost | None = Field(
+        description="What its worker costs; null before its first report, and where it is of an earlier release."
+    )
+    comparison: VariantComparison | None = Field(
+        description="With the champion; null for the champion itself, and while both have scored no node in common."
+    )
 
 
 class VariantList(Answer):

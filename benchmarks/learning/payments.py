@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from benchmarks.report import emit
 from olad_core.events import Event, GraphSchema, UpsertEdge, UpsertNode
 from olad_core.graph_types import EdgeType
+from olad_core.judging.paired import Difference
 from service.evaluation.configurations import configurations
 from service.evaluation.evaluate import evaluate
-from service.evaluation.paired import Difference
 from service.evaluation.report import TaskScore
 from service.replay.arrival_stream import Arrival
 from service.replay.label_delay import delay_own_labels

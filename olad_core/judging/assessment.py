@@ -20,6 +20,7 @@ from olad_core.judging.evidence import Evidence
 from olad_core.judging.lead import LeadFigure
 from olad_core.judging.metric import Metric, parse_metric
 from olad_core.judging.prequential import Scores, ScoreTable
+from olad_core.judging.served_outcomes import Records, records_of
 from olad_core.judging.standing import LATELY
 from olad_core.judging.standings import Standings
 from olad_core.judging.succession import Succession
@@ -41,11 +42,15 @@ class Scored:
         predictions: of n nodes, which students of this group have predicted.
         labels: the columns ``[n]`` of their classes in the predictions.
         drift: what their scores show; None without a drift.
+        places: of the nodes with a served prediction, among those that were to be scored.
+        served: how these scored, without their arrivals and times.
     """
 
     predictions: Predictions
     labels: Rows
     drift: Drift | None
+    places: Rows
+    served: Records
 
 
 class Assessment:
@@ -246,6 +251,9 @@ class Assessment:
         together, columns = taken.probabilities, taken.columns
         predictions, labels = Predictions.apart(together), labels[taken.places]
         found = self._scores.add(together, labels, columns, taken.labels)
+        answered = found.answered[:, -1]
+        ranked = self._of_ranked_class(predictions.served, columns)
+        served = records_of(labels, found.predicted[:, -1], found.loss[:, -1], ranked, self._standings.class_number)
         for standings in self._every_standings():
             standings.follow_balance(self._scores.recent_support())
         # Of a new group's students there is nothing to compare on nodes that arrived before it.
@@ -258,8 +266,8 @@ class Assessment:
         if columns:
             labels = columns.places(labels)
         self._temperatures.add(predictions.students, labels, columns.counts if columns else None)
-        errors = np.logical_not(found.right[found.answered[:, -1], -1])
-        return Scored(predictions, labels, self._drift.add(errors))
+        drift = self._drift.add(np.logical_not(found.right[answered, -1]))
+        return Scored(predictions, labels, drift, taken.places[answered], served[answered])
 
     def compare_with_teachers(self, scored: Scored, teaching: npt.NDArray[np.float32]) -> None:
         """Compare students with their teachers on nodes that were scored.
@@ -354,6 +362,18 @@ class Assessment:
         if self._succession:
             ranked = self._standings.class_number
             self._succession.compare(candidates, predictions.served, labels, temperatures, columns, ranked)
+
+    def _of_ranked_class(
+        self, served: npt.NDArray[np.float32], columns: ClassColumns | None
+    ) -> npt.NDArray[np.float64] | None:
+        """Probabilities ``[n]`` of the class that the declared metric is about; None where it is about none."""
+        number = self._standings.class_number
+        if number is None:
+            return None
+        if columns:
+            served = columns.spread(served[:, None], number + 1)[:, 0]
+        known = number < served.shape[1]
+        return served[:, number].astype(np.float64) if known else np.zeros(len(served))
 
     def _lead(self, predictor: int, names: Sequence[str]) -> LeadFigure:
         number, declared = self._standings.class_number, self._standings.declared is not None

@@ -75,7 +75,7 @@ class Scores:
         columns: ClassColumns | None = None,
         served: Rows | None = None,
     ) -> node_class.NodeScores:
-        """Score predictions of nodes in the order of their labels; what each of them yields.
+        """Score predictions of nodes in the order of their labels; what each of them yields, with classes by number.
 
         Args:
             probabilities: ``[n, P, C]``.
@@ -106,7 +106,7 @@ class Scores:
             columns.spread(probabilities, min(classes, node_class.RANKED_CLASSES)) if columns else probabilities
         )
         self._of_classes.add(of_classes, labels, predicted, weight, faded)
-        return found
+        return replace(found, predicted=predicted)
 
     def beside(self, predictors: int) -> Scores:
         """Those of the last predictor, with so many others before it that have no score yet."""

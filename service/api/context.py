@@ -11,6 +11,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 from limits.aio.storage import RedisStorage
 
+from service.api.comparisons import Comparisons
 from service.api.metrics import ApiMetrics
 from service.api.overload import OverloadGuard
 from service.api.readiness import Readiness
@@ -44,6 +45,7 @@ class Context:
     """The stores of one graph, the process's metrics and what its requests share.
 
     Attributes:
+        comparisons: of variants with the champion.
         changes_kept: changes of what is served that are kept; 0 where none are recorded.
         memory: bytes of bodies and answers in flight.
         answers: large answers that are made or wait to be made.
@@ -67,6 +69,7 @@ class Context:
     changes_kept: int
     worker: WorkerStateReader
     variants: Variants
+    comparisons: Comparisons
     timeline: TimelineReader
     past: PastReader
     overload: OverloadGuard
@@ -129,6 +132,7 @@ def make_context(settings: Settings, shared_metrics: Path | None = None) -> Cont
         changes_kept=settings.changes,
         worker=stores.worker,
         variants=stores.variants,
+        comparisons=Comparisons(stores.outcomes),
         timeline=stores.timeline,
         past=stores.past,
         overload=overload,

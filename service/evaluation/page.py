@@ -42,7 +42,7 @@ def page(report: Report) -> str:
         _section(f"From arrival {report.score_from:,} on", HEAD, score_rows(report, later=True)),
     ]
     if rows := difference_rows(report):
-        about = f"Less {report.reference}, on arrivals that both answered; 95 % intervals by block bootstrap"
+        about = f"Less {report.reference}, on arrivals that both answered; 95 % intervals by the jackknife over batches"
         parts.append(_section(about, DIFFERENCE_HEAD, rows))
     if decided := decided_rows(report):
         parts.append(_section(DECIDED_TITLE.capitalize(), DECIDED_HEAD, decided))

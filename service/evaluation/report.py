@@ -15,10 +15,10 @@ from olad_core.judging.balance import fitting_metric
 from olad_core.judging.class_report import ClassReport
 from olad_core.judging.lead import LeadFigure
 from olad_core.judging.metric import Metric, parse_metric
+from olad_core.judging.paired import Differences, Outcomes, differences
 from olad_core.judging.prequential import Scores
 from olad_core.link_tasks import LinkReport
 from olad_core.value_tasks import ValueTaskReport
-from service.evaluation.paired import Differences, Outcomes, differences
 from service.evaluation.prequential import Played
 
 POINTS = 20

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.config import EngineConfig
+from olad_core.judging.paired import Outcomes
 from olad_core.judging.prequential import Scores
 from olad_core.tasks import node_class
-from service.evaluation.paired import Outcomes
 from service.evaluation.players import Answers
 from service.evaluation.waiting import Waiting
 

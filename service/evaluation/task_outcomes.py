@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.judging.paired import Differences, Outcomes, differences
 from olad_core.tasks.labelled_edges import EdgeKey, LabelledEdge
-from service.evaluation.paired import Differences, Outcomes, differences
 
 _LEAST = 1e-7
 """Probability that the class of an edge counts as having at least."""

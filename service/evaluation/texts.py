@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.evaluation.paired import Difference
+from olad_core.judging.paired import Difference
 from service.evaluation.report import Contestant, Report
 
 HEAD = ("", "accuracy", "macro-F1", "log loss", "scored", "not answered", "steps")

@@ -253,6 +253,16 @@ class Keys:
         return self._own(f"samples:{seconds}")
 
     @property
+    def outcomes(self) -> str:
+        """String: a ring of records (:mod:`service.store.outcomes`), how what was served has scored; bounded."""
+        return self._own("outcomes")
+
+    @property
+    def outcomes_written(self) -> str:
+        """Counter: records that were ever written into the ring."""
+        return self._own("outcomes-written")
+
+    @property
     def past_decisions(self) -> str:
         """Stream, bounded: ``number`` and ``decision`` (JSON) of what the worker has decided."""
         return self._own("decisions")

@@ -16,6 +16,7 @@ from typing import cast
 import msgspec
 from redis import Redis
 
+from olad_core.judging.served_outcomes import NO_RECORDS, Records
 from olad_core.serving.publication import Publication, TableUpdate
 from service.store.bulk_hset import ROWS_PER_COMMAND, hset_commands
 from service.store.change_recorder import ChangeRecorder, Shown
@@ -24,6 +25,7 @@ from service.store.keys import Keys
 from service.store.label_rules import dump_rule
 from service.store.marks import setrange_commands
 from service.store.node_lists import encode_list
+from service.store.outcomes import add_outcomes, outcome_reads
 from service.store.past_rows import PastRows
 from service.store.positions import START, parse_position
 from service.store.presence import Presence
@@ -177,11 +179,25 @@ class PredictionWriter:
             self._past.forget()
             raise
 
-    def write_status(self, status: WorkerStatus, metrics: bytes) -> None:
-        """Replace the worker's report and its metrics in Prometheus' text format; a sample of the report stays."""
-        with self._fence.transaction(reads=self._timeline.reads(status)) as (found, pending):
+    def write_status(self, status: WorkerStatus, metrics: bytes, outcomes: Records = NO_RECORDS) -> None:
+        """Replace the worker's report and its metrics in Prometheus' text format; a sample of the report stays.
+
+        Args:
+            status: the report.
+            metrics: in Prometheus' text format.
+            outcomes: further records, how what was served has scored; kept where there are several variants.
+        """
+        about_outcomes, about_time = outcome_reads(self._keys, outcomes), self._timeline.reads(status)
+        with self._fence.transaction(reads=(*about_outcomes, *about_time)) as (found, pending):
             pending.add("MSET", self._keys.status, status.model_dump_json(), self._keys.metrics, metrics)
-            self._timeline.add(pending, status, found)
+            add_outcomes(pending, self._keys, outcomes, found[: len(about_outcomes)])
+            self._timeline.add(pending, status, found[len(about_outcomes) :])
+            pending.run()
+
+    def forget_outcomes(self) -> None:
+        """Delete the records of students that are no more."""
+        with self._fence.transaction() as (_, pending):
+            pending.add("DEL", self._keys.outcomes, self._keys.outcomes_written)
             pending.run()
 
     def heartbeat(self, ttl_ms: int) -> None:

@@ -499,6 +499,14 @@ class MemoryStatus(Answer):
     kept: int = Field(default=0, description="Students whose weights are kept of versions that were served before.")
 
 
+class CostStatus(Answer):
+    """What a worker costs."""
+
+    cpu_s: float = Field(description="Seconds that processors have worked for it since it was ready, in all threads.")
+    events: int = Field(description="Events that it has applied since then.")
+    cpu_share: float = Field(description="Processors that it has kept busy lately: 0.5 is half of one.")
+
+
 class WorkerStatus(Answer):
     """The worker's report about itself."""
 
@@ -544,6 +552,9 @@ class WorkerStatus(Answer):
     disk_free: int | None = Field(default=None, description="Bytes that are free where checkpoints are written.")
     archive: ArchiveStatus | None = Field(default=None, description="The archive; null without OLAD_ARCHIVE.")
     memory: MemoryStatus | None = Field(default=None, description="Its memory; null where it is of an earlier release.")
+    cost: CostStatus | None = Field(
+        default=None, description="Its processor time; null where it is of an earlier release."
+    )
 
 
 def read_report(stored: bytes | None) -> WorkerStatus | None:

@@ -14,6 +14,7 @@ from service.store.health import HealthReader
 from service.store.keys import Keys
 from service.store.log_writer import LogWriter
 from service.store.node_lists import ListReader
+from service.store.outcomes import OutcomeReader
 from service.store.past_rows import PastReader
 from service.store.prediction_reader import PredictionReader
 from service.store.questions import QuestionStore
@@ -45,6 +46,7 @@ class Stores:
         changes: of what is served.
         worker: the worker's report, heartbeat and metrics.
         variants: every worker's report, and the predictions of each.
+        outcomes: how what each of them served has scored.
         health: of Redis.
         rate_counts: makes the counts of requests of each client, for all API processes.
         close: ends the connections.
@@ -62,6 +64,7 @@ class Stores:
     changes: ChangeReader
     worker: WorkerStateReader
     variants: Variants
+    outcomes: OutcomeReader
     timeline: TimelineReader
     past: PastReader
     health: HealthReader
@@ -115,6 +118,7 @@ def open_stores(
         changes=ChangeReader(redis, keys, max_streams),
         worker=WorkerStateReader(redis, keys),
         variants=variants,
+        outcomes=OutcomeReader(redis, keys),
         timeline=TimelineReader(redis, keys),
         past=PastReader(redis, keys),
         health=HealthReader(redis, keys),

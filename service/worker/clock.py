@@ -15,6 +15,9 @@ class Clock(Protocol):
     def wall(self) -> float:
         """Seconds since 1970, for what people read."""
 
+    def cpu(self) -> float:
+        """Seconds that processors have worked for this process, all threads together."""
+
     def sleep(self, seconds: float) -> None:
         """Return that many seconds later."""
 
@@ -29,6 +32,10 @@ class SystemClock:
     def wall(self) -> float:
         """Seconds since 1970."""
         return time.time()
+
+    def cpu(self) -> float:
+        """Seconds of processors."""
+        return time.process_time()
 
     def sleep(self, seconds: float) -> None:
         """Return that many seconds later."""

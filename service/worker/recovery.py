@@ -174,6 +174,8 @@ class Recovery:
         lane = self._lane
         self._predictions.start()
         self._requests.begin()
+        if lane.engine.renewed or lane.engine.position == START:
+            self._predictions.forget_outcomes()
         self._reporter.beat()
         lane.skipped = self._entries_to_skip()
         served = self._predictions.served_version()

@@ -26,6 +26,7 @@ from service.store.status import (
     CheckpointStatus,
     ClassReportStatus,
     CombinedStatus,
+    CostStatus,
     DecisionStatus,
     GraphStatus,
     LeadStatus,
@@ -69,12 +70,21 @@ class _Sample:
     at: float
     events: int
     steps: int
+    cpu: float
 
     def rates_to(self, later: _Sample) -> Rates:
         """The rates between two samples; 0 for a counter that has gone back to a checkpoint."""
         seconds = later.at - self.at
         events, steps = max(0, later.events - self.events), max(0, later.steps - self.steps)
         return Rates(events / seconds, steps / seconds)
+
+
+def _cost(first: _Sample, last: _Sample, now: _Sample) -> CostStatus:
+    """The cost since the first sample, and lately: since the last one before now."""
+    share = (now.cpu - last.cpu) / max(1e-9, now.at - last.at)
+    return CostStatus(
+        cpu_s=round(now.cpu - first.cpu, 3), events=max(0, now.events - first.events), cpu_share=round(share, 4)
+    )
 
 
 class Reporter:
@@ -107,7 +117,7 @@ class Reporter:
         self._clock = clock
         self._memory_budget = memory_budget
         self._started_at = clock.wall()
-        self._last = self._sample(engine)
+        self._first = self._last = self._sample(engine)
         self._learning: LearningState = "learning"
         self._learning_since = self._started_at
         self._at_rest: tuple[Engine, Mark, WorkerStatus] | None = None
@@ -130,12 +140,13 @@ class Reporter:
             rests: whether there is nothing to learn before the next entry.
         """
         sample = self._sample(engine)
-        rates, self._last = self._last.rates_to(sample), sample
+        rates, cost = self._last.rates_to(sample), _cost(self._first, self._last, sample)
+        self._last = sample
         now = self._clock.wall()
         learning: LearningState = "resting" if rests else "learning"
         if learning != self._learning:
             self._learning, self._learning_since = learning, now
-        status = self._unchanged(engine, now) if rests else None
+        status = self._unchanged(engine, now, cost) if rests else None
         if status is None:
             status = report(
                 engine,
@@ -149,13 +160,15 @@ class Reporter:
                 disk_free=self._checkpointer.disk_free(),
                 memory_budget=self._memory_budget,
                 archive=self._checkpoints.archive,
+                cost=cost,
             )
             # A report with rates has them of the last second; the next one begins the rest.
             still = rests and not (rates.events_per_s or rates.steps_per_s)
             self._at_rest = (engine, mark_of(engine), status) if still else None
-        self._predictions.write_status(status, self._metrics.text(status))
+        self._predictions.write_status(status, self._metrics.text(status), engine.outcomes.records())
+        engine.outcomes.clear()
 
-    def _unchanged(self, engine: Engine, now: float) -> WorkerStatus | None:
+    def _unchanged(self, engine: Engine, now: float, cost: CostStatus) -> WorkerStatus | None:
         """The last report as it is now, where the engine has rested since: to sum up many classes takes long."""
         if self._at_rest is None:
             return None
@@ -169,12 +182,13 @@ class Reporter:
             "disk_free": self._checkpointer.disk_free(),
             "archive": self._checkpoints.archive,
             "memory": _memory(engine, self._memory_budget),
+            "cost": cost,
         }
         return status.model_copy(update=changed)
 
     def _sample(self, engine: Engine) -> _Sample:
         steps = engine.trainer.steps if engine.trainer else 0
-        return _Sample(self._clock.monotonic(), engine.applied_events, steps)
+        return _Sample(self._clock.monotonic(), engine.applied_events, steps, self._clock.cpu())
 
 
 def report(
@@ -190,6 +204,7 @@ def report(
     disk_free: int | None,
     memory_budget: int,
     archive: ArchiveStatus | None = None,
+    cost: CostStatus | None = None,
 ) -> WorkerStatus:
     """The engine's state as the worker reports it."""
     graph, trainer = engine.graph, engine.trainer
@@ -259,6 +274,7 @@ def report(
         disk_free=disk_free,
         archive=archive,
         memory=_memory(engine, memory_budget),
+        cost=cost,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from olad_core.judging.served_outcomes import NO_RECORDS, Records
 from olad_core.schema import HeldSchema
 from olad_core.serving.publication import Publication
 from service.store.log_reader import Entry
@@ -70,5 +71,8 @@ class Predictions(Protocol):
     def heartbeat(self, ttl_ms: int) -> None:
         """Store that the worker is alive, for that many milliseconds."""
 
-    def write_status(self, status: WorkerStatus, metrics: bytes) -> None:
-        """Replace the worker's report, and its metrics in Prometheus' text format."""
+    def write_status(self, status: WorkerStatus, metrics: bytes, outcomes: Records = NO_RECORDS) -> None:
+        """Replace the worker's report, and its metrics in Prometheus' text format; keep how predictions scored."""
+
+    def forget_outcomes(self) -> None:
+        """Delete how predictions of students scored that are no more."""

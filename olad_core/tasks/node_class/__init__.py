@@ -6,6 +6,7 @@ answer has the same columns: the disagreement, then class probabilities.
 
 from __future__ import annotations
 
+from olad_core.tasks.class_counts import LEAST_SUPPORT, class_f1, count_classes, macro_f1, with_classes
 from olad_core.tasks.node_class.answers import answers, probabilities
 from olad_core.tasks.node_class.best import are_wide, best_classes, decided_classes
 from olad_core.tasks.node_class.candidates import (
@@ -18,7 +19,6 @@ from olad_core.tasks.node_class.candidates import (
     nodes_to_predict,
     predicted_of_all,
 )
-from olad_core.tasks.node_class.class_counts import LEAST_SUPPORT, class_f1, count_classes, macro_f1, with_classes
 from olad_core.tasks.node_class.head import (
     CLASSES,
     DISAGREEMENT,

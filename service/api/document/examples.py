@@ -337,6 +337,15 @@ MODEL_CARD = {
     "configuration": _CONFIGURATION,
     "serving": _SERVING,
 }
+_PAIRED: dict[str, Any] = {
+    "pairs": 180,
+    "since": 1763900000.0,
+    "until": 1763900060.0,
+    "accuracy": {"value": 0.05, "low": 0.02, "high": 0.08},
+    "log_loss": {"value": -0.1, "low": -0.16, "high": -0.04},
+    "macro_f1": {"value": 0.06, "low": 0.02, "high": 0.1},
+    "average_precision": None,
+}
 VARIANTS = {
     "variants": [
         {
@@ -350,7 +359,30 @@ VARIANTS = {
             "students": ["sage"],
             "score": STUDENT["score"],
             "memory_used": 700_000_000,
-        }
+            "cost": {"cpu_ms_per_event": 0.6, "cpu_share": 0.55},
+            "comparison": None,
+        },
+        {
+            "name": "wide",
+            "alive": True,
+            "position": POSITION,
+            "behind_events": 0,
+            "needs_log_after": POSITION,
+            "version": 2,
+            "student": "gat",
+            "students": ["sage", "gat"],
+            "score": STUDENT["score"],
+            "memory_used": 900_000_000,
+            "cost": {"cpu_ms_per_event": 0.7, "cpu_share": 0.6},
+            "comparison": {
+                "metric": "accuracy",
+                "lower_is_better": False,
+                "outcome": "ahead",
+                "difference": _PAIRED["accuracy"],
+                "whole": _PAIRED,
+                "windows": [],
+            },
+        },
     ]
 }
 STATUS = {
@@ -411,6 +443,7 @@ STATUS = {
             "failures": 0,
             "problem": None,
         },
+        "cost": {"cpu_s": 25.2, "events": 42_000, "cpu_share": 0.55},
         "memory": {
             "budget": 6_000_000_000,
             "needed": 450_000_000,

@@ -15,6 +15,7 @@ from sklearn.metrics import average_precision_score
 from olad_core.events import GraphSchema, LabelNode, UpsertEdge
 from olad_core.graph import DynamicGraph
 from olad_core.graph_types import EdgeType
+from olad_core.judging.paired import Outcomes, differences
 from olad_core.task_types import EdgeClassTask
 from service.commands.evaluate_view import print_report
 from service.commands.sources import with_declared_types
@@ -22,7 +23,6 @@ from service.evaluation.baselines.edges import EdgeBaseline
 from service.evaluation.baselines.regression import new_regression
 from service.evaluation.configurations import configurations
 from service.evaluation.evaluate import evaluate
-from service.evaluation.paired import Outcomes, differences
 from service.evaluation.report import Report, schema
 from service.replay.sources import StreamOptions, open_source
 from service.replay.table_options import TableOptions

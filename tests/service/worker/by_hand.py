@@ -11,6 +11,7 @@ from redis.exceptions import ConnectionError as Unreachable
 from olad_core.config import EngineConfig
 from olad_core.engine import Engine
 from olad_core.events import Event
+from olad_core.judging.served_outcomes import NO_RECORDS, Records
 from olad_core.schema import HeldSchema
 from olad_core.serving.publication import Publication
 from service.settings import Settings
@@ -40,6 +41,9 @@ class HandClock:
 
     def wall(self) -> float:
         return 1_700_000_000 + self.now
+
+    def cpu(self) -> float:
+        return self.now / 4
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -167,6 +171,8 @@ class MemoryPredictions:
         self.version: int | None = None
         self.beats = 0
         self.statuses: list[WorkerStatus] = []
+        self.outcomes: list[int] = []
+        """Keys of the arrivals whose predictions have scored, as they were written."""
         self._wire = wire
 
     def start(self) -> int:
@@ -195,9 +201,14 @@ class MemoryPredictions:
         with self._wire.operation("heartbeat"):
             self.beats += 1
 
-    def write_status(self, status: WorkerStatus, metrics: bytes) -> None:
+    def write_status(self, status: WorkerStatus, metrics: bytes, outcomes: Records = NO_RECORDS) -> None:
         with self._wire.operation("status"):
             self.statuses.append(status)
+            self.outcomes.extend(outcomes["arrival"].tolist())
+
+    def forget_outcomes(self) -> None:
+        with self._wire.operation("forget"):
+            self.outcomes.clear()
 
 
 class Site:
@@ -209,10 +220,10 @@ class Site:
         self.requests = MemoryRequests(self.wire, self.clock)
         self.checkpoints = folder / "checkpoints"
         self.attempts_file = folder / "attempts"
-        self._config = config
+        self.config = config
 
     def restore(self) -> Engine:
-        return restore_engine(self.checkpoints, self._config, DEVICE)
+        return restore_engine(self.checkpoints, self.config, DEVICE)
 
     @contextmanager
     def worker(self, **settings: object) -> Iterator[Worker]:

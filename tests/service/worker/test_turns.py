@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,47 @@ def test_at_rest_nothing_is_summed_up_again_before_something_changes(
     assert (before.position, after.position) == ("1-0", "2-0")
     assert after.applied_events > before.applied_events
     assert [later.updated_at - earlier.updated_at for earlier, later in itertools.pairwise(statuses)] == [1.0] * 19
+
+
+def reported(site: Site) -> int:
+    """Scored nodes that a worker reports, which works until it has waited for three seconds; the first report fails."""
+    before = len(site.requests.waits_ms)
+    with site.worker(steps_per_entry=2) as worker:
+        site.log.when_empty = lambda: worker.stop() if len(site.requests.waits_ms) == before + 6 else None
+        site.wire.fail_once("status")
+        worker.run()
+    return site.predictions.statuses[-1].served_score.scored
+
+
+def test_how_predictions_scored_is_stored_once_and_is_of_the_students_that_are_there(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.log.append(*stream(turns=8))
+    scored = reported(site)
+    stored = site.predictions.outcomes
+    assert len(stored) == len(set(stored)) == scored > 0
+    site.log.append(*stream(turns=12)[8:])
+    more = reported(site)
+    assert len(stored) == len(set(stored)) == more > scored
+    # Other students begin on the same graph.
+    site.config = replace(site.config, renewal="anew")
+    assert reported(site) == more
+    assert stored == []
+
+
+def test_a_worker_reports_what_it_costs(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.log.append(*stream(turns=3))
+    site.run(steps_per_entry=1)
+    site.log.append(*stream(turns=5)[3:])
+    began = site.clock.wall()
+    reported(site)
+    status = site.predictions.statuses[-1]
+    cost = status.cost
+    assert cost is not None
+    # The clock of the test counts a quarter of a second of processors in a second.
+    assert cost.cpu_share == 0.25
+    assert cost.cpu_s == pytest.approx((status.updated_at - began) / 4)
+    assert cost.events == sum(map(len, stream(turns=5)[3:]))
 
 
 def test_the_first_report_does_not_count_the_steps_of_the_checkpoint(tmp_path: Path) -> None:

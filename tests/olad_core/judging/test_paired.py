@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
+import pytest
 
-from olad_core.tasks.node_class import count_classes, macro_f1
-from service.evaluation.paired import Outcomes, differences
+from olad_core.judging.paired import Difference, Outcomes, differences
+from olad_core.tasks.class_counts import count_classes, macro_f1
 
 TRUE = 0.05
+STREAMS = 300
 
 
 def test_the_interval_covers_the_true_difference() -> None:
@@ -29,6 +32,49 @@ def test_the_interval_covers_the_true_difference() -> None:
         excludes_zero += found.low > 0
     assert 180 <= covered <= 199
     assert excludes_zero > 160
+
+
+def pair(random: np.random.Generator, count: int, memory: float) -> tuple[Outcomes, Outcomes, npt.NDArray[np.int64]]:
+    """Two contestants on arrivals of three unevenly frequent classes; one of them is right more often by 0.08.
+
+    Which of the two is the better one for an arrival depends on a state that lasts: after one more arrival it is the
+    same with the probability ``memory``. Both rank class 0.
+    """
+    truth = random.choice(3, count, p=[0.2, 0.3, 0.5])
+    renewed = np.flatnonzero(random.random(count) >= memory)
+    since = renewed[np.maximum(np.searchsorted(renewed, np.arange(count), side="right") - 1, 0)] if len(renewed) else 0
+    state = random.random(count)[since] < 0.5
+    found = []
+    for share in (np.where(state, 0.9, 0.5), np.where(state, 0.66, 0.58)):
+        right = random.random(count) < share
+        predicted = np.where(right, truth, (truth + random.integers(1, 3, count)) % 3)
+        rank = random.normal(size=count) + 1.5 * (predicted == 0)
+        found.append(Outcomes(predicted, random.gamma(2.0, np.where(right, 0.2, 0.8)), rank))
+    return found[0], found[1], truth
+
+
+METRICS = ("accuracy", "log_loss", "macro_f1", "average_precision")
+
+
+@pytest.mark.parametrize(("count", "memory"), [(100, 0.0), (1000, 0.0), (1000, 0.8)])
+def test_the_interval_of_every_score_covers_the_true_difference(count: int, memory: float) -> None:
+    """In 95 of 100 streams, whether an arrival depends on the five before it or not."""
+    random = np.random.default_rng(3)
+    one, reference, truth = pair(random, 200_000, memory)
+    true = differences(one, reference, truth, ranked=0)
+    covered = dict.fromkeys(METRICS, 0)
+    for _ in range(STREAMS):
+        one, reference, truth = pair(random, count, memory)
+        found = differences(one, reference, truth, ranked=0)
+        for name in METRICS:
+            interval, value = getattr(found, name), getattr(true, name).value
+            assert isinstance(interval, Difference)
+            assert interval.low is not None
+            assert interval.high is not None
+            covered[name] += interval.low <= value <= interval.high
+    for name, times in covered.items():
+        # Three standard deviations of what chance leaves, and two points that few arrivals cost.
+        assert 0.89 <= times / STREAMS <= 0.99, (name, times)
 
 
 def test_values_are_the_differences_of_the_scores_themselves() -> None:
