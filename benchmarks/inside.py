@@ -17,6 +17,7 @@ MODULES: dict[str, tuple[str, ...] | None] = {
     "distillation_step": None,
     "publication": ("--rounds=5",),
     "memory": None,
+    "memory_types": None,
     "checkpoint_pause": None,
     "start": None,
 }
