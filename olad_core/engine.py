@@ -33,7 +33,6 @@ from olad_core.judging.served_outcomes import NewestOutcomes
 from olad_core.known_labels import KnownLabels
 from olad_core.learning.convergence import Convergence
 from olad_core.learning.group import Group
-from olad_core.learning.health import PATIENCE
 from olad_core.learning.label_history import Touched
 from olad_core.learning.teaching import teaching_of
 from olad_core.learning.trainer import Trainer
@@ -59,6 +58,7 @@ from olad_core.serving.versions import Versions
 from olad_core.serving.what_if import Outcome, what_if
 from olad_core.step_size import FULL_SIZE, StepSize
 from olad_core.students import InputShape, Memory, recurrent
+from olad_core.taken_step import take_in
 from olad_core.tasks.label_rule import LabelRule
 from olad_core.trees.member import Trees
 from olad_core.value_tasks import ValueTasks
@@ -673,16 +673,7 @@ class Engine:
         if not outcome.taken:
             self._convergence.exhaust()
             return False
-        self._convergence.follow(float(outcome.losses["supervised"].mean()), size)
-        self.assessment.add_losses(outcome.losses)
-        if outcome.renewed:
-            self._convergence.restart()
-        for name in outcome.renewed:
-            reason = f"{name} got new weights: its losses or gradients were not finite for {PATIENCE} steps in a row"
-            student = name if name in trainer.group.names else None
-            self.decisions.add("student-reset", reason, student=student, numbers={"resets": trainer.health.resets})
-            if student and self.assessment.combined:
-                self.assessment.combined.renew(trainer.group.names.index(student))
+        take_in(outcome, size, trainer, self._convergence, self.assessment, self.decisions)
         if self.schedule.is_due(trainer.steps):
             yield
             yield from self._start_version(trainer, size)

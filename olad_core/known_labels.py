@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -73,7 +73,7 @@ class KnownLabels:
         self._add_classes(np.unique(labels).tolist(), graph, training=training)
         self.replay.add(labelled, graph)
         if scored.drift:
-            self._forget(scored.drift, assessment)
+            forget_before(scored.drift, assessment, self.replay, self._least_remembered, self._decisions)
 
     def state(self) -> tuple[dict[str, npt.NDArray[np.generic]], list[int]]:
         """For a checkpoint: arrays of the labelled nodes, and numbers of the classes."""
@@ -94,19 +94,46 @@ class KnownLabels:
         new = sorted(set(seen) - self._classes)
         self._classes.update(new)
         if new and training:
-            names = ", ".join(repr(graph.classes[number]) for number in new[:5]) + (", ..." if new[5:] else "")
-            reason = f"labels {names} were seen for the first time: versions from now on can predict them"
-            self._decisions.add("classes-grown", reason, numbers={"new": len(new), "classes": len(self._classes)})
+            note_classes([graph.classes[number] for number in new], len(self._classes), self._decisions)
 
-    def _forget(self, drift: Drift, assessment: Assessment) -> None:
-        """Let scores and labels of before the drift weigh less."""
-        assessment.forget(max(drift.width, self._least_remembered))
-        self.replay.shorten(drift.width)
-        if drift.is_new:
-            rose = f"rose from {100 * drift.before:.1f} % to {100 * drift.after:.1f} %"
-            reason = f"errors of served predictions {rose}: scores and labels before the last {drift.width} weigh less"
-            numbers = {"before": drift.before, "after": drift.after, "width": drift.width}
-            self._decisions.add("drift", reason, numbers=numbers)
+
+class History(Protocol):
+    """Labelled nodes in the order of their labels."""
+
+    def shorten(self, count: int) -> None:
+        """Let the latest ones be the last ``count`` of now."""
+
+
+def note_classes(new: Sequence[str], classes: int, decisions: Decisions) -> None:
+    """Note that classes were seen for the first time.
+
+    Args:
+        new: their names, one at least.
+        classes: number of classes seen so far, these included.
+        decisions: takes it in.
+    """
+    names = ", ".join(map(repr, new[:5])) + (", ..." if new[5:] else "")
+    reason = f"labels {names} were seen for the first time: versions from now on can predict them"
+    decisions.add("classes-grown", reason, numbers={"new": len(new), "classes": classes})
+
+
+def forget_before(drift: Drift, assessment: Assessment, history: History, least: int, decisions: Decisions) -> None:
+    """Let scores and labels of before a drift weigh less.
+
+    Args:
+        drift: that the scores show.
+        assessment: of the students.
+        history: labelled nodes.
+        least: scored nodes that stay in memory, at least.
+        decisions: takes in a drift that is new.
+    """
+    assessment.forget(max(drift.width, least))
+    history.shorten(drift.width)
+    if drift.is_new:
+        rose = f"rose from {100 * drift.before:.1f} % to {100 * drift.after:.1f} %"
+        reason = f"errors of served predictions {rose}: scores and labels before the last {drift.width} weigh less"
+        numbers = {"before": drift.before, "after": drift.after, "width": drift.width}
+        decisions.add("drift", reason, numbers=numbers)
 
 
 def _newly_labelled(changes: Sequence[Changes], graph: DynamicGraph) -> Rows:

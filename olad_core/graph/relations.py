@@ -249,7 +249,7 @@ class Relations:
 
     def sample(self, rows: Int64s, fanout: int, seed: int) -> Neighbours:
         """Up to ``fanout`` in-neighbours of each row, the types having equal shares of them, two at least."""
-        each = fanout if len(self._stores) == 1 else max(2, -(-fanout // len(self._stores)))
+        each = fanout_of_type(fanout, len(self._stores))
         near = [sampled_neighbours(store.incoming, rows, each, seed + at) for at, store in enumerate(self._stores)]
         return self._with_features(rows, joined(near))
 
@@ -406,6 +406,15 @@ def _store(rule: RelationRule, rows: int) -> EdgeStore:
     if rule.has_table:
         return ParallelEdges(directed=rule.directed, rows=rows, width=rule.width, named=rule.ids)
     return EdgeStore(directed=rule.directed, rows=rows)
+
+
+def fanout_of_type(fanout: int, types: int) -> int:
+    """How many in-neighbours of a node are sampled by edges of each type: equal shares of the fanout, two at least.
+
+    >>> fanout_of_type(10, 1), fanout_of_type(10, 3), fanout_of_type(10, 20)
+    (10, 4, 2)
+    """
+    return fanout if types == 1 else max(2, -(-fanout // types))
 
 
 def _joined(lists: Sequence[EdgeList]) -> EdgeList:

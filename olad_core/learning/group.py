@@ -114,21 +114,29 @@ class Group:
             x: features of a step's nodes.
             steps: taken before.
         """
-        share = max(1 / (steps + 1), 0.01)
+        self.follow_squares(self.squares(x), steps)
+
+    def squares(self, x: Features) -> list[Tensor]:
+        """Mean squares of nodes' features: of all nodes; where nodes have types, of those of each type."""
         if not self.shape.type_widths:
-            seen = _usual(mean_squares(x))
-            for student in self.students:
-                _follow(student.mean_square, seen, share)
-            return
+            return [mean_squares(x)]
         assert isinstance(x, SparseRows), "features of several types are entries"
-        first = 0
-        for number, width in enumerate(self.shape.type_widths):
-            squares = x.mean_squares_of(first, width)
-            if len(squares):
-                seen = _usual(squares)
-                for student in self.students:
-                    _follow(student.mean_square[number], seen, share)
+        first, found = 0, []
+        for width in self.shape.type_widths:
+            found.append(x.mean_squares_of(first, width))
             first += 1 + width
+        return found
+
+    def follow_squares(self, squares: Sequence[Tensor], steps: int) -> None:
+        """Follow mean squares (:meth:`squares`), as :meth:`follow_scale` does those of a step's nodes."""
+        share = max(1 / (steps + 1), 0.01)
+        for number, each in enumerate(squares):
+            if not len(each):
+                continue
+            seen = _usual(each)
+            for student in self.students:
+                followed = student.mean_square[number] if self.shape.type_widths else student.mean_square
+                _follow(followed, seen, share)
 
     def encode(self, drawn: Sample) -> Parts[list[Tensor]]:
         """Layer 0 of a sample for every stack, with some of its features and labels dropped; one part a stack.
@@ -180,6 +188,12 @@ class Group:
         # What is served may be of a time when the graph had features of no or of another width.
         width = next(iter(students.values())).feature_width
         drawn = sample(graph, rows, self.config.fanouts, width, self.random, self.device)
+        return (yield from self.probabilities_on(drawn, students, classes))
+
+    def probabilities_on(
+        self, drawn: Sample, students: Mapping[str, Student], classes: int
+    ) -> Parts[npt.NDArray[np.float32]]:
+        """Class probabilities ``[G, n, C]`` of the seeds of a sample; one part a student. Arguments as above."""
         answers = []
         for student, inputs in zip(students.values(), self.inputs(drawn, students), strict=True):
             yield

@@ -135,6 +135,11 @@ class Touched:
         if len(rows):
             self._rows = np.concatenate([self._rows[~np.isin(self._rows, rows)], rows])[-self._limit :]
 
+    @property
+    def rows(self) -> Rows:
+        """All of them, the last one last; some may have left."""
+        return self._rows
+
     def begin_anew(self) -> None:
         """Forget all rows."""
         self._rows = np.empty(0, dtype=np.int64)

@@ -44,16 +44,13 @@ class StepNodes:
         targets: classes ``[L]`` of the seeds whose labels the students learn from.
         sample: the neighbourhoods of the seeds: the labelled ones first, then nodes without a label.
         classes: of the graph.
+        unlearned: the seeds whose labels the students do not learn from; all seeds where the step has no such one.
     """
 
     targets: Tensor
     sample: Sample
     classes: int
-
-    @property
-    def unlearned(self) -> slice:
-        """The seeds whose labels the students do not learn from; all seeds where there is no such one."""
-        return slice(len(self.targets) if self.sample.num_seeds > len(self.targets) else 0, None)
+    unlearned: slice
 
 
 @dataclass(frozen=True)
@@ -129,7 +126,9 @@ def draw(
     # The labels of seeds are hidden. A labelled node among the others would be missing to its neighbours.
     seeds = np.concatenate([labelled, more[graph.label[more] < 0]])
     drawn = sample(graph, seeds, config.fanouts, group.shape.feature_width, group.random, group.device)
-    return StepNodes(node_class.targets(graph, labelled, group.device), drawn, len(graph.classes))
+    targets = node_class.targets(graph, labelled, group.device)
+    unlearned = slice(len(labelled) if len(seeds) > len(labelled) else 0, None)
+    return StepNodes(targets, drawn, len(graph.classes), unlearned)
 
 
 def forward(group: Group, drawn: Sample) -> Parts[Computed]:

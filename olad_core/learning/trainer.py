@@ -190,9 +190,16 @@ class Trainer:
             yield
             yield from backward(self.group, computed, total)
             yield
-            sound = update(self.group)
-        else:
-            sound = torch.isfinite(terms["supervised"].detach())
+        return self.descend(terms["supervised"].detach(), finite=finite)
+
+    def descend(self, supervised: Tensor, *, finite: bool) -> tuple[str, ...]:
+        """Descend along the gradients, and count the step; names of the students that got new weights.
+
+        Args:
+            supervised: what the students lose by labels ``[G]``.
+            finite: whether the sum of all losses is finite. Where it is not, nobody learns from the step.
+        """
+        sound = update(self.group) if finite else torch.isfinite(supervised)
         if finite and bool(sound.all()):
             self.steps += 1
             self.health.sound_step()

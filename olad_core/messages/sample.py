@@ -135,10 +135,13 @@ def features(graph: DynamicGraph, rows: Rows, width: int, device: torch.device) 
         found = graph.features.gather(rows).first_columns(width)
     else:
         found = Entries(np.zeros(len(rows) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
-    if not isinstance(found, Entries):
-        return to_device(found, device)
+    return sparse_rows(found, width, device) if isinstance(found, Entries) else to_device(found, device)
+
+
+def sparse_rows(found: Entries, width: int, device: torch.device) -> SparseRows:
+    """Entries of features ``[n, width]`` as students read them."""
     entries = Block(
-        targets=torch.arange(len(rows), device=device),
+        targets=torch.arange(found.indptr.size - 1, device=device),
         sources=to_device(found.column, device),
         offsets=to_device(found.indptr, device),
         weight=to_device(found.value, device),

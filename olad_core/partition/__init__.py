@@ -6,7 +6,18 @@ See ``docs/decisions/0050-partitions.md``.
 from __future__ import annotations
 
 from olad_core.partition.exchange import Superstep, Traffic, run_in_lockstep
+from olad_core.partition.learner import LearnerState, PartitionedLearner, join_own
 from olad_core.partition.partition import Followed, Partition
 from olad_core.partition.placement import owners
 
-__all__ = ["Followed", "Partition", "Superstep", "Traffic", "owners", "run_in_lockstep"]
+__all__ = [
+    "Followed",
+    "LearnerState",
+    "Partition",
+    "PartitionedLearner",
+    "Superstep",
+    "Traffic",
+    "join_own",
+    "owners",
+    "run_in_lockstep",
+]

@@ -69,6 +69,11 @@ class Directory:
         """Class names in the order of their numbers."""
         return self._nodes.classes
 
+    @property
+    def arrivals(self) -> int:
+        """Number of nodes ever created."""
+        return self._nodes.arrivals
+
     def settle(
         self, events: EventColumns, time: float, graph: DynamicGraph, number: Int64s, rank: int, ranks: int
     ) -> Superstep[Settled]:

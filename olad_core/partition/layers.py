@@ -101,6 +101,30 @@ class PartitionLayers:
             changed = self._compute(layer, due[owned[due]])
         return changed
 
+    @property
+    def depth(self) -> int:
+        """Layers above the inputs."""
+        return len(self._layers) - 1
+
+    def fill(self, layer: int, rows: Int64s) -> Superstep[None]:
+        """Compute some owned rows of a layer, and send them to the ranks that read them.
+
+        When this was done for all rows, layer by layer, and :meth:`follow` for all changes meanwhile, all layers are
+        what they would be if they had been followed from an empty graph on.
+
+        Args:
+            layer: 0 for the inputs; those below it are filled.
+            rows: owned, distinct.
+        """
+        self._reserve(self._store.graph.capacity)
+        if layer == 0:
+            self._reweigh_owned(rows)
+            self._compute_inputs(rows)
+        else:
+            self._compute(layer, rows)
+        if layer < self.depth:
+            yield from self._exchange(layer + 1, rows, (rows[:0], rows[:0]))
+
     def _appeared(self, changes: Changes) -> tuple[Int64s, Int64s]:
         """Owned rows with a new edge to another rank's node, with these ranks: there may be no copy there."""
         new = (changes.weight_before == 0) & (changes.weight_after != 0)
@@ -139,7 +163,6 @@ class PartitionLayers:
             changed.append(self._write(layer, padded[:count], values[:count]))
         return np.concatenate(changed)
 
-    @torch.no_grad()
     def _write_inputs(self, touch: Touch, reweighted: Int64s) -> Int64s:
         """Compute the owned rows of layer 0 whose inputs changed; those that hold other values now."""
         graph, owned = self._store.graph, self._store.owned
@@ -149,9 +172,14 @@ class PartitionLayers:
         if columns := self.student.encoder.columns_read:
             due.append(touch.stepped_in(columns, graph))
         rows = graph.distinct(np.concatenate(due))
+        return self._compute_inputs(rows[owned[rows]])
+
+    @torch.no_grad()
+    def _compute_inputs(self, rows: Int64s) -> Int64s:
+        """Compute owned rows of layer 0; those that hold other values now."""
         changed = [rows[:0]]
-        for padded, count in self._blocks(rows[owned[rows]]):
-            given = inputs(graph, padded, self.student.feature_width, _CPU)
+        for padded, count in self._blocks(rows):
+            given = inputs(self._store.graph, padded, self.student.feature_width, _CPU)
             if self.student.feature_width == 0:
                 given = replace(given, x=_log_degrees(self._in_weight[padded]))
             values = self._propagation.raised(0, self.student.encode(given, self.student.scale))

@@ -17,7 +17,7 @@ from olad_core.graph.event_columns import columns_of
 from olad_core.partition.directory import Directory
 from olad_core.partition.exchange import Superstep
 from olad_core.partition.layers import PartitionLayers
-from olad_core.partition.store import PartitionStore
+from olad_core.partition.store import PartChange, PartitionStore
 from olad_core.students import Student
 
 
@@ -29,11 +29,13 @@ class Followed:
         changed: for each student, the owned rows whose answers are others than before.
         removed: ids of nodes of this rank that were removed.
         rejected: events that were not possible in the whole graph, but for removals of edges that are not there.
+        part: what the batch did to the part.
     """
 
     changed: tuple[Int64s, ...]
     removed: list[str]
     rejected: list[Rejection]
+    part: PartChange
 
 
 class Partition:
@@ -96,6 +98,10 @@ class Partition:
         assert not self.graph.num_nodes, "students are followed from an empty graph on"
         self._students = [PartitionLayers(student, classes, self.store) for student in students]
 
+    def follow_layers(self, layers: Sequence[PartitionLayers]) -> None:
+        """Follow these layers from now on; the first of them are what :meth:`answers` is of."""
+        self._students = list(layers)
+
     def apply(self, events: Sequence[Event], time: float) -> Superstep[Followed]:
         """Apply a batch, and compute what it reaches.
 
@@ -113,7 +119,7 @@ class Partition:
         for layers in self._students:
             rows = yield from layers.follow(part.changes)
             changed.append(rows)
-        return Followed(tuple(changed), removed, part.settled.batch.rejected)
+        return Followed(tuple(changed), removed, part.settled.batch.rejected, part)
 
     def answers(self, student: int = 0) -> tuple[list[str], npt.NDArray[np.float32]]:
         """Ids of all owned nodes, and a student's answers ``[n, 1 + C]`` about them."""

@@ -18,6 +18,7 @@ from olad_core.graph.compiled import compiled
 from olad_core.graph.event_columns import EventColumns, columns_of
 from olad_core.partition.directory import Directory, Settled
 from olad_core.partition.exchange import Superstep
+from olad_core.partition.rows_by_number import RowsByNumber
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class PartitionStore:
         self._directory = directory
         self._row_of: dict[int, int] = {}
         """Rows of copies, by number."""
+        self._own = RowsByNumber()
 
     @property
     def owned(self) -> Bools:
@@ -95,6 +97,20 @@ class PartitionStore:
     def rows_of(self, numbers: Int64s) -> Int64s:
         """Rows of copies by their numbers."""
         return np.fromiter(map(self._row_of.__getitem__, numbers.tolist()), np.int64, numbers.size)
+
+    @property
+    def arrivals(self) -> int:
+        """Number of nodes of the whole graph ever created."""
+        return self._directory.arrivals
+
+    def own_rows(self, numbers: Int64s) -> Int64s:
+        """Rows of owned nodes by their numbers; -1 where there is none."""
+        return self._own.rows(numbers, self.number, self.owned)
+
+    def lowest(self) -> int:
+        """The least number of an owned node; that of the next node where none is owned."""
+        numbers = self.number[self.owned]
+        return int(numbers.min()) if numbers.size else self.arrivals
 
     def in_neighbours(self, rows: Int64s) -> Neighbours:
         """All in-neighbours of owned rows, those of each type of edges by ascending number.

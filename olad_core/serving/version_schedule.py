@@ -184,7 +184,7 @@ class Schedule:
             self.withheld = withheld_by(candidates, load, names[best], before)
         self.expected_gain = expected_gain(candidates)
         name, students = names[best], candidates.copies(best)
-        if not any(_is_finite(student) for student in students.values()):
+        if not any(is_finite(student) for student in students.values()):
             self._refused_step = steps
             self._decisions.add("version-refused", f"no version of {name}: its weights are not finite", student=name)
             return
@@ -239,5 +239,6 @@ class Schedule:
             self._naming.restore(values["version_naming"])
 
 
-def _is_finite(student: Student) -> bool:
+def is_finite(student: Student) -> bool:
+    """Whether all weights of a student are finite."""
     return all(bool(torch.isfinite(value).all()) for value in student.state_dict().values())

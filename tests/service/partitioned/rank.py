@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import torch.distributed as dist
 
-from olad_core.partition import Partition, Traffic
+from olad_core.partition import Partition, PartitionedLearner, Traffic
 from olad_core.students import Student, build_student
 from service.partitioned.collectives import run
+from tests.olad_core.partition.learning import LEARNING, shared_bytes, stream
 from tests.olad_core.streams import FEATURES, changes, take
 
 SIZES = (60, 1, 3, 0, 40)
+TURNS, STEPS = 3, 3
+LEARNT = replace(LEARNING, trainer=replace(LEARNING.trainer, students=("gcn", "gat")))
 
 
 def students() -> list[Student]:
@@ -32,8 +36,24 @@ def follow(rank: int, ranks: int, folder: Path) -> None:
         run(partition.apply(take(stream, size), float(turn)), traffic)
     ids, first = partition.answers(0)
     _, second = partition.answers(1)
-    np.savez(folder / f"{rank}.npz", ids=ids, first=first, second=second, size=sum(traffic.size.values()))
+    learned = np.frombuffer(learn(rank, ranks), np.uint8)
+    np.savez(
+        folder / f"{rank}.npz", ids=ids, first=first, second=second, size=sum(traffic.size.values()), learned=learned
+    )
     dist.destroy_process_group()
+
+
+def learn(rank: int, ranks: int) -> bytes:
+    """Learn from another stream; the bytes that are the same at all ranks."""
+    partition = Partition(rank, ranks)
+    learner, events = PartitionedLearner(LEARNT, partition), stream(5)
+    for turn in range(TURNS):
+        batch = take(events, 40)
+        run(learner.follow(f"{turn}-0", len(batch), run(partition.apply(batch, float(turn)))))
+        for _ in range(STEPS):
+            run(learner.step())
+            run(learner.embed(16))
+    return shared_bytes(learner.state())
 
 
 if __name__ == "__main__":
