@@ -310,12 +310,19 @@ class ClockSetting(BaseModel):
 
 
 class VersionChange(BaseModel):
-    """What an operator decides about the served version: an entry of the log."""
+    """What an operator decides about what is served: an entry of the log.
+
+    Attributes:
+        action: ``promote`` makes a variant the champion; the others are about the versions of one variant.
+        version: that is pinned.
+        variant: that it is about; None for the default one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    action: Literal["pin", "unpin", "rollback"]
+    action: Literal["pin", "unpin", "rollback", "promote"]
     version: int | None = Field(default=None, ge=1, le=2**53)
+    variant: str | None = None
 
 
 class EventProblem(Struct, frozen=True):

@@ -24,6 +24,7 @@ from service.commands.status import status
 from service.commands.stream import stream
 from service.commands.top import top
 from service.commands.up import up
+from service.commands.variants import variants
 from service.commands.verify import verify
 from service.commands.versions import versions
 from service.commands.what_if import what_if
@@ -72,6 +73,7 @@ app.command()(rebuild)
 app.command()(check_student)
 app.add_typer(export)
 app.add_typer(keys)
+app.add_typer(variants)
 app.add_typer(versions)
 
 

@@ -61,6 +61,7 @@ _PROBABILITIES = (
 _REST = "Probability of all classes that are not shown; only where the graph has more than 64 classes."
 _POSITION = "Position of the log up to which the graph was known."
 _BEHIND = "Events in the log after that position."
+_VARIANT = "The variant that answered; left out where there is only one and the request named none."
 _LINK_SCORE = (
     "Probability that this is the pair that is linked next, and not a random pair of the source, at even odds. It "
     "ranks pairs, and is no probability that the edge comes."
@@ -90,6 +91,7 @@ class Prediction(BaseModel):
     model_version: int = Field(ge=1, description=_MODEL_VERSION)
     position: Position = Field(description=_POSITION)
     behind: int = Field(ge=0, description=_BEHIND)
+    variant: str | SkipJsonSchema[None] = Field(default=None, description=_VARIANT)
     marked: bool | SkipJsonSchema[None] = Field(
         default=None,
         description="Only with `at`: whether the row was of an earlier position than predictions showed then, because "
@@ -117,6 +119,7 @@ class PredictionAnswer(BaseModel):
     model_version: int = Field(ge=1, description=_MODEL_VERSION)
     position: Position = Field(description=_POSITION)
     behind: int = Field(ge=0, description=_BEHIND)
+    variant: str | SkipJsonSchema[None] = Field(default=None, description=_VARIANT)
 
 
 class PredictionList(Answer):
@@ -142,6 +145,7 @@ class NodeEmbedding(BaseModel):
     model_version: int = Field(ge=1, description="Published version that the student is of.")
     position: Position = Field(description=_POSITION)
     behind: int = Field(ge=0, description=_BEHIND)
+    variant: str | SkipJsonSchema[None] = Field(default=None, description=_VARIANT)
 
 
 class EmbeddingList(Answer):
@@ -167,7 +171,7 @@ class ListedNode(Answer):
     disagreement: Share = Field(description=DISAGREEMENT)
 
 
-class NodeList(Answer):
+class NodeList(BaseModel):
     """A list of nodes, all of it exact at one position."""
 
     nodes: list[ListedNode] = Field(max_length=1000, description="In the order that was asked for.")
@@ -180,6 +184,7 @@ class NodeList(Answer):
     model_version: int = Field(ge=1, description=_MODEL_VERSION)
     position: Position = Field(description="Position of the log at which the list is exact.")
     behind: int = Field(ge=0, description=_BEHIND)
+    variant: str | SkipJsonSchema[None] = Field(default=None, description=_VARIANT)
 
 
 class NodesAsked(BaseModel):
@@ -245,6 +250,7 @@ class WhatIfAnswer(BaseModel):
     model_version: int = Field(ge=1, description="Published version that predicts.")
     position: Position = Field(description="Position of the log after which the events would be applied.")
     behind: int = Field(ge=0, description=_BEHIND)
+    variant: str | SkipJsonSchema[None] = Field(default=None, description=_VARIANT)
 
 
 class ShownEffect(BaseModel):
@@ -278,6 +284,7 @@ class ExplainAnswer(BaseModel):
     model_version: int = Field(ge=1, description=_MODEL_VERSION)
     position: Position = Field(description=_POSITION)
     behind: int = Field(ge=0, description=_BEHIND)
+    variant: str | SkipJsonSchema[None] = Field(default=None, description=_VARIANT)
 
 
 class NeighbourEdge(BaseModel):
@@ -305,6 +312,7 @@ class NeighbourList(BaseModel):
     count: int = Field(ge=0, description="How many edges the node has, listed or not.")
     position: Position = Field(description=_POSITION)
     behind: int = Field(ge=0, description=_BEHIND)
+    variant: str | SkipJsonSchema[None] = Field(default=None, description=_VARIANT)
 
 
 class KeyAnswer(BaseModel):
@@ -338,6 +346,7 @@ class EdgePrediction(BaseModel):
     model_version: int = Field(ge=1, description="Steps that the model of the task had taken.")
     position: Position = Field(description=_POSITION)
     behind: int = Field(ge=0, description=_BEHIND)
+    variant: str | SkipJsonSchema[None] = Field(default=None, description=_VARIANT)
 
 
 class EdgeNamed(BaseModel):
@@ -416,6 +425,7 @@ class EdgePredictions(BaseModel):
     predictions: list[EdgeOfMany | EdgeValueOfMany] = Field(description="One for each edge, in their order.")
     position: Position = Field(description=_POSITION)
     behind: int = Field(ge=0, description=_BEHIND)
+    variant: str | SkipJsonSchema[None] = Field(default=None, description=_VARIANT)
 
 
 class EdgeValuePrediction(BaseModel):
@@ -444,9 +454,10 @@ class EdgeValuePrediction(BaseModel):
     model_version: int = Field(ge=1, description="Steps that the model of the task had taken.")
     position: Position = Field(description=_POSITION)
     behind: int = Field(ge=0, description=_BEHIND)
+    variant: str | SkipJsonSchema[None] = Field(default=None, description=_VARIANT)
 
 
-class LinkPrediction(Answer):
+class LinkPrediction(BaseModel):
     """How likely an edge is."""
 
     src: str = Field(description="As it was asked for.")
@@ -458,6 +469,7 @@ class LinkPrediction(Answer):
     model_version: int = Field(ge=1, description="Steps that the model of the task had taken.")
     position: Position = Field(description=_POSITION)
     behind: int = Field(ge=0, description=_BEHIND)
+    variant: str | SkipJsonSchema[None] = Field(default=None, description=_VARIANT)
 
 
 class Partner(Answer):
@@ -468,7 +480,7 @@ class Partner(Answer):
     linked: bool = Field(description="Whether there is such an edge now.")
 
 
-class PartnerList(Answer):
+class PartnerList(BaseModel):
     """The nodes to which an edge is likeliest."""
 
     node: str = Field(description="As it was asked for: where the edges would begin.")
@@ -480,6 +492,7 @@ class PartnerList(Answer):
     model_version: int = Field(ge=1, description="Steps that the model of the task had taken.")
     position: Position = Field(description=_POSITION)
     behind: int = Field(ge=0, description=_BEHIND)
+    variant: str | SkipJsonSchema[None] = Field(default=None, description=_VARIANT)
 
 
 class RankedEdge(BaseModel):
@@ -503,6 +516,7 @@ class EdgeList(BaseModel):
     model_version: int = Field(ge=1, description="Steps that the model of the task had taken.")
     position: Position = Field(description=_POSITION)
     behind: int = Field(ge=0, description=_BEHIND)
+    variant: str | SkipJsonSchema[None] = Field(default=None, description=_VARIANT)
 
 
 class ClockSet(Answer):
@@ -538,6 +552,8 @@ class ServiceStatus(Answer):
     worker: WorkerStatus | None = Field(
         description="The worker's last report; null before the first, and where it is of a release too different."
     )
+    variant: str = Field(description="The variant whose worker this is.")
+    champion: str = Field(description="The variant that answers where a request names none.")
 
 
 class Rejected(Answer):
@@ -691,7 +707,32 @@ class VariantStatus(Answer):
     )
 
 
+class VariantPromoted(Answer):
+    """A variant is the champion."""
+
+    champion: str = Field(description="The variant that answers from now on where a request names none.")
+    before: str = Field(description="The champion before; the same where it was the champion already.")
+    position: Position = Field(description="Position that it showed then: no reader had seen a later one.")
+    log_position: Position | None = Field(
+        description="Position of the log's entry that records it; null where it was the champion already."
+    )
+
+
+class VariantRemoved(Answer):
+    """A variant is gone."""
+
+    removed: str = Field(description="Its name.")
+
+
+class PromotionStatus(VariantPromoted):
+    """A change of the champion."""
+
+    time: float = Field(description="Unix time in seconds.")
+
+
 class VariantList(Answer):
     """The variants of the graph."""
 
+    champion: str = Field(description="The variant that answers where a request names none.")
     variants: list[VariantStatus] = Field(description="The default one first, then by name.")
+    promotions: list[PromotionStatus] = Field(description="The last changes of the champion, newest first.")

@@ -13,9 +13,15 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from olad_core.config import EngineConfig, Serve, StructureColumn
 from olad_core.judging.metric import parse_metric
 from service.redis_urls import with_access
+from service.traffic_split import TrafficSplit
 from service.variant_names import DEFAULT_VARIANT, VARIANT_NAME, own_name
 
 _STUDENT = re.compile(r"[A-Za-z_][\w-]*|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+
+
+def _parsable_split(split: str) -> str:
+    TrafficSplit.parse(split)
+    return split
 
 
 def _student_name(name: str) -> str:
@@ -86,6 +92,11 @@ class Settings(BaseSettings):
         pattern=VARIANT_NAME,
         description="Name of this worker's variant, as `olad worker --variant` gives it: a second worker on the same "
         "graph with checkpoints and predictions of its own (docs/variants.md).",
+    )
+    split: Annotated[str, AfterValidator(_parsable_split)] = Field(
+        default="",
+        description="Share of the nodes that another variant than the champion answers for, by a hash of the node: "
+        "`wide:0.1`, several separated by commas. For the API (docs/variants.md).",
     )
     data_dir: Path = Field(
         default=Path("olad-data"), description="Directory for checkpoints and for the embedded Redis."

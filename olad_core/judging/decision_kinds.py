@@ -15,6 +15,7 @@ RareKind = Literal[
     "version-pinned",
     "version-unpinned",
     "version-rolled-back",
+    "variant-promoted",
 ]
 """Kinds of decisions that are recorded as changes: all but to keep a student, which comes every few seconds."""
 Kind = Literal["student-kept", RareKind]

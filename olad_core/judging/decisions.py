@@ -29,7 +29,8 @@ class Decision:
         kind: ``first-version``, ``student-kept``, ``student-switched``: a version was started, and why with this
             student; ``version-refused``: it will not be served; ``drift``: the errors of what is served rose;
             ``student-reset``, ``group-restarted``: new weights for one member or all, or other members;
-            ``classes-grown``; ``version-pinned``, ``version-unpinned``, ``version-rolled-back``: an operator's.
+            ``classes-grown``; ``version-pinned``, ``version-unpinned``, ``version-rolled-back``,
+            ``variant-promoted``: an operator's.
         student: that it is about; None for the group.
         version: number of the version it is about; None where there is none.
         reason: one sentence.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -26,6 +26,7 @@ SMALL_BYTES = 64 * 2**10
 _CELLS_PER_STEP = 2_000
 _PART_BYTES = 64 * 2**10
 _PATIENCE_S = 30.0
+_NOT_NAMED: Mapping[str, str] = {}
 _BYTES_PER_S = 100_000
 
 
@@ -52,11 +53,16 @@ def rest_of(model: Model, probabilities: Collection[float]) -> float | None:
 
 
 def prediction(
-    node: str | int, row: bytes, model: Model, moment: Moment, top: int | All | None = None
+    node: str | int,
+    row: bytes,
+    model: Model,
+    moment: Moment,
+    top: int | All | None = None,
+    named: Mapping[str, str] = _NOT_NAMED,
 ) -> dict[str, Any]:
     """The answer for one node; with ``top`` its ``top`` most likely classes, the likeliest first.
 
-    Without it these are all classes, or the most likely ones where there are many.
+    Without it these are all classes, or the most likely ones where there are many. ``named`` names the variant.
     """
     most = shown_classes(model, top)
     if most is None:
@@ -81,10 +87,11 @@ def prediction(
         "model_version": model.version,
         "position": moment.position,
         "behind": moment.behind,
+        **named,
     }
 
 
-def not_found(node: str | int, model: Model, moment: Moment) -> dict[str, Any]:
+def not_found(node: str | int, model: Model, moment: Moment, named: Mapping[str, str] = _NOT_NAMED) -> dict[str, Any]:
     """The answer for a node that is not in the graph."""
     return {
         "node": node,
@@ -94,6 +101,7 @@ def not_found(node: str | int, model: Model, moment: Moment) -> dict[str, Any]:
         "model_version": model.version,
         "position": moment.position,
         "behind": moment.behind,
+        **named,
     }
 
 
@@ -121,7 +129,12 @@ def too_many_cells(nodes: int, each: int, limit: int, ask_for: str) -> Problem:
 
 
 def answer_parts(
-    asked: Sequence[str | int], snapshot: Snapshot, model: Model, top: int | All | None, share: Share
+    asked: Sequence[str | int],
+    snapshot: Snapshot,
+    model: Model,
+    top: int | All | None,
+    share: Share,
+    named: Mapping[str, str] = _NOT_NAMED,
 ) -> Generator[None, None, list[bytes]]:
     """``{"predictions": [...]}`` in parts, a few rows between two ``yield``; the share grows with it.
 
@@ -133,7 +146,9 @@ def answer_parts(
     for first in range(0, len(asked), rows):
         part = slice(first, first + rows)
         answers = [
-            prediction(node, row, model, moment, top) if row is not None else not_found(node, model, moment)
+            prediction(node, row, model, moment, top, named)
+            if row is not None
+            else not_found(node, model, moment, named)
             for node, row, moment in zip(asked[part], snapshot.rows[part], snapshot.moments[part], strict=True)
         ]
         text = msgspec.json.encode(answers)[1:-1]

@@ -61,6 +61,7 @@ _TAGS = [
     {"name": "changes", "description": "What changes for readers, as it happens."},
     {"name": "schema", "description": "Feature width, classes and direction of the graph."},
     {"name": "versions", "description": "The last versions, and which one is served."},
+    {"name": "variants", "description": "Workers beside each other, and which of them is the champion."},
     {"name": "status", "description": "The worker, the graph, the students."},
     {"name": "health", "description": "For orchestrators and monitoring."},
 ]
@@ -90,15 +91,12 @@ def create_app(settings: Settings, shared_metrics: Path | None = None) -> FastAP
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Callable[[], None]]]:
-        tasks = [
-            asyncio.create_task(work)
-            for work in (context.watermark.run(), context.readers.follow(), context.changes.run())
-        ]
+        tasks = [asyncio.create_task(context.variants.run())]
         if shared_metrics is not None:
             tasks.append(asyncio.create_task(refresh_metrics()))
         try:
             # For the server's protocol, which calls it when the process is to stop.
-            yield {END_STREAMS: context.changes.end}
+            yield {END_STREAMS: context.variants.end_streams}
         finally:
             for task in tasks:
                 task.cancel()

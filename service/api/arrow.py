@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 import nanoarrow as na
@@ -22,6 +22,7 @@ ARROW = "application/vnd.apache.arrow.stream"
 _ROWS_PER_BATCH = 2_000
 _CELLS_PER_BATCH = 100_000
 _NOT_FOUND = "not-found"
+_NOT_NAMED: Mapping[str, str] = {}
 
 
 def wants_arrow(request: Request) -> bool:
@@ -45,13 +46,19 @@ def _wish(part: str) -> tuple[str, float]:
 
 
 def arrow_parts(
-    asked: Sequence[str | int], snapshot: Snapshot, model: Model, top: int | All | None, share: Share
+    asked: Sequence[str | int],
+    snapshot: Snapshot,
+    model: Model,
+    top: int | All | None,
+    share: Share,
+    named: Mapping[str, str] = _NOT_NAMED,
 ) -> Generator[None, None, list[bytes]]:
     """The stream in parts, one a record batch, with ``yield`` between two; the share grows with it.
 
     Columns are ``node``, ``label``, ``probabilities``, where these are not of all classes in their order also
     ``classes``, where there are many classes and not all are shown also ``rest``, then ``disagreement``, ``position``,
-    ``behind`` and ``error``. The metadata of the schema names the student, the version and all classes.
+    ``behind`` and ``error``. The metadata of the schema names the student, the version, all classes, and the variant
+    where ``named`` does.
 
     Raises:
         NoShare: the process holds too much already.
@@ -59,7 +66,7 @@ def arrow_parts(
     most = shown_classes(model, top)
     width = min(most or len(model.classes), len(model.classes))
     rows = max(1, min(_ROWS_PER_BATCH, _CELLS_PER_BATCH // model.rows.held))
-    schema = _schema(model, width, ranked=most is not None)
+    schema = _schema(model, width, named, ranked=most is not None)
     parts = []
     out = io.BytesIO()
     with StreamWriter.from_writable(out) as writer:
@@ -76,7 +83,7 @@ def arrow_parts(
     return parts
 
 
-def _schema(model: Model, width: int, *, ranked: bool) -> Any:
+def _schema(model: Model, width: int, named: Mapping[str, str], *, ranked: bool) -> Any:
     fields = {
         "node": na.string(nullable=False),
         "label": na.string(),
@@ -92,6 +99,7 @@ def _schema(model: Model, width: int, *, ranked: bool) -> Any:
         "student": model.student,
         "model_version": str(model.version),
         "classes": json.dumps(model.classes, ensure_ascii=False),
+        **named,
     }
     return na.c_schema(na.struct(fields, nullable=False)).modify(metadata=about)
 

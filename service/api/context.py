@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from fastapi.routing import APIRoute
 from limits.aio.storage import RedisStorage
 
 from service.api.comparisons import Comparisons
 from service.api.metrics import ApiMetrics
 from service.api.overload import OverloadGuard
 from service.api.readiness import Readiness
+from service.problems import BAD_REQUEST, Problem
 from service.settings import Settings
 from service.shares import Shares
-from service.store.change_reader import ChangeReader
+from service.store.champion import ChampionStore
 from service.store.log_writer import LogWriter
-from service.store.node_lists import ListReader
-from service.store.past_rows import PastReader
-from service.store.prediction_reader import PredictionReader
-from service.store.questions import QuestionStore
-from service.store.read_replicas import ReadReplicas
 from service.store.rejected import RejectedReader
-from service.store.request_writer import RequestWriter
 from service.store.stores import open_stores
-from service.store.timeline import TimelineReader
+from service.store.variant_stores import VariantStores
 from service.store.variants import Variants
-from service.store.watermark import Watermark
-from service.store.whole_rows import WholeRowStore
-from service.store.worker_state import WorkerStateReader
+from service.traffic_split import TrafficSplit
+from service.variant_names import DEFAULT_VARIANT
 
 _LARGE_AT_ONCE = 2
 """A large batch or answer takes several times its size in memory while it is processed."""
@@ -40,11 +35,18 @@ _QUESTIONS_WAITING = 32
 """The worker answers one in up to 50 ms, between events: the last of so many waits a second or two."""
 
 
-@dataclass(frozen=True)
-class Context:
+@dataclass(frozen=True, kw_only=True)
+class Context(VariantStores):
     """The stores of one graph, the process's metrics and what its requests share.
 
+    What a variant has is that of the one that a request asks (:mod:`service.api.variants`).
+
     Attributes:
+        variant: that is asked.
+        as_champion: whether it is asked because it is the champion.
+        shown_variant: the variant as answers name it; None where there is only one and none was named.
+        champion: which variant answers where a reader names none.
+        split: of the traffic between the champion and others.
         comparisons: of variants with the champion.
         changes_kept: changes of what is served that are kept; 0 where none are recorded.
         memory: bytes of bodies and answers in flight.
@@ -56,22 +58,16 @@ class Context:
     """
 
     graph: str
+    variant: str = DEFAULT_VARIANT
+    as_champion: bool = True
+    shown_variant: str | None = None
     log: LogWriter
-    predictions: PredictionReader
-    readers: ReadReplicas
-    watermark: Watermark
-    requests: RequestWriter
-    lists: ListReader
-    whole_rows: WholeRowStore
-    questions: QuestionStore
     rejected: RejectedReader
-    changes: ChangeReader
     changes_kept: int
-    worker: WorkerStateReader
     variants: Variants
     comparisons: Comparisons
-    timeline: TimelineReader
-    past: PastReader
+    champion: ChampionStore
+    split: TrafficSplit
     overload: OverloadGuard
     readiness: Readiness
     rate_counts: Callable[[], RedisStorage]
@@ -83,6 +79,11 @@ class Context:
     large_batches: asyncio.Semaphore
     large_answers: asyncio.Semaphore
     close: Callable[[], Awaitable[None]]
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The field of an answer that names the variant; none where that is not shown."""
+        return {} if self.shown_variant is None else {"variant": self.shown_variant}
 
     async def missing_for_model(self) -> list[str]:
         """What is still missing before a first model is published."""
@@ -110,31 +111,23 @@ def make_context(settings: Settings, shared_metrics: Path | None = None) -> Cont
     )
     metrics = ApiMetrics(shared_metrics)
     memory = Shares(settings.max_in_flight_mb * 10**6)
-    stores.readers.note = metrics.note_replica_read
+    stores.variants.note_replica_reads(metrics.note_replica_read)
     metrics.measure(
-        waiting=lambda: stores.watermark.waiting,
+        waiting=lambda: stores.variants.waiting,
         in_flight=lambda: memory.used,
-        readers=lambda: stores.changes.followers,
+        readers=lambda: stores.variants.followers,
     )
     overload = OverloadGuard(stores.health, settings)
     return Context(
+        **{field.name: getattr(stores, field.name) for field in fields(VariantStores)},
         graph=settings.graph,
         log=stores.log,
-        predictions=stores.predictions,
-        readers=stores.readers,
-        watermark=stores.watermark,
-        requests=stores.requests,
-        lists=stores.lists,
-        whole_rows=stores.whole_rows,
-        questions=stores.questions,
         rejected=stores.rejected,
-        changes=stores.changes,
         changes_kept=settings.changes,
-        worker=stores.worker,
         variants=stores.variants,
         comparisons=Comparisons(stores.outcomes),
-        timeline=stores.timeline,
-        past=stores.past,
+        champion=stores.champion,
+        split=TrafficSplit.parse(settings.split),
         overload=overload,
         readiness=Readiness(stores.health, overload),
         rate_counts=stores.rate_counts,
@@ -150,7 +143,21 @@ def make_context(settings: Settings, shared_metrics: Path | None = None) -> Cont
 
 
 async def _context(request: Request) -> Context:
+    if b"variant=" in request.scope["query_string"] and "variant" in request.query_params:
+        _require_variant_is_taken(request)
     return cast("Context", request.app.state.context)
+
+
+def _require_variant_is_taken(request: Request) -> None:
+    """See that a route takes the variant that a request names.
+
+    Raises:
+        Problem: 400 where it would be passed over.
+    """
+    route = request.scope["route"]
+    assert isinstance(route, APIRoute)
+    if all(parameter.alias != "variant" for parameter in route.dependant.query_params):
+        raise Problem(BAD_REQUEST, f"{route.path} is not about one variant: ask without variant")
 
 
 Ctx = Annotated[Context, Depends(_context)]

@@ -68,6 +68,7 @@ async def embedded(context: Context, patience: Patience, nodes: Sequence[Node]) 
             "model_version": found.source.version,
             "position": found.source.position,
             "behind": answered.behind(found.source),
+            **answered.named,
         }
         vectors = np.frombuffer(found.vectors, "<f4").reshape(count, found.width)
         parts.append(EmbeddedNodes(left[:count], np.frombuffer(found.there, np.bool_), vectors, made_by))
@@ -122,7 +123,8 @@ def arrow_parts(found: Sequence[EmbeddedNodes], share: Share) -> Generator[None,
         "behind": na.int64(nullable=False),
         "error": na.string(),
     }
-    about = {"student": first.made_by["student"], "model_version": str(first.made_by["model_version"])}
+    names = ("student", "model_version", "variant")
+    about = {name: str(first.made_by[name]) for name in names if name in first.made_by}
     schema = na.c_schema(na.struct(fields, nullable=False)).modify(metadata=about)
     parts = []
     out = io.BytesIO()

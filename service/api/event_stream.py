@@ -71,6 +71,7 @@ class EventStream:
 
     def __init__(self, changes: ChangeReader, after: PositionPair, wanted: Filter, metrics: ApiMetrics) -> None:
         self._changes = changes
+        self._beginning = changes.beginning
         self._after = after
         self._wanted = wanted
         self._metrics = metrics
@@ -101,6 +102,10 @@ class EventStream:
         yield b": changes follow\n\nid: %s\n\n" % change_id(after).encode()
         going_on, waited = True, False
         while going_on:
+            if self._changes.beginning != self._beginning:
+                detail = "another variant is the champion now: read the predictions again, then follow anew"
+                yield _event(b"gone", None, msgspec.json.encode({"detail": detail}))
+                return
             try:
                 page = await self._changes.page(after)
             except ChangesMissing as missing:

@@ -13,8 +13,10 @@ from service.api.answers import SMALL_BYTES, prediction
 from service.api.body import client_of
 from service.api.context import Context
 from service.api.routes.predict import node_in
+from service.api.variants import asked_of
 from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, renewed
 from service.problems import Problem
+from service.store.champion import ChampionMoved
 from service.store.redis_refusals import REDIS_ERRORS
 
 _BEFORE_NODE = b"/predict/"
@@ -58,19 +60,19 @@ class Shortcut:
         await send({"type": "http.response.body", "body": body})
 
     async def _answer(self, raw_path: bytes, timeout_ms: int, scope: Scope, receive: Receive) -> bytes | None:
-        context = self._context
         try:
             node = node_in(raw_path)
+            context = await asked_of(self._context, None, node)
             snapshot = await context.readers.read_one(node)
             if snapshot.marked and len(snapshot.rows[0] or b"") <= _SMALL_ROW_BYTES:
                 with Patience(receive, client_of(Request(scope)), timeout_ms) as patience:
                     snapshot = await renewed(context, patience, (node,), snapshot)
-        except (Problem, ClientDisconnect, *REDIS_ERRORS):
+        except (Problem, ChampionMoved, ClientDisconnect, *REDIS_ERRORS):
             return None
         (row,), (moment,) = snapshot.rows, snapshot.moments
         if row is None or snapshot.model is None or len(row) > _SMALL_ROW_BYTES:
             return None
-        body = msgspec.json.encode(prediction(node, row, snapshot.model, moment))
+        body = msgspec.json.encode(prediction(node, row, snapshot.model, moment, named=context.named))
         if len(body) > SMALL_BYTES:
             return None
         context.metrics.predictions.inc()

@@ -6,8 +6,8 @@ from service.api.answers import All, prediction, shown_classes
 from service.api.context import Context
 from service.api.errors import invalid
 from service.problems import INVALID_REQUEST, NOT_KEPT, UNKNOWN_NODE, Problem
-from service.store.past_rows import NotKept
-from service.store.positions import parse_position
+from service.store.past_rows import NotKept, PastReader
+from service.store.positions import PositionPair, parse_position
 
 
 async def past_prediction(context: Context, node: str, at: str, top: int | All | None) -> dict[str, object]:
@@ -27,7 +27,7 @@ async def past_prediction(context: Context, node: str, at: str, top: int | All |
         position = parse_position(at)
     except ValueError as error:
         raise invalid(INVALID_REQUEST, [{"field": "at", "message": str(error)}]) from None
-    found = await context.past.read(node, position)
+    found = await (await _then_asked(context, position)).read(node, position)
     if isinstance(found, NotKept):
         raise _not_kept(found, at)
     moment = found.moment
@@ -38,7 +38,16 @@ async def past_prediction(context: Context, node: str, at: str, top: int | All |
     if found.model.lacks(shown_classes(found.model, top)):
         message = f"of earlier positions the {found.model.rows.held} most likely classes are kept"
         raise invalid(INVALID_REQUEST, [{"field": "top", "message": message}])
-    return {**prediction(node, found.row, found.model, moment, top), "marked": found.marked}
+    return {**prediction(node, found.row, found.model, moment, top, context.named), "marked": found.marked}
+
+
+async def _then_asked(context: Context, position: PositionPair) -> PastReader:
+    """Where the answers of that position are kept: those of the variant that was the champion then."""
+    if not context.as_champion:
+        return context.past
+    then = await context.champion.at(position)
+    stores = await context.variants.named(then) if then != context.variant else None
+    return stores.past if stores is not None else context.past
 
 
 def _not_kept(found: NotKept, at: str) -> Problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from fastapi import Request
@@ -11,6 +12,7 @@ from olad_core.task_types import FEW_VALUES
 from service.api.body import client_of
 from service.api.context import Context
 from service.api.routes.predict import no_model
+from service.api.variants import answered_by
 from service.api.waiting import Patience, until_visible
 from service.problems import (
     INTERNAL,
@@ -33,10 +35,11 @@ _LATER = {"Retry-After": "1"}
 
 
 class Answered(NamedTuple):
-    """An answer of the worker, and the number of events in the log."""
+    """An answer of the worker, the number of events in the log, and the field that names the variant, if any."""
 
     answer: Answer
     appended: int
+    named: Mapping[str, str]
 
     def behind(self, source: Source) -> int:
         """Events in the log after the position of the answer."""
@@ -44,7 +47,13 @@ class Answered(NamedTuple):
 
 
 async def answer_in_time(
-    request: Request, context: Context, question: Question, min_position: str | None, timeout_ms: int
+    request: Request,
+    context: Context,
+    question: Question,
+    min_position: str | None,
+    timeout_ms: int,
+    variant: str | None = None,
+    node: str | None = None,
 ) -> Answered:
     """The worker's answer to the one question of a request, once predictions show the position that it waits for.
 
@@ -54,15 +63,22 @@ async def answer_in_time(
         question: what is asked.
         min_position: that of the query; None waits for none.
         timeout_ms: for both together.
+        variant: that the request names; None for none.
+        node: that the question is about, as of :func:`~service.api.variants.answered_by`.
 
     Raises:
-        Problem: 504 where the position is not reached in time, 422 where it is none; and as :func:`answer_to`.
+        Problem: 504 where the position is not reached in time, 422 where it is none; and as :func:`answer_to` and
+            :func:`~service.api.variants.answered_by`.
         TooManyWaiting: too many wait.
         ClientDisconnect: nobody waits for the answer any more.
     """
     with Patience(request.receive, client_of(request), timeout_ms) as patience:
-        await until_visible(context, patience, min_position)
-        return await answer_to(context, patience, question)
+
+        async def answer(asked: Context) -> Answered:
+            await until_visible(asked, patience, min_position)
+            return await answer_to(asked, patience, question)
+
+        return await answered_by(context, variant, answer, node)
 
 
 async def answer_to(context: Context, patience: Patience, question: Question) -> Answered:
@@ -105,7 +121,7 @@ async def _asked(context: Context, patience: Patience, question: Question) -> An
         await _withdraw(context, asked)
         raise
     if answer is not None:
-        return Answered(answer, appended)
+        return Answered(answer, appended, context.named)
     if in_time:
         raise _away()
     context.metrics.timeouts.inc()

@@ -29,12 +29,14 @@ from service.client.errors import (
     NoService,
     NoTask,
     NotKept,
+    NotPromoted,
     NotReady,
     PositionNotReached,
     ProblemDetails,
     Refused,
     SchemaConflict,
     ServiceError,
+    SeveralChallengers,
     TooLarge,
     UnknownClass,
     UnknownEdge,
@@ -42,6 +44,7 @@ from service.client.errors import (
     UnknownVariant,
     UnknownVersion,
     Unreachable,
+    VariantInUse,
 )
 from service.client.http import Client
 
@@ -69,6 +72,7 @@ __all__ = [
     "NoTask",
     "NodeType",
     "NotKept",
+    "NotPromoted",
     "NotReady",
     "PositionNotReached",
     "ProblemDetails",
@@ -78,6 +82,7 @@ __all__ = [
     "RuleChanged",
     "SchemaConflict",
     "ServiceError",
+    "SeveralChallengers",
     "SparseFeatures",
     "TooLarge",
     "UnknownClass",
@@ -88,4 +93,5 @@ __all__ = [
     "Unreachable",
     "UpsertEdge",
     "UpsertNode",
+    "VariantInUse",
 ]

@@ -42,6 +42,8 @@ from service.models import (
     RejectedPage,
     ServiceStatus,
     VariantList,
+    VariantPromoted,
+    VariantRemoved,
     VersionChangeAccepted,
     WhatIfAnswer,
 )
@@ -119,10 +121,16 @@ class AsyncClient:
         return await self._send(calls.rejected(limit, after))
 
     async def predict_one(
-        self, node: Node, *, min_position: str | None = None, top: Top | None = None, at: str | None = None
+        self,
+        node: Node,
+        *,
+        min_position: str | None = None,
+        variant: str | None = None,
+        top: Top | None = None,
+        at: str | None = None,
     ) -> Prediction:
         """See :meth:`Client.predict_one <service.client.http.Client.predict_one>`."""
-        return await self._send(calls.predict_one(node, self._session.wait(min_position), top, at))
+        return await self._send(calls.predict_one(node, self._session.wait(min_position, variant), top, at))
 
     async def predict_edge(
         self,
@@ -133,22 +141,31 @@ class AsyncClient:
         edge_type: str = RELATION,
         weight: float = 1.0,
         min_position: str | None = None,
+        variant: str | None = None,
     ) -> EdgePrediction:
         """See :meth:`Client.predict_edge <service.client.http.Client.predict_edge>`."""
-        wait = self._session.wait(min_position)
+        wait = self._session.wait(min_position, variant)
         return await self._send(calls.predict_edge(src, dst, edge_id, edge_type, weight, wait))
 
     async def top_edges(
-        self, class_name: str, *, edge_type: str = RELATION, limit: int = 100, min_position: str | None = None
+        self,
+        class_name: str,
+        *,
+        edge_type: str = RELATION,
+        limit: int = 100,
+        min_position: str | None = None,
+        variant: str | None = None,
     ) -> EdgeList:
         """See :meth:`Client.top_edges <service.client.http.Client.top_edges>`."""
-        return await self._send(calls.top_edges(class_name, edge_type, limit, self._session.wait(min_position)))
+        return await self._send(
+            calls.top_edges(class_name, edge_type, limit, self._session.wait(min_position, variant))
+        )
 
     async def predict_edges(
-        self, edges: Sequence[Mapping[str, Any]], *, min_position: str | None = None
+        self, edges: Sequence[Mapping[str, Any]], *, min_position: str | None = None, variant: str | None = None
     ) -> EdgePredictions:
         """See :meth:`Client.predict_edges <service.client.http.Client.predict_edges>`."""
-        return await self._send(calls.predict_edges(edges, self._session.wait(min_position)))
+        return await self._send(calls.predict_edges(edges, self._session.wait(min_position, variant)))
 
     async def predict_edge_value(
         self,
@@ -159,28 +176,45 @@ class AsyncClient:
         edge_type: str = RELATION,
         weight: float = 1.0,
         min_position: str | None = None,
+        variant: str | None = None,
     ) -> EdgeValuePrediction:
         """See :meth:`Client.predict_edge_value <service.client.http.Client.predict_edge_value>`."""
-        wait = self._session.wait(min_position)
+        wait = self._session.wait(min_position, variant)
         return await self._send(calls.predict_edge_value(src, dst, edge_id, edge_type, weight, wait))
 
     async def predict(
-        self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None
+        self,
+        nodes: Sequence[Node],
+        *,
+        min_position: str | None = None,
+        variant: str | None = None,
+        top: Top | None = None,
     ) -> list[PredictionAnswer]:
         """See :meth:`Client.predict <service.client.http.Client.predict>`."""
-        return await self._send(calls.predict(nodes, self._session.wait(min_position), top))
+        return await self._send(calls.predict(nodes, self._session.wait(min_position, variant), top))
 
     async def predict_arrow(
-        self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None
+        self,
+        nodes: Sequence[Node],
+        *,
+        min_position: str | None = None,
+        variant: str | None = None,
+        top: Top | None = None,
     ) -> bytes:
         """See :meth:`Client.predict_arrow <service.client.http.Client.predict_arrow>`."""
-        return await self._send(calls.predict_arrow(nodes, self._session.wait(min_position), top))
+        return await self._send(calls.predict_arrow(nodes, self._session.wait(min_position, variant), top))
 
     async def predict_link(
-        self, src: Node, dst: Node, *, edge_type: str = RELATION, min_position: str | None = None
+        self,
+        src: Node,
+        dst: Node,
+        *,
+        edge_type: str = RELATION,
+        min_position: str | None = None,
+        variant: str | None = None,
     ) -> LinkPrediction:
         """See :meth:`Client.predict_link <service.client.http.Client.predict_link>`."""
-        return await self._send(calls.predict_link(src, dst, edge_type, self._session.wait(min_position)))
+        return await self._send(calls.predict_link(src, dst, edge_type, self._session.wait(min_position, variant)))
 
     async def links(
         self,
@@ -190,21 +224,28 @@ class AsyncClient:
         edge_type: str = RELATION,
         linked: bool = False,
         min_position: str | None = None,
+        variant: str | None = None,
     ) -> PartnerList:
         """See :meth:`Client.links <service.client.http.Client.links>`."""
-        return await self._send(calls.links(node, most, edge_type, linked, self._session.wait(min_position)))
+        return await self._send(calls.links(node, most, edge_type, linked, self._session.wait(min_position, variant)))
 
-    async def embedding(self, node: Node, *, min_position: str | None = None) -> NodeEmbedding:
+    async def embedding(
+        self, node: Node, *, min_position: str | None = None, variant: str | None = None
+    ) -> NodeEmbedding:
         """See :meth:`Client.embedding <service.client.http.Client.embedding>`."""
-        return await self._send(calls.embedding(node, self._session.wait(min_position)))
+        return await self._send(calls.embedding(node, self._session.wait(min_position, variant)))
 
-    async def embeddings(self, nodes: Sequence[Node], *, min_position: str | None = None) -> list[NodeEmbedding]:
+    async def embeddings(
+        self, nodes: Sequence[Node], *, min_position: str | None = None, variant: str | None = None
+    ) -> list[NodeEmbedding]:
         """See :meth:`Client.embeddings <service.client.http.Client.embeddings>`."""
-        return await self._send(calls.embeddings(nodes, self._session.wait(min_position)))
+        return await self._send(calls.embeddings(nodes, self._session.wait(min_position, variant)))
 
-    async def embeddings_arrow(self, nodes: Sequence[Node], *, min_position: str | None = None) -> bytes:
+    async def embeddings_arrow(
+        self, nodes: Sequence[Node], *, min_position: str | None = None, variant: str | None = None
+    ) -> bytes:
         """See :meth:`Client.embeddings_arrow <service.client.http.Client.embeddings_arrow>`."""
-        return await self._send(calls.embeddings_arrow(nodes, self._session.wait(min_position)))
+        return await self._send(calls.embeddings_arrow(nodes, self._session.wait(min_position, variant)))
 
     async def append_frame(
         self, frame: Any, mapping: RowMapping | Mapping[str, Any], *, key: str | None = None, declare: bool = False
@@ -218,24 +259,45 @@ class AsyncClient:
         return found.sent([await self._send(call) for call in found.calls(key)])
 
     async def predict_table(
-        self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None
+        self,
+        nodes: Sequence[Node],
+        *,
+        min_position: str | None = None,
+        variant: str | None = None,
+        top: Top | None = None,
     ) -> Any:
         """See :meth:`Client.predict_table <service.client.http.Client.predict_table>`."""
         from service.client.frames import joined, parts_of  # noqa: PLC0415
 
-        return joined([await self.predict_arrow(part, min_position=min_position, top=top) for part in parts_of(nodes)])
+        return joined(
+            [
+                await self.predict_arrow(part, min_position=min_position, variant=variant, top=top)
+                for part in parts_of(nodes)
+            ]
+        )
 
     async def predict_frame(
-        self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None
+        self,
+        nodes: Sequence[Node],
+        *,
+        min_position: str | None = None,
+        variant: str | None = None,
+        top: Top | None = None,
     ) -> Any:
         """See :meth:`Client.predict_frame <service.client.http.Client.predict_frame>`."""
-        return (await self.predict_table(nodes, min_position=min_position, top=top)).to_pandas()
+        return (await self.predict_table(nodes, min_position=min_position, variant=variant, top=top)).to_pandas()
 
     async def top(
-        self, class_name: str, *, limit: int = 100, labelled: bool = False, min_position: str | None = None
+        self,
+        class_name: str,
+        *,
+        limit: int = 100,
+        labelled: bool = False,
+        min_position: str | None = None,
+        variant: str | None = None,
     ) -> NodeList:
         """See :meth:`Client.top <service.client.http.Client.top>`."""
-        return await self._send(calls.top(class_name, limit, labelled, self._session.wait(min_position)))
+        return await self._send(calls.top(class_name, limit, labelled, self._session.wait(min_position, variant)))
 
     async def nodes(
         self,
@@ -245,27 +307,37 @@ class AsyncClient:
         labelled: bool = False,
         prefix: str = "",
         min_position: str | None = None,
+        variant: str | None = None,
     ) -> NodeList:
         """See :meth:`Client.nodes <service.client.http.Client.nodes>`."""
-        return await self._send(calls.nodes(order, limit, labelled, self._session.wait(min_position), prefix))
+        return await self._send(calls.nodes(order, limit, labelled, self._session.wait(min_position, variant), prefix))
 
     async def what_if(
-        self, events: Sequence[Event] | bytes, nodes: Sequence[Node], *, min_position: str | None = None
+        self,
+        events: Sequence[Event] | bytes,
+        nodes: Sequence[Node],
+        *,
+        min_position: str | None = None,
+        variant: str | None = None,
     ) -> WhatIfAnswer:
         """See :meth:`Client.what_if <service.client.http.Client.what_if>`."""
-        return await self._send(calls.what_if(events, nodes, self._session.wait(min_position)))
+        return await self._send(calls.what_if(events, nodes, self._session.wait(min_position, variant)))
 
-    async def neighbours(self, node: Node, *, limit: int = 100, min_position: str | None = None) -> NeighbourList:
+    async def neighbours(
+        self, node: Node, *, limit: int = 100, min_position: str | None = None, variant: str | None = None
+    ) -> NeighbourList:
         """See :meth:`Client.neighbours <service.client.http.Client.neighbours>`."""
-        return await self._send(calls.neighbours(node, limit, self._session.wait(min_position)))
+        return await self._send(calls.neighbours(node, limit, self._session.wait(min_position, variant)))
 
     async def key(self) -> KeyAnswer:
         """See :meth:`Client.key <service.client.http.Client.key>`."""
         return await self._send(calls.key())
 
-    async def explain(self, node: Node, *, most: int = 10, min_position: str | None = None) -> ExplainAnswer:
+    async def explain(
+        self, node: Node, *, most: int = 10, min_position: str | None = None, variant: str | None = None
+    ) -> ExplainAnswer:
         """See :meth:`Client.explain <service.client.http.Client.explain>`."""
-        return await self._send(calls.explain(node, most, self._session.wait(min_position)))
+        return await self._send(calls.explain(node, most, self._session.wait(min_position, variant)))
 
     async def stream(
         self,
@@ -275,9 +347,10 @@ class AsyncClient:
         nodes: Sequence[Node] = (),
         classes: Sequence[str] = (),
         kinds: Sequence[str] = (),
+        variant: str | None = None,
     ) -> AsyncGenerator[Change, None]:
         """See :meth:`Client.stream <service.client.http.Client.stream>`; ``aclose()`` ends the connection."""
-        follower = Follower(after, types, nodes, classes, kinds)
+        follower = Follower(after, types, nodes, classes, kinds, variant)
         while True:
             answer: httpx.Response = await self._retrying(self._open, follower.call())
             async with contextlib.aclosing(answer):
@@ -299,41 +372,49 @@ class AsyncClient:
         """See :meth:`Client.set_clock <service.client.http.Client.set_clock>`."""
         return await self._send(calls.set_clock(time))
 
-    async def students(self) -> Group:
+    async def students(self, *, variant: str | None = None) -> Group:
         """See :meth:`Client.students <service.client.http.Client.students>`."""
-        return await self._send(calls.students())
+        return await self._send(calls.students(variant))
 
-    async def versions(self) -> VersionsStatus:
+    async def versions(self, *, variant: str | None = None) -> VersionsStatus:
         """See :meth:`Client.versions <service.client.http.Client.versions>`."""
-        return await self._send(calls.versions())
+        return await self._send(calls.versions(variant))
 
     async def variants(self) -> VariantList:
         """See :meth:`Client.variants <service.client.http.Client.variants>`."""
         return await self._send(calls.variants())
 
-    async def model_card(self, version: int) -> ModelCard:
+    async def promote(self, name: str, *, timeout_ms: int | None = None) -> VariantPromoted:
+        """See :meth:`Client.promote <service.client.http.Client.promote>`."""
+        return await self._send(calls.promote(name, timeout_ms))
+
+    async def remove_variant(self, name: str) -> VariantRemoved:
+        """See :meth:`Client.remove_variant <service.client.http.Client.remove_variant>`."""
+        return await self._send(calls.remove_variant(name))
+
+    async def model_card(self, version: int, *, variant: str | None = None) -> ModelCard:
         """See :meth:`Client.model_card <service.client.http.Client.model_card>`."""
-        return await self._send(calls.model_card(version))
+        return await self._send(calls.model_card(version, variant))
 
-    async def pin(self, version: int) -> VersionChangeAccepted:
+    async def pin(self, version: int, *, variant: str | None = None) -> VersionChangeAccepted:
         """See :meth:`Client.pin <service.client.http.Client.pin>`."""
-        return await self._send(calls.pin(version))
+        return await self._send(calls.pin(version, variant))
 
-    async def unpin(self) -> VersionChangeAccepted:
+    async def unpin(self, *, variant: str | None = None) -> VersionChangeAccepted:
         """See :meth:`Client.unpin <service.client.http.Client.unpin>`."""
-        return await self._send(calls.unpin())
+        return await self._send(calls.unpin(variant))
 
-    async def roll_back(self) -> VersionChangeAccepted:
+    async def roll_back(self, *, variant: str | None = None) -> VersionChangeAccepted:
         """See :meth:`Client.roll_back <service.client.http.Client.roll_back>`."""
-        return await self._send(calls.roll_back())
+        return await self._send(calls.roll_back(variant))
 
-    async def status(self) -> ServiceStatus:
+    async def status(self, *, variant: str | None = None) -> ServiceStatus:
         """See :meth:`Client.status <service.client.http.Client.status>`."""
-        return await self._send(calls.status())
+        return await self._send(calls.status(variant))
 
-    async def history(self, *, since: float = 0.0, points: int = 300) -> Timeline:
+    async def history(self, *, since: float = 0.0, points: int = 300, variant: str | None = None) -> Timeline:
         """See :meth:`Client.history <service.client.http.Client.history>`."""
-        return await self._send(calls.history(since, points))
+        return await self._send(calls.history(since, points, variant))
 
     async def live(self) -> LiveAnswer:
         """See :meth:`Client.live <service.client.http.Client.live>`."""

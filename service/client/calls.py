@@ -39,6 +39,8 @@ from service.models import (
     RejectedPage,
     ServiceStatus,
     VariantList,
+    VariantPromoted,
+    VariantRemoved,
     VersionChangeAccepted,
     WhatIfAnswer,
 )
@@ -95,19 +97,21 @@ class Call(Generic[_T]):
 
 @dataclass(frozen=True)
 class Wait:
-    """What a read waits for.
+    """What a read waits for, and whom it asks.
 
     Attributes:
         position: that predictions must show; None for the present ones.
         timeout_ms: how long one request waits for it.
+        variant: that is asked; None for the champion.
     """
 
     position: str | None = None
     timeout_ms: int | None = None
+    variant: str | None = None
 
     def params(self, **others: str | int | bool | None) -> dict[str, str | int]:
         """Parameters of the query: these, and others that are not None."""
-        given = {"min_position": self.position, "timeout_ms": self.timeout_ms, **others}
+        given = {"min_position": self.position, "timeout_ms": self.timeout_ms, "variant": self.variant, **others}
         return {
             name: str(value).lower() if isinstance(value, bool) else value
             for name, value in given.items()
@@ -137,7 +141,8 @@ def predict_one(node: Node, wait: Wait, top: Top | None, at: str | None) -> Call
     """``GET /predict/{node}``."""
     path = f"/predict/{quote(str(node), safe='')}"
     # What was served at a position is there, or not kept: it is not waited for.
-    return Call("GET", path, _reader(Prediction), wait.params(top=top) if at is None else Wait().params(top=top, at=at))
+    params = wait.params(top=top) if at is None else Wait(variant=wait.variant).params(top=top, at=at)
+    return Call("GET", path, _reader(Prediction), params)
 
 
 def predict_edge(
@@ -175,7 +180,12 @@ def top_edges(class_name: str, edge_type: str, limit: int, wait: Wait) -> Call[E
 
 
 def stream(
-    after: str | None, types: Sequence[str], nodes: Sequence[Node], classes: Sequence[str], kinds: Sequence[str]
+    after: str | None,
+    types: Sequence[str],
+    nodes: Sequence[Node],
+    classes: Sequence[str],
+    kinds: Sequence[str],
+    variant: str | None,
 ) -> Call[bytes]:
     """``GET /stream``, whose answer does not end."""
     filters = {
@@ -183,6 +193,7 @@ def stream(
         "node": [str(node) for node in _several(nodes)],
         "class": [*classes],
         "kind": [*kinds],
+        "variant": [] if variant is None else [variant],
     }
     headers = {"accept": "text/event-stream"} | ({} if after is None else {"last-event-id": after})
     return Call("GET", "/stream", bytes, {name: values for name, values in filters.items() if values}, headers)
@@ -292,14 +303,14 @@ def set_clock(time: float | None) -> Call[ClockSet]:
     return Call("PUT", "/clock", read, headers=headers, content=body, position_of=lambda done: done.position)
 
 
-def students() -> Call[Group]:
+def students(variant: str | None) -> Call[Group]:
     """``GET /students``."""
-    return Call("GET", "/students", _reader(Group))
+    return Call("GET", "/students", _reader(Group), _of(variant))
 
 
-def versions() -> Call[VersionsStatus]:
+def versions(variant: str | None) -> Call[VersionsStatus]:
     """``GET /versions``."""
-    return Call("GET", "/versions", _reader(VersionsStatus))
+    return Call("GET", "/versions", _reader(VersionsStatus), _of(variant))
 
 
 def variants() -> Call[VariantList]:
@@ -307,43 +318,54 @@ def variants() -> Call[VariantList]:
     return Call("GET", "/variants", _reader(VariantList))
 
 
-def model_card(version: int) -> Call[ModelCard]:
+def promote(name: str, timeout_ms: int | None) -> Call[VariantPromoted]:
+    """``POST /variants/{name}/promote``."""
+    path = f"/variants/{quote(name, safe='')}/promote"
+    return Call("POST", path, _reader(VariantPromoted), Wait(timeout_ms=timeout_ms).params())
+
+
+def remove_variant(name: str) -> Call[VariantRemoved]:
+    """``DELETE /variants/{name}``."""
+    return Call("DELETE", f"/variants/{quote(name, safe='')}", _reader(VariantRemoved))
+
+
+def model_card(version: int, variant: str | None) -> Call[ModelCard]:
     """``GET /versions/{number}``."""
-    return Call("GET", f"/versions/{version}", _reader(ModelCard))
+    return Call("GET", f"/versions/{version}", _reader(ModelCard), _of(variant))
 
 
-def pin(version: int) -> Call[VersionChangeAccepted]:
+def pin(version: int, variant: str | None) -> Call[VersionChangeAccepted]:
     """``PUT /versions/pinned``."""
     body = msgspec.json.encode({"version": version})
-    return _change("PUT", "/versions/pinned", {"content-type": JSON}, body)
+    return _change("PUT", "/versions/pinned", variant, {"content-type": JSON}, body)
 
 
-def unpin() -> Call[VersionChangeAccepted]:
+def unpin(variant: str | None) -> Call[VersionChangeAccepted]:
     """``DELETE /versions/pinned``."""
-    return _change("DELETE", "/versions/pinned")
+    return _change("DELETE", "/versions/pinned", variant)
 
 
-def roll_back() -> Call[VersionChangeAccepted]:
+def roll_back(variant: str | None) -> Call[VersionChangeAccepted]:
     """``POST /versions/rollback``."""
-    return _change("POST", "/versions/rollback")
+    return _change("POST", "/versions/rollback", variant)
 
 
 def _change(
-    method: str, path: str, headers: Mapping[str, str] | None = None, content: bytes | None = None
+    method: str, path: str, variant: str | None, headers: Mapping[str, str] | None = None, content: bytes | None = None
 ) -> Call[VersionChangeAccepted]:
     headers = {**(headers or {}), "idempotency-key": secrets.token_hex(16)}
     read = _reader(VersionChangeAccepted)
-    return Call(method, path, read, headers=headers, content=content, position_of=lambda done: done.position)
+    return Call(method, path, read, _of(variant), headers, content, position_of=lambda done: done.position)
 
 
-def status() -> Call[ServiceStatus]:
+def status(variant: str | None) -> Call[ServiceStatus]:
     """``GET /status``."""
-    return Call("GET", "/status", _reader(ServiceStatus))
+    return Call("GET", "/status", _reader(ServiceStatus), _of(variant))
 
 
-def history(since: float, points: int) -> Call[Timeline]:
+def history(since: float, points: int, variant: str | None) -> Call[Timeline]:
     """``GET /history``."""
-    return Call("GET", "/history", _reader(Timeline), {"since": str(since), "points": points})
+    return Call("GET", "/history", _reader(Timeline), {"since": str(since), "points": points, **_of(variant)})
 
 
 def live() -> Call[LiveAnswer]:
@@ -364,6 +386,10 @@ def predicting() -> Call[PredictingAnswer]:
 def metrics() -> Call[str]:
     """``GET /metrics``, in the text format of Prometheus."""
     return Call("GET", "/metrics", bytes.decode)
+
+
+def _of(variant: str | None) -> dict[str, str | int]:
+    return Wait(variant=variant).params()
 
 
 def _reader(model: type[_Model]) -> Callable[[bytes], _Model]:

@@ -115,6 +115,7 @@ class Follower:
         nodes: likewise.
         classes: likewise.
         kinds: likewise.
+        variant: that is followed; None for the champion.
     """
 
     def __init__(
@@ -124,9 +125,10 @@ class Follower:
         nodes: Sequence[Node],
         classes: Sequence[str],
         kinds: Sequence[str],
+        variant: str | None = None,
     ) -> None:
         self._after = after
-        self._filters = (types, nodes, classes, kinds)
+        self._filters = (types, nodes, classes, kinds, variant)
         self._rest = b""
         self._block = _Block()
         self._without_change = 0

@@ -124,6 +124,18 @@ class UnknownVariant(Refused):
     """No worker has started as the variant."""
 
 
+class NotPromoted(Refused):
+    """The variant cannot be the champion now. The message names what is missing."""
+
+
+class SeveralChallengers(Refused):
+    """The alias ``challenger`` stands for more than one variant: name one."""
+
+
+class VariantInUse(Refused):
+    """The variant cannot be removed: it is the champion, or its worker is there."""
+
+
 class UnknownVersion(Refused):
     """The version is not kept, or there is none to roll back to."""
 
@@ -172,6 +184,9 @@ _CLASSES: Mapping[Kind, type[Refused]] = {
     problems.NO_TASK: NoTask,
     problems.UNKNOWN_VARIANT: UnknownVariant,
     problems.UNKNOWN_VERSION: UnknownVersion,
+    problems.NOT_PROMOTED: NotPromoted,
+    problems.SEVERAL_CHALLENGERS: SeveralChallengers,
+    problems.VARIANT_IN_USE: VariantInUse,
     problems.UNKNOWN_CLASS: UnknownClass,
     problems.NOT_KEPT: NotKept,
     problems.SCHEMA_CONFLICT: SchemaConflict,

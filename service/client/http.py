@@ -42,6 +42,8 @@ from service.models import (
     RejectedPage,
     ServiceStatus,
     VariantList,
+    VariantPromoted,
+    VariantRemoved,
     VersionChangeAccepted,
     WhatIfAnswer,
 )
@@ -72,7 +74,8 @@ class Client:
     Raises:
         NoService: the URL cannot be that of a service.
 
-    Every method raises a :class:`~service.client.errors.ServiceError`, of the class that fits the problem.
+    Every method raises a :class:`~service.client.errors.ServiceError`, of the class that fits the problem. Those that
+    read take ``variant``: the one that is asked instead of the champion, by its name or an alias.
     """
 
     def __init__(
@@ -146,13 +149,20 @@ class Client:
         return self._send(calls.rejected(limit, after))
 
     def predict_one(
-        self, node: Node, *, min_position: str | None = None, top: Top | None = None, at: str | None = None
+        self,
+        node: Node,
+        *,
+        min_position: str | None = None,
+        variant: str | None = None,
+        top: Top | None = None,
+        at: str | None = None,
     ) -> Prediction:
         """``GET /predict/{node}``.
 
         Args:
             node: its id.
             min_position: as for :meth:`predict`.
+            variant: likewise.
             top: likewise.
             at: a position that predictions have shown: the answer is what was served then.
 
@@ -161,7 +171,7 @@ class Client:
             NotKept: answers of the position ``at`` are not kept.
             NoModel: none is published yet.
         """
-        return self._send(calls.predict_one(node, self._session.wait(min_position), top, at))
+        return self._send(calls.predict_one(node, self._session.wait(min_position, variant), top, at))
 
     def predict_edge(
         self,
@@ -172,6 +182,7 @@ class Client:
         edge_type: str = RELATION,
         weight: float = 1.0,
         min_position: str | None = None,
+        variant: str | None = None,
     ) -> EdgePrediction:
         """``GET /predict/edge``: the class of an edge of a type that has a task, whether it is there or not.
 
@@ -182,17 +193,24 @@ class Client:
             edge_type: its type.
             weight: of an edge that has not arrived.
             min_position: as for :meth:`predict_one`.
+            variant: likewise.
 
         Raises:
             NoTask: edges of the type have no task.
             UnknownEdge: no edge of that id is remembered.
             TypeError: no edge is named.
         """
-        wait = self._session.wait(min_position)
+        wait = self._session.wait(min_position, variant)
         return self._send(calls.predict_edge(src, dst, edge_id, edge_type, weight, wait))
 
     def top_edges(
-        self, class_name: str, *, edge_type: str = RELATION, limit: int = 100, min_position: str | None = None
+        self,
+        class_name: str,
+        *,
+        edge_type: str = RELATION,
+        limit: int = 100,
+        min_position: str | None = None,
+        variant: str | None = None,
     ) -> EdgeList:
         """``GET /edges/top/{class}``: the edges without a label most likely to be of a class.
 
@@ -201,22 +219,26 @@ class Client:
             edge_type: of the edges.
             limit: edges in the list, 1,000 at most.
             min_position: as for :meth:`predict_one`.
+            variant: likewise.
 
         Raises:
             NoTask: edges of the type have no task.
             UnknownClass: the task has no such class.
         """
-        return self._send(calls.top_edges(class_name, edge_type, limit, self._session.wait(min_position)))
+        return self._send(calls.top_edges(class_name, edge_type, limit, self._session.wait(min_position, variant)))
 
-    def predict_edges(self, edges: Sequence[Mapping[str, Any]], *, min_position: str | None = None) -> EdgePredictions:
+    def predict_edges(
+        self, edges: Sequence[Mapping[str, Any]], *, min_position: str | None = None, variant: str | None = None
+    ) -> EdgePredictions:
         """``POST /predict/edge``: the classes of edges, all of one position.
 
         Args:
             edges: 1 to 100, each with ``src`` and ``dst``, or ``id``; optional ``type``, and ``weight`` and ``x``
                 (features) of an edge that has not arrived.
             min_position: as for :meth:`predict_one`.
+            variant: likewise.
         """
-        return self._send(calls.predict_edges(edges, self._session.wait(min_position)))
+        return self._send(calls.predict_edges(edges, self._session.wait(min_position, variant)))
 
     def predict_edge_value(
         self,
@@ -227,16 +249,22 @@ class Client:
         edge_type: str = RELATION,
         weight: float = 1.0,
         min_position: str | None = None,
+        variant: str | None = None,
     ) -> EdgeValuePrediction:
         """``GET /predict/edge``: the value of an edge of a type whose task is ``edge_value``, with its interval.
 
         Arguments and errors are those of :meth:`predict_edge`.
         """
-        wait = self._session.wait(min_position)
+        wait = self._session.wait(min_position, variant)
         return self._send(calls.predict_edge_value(src, dst, edge_id, edge_type, weight, wait))
 
     def predict(
-        self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None
+        self,
+        nodes: Sequence[Node],
+        *,
+        min_position: str | None = None,
+        variant: str | None = None,
+        top: Top | None = None,
     ) -> list[PredictionAnswer]:
         """``POST /predict``: the predictions of up to 10,000 nodes, in their order.
 
@@ -245,6 +273,7 @@ class Client:
         Args:
             nodes: their ids.
             min_position: waits until predictions show this position. Left out: that of the writes of this client.
+            variant: that is asked (``variants()``), or ``challenger``. Left out: the champion.
             top: so many of the likeliest classes of each, or ``all``. Left out: all, or 32 where the graph has more
                 than 64 classes.
 
@@ -252,14 +281,27 @@ class Client:
             NoModel: none is published yet.
             PositionNotReached: the worker is behind.
         """
-        return self._send(calls.predict(nodes, self._session.wait(min_position), top))
+        return self._send(calls.predict(nodes, self._session.wait(min_position, variant), top))
 
-    def predict_arrow(self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None) -> bytes:
+    def predict_arrow(
+        self,
+        nodes: Sequence[Node],
+        *,
+        min_position: str | None = None,
+        variant: str | None = None,
+        top: Top | None = None,
+    ) -> bytes:
         """The same as :meth:`predict` as an Arrow stream, for large answers several times smaller and faster."""
-        return self._send(calls.predict_arrow(nodes, self._session.wait(min_position), top))
+        return self._send(calls.predict_arrow(nodes, self._session.wait(min_position, variant), top))
 
     def predict_link(
-        self, src: Node, dst: Node, *, edge_type: str = RELATION, min_position: str | None = None
+        self,
+        src: Node,
+        dst: Node,
+        *,
+        edge_type: str = RELATION,
+        min_position: str | None = None,
+        variant: str | None = None,
     ) -> LinkPrediction:
         """``GET /predict/link``: how likely an edge of a type with a ``link`` task is. The ends may be unknown.
 
@@ -268,12 +310,13 @@ class Client:
             dst: where it would end.
             edge_type: its type.
             min_position: as for :meth:`predict`.
+            variant: likewise.
 
         Raises:
             NoTask: edges of the type have no such task.
             NoModel: too few edges have arrived.
         """
-        return self._send(calls.predict_link(src, dst, edge_type, self._session.wait(min_position)))
+        return self._send(calls.predict_link(src, dst, edge_type, self._session.wait(min_position, variant)))
 
     def links(
         self,
@@ -283,6 +326,7 @@ class Client:
         edge_type: str = RELATION,
         linked: bool = False,
         min_position: str | None = None,
+        variant: str | None = None,
     ) -> PartnerList:
         """``GET /links/{node}``: the nodes to which an edge from a node is likeliest.
 
@@ -292,29 +336,33 @@ class Client:
             edge_type: of the edges.
             linked: whether nodes to which there is such an edge are listed, too.
             min_position: as for :meth:`predict`.
+            variant: likewise.
 
         Raises:
             UnknownNode: it is not in the graph.
             NoTask: edges of the type have no such task.
             NoModel: too few edges have arrived.
         """
-        return self._send(calls.links(node, most, edge_type, linked, self._session.wait(min_position)))
+        return self._send(calls.links(node, most, edge_type, linked, self._session.wait(min_position, variant)))
 
-    def embedding(self, node: Node, *, min_position: str | None = None) -> NodeEmbedding:
+    def embedding(self, node: Node, *, min_position: str | None = None, variant: str | None = None) -> NodeEmbedding:
         """``GET /embeddings/{node}``: the embedding of a node by a student of the served version.
 
         Args:
             node: its id.
             min_position: as for :meth:`predict`.
+            variant: likewise.
 
         Raises:
             UnknownNode: it is not in the graph.
             TooLarge: its neighbourhood is larger than an answer may read.
             NoModel: none is published yet.
         """
-        return self._send(calls.embedding(node, self._session.wait(min_position)))
+        return self._send(calls.embedding(node, self._session.wait(min_position, variant)))
 
-    def embeddings(self, nodes: Sequence[Node], *, min_position: str | None = None) -> list[NodeEmbedding]:
+    def embeddings(
+        self, nodes: Sequence[Node], *, min_position: str | None = None, variant: str | None = None
+    ) -> list[NodeEmbedding]:
         """``POST /embeddings``: the embeddings of up to 1,000 nodes, in their order, all of one version and student.
 
         A node that is not in the graph has none.
@@ -322,15 +370,18 @@ class Client:
         Args:
             nodes: their ids, one at least.
             min_position: as for :meth:`predict`.
+            variant: likewise.
 
         Raises:
             NoModel: none is published yet.
         """
-        return self._send(calls.embeddings(nodes, self._session.wait(min_position)))
+        return self._send(calls.embeddings(nodes, self._session.wait(min_position, variant)))
 
-    def embeddings_arrow(self, nodes: Sequence[Node], *, min_position: str | None = None) -> bytes:
+    def embeddings_arrow(
+        self, nodes: Sequence[Node], *, min_position: str | None = None, variant: str | None = None
+    ) -> bytes:
         """The same as :meth:`embeddings` as an Arrow stream."""
-        return self._send(calls.embeddings_arrow(nodes, self._session.wait(min_position)))
+        return self._send(calls.embeddings_arrow(nodes, self._session.wait(min_position, variant)))
 
     def append_frame(
         self, frame: Any, mapping: RowMapping | Mapping[str, Any], *, key: str | None = None, declare: bool = False
@@ -353,24 +404,47 @@ class Client:
             self.declare(found.schema)
         return found.sent([self._send(call) for call in found.calls(key)])
 
-    def predict_table(self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None) -> Any:
+    def predict_table(
+        self,
+        nodes: Sequence[Node],
+        *,
+        min_position: str | None = None,
+        variant: str | None = None,
+        top: Top | None = None,
+    ) -> Any:
         """The predictions of any number of nodes as a ``pyarrow.Table``; columns as in :func:`.prediction_table`.
 
         Args:
             nodes: their ids, asked for by 10,000.
             min_position: as for :meth:`predict`.
+            variant: likewise.
             top: likewise.
         """
         from service.client.frames import joined, parts_of  # noqa: PLC0415
 
-        return joined([self.predict_arrow(part, min_position=min_position, top=top) for part in parts_of(nodes)])
+        return joined(
+            [self.predict_arrow(part, min_position=min_position, variant=variant, top=top) for part in parts_of(nodes)]
+        )
 
-    def predict_frame(self, nodes: Sequence[Node], *, min_position: str | None = None, top: Top | None = None) -> Any:
+    def predict_frame(
+        self,
+        nodes: Sequence[Node],
+        *,
+        min_position: str | None = None,
+        variant: str | None = None,
+        top: Top | None = None,
+    ) -> Any:
         """The same as :meth:`predict_table` as a pandas ``DataFrame``. Needs pandas and pyarrow."""
-        return (self.predict_table(nodes, min_position=min_position, top=top)).to_pandas()
+        return (self.predict_table(nodes, min_position=min_position, variant=variant, top=top)).to_pandas()
 
     def top(
-        self, class_name: str, *, limit: int = 100, labelled: bool = False, min_position: str | None = None
+        self,
+        class_name: str,
+        *,
+        limit: int = 100,
+        labelled: bool = False,
+        min_position: str | None = None,
+        variant: str | None = None,
     ) -> NodeList:
         """``GET /top/{class}``: the nodes most likely to be of a class.
 
@@ -379,11 +453,12 @@ class Client:
             limit: nodes in the list, 1,000 at most.
             labelled: whether nodes whose label is known are listed, too.
             min_position: as for :meth:`predict`.
+            variant: likewise.
 
         Raises:
             UnknownClass: the served version does not predict it.
         """
-        return self._send(calls.top(class_name, limit, labelled, self._session.wait(min_position)))
+        return self._send(calls.top(class_name, limit, labelled, self._session.wait(min_position, variant)))
 
     def nodes(
         self,
@@ -393,6 +468,7 @@ class Client:
         labelled: bool = False,
         prefix: str = "",
         min_position: str | None = None,
+        variant: str | None = None,
     ) -> NodeList:
         """``GET /nodes``: the nodes in doubt, those that changed or arrived last, or those with some ids.
 
@@ -402,11 +478,17 @@ class Client:
             labelled: likewise.
             prefix: what the ids begin with, with the order ``id``.
             min_position: likewise.
+            variant: likewise.
         """
-        return self._send(calls.nodes(order, limit, labelled, self._session.wait(min_position), prefix))
+        return self._send(calls.nodes(order, limit, labelled, self._session.wait(min_position, variant), prefix))
 
     def what_if(
-        self, events: Sequence[Event] | bytes, nodes: Sequence[Node], *, min_position: str | None = None
+        self,
+        events: Sequence[Event] | bytes,
+        nodes: Sequence[Node],
+        *,
+        min_position: str | None = None,
+        variant: str | None = None,
     ) -> WhatIfAnswer:
         """``POST /what-if``: predictions as they would be after events, which are not applied.
 
@@ -414,40 +496,47 @@ class Client:
             events: up to 1,000, or a JSON array of them.
             nodes: ids of up to 1,000 nodes.
             min_position: as for :meth:`predict`.
+            variant: likewise.
         """
-        return self._send(calls.what_if(events, nodes, self._session.wait(min_position)))
+        return self._send(calls.what_if(events, nodes, self._session.wait(min_position, variant)))
 
-    def neighbours(self, node: Node, *, limit: int = 100, min_position: str | None = None) -> NeighbourList:
+    def neighbours(
+        self, node: Node, *, limit: int = 100, min_position: str | None = None, variant: str | None = None
+    ) -> NeighbourList:
         """``GET /neighbours/{node}``: its edges, those of the greatest weight first.
 
         Args:
             node: its id.
             limit: edges that are listed at most.
             min_position: as for :meth:`predict`.
+            variant: likewise.
 
         Raises:
             UnknownNode: the node is not in the graph at the position that was reached.
             TooLarge: the node has more edges than an answer may read.
         """
-        return self._send(calls.neighbours(node, limit, self._session.wait(min_position)))
+        return self._send(calls.neighbours(node, limit, self._session.wait(min_position, variant)))
 
     def key(self) -> KeyAnswer:
         """``GET /key``: name and scopes of the key that this client sends."""
         return self._send(calls.key())
 
-    def explain(self, node: Node, *, most: int = 10, min_position: str | None = None) -> ExplainAnswer:
+    def explain(
+        self, node: Node, *, most: int = 10, min_position: str | None = None, variant: str | None = None
+    ) -> ExplainAnswer:
         """``GET /explain/{node}``: what the probability of its label becomes without each thing it is made of.
 
         Args:
             node: its id.
             most: effects that are listed, those of the largest change.
             min_position: as for :meth:`predict`.
+            variant: likewise.
 
         Raises:
             UnknownNode: it is not in the graph.
             TooLarge: it has more neighbours than an answer reads.
         """
-        return self._send(calls.explain(node, most, self._session.wait(min_position)))
+        return self._send(calls.explain(node, most, self._session.wait(min_position, variant)))
 
     def stream(
         self,
@@ -457,6 +546,7 @@ class Client:
         nodes: Sequence[Node] = (),
         classes: Sequence[str] = (),
         kinds: Sequence[str] = (),
+        variant: str | None = None,
     ) -> Generator[Change, None, None]:
         """``GET /stream``: changes of labels, and decisions, as predictions begin to show them. It does not end.
 
@@ -470,12 +560,13 @@ class Client:
             nodes: only changes of the labels of these nodes.
             classes: only where a label becomes one of these classes, or was.
             kinds: only decisions of these kinds.
+            variant: that is followed; None for the champion.
 
         Raises:
-            ChangesGone: the changes that follow are not kept any more.
+            ChangesGone: the changes that follow are not kept any more, or another variant is the champion now.
             ChangesOff: the service does not record changes.
         """
-        follower = Follower(after, types, nodes, classes, kinds)
+        follower = Follower(after, types, nodes, classes, kinds, variant)
         while not self._stop.is_set():
             answer: httpx.Response = self._retrying(self._open, follower.call())
             with contextlib.closing(answer), contextlib.suppress(httpx.TransportError):
@@ -499,58 +590,81 @@ class Client:
         """``PUT /clock``: set the graph's latest time; None for the time of arrival."""
         return self._send(calls.set_clock(time))
 
-    def students(self) -> Group:
+    def students(self, *, variant: str | None = None) -> Group:
         """``GET /students``: the members of the group, their scores, and the last decisions."""
-        return self._send(calls.students())
+        return self._send(calls.students(variant))
 
-    def status(self) -> ServiceStatus:
+    def status(self, *, variant: str | None = None) -> ServiceStatus:
         """``GET /status``: positions, lag, rates and sizes."""
-        return self._send(calls.status())
+        return self._send(calls.status(variant))
 
-    def versions(self) -> VersionsStatus:
+    def versions(self, *, variant: str | None = None) -> VersionsStatus:
         """``GET /versions``: the last versions, and which one is served."""
-        return self._send(calls.versions())
+        return self._send(calls.versions(variant))
 
     def variants(self) -> VariantList:
         """``GET /variants``: the workers on the graph, side by side."""
         return self._send(calls.variants())
 
-    def model_card(self, version: int) -> ModelCard:
+    def promote(self, name: str, *, timeout_ms: int | None = None) -> VariantPromoted:
+        """``POST /variants/{name}/promote``: make a variant the champion, in one step for all readers.
+
+        Args:
+            name: of the variant; ``default`` goes back, ``challenger`` is the only other one.
+            timeout_ms: how long it may take to show what readers have seen. Left out: 5 seconds.
+
+        Raises:
+            UnknownVariant: no worker has started as it.
+            NotPromoted: its worker is away, serves no version, or is behind the champion.
+        """
+        return self._send(calls.promote(name, timeout_ms))
+
+    def remove_variant(self, name: str) -> VariantRemoved:
+        """``DELETE /variants/{name}``: delete all that Redis has of a variant whose worker has ended.
+
+        Raises:
+            UnknownVariant: no worker has started as it.
+            VariantInUse: it is the champion or the default one, or its worker is there.
+        """
+        return self._send(calls.remove_variant(name))
+
+    def model_card(self, version: int, *, variant: str | None = None) -> ModelCard:
         """``GET /versions/{number}``: what there is to know about a version.
 
         Raises:
             UnknownVersion: it is not kept.
         """
-        return self._send(calls.model_card(version))
+        return self._send(calls.model_card(version, variant))
 
-    def pin(self, version: int) -> VersionChangeAccepted:
+    def pin(self, version: int, *, variant: str | None = None) -> VersionChangeAccepted:
         """``PUT /versions/pinned``: serve this version whatever is learned.
 
         Raises:
             UnknownVersion: it is not kept.
         """
-        return self._send(calls.pin(version))
+        return self._send(calls.pin(version, variant))
 
-    def unpin(self) -> VersionChangeAccepted:
+    def unpin(self, *, variant: str | None = None) -> VersionChangeAccepted:
         """``DELETE /versions/pinned``: serve the best student again."""
-        return self._send(calls.unpin())
+        return self._send(calls.unpin(variant))
 
-    def roll_back(self) -> VersionChangeAccepted:
+    def roll_back(self, *, variant: str | None = None) -> VersionChangeAccepted:
         """``POST /versions/rollback``: serve the version before the last switch of student.
 
         Raises:
             UnknownVersion: none is kept.
         """
-        return self._send(calls.roll_back())
+        return self._send(calls.roll_back(variant))
 
-    def history(self, *, since: float = 0.0, points: int = 300) -> Timeline:
+    def history(self, *, since: float = 0.0, points: int = 300, variant: str | None = None) -> Timeline:
         """``GET /history``: scores, lag and decisions over time, the oldest first.
 
         Args:
             since: Unix time in seconds; what is older is left out.
             points: samples at most, 1,000 at most.
+            variant: whose worker has reported them. Left out: the champion's.
         """
-        return self._send(calls.history(since, points))
+        return self._send(calls.history(since, points, variant))
 
     def live(self) -> LiveAnswer:
         """``GET /health/live``: whether the process answers."""

@@ -71,12 +71,12 @@ class Session:
             "reraise": True,
         }
 
-    def wait(self, position: str | None) -> Wait:
-        """What a read waits for: the position that it names, else that of the writes before it."""
+    def wait(self, position: str | None, variant: str | None = None) -> Wait:
+        """What a read waits for: the position that it names, else that of the writes before it; and whom it asks."""
         if position is None and self._read_own_writes:
             position = self._position
         timeout_ms = min(_WAIT_FOR_POSITION_MS, int(1000 * min(self._patience_s, self._timeout_s)))
-        return Wait(position, timeout_ms)
+        return Wait(position, timeout_ms, variant)
 
     def unreachable(self, error: httpx.TransportError) -> Unreachable:
         """The error of a request without an answer."""

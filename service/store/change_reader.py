@@ -102,6 +102,8 @@ class ChangeReader:
         self._signal = asyncio.Event()
         self._anybody = asyncio.Event()
         self._ended = False
+        self.beginning = 0
+        """Counts how often those who followed had to begin anew."""
 
     @property
     def followers(self) -> int:
@@ -127,6 +129,11 @@ class ChangeReader:
     def end(self) -> None:
         """Let all followers end: the process stops."""
         self._ended = True
+        self._wake()
+
+    def begin_anew(self) -> None:
+        """Let all followers begin anew: another variant is the champion, whose predictions are others."""
+        self.beginning += 1
         self._wake()
 
     @contextlib.contextmanager

@@ -239,7 +239,7 @@ class ChangeRecorder:
         for change in changes:
             last = next_id(at, last)
             written = position_text(last)
-            event = cloud_event(change, last, position, self._keys.graph)
+            event = cloud_event(change, last, position, self._keys)
             limit = ("MAXLEN", "~", self._kept)
             pending.add("XADD", self._keys.changes, *limit, written, "event", event, "previous", previous)
             previous = written

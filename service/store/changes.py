@@ -14,7 +14,9 @@ from typing import Any
 import msgspec
 
 from olad_core.judging.decisions import Decision
+from service.store.keys import Keys
 from service.store.positions import PositionPair, parse_position
+from service.variant_names import DEFAULT_VARIANT
 
 LABEL_CHANGED = "label-changed"
 NOT_LISTED = "labels-not-listed"
@@ -100,15 +102,19 @@ def parse_after(text: str) -> PositionPair:
     return stream_id(at, int(number))
 
 
-def cloud_event(change: Change, at: PositionPair, position: str, graph: str) -> bytes:
-    """A change as CloudEvents' JSON."""
+def cloud_event(change: Change, at: PositionPair, position: str, keys: Keys) -> bytes:
+    """A change as CloudEvents' JSON.
+
+    The source names the variant, unless that is the default one: each numbers its own changes.
+    """
+    variant = "" if keys.variant == DEFAULT_VARIANT else f":variant:{keys.variant}"
     milliseconds = parse_position(position)[0]
     time = datetime.fromtimestamp(min(milliseconds, _LAST_MS) / 1000, UTC).isoformat(timespec="milliseconds")
     return msgspec.json.encode(
         {
             "specversion": "1.0",
             "id": change_id(at),
-            "source": f"urn:olad:graph:{graph}",
+            "source": f"urn:olad:graph:{keys.graph}{variant}",
             "type": f"{PREFIX}{change.type}",
             **({} if change.subject is None else {"subject": change.subject}),
             "time": time,

@@ -8,6 +8,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ValidationError
 from redis.asyncio import Redis
 
+from service.store.champion import champion_of
 from service.store.keys import Keys
 from service.store.on_its_way import OnItsWay, OnItsWayReader
 from service.store.positions import START
@@ -42,9 +43,10 @@ class Load:
     Attributes:
         used_memory: bytes that Redis uses.
         memory_limit: bytes that it may use; 0 where that is not known.
-        behind: events in the log that predictions do not show yet.
-        alive: whether the worker is there (:mod:`service.store.presence`).
-        worker: what the worker has reported of its load.
+        behind: events in the log that predictions of the default variant or of the champion do not show yet,
+            whichever are more.
+        alive: whether the worker of that variant is there (:mod:`service.store.presence`).
+        worker: what the worker of the default variant has reported of its load.
         on_its_way: what batches after that report may add to the graph.
     """
 
@@ -83,20 +85,32 @@ class HealthReader:
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.info("memory")
             pipe.get(keys.appended)
-            pipe.hget(keys.served, "applied")
+            pipe.get(keys.champion)
             pipe.get(keys.status)
+            pipe.hget(keys.served, "applied")
             ask(pipe, keys)
-            found = cast("tuple[dict[str, Any], Any, Any, Any, int, Any]", await pipe.execute())
-        memory, appended, applied, status, heartbeat, subscribers = found
+            found = cast("tuple[dict[str, Any], Any, bytes | None, Any, Any, int, Any]", await pipe.execute())
+        memory, appended, champion, status, applied, heartbeat, subscribers = found
         worker = _read(status)
+        behind, alive = int(appended or 0) - int(applied or 0), is_there(heartbeat, subscribers)
+        if champion_of(champion) != keys.variant:
+            behind, alive = max((behind, alive), await self._lag(keys.of(champion_of(champion)), int(appended or 0)))
         return Load(
             used_memory=int(memory["used_memory"]),
             memory_limit=int(memory.get("maxmemory") or memory.get("total_system_memory") or 0),
-            behind=int(appended or 0) - int(applied or 0),
-            alive=is_there(heartbeat, subscribers),
+            behind=behind,
+            alive=alive,
             worker=worker,
             on_its_way=await self._on_its_way.after(worker.position),
         )
+
+    async def _lag(self, keys: Keys, appended: int) -> tuple[int, bool]:
+        """Events that a variant does not show yet, and whether its worker is there."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hget(keys.served, "applied")
+            ask(pipe, keys)
+            applied, *there = await pipe.execute()
+        return appended - int(applied or 0), is_there(*there)
 
 
 def _read(status: bytes | None) -> ReportedLoad:

@@ -30,6 +30,11 @@ class Keys:
     def _own(self, name: str) -> str:
         return self._key(name if self.variant == DEFAULT_VARIANT else f"variant:{self.variant}:{name}")
 
+    @property
+    def all_own(self) -> str:
+        """Pattern of all keys that a variant beside the default one has for itself."""
+        return self._key(f"variant:{self.variant}:*")
+
     def of(self, variant: str) -> Keys:
         """The keys of another variant of the graph."""
         return Keys(self.graph, variant)
@@ -38,6 +43,16 @@ class Keys:
     def needed(self) -> str:
         """Hash: name of each variant to the position after which it needs the log."""
         return self._key("needed")
+
+    @property
+    def champion(self) -> str:
+        """String: the variant that answers where a reader names none; without it, that is the default one."""
+        return self._key("champion")
+
+    @property
+    def promotions(self) -> str:
+        """List, bounded: changes of the champion (:class:`service.store.champion.Promotion`), the oldest first."""
+        return self._key("promotions")
 
     @property
     def log(self) -> str:

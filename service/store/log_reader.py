@@ -31,7 +31,10 @@ from service.variant_names import DEFAULT_VARIANT
 MAX_BYTES_PER_READ = 4_000_000
 """What the worker reads at once of the log, but for a single entry that is larger: Redis answers nobody meanwhile."""
 HELD_S = 24 * 3600
-"""For so many seconds a variant whose worker is away keeps the log from being trimmed; the default one always does."""
+"""For so many seconds a variant whose worker is away keeps the log from being trimmed.
+
+The default one and the champion always do.
+"""
 
 
 @dataclass(frozen=True)
@@ -200,12 +203,12 @@ class LogReader:
         """Drop the entries up to and including a position that no other variant needs either; how many went.
 
         A variant whose worker has been away for :data:`HELD_S` does not count, but for the default one, which writes
-        the archive.
+        the archive, and the champion, whom readers see.
         """
         keys, at = self._keys, parse_position(position)
         passed = [skipped for skipped in self.skipped() if parse_position(skipped) <= at]
         beginning, _, end = keys.of("*").last_beat.partition("*")
-        names = [keys.log, keys.trimmed, keys.needed]
+        names = [keys.log, keys.trimmed, keys.needed, keys.champion]
         args: list[str | int] = [keys.variant, position, next_position(position), str(time.time()), HELD_S]
         args += [DEFAULT_VARIANT, beginning, end]
         with self._fence.transaction() as (_, pending):

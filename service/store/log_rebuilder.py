@@ -84,7 +84,7 @@ class LogRebuilder:
         """
         keys = self._keys
         names = [keys.log, keys.rebuilding, keys.trimmed, keys.appended, keys.schema, keys.classes, keys.skipped]
-        names += [keys.left_out, keys.log_id, keys.admitted, keys.starts, keys.served, keys.rejected]
+        names += [keys.left_out, keys.log_id, keys.admitted, keys.starts, keys.served, keys.rejected, keys.champion]
         begins_again = self.is_seen_beyond(last)
         if begins_again:
             drop_past(self._redis, keys)

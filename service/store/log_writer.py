@@ -223,7 +223,7 @@ class LogWriter:
         Raises:
             KeyReused: the key was used for something else.
         """
-        body = change.model_dump_json()
+        body = change.model_dump_json(exclude={"variant"} if change.variant is None else None)
         digest = await _digest(body.encode())
         keys = [self._keys.log]
         if idempotency_key is not None:

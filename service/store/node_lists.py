@@ -10,6 +10,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from olad_core.serving.publication import ListedNodes, Publication
+from service.store.champion import require_champion
 from service.store.keys import Keys
 from service.store.positions import START, PositionPair, parse_position
 from service.store.presence import ask, is_there
@@ -101,24 +102,32 @@ class ListReader:
     Args:
         redis: client that returns bytes.
         keys: of the graph.
+        as_champion: whether the variant must be the champion; each read checks it, in the same step.
     """
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Redis, keys: Keys, *, as_champion: bool = False) -> None:
         self._redis = redis
         self._keys = keys
+        self._as_champion = as_champion
         self._classes: tuple[bytes, tuple[str, ...]] = (b"[]", ())
 
     async def read(self, name: str) -> FoundList:
-        """A list, and what is served, of one moment."""
+        """A list, and what is served, of one moment.
+
+        Raises:
+            ChampionMoved: another variant is the champion.
+        """
         keys = self._keys
         pipe = self._redis.pipeline(transaction=True)
         pipe.hmget(keys.served, ["position", "answered", "version", "classes", "applied"])
         pipe.get(keys.appended)
         pipe.hget(keys.lists, name)
+        pipe.get(keys.champion)
         ask(pipe, keys)
-        (position, answered, version, classes, applied), appended, stored, heartbeat, subscribers = await cast(
-            "Awaitable[list[Any]]", pipe.execute()
-        )
+        served, appended, stored, champion, heartbeat, subscribers = await cast("Awaitable[list[Any]]", pipe.execute())
+        if self._as_champion:
+            require_champion(champion, keys.variant)
+        position, answered, version, classes, applied = served
         return FoundList(
             stored=msgspec.msgpack.decode(stored, type=StoredList) if stored is not None else None,
             visible=_pair(position),

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from olad_core.config import PUBLISHED_CLASSES, PUBLISHED_WHOLE
 from olad_core.errors import OladError
 from olad_core.tasks.label_rule import LabelRule, RuleTable, decide, decide_among
+from service.store.champion import ChampionMoved
 from service.store.keys import Keys
 from service.store.label_rules import load_rule
 from service.store.marks import marked_in
@@ -180,10 +181,14 @@ class PredictionReader:
         redis: client that returns bytes.
         keys: of the graph.
         appended: events known to have been appended; a replica may know of fewer.
+        as_champion: whether the variant must be the champion; each read checks it, in the same step.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, appended: Callable[[], int] = int) -> None:
+    def __init__(
+        self, redis: Redis, keys: Keys, appended: Callable[[], int] = int, *, as_champion: bool = False
+    ) -> None:
         self._keys = keys
+        self._required = keys.variant if as_champion else ""
         self._known_appended = appended
         self._script = redis.register_script(script("read_predictions"))
         self._model_fields: tuple[bytes, ...] = ()
@@ -205,15 +210,19 @@ class PredictionReader:
 
         Raises:
             RowsTooLarge: the rows have more bytes.
+            ChampionMoved: another variant is the champion.
         """
         keys = self._keys
-        served, appended, rows, passed, marked, heartbeat = await cast(
+        found = await cast(
             "Awaitable[list[Any]]",
             self._script(
-                keys=[keys.served, keys.appended, keys.heartbeat, keys.worker],
-                args=[keys.predictions(""), keys.marks(""), most_bytes, *nodes],
+                keys=[keys.served, keys.appended, keys.heartbeat, keys.worker, keys.champion],
+                args=[keys.predictions(""), keys.marks(""), most_bytes, self._required, *nodes],
             ),
         )
+        if len(found) == 1:
+            raise ChampionMoved(found[0].decode())
+        served, appended, rows, passed, marked, heartbeat = found
         if passed:
             raise RowsTooLarge(classes_in(passed))
         position, applied, answered, version, student, classes, row_format, table, rule = served
@@ -240,7 +249,7 @@ class PredictionReader:
         )
 
     async def read_one(self, node: str) -> Snapshot:
-        """The prediction of one node."""
+        """The prediction of one node; raises what :meth:`read` does."""
         future: asyncio.Future[Snapshot] = asyncio.get_running_loop().create_future()
         self._waiting.append((node, future))
         if self._reading is None or self._reading.done():

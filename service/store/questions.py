@@ -13,6 +13,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from olad_core.events import SparseFeatures
+from service.store.champion import require_champion
 from service.store.keys import Keys
 from service.store.positions import PositionPair, parse_position
 from service.store.presence import ask, is_there
@@ -417,11 +418,13 @@ class QuestionStore:
     Args:
         redis: client that returns bytes.
         keys: of the graph.
+        as_champion: whether the variant must be the champion when it is asked, and when it has answered.
     """
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Redis, keys: Keys, *, as_champion: bool = False) -> None:
         self._redis = redis
         self._keys = keys
+        self._as_champion = as_champion
 
     async def ask(self, question: Question, timeout_ms: int) -> Asked | None:
         """Ask; None where the worker is away.
@@ -433,10 +436,14 @@ class QuestionStore:
         Raises:
             RedisError: where Redis refuses, or cannot be reached.
             OSError: where it cannot be reached.
+            ChampionMoved: another variant is the champion.
         """
         presence = self._redis.pipeline(transaction=False)
+        presence.get(self._keys.champion)
         ask(presence, self._keys)
-        if not is_there(*await presence.execute()):
+        champion, *there = await presence.execute()
+        self._require(champion)
+        if not is_there(*there):
             return None
         name = secrets.token_hex(16)
         pipe = self._redis.pipeline(transaction=True)
@@ -449,13 +456,22 @@ class QuestionStore:
         """The answer, which is then gone like the question, and the number of events in the log.
 
         The answer is None where there is none.
+
+        Raises:
+            ChampionMoved: another variant is the champion.
         """
         pipe = self._redis.pipeline(transaction=True)
         pipe.get(self._keys.appended)
+        pipe.get(self._keys.champion)
         pipe.get(self._keys.reply(asked.name))
         pipe.unlink(self._keys.reply(asked.name), self._keys.question(asked.name))
-        appended, found, _ = await pipe.execute()
+        appended, champion, found, _ = await pipe.execute()
+        self._require(champion)
         return (_answer.decode(found) if found is not None else None), int(appended or 0)
+
+    def _require(self, champion: bytes | None) -> None:
+        if self._as_champion:
+            require_champion(champion, self._keys.variant)
 
     async def withdraw(self, asked: Asked) -> None:
         """Let the worker pass a question over that nobody waits for any more."""

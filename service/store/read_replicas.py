@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias, get_args
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from service.store.champion import ChampionMoved
 from service.store.keys import Keys
 from service.store.positions import START, PositionPair, parse_position
 from service.store.prediction_reader import Model, PredictionReader, Snapshot
@@ -52,13 +53,24 @@ class ReadReplicas:
         keys: of the graph.
         primary: its reader.
         replicas: clients of the replicas; none reads everything from the primary.
+        as_champion: as of :class:`PredictionReader`. A replica that knows of another champion is not used.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, primary: PredictionReader, replicas: Sequence[Redis]) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        keys: Keys,
+        primary: PredictionReader,
+        replicas: Sequence[Redis],
+        *,
+        as_champion: bool = False,
+    ) -> None:
         self._redis = redis
         self._keys = keys
         self._primary = primary
-        self._replicas = [_Replica(PredictionReader(one, keys, self._known_appended)) for one in replicas]
+        self._replicas = [
+            _Replica(PredictionReader(one, keys, self._known_appended, as_champion=as_champion)) for one in replicas
+        ]
         self._next = 0
         self._appended = 0
         self._shown = self._shown_before = parse_position(START)
@@ -150,6 +162,9 @@ class ReadReplicas:
                 if loop.time() >= until:
                     return self.note("behind")
                 await asyncio.sleep(_STEP_S)
+        except ChampionMoved:
+            # The primary knows which one it is.
+            return self.note("behind")
         except (RedisError, OSError):
             replica.from_s = loop.time() + _AGAIN_AFTER_S
             return self.note("unavailable")

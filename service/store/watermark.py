@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from olad_core.errors import OladError
 from service.shares import NoShare, Shares
 from service.store.cancellation import end_if_cancelled
+from service.store.champion import champion_of
 from service.store.keys import Keys
 from service.store.positions import START, PositionPair, parse_position
 from service.store.presence import ask, is_there
@@ -47,9 +48,11 @@ class Watermark:
         redis: where both are read.
         keys: of the graph.
         most: how many may wait at once; None does not limit.
+        as_champion: whether nobody waits any longer once another variant is the champion.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, most: int | None = None) -> None:
+    def __init__(self, redis: Redis, keys: Keys, most: int | None = None, *, as_champion: bool = False) -> None:
+        self._as_champion = as_champion
         self._places = Shares(most) if most is not None else None
         self._redis = redis
         self._keys = keys
@@ -140,13 +143,18 @@ class Watermark:
             with contextlib.suppress(RedisError, OSError):
                 async with self._redis.pipeline(transaction=False) as pipe:
                     pipe.hmget(self._keys.served, ["position", "answered"])
+                    pipe.get(self._keys.champion)
                     ask(pipe, self._keys)
-                    (position, answered), heartbeat, subscribers = await pipe.execute()
+                    (position, answered), champion, heartbeat, subscribers = await pipe.execute()
                 if position is not None:
                     self._positions.reached(parse_position(position.decode()))
                 if answered is not None:
                     self._see_answered(parse_position(answered.decode()))
                 if not is_there(heartbeat, subscribers):
+                    self._answers.give_up()
+                if self._as_champion and champion_of(champion) != self._keys.variant:
+                    # They read what became of it, and go on with the champion.
+                    self._positions.give_up()
                     self._answers.give_up()
             end_if_cancelled()
             if not self.waiting:

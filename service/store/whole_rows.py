@@ -12,6 +12,7 @@ from typing import NamedTuple, cast
 import msgspec
 from redis.asyncio import Redis
 
+from service.store.champion import require_champion
 from service.store.keys import Keys
 from service.store.positions import PositionPair, parse_position
 from service.store.presence import ask, is_there
@@ -39,11 +40,13 @@ class WholeRowStore:
     Args:
         redis: client that returns bytes.
         keys: of the graph.
+        as_champion: whether the variant must be the champion when its rows are taken.
     """
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Redis, keys: Keys, *, as_champion: bool = False) -> None:
         self._redis = redis
         self._keys = keys
+        self._as_champion = as_champion
 
     async def request(self, nodes: Sequence[str], classes: int, timeout_ms: int) -> list[str]:
         """Ask for whole rows.
@@ -77,14 +80,20 @@ class WholeRowStore:
         Args:
             table: that readers see; an answer belongs to one.
             requests: their ids.
+
+        Raises:
+            ChampionMoved: another variant is the champion.
         """
         pipe = self._redis.pipeline(transaction=True)
         pipe.get(self._keys.appended)
+        pipe.get(self._keys.champion)
         keys = [self._keys.whole(table, request) for request in requests]
         for key in keys:
             pipe.hgetall(key)
         pipe.unlink(*keys)
-        appended, *answers, _ = await pipe.execute()
+        appended, champion, *answers, _ = await pipe.execute()
+        if self._as_champion:
+            require_champion(champion, self._keys.variant)
         if not all(answers):
             return None
         rows = {node.decode(): row for answer in answers for node, row in answer.items() if row}

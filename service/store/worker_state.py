@@ -8,6 +8,7 @@ from typing import Any, cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from service.store.champion import champion_of, require_champion
 from service.store.keys import Keys
 from service.store.presence import ask, is_there
 from service.store.status import WorkerStatus, read_report
@@ -26,6 +27,7 @@ class Overview:
         alive: whether the worker is there (:mod:`service.store.presence`).
         report: the worker's last one; None before the first.
         log_id: identity of the log; None where it has none yet.
+        champion: the variant that answers where a reader names none.
     """
 
     position: str | None
@@ -36,6 +38,7 @@ class Overview:
     alive: bool
     report: WorkerStatus | None
     log_id: str | None
+    champion: str
 
 
 @dataclass(frozen=True)
@@ -65,15 +68,24 @@ class WorkerStateReader:
     Args:
         redis: client that returns bytes.
         keys: of the graph.
+        as_champion: whether the variant must be the champion; reports are read with a check, in the same step.
     """
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Redis, keys: Keys, *, as_champion: bool = False) -> None:
         self._redis = redis
         self._keys = keys
+        self._as_champion = as_champion
 
     async def report(self) -> WorkerStatus | None:
-        """The worker's last report; None while none has ever reported."""
-        return read_report(cast("bytes | None", await self._redis.get(self._keys.status)))
+        """The worker's last report; None while none has ever reported.
+
+        Raises:
+            ChampionMoved: another variant is the champion.
+        """
+        found: Any = await self._redis.mget(self._keys.status, self._keys.champion)
+        report, champion = cast("list[bytes | None]", found)
+        self._require(champion)
+        return read_report(report)
 
     async def alive(self) -> bool:
         """Whether the worker is there."""
@@ -103,7 +115,11 @@ class WorkerStateReader:
         )
 
     async def overview(self) -> Overview:
-        """Everything at one glance."""
+        """Everything at one glance.
+
+        Raises:
+            ChampionMoved: another variant is the champion.
+        """
         keys = self._keys
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.xinfo_stream(keys.log)
@@ -111,14 +127,15 @@ class WorkerStateReader:
             pipe.hmget(keys.served, ["position", "applied"])
             ask(pipe, keys)
             pipe.get(keys.status)
-            pipe.get(keys.log_id)
+            pipe.mget(keys.log_id, keys.champion)
             info, *others = await pipe.execute(raise_on_error=False)
         for refused in (answer for answer in (info, *others) if isinstance(answer, RedisError)):
             if refused is not info or "no such key" not in str(info):
                 raise refused
             # The log's key comes with its first entry.
             info = {"last-generated-id": None, "length": 0}
-        appended, (position, applied), heartbeat, subscribers, report, log_id = others
+        appended, (position, applied), heartbeat, subscribers, report, (log_id, champion) = others
+        self._require(champion)
         return Overview(
             position=_text(position),
             last=_text(info["last-generated-id"]),
@@ -128,7 +145,12 @@ class WorkerStateReader:
             alive=is_there(heartbeat, subscribers),
             report=read_report(report),
             log_id=_text(log_id),
+            champion=champion_of(champion),
         )
+
+    def _require(self, champion: bytes | None) -> None:
+        if self._as_champion:
+            require_champion(champion, self._keys.variant)
 
 
 def _behind(appended: Any, applied: Any) -> int:

@@ -15,6 +15,7 @@ from service.worker.attempts import Attempts
 from service.worker.decision_log import DecisionLog
 from service.worker.learning import Learning
 from service.worker.metrics import WorkerMetrics
+from service.worker.operator_entries import carry_out
 from service.worker.pace import Part
 from service.worker.questions import reply_to
 from service.worker.row_pace import RowPace
@@ -54,7 +55,7 @@ class Lane:
         metrics: of the worker.
         times: measure the turns; with fixed steps nobody takes them in.
         fixed_steps: training steps after each entry; None to learn in the time left.
-        variant: whose engine it is. Entries that change the served version are for the default one alone.
+        variant: whose engine it is. An entry that changes the served version is for one variant.
     """
 
     def __init__(
@@ -282,8 +283,7 @@ class Lane:
         if entry.clock is not None:
             return engine.set_clock(entry.position, entry.clock, entry.arrival)
         if entry.version is not None:
-            own = self._variant == DEFAULT_VARIANT
-            return engine.change_version(entry.position, entry.version) if own else engine.pass_over(entry.position)
+            return carry_out(engine, entry.position, entry.version, self._variant)
         return engine.apply(entry.position, entry.events, entry.arrival)
 
     def _compute_requested(self) -> None:

@@ -346,7 +346,11 @@ _PAIRED: dict[str, Any] = {
     "macro_f1": {"value": 0.06, "low": 0.02, "high": 0.1},
     "average_precision": None,
 }
+VARIANT_REMOVED = {"removed": "wide"}
+VARIANT_PROMOTED = {"champion": "wide", "before": "default", "position": POSITION, "log_position": POSITION}
 VARIANTS = {
+    "champion": "default",
+    "promotions": [],
     "variants": [
         {
             "name": "default",
@@ -383,12 +387,14 @@ VARIANTS = {
                 "windows": [],
             },
         },
-    ]
+    ],
 }
 STATUS = {
     "graph": "default",
     "log_id": "5f0c1c8c7d1b4b3c9a6e2f7d8b9a0c1d",
     "heartbeat": True,
+    "variant": "default",
+    "champion": "default",
     "position": POSITION,
     "log": {"position": POSITION, "entries": 42, "appended_events": 42_000, "behind_events": 0},
     "checkpoint_age_s": 12.5,

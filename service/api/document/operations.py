@@ -123,7 +123,7 @@ OPERATIONS: dict[str, Operation] = {
         examples.SCHEMA, problems.DECLARE_SCHEMA, _json_body("SchemaChange", examples.SCHEMA_CHANGE)
     ),
     "setClock": Operation(examples.CLOCK_SET, problems.SET_CLOCK, _json_body("ClockSetting", examples.CLOCK)),
-    "getVersions": Operation(examples.VERSIONS, problems.REDIS),
+    "getVersions": Operation(examples.VERSIONS, problems.ASKING_STATUS),
     "getVersion": Operation(examples.MODEL_CARD, problems.GET_VERSION),
     "pinVersion": Operation(
         examples.VERSION_PINNED,
@@ -138,12 +138,14 @@ OPERATIONS: dict[str, Operation] = {
         examples.VERSION_PINNED, problems.ROLL_BACK, headers={"Idempotent-Replayed": IDEMPOTENT_REPLAYED}
     ),
     "getVariants": Operation(examples.VARIANTS, problems.REDIS),
-    "getStudents": Operation(examples.STUDENTS, problems.REDIS),
+    "removeVariant": Operation(examples.VARIANT_REMOVED, problems.REMOVE_VARIANT),
+    "promoteVariant": Operation(examples.VARIANT_PROMOTED, problems.PROMOTE_VARIANT),
+    "getStudents": Operation(examples.STUDENTS, problems.ASKING_STATUS),
     "getHistory": Operation(examples.TIMELINE, problems.GET_HISTORY),
-    "getStatus": Operation(examples.STATUS, problems.REDIS),
+    "getStatus": Operation(examples.STATUS, problems.ASKING_STATUS),
     "getKey": Operation(examples.KEY),
     "getLive": Operation(examples.LIVE),
     "getReady": Operation(examples.READY, problems.READY),
     "getPredicting": Operation(examples.PREDICTING, problems.PREDICTING),
-    "getMetrics": Operation(examples.METRICS),
+    "getMetrics": Operation(examples.METRICS, problems.ASKING_METRICS),
 }

@@ -146,6 +146,18 @@ _SMALL_BODY: tuple[Example, ...] = (
     (problems.TOO_LARGE, "the body has more than the 1,048,576 bytes that are allowed; send it in parts", {}),
     _ONLY_JSON,
 )
+_UNKNOWN_VARIANT: Example = (
+    problems.UNKNOWN_VARIANT,
+    "no worker has started as variant 'wide'; GET /variants lists them",
+    {},
+)
+_SEVERAL_CHALLENGERS: Example = (
+    problems.SEVERAL_CHALLENGERS,
+    "2 workers beside that of the champion are there: name one of deep, wide",
+    {},
+)
+_ANY_VARIANT = _UNKNOWN_VARIANT, _SEVERAL_CHALLENGERS
+_NO_VARIANT_NAME = "String should match pattern '^[A-Za-z0-9_-]{1,32}$'"
 _PREDICTING: tuple[Example, ...] = (
     (
         problems.INVALID_REQUEST,
@@ -168,6 +180,7 @@ _PREDICTING: tuple[Example, ...] = (
         {},
     ),
     *REDIS,
+    *_ANY_VARIANT,
     (
         problems.TOO_MANY_WAITING,
         "1000 requests wait for a position already; ask again, or without min_position",
@@ -202,13 +215,7 @@ APPEND_EVENTS: tuple[Example, ...] = (
     *WRITING,
 )
 GET_REJECTED: tuple[Example, ...] = (_invalid("limit", "Input should be less than or equal to 1000"), *REDIS)
-_UNKNOWN_VARIANT: Example = (
-    problems.UNKNOWN_VARIANT,
-    "no worker has started as variant 'wide'; GET /variants lists them",
-    {},
-)
 PREDICT_NODE: tuple[Example, ...] = (
-    _UNKNOWN_VARIANT,
     (problems.NOT_KEPT, f"answers are kept from position {POSITION} on", {"position": POSITION}),
     (
         problems.UNKNOWN_NODE,
@@ -218,7 +225,6 @@ PREDICT_NODE: tuple[Example, ...] = (
     *_PREDICTING,
 )
 PREDICT_NODES: tuple[Example, ...] = (
-    _UNKNOWN_VARIANT,
     (
         problems.TOO_LARGE,
         (
@@ -307,6 +313,7 @@ EMBED_NODES: tuple[Example, ...] = (
 )
 LIST_NODES: tuple[Example, ...] = (_invalid("limit", "Input should be less than or equal to 1000"), *_PREDICTING)
 STREAM: tuple[Example, ...] = (
+    *_ANY_VARIANT,
     _invalid("Last-Event-ID", "'x' is no position: milliseconds, or milliseconds-sequence as POST /events answers"),
     (problems.CHANGES_OFF, "set OLAD_CHANGES=on for the worker and the API, and start both again", {}),
     (problems.CHANGES_GONE, f"changes before {POSITION}.1 are not kept any more: read the predictions again", {}),
@@ -318,7 +325,34 @@ TOP_NODES: tuple[Example, ...] = (
     (problems.UNKNOWN_CLASS, "the served version predicts no class 'fraud'", {}),
     *LIST_NODES,
 )
-GET_HISTORY: tuple[Example, ...] = (_invalid("points", "Input should be less than or equal to 1000"), *REDIS)
+GET_HISTORY: tuple[Example, ...] = (
+    *_ANY_VARIANT,
+    _invalid("points", "Input should be less than or equal to 1000"),
+    *REDIS,
+)
+ASKING_METRICS: tuple[Example, ...] = (*_ANY_VARIANT, _invalid("variant", _NO_VARIANT_NAME))
+ASKING_STATUS: tuple[Example, ...] = (*ASKING_METRICS, *REDIS)
+REMOVE_VARIANT: tuple[Example, ...] = (
+    _UNKNOWN_VARIANT,
+    (problems.VARIANT_IN_USE, "variant wide is the champion: promote another one first", {}),
+    _invalid("name", _NO_VARIANT_NAME),
+    *REDIS,
+)
+PROMOTE_VARIANT: tuple[Example, ...] = (
+    *_ANY_VARIANT,
+    (
+        problems.NOT_PROMOTED,
+        (
+            f"variant wide cannot be the champion now: it shows position 1763900000000-0, and readers have seen "
+            f"{POSITION}: answers would go back"
+        ),
+        {"position": "1763900000000-0"},
+    ),
+    _invalid("timeout_ms", "Input should be less than or equal to 60000"),
+    (problems.TOO_MUCH_AT_ONCE, "1000 requests wait for a position already, 500 of them of this client", {}),
+    (problems.TOO_MANY_WAITING, "1000 requests wait for a position already; ask again", {}),
+    *WRITING[:1],
+)
 DECLARE_SCHEMA: tuple[Example, ...] = (
     (problems.SCHEMA_CONFLICT, "feature_width is 3, but features of width 500 have arrived", {}),
     *_SMALL_BODY,
@@ -333,8 +367,13 @@ _KEY_REUSED: Example = (
     "the key belongs to another change; use a new key for a new one",
     {"position": POSITION},
 )
-GET_VERSION: tuple[Example, ...] = (_UNKNOWN_VERSION, _invalid("number", "Input should be a valid integer"), *REDIS)
-UNPIN_VERSION: tuple[Example, ...] = (_KEY_REUSED, *WRITING)
+GET_VERSION: tuple[Example, ...] = (
+    *_ANY_VARIANT,
+    _UNKNOWN_VERSION,
+    _invalid("number", "Input should be a valid integer"),
+    *REDIS,
+)
+UNPIN_VERSION: tuple[Example, ...] = (*_ANY_VARIANT, _KEY_REUSED, *WRITING)
 ROLL_BACK: tuple[Example, ...] = (
     (problems.UNKNOWN_VERSION, "no version of another student is kept from before version 5", {}),
     *UNPIN_VERSION,

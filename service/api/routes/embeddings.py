@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -11,9 +12,10 @@ from fastapi import APIRouter, Path, Request, Response
 from service.api.answers import PartsResponse, one_answer
 from service.api.arrow import ARROW, wants_arrow
 from service.api.body import JSON, client_of, read_json, too_much
-from service.api.context import Ctx
-from service.api.embedding_answers import arrow_parts, embedded, embedding, json_parts
+from service.api.context import Context, Ctx
+from service.api.embedding_answers import EmbeddedNodes, Node, arrow_parts, embedded, embedding, json_parts
 from service.api.routes.predict import MinPosition, TimeoutMs, path_text
+from service.api.variants import Variant, answered_by
 from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, until_visible
 from service.models import MAX_TRIED_BYTES, EmbeddingList, EmbeddingsWanted, NodeEmbedding
 from service.problems import UNKNOWN_NODE, Problem
@@ -36,6 +38,7 @@ async def get_embedding(
     node: Annotated[str, Path(description="The node's id, percent-encoded.", examples=["p1"])],
     min_position: MinPosition = None,
     timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
+    variant: Variant = None,
 ) -> Response:
     """The embedding of a node: what the head of a student of the served version reads, exact at `position`.
 
@@ -46,9 +49,7 @@ async def get_embedding(
     edges than `OLAD_MOST_READ`, the answer is 413.
     """
     node = path_text(request.scope, "/embeddings/", node, "node")
-    with Patience(request.receive, client_of(request), timeout_ms) as patience:
-        await until_visible(context, patience, min_position)
-        [found] = await embedded(context, patience, [node])
+    [found] = await _embedded(request, context, [node], min_position, timeout_ms, variant, node)
     context.metrics.predictions.inc()
     if not found.there[0]:
         made_by = {name: found.made_by[name] for name in ("position", "behind")}
@@ -65,7 +66,11 @@ async def get_embedding(
     # The stream is in the description alone: with a second type of content, generated clients answer a union.
 )
 async def post_embeddings(
-    request: Request, context: Ctx, min_position: MinPosition = None, timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS
+    request: Request,
+    context: Ctx,
+    min_position: MinPosition = None,
+    timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
+    variant: Variant = None,
 ) -> Response:
     """Up to 1,000 nodes at once. A node that is not in the graph has `"embedding": null` and `"error": "not-found"`.
 
@@ -77,9 +82,7 @@ async def post_embeddings(
     `student` and `model_version`.
     """
     asked = await read_json(EmbeddingsWanted, request, MAX_TRIED_BYTES)
-    with Patience(request.receive, client_of(request), timeout_ms) as patience:
-        await until_visible(context, patience, min_position)
-        found = await embedded(context, patience, asked.nodes)
+    found = await _embedded(request, context, asked.nodes, min_position, timeout_ms, variant)
     context.metrics.predictions.inc(len(asked.nodes))
     with contextlib.ExitStack() as held:
         try:
@@ -89,3 +92,21 @@ async def post_embeddings(
         except NoShare as error:
             raise too_much(error) from None
         return PartsResponse(parts, held.pop_all(), kind)
+
+
+async def _embedded(
+    request: Request,
+    context: Context,
+    nodes: Sequence[Node],
+    min_position: str | None,
+    timeout_ms: int,
+    variant: str | None,
+    node: str | None = None,
+) -> list[EmbeddedNodes]:
+    with Patience(request.receive, client_of(request), timeout_ms) as patience:
+
+        async def answer(asked: Context) -> list[EmbeddedNodes]:
+            await until_visible(asked, patience, min_position)
+            return await embedded(asked, patience, nodes)
+
+        return await answered_by(context, variant, answer, node)

@@ -11,6 +11,7 @@ from service.api.answers import one_answer
 from service.api.context import Ctx
 from service.api.questions import answer_in_time
 from service.api.routes.predict import MinPosition, TimeoutMs, path_text
+from service.api.variants import Variant
 from service.api.waiting import DEFAULT_TIMEOUT_MS
 from service.models import MAX_EFFECTS, ExplainAnswer
 from service.store.questions import ExplainAnswered, ExplainAsked
@@ -32,6 +33,7 @@ async def get_explanation(
     k: Annotated[int, Query(ge=1, le=MAX_EFFECTS, description="How many effects are listed at most.")] = 10,
     min_position: MinPosition = None,
     timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
+    variant: Variant = None,
 ) -> Response:
     """The change of the probability of the node's label without each thing that the prediction is made of.
 
@@ -41,7 +43,7 @@ async def get_explanation(
     label and its features. `interaction` is what of it is not the sum of the `count` changes.
     """
     node = path_text(request.scope, "/explain/", node, "node")
-    answered = await answer_in_time(request, context, ExplainAsked(node, k), min_position, timeout_ms)
+    answered = await answer_in_time(request, context, ExplainAsked(node, k), min_position, timeout_ms, variant, node)
     found = answered.answer
     assert isinstance(found, ExplainAnswered)
     context.metrics.predictions.inc()
@@ -57,5 +59,6 @@ async def get_explanation(
         "model_version": found.source.version,
         "position": found.source.position,
         "behind": answered.behind(found.source),
+        **answered.named,
     }
     return one_answer(request, msgspec.json.encode(body))

@@ -6,7 +6,8 @@ import contextlib
 
 from fastapi import APIRouter
 
-from service.api.context import Ctx
+from service.api.context import Context, Ctx
+from service.api.variants import answered_by
 from service.models import LiveAnswer, PredictingAnswer, ReadyAnswer
 from service.problems import NOT_READY, Problem
 from service.store.redis_refusals import REDIS_ERRORS
@@ -54,6 +55,10 @@ async def get_predicting(context: Ctx) -> PredictingAnswer:
     A worker is not needed: the last predictions are answered, with their position and how far they are behind.
     `worker` states whether the worker is there.
     """
+    return await answered_by(context, None, _predicting)
+
+
+async def _predicting(context: Context) -> PredictingAnswer:
     try:
         snapshot = await context.readers.read([])
     except REDIS_ERRORS:

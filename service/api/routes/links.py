@@ -14,6 +14,7 @@ from service.api.context import Context, Ctx
 from service.api.questions import Answered, answer_in_time
 from service.api.routes.predict import MinPosition, TimeoutMs, path_text
 from service.api.routes.predict_edge import EdgeRoute
+from service.api.variants import Variant
 from service.api.waiting import DEFAULT_TIMEOUT_MS
 from service.models import MAX_PARTNERS, LinkPrediction, PartnerList
 from service.store.questions import LinkAsked, LinksAnswered, PartnersAsked
@@ -40,12 +41,13 @@ async def get_link(
     type: _Type = RELATION,  # noqa: A002 (the name in the query)
     min_position: MinPosition = None,
     timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
+    variant: Variant = None,
 ) -> Response:
     """How likely an edge of a type with a `link` task is, as if it arrived now. The ends may be unknown nodes.
 
     Compare scores of one source. The worker answers between two turns, exactly at `position`.
     """
-    found, answered = await _asked(request, context, LinkAsked(type, src, dst), min_position, timeout_ms)
+    found, answered = await _asked(request, context, LinkAsked(type, src, dst), min_position, timeout_ms, variant)
     body = {"src": src, "dst": dst, "type": type, "score": found.scores[0], "linked": found.linked[0]}
     return _answer(request, body, found, answered)
 
@@ -67,6 +69,7 @@ async def get_partners(
     linked: Annotated[bool, Query(description="Whether nodes to which there is such an edge are listed, too.")] = False,
     min_position: MinPosition = None,
     timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
+    variant: Variant = None,
 ) -> Response:
     """The nodes to which an edge from this node is likeliest, of a type with a `link` task.
 
@@ -74,7 +77,9 @@ async def get_partners(
     scored that two edges connect with the node, and the best by popularity, by time and by likeness: `all` is false.
     """
     node = path_text(request.scope, "/links/", node, "node")
-    found, answered = await _asked(request, context, PartnersAsked(type, node, k, linked), min_position, timeout_ms)
+    found, answered = await _asked(
+        request, context, PartnersAsked(type, node, k, linked), min_position, timeout_ms, variant, node
+    )
     listed = zip(found.nodes, found.scores, found.linked, strict=True)
     links = [{"node": other, "score": score, "linked": has_edge} for other, score, has_edge in listed]
     body = {"node": node, "type": type, "links": links, "scored": found.scored, "all": found.all}
@@ -87,8 +92,10 @@ async def _asked(
     question: LinkAsked | PartnersAsked,
     min_position: str | None,
     timeout_ms: int,
+    variant: str | None,
+    node: str | None = None,
 ) -> tuple[LinksAnswered, Answered]:
-    answered = await answer_in_time(request, context, question, min_position, timeout_ms)
+    answered = await answer_in_time(request, context, question, min_position, timeout_ms, variant, node)
     assert isinstance(answered.answer, LinksAnswered)
     context.metrics.predictions.inc(len(answered.answer.nodes))
     return answered.answer, answered
@@ -100,6 +107,7 @@ def _answer(request: Request, body: dict[str, object], found: LinksAnswered, ans
         "model_version": found.source.version,
         "position": found.source.position,
         "behind": answered.behind(found.source),
+        **answered.named,
     }
     return one_answer(request, msgspec.json.encode(body | made_by))
 

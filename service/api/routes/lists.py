@@ -13,6 +13,7 @@ from service.api.body import client_of
 from service.api.context import Context, Ctx
 from service.api.errors import invalid
 from service.api.routes.predict import MinPosition, TimeoutMs, no_model, path_text
+from service.api.variants import Variant, answered_by
 from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, listed, until_visible
 from service.models import NodeList
 from service.problems import INVALID_REQUEST, UNKNOWN_CLASS, Problem
@@ -43,6 +44,7 @@ async def get_top(
     labelled: Labelled = False,
     min_position: MinPosition = None,
     timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
+    variant: Variant = None,
 ) -> Response:
     """Nodes by their probability of the class. Those whose label is known are left out, unless `labelled` is true.
 
@@ -51,7 +53,7 @@ async def get_top(
     those that were listed first.
     """
     name = ListName("top", _size(limit), labelled, path_text(request.scope, "/top/", class_name, "class_name"))
-    return await _answer(request, context, name, limit, min_position, timeout_ms)
+    return await _answer(request, context, name, limit, min_position, timeout_ms, variant)
 
 
 @router.get(
@@ -79,6 +81,7 @@ async def get_nodes(
     labelled: Labelled = False,
     min_position: MinPosition = None,
     timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
+    variant: Variant = None,
 ) -> Response:
     """A list of nodes to work through, each with its label, the probability of it and the disagreement about it.
 
@@ -88,7 +91,7 @@ async def get_nodes(
     if prefix and order != "id":
         raise invalid(INVALID_REQUEST, [{"field": "prefix", "message": f"is not used with the order {order}"}])
     name = ListName(order, _size(limit), labelled, prefix)
-    return await _answer(request, context, name, limit, min_position, timeout_ms)
+    return await _answer(request, context, name, limit, min_position, timeout_ms, variant)
 
 
 def _size(limit: int) -> int:
@@ -97,18 +100,28 @@ def _size(limit: int) -> int:
 
 
 async def _answer(
-    request: Request, context: Context, name: ListName, limit: int, min_position: str | None, timeout_ms: int
+    request: Request,
+    context: Context,
+    name: ListName,
+    limit: int,
+    min_position: str | None,
+    timeout_ms: int,
+    variant: str | None,
 ) -> Response:
     with Patience(request.receive, client_of(request), timeout_ms) as patience:
-        wanted = await until_visible(context, patience, min_position)
-        found = await context.lists.read(str(name))
-        if found.version is None:
-            raise await no_model(context)
-        if name.order == "top" and name.filter not in found.classes:
-            raise Problem(UNKNOWN_CLASS, f"the served version predicts no class {name.filter!r}")
-        found = await listed(context, patience, name, found, wanted)
+
+        async def answer(asked: Context) -> dict[str, object]:
+            wanted = await until_visible(asked, patience, min_position)
+            found = await asked.lists.read(str(name))
+            if found.version is None:
+                raise await no_model(asked)
+            if name.order == "top" and name.filter not in found.classes:
+                raise Problem(UNKNOWN_CLASS, f"the served version predicts no class {name.filter!r}")
+            return {**_shown(await listed(asked, patience, name, found, wanted), limit), **asked.named}
+
+        body = await answered_by(context, variant, answer)
     context.metrics.predictions.inc()
-    return one_answer(request, msgspec.json.encode(_shown(found, limit)))
+    return one_answer(request, msgspec.json.encode(body))
 
 
 def _shown(found: FoundList, limit: int) -> dict[str, object]:

@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from service.api.context import Context, Ctx
 from service.api.metrics import StoreState
+from service.api.variants import Variant, asked_of
 from service.store.redis_refusals import REDIS_ERRORS
 
 router = APIRouter(tags=["health"])
@@ -26,24 +27,27 @@ _ANSWERS_WITHIN_S = 3.0
     response_class=PlainTextResponse,
     response_description="Prometheus' text format, version 0.0.4.",
 )
-async def get_metrics(context: Ctx) -> Response:
+async def get_metrics(context: Ctx, variant: Variant = None) -> Response:
     """`olad_api_...` and `process_...` are of this API process, `olad_worker_...` of the worker.
+
+    The worker is that of the default variant, whichever is the champion, unless `variant` names another one.
 
     Several processes of one `olad api` count as one: `olad_api_...` are their sums, `process_...` has the label `pid`.
 
     What is not known is left out: without a heartbeat there is of the worker only `olad_worker_up 0` and the age of its
     last heartbeat, without Redis only `olad_redis_up 0` beside what is of this process.
     """
-    state, worker = await _read(context)
+    state, worker = await _read(context, variant)
     context.metrics.store.state = state
     return Response(context.metrics.text() + worker, media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-async def _read(context: Context) -> tuple[StoreState | None, bytes]:
+async def _read(context: Context, variant: str | None) -> tuple[StoreState | None, bytes]:
     """Metrics read from Redis, and the worker's own metrics while its heartbeat is there."""
     try:
         async with asyncio.timeout(_ANSWERS_WITHIN_S):
-            found = await context.worker.counters()
+            asked = context if variant is None else await asked_of(context, variant)
+            found = await asked.worker.counters()
     except REDIS_ERRORS:
         return None, b""
     state = StoreState(

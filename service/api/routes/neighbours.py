@@ -11,6 +11,7 @@ from service.api.answers import one_answer
 from service.api.context import Ctx
 from service.api.questions import answer_in_time
 from service.api.routes.predict import MinPosition, TimeoutMs, path_text
+from service.api.variants import Variant
 from service.api.waiting import DEFAULT_TIMEOUT_MS
 from service.models import MAX_EDGES, NeighbourList
 from service.store.questions import NeighboursAnswered, NeighboursAsked
@@ -32,6 +33,7 @@ async def get_neighbours(
     limit: Annotated[int, Query(ge=1, le=MAX_EDGES, description="How many edges are listed at most.")] = 100,
     min_position: MinPosition = None,
     timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
+    variant: Variant = None,
 ) -> Response:
     """The edges of the node at `position`, with what is known of their other ends.
 
@@ -39,7 +41,9 @@ async def get_neighbours(
     with more edges than an answer may read (`OLAD_MOST_READ`) is answered 413.
     """
     node = path_text(request.scope, "/neighbours/", node, "node")
-    answered = await answer_in_time(request, context, NeighboursAsked(node, limit), min_position, timeout_ms)
+    answered = await answer_in_time(
+        request, context, NeighboursAsked(node, limit), min_position, timeout_ms, variant, node
+    )
     found = answered.answer
     assert isinstance(found, NeighboursAnswered)
     body = {
@@ -49,5 +53,6 @@ async def get_neighbours(
         "count": found.count,
         "position": found.source.position,
         "behind": answered.behind(found.source),
+        **answered.named,
     }
     return one_answer(request, msgspec.json.encode(body))

@@ -7,7 +7,8 @@ an OpenAPI document of its own, so these routes are not in that of the service. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+import re
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -21,11 +22,13 @@ from service.api.answers import not_found, prediction
 from service.api.body import JSON, client_of, received
 from service.api.context import Context, Ctx
 from service.api.routes.predict import no_model
+from service.api.variants import answered_by
 from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, renewed, require_reached, until_visible
 from service.problems import BAD_REQUEST, NOT_FOUND, TOO_LARGE, Problem
 from service.store.positions import parse_position
 from service.store.prediction_reader import Model, Snapshot
 from service.store.redis_refusals import REDIS_ERRORS
+from service.variant_names import VARIANT_NAME
 
 MAX_NODES = 1_000
 """Nodes in one request at most; ``POST /predict`` takes more."""
@@ -97,23 +100,21 @@ async def get_live() -> Response:
 @router.get("/health/ready")
 async def get_ready(context: Ctx) -> Response:
     """Whether the model can be asked."""
-    ready = await _model(context) is not None
+    ready = await _model(context, None) is not None
     return _json({"ready": ready}, 200 if ready else _NOT)
 
 
 @router.get("/models/{name}/ready")
 async def get_model_ready(context: Ctx, name: str) -> Response:
     """Whether the model of this name can be asked."""
-    _require_name(context, name)
-    ready = await _model(context) is not None
+    ready = await _model(context, _variant_in(context, name)) is not None
     return _json({"name": name, "ready": ready}, 200 if ready else _NOT)
 
 
 @router.get("/models/{name}")
 async def get_model(context: Ctx, name: str) -> Response:
     """What the model takes and answers."""
-    _require_name(context, name)
-    model = await _model(context)
+    model = await _model(context, _variant_in(context, name))
     classes = list(model.classes) if model is not None else []
     body = {
         "name": name,
@@ -140,31 +141,49 @@ async def post_inference(request: Request, context: Ctx, name: str) -> Response:
 
     A node that is not in the graph has the label "", probabilities of 0, and "not-found" in ``error``.
     """
-    _require_name(context, name)
+    variant = _variant_in(context, name)
     async with received(request, _MAX_BODY_BYTES) as body:
         asked = _parsed(request, body)
     nodes = _nodes_of(asked.inputs)
     shown = [output.name for output in asked.outputs or ()] or ["label", "probabilities", "error"]
     with Patience(request.receive, client_of(request), asked.parameters.timeout_ms) as patience:
-        wanted = await until_visible(context, patience, asked.parameters.min_position)
-        snapshot = await context.readers.read(nodes, 0, wanted)
-        top: Literal["all"] | None = "all" if "probabilities" in shown else None
-        if lacks_classes(snapshot, top):
-            snapshot = await with_all_classes(context, patience, nodes, snapshot, top)
-        else:
-            snapshot = await renewed(context, patience, nodes, snapshot, wanted)
+
+        async def answer(of: Context) -> dict[str, Any]:
+            snapshot, model = await _read(of, patience, nodes, asked.parameters.min_position, shown)
+            return _answer(name, asked.id, nodes, snapshot, model, shown, of.named)
+
+        found = await answered_by(context, variant, answer)
+    context.metrics.predictions.inc(len(nodes))
+    return _json(found)
+
+
+async def _read(
+    context: Context, patience: Patience, nodes: Sequence[str], min_position: str | None, shown: Sequence[str]
+) -> tuple[Snapshot, Model]:
+    wanted = await until_visible(context, patience, min_position)
+    snapshot = await context.readers.read(nodes, 0, wanted)
+    top: Literal["all"] | None = "all" if "probabilities" in shown else None
+    if lacks_classes(snapshot, top):
+        snapshot = await with_all_classes(context, patience, nodes, snapshot, top)
+    else:
+        snapshot = await renewed(context, patience, nodes, snapshot, wanted)
     if snapshot.model is None:
         raise await no_model(context)
     require_reached(context, nodes, snapshot, wanted)
     if len(nodes) * len(snapshot.model.classes) > MAX_CELLS:
         most = max(1, MAX_CELLS // len(snapshot.model.classes))
         raise Problem(TOO_LARGE, f"{MAX_CELLS:,} probabilities at most: ask for {most:,} nodes at once")
-    context.metrics.predictions.inc(len(nodes))
-    return _json(_answer(name, asked.id, nodes, snapshot, snapshot.model, shown))
+    return snapshot, snapshot.model
 
 
 def _answer(
-    name: str, request_id: str | None, nodes: Sequence[str], snapshot: Snapshot, model: Model, shown: Sequence[str]
+    name: str,
+    request_id: str | None,
+    nodes: Sequence[str],
+    snapshot: Snapshot,
+    model: Model,
+    shown: Sequence[str],
+    named: Mapping[str, str],
 ) -> dict[str, Any]:
     found = [
         not_found(node, model, moment)
@@ -188,7 +207,7 @@ def _answer(
         for each, (kind, shape, data) in tensors.items()
         if each in shown
     ]
-    parameters: dict[str, Any] = {"student": model.student}
+    parameters: dict[str, Any] = {"student": model.student, **named}
     if found:
         # All rows show the log up to there.
         parameters["position"] = min((each["position"] for each in found), key=parse_position)
@@ -227,13 +246,24 @@ def _nodes_of(inputs: Sequence[_Input]) -> list[str]:
     return [str(each) for each in data]
 
 
-def _require_name(context: Context, name: str) -> None:
-    if name != context.graph:
-        raise Problem(NOT_FOUND, f"there is no model {name!r}; that of this service is {context.graph!r}")
+def _variant_in(context: Context, name: str) -> str | None:
+    """The variant that the name of a model asks: ``GRAPH@VARIANT``; None for the graph's name alone.
+
+    Raises:
+        Problem: 404 where it is of no such form.
+    """
+    graph, sign, variant = name.partition("@")
+    if graph != context.graph or (sign and not re.fullmatch(VARIANT_NAME, variant)):
+        detail = f"there is no model {name!r}; that of this service is {context.graph!r}, of a variant "
+        raise Problem(NOT_FOUND, f"{detail}{context.graph + '@NAME'!r}")
+    return variant if sign else None
 
 
-async def _model(context: Context) -> Model | None:
-    return (await context.readers.read([])).model
+async def _model(context: Context, variant: str | None) -> Model | None:
+    async def answer(asked: Context) -> Model | None:
+        return (await asked.readers.read([])).model
+
+    return await answered_by(context, variant, answer)
 
 
 def _json(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:

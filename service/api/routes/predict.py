@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
@@ -32,7 +32,7 @@ from service.api.context import Context, Ctx
 from service.api.document.examples import POSITION
 from service.api.errors import invalid
 from service.api.past import past_prediction
-from service.api.variants import Variant, asked_of
+from service.api.variants import Variant, answered_by
 from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, renewed, require_reached, until_visible
 from service.models import MAX_BODY_BYTES, MAX_NODES, Prediction, PredictionList
 from service.problems import (
@@ -143,19 +143,29 @@ async def get_prediction(
     With `at` the answer is what was served when predictions showed that position of the log, the last one before
     they showed a later one. It needs `OLAD_HISTORY_ROWS`; beyond what is kept the answer is 410.
     """
-    context = await asked_of(context, variant)
-    node = path_text(request.scope, "/predict/", node, "node")
-    if at is not None:
-        if min_position is not None:
-            raise invalid(INVALID_REQUEST, [{"field": "at", "message": "cannot be asked for with min_position"}])
-        return one_answer(request, msgspec.json.encode(await past_prediction(context, node, at, top)))
+    name = path_text(request.scope, "/predict/", node, "node")
+    if at is not None and min_position is not None:
+        raise invalid(INVALID_REQUEST, [{"field": "at", "message": "cannot be asked for with min_position"}])
     with Patience(request.receive, client_of(request), timeout_ms) as patience:
-        wanted = await until_visible(context, patience, min_position, (node,))
-        snapshot = await context.readers.read_one(node, wanted)
-        if lacks_classes(snapshot, top):
-            snapshot = await with_all_classes(context, patience, (node,), snapshot, top)
-        else:
-            snapshot = await renewed(context, patience, (node,), snapshot, wanted)
+
+        async def answer(asked: Context) -> dict[str, Any]:
+            if at is not None:
+                return await past_prediction(asked, name, at, top)
+            return await _one(asked, patience, name, min_position, top)
+
+        body = await answered_by(context, variant, answer, name)
+    return one_answer(request, msgspec.json.encode(body))
+
+
+async def _one(
+    context: Context, patience: Patience, node: str, min_position: str | None, top: int | All | None
+) -> dict[str, Any]:
+    wanted = await until_visible(context, patience, min_position, (node,))
+    snapshot = await context.readers.read_one(node, wanted)
+    if lacks_classes(snapshot, top):
+        snapshot = await with_all_classes(context, patience, (node,), snapshot, top)
+    else:
+        snapshot = await renewed(context, patience, (node,), snapshot, wanted)
     model = await _model_of(context, snapshot)
     context.metrics.predictions.inc()
     (row,), (moment,) = snapshot.rows, snapshot.moments
@@ -163,7 +173,7 @@ async def get_prediction(
         detail = f"node {node!r} is not in the graph at this position"
         raise Problem(UNKNOWN_NODE, detail, position=moment.position, behind=moment.behind)
     require_reached(context, (node,), snapshot, wanted)
-    return one_answer(request, msgspec.json.encode(prediction(node, row, model, moment, top)))
+    return prediction(node, row, model, moment, top, context.named)
 
 
 ONE_NODE = next(route for route in router.routes if getattr(route, "endpoint", None) is get_prediction)
@@ -199,20 +209,23 @@ async def post_predictions(
     `student`, `model_version` and `classes`, a JSON array.
     """
     media_type(request, (JSON,))
-    context = await asked_of(context, variant)
     async with received(request, MAX_BODY_BYTES) as body:
         with Patience(request.receive, client_of(request), timeout_ms) as patience:
             if min_position is not None:
                 _nodes_in(body)
-            wanted = await until_visible(context, patience, min_position)
-            if _is_small(context, body, top):
-                return await _answer(request, context, body, top, patience, wanted)
-            try:
-                with context.answers.take(client_of(request)):
-                    async with context.large_answers:
-                        return await _answer(request, context, body, top, patience, wanted)
-            except NoShare as error:
-                raise _too_many_answers(error) from None
+
+            async def answer(asked: Context) -> Response:
+                wanted = await until_visible(asked, patience, min_position)
+                if _is_small(asked, body, top):
+                    return await _answer(request, asked, body, top, patience, wanted)
+                try:
+                    with asked.answers.take(client_of(request)):
+                        async with asked.large_answers:
+                            return await _answer(request, asked, body, top, patience, wanted)
+                except NoShare as error:
+                    raise _too_many_answers(error) from None
+
+            return await answered_by(context, variant, answer)
 
 
 async def _answer(
@@ -243,7 +256,7 @@ async def _answer(
         try:
             share = held.enter_context(context.memory.take(client_of(request), 0))
             make, kind = (arrow_parts, ARROW) if wants_arrow(request) else (answer_parts, JSON)
-            parts = await in_slices(make(asked, snapshot, model, top, share))
+            parts = await in_slices(make(asked, snapshot, model, top, share, context.named))
         except NoShare as error:
             raise too_much(error) from None
         return PartsResponse(parts, held.pop_all(), kind)

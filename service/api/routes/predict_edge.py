@@ -19,6 +19,7 @@ from service.api.edge_answers import edge_fields
 from service.api.errors import invalid
 from service.api.questions import answer_in_time
 from service.api.routes.predict import MinPosition, TimeoutMs
+from service.api.variants import Variant
 from service.api.waiting import DEFAULT_TIMEOUT_MS
 from service.models import EdgePrediction, EdgeValuePrediction
 from service.problems import INVALID_REQUEST
@@ -64,6 +65,7 @@ async def get_edge_prediction(
     ] = 1.0,
     min_position: MinPosition = None,
     timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
+    variant: Variant = None,
 ) -> Response:
     """The class probabilities of an edge of a type that has a task, or its value with an interval.
 
@@ -74,7 +76,9 @@ async def get_edge_prediction(
     The worker answers between two turns. `position` is the log entry up to which everything is counted.
     """
     ends = _ends(src, dst, id)
-    answered = await answer_in_time(request, context, EdgeAsked(type, ends, id, weight), min_position, timeout_ms)
+    answered = await answer_in_time(
+        request, context, EdgeAsked(type, ends, id, weight), min_position, timeout_ms, variant
+    )
     found = answered.answer
     assert isinstance(found, EdgeAnswered | ValueAnswered)
     context.metrics.predictions.inc()
@@ -85,6 +89,7 @@ async def get_edge_prediction(
         **edge_fields(found),
         "position": found.source.position,
         "behind": answered.behind(found.source),
+        **answered.named,
     }
     return one_answer(request, msgspec.json.encode(body))
 

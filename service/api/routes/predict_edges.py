@@ -18,6 +18,7 @@ from service.api.edge_answers import edge_fields
 from service.api.errors import invalid
 from service.api.questions import answer_in_time
 from service.api.routes.predict import MinPosition, TimeoutMs
+from service.api.variants import Variant
 from service.api.waiting import DEFAULT_TIMEOUT_MS
 from service.models import MAX_ASKED_EDGES, MAX_TRIED_BYTES, EdgePredictions
 from service.problems import INVALID_REQUEST, Problem
@@ -55,7 +56,11 @@ _body = msgspec.json.Decoder(_Body)
     response_description="One prediction for each edge, all of one position.",
 )
 async def post_edge_predictions(
-    request: Request, context: Ctx, min_position: MinPosition = None, timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS
+    request: Request,
+    context: Ctx,
+    min_position: MinPosition = None,
+    timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
+    variant: Variant = None,
 ) -> Response:
     """The class probabilities or the values of edges, each of a type that has a task.
 
@@ -69,12 +74,17 @@ async def post_edge_predictions(
     async with received(request, MAX_TRIED_BYTES) as body:
         edges = decoded(_body, body).edges
         asked = _asked(edges, await context.log.schema())
-    answered = await answer_in_time(request, context, EdgesAsked(asked), min_position, timeout_ms)
+    answered = await answer_in_time(request, context, EdgesAsked(asked), min_position, timeout_ms, variant)
     found = answered.answer
     assert isinstance(found, EdgesAnswered)
     context.metrics.predictions.inc(len(edges))
     shown = [_shown(edge, one, each) for edge, one, each in zip(edges, asked, found.edges, strict=True)]
-    whole = {"predictions": shown, "position": found.source.position, "behind": answered.behind(found.source)}
+    whole = {
+        "predictions": shown,
+        "position": found.source.position,
+        "behind": answered.behind(found.source),
+        **answered.named,
+    }
     return one_answer(request, msgspec.json.encode(whole))
 
 

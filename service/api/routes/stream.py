@@ -13,6 +13,7 @@ from olad_core.judging.decision_kinds import RareKind
 from service.api.body import client_of
 from service.api.context import Context, Ctx
 from service.api.event_stream import EVENT_STREAM, EventStream, Filter
+from service.api.variants import Variant, asked_of
 from service.problems import CHANGES_GONE, CHANGES_OFF, INVALID_REQUEST, TOO_MANY_STREAMS, TOO_MUCH_AT_ONCE, Problem
 from service.shares import NoShare
 from service.store.change_reader import ChangesMissing
@@ -43,6 +44,7 @@ async def get_stream(
         Query(alias="class", max_length=1000, description="Only where a label becomes one of these classes, or was."),
     ] = [],  # noqa: B006
     kind: Annotated[list[RareKind], Query(max_length=20, description="Only decisions of these kinds.")] = [],  # noqa: B006
+    variant: Variant = None,
     after: Annotated[
         str | None, Query(max_length=80, description="As `Last-Event-ID`, for clients that cannot send it.")
     ] = None,
@@ -61,10 +63,12 @@ async def get_stream(
     which are not listed one by one. `rule-changed`: what turns probabilities into labels has changed, and with it maybe
     labels that are not listed. `decision`: as `GET /students` lists them, without those to keep a student.
 
-    An event is sent after it is visible to reads. `gone` ends the stream of a client that is too far behind.
+    An event is sent after it is visible to reads. `gone` ends the stream of a client that is too far behind, and where
+    another variant has become the champion: its labels may differ, so read the predictions again.
     """
     if not context.changes_kept:
         raise Problem(CHANGES_OFF, "set OLAD_CHANGES=on for the worker and the API, and start both again")
+    context = await asked_of(context, variant)
     begin = await _begin(context, last_event_id or after)
     wanted = Filter(frozenset(type), frozenset(node), frozenset(class_name), frozenset(kind))
     if request.scope.get("head"):

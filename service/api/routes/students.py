@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.api.context import Ctx
+from service.api.context import Context, Ctx
+from service.api.variants import Variant, answered_by
 from service.models import Group
 
 router = APIRouter(tags=["status"])
@@ -16,13 +17,17 @@ router = APIRouter(tags=["status"])
     summary="Every student, its scores, and the last decisions",
     response_description="The group, in its fixed order; the decisions, newest first.",
 )
-async def get_students(context: Ctx) -> Group:
+async def get_students(context: Ctx, variant: Variant = None) -> Group:
     """Architecture, size and prequential scores of each member, and which one is served since when.
 
     `combined` is what they predict together, with the weight of each. `decisions` lists the decisions of the worker:
     what each version is of and why it was chosen, drift in the errors of the served predictions, refused versions,
     students with new weights, new classes.
     """
+    return await answered_by(context, variant, _group)
+
+
+async def _group(context: Context) -> Group:
     status = await context.worker.report()
     if status is None:
         return Group(students=[], decisions=[])

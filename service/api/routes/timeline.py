@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from service.api.answers import one_answer
 from service.api.context import Ctx
+from service.api.variants import Variant, asked_of
 from service.store.samples import Timeline
 
 router = APIRouter(tags=["status"])
@@ -29,11 +30,13 @@ async def get_history(
         float, Query(ge=0, le=1e11, description="Unix time in seconds; what is older is left out.", allow_inf_nan=False)
     ] = 0.0,
     points: Annotated[int, Query(ge=1, le=MAX_POINTS, description="Samples at most; further ones are left out.")] = 300,
+    variant: Variant = None,
 ) -> Response:
     """What the worker reported. Samples are 10 seconds apart in the last hour, and further apart before.
 
     They are 2 minutes apart in the last day, half an hour in the last week and 6 hours in the last 90 days. A worker
     that was away has left a gap.
     """
-    samples, decisions = await context.timeline.read(since, points)
+    asked = await asked_of(context, variant)
+    samples, decisions = await asked.timeline.read(since, points)
     return one_answer(request, b'{"samples":[%b],"decisions":[%b]}' % (b",".join(samples), b",".join(decisions)))

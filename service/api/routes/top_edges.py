@@ -13,6 +13,7 @@ from service.api.context import Ctx
 from service.api.questions import answer_in_time
 from service.api.routes.lists import Limit
 from service.api.routes.predict import MinPosition, TimeoutMs, path_text
+from service.api.variants import Variant
 from service.api.waiting import DEFAULT_TIMEOUT_MS
 from service.models import EdgeList
 from service.store.questions import TopEdgesAnswered, TopEdgesAsked
@@ -37,13 +38,16 @@ async def get_top_edges(
     limit: Limit = 100,
     min_position: MinPosition = None,
     timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
+    variant: Variant = None,
 ) -> Response:
     """Edges that have arrived and have no label yet, by their probability of the class.
 
     The newest 8,192 of them are compared. The worker answers between two turns, exactly at `position`.
     """
     name = path_text(request.scope, "/edges/top/", class_name, "class_name")
-    answered = await answer_in_time(request, context, TopEdgesAsked(type, name, limit), min_position, timeout_ms)
+    answered = await answer_in_time(
+        request, context, TopEdgesAsked(type, name, limit), min_position, timeout_ms, variant
+    )
     found = answered.answer
     assert isinstance(found, TopEdgesAnswered)
     context.metrics.predictions.inc(len(found.edges))
@@ -66,5 +70,6 @@ async def get_top_edges(
         "model_version": found.source.version,
         "position": found.source.position,
         "behind": answered.behind(found.source),
+        **answered.named,
     }
     return one_answer(request, msgspec.json.encode(body))

@@ -16,6 +16,7 @@ from service.api.context import Context, Ctx
 from service.api.errors import invalid
 from service.api.questions import answer_in_time
 from service.api.routes.predict import MinPosition, TimeoutMs
+from service.api.variants import Variant
 from service.api.waiting import DEFAULT_TIMEOUT_MS
 from service.models import MAX_TRIED_BYTES, MAX_TRIED_EVENTS, MAX_TRIED_NODES, WhatIfAnswer
 from service.problems import INVALID_EVENTS, TOO_LARGE, Problem
@@ -43,7 +44,11 @@ _asked = msgspec.json.Decoder(_Asked)
     response_description="Predictions as they would be. Nothing was applied.",
 )
 async def post_what_if(
-    request: Request, context: Ctx, min_position: MinPosition = None, timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS
+    request: Request,
+    context: Ctx,
+    min_position: MinPosition = None,
+    timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
+    variant: Variant = None,
 ) -> Response:
     """The predictions of nodes as they would be after these events, which are not applied.
 
@@ -59,7 +64,7 @@ async def post_what_if(
         asked = decoded(_asked, body)
         events = await _events(context, bytes(asked.events))
     question = WhatIfAsked(events, [*dict.fromkeys(map(str, asked.nodes))])
-    answered = await answer_in_time(request, context, question, min_position, timeout_ms)
+    answered = await answer_in_time(request, context, question, min_position, timeout_ms, variant)
     found = answered.answer
     assert isinstance(found, WhatIfAnswered)
     context.metrics.predictions.inc(len(found.nodes))
@@ -72,6 +77,7 @@ async def post_what_if(
             "model_version": found.source.version,
             "position": found.source.position,
             "behind": answered.behind(found.source),
+            **answered.named,
         }
     )
     return one_answer(request, body)

@@ -1,8 +1,9 @@
 -- Reads what is served, how far the log is, nodes' rows, and which of these are marked, all of one moment.
--- KEYS: served, appended, heartbeat, the worker's channel.
--- ARGV: beginnings of the keys of prediction tables and of their marks, bytes of rows at most (0: any), node ids.
+-- KEYS: served, appended, heartbeat, the worker's channel, champion.
+-- ARGV: beginnings of the keys of prediction tables and of their marks, bytes of rows at most (0: any), the variant
+--       where it must be the champion ('': it need not), node ids.
 -- Answers: {served fields, appended, rows, 0, marked, heartbeat}, or {.., .., {}, bytes of one row, {}, 0} where the
--- rows have more bytes.
+-- rows have more bytes; {champion} where that is another variant.
 -- "marked" lists the places of the marked rows, from 0; of many nodes it is the whole bitmap, which costs Redis less.
 -- "heartbeat" is 1 where the worker is there: its heartbeat, and its subscription. It counts only where a row may be
 -- marked.
@@ -14,11 +15,17 @@ local function is_there()
   return 0
 end
 
+if ARGV[4] ~= '' then
+  local champion = redis.call('GET', KEYS[5]) or 'default'
+  if champion ~= ARGV[4] then
+    return {champion}
+  end
+end
 local served = redis.call(
   'HMGET', KEYS[1], 'position', 'applied', 'answered', 'version', 'student', 'classes', 'format', 'table', 'rule'
 )
 local appended = redis.call('GET', KEYS[2])
-local first_node = 4
+local first_node = 5
 local count = #ARGV - first_node + 1
 local rows, marked, heartbeat = {}, {}, 0
 if served[8] and count > 0 then

@@ -1,6 +1,6 @@
 -- Puts a rebuilt log in the place of the log, with the entries that the log has after it.
 -- KEYS: log, rebuilt log, trimmed, appended, schema, classes, skipped, left out, log id, admitted, starts, served,
---       rejected
+--       rejected, champion
 -- ARGV: last position that was copied, events in the rebuilt log, schema, '1' where readers have seen a later position
 --       than it holds, number of ranges that are left out, number of skipped entries, these ranges ..., position and
 --       reason of each skipped entry ..., classes ...
@@ -16,7 +16,7 @@ redis.pcall('XSETID', KEYS[1], newest)
 redis.call('SET', KEYS[4], ARGV[2])
 redis.call('SET', KEYS[5], ARGV[3])
 if ARGV[4] == '1' then
-  redis.call('DEL', KEYS[12], KEYS[13])
+  redis.call('DEL', KEYS[12], KEYS[13], KEYS[14])
 end
 local ranges, skipped = tonumber(ARGV[5]), tonumber(ARGV[6])
 local at = 7

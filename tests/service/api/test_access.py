@@ -27,6 +27,8 @@ ADMIN = {
     ("PUT", "/versions/pinned"),
     ("DELETE", "/versions/pinned"),
     ("POST", "/versions/rollback"),
+    ("POST", "/variants/{name}/promote"),
+    ("DELETE", "/variants/{name}"),
 }
 
 

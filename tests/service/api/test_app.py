@@ -34,6 +34,8 @@ ROUTES = {
     ("put", "/schema"),
     ("get", "/students"),
     ("get", "/variants"),
+    ("post", "/variants/{name}/promote"),
+    ("delete", "/variants/{name}"),
     ("get", "/versions"),
     ("get", "/versions/{number}"),
     ("put", "/versions/pinned"),

@@ -45,6 +45,8 @@ NAMES = {
     ("put", "/clock"): "setClock",
     ("get", "/students"): "getStudents",
     ("get", "/variants"): "getVariants",
+    ("post", "/variants/{name}/promote"): "promoteVariant",
+    ("delete", "/variants/{name}"): "removeVariant",
     ("get", "/versions"): "getVersions",
     ("get", "/versions/{number}"): "getVersion",
     ("put", "/versions/pinned"): "pinVersion",
@@ -213,18 +215,21 @@ class TestGenerators:
             "LabelNode",
             "EdgeNamed",
         }
+        named = {"EdgeList", "EdgePredictions", "ExplainAnswer", "LinkPrediction", "NeighbourList", "NodeList"}
+        named |= {"PartnerList", "WhatIfAnswer"}
         assert {name: fields for name, fields in optional.items() if fields and name not in requests} == {
+            **{name: {"variant"} for name in named},
             "InvalidItem": {"index"},
-            "EdgePrediction": {"src", "dst", "id"},
+            "EdgePrediction": {"src", "dst", "id", "variant"},
             "RankedEdge": {"id"},
-            "EdgeValuePrediction": {"src", "dst", "id"},
+            "EdgeValuePrediction": {"src", "dst", "id", "variant"},
             "EdgeValueOfMany": {"src", "dst", "id"},
             "EdgeOfMany": {"src", "dst", "id", "error", "task", "probabilities", "arrived", "model_version"}
             | {"at_arrival", "truth"},
             "NeighbourEdge": {"type", "label"},
-            "NodeEmbedding": {"error"},
-            "Prediction": {"marked", "rest"},
-            "PredictionAnswer": {"probabilities", "rest", "disagreement", "error"},
+            "NodeEmbedding": {"error", "variant"},
+            "Prediction": {"marked", "rest", "variant"},
+            "PredictionAnswer": {"probabilities", "rest", "disagreement", "error", "variant"},
             "ProblemDocument": {"errors", "total_errors", "position", "behind", "missing", "need", "most"},
             "ShownEffect": {"type", "label"},
             "TriedPrediction": {"probabilities", "rest", "disagreement", "error"},
@@ -339,6 +344,8 @@ class TestSecurity:
                 "put /versions/pinned": "admin",
                 "delete /versions/pinned": "admin",
                 "post /versions/rollback": "admin",
+                "post /variants/{name}/promote": "admin",
+                "delete /variants/{name}": "admin",
             }
             assert f"`{scope.get(f'{method} {path}', 'read')}`" in operation["description"]
             assert "WWW-Authenticate" in operation["responses"]["401"]["headers"]

@@ -41,6 +41,8 @@ def test_status_before_anything(api: httpx.Client, graph: str) -> None:
         "log": {"position": None, "entries": 0, "appended_events": 0, "behind_events": 0},
         "checkpoint_age_s": None,
         "worker": None,
+        "variant": "default",
+        "champion": "default",
     }
     assert api.get("/students").json() == {"students": [], "combined": None, "decisions": []}
 

@@ -62,7 +62,7 @@ def test_what_is_missing_is_that_of_the_variant(api: httpx.Client, redis_client:
 
 
 def test_they_are_listed_side_by_side(api: httpx.Client, redis_client: redis.Redis, keys: Keys) -> None:
-    assert api.get("/variants").json() == {"variants": []}
+    assert api.get("/variants").json() == {"champion": "default", "variants": [], "promotions": []}
     wide, default = started(redis_client, keys.of("wide")), started(redis_client, keys)
     default.publish(publication("2-0", {"n": (0.9, 0.1)}, applied=2))
     wide.heartbeat(60_000)

@@ -3,6 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from olad_core.engine import Engine
 from olad_core.events import VersionChange
 from service.store.log_reader import Entry
@@ -55,13 +57,13 @@ def test_checkpoints_of_another_graph_are_passed_over(tmp_path: Path) -> None:
     assert engine.position == "0-0"
 
 
-def pin_what_is_served(site: Site, variant: str) -> Engine:
+def pin_what_is_served(site: Site, variant: str, named: str | None = None) -> Engine:
     """Let a worker of a variant meet an entry that pins the version that it serves; its engine before that."""
     site.log.append(*stream(turns=6))
     site.run(steps_per_entry=3, variant=variant)
     before = site.restore()
     assert before.versions.served is not None
-    pin = VersionChange(action="pin", version=before.versions.served.version.shown)
+    pin = VersionChange(action="pin", version=before.versions.served.version.shown, variant=named)
     site.log.entries.append(Entry("7-0", (), version=pin))
     site.run(steps_per_entry=3, variant=variant)
     return before
@@ -77,10 +79,27 @@ def test_versions_that_another_has_kept_or_pinned_are_left_out(tmp_path: Path) -
     assert list(engine.kept.newest_first()) == []
 
 
-def test_entries_that_pin_a_version_are_for_the_default_variant_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("variant", "named", "pins"),
+    [("default", None, True), ("wide", None, False), ("wide", "wide", True), ("default", "wide", False)],
+)
+def test_an_entry_that_pins_a_version_is_for_the_variant_that_it_names(
+    tmp_path: Path, variant: str, named: str | None, pins: bool
+) -> None:
     site = Site(tmp_path)
-    before = pin_what_is_served(site, "wide")
+    before = pin_what_is_served(site, variant, named)
     engine = site.restore()
     assert engine.position == "7-0"
-    assert engine.kept.pinned is None
+    assert (engine.kept.pinned is not None) == pins
     assert engine.rejected_events == before.rejected_events
+
+
+@pytest.mark.parametrize("variant", ["default", "wide"])
+def test_a_promotion_is_a_decision_of_every_variant(tmp_path: Path, variant: str) -> None:
+    site = Site(tmp_path)
+    site.log.append(*stream(turns=6))
+    site.log.entries.append(Entry("7-0", (), version=VersionChange(action="promote", variant="wide")))
+    site.run(steps_per_entry=3, variant=variant)
+    decision = site.restore().decisions.newest_first()[0]
+    assert (decision.kind, decision.position) == ("variant-promoted", "7-0")
+    assert "variant wide is the champion" in decision.reason
