@@ -9,10 +9,12 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
 
 import msgspec
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from olad_core.events import ClockSetting, Event, GraphSchema
 from olad_core.schema import HeldSchema
+from service import problems
+from service.client.errors import ProblemDetails, UnknownClass
 from service.models import (
     AcceptedBatch,
     ClockSet,
@@ -251,7 +253,7 @@ def embeddings_arrow(nodes: Sequence[Node], wait: Wait) -> Call[bytes]:
 def top(class_name: str, limit: int, labelled: bool, wait: Wait) -> Call[NodeList]:
     """``GET /top/{class}``."""
     path = f"/top/{quote(class_name, safe='')}"
-    return Call("GET", path, _reader(NodeList), wait.params(limit=limit, labelled=labelled))
+    return Call("GET", path, _nodes_of_class, wait.params(limit=limit, labelled=labelled))
 
 
 def nodes(order: Order, limit: int, labelled: bool, wait: Wait, prefix: str) -> Call[NodeList]:
@@ -394,6 +396,23 @@ def _of(variant: str | None) -> dict[str, str | int]:
 
 def _reader(model: type[_Model]) -> Callable[[bytes], _Model]:
     return model.model_validate_json
+
+
+_either: TypeAdapter[NodeList | EdgeList] = TypeAdapter(NodeList | EdgeList)
+
+
+def _nodes_of_class(body: bytes) -> NodeList:
+    """The list of nodes.
+
+    Raises:
+        UnknownClass: the service lists edges, because no nodes are of the class.
+    """
+    found = _either.validate_json(body)
+    if isinstance(found, EdgeList):
+        advice = f"it is a class of edges: list them by top_edges, or olad top --edges, of the type {found.type!r}"
+        kind = problems.UNKNOWN_CLASS
+        raise UnknownClass(advice, ProblemDetails(kind.name, kind.status, advice))
+    return found
 
 
 def _nodes_asked(asked: Sequence[Node]) -> bytes:

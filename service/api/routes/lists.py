@@ -11,18 +11,21 @@ from olad_core.serving.list_names import SIZES, ListName
 from service.api.answers import one_answer
 from service.api.body import client_of
 from service.api.context import Context, Ctx
+from service.api.edge_lists import edge_list, type_with_class
 from service.api.errors import invalid
 from service.api.routes.predict import MinPosition, TimeoutMs, no_model, path_text
 from service.api.variants import Variant, answered_by
 from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, listed, until_visible
-from service.models import NodeList
-from service.problems import INVALID_REQUEST, UNKNOWN_CLASS, Problem
+from service.models import EdgeList, NodeList
+from service.problems import INVALID_REQUEST, NO_MODEL, UNKNOWN_CLASS, Problem
 from service.store.node_lists import FoundList
+from service.store.questions import TopEdgesAsked
 
 router = APIRouter(tags=["predictions"])
 
 MAX_LISTED = SIZES[-1]
 """Nodes in one list at most."""
+_NO_SUCH_NODES = frozenset({NO_MODEL, UNKNOWN_CLASS})
 MAX_PREFIX = 1_000
 """Characters that ids are searched by at most."""
 Limit = Annotated[int, Query(ge=1, le=MAX_LISTED, description="Nodes in the list at most.")]
@@ -33,7 +36,7 @@ Labelled = Annotated[bool, Query(description="Whether nodes whose label is known
     "/top/{class_name:node}",
     operation_id="getTopNodes",
     summary="The nodes most likely to be of a class",
-    response_model=NodeList,
+    response_model=NodeList | EdgeList,
     response_description="The likeliest first.",
 )
 async def get_top(
@@ -51,9 +54,22 @@ async def get_top(
     All that is listed is exact at `position`. `marked` is how many nodes of the graph have an answer of an earlier
     position: one of them may belong into the list. While nothing new comes, the worker brings all of them up to date,
     those that were listed first.
+
+    Where no nodes are of the class but edges of one type are, the answer is that of `GET /edges/top/{class_name}`.
     """
-    name = ListName("top", _size(limit), labelled, path_text(request.scope, "/top/", class_name, "class_name"))
-    return await _answer(request, context, name, limit, min_position, timeout_ms, variant)
+    text = path_text(request.scope, "/top/", class_name, "class_name")
+    name = ListName("top", _size(limit), labelled, text)
+    try:
+        return await _answer(request, context, name, limit, min_position, timeout_ms, variant)
+    except Problem as problem:
+        edge_type = type_with_class(await context.log.schema(), text) if problem.kind in _NO_SUCH_NODES else None
+        if edge_type is None:
+            raise
+        if labelled:
+            wrong = "is of nodes: of edges those without a label are listed"
+            raise invalid(INVALID_REQUEST, [{"field": "labelled", "message": wrong}]) from None
+        asked = TopEdgesAsked(edge_type, text, limit)
+        return await edge_list(request, context, asked, min_position, timeout_ms, variant)
 
 
 @router.get(

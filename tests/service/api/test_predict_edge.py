@@ -11,6 +11,8 @@ import pytest
 import redis
 
 from olad_core.edge_tasks import TaskAnswer
+from service.client.errors import UnknownClass
+from service.client.http import Client
 from service.store.keys import Keys
 from tests.service.api.answering import AnsweringWorker, predicted_edge, sent, worker_of
 from tests.service.api.serving import assert_problem
@@ -205,3 +207,26 @@ def test_a_task_that_contradicts_is_refused(api: httpx.Client, worker: Answering
     assert word in str(assert_problem(api.put("/schema", json={"tasks": {name: task}}), 409, "schema-conflict"))
     other = {"other": {"kind": "edge_class", "edge_type": "paid"}}
     assert_problem(api.put("/schema", json={"tasks": other}), 409, "schema-conflict")
+
+
+def test_a_class_that_only_edges_have_is_listed_of_them(
+    redis_client: redis.Redis, api: httpx.Client, keys: Keys, tmp_path: Path
+) -> None:
+    tasks = {
+        "fraud": {"kind": "edge_class", "edge_type": "paid", "classes": ["ok", "fraud"]},
+        "stolen": {"kind": "edge_class", "edge_type": "moved", "classes": ["ok", "stolen"]},
+    }
+    with worker_of(api, {"edge_types": TYPES, "tasks": tasks}, redis_client, keys, tmp_path):
+        sent(api, *[edge("ab"[at % 2], f"x{at}", label=("ok", "fraud")[at % 2]) for at in range(20)])
+        position = sent(api, edge("a", "new"), edge("b", "new"))
+        params: dict[str, str | int] = {"min_position": position, "timeout_ms": 30_000, "limit": 5}
+        answer = api.get("/top/fraud", params=params)
+        assert answer.status_code == 200, answer.text
+        assert answer.json() == api.get("/edges/top/fraud", params={**params, "type": "paid"}).json()
+        assert len(answer.json()["edges"]) == 2
+        assert_problem(api.get("/top/fraud", params={**params, "labelled": True}), 422, "invalid-request")
+        several = assert_problem(api.get("/top/ok", params=params), 404, "unknown-class")
+        assert "type=moved, type=paid" in str(several["detail"])
+        assert_problem(api.get("/top/other", params={"limit": 5}), 503, "no-model")
+        with Client(str(api.base_url)) as client, pytest.raises(UnknownClass, match="olad top --edges"):
+            client.top("fraud", min_position=position)
