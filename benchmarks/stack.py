@@ -20,6 +20,7 @@ from service.local.embedded_redis import EmbeddedRedis
 from service.local.processes import environment, listen
 from service.settings import Settings
 from service.store.keys import Keys
+from service.variant_names import DEFAULT_VARIANT
 
 
 class Stack:
@@ -57,21 +58,23 @@ class Stack:
         self._until_answered("api", self._start("api", *arguments, keep=(listener.fileno(),)), f"{url}/health/live")
         return url
 
-    def worker(self) -> subprocess.Popen[bytes]:
-        """Start the worker; it may take a while until it serves."""
-        return self._start("worker", "-m", "service.cli", "worker")
+    def worker(self, variant: str = DEFAULT_VARIANT) -> subprocess.Popen[bytes]:
+        """Start the worker of a variant; it may take a while until it serves."""
+        return self._start(f"worker-{variant}", "-m", "service.cli", "worker", "--variant", variant)
 
-    def until_served(self) -> None:
-        """Wait until readers see a model at the end of the log."""
-        until(self.is_served)
+    def until_served(self, variant: str = DEFAULT_VARIANT) -> None:
+        """Wait until readers see a model of a variant at the end of the log."""
+        until(lambda: self.is_served(variant))
 
-    def is_served(self) -> bool:
-        """Whether readers see a model at the end of the log."""
-        return self.redis.hget(self.keys.served, "version") is not None and self.behind() == 0
+    def is_served(self, variant: str = DEFAULT_VARIANT) -> bool:
+        """Whether readers see a model of a variant at the end of the log."""
+        served = self.redis.hget(self.keys.of(variant).served, "version")
+        return served is not None and self.behind(variant) == 0
 
-    def behind(self) -> int:
-        """Events in the log that predictions do not show."""
-        return int(self.redis.get(self.keys.appended) or 0) - int(self.redis.hget(self.keys.served, "applied") or 0)
+    def behind(self, variant: str = DEFAULT_VARIANT) -> int:
+        """Events in the log that the predictions of a variant do not show."""
+        shown = self.redis.hget(self.keys.of(variant).served, "applied")
+        return int(self.redis.get(self.keys.appended) or 0) - int(shown or 0)
 
     def output(self, name: str) -> str:
         """What a process has written."""

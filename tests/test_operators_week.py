@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import functools
 import hashlib
 import hmac
 import json
@@ -15,13 +17,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from service.store.positions import parse_position
 from tests.service.worker.test_webhooks import Receiver
 from tests.test_end_to_end import BIN, Up, _environment, _up, _wait_for
 
 pytestmark = pytest.mark.timeout(600)
 SECRET = "a secret of the operator"
-A_BATCH, BEFORE, AFTER = 20, 20, 12
-"""Nodes of a batch, batches before their classes change their meaning, and after it."""
+A_BATCH, BEFORE, AFTER, COMPARED = 20, 20, 12, 14
+"""Nodes of a batch, batches before their classes change their meaning, after it, and those that variants are compared
+on."""
+CHALLENGER = "alone"
 
 
 class Feed:
@@ -30,12 +35,13 @@ class Feed:
     Attributes:
         truth: label of each node that has been sent.
         turned: whether what was one class is the other one from now on.
+        scattered: whether edges lead to nodes of any class from now on, so that neighbours show nothing.
     """
 
     def __init__(self, up: Up) -> None:
         self.up = up
         self.truth: dict[str, str] = {}
-        self.turned = False
+        self.turned = self.scattered = False
         self._draw = np.random.default_rng(7)
         self._waiting: list[str] = []
 
@@ -55,7 +61,8 @@ class Feed:
             x = self._draw.normal(0, 1, 3)
             x[0] += 3 * side - 1.5
             events.append({"op": "upsert_node", "id": name, "x": x.round(3).tolist()})
-            earlier = range(max(0, number - 60) // 2 * 2 + side, number, 2)
+            recent = max(0, number - 60)
+            earlier = range(recent, number) if self.scattered else range(recent // 2 * 2 + side, number, 2)
             if earlier:
                 chosen = self._draw.choice(earlier, min(3, len(earlier)), replace=False).tolist()
                 events += [{"op": "upsert_edge", "src": f"n{other}", "dst": name} for other in chosen]
@@ -146,6 +153,12 @@ def test_an_operator_s_week(tmp_path: Path, receiver: Receiver) -> None:
         after = _predicted(up, [node], feed.send(risky))[node]
         assert after["model_version"] == pinned
         assert after["probabilities"] == pytest.approx(before, abs=1e-6)
+        _olad_text(up, "versions", "unpin")
+        # Edges begin to lead anywhere: a challenger that sees no neighbours is better, is promoted, and is taken back.
+        feed.scattered = True
+        with _challenger(up, data_dir, **settings):
+            _assert_compared(up, feed)
+            _assert_promoted_and_taken_back(up, feed)
         # Saturday: labels that are all wrong come in one batch.
         bad = feed.send([{"op": "label", "id": f"n{number}", "label": "nonsense"} for number in range(2, 42)])
         _, last = feed.next_nodes()
@@ -153,6 +166,8 @@ def test_an_operator_s_week(tmp_path: Path, receiver: Receiver) -> None:
         spoilt = up.worker().graph
         assert set(spoilt.classes) == {"a", "b", "nonsense"}
         _wait_for(lambda: (held := up.worker().archive) is not None and held.position == last)
+        # What the challenger needs of the log would hold it for a day.
+        _wait_for(lambda: _removed(up))
         up.end(signal.SIGTERM)
     # Sunday: history is rebuilt without that batch.
     (data_dir / "checkpoints").rename(tmp_path / "checkpoints of the history with the batch")
@@ -174,6 +189,95 @@ def test_an_operator_s_week(tmp_path: Path, receiver: Receiver) -> None:
         assert set(mended.classes) == {"a", "b"}
         assert _predicted(up, ["n2"], last)["n2"]["label"] in {"a", "b"}
         up.end(signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _challenger(up: Up, data_dir: Path, **settings: str) -> Iterator[None]:
+    """A worker beside the one that is there, whose only student sees no neighbours."""
+    own = {"OLAD_REDIS_URL": f"unix://{data_dir}/redis/redis.sock", "OLAD_DATA_DIR": str(data_dir)}
+    of_service = ("OLAD_WEBHOOK_URLS", "OLAD_WEBHOOK_SECRET", "OLAD_ARCHIVE", "OLAD_ARCHIVE_INTERVAL_S")
+    shared = {name: value for name, value in settings.items() if name not in of_service}
+    with (data_dir.parent / "challenger.log").open("wb") as output:
+        process = subprocess.Popen(
+            [BIN / "olad", "worker", "--variant", CHALLENGER],
+            env=_environment(**shared | own | {"OLAD_STUDENTS": "mlp", "OLAD_STEPS_PER_ENTRY": "10"}),
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        _wait_for(lambda: process.poll() is not None or len(up.http.get("/variants").json()["variants"]) == 2)
+        yield
+        process.terminate()
+        assert process.wait() == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _beside(up: Up) -> dict[str, Any]:
+    """The challenger as it is listed."""
+    champion, challenger = up.http.get("/variants").json()["variants"]
+    assert (champion["name"], challenger["name"]) == ("default", CHALLENGER)
+    found: dict[str, Any] = challenger
+    return found
+
+
+def _challenger_shows(up: Up, position: str) -> bool:
+    return bool(_beside(up)["position"] == position)
+
+
+def _assert_compared(up: Up, feed: Feed) -> None:
+    """The challenger is ahead on nodes that both have scored, by more than chance."""
+    # Training follows entries, so the first version does.
+    while _beside(up)["version"] is None:
+        _, position = feed.next_nodes()
+        _wait_for(functools.partial(_challenger_shows, up, position))
+    for _ in range(COMPARED):
+        feed.next_nodes()
+    # The labels of the last batch have not come.
+    scored = (COMPARED - 1) * A_BATCH
+    _wait_for(lambda: (found := _beside(up)["comparison"]) is not None and found["whole"]["pairs"] >= scored)
+    (_, listed) = _olad(up, "variants")["variants"]
+    comparison = listed["comparison"]
+    assert comparison["outcome"] == "ahead"
+    assert comparison["difference"]["low"] > 0
+    assert comparison["windows"][-1]["accuracy"]["low"] > 0
+    assert listed["cost"]["cpu_ms_per_event"] > 0
+
+
+def _assert_promoted_and_taken_back(up: Up, feed: Feed) -> None:
+    """Whoever names no variant is answered by the champion, and by no earlier position than before."""
+    nodes, position = feed.next_nodes()
+    before = _answered(up, nodes[0], position)
+    assert (before["variant"], before["student"]) in {("default", "gcn"), ("default", "sage")}
+    _olad_text(up, "variants", "promote", CHALLENGER)
+    promoted = up.http.get(f"/predict/{nodes[0]}").json()
+    assert (promoted["variant"], promoted["student"]) == (CHALLENGER, "mlp")
+    assert parse_position(promoted["position"]) >= parse_position(before["position"])
+    # A regret: the other one has learned on beside it.
+    taken_back = up.http.post("/variants/default/promote").json()
+    assert (taken_back["champion"], taken_back["before"]) == ("default", CHALLENGER)
+    nodes, position = feed.next_nodes()
+    back = _answered(up, nodes[0], position)
+    assert back["variant"] == "default"
+    assert back["model_version"] >= before["model_version"]
+    changes = up.http.get("/variants").json()["promotions"]
+    assert [change["champion"] for change in changes] == ["default", CHALLENGER]
+
+
+def _answered(up: Up, node: str, position: str) -> dict[str, Any]:
+    """The prediction of the champion once it has reached a position."""
+    answer = up.http.get(f"/predict/{node}", params={"min_position": position, "timeout_ms": 60_000})
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def _removed(up: Up) -> bool:
+    """Whether the challenger is gone; it is refused while its worker was there some seconds ago."""
+    answer = up.http.delete(f"/variants/{CHALLENGER}")
+    assert answer.status_code in {200, 409}, answer.text
+    return answer.status_code == 200
 
 
 def _assert_alerted(receiver: Receiver) -> None:

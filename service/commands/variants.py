@@ -11,7 +11,7 @@ from rich.table import Table
 from service.commands.calling import service_client
 from service.commands.options import AsJson, Url
 from service.figures import percent
-from service.models import VariantList, VariantStatus
+from service.models import VariantComparison, VariantList, VariantStatus
 from service.terminal import Terminal, shown_report
 
 variants = typer.Typer(
@@ -32,7 +32,11 @@ def list_variants(context: typer.Context, url: Url = None, as_json: AsJson = Fal
     if as_json:
         typer.echo(json.dumps(found.model_dump(mode="json")))
         return
-    Terminal().print(_table(shown_report(found)))
+    terminal, shown = Terminal(), shown_report(found)
+    terminal.print(_table(shown))
+    for each in shown.variants:
+        if each.comparison is not None:
+            terminal.print(_against(each.name, each.comparison, shown.champion))
 
 
 @variants.command()
@@ -85,3 +89,17 @@ def _row(each: VariantStatus, champion: str) -> tuple[str, ...]:
         "-" if score is None else percent(score.macro_f1),
         "-" if each.memory_used is None else f"{each.memory_used / 1e6:,.0f} MB",
     )
+
+
+def _against(name: str, found: VariantComparison, champion: str) -> str:
+    """The difference from the champion on the metric that decides, with its interval and what it shows."""
+    scale, digits, unit = (1, 3, "") if found.metric == "log_loss" else (100, 1, " points")
+    about = f"{name} less {champion}, {found.metric}"
+    if found.difference is None:
+        return f"{about}: not known"
+    value, low, high = (
+        None if end is None else f"{scale * end:+.{digits}f}"
+        for end in (found.difference.value, found.difference.low, found.difference.high)
+    )
+    interval = f" [{low}, {high}]" if low is not None else ", no interval yet"
+    return f"{about}: {value}{unit}{interval} on {found.whole.pairs:,} nodes: {found.outcome}"

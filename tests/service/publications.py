@@ -9,6 +9,7 @@ import numpy as np
 
 from olad_core.judging.class_report import class_report
 from olad_core.judging.decisions import Decision
+from olad_core.judging.served_outcomes import Records, arrival_keys, records_of
 from olad_core.serving.publication import Publication, RejectedEvent, TableUpdate, Version
 from olad_core.tasks.label_rule import LabelRule
 from service.store.status import (
@@ -62,6 +63,16 @@ def publication(
         coming=Version(coming, "gat", classes) if coming is not None else None,
         decisions=decisions,
     )
+
+
+def served_outcomes(count: int, right: float, seed: int) -> Records:
+    """How what was served scored on nodes of two classes, a share of them ``right``."""
+    random, arrivals = np.random.default_rng(seed), np.arange(count)
+    truth = arrivals % 2
+    predicted = np.where(random.random(count) < right, truth, 1 - truth)
+    found = records_of(truth, predicted, np.where(predicted == truth, 0.2, 1.5).astype(np.float32), None, None)
+    found["arrival"], found["time"] = arrival_keys(arrivals, map(str, arrivals)), 1000 + arrivals
+    return found
 
 
 def class_report_status() -> ClassReportStatus:

@@ -15,7 +15,7 @@ from service.store.keys import Keys
 from service.store.log_reader import LogReader
 from service.store.prediction_writer import PredictionWriter
 from service.store.presence import Presence
-from tests.service.publications import publication, worker_status
+from tests.service.publications import publication, served_outcomes, worker_status
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +49,24 @@ def test_the_command_lists_promotes_and_removes(
     redis_client.delete(keys.champion)
     assert "wide is removed" in run("remove", "wide")
     assert "no worker has started" in run("remove", "wide", code=1)
+
+
+def test_the_difference_from_the_champion_is_listed(
+    url: str, runner: CliRunner, redis_client: redis.Redis, keys: Keys
+) -> None:
+    for name, right in (("default", 0.6), ("wide", 0.9)):
+        writer = PredictionWriter(redis_client, keys.of(name))
+        writer.write_status(worker_status(), b"", served_outcomes(200, right, seed=1))
+    listed = runner.invoke(app, ["variants", "--url", url]).output
+    with Client(url) as client:
+        comparison = client.variants().variants[1].comparison
+    assert comparison is not None
+    assert comparison.difference is not None
+    value, low, high = (
+        None if end is None else f"{100 * end:+.1f}"
+        for end in (comparison.difference.value, comparison.difference.low, comparison.difference.high)
+    )
+    assert f"wide less default, accuracy: {value} points [{low}, {high}] on 200 nodes: ahead\n" in listed
 
 
 def test_the_client_asks_a_variant(url: str, redis_client: redis.Redis, keys: Keys) -> None:

@@ -1,4 +1,4 @@
-// Asks /status and /students again and again, remembers the answers and shows them.
+// Asks /status, /students and /variants again and again, remembers the answers and shows them.
 
 import { LineChart, markSample, sample } from "./chart.js";
 import { leadValue, showClasses } from "./classes.js";
@@ -9,7 +9,8 @@ import { ask, askForKey, listen as listenForKey } from "./key.js";
 import { listen as listenForLists, offerClasses, showRejected } from "./lists.js";
 import { Decisions, marksOf } from "./marks.js";
 import { listen as listenForNode, nameClasses, open } from "./node.js";
-import { allow, listen as listenForVersions, showVersions } from "./versions.js";
+import { allow as allowPromotion, listen as listenForVariants, showVariants } from "./variants.js";
+import { allow as allowVersions, listen as listenForVersions, showVersions } from "./versions.js";
 import { SERVED_STYLE, showDecisions, showRefused, showSignIn, showState, showStudents, showTiles, showTraining, showUnreachable, showWeakKey, showWrongKey, studentStyle } from "./view.js";
 
 const EVERY_MS = 2000;
@@ -68,7 +69,7 @@ async function turn() {
   let mayAsk = true;
   try {
     // One after the other: where the first is refused for its key, the second would be too.
-    const answers = [await get("status"), await get("students")];
+    const answers = [await get("status"), await get("students"), await get("variants")];
     if (!keyKnown) allow((await get("key")).scopes);
     keyKnown = true;
     if (!begun) await begin();
@@ -123,7 +124,12 @@ function remember({ worker, log }, { students, decisions }) {
   });
 }
 
-function show(status, { students, combined, decisions }) {
+function allow(scopes) {
+  allowVersions(scopes);
+  allowPromotion(scopes);
+}
+
+function show(status, { students, combined, decisions }, variants) {
   document.body.classList.toggle("old", status.worker !== null && !status.heartbeat);
   const lead = status.worker?.lead;
   document.title = `${lead ? leadValue(lead, lead.recent) : percent(status.worker?.served_score.accuracy_recent)} · olad`;
@@ -133,6 +139,7 @@ function show(status, { students, combined, decisions }) {
   showClasses(status.worker?.served_report);
   showDecisions(decisions);
   showVersions(status.worker?.kept);
+  showVariants(variants, status.graph);
   nameClasses(status.worker?.graph.classes ?? []);
   offerClasses(status.worker?.graph.classes ?? []);
   showTraining(status.worker, history);
@@ -198,6 +205,7 @@ document.querySelectorAll("input[name=window]").forEach((input) => input.addEven
 listenForNode();
 listenForLists(openFrom);
 listenForVersions(() => turnIn(0));
+listenForVariants(() => turnIn(0));
 listenForKey(() => {
   keyKnown = false;
   turnIn(0);

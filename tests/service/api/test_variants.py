@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
-import numpy as np
 import redis
 
-from olad_core.judging.served_outcomes import Records, arrival_keys, records_of
 from service.store.keys import Keys
 from service.store.log_reader import LogReader
 from service.store.prediction_writer import PredictionWriter
 from service.store.status import CostStatus, LeadStatus
 from tests.service.api.serving import assert_problem
-from tests.service.publications import publication, worker_status
+from tests.service.publications import publication, served_outcomes, worker_status
 
 
 def started(client: redis.Redis, keys: Keys) -> PredictionWriter:
@@ -85,17 +83,6 @@ def test_they_are_listed_side_by_side(api: httpx.Client, redis_client: redis.Red
     assert second["score"] is not None
 
 
-def outcomes(count: int, right: float, seed: int) -> Records:
-    """How what was served scored on nodes of two classes."""
-    random, arrivals = np.random.default_rng(seed), np.arange(count)
-    truth = arrivals % 2
-    predicted = np.where(random.random(count) < right, truth, 1 - truth)
-    loss = np.where(predicted == truth, 0.2, 1.5).astype(np.float32)
-    found = records_of(truth, predicted, loss, None, None)
-    found["arrival"], found["time"] = arrival_keys(arrivals, map(str, arrivals)), 1000 + arrivals
-    return found
-
-
 def compared(api: httpx.Client) -> dict[str, Any]:
     default, other = api.get("/variants").raise_for_status().json()["variants"]
     assert (default["name"], default["comparison"]) == ("default", None)
@@ -109,8 +96,8 @@ def test_a_challenger_is_compared_on_the_nodes_that_both_scored(
     default, wide = started(redis_client, keys), started(redis_client, keys.of("wide"))
     assert compared(api) is None
     cost = CostStatus(cpu_s=3.0, events=6_000, cpu_share=0.5)
-    default.write_status(worker_status(), b"", outcomes(600, 0.7, seed=1))
-    wide.write_status(worker_status().model_copy(update={"cost": cost}), b"", outcomes(400, 0.9, seed=2))
+    default.write_status(worker_status(), b"", served_outcomes(600, 0.7, seed=1))
+    wide.write_status(worker_status().model_copy(update={"cost": cost}), b"", served_outcomes(400, 0.9, seed=2))
     found, whole = compared(api), compared(api)["whole"]
     assert (whole["pairs"], whole["since"], whole["until"]) == (400, 1000, 1399)
     accuracy = whole["accuracy"]
@@ -134,7 +121,7 @@ def test_a_challenger_is_compared_on_the_nodes_that_both_scored(
         baseline_recent=0.7,
         baseline_of="the shares of the classes",
     )
-    wide.write_status(worker_status(), b"", outcomes(600, 0.3, seed=3)[400:])
+    wide.write_status(worker_status(), b"", served_outcomes(600, 0.3, seed=3)[400:])
     default.write_status(worker_status().model_copy(update={"lead": lead}), b"")
     later = compared(api)
     assert later["whole"]["pairs"] == 600
@@ -147,8 +134,8 @@ def test_few_nodes_show_no_interval_and_so_nothing_clear(
     api: httpx.Client, redis_client: redis.Redis, keys: Keys
 ) -> None:
     default, wide = started(redis_client, keys), started(redis_client, keys.of("wide"))
-    default.write_status(worker_status(), b"", outcomes(99, 0.0, seed=1))
-    wide.write_status(worker_status(), b"", outcomes(99, 1.0, seed=1))
+    default.write_status(worker_status(), b"", served_outcomes(99, 0.0, seed=1))
+    wide.write_status(worker_status(), b"", served_outcomes(99, 1.0, seed=1))
     found = compared(api)
     assert found["difference"] == {"value": 1.0, "low": None, "high": None}
     assert (found["outcome"], found["windows"]) == ("unclear", [])
@@ -157,6 +144,6 @@ def test_few_nodes_show_no_interval_and_so_nothing_clear(
             # As a worker does that begins with other students.
             writer.start()
             writer.forget_outcomes()
-            writer.write_status(worker_status(), b"", outcomes(120, right, seed=int(10 * champion)))
+            writer.write_status(worker_status(), b"", served_outcomes(120, right, seed=int(10 * champion)))
         found = compared(api)
         assert (found["whole"]["pairs"], found["outcome"]) == (120, outcome)
