@@ -683,7 +683,13 @@ class Engine:
         """Begin a version of what is best."""
         most = size.of(self.config.arrivals_compared)
         candidates = yield from compare_now(
-            self.graph, trainer, self.assessment, most, trees=self.trees, group_fits=self._group_fits()
+            self.graph,
+            trainer,
+            self.assessment,
+            most,
+            trees=self.trees,
+            group_fits=self._group_fits(),
+            served=self.versions.served,
         )
         self._version_grown_at = self.trees.grown_at if self.trees else 0
         self.schedule.start(candidates, trainer.steps, self.position)

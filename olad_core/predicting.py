@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.config import GROUP
 from olad_core.graph import DynamicGraph
 from olad_core.judging.arrivals import Predictions
 from olad_core.judging.assessment import Assessment
@@ -98,6 +99,7 @@ def compare_now(
     *,
     trees: Trees | None = None,
     group_fits: bool = True,
+    served: HeldVersion | None = None,
 ) -> Parts[Candidates]:
     """The students to choose from, and the group, after the assessment has observed what they predict now.
 
@@ -108,6 +110,7 @@ def compare_now(
         most: nodes to predict; at least one is.
         trees: a member of the group; None without.
         group_fits: whether there is memory to serve the group.
+        served: the version that readers get.
     """
     group, combined = trainer.group, assessment.combined
     if combined:
@@ -117,23 +120,34 @@ def compare_now(
         by_trees = trees.predict(graph, rows) if trees else None
         assessment.observe((yield from predict_now(graph, rows, group)), by_trees)
     standing, gain, combination = assessment.standing(), assessment.gain(), None
+    ahead = assessment.ahead(_number_of(served, group.names, combined=combined is not None))
     if combined and group_fits:
         forest = trees.forest if trees else None
         combination = Combination(combined.weights(), forest)
     elif combined:
         standing, gain = standing[:-1], None if gain is None else gain[:-1]
+        ahead = None if ahead is None else ahead[:-1]
     return Candidates(
         names=group.names,
         students=group.students,
         standing=standing,
         metric=assessment.metric,
         gain=gain,
+        ahead=ahead,
         combination=combination,
         training_loss=assessment.training_loss(),
         temperatures=assessment.temperatures(),
         classes=graph.classes[: group.num_classes(graph)],
         evidence=(assessment.scored(), trainer.health.resets),
     )
+
+
+def _number_of(served: HeldVersion | None, names: Sequence[str], *, combined: bool) -> int | None:
+    """The number of what is served among the students, and the group behind them; None where it is none of them."""
+    choices = [*names, GROUP] if combined else [*names]
+    if served is None or served.former or served.version.student not in choices:
+        return None
+    return choices.index(served.version.student)
 
 
 def without_label(graph: DynamicGraph, rows: Rows, arrival: Rows) -> Rows:

@@ -36,5 +36,5 @@ def take_in(
         reason = f"{name} got new weights: its losses or gradients were not finite for {PATIENCE} steps in a row"
         student = name if name in trainer.group.names else None
         decisions.add("student-reset", reason, student=student, numbers={"resets": trainer.health.resets})
-        if student and assessment.combined:
-            assessment.combined.renew(trainer.group.names.index(student))
+        if student:
+            assessment.renew(trainer.group.names.index(student))

@@ -126,6 +126,23 @@ class Assessment:
         """
         return (self.combined.standings if self.combined else self._standings).expected()
 
+    def ahead(self, served: int | None) -> npt.NDArray[np.bool_] | None:
+        """Which are shown to score better than what is served, as of :meth:`standing`; None where nothing is served.
+
+        Args:
+            served: the number of what is served, as of :meth:`standing`; None where it is none of them.
+        """
+        evidence = (self.combined.standings if self.combined else self._standings).evidence
+        evidence.serve(served)
+        return evidence.ahead()
+
+    def renew(self, student: int) -> None:
+        """A student has new weights."""
+        for standings in self._every_standings():
+            standings.evidence.renew(student)
+        if self.combined:
+            self.combined.renew(student)
+
     @property
     def metric(self) -> Metric:
         """What decides: the declared metric, else accuracy or macro-F1 by how even the classes are."""

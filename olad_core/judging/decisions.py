@@ -169,6 +169,7 @@ def explain_choice(
     before: str | None = None,
     loads: npt.NDArray[np.float64] | None = None,
     allowed: npt.NDArray[np.bool_] | None = None,
+    shown: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[Kind, str, dict[str, float]]:
     """Kind, reason and numbers of what :func:`~olad_core.serving.choice.choose_best` chose, or what is asked for.
 
@@ -185,6 +186,7 @@ def explain_choice(
         metric: what they are scored by.
         loads: ``[G]``, measured load of each, 1 being what keeps to the freshness target; None where not measured.
         allowed: ``[G]``, which of them keep to the freshness target; None where all may be served.
+        shown: ``[G]``, for which there is a reason beside the standing; None where none is needed.
 
     >>> explain_choice(["gcn", "sage"], np.array([-0.024, 0.001]), 0, 1, margin=0.005)[:2]
     ('student-switched', 'switched from gcn to sage: expected accuracy 2.5 points higher')
@@ -213,19 +215,38 @@ def explain_choice(
             cause = "more is expected of it" if name == GROUP else "events wait for predictions"
             why = f"{cause}, and nothing was scored yet"
         return "student-switched", f"switched from {names[current]} to {name}: {why}", numbers
-    best = int(np.argmax(standing))
-    ahead = f"{100 * (standing[best] - standing[chosen]):.1f} points {more}"
-    if not known:
-        why = f"some student has no {measure} yet"
-    elif standing[best] <= standing[chosen]:
-        why = f"{most} {measure}"
-    elif not allowed[best]:
-        why = f"{names[best]} is {ahead}, but does not keep to the freshness target, or did not for long enough"
-    elif not news:
-        why = "no node was scored since the last decision"
-    else:
-        why = f"{names[best]} is only {ahead}, and the margin is {100 * margin:.1f} points"
+    why = _why_kept(
+        names, standing, chosen, measure, (more, most), margin=margin, news=news, allowed=allowed, shown=shown
+    )
     return "student-kept", f"kept {name}: {why}", numbers
+
+
+def _why_kept(
+    names: Sequence[str],
+    standing: npt.NDArray[np.float64],
+    chosen: int,
+    measure: str,
+    more: tuple[str, str],
+    *,
+    margin: float,
+    news: bool,
+    allowed: npt.NDArray[np.bool_],
+    shown: npt.NDArray[np.bool_] | None,
+) -> str:
+    """Why what is served stays; arguments as of :func:`explain_choice`, with what is measured, in words."""
+    best = int(np.argmax(standing))
+    ahead = f"{100 * (standing[best] - standing[chosen]):.1f} points {more[0]}"
+    if not np.isfinite(standing).all():
+        return f"some student has no {measure} yet"
+    if standing[best] <= standing[chosen]:
+        return f"{more[1]} {measure}"
+    if not allowed[best]:
+        return f"{names[best]} is {ahead}, but does not keep to the freshness target, or did not for long enough"
+    if not news:
+        return "no node was scored since the last decision"
+    if shown is not None and not shown[best]:
+        return f"{names[best]} is {ahead}, and labels do not show that it is better"
+    return f"{names[best]} is only {ahead}, and the margin is {100 * margin:.1f} points"
 
 
 def _uncompared(before: str | None, name: str, why: str) -> tuple[Kind, str]:

@@ -80,6 +80,28 @@ class F1Gain:
         kept = self._fading.kept(counted)[:, None]
         self._counts = node_class.with_classes(self._counts, classes) * kept + more
 
+    def worths(self, own: Rows, labels: Rows) -> Floats:
+        """What predictions of nodes ``[n, G]`` add to the macro-F1, as it is now, but for a common factor and term.
+
+        A class c of F1 f and of s labels and predictions has ``f + (2 - f) / s`` with one more that is right, and
+        ``f - f / s`` with one more that is wrong.
+
+        Args:
+            own: classes ``[n, G]``; negative without an answer.
+            labels: ``[n]``.
+
+        Returns:
+            Numbers no two of which are more than 1 apart.
+        """
+        classes = max(int(own.max(initial=-1)), int(labels.max(initial=-1)), self._counts.shape[2] - 1) + 1
+        counts = node_class.with_classes(self._counts, classes)
+        f1, support = np.nan_to_num(node_class.class_f1(counts)[-1]), counts[1:, -1].sum(axis=0) + SHARED
+        named = np.maximum(own, 0)
+        right = (own == labels[:, None]).astype(np.float64)
+        worth = np.where(own < 0, 0.0, (2 * right - f1[named]) / support[named])
+        scaled: Floats = worth * support.min(initial=np.inf) / 3
+        return scaled
+
     def gained(self) -> Floats:
         """Mean over classes of the student's F1 less the group's ``[G]``.
 
@@ -201,6 +223,20 @@ class RankStanding:
         shares = self._shares(probabilities)
         if shares is not None:
             self._compared = _added_ranks(self._fading, self._compared, shares, labels == self.number)
+
+    def precisions(self, probabilities: Probabilities, labels: Rows) -> Floats:
+        """Precision of each student among nodes that it ranks as high ``[n, G]``, 0 for a node of another class.
+
+        Its mean over the nodes of the class is the average precision.
+        """
+        shares = self._shares(probabilities)
+        if shares is None:
+            return np.zeros(probabilities.shape[:2])
+        own = shares[:, :-1]
+        found, taken = self._compared[:, :-1, ::-1].cumsum(axis=2)[:, :, ::-1]
+        precision = np.divide(found, taken, out=np.zeros_like(found), where=taken > 0)
+        ranked: Floats = precision[np.arange(own.shape[1]), node_class.rank_bins(own)]
+        return np.where((labels == self.number)[:, None], ranked, 0.0)
 
     def expected(self) -> Floats:
         """Average precision of each student less its group's ``[G]``; NaN before the first prediction."""

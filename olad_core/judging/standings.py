@@ -14,6 +14,7 @@ from olad_core.judging.class_columns import ClassColumns
 from olad_core.judging.metric import ACCURACY, MACRO_F1, Metric
 from olad_core.judging.metric_standing import F1Gain, LogLossStanding, RankStanding, State
 from olad_core.judging.standing import Standing
+from olad_core.judging.switch_evidence import SwitchEvidence
 from olad_core.named_state import join_parts, take_part
 from olad_core.tasks import node_class
 from olad_core.tasks.label_rule import LabelRule, RuleTable
@@ -21,6 +22,10 @@ from olad_core.tasks.label_rule import LabelRule, RuleTable
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Probabilities = npt.NDArray[np.float32]
+
+
+MOST_LOSS = float(-np.log(0.01))
+"""Log-loss that one node counts for at most as evidence, in nats."""
 
 
 class Standings:
@@ -43,6 +48,8 @@ class Standings:
         self._accuracy = Standing(group, memory)
         self._f1 = F1Gain(group, memory)
         kind = declared.kind if declared else None
+        self.evidence = SwitchEvidence(group)
+        """Which students are shown to score better than what is served."""
         self._log_loss = LogLossStanding(group, memory) if kind == "log_loss" else None
         self._rank = RankStanding(group, memory) if kind == "average_precision" else None
 
@@ -114,11 +121,15 @@ class Standings:
             # The last column is no class, and only the group may think it the likeliest.
             named = columns.named(np.concatenate([own, group[:, None]], axis=1))
             own, group = named[:, :-1], np.where(group < ARRIVAL_CLASSES, named[:, -1], node_class.NO_CLASS)
+        shares = tempered_shares(probabilities, temperatures, columns) if self._log_loss is not None else None
+        known = probabilities
+        if self._rank is not None and self.class_number is not None and columns:
+            known = columns.spread(probabilities, self.class_number + 1)
+        self.evidence.add(self._scores(own, labels, known, shares, places))
         self._f1.compare(own, group, labels)
-        if self._log_loss is not None:
-            self._log_loss.compare(tempered_shares(probabilities, temperatures, columns), places)
+        if self._log_loss is not None and shares is not None:
+            self._log_loss.compare(shares, places)
         if self._rank is not None and self.class_number is not None:
-            known = columns.spread(probabilities, self.class_number + 1) if columns else probabilities
             self._rank.compare(known, labels)
 
     def expected(self) -> Floats:
@@ -133,6 +144,7 @@ class Standings:
 
     def forget(self, count: int) -> None:
         """Let what labels have shown weigh as much as ``count`` nodes at most."""
+        self.evidence.loosen()
         for held in (self._accuracy, self._f1, self._log_loss, self._rank):
             if held is not None:
                 held.forget(count)
@@ -146,10 +158,35 @@ class Standings:
         self._accuracy.restore(state)
         self._f1.restore(take_part(state, "f1"))
         self._balance.restore(take_part(state, "balance"))
+        self.evidence.restore(take_part(state, "evidence"))
         if self._log_loss is not None:
             self._log_loss.restore(take_part(state, "log_loss"))
         if self._rank is not None and _class_in(take_part(state, "rank")) == str(self.declared):
             self._rank.restore(take_part(state, "rank"))
+
+    def _scores(
+        self, own: Rows, labels: Rows, known: Probabilities, shares: Probabilities | None, places: Rows
+    ) -> Floats:
+        """What each student scores on each node ``[n, G]`` on the metric that decides, by what was known before.
+
+        Args:
+            own: classes that they predict ``[n, G]``, negative without an answer.
+            labels: classes ``[n]``.
+            known: probabilities ``[n, G, C]``, in which the column of the class that is ranked is its number.
+            shares: with divided logits; None where log-loss does not decide.
+            places: columns of the labels in ``shares`` ``[n]``.
+        """
+        if shares is not None:
+            found = node_class.score(shares, places)
+            # Probabilities below a hundredth count as one: no single error decides.
+            scores: Floats = 1 - np.where(found.answered, np.minimum(found.loss / MOST_LOSS, 1.0), 1.0)
+            return scores
+        if self._rank is not None:
+            return self._rank.precisions(known, labels)
+        if self.metric == MACRO_F1:
+            return self._f1.worths(own, labels)
+        right: Floats = (own == labels[:, None]).astype(np.float64)
+        return right
 
     def _table(self, probabilities: Probabilities) -> RuleTable | None:
         """The rule for the classes of the probabilities; None where the likeliest class is the label."""
@@ -164,7 +201,7 @@ class Standings:
         return probabilities if table is None else tempered_shares(probabilities, temperatures)
 
     def _parts(self) -> dict[str, State]:
-        parts = {"f1": self._f1.state(), "balance": self._balance.state()}
+        parts = {"f1": self._f1.state(), "balance": self._balance.state(), "evidence": self.evidence.state()}
         if self._log_loss is not None:
             parts["log_loss"] = self._log_loss.state()
         if self._rank is not None:

@@ -20,6 +20,12 @@ GROUP_AHEAD = 0.01
 
 On eight streams it was 0.84 to 1.09 points (``docs/experiments.md``)."""
 
+BROKEN = 0.05
+"""Behind by so much, in units of the metric, what is served is left without waiting for labels.
+
+Standings of level students differ by a point or two. One whose weights have just gone wrong differs from its group at
+once, which needs no label."""
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -36,6 +42,7 @@ class Candidates:
         classes: that their heads can name.
         evidence: nodes scored so far, and resets of students: without a change of these nobody takes over.
         gain: ``[G]``, by how much each is better than a version of a former group that is served; None without one.
+        ahead: ``[G]``, which labels show to be better than what is served; None where none of them is served.
         combination: of the students' answers, where the group can be served; else None.
     """
 
@@ -48,6 +55,7 @@ class Candidates:
     classes: Sequence[str]
     evidence: tuple[int, int]
     gain: npt.NDArray[np.float64] | None = None
+    ahead: npt.NDArray[np.bool_] | None = None
     combination: Combination | None = None
 
     @property
@@ -110,6 +118,32 @@ def choose_successor(
     return int(np.argmax(np.where(better, standing, -np.inf))), True
 
 
+def may_take_over(
+    candidates: Candidates, current: int | None, penalty: npt.NDArray[np.float64], *, group_lost: bool, margin: float
+) -> npt.NDArray[np.bool_] | None:
+    """For which choices there is a reason to replace what is served; None where the standing alone is one.
+
+    A reason is that labels show it, that the standing differs by more than chance makes it (:data:`BROKEN`), or that
+    events are followed at less cost. The group needs none before labels have shown that a student is better: it is
+    expected to be (:data:`GROUP_AHEAD`).
+
+    Args:
+        candidates: to choose from.
+        current: the number of what is served; None where it is none of them.
+        penalty: what the cost takes off each choice, in units of the metric.
+        group_lost: whether the group was left for a student that was shown to be better.
+        margin: by how much the cost must differ.
+    """
+    if current is None or candidates.ahead is None:
+        return None
+    ahead = candidates.standing - candidates.standing[current]
+    shown: npt.NDArray[np.bool_] = candidates.ahead | (ahead > BROKEN) | (penalty[current] - penalty > margin)
+    shown[current] = True
+    if candidates.combination is not None and not group_lost:
+        shown[-1] = True
+    return shown
+
+
 def choose_best(
     standing: npt.NDArray[np.float64],
     training_loss: npt.NDArray[np.float64],
@@ -119,12 +153,14 @@ def choose_best(
     news: bool = True,
     penalty: npt.NDArray[np.float64] | None = None,
     allowed: npt.NDArray[np.bool_] | None = None,
+    shown: npt.NDArray[np.bool_] | None = None,
 ) -> int:
-    """The student that stands highest, with hysteresis.
+    """The student that stands highest, unless what is served is as good.
 
     The first choice is a student: it can be served sooner than the group. While nothing is known of some student it is
-    the one with the lowest training loss. A challenger takes over only when it is better by ``margin``, so that two
-    equals do not alternate. While nothing is known, the group takes over where it can be kept fresh.
+    the one with the lowest training loss. A challenger takes over only when it is expected to be better by ``margin``,
+    and there is more than the expectation for it: see ``shown``. While nothing is known, the group takes over where it
+    can be kept fresh.
 
     Args:
         standing: ``[G]``, by how much each is expected to score better than its group
@@ -132,10 +168,12 @@ def choose_best(
         training_loss: ``[G]``, mean supervised loss of the last steps.
         current: the student being served.
         margin: by how much another one must stand higher.
-        news: whether anything was scored since the last choice; without, what is served stays.
+        news: whether anything was scored since the last choice; without, what is served stays unless it is broken.
         penalty: what is taken off each, as of ``standing``; None for nothing.
         allowed: which of them may be served, one student at least; None for all. What is served and may not be any
             more is replaced at once.
+        shown: for which of them there is a reason to take over beside the standing (:func:`may_take_over`); None: no
+            further one is needed.
 
     >>> standing, losses = np.array([-0.02, -0.01, -0.03]), np.zeros(3)
     >>> choose_best(standing, losses, 0, margin=0.02)
@@ -144,6 +182,8 @@ def choose_best(
     1
     >>> choose_best(standing, losses, 2, margin=0.01, news=False)
     2
+    >>> choose_best(standing, losses, 2, margin=0.005, shown=np.array([True, False, False]))
+    0
     """
     known, students = bool(np.isfinite(standing).all()), len(training_loss)
     allowed = np.ones(len(standing), np.bool_) if allowed is None else allowed
@@ -156,7 +196,8 @@ def choose_best(
             return current
         standing, news = -(np.zeros(len(standing)) if penalty is None else penalty), True
         standing[-1] += GROUP_AHEAD
+    elif shown is not None:
+        allowed = allowed & shown
     best = int(np.argmax(np.where(allowed, standing, -np.inf)))
-    if news and standing[best] > standing[current] + margin:
-        return best
-    return current
+    ahead = standing[best] - standing[current]
+    return best if ahead > margin and (news or ahead > BROKEN) else current

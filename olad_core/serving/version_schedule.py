@@ -13,7 +13,7 @@ from olad_core.graph import DynamicGraph
 from olad_core.judging.decisions import Decisions, explain_choice, explain_succession
 from olad_core.serving.affordable import WITHHELD_FOR_NOW, Withheld, affordable, expected_gain, withheld_by
 from olad_core.serving.answers import Origin
-from olad_core.serving.choice import Candidates, choose_best, choose_successor
+from olad_core.serving.choice import Candidates, choose_best, choose_successor, may_take_over
 from olad_core.serving.kept_versions import KeptVersions
 from olad_core.serving.naming import Made, Naming
 from olad_core.serving.versions import HeldVersion, Versions
@@ -48,6 +48,8 @@ class Schedule:
         """Why the last decision was not for the group."""
         self.expected_gain: float | None = None
         """By how much the group was expected to be better than the best student, at the last decision."""
+        # Whether the group was left for a student that labels show to be better.
+        self._group_lost = False
 
     def advance(self, graph: DynamicGraph, origin: Origin, steps: int, size: StepSize) -> bool:
         """Embed one slice of the version on its way; whether another one is served now.
@@ -164,7 +166,10 @@ class Schedule:
                 return
         else:
             losses = candidates.training_loss
-            best = choose_best(standing, losses, current, margin=margin, news=news, penalty=penalty, allowed=allowed)
+            reasons = may_take_over(candidates, current, penalty, group_lost=self._group_lost, margin=margin)
+            best = choose_best(
+                standing, losses, current, margin=margin, news=news, penalty=penalty, allowed=allowed, shown=reasons
+            )
             best = best if group is None else group
             kind, reason, numbers = explain_choice(
                 names,
@@ -179,7 +184,10 @@ class Schedule:
                 before=served.version.student if served else None,
                 loads=load.expected(names) if load.measured and allowed is not None else None,
                 allowed=allowed,
+                shown=reasons,
             )
+            keeps_up = candidates.combination is not None and (allowed is None or bool(allowed[-1]))
+            self._group_lost = names[best] != GROUP and (self._group_lost or (before == GROUP and keeps_up))
         if self._chooses_group:
             self.withheld = withheld_by(candidates, load, names[best], before)
         self.expected_gain = expected_gain(candidates)
@@ -215,19 +223,25 @@ class Schedule:
         """The training begins anew: the version on its way is given up."""
         self._versions.withdraw()
         self._naming.begin_anew()
+        self._group_lost = False
         self._step = 0
 
     def state(self) -> dict[str, object]:
         """Plain values for a checkpoint."""
         # Only what the load decided: a run without measurements keeps its bytes.
         withheld = {"version_withheld": self.withheld} if self.withheld in WITHHELD_FOR_NOW else {}
-        return withheld | {
-            "version_step": self._step,
-            "version_took": self._took,
-            "version_evidence": self._evidence,
-            "version_decided_at": self._decided_at,
-            "version_naming": self._naming.state(),
-        }
+        lost = {"version_group_lost": True} if self._group_lost else {}
+        return (
+            withheld
+            | lost
+            | {
+                "version_step": self._step,
+                "version_took": self._took,
+                "version_evidence": self._evidence,
+                "version_decided_at": self._decided_at,
+                "version_naming": self._naming.state(),
+            }
+        )
 
     def restore(self, values: Mapping[str, Any]) -> None:
         """Take over the values of :meth:`state`."""
@@ -235,6 +249,7 @@ class Schedule:
         self._evidence = list(values.get("version_evidence", self._evidence))
         self._decided_at = values.get("version_decided_at", "")
         self.withheld = values.get("version_withheld")
+        self._group_lost = values.get("version_group_lost", False)
         if "version_naming" in values:  # earlier releases gave each version's weights a number of their own
             self._naming.restore(values["version_naming"])
 

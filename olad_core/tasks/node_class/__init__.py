@@ -35,7 +35,14 @@ from olad_core.tasks.node_class.losses import (
     losses,
     targets,
 )
-from olad_core.tasks.node_class.ranks import RANK_BINS, RANKED_CLASSES, average_precision, count_one_class, count_ranks
+from olad_core.tasks.node_class.ranks import (
+    RANK_BINS,
+    RANKED_CLASSES,
+    average_precision,
+    count_one_class,
+    count_ranks,
+    rank_bins,
+)
 from olad_core.tasks.node_class.scores import (
     LEAST_PROBABILITY,
     NO_CLASS,
@@ -89,6 +96,7 @@ __all__ = [
     "predicted_classes",
     "predicted_of_all",
     "probabilities",
+    "rank_bins",
     "score",
     "targets",
     "taught_classes",

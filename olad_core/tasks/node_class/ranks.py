@@ -34,7 +34,7 @@ def count_ranks(probabilities: npt.NDArray[np.float32], labels: Rows, weight: Fl
     nodes, predictors, known = probabilities.shape
     shares = np.zeros((nodes, predictors, classes))
     shares[:, :, : min(known, classes)] = probabilities[:, :, :classes]
-    cells = _bins(np.nan_to_num(shares)) + RANK_BINS * np.arange(predictors * classes).reshape(predictors, classes)
+    cells = rank_bins(np.nan_to_num(shares)) + RANK_BINS * np.arange(predictors * classes).reshape(predictors, classes)
     own = np.flatnonzero(labels < classes)
     shape, size = (predictors, classes, RANK_BINS), predictors * classes * RANK_BINS
     spread = np.broadcast_to(weight[:, :, None], cells.shape)
@@ -52,7 +52,7 @@ def count_one_class(shares: Floats, of_class: Floats, weight: Floats) -> Floats:
         weight: of every prediction ``[n, P]``.
     """
     predictors = shares.shape[1]
-    cells = (_bins(shares) + RANK_BINS * np.arange(predictors)).ravel()
+    cells = (rank_bins(shares) + RANK_BINS * np.arange(predictors)).ravel()
     weights = np.stack([weight * of_class[:, None], weight]).reshape(2, -1)
     counted = [np.bincount(cells, part, minlength=predictors * RANK_BINS) for part in weights]
     return np.stack(counted).astype(np.float64).reshape(2, predictors, RANK_BINS)
@@ -78,8 +78,8 @@ def average_precision(counts: Floats) -> Floats:
     return average
 
 
-def _bins(shares: Floats) -> Rows:
-    """The bin of each probability."""
+def rank_bins(shares: Floats) -> Rows:
+    """The bin of each probability, from 0; the least probability has the first."""
     shares = np.clip(shares, _LEAST, 1 - _LEAST)
     scaled = (np.log(shares / (1 - shares)) / _WIDEST + 1) / 2
     bins: Rows = np.minimum((scaled * RANK_BINS).astype(np.int64), RANK_BINS - 1)
