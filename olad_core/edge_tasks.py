@@ -38,6 +38,7 @@ from olad_core.tasks.edge_class import (
     joined_before,
     likeliest_edges,
 )
+from olad_core.tasks.edge_explanations import TaskExplanation, explained
 from olad_core.tasks.found_edges import EdgeEvent, answered, found_labels
 from olad_core.tasks.labelled_edges import LabelledEdge, edge_key
 from olad_core.tasks.task_states import joined_states, restore_states
@@ -259,6 +260,30 @@ class EdgeTasks:
         learner = task.learner
         answer = answered(graph, learner, learner.edges.ring.find, edge_type, ends, edge, weight, x)
         return answer if isinstance(answer, str) else TaskAnswer(task.name, answer, learner.head.steps)
+
+    def explain(
+        self,
+        graph: DynamicGraph,
+        edge_type: str,
+        ends: tuple[str, str] | None,
+        edge: str | None,
+        weight: float,
+        shown: int,
+    ) -> TaskExplanation | NoEdgeAnswer:
+        """Why an edge is predicted as it is, there or not; why there is no answer otherwise.
+
+        Args:
+            graph: the live graph.
+            edge_type: of the edge.
+            ends: as for :meth:`answer`.
+            edge: likewise.
+            weight: likewise.
+            shown: how many labels of earlier edges are listed at most.
+        """
+        task = next((each for each in self._tasks.values() if each.edge_type == edge_type), None)
+        if task is None:
+            return "no-task"
+        return explained(graph, task.name, task.learner, edge_type, ends, edge, weight, shown)
 
     def likeliest(self, graph: DynamicGraph, edge_type: str, of_class: str, most: int) -> LikeliestEdges | NoList:
         """The edges of a type without a label that are likeliest to be of a class; why there is no list otherwise.

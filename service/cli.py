@@ -11,6 +11,7 @@ from service.commands.check_student import check_student
 from service.commands.demo import demo
 from service.commands.evaluate import evaluate_source
 from service.commands.explain import explain
+from service.commands.explain_edge import explain_edge
 from service.commands.export import export
 from service.commands.import_events import import_source
 from service.commands.keys import keys
@@ -63,6 +64,7 @@ app.command()(send)
 app.command()(predict)
 app.command()(what_if)
 app.command()(explain)
+app.command()(explain_edge)
 app.command()(status)
 app.command()(top)
 app.command()(stream)

@@ -38,6 +38,8 @@ MAX_ASKED_EDGES = 100
 """Edges in one POST /predict/edge at most."""
 MAX_EFFECTS = 1_000
 """Effects in one answer of GET /explain at most."""
+MAX_EARLIER_LABELS = 64
+"""Labels of earlier edges in one answer of GET /explain/edge at most."""
 MAX_EDGES = 1_000
 """Edges in one answer of GET /neighbours at most."""
 MAX_PARTNERS = 1_000
@@ -343,6 +345,58 @@ class EdgePrediction(BaseModel):
         description="The probabilities when it arrived, which are scored; null where there were none."
     )
     truth: str | None = Field(description="The label of the edge; null where it is not known.")
+    model_version: int = Field(ge=1, description="Steps that the model of the task had taken.")
+    position: Position = Field(description=_POSITION)
+    behind: int = Field(ge=0, description=_BEHIND)
+    variant: str | SkipJsonSchema[None] = Field(default=None, description=_VARIANT)
+
+
+class ShownPart(BaseModel):
+    """What taking away a part of what is known of an edge does."""
+
+    kind: Literal["features", "weight", "between", "edges", "labels", "joined"] = Field(
+        description="`features`, `weight`: of the edge; they become zeros and 1. `between`: earlier edges between both "
+        "ends, and their labels. `edges`: how many edges the end had, how long ago, and of what weight. `labels`: "
+        "those of its edges and around them. `joined`: those where its edges of other types lead."
+    )
+    end: Literal["source", "target"] | SkipJsonSchema[None] = Field(
+        default=None, description="Which end; only for `edges`, `labels` and `joined`."
+    )
+    change: float = Field(ge=-1, le=1, description="Change of the probability of the explained class.")
+
+
+class EarlierLabel(BaseModel):
+    """What taking away the label of an earlier edge does."""
+
+    id: str | SkipJsonSchema[None] = Field(default=None, description="Id of the edge, where it has one.")
+    src: str = Field(description="Where the edge begins.")
+    dst: str = Field(description="Where it ends.")
+    label: str = Field(description="Its known label.")
+    change: float = Field(ge=-1, le=1, description="Change of the probability as if the label had not come.")
+
+
+class ExplainEdgeAnswer(BaseModel):
+    """Why an edge has its class."""
+
+    src: str | SkipJsonSchema[None] = Field(default=None, description="As it was asked for; not with `id`.")
+    dst: str | SkipJsonSchema[None] = Field(default=None, description="As it was asked for; not with `id`.")
+    id: str | SkipJsonSchema[None] = Field(default=None, description="As it was asked for; not with `src` and `dst`.")
+    type: str = Field(description="Type of the edge; `edge` where none is named.")
+    task: str = Field(description="The task that predicts.")
+    label: str = Field(description="The likeliest class, as of `GET /predict/edge`: it is explained.")
+    probability: Share = Field(description="Of the class.")
+    arrived: bool = Field(
+        description="Whether the edge has arrived and is remembered; then its inputs are those of its arrival."
+    )
+    effects: list[ShownPart] = Field(description="Of all parts of which anything is known, the largest change first.")
+    total: float = Field(ge=-1, le=1, description="Change without all of these parts.")
+    interaction: float = Field(description="`total` less the sum of the changes of `effects`.")
+    labels: list[EarlierLabel] = Field(
+        max_length=MAX_EARLIER_LABELS,
+        description="Those of earlier edges at both ends whose change is the largest, the largest first; empty for an "
+        "edge that has arrived.",
+    )
+    count: int = Field(ge=0, description="Labels that were taken away, listed or not: of the last edges, 64 at most.")
     model_version: int = Field(ge=1, description="Steps that the model of the task had taken.")
     position: Position = Field(description=_POSITION)
     behind: int = Field(ge=0, description=_BEHIND)

@@ -38,6 +38,12 @@ class EdgeRing:
         """Where the next edge is remembered: in a full ring the place of the oldest one."""
         return self._next
 
+    def newest_first(self, places: Rows) -> Rows:
+        """Places of edges in the order of their arrival, the last one first."""
+        age = (self._next - 1 - places) % self._most
+        ordered: Rows = places[np.argsort(age, kind="stable")]
+        return ordered
+
     def id_of(self, place: int) -> str | None:
         """The id of the edge at a place; None where it has none."""
         return self._ids[place] or None

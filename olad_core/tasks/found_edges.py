@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias, TypeVar
+from typing import Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -103,6 +103,44 @@ class Answering(Protocol[Answer_co]):
         """The prediction of an edge as if it arrived now."""
 
 
+class FoundEdge(NamedTuple):
+    """An edge that is asked for.
+
+    Attributes:
+        place: where it is remembered; None for one that has not arrived.
+        ends: rows of source and target, -1 for a node that is not there, or where it is named by its id.
+    """
+
+    place: int | None
+    ends: tuple[int, int]
+
+
+def found_edge(
+    graph: DynamicGraph,
+    learner: Answering[object],
+    find: Find,
+    edge_type: str,
+    ends: tuple[str, str] | None,
+    edge: str | None,
+) -> FoundEdge | Literal["no-model", "unknown-edge"]:
+    """The edge that is asked for; why there is no answer otherwise.
+
+    Args:
+        graph: the live graph.
+        learner: that would answer.
+        find: finds the edges that it remembers.
+        edge_type: of the edge.
+        ends: ids of source and target, of no node too. Where edges have ids, a new edge is meant.
+        edge: its id, instead of ends.
+    """
+    source, target = rows_of_ends(graph, [ends])[0].tolist() if ends is not None else (-1, -1)
+    has_ids = graph.relation_rules[edge_type].ids
+    place = find(source, target, edge) if edge is not None or not has_ids else None
+    if place is None and ends is None:
+        return "unknown-edge"
+    return FoundEdge(place, (source, target)) if learner.answers else "no-model"
+
+
 def answered(
     graph: DynamicGraph,
     learner: Answering[Answer_co],
@@ -120,19 +158,15 @@ def answered(
         learner: answers.
         find: finds the edges that it remembers.
         edge_type: of the edge.
-        ends: ids of source and target, of no node too. Where edges have ids, a new edge is meant.
-        edge: its id, instead of ends.
+        ends: as for :func:`found_edge`.
+        edge: likewise.
         weight: of an edge that is not remembered.
         x: features of an edge that is not remembered, zeros if left out.
     """
-    source, target = rows_of_ends(graph, [ends])[0].tolist() if ends is not None else (-1, -1)
-    has_ids = graph.relation_rules[edge_type].ids
-    place = find(source, target, edge) if edge is not None or not has_ids else None
-    if place is None and ends is None:
-        return "unknown-edge"
-    if not learner.answers:
-        return "no-model"
-    if place is not None:
-        return learner.answer(place)
+    found = found_edge(graph, learner, find, edge_type, ends, edge)
+    if isinstance(found, str):
+        return found
+    if found.place is not None:
+        return learner.answer(found.place)
     features = features_given([x], learner.features)[0]
-    return learner.answer_new((source, target), weight, time_of_arrival(graph), features)
+    return learner.answer_new(found.ends, weight, time_of_arrival(graph), features)

@@ -138,7 +138,7 @@ def _away() -> Problem:
 
 
 async def _refused(context: Context, answered: Answered, refused: Refused) -> Problem:
-    if refused.reason in {"no-task", "few-labels", "few-values", "few-edges", "unknown-edge"}:
+    if refused.reason in {"no-task", "value-task", "few-labels", "few-values", "few-edges", "unknown-edge"}:
         return _no_edge(answered, refused)
     if refused.reason == "unknown-class":
         return Problem(UNKNOWN_CLASS, "the task for edges of this type has no such class")
@@ -161,6 +161,8 @@ def _no_edge(answered: Answered, refused: Refused) -> Problem:
     """Why an edge has no prediction."""
     if refused.reason == "no-task":
         return Problem(NO_TASK, "edges of this type have no task: PUT /schema with tasks declares one")
+    if refused.reason == "value-task":
+        return Problem(NO_TASK, "the task for edges of this type predicts a value, and only classes are explained")
     if refused.reason in {"few-labels", "few-values"}:
         by_values = refused.reason == "few-values"
         missing = [f"values of {FEW_VALUES} edges" if by_values else "labels of edges of two classes"]

@@ -26,6 +26,7 @@ from service.models import (
     EdgePredictions,
     EdgeValuePrediction,
     ExplainAnswer,
+    ExplainEdgeAnswer,
     Group,
     KeyAnswer,
     LinkPrediction,
@@ -338,6 +339,21 @@ class AsyncClient:
     ) -> ExplainAnswer:
         """See :meth:`Client.explain <service.client.http.Client.explain>`."""
         return await self._send(calls.explain(node, most, self._session.wait(min_position, variant)))
+
+    async def explain_edge(
+        self,
+        src: Node | None = None,
+        dst: Node | None = None,
+        *,
+        edge_id: Node | None = None,
+        edge_type: str = RELATION,
+        weight: float = 1.0,
+        most: int = 10,
+        min_position: str | None = None,
+    ) -> ExplainEdgeAnswer:
+        """See :meth:`Client.explain_edge <service.client.http.Client.explain_edge>`."""
+        wait = self._session.wait(min_position)
+        return await self._send(calls.explain_edge(src, dst, edge_id, edge_type, weight, most, wait))
 
     async def stream(
         self,

@@ -24,6 +24,7 @@ from service.models import (
     EdgeValuePrediction,
     EmbeddingList,
     ExplainAnswer,
+    ExplainEdgeAnswer,
     Group,
     KeyAnswer,
     LinkPrediction,
@@ -273,6 +274,18 @@ def explain(node: Node, most: int, wait: Wait) -> Call[ExplainAnswer]:
     """``GET /explain/{node}``."""
     path = f"/explain/{quote(str(node), safe='')}"
     return Call("GET", path, _reader(ExplainAnswer), wait.params(k=most))
+
+
+def explain_edge(
+    src: Node | None, dst: Node | None, edge_id: Node | None, edge_type: str, weight: float, most: int, wait: Wait
+) -> Call[ExplainEdgeAnswer]:
+    """``GET /explain/edge``.
+
+    Raises:
+        TypeError: no edge is named; the service would explain the node ``edge``.
+    """
+    params = {**_edge(src, dst, edge_id, edge_type, weight, wait), "k": most}
+    return Call("GET", "/explain/edge", _reader(ExplainEdgeAnswer), params)
 
 
 def neighbours(node: Node, limit: int, wait: Wait) -> Call[NeighbourList]:

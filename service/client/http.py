@@ -26,6 +26,7 @@ from service.models import (
     EdgePredictions,
     EdgeValuePrediction,
     ExplainAnswer,
+    ExplainEdgeAnswer,
     Group,
     KeyAnswer,
     LinkPrediction,
@@ -537,6 +538,36 @@ class Client:
             TooLarge: it has more neighbours than an answer reads.
         """
         return self._send(calls.explain(node, most, self._session.wait(min_position, variant)))
+
+    def explain_edge(
+        self,
+        src: Node | None = None,
+        dst: Node | None = None,
+        *,
+        edge_id: Node | None = None,
+        edge_type: str = RELATION,
+        weight: float = 1.0,
+        most: int = 10,
+        min_position: str | None = None,
+    ) -> ExplainEdgeAnswer:
+        """``GET /explain/edge``: what the probability of its class becomes without each part of what is known of it.
+
+        Args:
+            src: as for :meth:`predict_edge`, like ``dst``, ``edge_id``, ``edge_type`` and ``weight``.
+            dst: where it ends.
+            edge_id: its id, instead of both ends.
+            edge_type: its type, with a task ``edge_class``.
+            weight: of an edge that has not arrived.
+            most: labels of earlier edges that are listed, those of the largest change.
+            min_position: as for :meth:`predict`.
+
+        Raises:
+            NoTask: edges of the type have no such task.
+            UnknownEdge: no edge of that id is remembered.
+            TypeError: no edge is named.
+        """
+        wait = self._session.wait(min_position)
+        return self._send(calls.explain_edge(src, dst, edge_id, edge_type, weight, most, wait))
 
     def stream(
         self,

@@ -34,20 +34,20 @@ def _print(answer: ExplainAnswer) -> None:
     terminal.print(f"{shown(answer.node)}: {shown(answer.label)} {answer.probability:.4f}", highlight=False)
     table = Table("without", "change")
     for effect in answer.effects:
-        table.add_row(shown(_named(effect)), _change(effect.change))
-    table.add_row("all edges, own label and features", _change(answer.total))
+        table.add_row(shown(_named(effect)), shown_change(effect.change))
+    table.add_row("all edges, own label and features", shown_change(answer.total))
     terminal.print(table)
     made_by = (
         f"version {answer.model_version} of {shown(answer.student)} at {answer.position}, {answer.behind:,} behind"
     )
-    listed = f"{len(answer.effects)} of {answer.count} effects, interaction {_change(answer.interaction)}"
+    listed = f"{len(answer.effects)} of {answer.count} effects, interaction {shown_change(answer.interaction)}"
     terminal.print(f"{listed}; {made_by}", highlight=False)
 
 
-def _change(value: float) -> str:
+def shown_change(value: float) -> str:
     """A change with its sign; without one where it rounds to nothing.
 
-    >>> _change(-0.00001), _change(0.25), _change(-0.5)
+    >>> shown_change(-0.00001), shown_change(0.25), shown_change(-0.5)
     ('0.0000', '+0.2500', '-0.5000')
     """
     return f"{value:+.4f}" if abs(value) >= 0.00005 else "0.0000"

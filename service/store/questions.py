@@ -65,6 +65,18 @@ class EdgeAsked(msgspec.Struct, frozen=True, tag="edge", omit_defaults=True):
     x: list[float] | SparseFeatures | None = None
 
 
+class ExplainEdgeAsked(msgspec.Struct, frozen=True, tag="explain-edge"):
+    """Why an edge is predicted as it is.
+
+    Attributes:
+        edge: which one.
+        shown: how many labels of earlier edges are wanted at most.
+    """
+
+    edge: EdgeAsked
+    shown: int
+
+
 class EdgesAsked(msgspec.Struct, frozen=True, tag="edges"):
     """What the classes of several edges are."""
 
@@ -141,6 +153,7 @@ Question: TypeAlias = (
     WhatIfAsked
     | ExplainAsked
     | EdgeAsked
+    | ExplainEdgeAsked
     | EdgesAsked
     | TopEdgesAsked
     | NeighboursAsked
@@ -241,6 +254,50 @@ class EdgeAnswered(msgspec.Struct, frozen=True, tag="edge"):
     at_arrival: dict[str, float] | None
     truth: str | None
     remembered: bool
+
+
+class ShownPart(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What taking away a part does (:class:`olad_core.tasks.edge_class.input_parts.Part`)."""
+
+    kind: str
+    change: float
+    end: str | None = None
+
+
+class EarlierLabel(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What taking away the label of an earlier edge does: both ends, the label, and the edge's id where it has one."""
+
+    src: str
+    dst: str
+    label: str
+    change: float
+    id: str | None = None
+
+
+class ExplainEdgeAnswered(msgspec.Struct, frozen=True, tag="explain-edge"):
+    """Why an edge has its class (:class:`olad_core.tasks.edge_class.EdgeExplanation`).
+
+    Attributes:
+        source: what it is exact for; the version is that of the task.
+        task: that predicts.
+        label, probability: what is explained.
+        arrived: whether the edge has arrived.
+        effects: of all parts that are known.
+        total, interaction: of everything together.
+        labels: of earlier edges.
+        count: how many were taken away.
+    """
+
+    source: Source
+    task: str
+    label: str
+    probability: float
+    arrived: bool
+    effects: list[ShownPart]
+    total: float
+    interaction: float
+    labels: list[EarlierLabel]
+    count: int
 
 
 class EmbeddingsAnswered(msgspec.Struct, frozen=True, tag="embeddings"):
@@ -351,6 +408,7 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
         "few-values",
         "few-edges",
         "unknown-edge",
+        "value-task",
         "unknown-class",
         "failed",
     ]
@@ -394,6 +452,7 @@ Answer: TypeAlias = (
     WhatIfAnswered
     | ExplainAnswered
     | EdgeAnswered
+    | ExplainEdgeAnswered
     | ValueAnswered
     | EdgesAnswered
     | TopEdgesAnswered

@@ -20,6 +20,7 @@ from olad_core.serving.what_if import Predicted
 from olad_core.value_tasks import ValueTaskAnswer
 from service.store.questions import (
     Answer,
+    EarlierLabel,
     EdgeAnswered,
     EdgeAsked,
     EdgesAnswered,
@@ -28,6 +29,8 @@ from service.store.questions import (
     EmbeddingsAsked,
     ExplainAnswered,
     ExplainAsked,
+    ExplainEdgeAnswered,
+    ExplainEdgeAsked,
     LinkAsked,
     LinksAnswered,
     NeighboursAnswered,
@@ -39,6 +42,7 @@ from service.store.questions import (
     RejectedTry,
     ShownEdge,
     ShownEffect,
+    ShownPart,
     Source,
     TopEdge,
     TopEdgesAnswered,
@@ -59,6 +63,7 @@ _READ_PER_ROW = 4
 _STAGES: Mapping[type[Any], str] = {
     WhatIfAsked: "what-if",
     ExplainAsked: "explain",
+    ExplainEdgeAsked: "explain",
     EdgeAsked: "edge",
     EdgesAsked: "edge",
     TopEdgesAsked: "edge",
@@ -92,6 +97,8 @@ def _answer(engine: Engine, question: Question) -> tuple[Answer, int]:
     """The answer, and how many nodes and edges were read."""
     if isinstance(question, EdgeAsked | EdgesAsked | TopEdgesAsked):
         return _edges(engine, question)
+    if isinstance(question, ExplainEdgeAsked):
+        return _explained_edge(engine, question)
     if isinstance(question, LinkAsked | PartnersAsked):
         return _links(engine, question)
     served = engine.versions.served
@@ -201,6 +208,31 @@ def _explained(engine: Engine, question: ExplainAsked, source: Source) -> tuple[
         source, found.label, found.probability, effects, found.counted, found.total, found.interaction
     )
     return answer, found.work
+
+
+def _explained_edge(engine: Engine, question: ExplainEdgeAsked) -> tuple[Answer, int]:
+    asked, nothing = question.edge, Source(engine.position, engine.applied_events, 0, "")
+    if engine.value_tasks.has(asked.edge_type):
+        return Refused("value-task", source=nothing), 1
+    found = engine.edge_tasks.explain(
+        engine.graph, asked.edge_type, asked.ends, asked.edge, asked.weight, question.shown
+    )
+    if isinstance(found, str):
+        return Refused("few-labels" if found == "no-model" else found, source=nothing), 1
+    source, edge = Source(engine.position, engine.applied_events, found.version, found.task), found.edge
+    answer = ExplainEdgeAnswered(
+        source,
+        found.task,
+        edge.label,
+        edge.probability,
+        edge.remembered,
+        [ShownPart(each.part.kind, each.change, each.part.end) for each in edge.effects],
+        edge.total,
+        edge.interaction,
+        [EarlierLabel(each.source, each.target, each.label, each.change, each.id) for each in found.earlier],
+        edge.counted,
+    )
+    return answer, len(edge.effects) + _READ_PER_ROW * edge.counted
 
 
 def _embedded(engine: Engine, question: EmbeddingsAsked, source: Source, served: HeldVersion) -> tuple[Answer, int]:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import httpx
 import redis
+import torch
 from typer.testing import CliRunner
 
+from olad_core.config import EngineConfig
+from olad_core.engine import Engine
 from service.cli import app
 from service.store.keys import Keys
 from tests.olad_core.runs import PAIR, Run, learned
@@ -58,3 +61,24 @@ def test_a_prediction_is_explained(
     assert f"3 of {asked['count']} effects" in " ".join(shown.stdout.split())
     assert missing.exit_code == 1
     assert "not in the graph" in missing.stderr
+
+
+def test_an_edge_is_explained(
+    runner: CliRunner, url: str, redis_client: redis.Redis, keys: Keys, tmp_path: Path
+) -> None:
+    tasks = {"fraud": {"kind": "edge_class", "edge_type": "edge"}}
+    httpx.put(f"{url}/schema", json={"tasks": tasks}, trust_env=False).raise_for_status()
+    edges = [{"op": "upsert_edge", "src": "ab"[at % 2], "dst": str(at), "label": str(at % 2)} for at in range(8)]
+    asked = ["explain-edge", "a", "[new]", "--k", "2"]
+    with AnsweringWorker(Engine(EngineConfig(), torch.device("cpu")), redis_client, keys, tmp_path).at_work():
+        sent = httpx.post(f"{url}/events", json=edges, trust_env=False).json()["position"]
+        shown = runner.invoke(app, [*asked, "--min-position", sent, "--url", url])
+        given = runner.invoke(app, [*asked, "--json", "--url", url])
+        unnamed = runner.invoke(app, ["explain-edge", "a", "--url", url])
+    assert shown.exit_code == 0, shown.stderr
+    found = json.loads(given.stdout)
+    assert f"a to [new]: {found['label']} {found['probability']:.4f}" in shown.stdout
+    assert "labels of edges of the source" in shown.stdout
+    assert "label 0 of the edge from a to " in shown.stdout
+    assert f"2 of {found['count']} labels" in " ".join(shown.stdout.split())
+    assert unnamed.exit_code == 2

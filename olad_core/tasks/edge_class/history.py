@@ -10,21 +10,26 @@ import numpy.typing as npt
 
 from olad_core.graph.arrays import lengthened
 from olad_core.named_state import join_parts, take_part
-from olad_core.tasks.edge_class.links import Links
+from olad_core.tasks.edge_class.links import Links, taken_rows
 from olad_core.tasks.roles import IN, OUT, in_role
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
-_OF_ROLE = 3
-_BLOCKS_OF_ROLE = 3
-_OF_PAIR = 4
-_BLOCKS_OF_PAIR = 2
-_BLOCKS_OF_LINKS = 2
-PLAIN = 4 * _OF_ROLE + _OF_PAIR
+OF_ROLE = 3
+"""Plain inputs of each end in each role: count, time since the last, mean weight."""
+BLOCKS_OF_ROLE = 3
+"""Blocks of each end in each role: labels, their shares, shares around."""
+OF_PAIR = 4
+"""Plain inputs of both ends together, after those of each: an edge, one in the other direction, a loop, the weight."""
+BLOCKS_OF_PAIR = 2
+"""Blocks of both ends together, after those of each: classes of these two edges."""
+BLOCKS_OF_LINKS = 2
+"""Blocks of each end, the last ones: labels where edges of other types lead, and their shares."""
+PLAIN = 4 * OF_ROLE + OF_PAIR
 """Inputs that are one number an edge."""
-BLOCKS = 4 * _BLOCKS_OF_ROLE + _BLOCKS_OF_PAIR + 2 * _BLOCKS_OF_LINKS
+BLOCKS = 4 * BLOCKS_OF_ROLE + BLOCKS_OF_PAIR + 2 * BLOCKS_OF_LINKS
 """Inputs that are one number an edge and class."""
 _PRIOR_WEIGHT = 1.0
 """Edges of the usual mix of classes that each node is taken to have beside its own."""
@@ -156,6 +161,19 @@ class History:
         for array in self._arrays():
             array[rows[rows < len(array)]] = 0
         self.links.forget(rows)
+
+    def part(self, rows: Rows) -> History:
+        """That of some nodes alone, with a copy of what is held of them: row ``rows[n]`` becomes row n.
+
+        Args:
+            rows: ``[n]``, distinct and not negative, one at least.
+        """
+        part = History(self.places)
+        part._count, part._last, part._weight, part._labels, part._around = (
+            taken_rows(array, rows) for array in self._arrays()
+        )
+        part.links, part.total = self.links.part(rows), self.total.copy()
+        return part
 
     def widen(self, places: int) -> None:
         """Have places for so many classes."""

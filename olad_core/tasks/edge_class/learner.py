@@ -120,9 +120,14 @@ class Learner:
         known = np.array(same, np.int64), np.array(turned, np.int64)
         return Asked(ends[:, 0], ends[:, 1], weight, time, *known, also)
 
-    def predict(self, inputs: Inputs) -> Answered:
-        """Probabilities ``[n, C]``; NaN before the head has learned anything."""
-        edges, shares = len(inputs.plain), self._usual()
+    def predict(self, inputs: Inputs, labels: Doubles | None = None) -> Answered:
+        """Probabilities ``[n, C]``; NaN before the head has learned anything.
+
+        Args:
+            inputs: of n edges.
+            labels: of each class ``[K]``, where other ones are meant than those that have come.
+        """
+        edges, shares = len(inputs.plain), self._usual(labels)
         if not self.answers:
             none = np.full((edges, len(shares)), np.nan, np.float32)
             return Answered(none, none, none)
@@ -247,9 +252,9 @@ class Learner:
         """The prediction at arrival, with that of who knows only the shares of the classes."""
         return Scored(np.stack([self._usual(), self.edges.answered[place, : len(self.classes)]]), label)
 
-    def _usual(self) -> Floats:
+    def _usual(self, labels: Doubles | None = None) -> Floats:
         """Shares of the classes among the labels ``[C]``, each counted once more."""
-        classes, labels = len(self.classes), self.history.total
+        classes, labels = len(self.classes), self.history.total if labels is None else labels
         usual: Floats = ((labels[:classes] + 1) / (labels.sum() + classes)).astype(np.float32)
         return usual
 

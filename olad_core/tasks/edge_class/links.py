@@ -7,6 +7,7 @@ device, and read by the others.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from olad_core.graph.arrays import lengthened
 
 Rows = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
+Kind = TypeVar("Kind", bound=np.generic)
 
 PLACES = 8
 """Nodes that a node is known to be joined to: those of the last edges."""
@@ -68,6 +70,24 @@ class Links:
                 found[place] = self._labels[inside].sum(axis=0)
         return found
 
+    def near(self, rows: Rows) -> Rows:
+        """The nodes that any of the rows is joined to, each once; a row of -1 is of no node."""
+        found = [self._of(row) for row in rows.tolist()]
+        return np.unique(np.concatenate([np.empty(0, np.int64), *found]))
+
+    def part(self, rows: Rows) -> Links:
+        """Those between some nodes alone: row ``rows[n]`` becomes row n.
+
+        Args:
+            rows: ``[n]``, distinct and not negative, one at least.
+        """
+        part = Links(self._labels.shape[1])
+        near, order = taken_rows(self._near, rows, _NOBODY), np.argsort(rows)
+        found = order[np.searchsorted(rows, near, sorter=order).clip(max=rows.size - 1)]
+        part._near = np.where(rows[found] == near, found, _NOBODY).astype(np.int32)
+        part._labels = taken_rows(self._labels, rows)
+        return part
+
     def forget(self, rows: Rows) -> None:
         """Forget nodes that have left."""
         self._near[np.isin(self._near, rows)] = _NOBODY
@@ -103,6 +123,18 @@ class Links:
             return
         rows = max(rows, 2 * len(self._near), 64)
         self._near, self._labels = lengthened(self._near, rows, _NOBODY), lengthened(self._labels, rows)
+
+
+def taken_rows(array: npt.NDArray[Kind], rows: Rows, fill: float = 0) -> npt.NDArray[Kind]:
+    """A copy of some rows of an array, ``fill`` where it is not so long.
+
+    >>> taken_rows(np.array([1.0, 2.0]), np.array([1, 5])).tolist()
+    [2.0, 0.0]
+    """
+    taken = np.full((rows.size, *array.shape[1:]), fill, array.dtype)
+    there = rows < len(array)
+    taken[there] = array[rows[there]]
+    return taken
 
 
 def joined_before(

@@ -85,6 +85,11 @@ class Remembered:
         """What predictions of these edges read when they arrived."""
         return Inputs(self.plain[places], self.blocks[places], self.features[places])
 
+    def labelled_at(self, rows: Rows, most: int) -> Rows:
+        """Places of the last edges with a label and one of these ends, the newest first; ``most`` of them at most."""
+        found = np.flatnonzero(self.ring.held & (self.label >= 0) & np.isin(self.ring.ends, rows).any(axis=1))
+        return self.ring.newest_first(found)[:most]
+
     def widen(self, places: int) -> None:
         """Have places for so many classes."""
         more = places - self.answered.shape[1]

@@ -131,6 +131,28 @@ EXPLAINED = {
     **_MADE_BY,
 }
 
+EXPLAINED_EDGE = {
+    "src": "p1",
+    "dst": "p2",
+    "type": "paid",
+    "task": "fraud",
+    "label": "fraud",
+    "probability": 0.75,
+    "arrived": False,
+    "effects": [
+        {"kind": "labels", "end": "source", "change": -0.42},
+        {"kind": "joined", "end": "target", "change": -0.11},
+        {"kind": "weight", "change": 0.03},
+    ],
+    "total": -0.6,
+    "interaction": -0.1,
+    "labels": [{"id": "e-9", "src": "p1", "dst": "99", "label": "fraud", "change": -0.2}],
+    "count": 12,
+    "model_version": 640,
+    "position": POSITION,
+    "behind": 0,
+}
+
 NEIGHBOURS = {
     "node": "p1",
     "label": None,

@@ -113,6 +113,7 @@ OPERATIONS: dict[str, Operation] = {
     "embedNodes": Operation(examples.EMBEDDINGS, problems.EMBED_NODES, _json_body("EmbeddingsWanted", examples.NODES)),
     "whatIf": Operation(examples.WHAT_IF, problems.WHAT_IF, _TRIED_BODY),
     "explainNode": Operation(examples.EXPLAINED, problems.EXPLAIN),
+    "explainEdge": Operation(examples.EXPLAINED_EDGE, problems.PREDICT_EDGE),
     "getNeighbours": Operation(examples.NEIGHBOURS, problems.NEIGHBOURS),
     "getTopEdges": Operation(examples.EDGE_LIST, problems.TOP_EDGES),
     "getTopNodes": Operation(examples.NODE_LIST, problems.TOP_NODES),

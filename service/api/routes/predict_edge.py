@@ -38,6 +38,16 @@ class EdgeRoute(APIRoute):
         return super().matches(scope)
 
 
+Src = Annotated[str | None, Query(min_length=1, max_length=MAX_ID_BYTES, description="Where it begins.")]
+Dst = Annotated[str | None, Query(min_length=1, max_length=MAX_ID_BYTES, description="Where it ends.")]
+EdgeId = Annotated[
+    str | None, Query(min_length=1, max_length=MAX_ID_BYTES, description="Its id, instead of both ends.")
+]
+OfType = Annotated[str, Query(min_length=1, max_length=MAX_TYPE_BYTES, description="Its type.")]
+Weight = Annotated[
+    float, Query(gt=0, le=MAX_WEIGHT, allow_inf_nan=False, description="Of an edge that has not arrived.")
+]
+
 router = APIRouter(tags=["predictions"], route_class=EdgeRoute)
 
 
@@ -51,18 +61,11 @@ router = APIRouter(tags=["predictions"], route_class=EdgeRoute)
 async def get_edge_prediction(
     request: Request,
     context: Ctx,
-    src: Annotated[str | None, Query(min_length=1, max_length=MAX_ID_BYTES, description="Where it begins.")] = None,
-    dst: Annotated[str | None, Query(min_length=1, max_length=MAX_ID_BYTES, description="Where it ends.")] = None,
-    id: Annotated[  # noqa: A002 (the name in the query)
-        str | None,
-        Query(min_length=1, max_length=MAX_ID_BYTES, description="Its id, instead of both ends."),
-    ] = None,
-    type: Annotated[  # noqa: A002 (the name in the query)
-        str, Query(min_length=1, max_length=MAX_TYPE_BYTES, description="Its type.")
-    ] = RELATION,
-    weight: Annotated[
-        float, Query(gt=0, le=MAX_WEIGHT, allow_inf_nan=False, description="Of an edge that has not arrived.")
-    ] = 1.0,
+    src: Src = None,
+    dst: Dst = None,
+    id: EdgeId = None,  # noqa: A002 (the name in the query)
+    type: OfType = RELATION,  # noqa: A002 (the name in the query)
+    weight: Weight = 1.0,
     min_position: MinPosition = None,
     timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
     variant: Variant = None,
@@ -75,7 +78,7 @@ async def get_edge_prediction(
 
     The worker answers between two turns. `position` is the log entry up to which everything is counted.
     """
-    ends = _ends(src, dst, id)
+    ends = named_ends(src, dst, id)
     answered = await answer_in_time(
         request, context, EdgeAsked(type, ends, id, weight), min_position, timeout_ms, variant
     )
@@ -94,7 +97,7 @@ async def get_edge_prediction(
     return one_answer(request, msgspec.json.encode(body))
 
 
-def _ends(src: str | None, dst: str | None, edge: str | None) -> tuple[str, str] | None:
+def named_ends(src: str | None, dst: str | None, edge: str | None) -> tuple[str, str] | None:
     """Both ends, None with an id.
 
     Raises:

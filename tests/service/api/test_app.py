@@ -25,6 +25,7 @@ ROUTES = {
     ("post", "/embeddings"),
     ("post", "/what-if"),
     ("get", "/explain/{node}"),
+    ("get", "/explain/edge"),
     ("get", "/neighbours/{node}"),
     ("get", "/top/{class_name}"),
     ("get", "/nodes"),

@@ -36,6 +36,7 @@ NAMES = {
     ("post", "/embeddings"): "embedNodes",
     ("post", "/what-if"): "whatIf",
     ("get", "/explain/{node}"): "explainNode",
+    ("get", "/explain/edge"): "explainEdge",
     ("get", "/neighbours/{node}"): "getNeighbours",
     ("get", "/top/{class_name}"): "getTopNodes",
     ("get", "/nodes"): "listNodes",

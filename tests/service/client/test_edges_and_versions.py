@@ -46,6 +46,11 @@ def test_an_edge_by_its_ends_and_by_its_id(client: Client) -> None:
     new = client.predict_edge("a", "new", edge_type="paid", weight=2.5)
     assert (new.src, new.dst, new.task, new.arrived, new.position) == ("a", "new", "fraud", False, client.position)
     assert set(new.probabilities) == {"fraud", "ok"}
+    why = client.explain_edge("a", "new", edge_type="paid", weight=2.5, most=3)
+    assert (why.label, why.probability) == (new.label, new.probabilities[new.label])
+    assert (len(why.labels), why.count) == (3, 5)
+    with pytest.raises(TypeError):
+        client.explain_edge()
     known = client.predict_edge(edge_id="m3", edge_type="moved")
     assert (known.id, known.src, known.truth, known.arrived) == ("m3", None, "1", True)
     with pytest.raises(UnknownEdge):

@@ -46,6 +46,7 @@ EXAMPLES = (
     calls.predict_edges([{"src": "a", "dst": "b"}], Wait()),
     calls.stream(None, [], [], [], [], None),
     calls.explain("n", 1, Wait()),
+    calls.explain_edge("a", "b", None, "paid", 1.0, 1, Wait()),
     calls.neighbours("n", 1, Wait()),
     calls.key(),
     calls.predict(["n"], Wait(), None),
