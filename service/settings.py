@@ -93,6 +93,12 @@ class Settings(BaseSettings):
         description="Name of this worker's variant, as `olad worker --variant` gives it: a second worker on the same "
         "graph with checkpoints and predictions of its own (docs/variants.md).",
     )
+    begin_from: str | None = Field(
+        default=None,
+        description="Directory or URL of the archive on which a variant without checkpoints begins, as "
+        "`olad worker --variant NAME --from ARCHIVE` gives it: it replays all of the history. Unset: it begins on the "
+        "graph of another variant.",
+    )
     split: Annotated[str, AfterValidator(_parsable_split)] = Field(
         default="",
         description="Share of the nodes that another variant than the champion answers for, by a hash of the node: "

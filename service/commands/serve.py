@@ -46,9 +46,13 @@ def worker(
             metavar="NAME", help="Work beside the others as this variant (docs/variants.md).", show_default="default"
         ),
     ] = None,
+    begin_from: Annotated[
+        str | None,
+        typer.Option("--from", metavar="ARCHIVE", help="Begin the variant with the whole history out of this archive."),
+    ] = None,
 ) -> None:
     """Apply events, keep predictions fresh, learn. Needs a Redis: OLAD_REDIS_URL."""
-    settings = read_settings(variant=variant)
+    settings = read_settings(variant=variant, begin_from=begin_from)
     configure_logging(settings.log_level, settings.log_format)
     from service.worker.assembly import main  # noqa: PLC0415
 

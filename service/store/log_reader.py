@@ -121,7 +121,7 @@ class LogReader:
         entries: list[Entry] = []
         for position, fields in found:
             try:
-                entries.append(_entry(position, fields))
+                entries.append(entry_of(position, fields))
             except UnknownEntryFormat:
                 if not entries:
                     raise
@@ -218,7 +218,7 @@ class LogReader:
             return int(pending.run()[0])
 
 
-def _entry(position: bytes, fields: Sequence[bytes]) -> Entry:
+def entry_of(position: bytes, fields: Sequence[bytes]) -> Entry:
     """The entry; one that nobody of us can have written is an entry with a problem, and does not end the worker.
 
     Raises:

@@ -19,6 +19,7 @@ from olad_core.config import EngineConfig, TrainerConfig
 from olad_core.engine import Engine
 from olad_core.engine_state import ServedLost
 from olad_core.errors import OladError
+from service.archive.history import History, HistoryBroken
 from service.archive.place import ArchiveUnusable, open_place
 from service.archive.writer import ArchiveWriter
 from service.exit_codes import REFUSES
@@ -36,6 +37,7 @@ from service.store.redis_refusals import RedisUnusable
 from service.store.redis_versions import version_of_server
 from service.store.request_reader import RequestReader
 from service.variant_names import DEFAULT_VARIANT, file_stem
+from service.worker.archived_log import ArchivedLog
 from service.worker.archiver import Archiver
 from service.worker.attempts import Attempts
 from service.worker.checkpoint import BrokenCheckpoint, OtherFormat, list_checkpoints, read_checkpoint
@@ -96,8 +98,14 @@ def engine_config(settings: Settings) -> EngineConfig:
     )
 
 
-def restore_engine(checkpoints: Path, config: EngineConfig, device: torch.device) -> Engine:
+def restore_engine(checkpoints: Path, config: EngineConfig, device: torch.device, *, alone: bool = False) -> Engine:
     """The engine of the newest checkpoint that can be restored, or a new one where there is none.
+
+    Args:
+        checkpoints: directory of the variant.
+        config: of the engine.
+        device: where it computes.
+        alone: whether a new one begins with nothing, and not on the graph of another variant.
 
     Raises:
         CannotBegin: the checkpoints cannot be read, are not for these settings, or none that is whole can be restored.
@@ -128,7 +136,7 @@ def restore_engine(checkpoints: Path, config: EngineConfig, device: torch.device
             f"{refused}: use the release that wrote it, or another data directory. "
             "`olad up --new-students` or OLAD_NEW_STUDENTS gives up the students, and keeps the graph where it is whole"
         )
-    return beside_other_variant(checkpoints, config, device)
+    return Engine(config, device) if alone else beside_other_variant(checkpoints, config, device)
 
 
 def beside_other_variant(checkpoints: Path, config: EngineConfig, device: torch.device) -> Engine:
@@ -259,6 +267,21 @@ def _archiving(settings: Settings, event_log: RawLog) -> Iterator[Archiver | Non
             ending.set()
 
 
+def log_from(settings: Settings, reader: LogReader) -> Log:
+    """The log that the worker reads: with the archive before it where a variant begins from one.
+
+    Raises:
+        CannotBegin: the default variant shall begin from an archive.
+        ArchiveUnusable: the archive cannot be opened.
+    """
+    if settings.begin_from is None:
+        return reader
+    if settings.variant == DEFAULT_VARIANT:
+        raise CannotBegin("--from is for a worker with --variant: olad rebuild brings the log of the default one back")
+    place = open_place(settings.begin_from, settings.graph)
+    return ArchivedLog(reader, functools.partial(History, place))
+
+
 def open_webhooks(settings: Settings, keys: Keys, metrics: WorkerMetrics) -> contextlib.AbstractContextManager[object]:
     """What sends decisions to the addresses of the settings.
 
@@ -279,20 +302,22 @@ def main(settings: Settings) -> None:
     """Put the worker together and run it until SIGTERM or SIGINT."""
     torch.set_num_threads(settings.torch_threads)
     compute_repeatably(settings.steps_per_entry is not None)
-    keys, metrics = Keys(settings.graph, settings.variant), WorkerMetrics()
+    keys = Keys(settings.graph, settings.variant)
+    metrics = WorkerMetrics({"graph": settings.graph, "variant": settings.variant})
     client = connect(settings)
     warn_of_known_holes(client)
     name = file_stem(settings.graph, settings.variant)
     checkpoints = settings.data_dir / "checkpoints" / name
     lease = Lease(client, keys, settings.data_dir / "workers" / f"{name}.lock")
-    event_log = LogReader(client, keys, lease, settings.redis_wait_replicas)
+    reader = LogReader(client, keys, lease, settings.redis_wait_replicas)
     stop = threading.Event()
     for ends in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ends, lambda _signal, _frame: stop.set())
     try:
         device = choose_device(settings.device)
         register_students(settings.students)
-        if not wait_for_graph(lease, stop, event_log.hold):
+        event_log = log_from(settings, reader)
+        if not wait_for_graph(lease, stop, reader.hold):
             return
         with (
             lease.kept(),
@@ -304,7 +329,7 @@ def main(settings: Settings) -> None:
         ):
             config = replace(engine_config(settings), memory_budget=memory_budget(settings.memory_budget_mb))
             worker = build_worker(
-                functools.partial(restore_engine, checkpoints, config, device),
+                functools.partial(restore_engine, checkpoints, config, device, alone=event_log is not reader),
                 event_log,
                 PredictionWriter(client, keys, lease, settings.history_rows, settings.changes),
                 RequestReader(client, keys),
@@ -324,6 +349,7 @@ def main(settings: Settings) -> None:
     except (
         ArchiveUnusable,
         CannotBegin,
+        HistoryBroken,
         LogLost,
         OtherFormat,
         RedisUnusable,

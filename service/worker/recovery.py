@@ -55,7 +55,7 @@ def check_log(
         if variant != DEFAULT_VARIANT:
             raise LogLost(
                 f"{lost}. Without checkpoints, variant {variant} begins on the graph of another variant's newest one: "
-                "remove its own, or wait for the first of another (docs/variants.md)"
+                "remove its own, or wait for the first of another; or give an archive with --from (docs/variants.md)"
             ) from lost
         if accepted_loss != engine.position:
             raise LogLost(
