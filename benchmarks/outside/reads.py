@@ -82,10 +82,11 @@ def _counted(url: str) -> tuple[float, float]:
 def _counter(text: str, name: str) -> float:
     r"""A counter's value in Prometheus' text format; 0 where a release has none.
 
-    >>> _counter("# TYPE a_total counter\na_total 3.0\n", "a_total")
+    >>> _counter('# TYPE a_total counter\na_total{graph="default"} 3.0\n', "a_total")
     3.0
     """
-    return next((float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} ")), 0.0)
+    lines = (line for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{")))
+    return next((float(line.rpartition(" ")[2]) for line in lines), 0.0)
 
 
 def _read_nodes(url: str, nodes: int, exponent: float, connections: int, seconds: float) -> wrk.Read:

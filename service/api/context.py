@@ -109,7 +109,7 @@ def make_context(settings: Settings, shared_metrics: Path | None = None) -> Cont
         wait_replicas=settings.redis_wait_replicas,
         read_urls=settings.redis_read_urls,
     )
-    metrics = ApiMetrics(shared_metrics)
+    metrics = ApiMetrics(shared_metrics, {"graph": settings.graph})
     memory = Shares(settings.max_in_flight_mb * 10**6)
     stores.variants.note_replica_reads(metrics.note_replica_read)
     metrics.measure(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.shared_metrics import register_shared
-from service.prometheus import add_build_info, counter, gauge
+from service.prometheus import Labelled, add_build_info, counter, gauge, gauges_by
 from service.store.read_replicas import OUTCOMES, Outcome
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -26,15 +26,17 @@ class ApiMetrics:
     Args:
         shared: folder of the metrics of all API processes under one supervisor, which are shown then; None for a
             process alone (:mod:`service.api.shared_metrics`).
+        labels: of every sample, values by name; None for none.
     """
 
-    def __init__(self, shared: Path | None = None) -> None:
+    def __init__(self, shared: Path | None = None, labels: Mapping[str, str] | None = None) -> None:
         registry = CollectorRegistry()
         self._shown = registry if shared is None else CollectorRegistry()
         if shared is None:
             ProcessCollector(registry=registry)
         else:
             register_shared(self._shown, shared)
+        self._labelled = Labelled(self._shown, labels or {})
         self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
         add_build_info(self._shown)
         self.store = StoreMetrics()
@@ -112,26 +114,26 @@ class ApiMetrics:
     def text(self) -> bytes:
         """All of them in Prometheus' text format."""
         self.refresh()
-        return generate_latest(self._shown)
+        return generate_latest(self._labelled)
 
 
 @dataclass(frozen=True)
 class StoreState:
-    """State of the log and the worker, read from Redis when metrics are requested.
+    """State of the log and the workers, read from Redis when metrics are requested.
 
     Attributes:
         entries: kept in the log.
         appended: events ever appended to it.
-        behind: of these the ones that predictions do not show yet.
-        worker_up: whether the worker is there (:mod:`service.store.presence`).
-        heartbeat_age_s: seconds since the worker's last heartbeat; None where there was none.
+        behind: of these the ones that predictions of a variant do not show yet, by its name.
+        worker_up: whether the worker of a variant is there (:mod:`service.store.presence`), likewise.
+        heartbeat_age_s: seconds since the last heartbeat of a variant's worker, likewise; None where there was none.
     """
 
     entries: int
     appended: int
-    behind: int
-    worker_up: bool
-    heartbeat_age_s: float | None
+    behind: Mapping[str, int]
+    worker_up: Mapping[str, bool]
+    heartbeat_age_s: Mapping[str, float | None]
 
 
 class StoreMetrics(Collector):
@@ -148,10 +150,17 @@ class StoreMetrics(Collector):
             return
         yield from gauge("olad_api_log_entries", "Entries kept in the log.", state.entries)
         yield from counter("olad_api_log_appended_events", "Events ever appended to the log.", state.appended)
-        yield from gauge("olad_api_behind_events", "Events not yet visible in predictions.", state.behind)
-        yield from gauge("olad_worker_up", "1 while the worker is there, else 0.", state.worker_up)
-        yield from gauge(
-            "olad_worker_heartbeat_age_seconds", "Time since the worker's last heartbeat.", state.heartbeat_age_s
+        yield from gauges_by(
+            "variant", "olad_api_behind_events", "Events not yet visible in predictions.", state.behind.items()
+        )
+        yield from gauges_by(
+            "variant", "olad_worker_up", "1 while the worker is there, else 0.", state.worker_up.items()
+        )
+        yield from gauges_by(
+            "variant",
+            "olad_worker_heartbeat_age_seconds",
+            "Time since the worker's last heartbeat.",
+            state.heartbeat_age_s.items(),
         )
 
 

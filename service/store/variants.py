@@ -19,7 +19,7 @@ from service.store.presence import ask, is_there
 from service.store.read_replicas import Outcome
 from service.store.scripts import script
 from service.store.variant_stores import VariantStores, follow
-from service.store.worker_state import Overview, WorkerStateReader
+from service.store.worker_state import Counters, Overview, WorkerStateReader
 from service.variant_names import DEFAULT_VARIANT
 
 _SCANNED_AT_ONCE = 1_000
@@ -137,6 +137,12 @@ class Variants:
             VariantState(name, found[name], await WorkerStateReader(self._redis, self._keys.of(name)).overview())
             for name in names
         ]
+
+    async def counters(self) -> dict[str, Counters]:
+        """What metrics need of every variant, by name, the default one first."""
+        started = cast("list[bytes]", await self._redis.hkeys(self._keys.needed))
+        names = [DEFAULT_VARIANT, *sorted({name.decode() for name in started} - {DEFAULT_VARIANT})]
+        return {name: await WorkerStateReader(self._redis, self._keys.of(name)).counters() for name in names}
 
     async def named(self, name: str) -> VariantStores | None:
         """What reads the predictions of a variant, champion or not; None where there is none of that name."""

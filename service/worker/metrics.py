@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
 
@@ -11,16 +11,20 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from olad_core.config import GROUP, TREES
-from service.prometheus import counter, gauge, gauges_by
+from service.prometheus import Labelled, counter, gauge, gauges_by
 from service.store.status import WorkerStatus
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
 class WorkerMetrics:
-    """Counters and timings of every stage of the loop."""
+    """Counters and timings of every stage of the loop.
 
-    def __init__(self) -> None:
+    Args:
+        labels: of every sample, values by name; None for none.
+    """
+
+    def __init__(self, labels: Mapping[str, str] | None = None) -> None:
         self.registry = CollectorRegistry()
         self.events = Counter(
             "olad_worker_events",
@@ -62,6 +66,7 @@ class WorkerMetrics:
         ProcessCollector(namespace="olad_worker", registry=self.registry)
         self._report = _Report()
         self.registry.register(self._report)
+        self._shown = Labelled(self.registry, labels or {})
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -79,7 +84,7 @@ class WorkerMetrics:
     def text(self, status: WorkerStatus) -> bytes:
         """Everything in Prometheus' text format, what the report knows included."""
         self._report.status = status
-        return generate_latest(self.registry)
+        return generate_latest(self._shown)
 
 
 class _Report(Collector):

@@ -20,6 +20,7 @@ from service.store.keys import Keys
 from service.store.positions import parse_position
 from service.store.status import WorkerStatus
 from tests.chaos.faults import Fault
+from tests.service.metric_values import metric_value
 
 
 class Nursery:
@@ -158,10 +159,9 @@ def reported(client: redis.Redis, keys: Keys) -> WorkerStatus:
 
 
 def metric(client: redis.Redis, keys: Keys, name: str) -> float:
-    """The last reported value of a metric without labels."""
+    """The last reported value of a metric without labels but those of the graph and its variant."""
     text: Any = client.get(keys.metrics)
-    values = [line.split()[1] for line in text.decode().splitlines() if line.split()[0] == name]
-    return float(*values)
+    return metric_value(text.decode(), name)
 
 
 def until(condition: Callable[[], object], timeout_s: float = 60) -> None:

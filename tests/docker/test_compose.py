@@ -310,4 +310,4 @@ def test_monitoring_is_asked_for_and_mounts_files_that_exist() -> None:
             source = volume.partition(":")[0]
             assert not source.startswith("./") or (ROOT / source).is_file(), source
     (job,) = load(ROOT / "docker" / "monitoring" / "prometheus.yml")["scrape_configs"]
-    assert job["static_configs"] == [{"targets": ["api:8000"], "labels": {"graph": "default"}}]
+    assert job["static_configs"] == [{"targets": ["api:8000"]}]

@@ -25,6 +25,7 @@ from service.store.prediction_writer import PredictionWriter
 from service.worker.assembly import connect as connect_worker
 from tests.redis_server import RedisServer
 from tests.service.api.serving import assert_problem, serving
+from tests.service.metric_values import shows
 from tests.service.publications import publication
 
 PASSWORD = "p@ss:w/rd %#?"
@@ -62,7 +63,7 @@ class TestPasswordAndUser:
         with serving(locked_server.url, graph, **given) as client:
             assert client.post("/events", json=EVENTS).status_code == 202
             assert client.get("/status").json()["log"]["entries"] == 1
-            assert "olad_redis_up 1.0" in client.get("/metrics").text
+            assert shows(client, "olad_redis_up", 1)
 
     def test_the_worker_may_do_all_it_does(self, locked_server: RedisServer, keys: Keys, password_file: Path) -> None:
         settings = Settings(redis_url=locked_server.url, redis_user="olad", redis_password_file=password_file)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import socket
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from service.store.prediction_writer import PredictionWriter
 from service.store.rows import WHOLE_FORMAT
 from tests.redis_server import RedisServer
 from tests.service.api.serving import assert_problem, serving
+from tests.service.metric_values import metric_value
 from tests.service.publications import publication
 
 MB = 10**6
@@ -29,9 +29,7 @@ EDGE = {"op": "upsert_edge", "src": "a", "dst": "b"}
 
 
 def metric(api: httpx.Client, name: str, headers: dict[str, str] | None = None) -> float:
-    found = re.search(rf"^{name} (\S+)$", api.get("/metrics", headers=headers).text, re.MULTILINE)
-    assert found is not None
-    return float(found[1])
+    return metric_value(api.get("/metrics", headers=headers).text, name)
 
 
 def eventually(api: httpx.Client, name: str, value: float) -> None:

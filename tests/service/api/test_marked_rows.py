@@ -21,6 +21,7 @@ from service.store.positions import parse_position
 from tests.redis_server import RedisServer
 from tests.service.api.serving import assert_problem, serving
 from tests.service.lazy_worker import LazyEngine, LazyWorker, shares
+from tests.service.metric_values import shows
 from tests.service.worker_process import worker_process
 
 NODES = [f"n{number}" for number in range(10)]
@@ -121,7 +122,7 @@ class TestWorkerAway:
         assert redis_client.exists(keys.heartbeat)
         assert not get(api, "/status")["heartbeat"]
         assert api.get("/health/predicting").json() == {"predicting": True, "worker": False}
-        assert "olad_worker_up 0.0" in api.get("/metrics").text
+        assert shows(api, "olad_worker_up", 0)
         assert parse_position(get(api, f"/predict/n0?{MINUTE}")["position"]) == first
 
     def test_a_position_that_the_row_does_not_reach(self, api: httpx.Client, worker: LazyWorker) -> None:
@@ -164,7 +165,7 @@ class TestAsking:
         ] * 5
         answer = api.get(f"/predict/n0?timeout_ms=30&min_position={last[0]}-{last[1]}")
         assert assert_problem(answer, 504, "position-not-reached")["position"] == f"{first[0]}-{first[1]}"
-        assert "olad_api_waiting 0.0" in api.get("/metrics").text
+        assert shows(api, "olad_api_waiting", 0)
 
     def test_a_row_that_is_marked_again_meanwhile_is_late_enough(self, api: httpx.Client, worker: LazyWorker) -> None:
         worker.live()
@@ -233,7 +234,7 @@ class TestAsking:
     def test_a_node_that_leaves_meanwhile(self, api: httpx.Client, worker: LazyWorker) -> None:
         worker.live()
         with in_background(lambda: api.get(f"/predict/n0?{MINUTE}")) as answer:
-            until(lambda: "olad_api_waiting 1.0" in api.get("/metrics").text)
+            until(lambda: shows(api, "olad_api_waiting", 1))
             worker.engine.apply((), (), ["n0"])
             until(lambda: worker.answer() == 1)
             body = assert_problem(answer.result(), 404, "unknown-node")
@@ -246,7 +247,7 @@ class TestAsking:
         worker.live()
         with serving(redis_server.url, graph) as api, ThreadPoolExecutor(40) as pool:
             answers = [pool.submit(get, api, f"/predict/{node}?{MINUTE}") for node in NODES[:5] * 8]
-            until(lambda: "olad_api_waiting 40.0" in api.get("/metrics").text)
+            until(lambda: shows(api, "olad_api_waiting", 40))
             until(lambda: worker.answer() + len(worker.engine.marked) == 0)
             assert {check(answer.result(), worker.engine) for answer in answers} == {worker.visible[1]}
         asked = [node for nodes in worker.seen for node in nodes]
@@ -261,7 +262,7 @@ class TestAsking:
         worker.live()
         wanted = worker.visible[-1]
         with in_background(lambda: post(api, NODES, MINUTE)) as answers:
-            until(lambda: "olad_api_waiting 1.0" in api.get("/metrics").text)
+            until(lambda: shows(api, "olad_api_waiting", 1))
             # The new version's rows are marked again, or are not.
             worker.engine.ask(set(NODES) - {*marked})
             worker.engine.next_version()
@@ -278,7 +279,7 @@ class TestAsking:
         worker.live()
         wanted = worker.visible[-1]
         with in_background(lambda: get(api, f"/predict/n0?{MINUTE}")) as answer:
-            until(lambda: "olad_api_waiting 1.0" in api.get("/metrics").text)
+            until(lambda: shows(api, "olad_api_waiting", 1))
             again = LazyWorker(redis_client, keys, worker.engine)
             again.visible = worker.visible
             again.engine.republish()
@@ -311,7 +312,7 @@ class TestAsking:
         position = worker.engine.position
         query = f"min_position={position[0] + 1}-0&{MINUTE}"
         with in_background(lambda: get(api, f"/predict/n9?{query}")) as answer:
-            until(lambda: "olad_api_waiting 1.0" in api.get("/metrics").text)
+            until(lambda: shows(api, "olad_api_waiting", 1))
             while worker.engine.position[0] == position[0]:
                 worker.engine.apply((), NODES)
             worker.publish()
@@ -351,7 +352,7 @@ class TestRefused:
         worker.live()
         with serving(redis_server.url, graph, max_waiting=1) as api, ThreadPoolExecutor(1) as pool:
             waits = pool.submit(get, api, f"/predict/n0?{MINUTE}")
-            until(lambda: "olad_api_waiting 1.0" in api.get("/metrics").text)
+            until(lambda: shows(api, "olad_api_waiting", 1))
             assert check(get(api, f"/predict/n0?{MINUTE}"), worker.engine) == worker.visible[0]
             until(lambda: worker.answer() > 0)
             until(lambda: worker.answer() > 0 or waits.done())

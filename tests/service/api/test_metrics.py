@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import redis
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -30,6 +31,7 @@ from tests.chaos.workers import ForkedWorker, Nursery, until
 from tests.redis_server import RedisServer
 from tests.service.api.serving import serving
 from tests.service.entries import append, random_entries
+from tests.service.metric_values import metric_value
 from tests.service.publications import publication, worker_status
 
 ROOT = Path(__file__).parents[3]
@@ -51,16 +53,10 @@ def families(text: str) -> dict[str, str]:
     return {family.name: family.type for family in text_string_to_metric_families(text)}
 
 
-def value(text: str, name: str) -> float:
-    found = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
-    assert found is not None, name
-    return float(found[1])
-
-
 @pytest.fixture
-def everything(api: httpx.Client, writer: PredictionWriter) -> str:
+def everything(api: httpx.Client, writer: PredictionWriter, keys: Keys) -> str:
     """The metrics of a service in which everything is known."""
-    metrics = WorkerMetrics()
+    metrics = WorkerMetrics({"graph": keys.graph, "variant": "default"})
     WebhookMetrics(1, metrics.registry, time.monotonic)
     with metrics.stage("apply"):
         metrics.decisions.labels("drift").inc()
@@ -130,7 +126,17 @@ class TestConventions:
         for name in ("cpu_seconds", "resident_memory_bytes", "open_fds", "start_time_seconds"):
             assert f"process_{name}" in types
             assert f"olad_worker_process_{name}" in types
-        assert re.search(r'^olad_build_info\{python="3\.\d+\.\S+",version="\d\S*"\} 1\.0$', everything, re.MULTILINE)
+        found = r'^olad_build_info\{graph="\S+",python="3\.\d+\.\S+",version="\d\S*"\} 1\.0$'
+        assert re.search(found, everything, re.MULTILINE)
+
+    def test_every_sample_names_its_graph_and_what_is_of_a_worker_its_variant(
+        self, everything: str, keys: Keys
+    ) -> None:
+        for family in text_string_to_metric_families(everything):
+            for sample in family.samples:
+                assert sample.labels["graph"] == keys.graph, sample
+                of_a_worker = sample.name.startswith("olad_worker_") or sample.name == "olad_api_behind_events"
+                assert sample.labels.get("variant") == ("default" if of_a_worker else None), sample
 
     def test_labels_are_bounded(self, api: httpx.Client) -> None:
         for number in range(30):
@@ -156,9 +162,30 @@ class TestConventions:
 class TestWhatIsNotKnown:
     def test_before_there_is_a_worker(self, api: httpx.Client) -> None:
         text = api.get("/metrics").text
-        assert value(text, "olad_redis_up") == 1
-        assert value(text, "olad_worker_up") == 0
+        assert metric_value(text, "olad_redis_up") == 1
+        assert metric_value(text, "olad_worker_up") == 0
         assert {name for name in families(text) if name.startswith("olad_worker_")} == {"olad_worker_up"}
+
+    def test_each_variant_is_shown_beside_the_others(
+        self, api: httpx.Client, redis_client: redis.Redis, keys: Keys, writer: PredictionWriter
+    ) -> None:
+        wide = PredictionWriter(redis_client, keys.of("wide"))
+        for name, its in (("default", writer), ("wide", wide), ("gone", None)):
+            redis_client.hset(keys.needed, name, "0-0")
+            if its is not None:
+                its.start()
+                metrics = WorkerMetrics({"graph": keys.graph, "variant": name})
+                its.write_status(worker_status(), metrics.text(worker_status()))
+                its.heartbeat(60_000)
+        assert api.post("/events", json=[{"op": "upsert_node", "id": "a"}]).status_code == 202
+        text = api.get("/metrics").text
+        for name in ("default", "wide"):
+            assert metric_value(text, "olad_worker_up", variant=name) == 1
+            assert metric_value(text, "olad_worker_accuracy", variant=name, student="sage") > 0
+        assert metric_value(text, "olad_worker_up", variant="gone") == 0
+        assert metric_value(text, "olad_api_behind_events", variant="wide") == 1
+        assert len(re.findall("^# TYPE olad_worker_accuracy ", text, re.MULTILINE)) == 1
+        assert 'variant="gone"' not in "".join(re.findall("^olad_worker_accuracy.*$", text, re.MULTILINE))
 
     def test_a_report_leaves_out_what_it_does_not_know(self) -> None:
         text = WorkerMetrics().text(worker_status()).decode()
@@ -195,23 +222,23 @@ class TestWhatIsNotKnown:
                     worker.wait_until_visible(client, "3-0")
                 until(lambda: "olad_worker_steps" in families(now()))
                 text = now()
-                assert value(text, "olad_worker_up") == 1
-                assert value(text, "olad_worker_heartbeat_age_seconds") < 15
-                assert value(text, "olad_worker_nodes") > 0
+                assert metric_value(text, "olad_worker_up") == 1
+                assert metric_value(text, "olad_worker_heartbeat_age_seconds") < 15
+                assert metric_value(text, "olad_worker_nodes") > 0
                 worker.kill()
-                until(lambda: value(now(), "olad_worker_up") == 0)
+                until(lambda: metric_value(now(), "olad_worker_up") == 0)
                 text = now()
-                assert value(text, "olad_worker_heartbeat_age_seconds") > 0
+                assert metric_value(text, "olad_worker_heartbeat_age_seconds") > 0
                 of_the_worker = {name for name in families(text) if name.startswith("olad_worker_")}
                 assert of_the_worker == {"olad_worker_up", "olad_worker_heartbeat_age_seconds"}
                 assert families(text).keys() >= STORE | OF_THE_API
                 own_redis_server.stop()
                 text = now()
-                assert value(text, "olad_redis_up") == 0
+                assert metric_value(text, "olad_redis_up") == 0
                 assert not {name for name in families(text) if name in STORE or name.startswith("olad_worker_")}
                 assert families(text).keys() >= OF_THE_API
                 own_redis_server.start()
-                assert value(now(), "olad_redis_up") == 1
+                assert metric_value(now(), "olad_redis_up") == 1
             finally:
                 worker.close()
 
@@ -245,7 +272,7 @@ class TestMonitoring:
         labels: dict[str, set[str]] = {}
         for family in text_string_to_metric_families(everything):
             for sample in family.samples:
-                labels.setdefault(sample.name, {"graph"}).update(sample.labels)
+                labels.setdefault(sample.name, set()).update(sample.labels)
         for panel in json.loads((MONITORING / "board.json").read_text())["panels"]:
             for target in panel["targets"]:
                 (metric,) = set(re.findall(r"\b(?:olad|process)_\w+", target["expr"]))

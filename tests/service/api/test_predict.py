@@ -18,6 +18,7 @@ from service.store.keys import Keys
 from service.store.prediction_writer import PredictionWriter
 from service.store.status import WorkerStatus
 from tests.service.api.serving import assert_problem
+from tests.service.metric_values import shows
 from tests.service.publications import publication, worker_status
 
 STRANGE_IDS = (
@@ -191,7 +192,7 @@ def test_labels_follow_the_published_rule_and_probabilities_do_not(api: httpx.Cl
 @contextlib.contextmanager
 def waiting(api: httpx.Client, number: int) -> Iterator[None]:
     """Inside, so many requests wait at the API."""
-    while f"olad_api_waiting {number}.0" not in api.get("/metrics").text:
+    while not shows(api, "olad_api_waiting", number):
         pass
     yield
 
@@ -200,15 +201,15 @@ class TestMinPosition:
     def test_a_position_that_is_visible_is_not_waited_for(self, api: httpx.Client, served: PredictionWriter) -> None:
         for position in ("5-0", "5", "4-99", "0"):
             assert api.get(f"/predict/1?min_position={position}&timeout_ms=0").json()["position"] == "5-0"
-        assert "olad_api_waits_total 0.0" in api.get("/metrics").text
+        assert shows(api, "olad_api_waits_total", 0)
 
     def test_one_that_does_not_come_in_time(self, api: httpx.Client, served: PredictionWriter) -> None:
         for query in ("min_position=5-1&timeout_ms=0", "min_position=6&timeout_ms=30"):
             for answer in (api.get(f"/predict/1?{query}"), api.post(f"/predict?{query}", json={"nodes": [1]})):
                 body = assert_problem(answer, 504, "position-not-reached")
                 assert body["position"] == "5-0"
-        assert "olad_api_wait_timeouts_total 4.0" in api.get("/metrics").text
-        assert "olad_api_waiting 0.0" in api.get("/metrics").text
+        assert shows(api, "olad_api_wait_timeouts_total", 4)
+        assert shows(api, "olad_api_waiting", 0)
 
     def test_waiting_ends_with_the_publication(self, api: httpx.Client, served: PredictionWriter) -> None:
         with ThreadPoolExecutor(24) as pool:

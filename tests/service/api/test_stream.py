@@ -22,6 +22,7 @@ from service.store.keys import Keys
 from service.store.prediction_writer import PredictionWriter
 from tests.redis_server import RedisServer
 from tests.service.api.serving import assert_problem, serving
+from tests.service.metric_values import shows
 from tests.service.publications import publication
 
 
@@ -154,7 +155,7 @@ def test_a_client_that_falls_too_far_behind_finds_out(
     for at in range(1, 4):
         writer.publish(publication(f"{at}-0", {f"n{at}": [1, 0]}))
     with following(api, last="3-0.1") as stream:
-        assert "olad_api_stream_readers 1.0" in api.get("/metrics").text
+        assert shows(api, "olad_api_stream_readers", 1)
         with redis_client.pipeline(transaction=True) as pipe:
             # As if all of it had come at once, and the first been trimmed.
             fields: Any = {"event": b'{"type":"olad.decision","data":{}}', "previous": f"4-{1 << 20 | 1}"}
@@ -164,7 +165,7 @@ def test_a_client_that_falls_too_far_behind_finds_out(
         assert (last.event, last.id) == ("gone", None)
         with pytest.raises(EOFError):
             stream.next()
-    assert "olad_api_stream_dropped_total 1.0" in api.get("/metrics").text
+    assert shows(api, "olad_api_stream_dropped_total", 1)
 
 
 class TestFilters:

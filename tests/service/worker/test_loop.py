@@ -16,6 +16,7 @@ from service.worker.checkpoint import list_checkpoints, read_checkpoint
 from tests.chaos.workers import ForkedWorker, Nursery, until
 from tests.redis_server import RedisServer
 from tests.service.entries import append, random_entries
+from tests.service.metric_values import metric_value
 
 ENTRIES = 40
 LAST = f"{ENTRIES}-0"
@@ -67,7 +68,8 @@ def test_decisions_are_reported_counted_and_logged(
     (first,) = started
     assert first.version == 1
     metrics: Any = redis_client.get(keys.metrics)
-    assert b'olad_worker_decisions_total{kind="first-version"} 1.0' in metrics
+    labels = {"kind": "first-version", "graph": keys.graph, "variant": "default"}
+    assert metric_value(metrics.decode(), "olad_worker_decisions_total", **labels) == 1
     worker.terminate()
     assert first.reason in worker.log.read_text()
 
