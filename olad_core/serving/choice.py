@@ -168,7 +168,7 @@ def choose_best(
         training_loss: ``[G]``, mean supervised loss of the last steps.
         current: the student being served.
         margin: by how much another one must stand higher.
-        news: whether anything was scored since the last choice; without, what is served stays unless it is broken.
+        news: whether anything was scored since the last choice; without, what is served stays.
         penalty: what is taken off each, as of ``standing``; None for nothing.
         allowed: which of them may be served, one student at least; None for all. What is served and may not be any
             more is replaced at once.
@@ -199,5 +199,6 @@ def choose_best(
     elif shown is not None:
         allowed = allowed & shown
     best = int(np.argmax(np.where(allowed, standing, -np.inf)))
-    ahead = standing[best] - standing[current]
-    return best if ahead > margin and (news or ahead > BROKEN) else current
+    if news and standing[best] > standing[current] + margin:
+        return best
+    return current
