@@ -140,8 +140,8 @@ def test_nodes_count_alike_at_once_and_one_by_one() -> None:
     for score in scores:
         other.add(score[None])
     other.add(scores[:0])
-    sums = [each.state()["sums"].astype(np.float64) for each in (one, other)]
-    np.testing.assert_allclose(*sums)
+    at_once, one_by_one = (each.state()["sums"].astype(np.float64) for each in (one, other))
+    np.testing.assert_allclose(at_once, one_by_one)
 
 
 def test_new_weights_and_changed_conditions() -> None:

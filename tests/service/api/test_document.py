@@ -233,6 +233,9 @@ class TestGenerators:
             "PredictionAnswer": {"probabilities", "rest", "disagreement", "error", "variant"},
             "ProblemDocument": {"errors", "total_errors", "position", "behind", "missing", "need", "most"},
             "ShownEffect": {"type", "label"},
+            "ExplainEdgeAnswer": {"src", "dst", "id", "variant"},
+            "ShownPart": {"end"},
+            "EarlierLabel": {"id"},
             "TriedPrediction": {"probabilities", "rest", "disagreement", "error"},
         }
 

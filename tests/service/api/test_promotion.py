@@ -18,6 +18,7 @@ from service.store.log_reader import HELD_S, LogReader
 from service.store.prediction_writer import PredictionWriter
 from tests.redis_server import RedisServer
 from tests.service.api.serving import assert_problem, serving
+from tests.service.metric_values import shows
 from tests.service.publications import publication, worker_status
 
 
@@ -127,7 +128,7 @@ class TestPromotion:
         default.publish(publication("3-0", {"n": (0.9, 0.1)}, applied=3))
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(promoted, api, "wide", timeout_ms=30_000)
-            until(lambda: "olad_api_waiting 1.0" in api.get("/metrics").text)
+            until(lambda: shows(api, "olad_api_waiting", 1))
             wide.publish(publication("3-0", {"n": (0.2, 0.8)}, applied=3, version=4))
             assert waiting.result()["position"] == "3-0"
 
@@ -136,7 +137,7 @@ class TestPromotion:
     ) -> None:
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(api.get, "/predict/n?min_position=5-0&timeout_ms=30000")
-            until(lambda: "olad_api_waiting 1.0" in api.get("/metrics").text)
+            until(lambda: shows(api, "olad_api_waiting", 1))
             promoted(api, "wide")
             wide.publish(publication("5-0", {"n": (0.2, 0.8)}, applied=5, version=4))
             found = waiting.result().raise_for_status().json()

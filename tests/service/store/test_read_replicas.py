@@ -173,7 +173,7 @@ class TestOverHttp:
     def outcomes(self, api: httpx.Client) -> dict[str, float]:
         lines = api.get("/metrics").text.splitlines()
         found = [line for line in lines if line.startswith("olad_api_replica_reads_total{")]
-        return {line.split('"')[1]: float(line.split()[1]) for line in found}
+        return {line.partition('outcome="')[2].partition('"')[0]: float(line.split()[1]) for line in found}
 
     def test_reads_survive_replicas_and_primary(self, own_trio: Trio, keys: Keys, api: httpx.Client) -> None:
         writer = PredictionWriter(own_trio.client, keys)
