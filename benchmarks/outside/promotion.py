@@ -81,7 +81,8 @@ def measure(reads: int, readers: int, nodes: int) -> tuple[Reads, list[float]]:
     """Read so often while the champion changes again and again; what was seen, and seconds of each promotion."""
     graph = uniform(nodes, 4.0, 32, 4)
     with Service(this_tree(), {}) as service, Connection(service.url) as asking:
-        for batch in itertools.batched(graph_events(graph), 1_000):
+        events = graph_events(graph)
+        while batch := list(itertools.islice(events, 1_000)):
             position = service.post(f"[{','.join(batch)}]".encode())
         service.until_visible("0", position)
         with challenger(this_tree(), service, "wide"):
