@@ -39,6 +39,7 @@ from olad_core.learning.trainer import Trainer
 from olad_core.link_tasks import LinkTasks
 from olad_core.memory_use import GroupSizes, bytes_needed
 from olad_core.named_state import join_parts, take_part
+from olad_core.node_value_tasks import NodeValueTasks
 from olad_core.parts import Parts, whole
 from olad_core.predicting import compare_now, predict_arrivals, served_labels
 from olad_core.schema import SchemaConflict, TooManyClasses
@@ -116,7 +117,9 @@ class Engine:
         """Which edges are predicted."""
         self.value_tasks = ValueTasks(config)
         """What is predicted of their values."""
-        self._tasks = GraphTasks(self.edge_tasks, self.link_tasks, self.value_tasks)
+        self.node_values = NodeValueTasks(config)
+        """What is predicted of the values of nodes."""
+        self._tasks = GraphTasks(self.edge_tasks, self.link_tasks, self.value_tasks, self.node_values)
         self._version_grown_at = 0
         self.decisions = Decisions()
         self.renewal = config.renewal

@@ -332,8 +332,6 @@ def _label_problems(
     elif event.value is None and not event.label:
         yield "label", _missing("label")
     if not event.of_edge:
-        if event.value is not None:
-            yield "value", "a value is that of an edge: name one by src and dst, or by edge"
         if not event.id:
             yield "id", _missing("id")
         if event.type is not None:

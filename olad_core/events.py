@@ -22,7 +22,7 @@ from olad_core.graph_types import (
     NodeType,
     TypeName,
 )
-from olad_core.task_types import MAX_CLASS_BYTES, MAX_TASKS, EdgeTask, distinct_classes
+from olad_core.task_types import MAX_CLASS_BYTES, MAX_TASKS, Task, distinct_classes
 
 MAX_EVENTS = 10_000
 """Events in one batch at most."""
@@ -59,7 +59,12 @@ Label: TypeAlias = Annotated[
 ]
 """A class name as sent; compared as a string, like ids."""
 Value: TypeAlias = Annotated[
-    float, Meta(ge=-MAX_VALUE, le=MAX_VALUE, description="A number, where edges of the type have an `edge_value` task.")
+    float,
+    Meta(
+        ge=-MAX_VALUE,
+        le=MAX_VALUE,
+        description="A number, where nodes of the type have a `node_value` task, or edges an `edge_value` task.",
+    ),
 ]
 """A true value as sent."""
 Time: TypeAlias = Annotated[
@@ -93,13 +98,17 @@ Features: TypeAlias = Annotated[
 
 
 class UpsertNode(Struct, tag_field="op", tag="upsert_node", forbid_unknown_fields=True, omit_defaults=True):
-    """Create a node or update it; fields left out (or null) stay as they are."""
+    """Create a node or update it; fields left out (or null) stay as they are.
+
+    A value needs a task that predicts values of nodes of the type.
+    """
 
     id: NodeId
     x: Features | None = None
     label: Label | None = None
     ts: Time | None = None
     type: TypeName | None = None
+    value: Value | None = None
 
 
 class RemoveNode(Struct, tag_field="op", tag="remove_node", forbid_unknown_fields=True, omit_defaults=True):
@@ -140,8 +149,8 @@ class RemoveEdge(Struct, tag_field="op", tag="remove_edge", forbid_unknown_field
 class LabelNode(Struct, tag_field="op", tag="label", forbid_unknown_fields=True, omit_defaults=True):
     """The truth about a node, or about an edge of a type with a task, possibly long after it was predicted.
 
-    A node is named by its ``id``. An edge is named by both ends, or by ``edge`` where edges of the type have ids. An
-    edge has a ``value`` in place of a ``label`` where the task predicts a number.
+    A node is named by its ``id``. An edge is named by both ends, or by ``edge`` where edges of the type have ids. There
+    is a ``value`` in place of a ``label`` where the task predicts a number.
     """
 
     id: NodeId = ""
@@ -157,6 +166,11 @@ class LabelNode(Struct, tag_field="op", tag="label", forbid_unknown_fields=True,
     def of_edge(self) -> bool:
         """Whether an edge is labelled."""
         return self.edge is not None or self.src is not None or self.dst is not None
+
+    @property
+    def of_task(self) -> bool:
+        """Whether it is for a task, beside the classes of nodes."""
+        return self.of_edge or self.value is not None
 
 
 Event: TypeAlias = UpsertNode | RemoveNode | UpsertEdge | RemoveEdge | LabelNode
@@ -182,7 +196,7 @@ RejectionReason: TypeAlias = Literal[
 
 
 _ClassName: TypeAlias = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": MAX_LABEL_BYTES})]
-_Type = TypeVar("_Type", EdgeType, NodeType, EdgeTask)
+_Type = TypeVar("_Type", EdgeType, NodeType, Task)
 _TypeName: TypeAlias = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": MAX_TYPE_BYTES})]
 
 
@@ -268,7 +282,7 @@ class GraphSchema(BaseModel):
         "removed. Once there are any, an `upsert_node` names one of them, and `feature_width` is not declared.",
     )
 
-    tasks: dict[_TypeName, EdgeTask] = Field(
+    tasks: dict[_TypeName, Task] = Field(
         default={},
         max_length=MAX_TASKS,
         description="What is predicted beside the classes of nodes, by name. Tasks are added to, never removed; what a "

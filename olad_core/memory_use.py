@@ -61,6 +61,8 @@ _BYTES_PER_TASK_NODE = 200
 """What a task keeps of a node: counts, labels and links."""
 _TASK_PLAIN, _TASK_CLASS, _TASK_FEATURES = 16, 21, 256
 """Numbers that a task remembers of an edge: some, so many a class, and its first features."""
+NUMBERS_OF_NODE = 220
+"""Numbers that a task on values remembers of a node: 64 features, as many means of them, and values around it."""
 _ARRIVALS = 4
 """Predictions that wait for a label: in use, grown by doubling, and two copies for the checkpoint."""
 
@@ -77,8 +79,8 @@ class Sizes:
         classes: classes.
         edge_types: types of edges.
         edge_numbers: features of all edges together.
-        tasks: tasks on edges.
-        task_numbers: numbers that they remember of an edge, all together (:func:`numbers_of_task`).
+        tasks: tasks on edges and on values of nodes.
+        task_numbers: numbers that they remember of an edge or node, all together (:func:`numbers_of_task`).
     """
 
     nodes: int = 0

@@ -14,12 +14,14 @@ from pydantic import Field
 from olad_core.config import MAX_CLASSES
 from olad_core.errors import OladError
 from olad_core.events import Event, EventProblem, GraphSchema, InvalidEvents, LabelNode, UpsertEdge, UpsertNode
-from olad_core.graph_types import MAX_EDGE_TYPES, MAX_NODE_TYPES, RELATION, EdgeType, NodeType
-from olad_core.task_types import MAX_EDGE_CLASSES, MAX_TASKS, EdgeClassTask, EdgeTask
+from olad_core.graph_types import MAX_EDGE_TYPES, MAX_NODE_TYPES, NODE_TYPE, RELATION, EdgeType, NodeType
+from olad_core.task_types import MAX_EDGE_CLASSES, MAX_TASKS, EdgeClassTask, NodeValueTask, Task, tasks_on_edges
 
 _LABELLED = frozenset({LabelNode, UpsertNode})
 _ADDED = ("decisions", "edge_types", "node_types", "tasks")
 """Fields that earlier releases do not know."""
+_VALUES = ("edge_value", "node_value")
+"""Kinds of tasks that predict numbers."""
 _ADDED_TO_EDGE_TYPES = ("ids", "feature_width")
 """Fields of a type of edges that earlier releases do not know."""
 
@@ -88,7 +90,8 @@ def after_declaration(schema: HeldSchema, change: GraphSchema, max_classes: int 
     if "node_types" in wanted:
         wanted["node_types"] = _with_node_types(schema, change)
     if "tasks" in wanted:
-        wanted["tasks"] = _with_tasks(schema, change, wanted.get("edge_types", schema.edge_types))
+        edge_types = wanted.get("edge_types", schema.edge_types)
+        wanted["tasks"] = _with_tasks(schema, change, edge_types, wanted.get("node_types", schema.node_types))
     open_width = not schema.feature_width_held and "feature_width" in wanted
     width = change.feature_width if open_width else schema.feature_width
     if width is not None and (schema.node_types or change.node_types):
@@ -136,20 +139,31 @@ def after_events(schema: HeldSchema, batch: Sequence[Event]) -> HeldSchema:
 def labels_in(batch: Iterable[Event]) -> dict[str, None]:
     """The labels that a checked batch names, each once, in order."""
     nodes = (event for event in batch if type(event) in _LABELLED)
-    named = (event.label for event in nodes if not (isinstance(event, LabelNode) and event.of_edge))  # type: ignore[union-attr]
+    named = (event.label for event in nodes if not (isinstance(event, LabelNode) and event.of_task))  # type: ignore[union-attr]
     return dict.fromkeys(str(label) for label in named if label is not None)
 
 
 def require_tasks(batch: list[Event], schema: GraphSchema) -> list[Event]:
-    """The checked batch itself, where every label and value of an edge is of a type with the task for it.
+    """The checked batch itself, where every value, and label of an edge, is of a type with the task for it.
+
+    Of which type a node is that a ``label`` names is known to the graph alone.
 
     Raises:
         InvalidEvents: naming every one that is not.
     """
-    kinds = {task.edge_type: task.kind for task in schema.tasks.values() if task.kind != "link"}
+    kinds = {task.edge_type: task.kind for task in tasks_on_edges(schema.tasks).values() if task.kind != "link"}
+    valued = {task.node_type for task in schema.tasks.values() if isinstance(task, NodeValueTask)}
     problems = []
     for index, event in enumerate(batch):
         if not isinstance(event, UpsertEdge | LabelNode):
+            if type(event) is UpsertNode and event.value is not None and (event.type or NODE_TYPE) not in valued:
+                message = f"nodes of the type {event.type or NODE_TYPE!r} have no task: PUT /schema with tasks first"
+                problems.append(EventProblem(index, "value", message))
+            continue
+        if type(event) is LabelNode and not event.of_edge:
+            if event.value is not None and not valued:
+                message = "no nodes have a task that predicts values: PUT /schema with tasks first"
+                problems.append(EventProblem(index, "value", message))
             continue
         if edge_label(event) is not None and kinds.get(event.type or RELATION) != "edge_class":
             problems.append(EventProblem(index, "label", _without_task(event.type or RELATION, kinds, "value")))
@@ -201,27 +215,41 @@ def _with_node_types(schema: HeldSchema, change: GraphSchema) -> dict[str, NodeT
     return together
 
 
-def _with_tasks(schema: HeldSchema, change: GraphSchema, edge_types: dict[str, EdgeType]) -> dict[str, EdgeTask]:
+def _with_tasks(
+    schema: HeldSchema, change: GraphSchema, edge_types: dict[str, EdgeType], node_types: dict[str, NodeType]
+) -> dict[str, Task]:
     together = dict(schema.tasks)
     for name, task in change.tasks.items():
         known = together.get(name)
-        if known is not None and (known.kind, known.edge_type) != (task.kind, task.edge_type):
-            raise SchemaConflict(f"tasks.{name} is {known.kind} of edges of the type {known.edge_type!r}, which stays")
-        if task.edge_type not in (edge_types or {RELATION: EdgeType()}):
+        if known is not None and (known.kind, _type_of(known)) != (task.kind, _type_of(task)):
+            raise SchemaConflict(f"tasks.{name} is {known.kind} of {_about(known)}, which stays")
+        if isinstance(task, NodeValueTask):
+            if task.node_type not in (node_types or {NODE_TYPE: NodeType()}):
+                raise SchemaConflict(f"tasks.{name}.node_type: {task.node_type!r} is not declared in node_types")
+        elif task.edge_type not in (edge_types or {RELATION: EdgeType()}):
             raise SchemaConflict(f"tasks.{name}.edge_type: {task.edge_type!r} is not declared in edge_types")
         together[name] = _with_classes_of_task(name, known, task) if isinstance(task, EdgeClassTask) else task
-        if task.kind == "edge_value" and known not in (None, task):
+        if task.kind in _VALUES and known not in (None, task):
             raise SchemaConflict(f"tasks.{name}.coverage is another one, which stays")
     if len(together) > MAX_TASKS:
         raise SchemaConflict(f"tasks: together these are {len(together)}, and a graph may have {MAX_TASKS}")
     by_type: dict[tuple[str, bool], str] = {}
     for name, task in together.items():
-        if (other := by_type.setdefault((task.edge_type, task.kind == "link"), name)) != name:
-            raise SchemaConflict(f"tasks.{name}: edges of the type {task.edge_type!r} have the task {other!r}")
+        if (other := by_type.setdefault((_about(task), task.kind == "link"), name)) != name:
+            raise SchemaConflict(f"tasks.{name}: {_about(task)} have the task {other!r}")
     return together
 
 
-def _with_classes_of_task(name: str, known: EdgeTask | None, task: EdgeClassTask) -> EdgeClassTask:
+def _type_of(task: Task) -> str:
+    return task.node_type if isinstance(task, NodeValueTask) else task.edge_type
+
+
+def _about(task: Task) -> str:
+    """What a task is about, for people."""
+    return f"{'nodes' if isinstance(task, NodeValueTask) else 'edges'} of the type {_type_of(task)!r}"
+
+
+def _with_classes_of_task(name: str, known: Task | None, task: EdgeClassTask) -> EdgeClassTask:
     before = known.classes if isinstance(known, EdgeClassTask) else ()
     classes = tuple(dict.fromkeys((*before, *task.classes)))
     if len(classes) > MAX_EDGE_CLASSES:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from olad_core.graph_types import MAX_TYPE_BYTES, RELATION
+from olad_core.graph_types import MAX_TYPE_BYTES, NODE_TYPE, RELATION
 
 MAX_TASKS = 8
 """Tasks that a graph may have."""
 MAX_EDGE_CLASSES = 16
 """Classes that a task on edges may have."""
 FEW_VALUES = 10
-"""Before so many values of edges have come, none is predicted."""
+"""Before so many values have come to a task, it predicts none."""
 MAX_CLASS_BYTES = 256
 """Length of a class name at most, in UTF-8 bytes."""
 
@@ -87,5 +88,29 @@ class EdgeValueTask(BaseModel):
     )
 
 
-EdgeTask: TypeAlias = Annotated[EdgeClassTask | EdgeValueTask | LinkTask, Field(discriminator="kind")]
+class NodeValueTask(BaseModel):
+    """To predict the value of a node, with an interval."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
+
+    kind: Literal["node_value"] = Field(description="What is predicted: `node_value`, a number of a node.")
+    node_type: str = Field(
+        default=NODE_TYPE,
+        description="The type of these nodes, which has one task of this kind at most, beside the classes of nodes. "
+        f"`{NODE_TYPE}` stands for nodes of no type.",
+        json_schema_extra={"minLength": 1, "maxLength": MAX_TYPE_BYTES},
+    )
+    coverage: float = Field(
+        default=0.9, ge=0.5, le=0.99, description="Share of the values that shall lie in the interval."
+    )
+
+
+EdgeTask: TypeAlias = EdgeClassTask | EdgeValueTask | LinkTask
 """A task on edges."""
+Task: TypeAlias = Annotated[EdgeTask | NodeValueTask, Field(discriminator="kind")]
+"""A task on edges or nodes."""
+
+
+def tasks_on_edges(tasks: Mapping[str, Task]) -> dict[str, EdgeTask]:
+    """Those of the tasks that are on edges, by name."""
+    return {name: task for name, task in tasks.items() if not isinstance(task, NodeValueTask)}

@@ -17,7 +17,7 @@ from olad_core.edge_tasks import NoEdgeAnswer
 from olad_core.events import Event, Features, LabelNode, UpsertEdge
 from olad_core.graph import DynamicGraph, Rejection
 from olad_core.graph.arriving_edges import ArrivedEdges, ArrivingEdges
-from olad_core.judging.value_scores import ValueScores, ValueTable
+from olad_core.judging.value_scores import ValueReport, ValueScores
 from olad_core.named_state import join_parts, take_part
 from olad_core.task_types import EdgeValueTask
 from olad_core.tasks.edge_class import features_given
@@ -30,34 +30,14 @@ Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class ValueTaskReport:
-    """How a task stands.
+class ValueTaskReport(ValueReport):
+    """How a task stands; its simple prediction is the mean of what both ends gave and received.
 
     Attributes:
-        name: of the task.
         edge_type: of its edges.
-        coverage: share of the values that shall lie in the interval.
-        arrived: edges that have arrived.
-        waiting: edges that are remembered and have no value.
-        labels: edges whose value has come.
-        steps: of the head.
-        scored: predictions that were scored.
-        scores, recent: of what was answered.
-        base, base_recent: of the mean of what both ends gave and received; its interval has no width.
     """
 
-    name: str
     edge_type: str
-    coverage: float
-    arrived: int
-    waiting: int
-    labels: int
-    steps: int
-    scored: int
-    scores: ValueTable
-    recent: ValueTable
-    base: ValueTable
-    base_recent: ValueTable
 
 
 class ValueTaskAnswer(NamedTuple):
@@ -108,11 +88,7 @@ class _Task:
 
     def score(self, scored: Sequence[Scored]) -> None:
         """Score predictions whose values have come."""
-        if scored:
-            values, simple = np.array([one.value for one in scored]), np.array([one.simple for one in scored])
-            low, value, high = np.array([one.answered for one in scored]).T
-            self.scores.add(value, np.stack([low, high], axis=1), values)
-            self.base.add(simple, np.stack([simple, simple], axis=1), values)
+        add_scored(scored, self.scores, self.base)
 
     def report(self) -> ValueTaskReport:
         """How the task stands."""
@@ -142,6 +118,15 @@ class _Task:
         self.learner.restore(take_part(arrays, "learner"), values)
         self.scores.restore(take_part(arrays, "scores"))
         self.base.restore(take_part(arrays, "base"))
+
+
+def add_scored(scored: Sequence[Scored], scores: ValueScores, base: ValueScores) -> None:
+    """Score predictions whose values have come, and what was predicted simply."""
+    if scored:
+        values, simple = np.array([one.value for one in scored]), np.array([one.simple for one in scored])
+        low, value, high = np.array([one.answered for one in scored]).T
+        scores.add(value, np.stack([low, high], axis=1), values)
+        base.add(simple, np.stack([simple, simple], axis=1), values)
 
 
 class ValueTasks:
@@ -265,4 +250,5 @@ class ValueTasks:
 
 def _has_value(event: Event) -> TypeGuard[EdgeEvent]:
     """Whether an event states the value of an edge."""
-    return isinstance(event, UpsertEdge | LabelNode) and event.value is not None
+    of_edge = isinstance(event, UpsertEdge) or (isinstance(event, LabelNode) and event.of_edge)
+    return of_edge and event.value is not None  # type: ignore[union-attr]

@@ -36,6 +36,8 @@ MAX_TRIED_NODES = 1_000
 """Nodes in one POST /what-if at most."""
 MAX_ASKED_EDGES = 100
 """Edges in one POST /predict/edge at most."""
+MAX_VALUED_NODES = 1_000
+"""Nodes in one POST /predict with a task on values at most."""
 MAX_EFFECTS = 1_000
 """Effects in one answer of GET /explain at most."""
 MAX_EARLIER_LABELS = 64
@@ -450,10 +452,62 @@ class EdgeOfMany(BaseModel):
 
 
 class ValueAtArrival(BaseModel):
-    """The value that was predicted when an edge arrived."""
+    """The value that was predicted when an edge or a node arrived."""
 
     value: float = Field(description="The median.")
     interval: list[float] = Field(min_length=2, max_length=2, description="Its low and its high end.")
+
+
+class NodeValuePrediction(BaseModel):
+    """The predicted value of a node."""
+
+    node: str = Field(description="As it was asked for.")
+    task: str = Field(description="The task that predicts.")
+    value: float = Field(description="The median: as many values are above as below.")
+    interval: list[float] = Field(
+        min_length=2, max_length=2, description="Low and high end; a share of `coverage` lies between them."
+    )
+    coverage: float = Field(gt=0, lt=1, description="Share of the values that shall lie in the interval.")
+    at_arrival: ValueAtArrival | None = Field(
+        description="What was predicted when it arrived, which is scored; null where nothing was, or where it is not "
+        "remembered."
+    )
+    truth: float | None = Field(description="The value of the node; null where it is not known.")
+    model_version: int = Field(ge=1, description="Steps that the model of the task had taken.")
+    position: Position = Field(description=_POSITION)
+    behind: int = Field(ge=0, description=_BEHIND)
+    variant: str | SkipJsonSchema[None] = Field(default=None, description=_VARIANT)
+
+
+class NodeValueOfMany(BaseModel):
+    """The predicted value of one of several nodes; one without a prediction has no value."""
+
+    node: str | int = Field(description="As it was asked for.")
+    value: float | None = Field(description="As of `GET /predict/{node}`; null without a prediction.")
+    error: Literal["not-found", "no-task", "no-model", "too-large"] | SkipJsonSchema[None] = Field(
+        default=None, description="Only without a prediction: why."
+    )
+    task: str | SkipJsonSchema[None] = Field(default=None, description="The task that predicts.")
+    interval: Annotated[list[float], Field(min_length=2, max_length=2)] | SkipJsonSchema[None] = Field(
+        default=None, description="As of `GET /predict/{node}`."
+    )
+    coverage: Annotated[float, Field(gt=0, lt=1)] | SkipJsonSchema[None] = Field(
+        default=None, description="As of `GET /predict/{node}`."
+    )
+    at_arrival: ValueAtArrival | None = Field(default=None, description="As of `GET /predict/{node}`.")
+    truth: float | None = Field(default=None, description="As of `GET /predict/{node}`.")
+    model_version: Annotated[int, Field(ge=1)] | SkipJsonSchema[None] = Field(
+        default=None, description="Steps that the model of the task had taken."
+    )
+
+
+class NodeValues(BaseModel):
+    """The predicted values of nodes, all of one position."""
+
+    predictions: list[NodeValueOfMany] = Field(description="One for each node, in their order.")
+    position: Position = Field(description=_POSITION)
+    behind: int = Field(ge=0, description=_BEHIND)
+    variant: str | SkipJsonSchema[None] = Field(default=None, description=_VARIANT)
 
 
 class EdgeValueOfMany(BaseModel):

@@ -14,7 +14,7 @@ from olad_core.graph import node_pass
 from olad_core.graph.arrays import Float64s, Int32s, Int64s
 from olad_core.graph.changes import Rejection
 from olad_core.graph.clock import Clock
-from olad_core.graph.columns import LABEL_EDGE, LABEL_NODE, REMOVE_EDGE, REMOVE_NODE, UPSERT_EDGE, UPSERT_NODE
+from olad_core.graph.columns import LABEL_NODE, REMOVE_EDGE, REMOVE_NODE, TASK_LABEL, UPSERT_EDGE, UPSERT_NODE
 from olad_core.graph.edge_arrays import Operations
 from olad_core.graph.event_columns import EventColumns
 from olad_core.graph.node_arrays import Settled
@@ -29,7 +29,7 @@ _OPS: dict[int, RejectedOp] = {
     UPSERT_EDGE: "upsert_edge",
     REMOVE_EDGE: "remove_edge",
     LABEL_NODE: "label",
-    LABEL_EDGE: "label",
+    TASK_LABEL: "label",
 }
 
 

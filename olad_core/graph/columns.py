@@ -8,7 +8,7 @@ import numpy as np
 
 from olad_core.graph.arrays import Float32s, Float64s, Int32s, Int64s, UInt8s
 
-UPSERT_NODE, REMOVE_NODE, UPSERT_EDGE, REMOVE_EDGE, LABEL_NODE, LABEL_EDGE = range(6)
+UPSERT_NODE, REMOVE_NODE, UPSERT_EDGE, REMOVE_EDGE, LABEL_NODE, TASK_LABEL = range(6)
 """Kinds of events, and of operations on edges."""
 NO_FEATURES, DENSE, SPARSE = range(3)
 """Forms of features."""

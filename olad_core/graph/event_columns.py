@@ -16,11 +16,11 @@ from olad_core.graph.columns import (
     DENSE,
     ID_LENGTH,
     ID_START,
-    LABEL_EDGE,
     LABEL_NODE,
     REMOVE_EDGE,
     REMOVE_NODE,
     SPARSE,
+    TASK_LABEL,
     TYPE,
     TYPE_LENGTH,
     TYPE_START,
@@ -133,7 +133,7 @@ def columns_of(events: Sequence[Event]) -> EventColumns:
     columns.types[TYPE_START], columns.types[ID_START] = starts[: len(types)], starts[len(types) : -1]
     end = 0
     for at, event in enumerate(events):
-        columns.kind[at] = LABEL_EDGE if isinstance(event, LabelNode) and event.of_edge else _KINDS[type(event)]
+        columns.kind[at] = TASK_LABEL if isinstance(event, LabelNode) and event.of_task else _KINDS[type(event)]
         if isinstance(event, UpsertEdge) and event.weight is not None:
             columns.weight[at] = event.weight
         if not isinstance(event, RemoveNode | RemoveEdge) and event.ts is not None:
@@ -151,7 +151,7 @@ def columns_of(events: Sequence[Event]) -> EventColumns:
 def _texts(event: Event) -> tuple[str, str]:
     if isinstance(event, UpsertEdge | RemoveEdge):
         return "" if event.src is None else str(event.src), "" if event.dst is None else str(event.dst)
-    if isinstance(event, LabelNode) and event.of_edge:
+    if isinstance(event, LabelNode) and event.of_task:
         return "", ""  # who has the task reads it
     label = None if isinstance(event, RemoveNode) else event.label
     return str(event.id), "" if label is None else str(label)

@@ -15,12 +15,12 @@ from olad_core.graph.arrays import Int32s, Int64s, Integer, Number
 from olad_core.graph.columns import (
     DENSE,
     ID_LENGTH,
-    LABEL_EDGE,
     NO_FEATURES,
     NO_TYPE,
     NOT_BY_ID,
     REMOVE_EDGE,
     REMOVE_NODE,
+    TASK_LABEL,
     TYPE,
     UPSERT_EDGE,
     UPSERT_NODE,
@@ -351,7 +351,7 @@ def _label_node(
 
 
 @compiled
-def _label_edge(columns: Columns, settled: Settled, operations: Operations, event: int) -> None:
+def _label_task(columns: Columns, settled: Settled, operations: Operations, event: int) -> None:
     """Follow the time of a label of an edge, which is no part of the graph."""
     if _is_ahead(settled, columns.time[event]):
         return _reject(settled, event, AHEAD_OF_TIME, 0)
@@ -415,8 +415,8 @@ def run_events(columns: Columns, numbers: Int64s, names: Names, settled: Settled
             _reject(settled, event, _why_of_type(columns.types[TYPE, event]), 0)
         elif kind == UPSERT_NODE:
             _upsert_node(columns, first, second, names, settled, operations, event)
-        elif kind == LABEL_EDGE:
-            _label_edge(columns, settled, operations, event)
+        elif kind == TASK_LABEL:
+            _label_task(columns, settled, operations, event)
         elif kind == REMOVE_NODE:
             _remove_node(columns, first, names, settled, operations, event)
         else:

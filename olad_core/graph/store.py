@@ -29,9 +29,9 @@ from olad_core.graph.text_loops import Slices
 from olad_core.graph.type_numbers import number_types
 from olad_core.graph.typed_features import TypedFeatures
 from olad_core.graph_types import RELATION, EdgeType, NodeType
-from olad_core.memory_use import Sizes, numbers_of_task
+from olad_core.memory_use import NUMBERS_OF_NODE, Sizes, numbers_of_task
 from olad_core.schema import HeldSchema, after_declaration, after_events, directions, lifetimes
-from olad_core.task_types import EdgeTask
+from olad_core.task_types import NodeValueTask, Task
 
 FEWEST_ROWS = 64
 """Rows that memory is taken for at first."""
@@ -79,7 +79,7 @@ class DynamicGraph:
         self.edge_lifetime = edge_lifetime
         self.edge_types: Mapping[str, EdgeType] = {}
         self.node_types: Mapping[str, NodeType] = {}
-        self.tasks: Mapping[str, EdgeTask] = {}
+        self.tasks: Mapping[str, Task] = {}
         self.ts_ahead_max: float | None = None
         self.decisions: Mapping[str, ClassDecision] = {}
         """What the schema declares about labels of answers, by class."""
@@ -176,8 +176,10 @@ class DynamicGraph:
             sum(self._numbers_of(task) for task in self.tasks.values()),
         )
 
-    def _numbers_of(self, task: EdgeTask) -> int:
+    def _numbers_of(self, task: Task) -> int:
         """Numbers that a task remembers of an edge; one with numbers as labels has less than one with classes."""
+        if isinstance(task, NodeValueTask):
+            return NUMBERS_OF_NODE
         return numbers_of_task(len(getattr(task, "classes", ())), self.relation_rules[task.edge_type].width)
 
     @property

@@ -106,9 +106,7 @@ def differences(one: Outcomes, reference: Outcomes, truth: Rows, ranked: int | N
     if not both.any():
         return Differences(0, None, None, None)
     truth = truth[both]
-    batches = min(BATCHES, len(truth) // LEAST_BATCH)
-    batches = batches if batches >= FEWEST_BATCHES else 1
-    batch = np.arange(len(truth)) * batches // len(truth)
+    batch, batches = _batches_of(len(truth))
     classes = int(max(truth.max(), one.predicted.max(), reference.predicted.max())) + 1
 
     def difference(measured: Callable[[Outcomes, Rows, Rows, int, int], Measure]) -> Difference:
@@ -138,8 +136,25 @@ def t_quantile(freedom: int) -> float:
     return z + terms[0] / freedom + terms[1] / freedom**2 + terms[2] / freedom**3
 
 
+def mean_difference(one: Floats, reference: Floats) -> Difference:
+    """The mean of losses less that of the reference, on the same arrivals in their order ``[n]``, at least one.
+
+    >>> mean_difference(np.ones(200), np.full(200, 3.0))
+    Difference(value=-2.0, low=-2.0, high=-2.0)
+    """
+    batch, batches = _batches_of(len(one))
+    return _difference(_mean(one, batch, batches), _mean(reference, batch, batches), batches)
+
+
 Measure = Callable[[Floats], Floats]
 """A score ``[k]`` out of how often each batch counts ``[k, batches]``."""
+
+
+def _batches_of(arrivals: int) -> tuple[Rows, int]:
+    """The batch of each arrival, and how many batches there are; one where there are too few for an interval."""
+    batches = min(BATCHES, arrivals // LEAST_BATCH)
+    batches = batches if batches >= FEWEST_BATCHES else 1
+    return np.arange(arrivals) * batches // arrivals, batches
 
 
 def _difference(one: Measure, reference: Measure, batches: int) -> Difference:

@@ -35,6 +35,35 @@ class ValueTable:
     width: float | None = None
 
 
+@dataclass(frozen=True)
+class ValueReport:
+    """How a task that predicts values stands.
+
+    Attributes:
+        name: of the task.
+        coverage: share of the values that shall lie in the interval.
+        arrived: edges or nodes that have arrived.
+        waiting: of these, that are remembered and have no value.
+        labels: edges or nodes whose value has come.
+        steps: of the head.
+        scored: predictions that were scored.
+        scores, recent: of what was answered.
+        base, base_recent: of a simple prediction, whose interval has no width.
+    """
+
+    name: str
+    coverage: float
+    arrived: int
+    waiting: int
+    labels: int
+    steps: int
+    scored: int
+    scores: ValueTable
+    recent: ValueTable
+    base: ValueTable
+    base_recent: ValueTable
+
+
 class ValueScores:
     """Scores of one predictor with an interval, over all values and with forgetting.
 

@@ -17,7 +17,7 @@ from olad_core.config import REMOVED_KEPT
 from olad_core.graph import DynamicGraph
 from olad_core.graph.arrays import Bools, Float64s, Int64s
 from olad_core.graph.batch import Batch
-from olad_core.graph.columns import LABEL_EDGE, LABEL_NODE, REMOVE_NODE, UPSERT_NODE
+from olad_core.graph.columns import LABEL_NODE, REMOVE_NODE, TASK_LABEL, UPSERT_NODE
 from olad_core.graph.event_columns import EventColumns
 from olad_core.graph.node_ids import NodeIds
 from olad_core.graph.text_loops import Slices
@@ -129,7 +129,7 @@ class Directory:
 def _id_places(events: EventColumns) -> Int64s:
     """Places of the texts of a batch that are ids of nodes, ascending."""
     columns = events.columns
-    of_ids = np.repeat(columns.kind != LABEL_EDGE, 2)
+    of_ids = np.repeat(columns.kind != TASK_LABEL, 2)
     of_ids[1::2] &= ~np.isin(columns.kind, (UPSERT_NODE, LABEL_NODE, REMOVE_NODE))
     return np.flatnonzero(of_ids & (columns.length > 0))
 

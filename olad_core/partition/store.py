@@ -13,7 +13,7 @@ import numpy as np
 from olad_core.events import RemoveNode
 from olad_core.graph import Changes, DynamicGraph, Neighbours
 from olad_core.graph.arrays import Bools, Float32s, Float64s, Int64s, lengthened
-from olad_core.graph.columns import LABEL_EDGE, LABEL_NODE, REMOVE_EDGE, REMOVE_NODE, UPSERT_EDGE, UPSERT_NODE, Columns
+from olad_core.graph.columns import LABEL_NODE, REMOVE_EDGE, REMOVE_NODE, TASK_LABEL, UPSERT_EDGE, UPSERT_NODE, Columns
 from olad_core.graph.compiled import compiled
 from olad_core.graph.event_columns import EventColumns, columns_of
 from olad_core.partition.directory import Directory, Settled
@@ -149,7 +149,7 @@ class PartitionStore:
         concerned = np.where(of_edges, first | second | by_id, first & np.isin(kind, (UPSERT_NODE, LABEL_NODE)))
         # There may be a copy of a removed node.
         concerned |= kind == REMOVE_NODE
-        kept: Bools = settled.accepted & concerned & (kind != LABEL_EDGE)
+        kept: Bools = settled.accepted & concerned & (kind != TASK_LABEL)
         return kept
 
     def _follow_rows(self, settled: Settled) -> None:

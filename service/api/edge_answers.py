@@ -16,11 +16,12 @@ def edge_fields(found: EdgeAnswered | ValueAnswered) -> dict[str, Any]:
         predicted = {"label": likeliest, "probabilities": found.probabilities}
         at_arrival: dict[str, Any] | None = found.at_arrival
     else:
-        predicted = {**_value_fields(found.now), "coverage": found.coverage}
-        at_arrival = None if found.at_arrival is None else _value_fields(found.at_arrival)
+        predicted = {**value_fields(found.now), "coverage": found.coverage}
+        at_arrival = None if found.at_arrival is None else value_fields(found.at_arrival)
     return {"task": found.task, **predicted, "arrived": found.remembered, "at_arrival": at_arrival, **after}
 
 
-def _value_fields(found: tuple[float, float, float]) -> dict[str, Any]:
+def value_fields(found: tuple[float, float, float]) -> dict[str, Any]:
+    """A predicted value with its interval."""
     value, low, high = found
     return {"value": value, "interval": [low, high]}

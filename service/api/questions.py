@@ -11,7 +11,7 @@ from fastapi import Request
 from olad_core.task_types import FEW_VALUES
 from service.api.body import client_of
 from service.api.context import Context
-from service.api.routes.predict import no_model
+from service.api.no_model import no_model
 from service.api.variants import answered_by
 from service.api.waiting import Patience, until_visible
 from service.problems import (
@@ -149,12 +149,17 @@ async def _refused(context: Context, answered: Answered, refused: Refused) -> Pr
     if refused.reason == "no-model":
         return await no_model(context)
     if refused.reason == "too-large":
-        detail = (
-            f"the answer would read {refused.need:,} nodes and edges or more, and may read {refused.most:,}: ask for "
-            "fewer nodes, for what fewer events lead to, or about a node with fewer neighbours"
-        )
-        return Problem(TOO_LARGE, detail, need=refused.need, most=refused.most)
+        return too_large(refused.need, refused.most)
     return Problem(INTERNAL, "the worker could not answer this, and has logged why")
+
+
+def too_large(need: int, most: int) -> Problem:
+    """The 413 answer where the worker would read too much."""
+    detail = (
+        f"the answer would read {need:,} nodes and edges or more, and may read {most:,}: ask for fewer nodes, for what "
+        "fewer events lead to, or about a node with fewer neighbours"
+    )
+    return Problem(TOO_LARGE, detail, need=need, most=most)
 
 
 def _no_edge(answered: Answered, refused: Refused) -> Problem:

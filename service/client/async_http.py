@@ -35,6 +35,8 @@ from service.models import (
     NeighbourList,
     NodeEmbedding,
     NodeList,
+    NodeValuePrediction,
+    NodeValues,
     PartnerList,
     PredictingAnswer,
     Prediction,
@@ -182,6 +184,18 @@ class AsyncClient:
         """See :meth:`Client.predict_edge_value <service.client.http.Client.predict_edge_value>`."""
         wait = self._session.wait(min_position, variant)
         return await self._send(calls.predict_edge_value(src, dst, edge_id, edge_type, weight, wait))
+
+    async def predict_value(
+        self, node: Node, *, task: str | None = None, min_position: str | None = None
+    ) -> NodeValuePrediction:
+        """See :meth:`Client.predict_value <service.client.http.Client.predict_value>`."""
+        return await self._send(calls.predict_value(node, task, self._session.wait(min_position)))
+
+    async def predict_values(
+        self, nodes: Sequence[Node], *, task: str | None = None, min_position: str | None = None
+    ) -> NodeValues:
+        """See :meth:`Client.predict_values <service.client.http.Client.predict_values>`."""
+        return await self._send(calls.predict_values(nodes, task, self._session.wait(min_position)))
 
     async def predict(
         self,

@@ -33,6 +33,8 @@ from service.models import (
     NeighbourList,
     NodeEmbedding,
     NodeList,
+    NodeValuePrediction,
+    NodeValues,
     PartnerList,
     PredictingAnswer,
     Prediction,
@@ -168,6 +170,18 @@ def predict_edge_value(
         TypeError: no edge is named; the service would predict the node ``edge``.
     """
     return Call("GET", "/predict/edge", _reader(EdgeValuePrediction), _edge(src, dst, edge_id, edge_type, weight, wait))
+
+
+def predict_value(node: Node, task: str | None, wait: Wait) -> Call[NodeValuePrediction]:
+    """``GET /predict/{node}`` of a node whose value a task predicts."""
+    path = f"/predict/{quote(str(node), safe='')}"
+    return Call("GET", path, _reader(NodeValuePrediction), wait.params(task=task))
+
+
+def predict_values(nodes: Sequence[Node], task: str | None, wait: Wait) -> Call[NodeValues]:
+    """``POST /predict`` of nodes whose values a task predicts."""
+    params, headers = wait.params(task=task), {"content-type": JSON}
+    return Call("POST", "/predict", _reader(NodeValues), params, headers, _nodes_asked(nodes))
 
 
 def predict_edges(edges: Sequence[Mapping[str, Any]], wait: Wait) -> Call[EdgePredictions]:

@@ -35,6 +35,8 @@ from service.models import (
     NeighbourList,
     NodeEmbedding,
     NodeList,
+    NodeValuePrediction,
+    NodeValues,
     PartnerList,
     PredictingAnswer,
     Prediction,
@@ -258,6 +260,32 @@ class Client:
         """
         wait = self._session.wait(min_position, variant)
         return self._send(calls.predict_edge_value(src, dst, edge_id, edge_type, weight, wait))
+
+    def predict_value(
+        self, node: Node, *, task: str | None = None, min_position: str | None = None
+    ) -> NodeValuePrediction:
+        """``GET /predict/{node}``: the value of a node that a task predicts, with its interval.
+
+        Args:
+            node: its id.
+            task: name of a ``node_value`` task. Left out: that of the node's type, in a graph without classes.
+            min_position: as for :meth:`predict_one`.
+
+        Raises:
+            NoTask: nodes of the type have no such task.
+            UnknownNode: it is not in the graph.
+            NoModel: too few values have come.
+        """
+        return self._send(calls.predict_value(node, task, self._session.wait(min_position)))
+
+    def predict_values(
+        self, nodes: Sequence[Node], *, task: str | None = None, min_position: str | None = None
+    ) -> NodeValues:
+        """``POST /predict``: the values of up to 1,000 nodes, all of one position. Arguments: :meth:`predict_value`.
+
+        A node without a value has an ``error``.
+        """
+        return self._send(calls.predict_values(nodes, task, self._session.wait(min_position)))
 
     def predict(
         self,

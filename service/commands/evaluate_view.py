@@ -17,8 +17,9 @@ from service.store.status import ClassReportStatus
 from service.terminal import shown, shown_report
 
 if TYPE_CHECKING:
+    from olad_core.judging.paired import Difference
     from service.evaluation.prequential import Progress
-    from service.evaluation.report import Report, ValueTaskScore
+    from service.evaluation.report import NodeValueScore, Report, ValueTaskScore
 
 
 class EvaluateView(BarView):
@@ -38,7 +39,8 @@ class EvaluateView(BarView):
 
 def print_report(console: Console, report: Report) -> None:
     """Scores of nodes, where any has a known class, then of tasks on edges."""
-    if report.labelled or not report.contestants[0].tasks:
+    first = report.contestants[0]
+    if report.labelled or not (first.tasks or first.node_values):
         _print_nodes(console, report)
     for contestant in report.contestants:
         if contestant.rejected:
@@ -49,6 +51,11 @@ def print_report(console: Console, report: Report) -> None:
     for contestant in report.contestants:
         for value in contestant.value_tasks:
             console.print(shown(_value_line(contestant.name, value)), soft_wrap=True, highlight=False)
+    for contestant in report.contestants:
+        for one in contestant.node_values:
+            console.print(shown(_node_value_line(contestant.name, one)), soft_wrap=True, highlight=False)
+            if one.difference is not None:
+                console.print(shown(_less(report.reference, one.difference)), soft_wrap=True, highlight=False)
     console.print(
         f"{report.arrivals:,} nodes arrived in {report.entries:,} entries of {report.events:,} events; "
         f"{report.labelled:,} have a known class",
@@ -120,6 +127,22 @@ def _value_line(contestant: str, task: ValueTaskScore) -> str:
     line += f"MAE {number(task.mae)} (means of the ends: {number(task.base_mae)}), RMSE {number(task.rmse)}, "
     line += f"R2 {number(task.r2)}, {percent(task.coverage)} in the interval of {percent(task.expected_coverage)}"
     return line
+
+
+def _node_value_line(contestant: str, task: NodeValueScore) -> str:
+    """The same of a task on values of nodes, beside those of the mean of the neighbours' values."""
+    line = f"task {task.name} of {contestant}: {task.scored:,} of {task.arrived:,} nodes scored, "
+    line += f"MAE {number(task.mae)}, RMSE {number(task.rmse)}, R2 {number(task.r2)}"
+    if task.width:
+        line += f" (MAE of the neighbours' mean: {number(task.base_mae)}), {percent(task.coverage)} in the interval of "
+        line += percent(task.expected_coverage)
+    return line
+
+
+def _less(reference: str, difference: Difference) -> str:
+    """How much an error is above that of the reference."""
+    within = "" if difference.low is None else f" [{number(difference.low)}, {number(difference.high)}]"
+    return f"less {reference} on the same nodes, with 95 % interval: MAE {number(difference.value)}{within}"
 
 
 def _print(console: Console, title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

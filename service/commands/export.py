@@ -42,6 +42,9 @@ def export_predictions(
         typer.Option(metavar="TYPE", help="Edges of this type that its task remembers, instead of nodes."),
     ] = None,
     by: Annotated[str | None, typer.Option(metavar="CLASS", help="Order by the probability of a class.")] = None,
+    task: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Values of nodes by this task, instead of classes.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows.")] = None,
     min_position: MinPosition = None,
     data_dir: DataDir = None,
@@ -59,11 +62,13 @@ def export_predictions(
             raise ExportFailed(f"{file}: name a file that ends with {' or '.join(FORMATS)}")
         if nodes is not None and edges is not None:
             raise ExportFailed("--nodes and --edges are not used together")
+        if task is not None and (by is not None or edges is not None):
+            raise ExportFailed("--task writes values of nodes: leave out --by and --edges")
         address = service_url(url, settings)
         with contextlib.ExitStack() as held:
             client = held.enter_context(Client(address, key=settings.api_key, patience_s=_PATIENCE_S))
             asked = _AskedFor(client, settings, file, min_position, by, limit, console, held)
-            done = _nodes(asked, nodes) if edges is None else _edges(asked, edges)
+            done = _nodes(asked, nodes, task) if edges is None else _edges(asked, edges)
     _report(console, file, done.as_dict(), what="in the graph" if edges is None else "remembered", as_json=as_json)
 
 
@@ -152,10 +157,11 @@ class _AskedFor(NamedTuple):
         return self.held.enter_context(ExportView(self.console, shown(self.file.name), total))
 
 
-def _nodes(asked: _AskedFor, nodes: str | None) -> Exported:
-    """Predictions of the nodes of a file, or of the graph."""
+def _nodes(asked: _AskedFor, nodes: str | None, task: str | None) -> Exported:
+    """Predictions of the nodes of a file, or of the graph; with a task, values."""
     from service.export.asked_nodes import of_graph, of_lines  # noqa: PLC0415
     from service.export.predictions import export_predictions as write  # noqa: PLC0415
+    from service.export.values import export_values  # noqa: PLC0415
 
     status = asked.client.status()
     classes = len(status.worker.graph.classes) if status.worker is not None else 0
@@ -169,6 +175,11 @@ def _nodes(asked: _AskedFor, nodes: str | None) -> Exported:
         parts, position, total = of_graph(found.graph, size), found.position, found.graph.num_nodes
     else:
         parts = of_lines(_lines(nodes, asked.held), nodes, size)
+    if task is not None:
+        view = asked.view(total)
+        return export_values(
+            asked.client, parts, asked.file, task, position=position, limit=asked.limit, on_rows=view.update
+        )
     return write(
         asked.client,
         parts,

@@ -19,6 +19,7 @@ from service.store.status import (
     CombinedStatus,
     GraphStatus,
     LeadStatus,
+    NodeValueTaskStatus,
     Score,
     ServingStatus,
     StudentStatus,
@@ -57,6 +58,8 @@ def status(
         console.print(line, soft_wrap=True, highlight=False)
     for value_task in report.worker.value_tasks if report.worker is not None else ():
         console.print(_value_task_line(value_task), soft_wrap=True, highlight=False)
+    for node_task in report.worker.node_value_tasks if report.worker is not None else ():
+        console.print(_node_value_line(node_task), soft_wrap=True, highlight=False)
     for decision in [decision for decision in group.decisions if decision.kind != "student-kept"][:DECISIONS_SHOWN]:
         line = f"{decision.position} {decision.kind}: {decision.reason}"
         console.print(line, soft_wrap=True, highlight=False)
@@ -167,10 +170,22 @@ def _task_line(task: TaskStatus) -> str:
 def _value_task_line(task: ValueTaskStatus) -> str:
     """How a task that predicts values stands, beside the mean of what both ends gave and received."""
     counts = f"{task.arrived:,} edges arrived, {task.labels:,} values"
-    errors = f"MAE {number(task.score.mae)} (means of the ends: {number(task.base_score.mae)})"
+    about = f"task {task.name}, value of edges of the type {task.edge_type}"
+    return f"{about}: {counts}, {_errors(task, 'means of the ends')}"
+
+
+def _node_value_line(task: NodeValueTaskStatus) -> str:
+    """The same of a task on values of nodes, beside the mean of the neighbours' values."""
+    counts = f"{task.arrived:,} nodes arrived, {task.labels:,} values"
+    about = f"task {task.name}, value of nodes of the type {task.node_type}"
+    return f"{about}: {counts}, {_errors(task, 'mean of the neighbours')}"
+
+
+def _errors(task: ValueTaskStatus | NodeValueTaskStatus, simple: str) -> str:
+    """The scores of a task on values, beside those of a simple prediction."""
+    errors = f"MAE {number(task.score.mae)} ({simple}: {number(task.base_score.mae)})"
     more = f"RMSE {number(task.score.rmse)}, R2 {number(task.score.r2)}"
-    inside = f"{percent(task.score.coverage)} in the interval of {percent(task.coverage)}"
-    return f"task {task.name}, value of edges of the type {task.edge_type}: {counts}, {errors}, {more}, {inside}"
+    return f"{errors}, {more}, {percent(task.score.coverage)} in the interval of {percent(task.coverage)}"
 
 
 def _student_table(group: Group) -> Table:

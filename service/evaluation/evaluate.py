@@ -12,7 +12,16 @@ from service.evaluation.baselines import baseline
 from service.evaluation.configurations import CHANGEABLE, Configuration, WrongConfiguration
 from service.evaluation.players import EnginePlayer, Player
 from service.evaluation.prequential import Progress, play
-from service.evaluation.report import Entrant, Report, TaskScore, build_report, task_score, value_task_score
+from service.evaluation.report import (
+    Entrant,
+    NodeValueScore,
+    Report,
+    TaskScore,
+    build_report,
+    node_value_score,
+    task_score,
+    value_task_score,
+)
 from service.evaluation.task_outcomes import rarest, task_differences
 from service.replay.pace import STEPS_PER_ENTRY
 from service.replay.sources import Source
@@ -109,7 +118,7 @@ def _tasks(player: Player) -> tuple[TaskScore, ...]:
 
 
 def _compared(entrants: Sequence[Entrant], players: Mapping[str, Player]) -> list[Entrant]:
-    """The entrants with the differences of their tasks on edges from those of the first."""
+    """The entrants with the differences of their tasks from those of the first."""
     reference = players[entrants[0].name]
     reports = {each.name: each for each in reference.tasks}
     ranked = {each.name: each.ranked for each in entrants[0].tasks}
@@ -120,8 +129,17 @@ def _compared(entrants: Sequence[Entrant], players: Mapping[str, Player]) -> lis
         one, other = own.task_outcomes.of(score.name), reference.task_outcomes.of(score.name)
         return replace(score, differences=task_differences(one, other, classes, ranked[score.name]))
 
+    def of_values(name: str) -> tuple[NodeValueScore, ...]:
+        own = players[name]
+        return tuple(
+            node_value_score(each, own.value_outcomes.less(reference.value_outcomes, each.name))
+            if own is not reference
+            else node_value_score(each)
+            for each in own.node_values
+        )
+
     others = [replace(each, tasks=tuple(compared(each, score) for score in each.tasks)) for each in entrants[1:]]
-    return [entrants[0], *others]
+    return [replace(each, node_values=of_values(each.name)) for each in (entrants[0], *others)]
 
 
 def _as_plain(decisions: Mapping[str, ClassDecision]) -> dict[str, dict[str, float]]:

@@ -15,11 +15,13 @@ from olad_core.edge_tasks import TaskReport
 from olad_core.engine import Engine
 from olad_core.events import ClassDecision, GraphSchema
 from olad_core.link_tasks import LinkReport
+from olad_core.node_value_tasks import NodeValueReport
 from olad_core.predicting import predict_served
 from olad_core.tasks import node_class
 from olad_core.tasks.label_rule import LabelRule
 from olad_core.value_tasks import ValueTaskReport
 from service.evaluation.task_outcomes import TaskOutcomes
+from service.evaluation.value_outcomes import ValueOutcomes
 from service.replay.arrival_stream import Batch
 from service.worker.temporal_library import import_temporal_library
 
@@ -86,6 +88,14 @@ class Player(Protocol):
     def task_outcomes(self) -> TaskOutcomes:
         """What was predicted of labelled edges."""
 
+    @property
+    def node_values(self) -> tuple[NodeValueReport, ...]:
+        """How the tasks on values of nodes stand."""
+
+    @property
+    def value_outcomes(self) -> ValueOutcomes:
+        """What was predicted of nodes whose value has come."""
+
 
 class EnginePlayer:
     """The engine as a worker with ``OLAD_STEPS_PER_ENTRY`` drives it, in process and without Redis.
@@ -112,6 +122,8 @@ class EnginePlayer:
         self._decisions = decisions
         self.task_outcomes = TaskOutcomes()
         """What was predicted of labelled edges."""
+        self.value_outcomes = ValueOutcomes()
+        """What was predicted of nodes whose value has come."""
 
     def declare(self, schema: GraphSchema) -> None:
         """Declare the schema as an entry of its own."""
@@ -124,6 +136,7 @@ class EnginePlayer:
         engine = self._engine
         engine.apply(f"{number}-0", batch.events, float(number) if batch.came_at is None else batch.came_at)
         self.task_outcomes.add(engine.edge_tasks.labelled)
+        self.value_outcomes.add(engine.node_values.scored)
         engine.refresh()
         rule = engine.take_publication().rule
         return self._served(batch.nodes).labelled_by(rule)
@@ -157,6 +170,11 @@ class EnginePlayer:
     def value_tasks(self) -> tuple[ValueTaskReport, ...]:
         """How the tasks on values of edges stand."""
         return self._engine.value_tasks.reports()
+
+    @property
+    def node_values(self) -> tuple[NodeValueReport, ...]:
+        """How the tasks on values of nodes stand."""
+        return self._engine.node_values.reports()
 
     def _served(self, nodes: Sequence[str]) -> Answers:
         engine = self._engine

@@ -15,9 +15,10 @@ from olad_core.judging.balance import fitting_metric
 from olad_core.judging.class_report import ClassReport
 from olad_core.judging.lead import LeadFigure
 from olad_core.judging.metric import Metric, parse_metric
-from olad_core.judging.paired import Differences, Outcomes, differences
+from olad_core.judging.paired import Difference, Differences, Outcomes, differences
 from olad_core.judging.prequential import Scores
 from olad_core.link_tasks import LinkReport
+from olad_core.node_value_tasks import NodeValueReport
 from olad_core.value_tasks import ValueTaskReport
 from service.evaluation.prequential import Played
 
@@ -119,6 +120,37 @@ class ValueTaskScore:
 
 
 @dataclass(frozen=True)
+class NodeValueScore:
+    """The scores of a task on values of nodes, of what was answered at each arrival.
+
+    Attributes:
+        name: of the task.
+        node_type: of its nodes.
+        arrived: nodes that have arrived.
+        scored: nodes whose value has come, and that were predicted.
+        expected_coverage: share of the values that shall lie in the interval.
+        mae, rmse, r2, coverage, width: as :class:`~olad_core.judging.value_scores.ValueTable` has them.
+        base_mae, base_rmse: of the mean of the neighbours' values, on the same nodes.
+        difference: mean absolute error less that of the reference, on nodes that both predicted; None for the
+            reference itself.
+    """
+
+    name: str
+    node_type: str
+    arrived: int
+    scored: int
+    expected_coverage: float
+    mae: float | None
+    rmse: float | None
+    r2: float | None
+    coverage: float | None
+    width: float | None
+    base_mae: float | None
+    base_rmse: float | None
+    difference: Difference | None = None
+
+
+@dataclass(frozen=True)
 class Contestant:
     """What one configuration or baseline reached.
 
@@ -139,6 +171,7 @@ class Contestant:
         tasks: how the tasks on edges stand at the end of the stream; none for a baseline that has no columns for edges.
         links: how the tasks on links do; none for a baseline.
         value_tasks: the same of those on values of edges.
+        node_values: of those on values of nodes.
     """
 
     name: str
@@ -157,6 +190,7 @@ class Contestant:
     tasks: tuple[TaskScore, ...] = ()
     links: tuple[LinkReport, ...] = ()
     value_tasks: tuple[ValueTaskScore, ...] = ()
+    node_values: tuple[NodeValueScore, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -200,6 +234,7 @@ class Entrant:
     tasks: tuple[TaskScore, ...] = ()
     links: tuple[LinkReport, ...] = ()
     value_tasks: tuple[ValueTaskScore, ...] = ()
+    node_values: tuple[NodeValueScore, ...] = ()
 
 
 def task_score(found: TaskReport, ranked: str | None) -> TaskScore:
@@ -234,6 +269,21 @@ def value_task_score(found: ValueTaskReport) -> ValueTaskScore:
         **asdict(found.scores),
         base_mae=found.base.mae,
         base_rmse=found.base.rmse,
+    )
+
+
+def node_value_score(found: NodeValueReport, difference: Difference | None = None) -> NodeValueScore:
+    """The scores of a task on values of nodes."""
+    return NodeValueScore(
+        name=found.name,
+        node_type=found.node_type,
+        arrived=found.arrived,
+        scored=found.scored,
+        expected_coverage=found.coverage,
+        **asdict(found.scores),
+        base_mae=found.base.mae,
+        base_rmse=found.base.rmse,
+        difference=difference,
     )
 
 

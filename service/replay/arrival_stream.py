@@ -27,7 +27,7 @@ class Arrival:
         node: the node that arrives with them; None where only edges or labels of older nodes do.
         truth: node and class that the sender knows from now on, for scoring.
         edge: whether the edge among them is an arrival, which counts as a node does.
-        label: of this edge, without a time; it is sent when it is due.
+        label: of this edge, or the value of this node, without a time; it is sent when it is due.
     """
 
     events: tuple[Event, ...]

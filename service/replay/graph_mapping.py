@@ -34,6 +34,8 @@ def graph_mapping(options: TableOptions, default: RowMapping) -> RowMapping:
         stated = read_mapping(options.mapping, options)
         if stated.edge is not None:
             raise WrongMapping("ids, features and classes of edges are read from tables alone: leave out `edge`")
+        if stated.node is not None and stated.node.value is not None:
+            raise WrongMapping("values of nodes are read from tables alone: leave out `value`")
         if any(end is not None and (end.type or end.edge_type) for end in (stated.source, stated.target)):
             raise WrongMapping("a graph has its nodes by themselves: state `type` of `node`, and `edge_type` of edges")
         node = stated.node or NodeRows()

@@ -86,7 +86,7 @@ class Reading:
     def arrival(self, event: Event) -> Arrival:
         """The next event with what it makes known."""
         node = truth = None
-        if isinstance(event, UpsertNode) or (isinstance(event, LabelNode) and not event.of_edge):
+        if isinstance(event, UpsertNode) or (isinstance(event, LabelNode) and not event.of_task):
             if event.label is not None:
                 truth = (str(event.id), str(event.label))
             if self._seen is not None and isinstance(event, UpsertNode) and str(event.id) not in self._seen:
@@ -99,7 +99,7 @@ def without_labels(arrivals: Iterable[Arrival]) -> Iterator[Arrival]:
     """Take the labels out of the events, so that :func:`~service.replay.label_delay.delay_labels` can send them."""
     for arrival in arrivals:
         events = tuple(
-            _unlabelled(event) for event in arrival.events if not isinstance(event, LabelNode) or event.of_edge
+            _unlabelled(event) for event in arrival.events if not isinstance(event, LabelNode) or event.of_task
         )
         yield replace(arrival, events=events)
 

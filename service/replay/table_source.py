@@ -113,7 +113,8 @@ def with_labels(table: Table, plan: Plan, arrivals: Iterable[Arrival], options: 
     delay = options.label_delay if options.label_delay is not None else truth.delay
     if not isinstance(delay, Duration):
         number = options.default_delay if delay is None else delay
-        later = node is not None and number > 0 and (options.scored or plan.mapping.changes is not None)
+        by_class = node is not None and node.value is None
+        later = by_class and number > 0 and (options.scored or plan.mapping.changes is not None)
         return delay_labels(arrivals, number) if later else delay_own_labels(arrivals, number)
     if plan.mapping.time is None:
         raise UnreadableDataset(f"{table.name}: a label delay in time needs times: --time COLUMN")

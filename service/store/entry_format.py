@@ -5,10 +5,12 @@ from __future__ import annotations
 from olad_core.errors import OladError
 from olad_core.events import GraphSchema
 
-ENTRY_FORMAT = 5
+ENTRY_FORMAT = 6
 """The latest format that this release reads and writes. Entries without the field ``v`` have format 1."""
+NODE_VALUES_FORMAT = 6
+"""The format of entries under tasks that predict values of nodes."""
 VALUES_FORMAT = 5
-"""The format of entries under tasks that predict values."""
+"""The format of entries under tasks that predict values of edges alone."""
 TASKS_FORMAT = 4
 """The format of entries under other tasks, which releases before values read too."""
 VERSIONS_FORMAT = 4
@@ -31,6 +33,8 @@ def format_under(schema: GraphSchema) -> int:
     >>> format_under(GraphSchema(edge_types={"paid": EdgeType(ids=True)}))
     3
     """
+    if any(task.kind == "node_value" for task in schema.tasks.values()):
+        return NODE_VALUES_FORMAT
     if schema.tasks:
         return VALUES_FORMAT if any(task.kind == "edge_value" for task in schema.tasks.values()) else TASKS_FORMAT
     if any(each.has_table for each in schema.edge_types.values()):

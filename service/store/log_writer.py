@@ -100,6 +100,10 @@ class LogWriter:
             self._remember(stored)
         return self._schema
 
+    async def has_classes(self) -> bool:
+        """Whether a class of nodes is declared, or named by a label in the log."""
+        return bool(await self._redis.exists(self._keys.classes)) or bool((await self.schema()).classes)
+
     async def append(
         self,
         body: bytes,

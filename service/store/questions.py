@@ -83,6 +83,18 @@ class EdgesAsked(msgspec.Struct, frozen=True, tag="edges"):
     edges: list[EdgeAsked]
 
 
+class NodeValuesAsked(msgspec.Struct, frozen=True, tag="node-values"):
+    """What the values of nodes are.
+
+    Attributes:
+        nodes: their ids.
+        task: that predicts; None for that of each node's type.
+    """
+
+    nodes: list[str]
+    task: str | None = None
+
+
 class TopEdgesAsked(msgspec.Struct, frozen=True, tag="top-edges"):
     """Which edges without a label are likeliest to be of a class.
 
@@ -155,6 +167,7 @@ Question: TypeAlias = (
     | EdgeAsked
     | ExplainEdgeAsked
     | EdgesAsked
+    | NodeValuesAsked
     | TopEdgesAsked
     | NeighboursAsked
     | EmbeddingsAsked
@@ -389,6 +402,30 @@ class ValueAnswered(msgspec.Struct, frozen=True, tag="value"):
     remembered: bool
 
 
+NoValue: TypeAlias = Literal["no-task", "no-model", "unknown-node", "too-large"]
+"""Why a node has no predicted value."""
+
+
+class NodeValue(msgspec.Struct, frozen=True):
+    """The predicted value of a node.
+
+    Attributes:
+        task: that predicts.
+        version: steps that its head had taken.
+        coverage: share of the values that shall lie in the interval.
+        now: value, then low and high of its interval.
+        at_arrival: the same when the node arrived; None where nothing was answered, or it is not remembered.
+        truth: its value; None where it is not known.
+    """
+
+    task: str
+    version: int
+    coverage: float
+    now: tuple[float, float, float]
+    at_arrival: tuple[float, float, float] | None
+    truth: float | None
+
+
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
     """Why there is no answer.
 
@@ -448,6 +485,22 @@ class EdgesAnswered(msgspec.Struct, frozen=True, tag="edges"):
     edges: list[EdgeAnswered | ValueAnswered | Refused]
 
 
+class NodeValuesAnswered(msgspec.Struct, frozen=True, tag="node-values"):
+    """The predicted values of nodes, or in a word why one has none, in the order of the question.
+
+    Attributes:
+        source: what they are exact for; each has the version of its own task.
+        nodes: one for each node.
+        need: edges that would be read for all of them.
+        most: how many may be read.
+    """
+
+    source: Source
+    nodes: list[NodeValue | NoValue]
+    need: int = 0
+    most: int = 0
+
+
 Answer: TypeAlias = (
     WhatIfAnswered
     | ExplainAnswered
@@ -455,6 +508,7 @@ Answer: TypeAlias = (
     | ExplainEdgeAnswered
     | ValueAnswered
     | EdgesAnswered
+    | NodeValuesAnswered
     | TopEdgesAnswered
     | NeighboursAnswered
     | EmbeddingsAnswered

@@ -456,6 +456,24 @@ class ValueTaskStatus(Answer):
     base_recent: ValueScore = Field(description="The same, with forgetting.")
 
 
+class NodeValueTaskStatus(Answer):
+    """A task that predicts values of nodes, scored on predictions made when they arrived."""
+
+    name: str = Field(description="Its name.")
+    kind: str = Field(description="What is predicted: `node_value`, a number of a node.")
+    node_type: str = Field(description="Type of the nodes.")
+    coverage: float = Field(description="Share of the values that shall lie in the interval.")
+    arrived: int = Field(description="Nodes that have arrived.")
+    labels: int = Field(description="Nodes whose value has come.")
+    waiting: int = Field(description="Nodes that have arrived and are remembered, and wait for a value.")
+    steps: int = Field(description="Training steps so far.")
+    scored: int = Field(description="Predictions that were scored.")
+    score: ValueScore = Field(description="Of what was answered at each arrival.")
+    recent: ValueScore = Field(description="The same, with forgetting.")
+    base_score: ValueScore = Field(description="Of the mean of the neighbours' values.")
+    base_recent: ValueScore = Field(description="The same, with forgetting.")
+
+
 class CheckpointStatus(Answer):
     """The newest checkpoint."""
 
@@ -542,6 +560,9 @@ class WorkerStatus(Answer):
     )
     value_tasks: tuple[ValueTaskStatus, ...] = Field(
         default=(), description="The declared tasks that predict values, with their scores."
+    )
+    node_value_tasks: tuple[NodeValueTaskStatus, ...] = Field(
+        default=(), description="The declared tasks that predict values of nodes, with their scores."
     )
     links: tuple[LinkStatus, ...] = Field(default=(), description="The declared tasks on links, with their scores.")
     decisions: tuple[DecisionStatus, ...] = Field(

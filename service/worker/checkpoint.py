@@ -26,8 +26,10 @@ from torch import Tensor
 
 from olad_core.errors import OladError
 
-FORMAT = 11
+FORMAT = 12
 """Version of the format that is written. A release that changes it describes in CHANGELOG.md what to do."""
+VALUES_FORMAT = 11
+"""The format of a checkpoint of a graph with tasks that predict values, those of edges alone."""
 TASKS_FORMAT = 10
 """The format of a checkpoint of a graph with tasks, none of which predicts values."""
 IDS_FORMAT = 9
@@ -36,7 +38,7 @@ TYPED_FORMAT = 8
 """The format of a checkpoint of a graph with types whose edges have no ids."""
 UNTYPED_FORMAT = 7
 """The format of a checkpoint of a graph that declares no types, which the release before types reads too."""
-_READABLE = (4, 5, 6, UNTYPED_FORMAT, TYPED_FORMAT, IDS_FORMAT, TASKS_FORMAT, FORMAT)
+_READABLE = (4, 5, 6, UNTYPED_FORMAT, TYPED_FORMAT, IDS_FORMAT, TASKS_FORMAT, VALUES_FORMAT, FORMAT)
 """Formats that are read: each reads its predecessor."""
 _TENSORS, _VALUES, _MANIFEST = "tensors.safetensors", "values.json", "manifest.json"
 _PREFIX, _UNFINISHED = "checkpoint-", ".unfinished-"
@@ -106,6 +108,8 @@ def _write_files(folder: Path, tensors: Mapping[str, Tensor], values: Mapping[st
     if "graph/tasks" in tensors:
         written = TASKS_FORMAT
     if any(name.startswith("value_tasks/") for name in tensors):
+        written = VALUES_FORMAT
+    if any(name.startswith("node_values/") for name in tensors):
         written = FORMAT
     manifest = {"format": written, "sha256": {name: _digest(folder / name) for name in (_TENSORS, _VALUES)}}
     (folder / _MANIFEST).write_text(json.dumps(manifest | {_OWN_DIGEST: _digest_of(manifest)}, indent=1))

@@ -255,6 +255,8 @@ def _scores(status: WorkerStatus) -> Iterator[Metric]:
             f"Recent prequential {measure.replace('_', ' ')} of a task on links.",
             ((link.name, getattr(link.recent, measure, None)) for link in status.links),
         )
+    of_values = [(task.name, task.recent) for task in status.value_tasks]
+    of_values += [(task.name, task.recent) for task in status.node_value_tasks]
     for measure, meaning in (
         ("mae", "mean absolute error"),
         ("rmse", "root of the mean squared error"),
@@ -264,7 +266,7 @@ def _scores(status: WorkerStatus) -> Iterator[Metric]:
             "task",
             f"olad_worker_task_{measure}",
             f"Recent prequential {meaning} of a task that predicts values.",
-            ((task.name, getattr(task.recent, measure)) for task in status.value_tasks),
+            ((name, getattr(recent, measure)) for name, recent in of_values),
         )
     yield from gauges_by(
         "student",

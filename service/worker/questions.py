@@ -35,6 +35,10 @@ from service.store.questions import (
     LinksAnswered,
     NeighboursAnswered,
     NeighboursAsked,
+    NodeValue,
+    NodeValuesAnswered,
+    NodeValuesAsked,
+    NoValue,
     PartnersAsked,
     PredictedNode,
     Question,
@@ -67,6 +71,7 @@ _STAGES: Mapping[type[Any], str] = {
     EdgeAsked: "edge",
     EdgesAsked: "edge",
     TopEdgesAsked: "edge",
+    NodeValuesAsked: "node-value",
     NeighboursAsked: "neighbours",
     LinkAsked: "link",
     PartnersAsked: "link",
@@ -99,8 +104,8 @@ def _answer(engine: Engine, question: Question) -> tuple[Answer, int]:
         return _edges(engine, question)
     if isinstance(question, ExplainEdgeAsked):
         return _explained_edge(engine, question)
-    if isinstance(question, LinkAsked | PartnersAsked):
-        return _links(engine, question)
+    if isinstance(question, NodeValuesAsked | LinkAsked | PartnersAsked):
+        return _node_values(engine, question) if isinstance(question, NodeValuesAsked) else _links(engine, question)
     served = engine.versions.served
     try:
         if isinstance(question, NeighboursAsked):
@@ -163,6 +168,19 @@ def _edge(engine: Engine, question: EdgeAsked) -> EdgeAnswered | ValueAnswered |
         )
     answer = found.edge
     return EdgeAnswered(source, found.task, answer.probabilities, answer.at_arrival, answer.truth, answer.remembered)
+
+
+def _node_values(engine: Engine, question: NodeValuesAsked) -> tuple[Answer, int]:
+    most = engine.config.most_read
+    found = engine.node_values.answers(engine.graph, question.nodes, question.task, most)
+    shown: list[NodeValue | NoValue] = [
+        each
+        if isinstance(each, str)
+        else NodeValue(each.task, each.version, each.coverage, each.node.now, each.node.at_arrival, each.node.truth)
+        for each in found.nodes
+    ]
+    source = Source(engine.position, engine.applied_events, 0, "")
+    return NodeValuesAnswered(source, shown, found.need, most), found.work + len(question.nodes)
 
 
 def _links(engine: Engine, question: LinkAsked | PartnersAsked) -> tuple[Answer, int]:

@@ -14,8 +14,10 @@ from olad_core.engine import Engine
 from olad_core.judging.class_report import ClassReport
 from olad_core.judging.lead import LeadFigure
 from olad_core.judging.prequential import ScoreTable
+from olad_core.judging.value_scores import ValueReport
 from olad_core.link_tasks import LinkReport
 from olad_core.memory_use import bytes_needed
+from olad_core.node_value_tasks import NodeValueReport
 from olad_core.serving.versions import HeldVersion
 from olad_core.students import registered_name
 from olad_core.tasks.link import RankScore
@@ -34,6 +36,7 @@ from service.store.status import (
     LearningStatus,
     LinkStatus,
     MemoryStatus,
+    NodeValueTaskStatus,
     RankStatus,
     Score,
     StudentStatus,
@@ -251,6 +254,7 @@ def report(
         tasks=tuple(task_status(report) for report in engine.edge_tasks.reports()),
         links=tuple(link_status(report) for report in engine.link_tasks.reports()),
         value_tasks=tuple(value_task_status(report) for report in engine.value_tasks.reports()),
+        node_value_tasks=tuple(node_value_status(report) for report in engine.node_values.reports()),
         kept=versions_status(engine),
         candidate=_version(candidate, candidate.embedding.progress(graph)) if candidate else None,
         students=tuple(
@@ -366,11 +370,35 @@ def value_task_status(report: ValueTaskReport) -> ValueTaskStatus:
         waiting=report.waiting,
         steps=report.steps,
         scored=report.scored,
-        score=ValueScore(**asdict(report.scores)),
-        recent=ValueScore(**asdict(report.recent)),
-        base_score=ValueScore(**asdict(report.base)),
-        base_recent=ValueScore(**asdict(report.base_recent)),
+        **_value_scores(report),
     )
+
+
+def node_value_status(report: NodeValueReport) -> NodeValueTaskStatus:
+    """A task that predicts values of nodes as it is reported."""
+    return NodeValueTaskStatus(
+        name=report.name,
+        kind="node_value",
+        node_type=report.node_type,
+        coverage=report.coverage,
+        arrived=report.arrived,
+        labels=report.labels,
+        waiting=report.waiting,
+        steps=report.steps,
+        scored=report.scored,
+        **_value_scores(report),
+    )
+
+
+def _value_scores(report: ValueReport) -> dict[str, ValueScore]:
+    """Of what was answered and of the simple prediction, over all values and recent ones."""
+    tables = {
+        "score": report.scores,
+        "recent": report.recent,
+        "base_score": report.base,
+        "base_recent": report.base_recent,
+    }
+    return {name: ValueScore(**asdict(table)) for name, table in tables.items()}
 
 
 def _memory(engine: Engine, budget: int) -> MemoryStatus:

@@ -13,12 +13,12 @@ from olad_core.edge_tasks import TaskAnswer
 from olad_core.engine import Engine
 from olad_core.events import Event, Features, GraphSchema, LabelNode, RemoveEdge, SparseFeatures, UpsertEdge
 from olad_core.graph_types import EdgeType
-from olad_core.task_types import EdgeClassTask, EdgeTask
+from olad_core.task_types import EdgeClassTask, Task
 from olad_core.tasks.edge_class.learner import MOST_FEATURES
 from tests.olad_core.task_engines import bytes_of, engine, play
 
 WIDTH = 2
-TASKS: dict[str, EdgeTask] = {
+TASKS: dict[str, Task] = {
     "fraud": EdgeClassTask(kind="edge_class", edge_type="paid", classes=("ok", "fraud")),
     "stolen": EdgeClassTask(kind="edge_class", edge_type="moved", classes=("ok", "fraud")),
 }
@@ -129,7 +129,7 @@ def test_features_that_are_left_out_are_zeros_and_sparse_ones_are_read() -> None
 
 def test_features_declared_later_are_inputs_from_then_on() -> None:
     """While the type `edge` has no edge, a width may still be declared. What was learned before is learned again."""
-    task: dict[str, EdgeTask] = {"later": EdgeClassTask(kind="edge_class", edge_type="edge", classes=("ok", "fraud"))}
+    task: dict[str, Task] = {"later": EdgeClassTask(kind="edge_class", edge_type="edge", classes=("ok", "fraud"))}
     on = engine(GraphSchema(directed=True, tasks=task))
     play(on, [[UpsertEdge("n1", f"m{at}", label=("ok", "fraud")[at % 2]) for at in range(40)]])
     play(on, [[RemoveEdge("n1", f"m{at}") for at in range(40)]], 10)

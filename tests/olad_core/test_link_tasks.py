@@ -15,7 +15,7 @@ from olad_core.graph.arriving_edges import arriving_edges
 from olad_core.graph_types import EdgeType
 from olad_core.link_tasks import LinkAnswer, LinkReport
 from olad_core.schema import HeldSchema, SchemaConflict, after_declaration
-from olad_core.task_types import EdgeClassTask, EdgeTask, LinkTask
+from olad_core.task_types import EdgeClassTask, LinkTask, Task
 from olad_core.tasks.link import learner as learner_module
 from olad_core.tasks.link.ends import Ends
 from tests.olad_core import task_engines
@@ -173,7 +173,7 @@ def test_a_node_that_left_is_no_candidate_and_comes_back_as_another() -> None:
 
 def test_a_type_has_one_task_on_links_beside_another_one() -> None:
     schema = after_declaration(HeldSchema(), SCHEMA)
-    classes: dict[str, EdgeTask] = {"fraud": EdgeClassTask(kind="edge_class", edge_type="buys", classes=("ok",))}
+    classes: dict[str, Task] = {"fraud": EdgeClassTask(kind="edge_class", edge_type="buys", classes=("ok",))}
     schema = after_declaration(schema, GraphSchema(tasks=classes))
     assert [*schema.tasks] == ["next", "friends", "fraud"]
     with pytest.raises(SchemaConflict, match="have the task 'next'"):

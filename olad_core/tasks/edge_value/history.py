@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from olad_core.graph.arrays import lengthened
 from olad_core.tasks.roles import IN, OUT, in_role
+from olad_core.tasks.values.units import Units
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -23,6 +24,8 @@ DISTANCES = 3 * _ENDS
 """Inputs that are differences between values."""
 PLAIN = 4 * _ENDS + 4
 """Inputs without a unit."""
+WIDTH = LEVELS + DISTANCES + PLAIN
+"""All of them, beside the features of an edge."""
 SIMPLE = ("received", "given", "ends", "offsets", "pair")
 """Simple predictions from the history: means of the target, of the source, of both, the sum of both ends' differences
 from others, and the last value between the ends."""
@@ -53,6 +56,15 @@ class Inputs(NamedTuple):
         """Those of some of the edges."""
         levels, distances, plain, features, simple = self
         return Inputs(levels[places], distances[places], plain[places], features[places], simple[places])
+
+    def flat(self, units: Units) -> Doubles:
+        """All inputs of each edge side by side, values in the unit that is learned in."""
+        levels, distances = units.short(self.levels), units.short_distance(self.distances)
+        return np.concatenate([levels, distances, self.plain, self.features], axis=1)
+
+    def guesses(self, usual: float) -> Doubles:  # noqa: ARG002 (those of edges hold the mean of all values)
+        """Simple predictions ``[n, len(SIMPLE)]``."""
+        return self.simple
 
 
 class Asked(NamedTuple):

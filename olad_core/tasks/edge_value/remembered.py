@@ -12,12 +12,11 @@ from olad_core.graph.arrays import lengthened
 from olad_core.named_state import join_parts, take_part
 from olad_core.tasks.edge_ring import EdgeRing
 from olad_core.tasks.edge_value.history import DISTANCES, LEVELS, PLAIN, SIMPLE, Inputs
+from olad_core.tasks.values.model import ANSWERED, BESIDE_GUESSES
 
 Rows = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
 
-ANSWERED = 3
-"""Numbers of an answer: low, value, high."""
 _ARRAYS = ("value", "counted", "answered", "weighed", *Inputs._fields)
 
 
@@ -38,7 +37,7 @@ class Remembered:
         """The value as it is counted in means ``[n]``; NaN likewise."""
         self.answered = np.empty((0, ANSWERED))
         """Low, value and high at arrival ``[n, 3]``; NaN where there was no answer."""
-        self.weighed = np.empty((0, len(SIMPLE) + 2))
+        self.weighed = np.empty((0, len(SIMPLE) + BESIDE_GUESSES))
         """The predictions that the answered value was weighed from ``[n, K]``; NaN likewise."""
         self.levels, self.distances = np.empty((0, LEVELS)), np.empty((0, DISTANCES))
         self.plain, self.features = np.empty((0, PLAIN), np.float32), np.empty((0, features), np.float32)

@@ -460,6 +460,7 @@ STATUS = {
         "tasks": [],
         "links": [],
         "value_tasks": [],
+        "node_value_tasks": [],
         "decisions": [DECISION],
         "checkpoint": {"position": POSITION, "written_at": 1763900047.5, "path": "olad-data/checkpoints/1"},
         "checkpoint_failures": 0,

@@ -215,28 +215,6 @@ APPEND_EVENTS: tuple[Example, ...] = (
     *WRITING,
 )
 GET_REJECTED: tuple[Example, ...] = (_invalid("limit", "Input should be less than or equal to 1000"), *REDIS)
-PREDICT_NODE: tuple[Example, ...] = (
-    (problems.NOT_KEPT, f"answers are kept from position {POSITION} on", {"position": POSITION}),
-    (
-        problems.UNKNOWN_NODE,
-        "node 'p1' is not in the graph at this position",
-        {"position": POSITION, "behind": 0},
-    ),
-    *_PREDICTING,
-)
-PREDICT_NODES: tuple[Example, ...] = (
-    (
-        problems.TOO_LARGE,
-        (
-            "5,000 nodes with 500 probabilities each are 2,500,000, 1,000,000 are allowed: ask for at most 2,000 nodes "
-            "at once, or for fewer classes of each with ?top="
-        ),
-        {},
-    ),
-    _ONLY_JSON,
-    _invalid("nodes", "Expected `array` of length <= 10000"),
-    *_PREDICTING[1:],
-)
 _ASKING: tuple[Example, ...] = (
     (
         problems.TOO_LARGE,
@@ -257,6 +235,35 @@ _ASKING: tuple[Example, ...] = (
     *(example for example in _PREDICTING if example[0] is not problems.CLASSES_UNAVAILABLE),
     (problems.WORKER_AWAY, "the worker, which would answer, is away or has just begun; ask again", {}),
     (problems.NOT_ANSWERED, "the worker has not answered within 5000 ms", {}),
+)
+# Of values of nodes, which the worker computes.
+_OF_VALUES: tuple[Example, ...] = (
+    (problems.NO_TASK, "nodes of this type have no such task on values: PUT /schema with tasks declares one", {}),
+    *(example for example in _ASKING if example not in _PREDICTING),
+)
+PREDICT_NODE: tuple[Example, ...] = (
+    (problems.NOT_KEPT, f"answers are kept from position {POSITION} on", {"position": POSITION}),
+    (
+        problems.UNKNOWN_NODE,
+        "node 'p1' is not in the graph at this position",
+        {"position": POSITION, "behind": 0},
+    ),
+    *_PREDICTING,
+    *_OF_VALUES,
+)
+PREDICT_NODES: tuple[Example, ...] = (
+    (
+        problems.TOO_LARGE,
+        (
+            "5,000 nodes with 500 probabilities each are 2,500,000, 1,000,000 are allowed: ask for at most 2,000 nodes "
+            "at once, or for fewer classes of each with ?top="
+        ),
+        {},
+    ),
+    _ONLY_JSON,
+    _invalid("nodes", "Expected `array` of length <= 10000"),
+    *_PREDICTING[1:],
+    *(example for example in _OF_VALUES if example[0] is not problems.TOO_LARGE),
 )
 WHAT_IF: tuple[Example, ...] = (
     _ONLY_JSON,

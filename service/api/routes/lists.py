@@ -13,7 +13,8 @@ from service.api.body import client_of
 from service.api.context import Context, Ctx
 from service.api.edge_lists import edge_list, type_with_class
 from service.api.errors import invalid
-from service.api.routes.predict import MinPosition, TimeoutMs, no_model, path_text
+from service.api.no_model import no_model
+from service.api.routes.predict import MinPosition, TimeoutMs, path_text
 from service.api.variants import Variant, answered_by
 from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, listed, until_visible
 from service.models import EdgeList, NodeList

@@ -21,7 +21,7 @@ from service.api.all_classes import lacks_classes, with_all_classes
 from service.api.answers import not_found, prediction
 from service.api.body import JSON, client_of, received
 from service.api.context import Context, Ctx
-from service.api.routes.predict import no_model
+from service.api.no_model import no_model
 from service.api.variants import answered_by
 from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, renewed, require_reached, until_visible
 from service.problems import BAD_REQUEST, NOT_FOUND, TOO_LARGE, Problem

@@ -15,6 +15,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.types import Scope
 
 from olad_core.config import PUBLISHED_CLASSES, PUBLISHED_WHOLE
+from olad_core.graph_types import MAX_TYPE_BYTES
 from service.api.all_classes import lacks_classes, with_all_classes
 from service.api.answers import (
     All,
@@ -31,14 +32,23 @@ from service.api.body import JSON, client_of, decoded, media_type, received, too
 from service.api.context import Context, Ctx
 from service.api.document.examples import POSITION
 from service.api.errors import invalid
+from service.api.no_model import no_model
+from service.api.node_values import default_task, value_of_node, values_of_nodes
 from service.api.past import past_prediction
 from service.api.variants import Variant, answered_by
 from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, renewed, require_reached, until_visible
-from service.models import MAX_BODY_BYTES, MAX_NODES, Prediction, PredictionList
+from service.models import (
+    MAX_BODY_BYTES,
+    MAX_NODES,
+    MAX_VALUED_NODES,
+    NodeValuePrediction,
+    NodeValues,
+    Prediction,
+    PredictionList,
+)
 from service.problems import (
     INVALID_REQUEST,
     NO_MEMORY_FREE,
-    NO_MODEL,
     TOO_MUCH_AT_ONCE,
     UNKNOWN_NODE,
     Problem,
@@ -111,13 +121,23 @@ Top = Annotated[
     ),
 ]
 
+Task = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=MAX_TYPE_BYTES,
+        description="The `node_value` task whose value is asked for. Left out: the classes of the node; its value "
+        "where the graph has such a task, and no classes.",
+    ),
+]
+
 
 @router.get(
     "/predict/{node:node}",
     operation_id="predictNode",
     summary="Predict one node",
-    response_model=Prediction,
-    response_description="The prediction of the served student.",
+    response_model=Prediction | NodeValuePrediction,
+    response_description="The prediction of the served student, or of a task on values of nodes.",
 )
 async def get_prediction(
     request: Request,
@@ -128,6 +148,7 @@ async def get_prediction(
     top: Top = None,
     at: At = None,
     variant: Variant = None,
+    task: Task = None,
 ) -> Response:
     """The class probabilities of a node, as the served version of the best student sees the graph.
 
@@ -142,8 +163,13 @@ async def get_prediction(
 
     With `at` the answer is what was served when predictions showed that position of the log, the last one before
     they showed a later one. It needs `OLAD_HISTORY_ROWS`; beyond what is kept the answer is 410.
+
+    Where the graph has a task on values of nodes, the answer with `task` is the value of the node with an interval,
+    computed by the worker from what is around the node at `position`. `top` and `at` are for classes alone.
     """
     name = path_text(request.scope, "/predict/", node, "node")
+    if task is not None:
+        _require_plain(top=top, at=at)
     if at is not None and min_position is not None:
         raise invalid(INVALID_REQUEST, [{"field": "at", "message": "cannot be asked for with min_position"}])
     with Patience(request.receive, client_of(request), timeout_ms) as patience:
@@ -151,17 +177,21 @@ async def get_prediction(
         async def answer(asked: Context) -> dict[str, Any]:
             if at is not None:
                 return await past_prediction(asked, name, at, top)
-            return await _one(asked, patience, name, min_position, top)
+            return await _one(asked, patience, name, min_position, top, task)
 
         body = await answered_by(context, variant, answer, name)
     return one_answer(request, msgspec.json.encode(body))
 
 
 async def _one(
-    context: Context, patience: Patience, node: str, min_position: str | None, top: int | All | None
+    context: Context, patience: Patience, node: str, min_position: str | None, top: int | All | None, task: str | None
 ) -> dict[str, Any]:
     wanted = await until_visible(context, patience, min_position, (node,))
+    if task is not None:
+        return await value_of_node(context, patience, node, task)
     snapshot = await context.readers.read_one(node, wanted)
+    if snapshot.model is None and await default_task(context) is not None:
+        return await value_of_node(context, patience, node, None)
     if lacks_classes(snapshot, top):
         snapshot = await with_all_classes(context, patience, (node,), snapshot, top)
     else:
@@ -184,8 +214,8 @@ ONE_NODE = next(route for route in router.routes if getattr(route, "endpoint", N
     "/predict",
     operation_id="predictNodes",
     summary="Predict many nodes",
-    response_model=PredictionList,
-    response_description="One answer each, in order, all of one version.",
+    response_model=PredictionList | NodeValues,
+    response_description="One answer each, in order, all of one version; or values, all of one position.",
     # The stream is in the description alone: with a second type of content, generated clients answer a union.
 )
 async def post_predictions(
@@ -195,6 +225,7 @@ async def post_predictions(
     timeout_ms: TimeoutMs = DEFAULT_TIMEOUT_MS,
     top: Top = None,
     variant: Variant = None,
+    task: Task = None,
 ) -> Response:
     """Up to 10,000 nodes at once. A node that is not in the graph has `"label": null` and `"error": "not-found"`.
 
@@ -207,8 +238,15 @@ async def post_predictions(
     unless `top=all` is asked for, the list has the likeliest classes, and the column `classes` their numbers. With more
     than 64 classes the column `rest` has the probability of those that are not shown. The metadata of its schema has
     `student`, `model_version` and `classes`, a JSON array.
+
+    With `task`, a task on values of nodes, the answer has the values of up to 1,000 nodes, all of one position, as
+    JSON. A node without a value has an `error`: `not-found`, `no-task`, `no-model` or `too-large`.
     """
     media_type(request, (JSON,))
+    if task is not None:
+        _require_plain(top=top)
+        if wants_arrow(request):
+            raise invalid(INVALID_REQUEST, [{"field": "task", "message": "values are answered as JSON alone"}])
     async with received(request, MAX_BODY_BYTES) as body:
         with Patience(request.receive, client_of(request), timeout_ms) as patience:
             if min_position is not None:
@@ -216,6 +254,8 @@ async def post_predictions(
 
             async def answer(asked: Context) -> Response:
                 wanted = await until_visible(asked, patience, min_position)
+                if task is not None or (asked.readers.model is None and await _by_value(request, asked)):
+                    return await _values(request, asked, body, task, patience)
                 if _is_small(asked, body, top):
                     return await _answer(request, asked, body, top, patience, wanted)
                 try:
@@ -226,6 +266,23 @@ async def post_predictions(
                     raise _too_many_answers(error) from None
 
             return await answered_by(context, variant, answer)
+
+
+async def _by_value(request: Request, context: Context) -> bool:
+    """Whether nodes are answered by their values where no task is named."""
+    return not wants_arrow(request) and await default_task(context) is not None
+
+
+async def _values(request: Request, context: Context, body: bytes, task: str | None, patience: Patience) -> Response:
+    """The values of the nodes that are asked for.
+
+    Raises:
+        Problem: 422 where these are too many.
+    """
+    asked = _nodes_in(body)
+    if len(asked) > MAX_VALUED_NODES:
+        raise invalid(INVALID_REQUEST, [{"field": "nodes", "message": f"at most {MAX_VALUED_NODES:,} with a task"}])
+    return one_answer(request, msgspec.json.encode(await values_of_nodes(context, patience, asked, task)))
 
 
 async def _answer(
@@ -260,6 +317,17 @@ async def _answer(
         except NoShare as error:
             raise too_much(error) from None
         return PartsResponse(parts, held.pop_all(), kind)
+
+
+def _require_plain(**of_classes: object) -> None:
+    """See that nothing is asked for that classes alone have.
+
+    Raises:
+        Problem: 422 naming it.
+    """
+    wrong = [name for name, value in of_classes.items() if value is not None]
+    if wrong:
+        raise invalid(INVALID_REQUEST, [{"field": name, "message": "cannot be asked for with task"} for name in wrong])
 
 
 def _nodes_in(body: bytes) -> list[str | int]:
@@ -339,13 +407,6 @@ def path_text(scope: Scope, before: str, decoded: str, field: str) -> str:
     # Some servers give no raw path; encoded again, the decoded one serves.
     raw_path = scope.get("raw_path") or (before + quote(decoded, safe="")).encode()
     return _text_in(raw_path, before.encode(), field)
-
-
-async def no_model(context: Context) -> Problem:
-    """The 503 answer before the first version, with what is missing."""
-    missing = await context.missing_for_model()
-    detail = f"No model has been published yet; missing: {', '.join(missing)}"
-    return Problem(NO_MODEL, detail, headers={"Retry-After": "1"}, missing=missing)
 
 
 async def _model_of(context: Context, snapshot: Snapshot) -> Model:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
+from olad_core.task_types import NodeValueTask
 from service.evaluation.baselines.counting import Majority, Vote
 from service.evaluation.baselines.edges import Build, EdgeBaseline
 from service.evaluation.baselines.follower import BaselinePlayer, Rule
+from service.evaluation.baselines.values import (
+    MeanValue,
+    NeighbourValues,
+    NodeValueBaseline,
+    RetrainedValues,
+    ValueRule,
+)
 from service.evaluation.configurations import BASELINES, RIVER, WrongConfiguration
 
 
@@ -18,8 +27,8 @@ def baseline(name: str) -> BaselinePlayer:
     """
     rule = _rule(name)
     if name in {"gradient-boosting", "logistic-regression"}:
-        return BaselinePlayer(rule, partial(EdgeBaseline, build=_edge_model(name)))
-    return BaselinePlayer(rule)
+        return BaselinePlayer(rule, partial(EdgeBaseline, build=_edge_model(name)), _of_values(name))
+    return BaselinePlayer(rule, of_values=_of_values(name))
 
 
 def _rule(name: str) -> Rule:
@@ -38,6 +47,24 @@ def _rule(name: str) -> Rule:
 
         return RiverRule(name.removeprefix(RIVER))
     raise WrongConfiguration(f"there is no baseline {name}: give one of {', '.join(BASELINES)}")
+
+
+def _of_values(name: str) -> Callable[[str, NodeValueTask], NodeValueBaseline] | None:
+    """What makes the baseline of this name for a task on values of nodes; None where there is none."""
+    new_rule = _value_rule(name)
+    return None if new_rule is None else lambda task, declared: NodeValueBaseline(task, declared, new_rule())
+
+
+def _value_rule(name: str) -> Callable[[], ValueRule] | None:
+    if name == "majority":
+        return MeanValue
+    if name == "vote":
+        return NeighbourValues
+    if name != "gradient-boosting":
+        return None
+    from service.evaluation.baselines.boosting import new_value_boosting  # noqa: PLC0415
+
+    return partial(RetrainedValues, new_value_boosting)
 
 
 def _edge_model(name: str) -> Build:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from service.evaluation.baselines.follower import Floats, Known
 from service.evaluation.baselines.retrained import Retrained, widened
@@ -51,3 +51,8 @@ def _row(known: Known, features: int, classes: int) -> Floats:
 def new_boosting() -> HistGradientBoostingClassifier:
     """A model that is not trained."""
     return HistGradientBoostingClassifier(random_state=0)
+
+
+def new_value_boosting() -> HistGradientBoostingRegressor:
+    """A model of values that is not trained; it learns the absolute error, which values are scored by."""
+    return HistGradientBoostingRegressor(loss="absolute_error", random_state=0)

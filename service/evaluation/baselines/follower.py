@@ -12,16 +12,20 @@ import numpy.typing as npt
 from olad_core.edge_tasks import TaskReport
 from olad_core.events import Event, GraphSchema
 from olad_core.graph import DynamicGraph
+from olad_core.node_value_tasks import NodeValueReport
+from olad_core.task_types import NodeValueTask
 from service.evaluation.baselines.around import Around, around_of, votes
 from service.evaluation.baselines.deciding import Deciding
 from service.evaluation.players import Answers
 from service.evaluation.task_outcomes import TaskOutcomes
+from service.evaluation.value_outcomes import ValueOutcomes
 from service.evaluation.waiting import Waiting, most_waiting
 from service.replay.arrival_stream import Batch
 
 if TYPE_CHECKING:
     from olad_core.task_types import EdgeClassTask
     from service.evaluation.baselines.edges import EdgeBaseline
+    from service.evaluation.baselines.values import NodeValueBaseline
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -88,9 +92,15 @@ class BaselinePlayer:
     Args:
         rule: predicts and learns.
         of_task: makes what predicts a task on edges, by its name and declaration; None passes these tasks over.
+        of_values: the same for a task on values of nodes.
     """
 
-    def __init__(self, rule: Rule, of_task: Callable[[str, EdgeClassTask], EdgeBaseline] | None = None) -> None:
+    def __init__(
+        self,
+        rule: Rule,
+        of_task: Callable[[str, EdgeClassTask], EdgeBaseline] | None = None,
+        of_values: Callable[[str, NodeValueTask], NodeValueBaseline] | None = None,
+    ) -> None:
         self.graph = DynamicGraph()
         """As the entries have made it."""
         self._rule = rule
@@ -103,6 +113,10 @@ class BaselinePlayer:
         self._edges: tuple[EdgeBaseline, ...] = ()
         self.task_outcomes = TaskOutcomes()
         """What was predicted of labelled edges."""
+        self._of_values = of_values
+        self._values: tuple[NodeValueBaseline, ...] = ()
+        self.value_outcomes = ValueOutcomes()
+        """What was predicted of nodes whose value has come."""
         self._latest: tuple[tuple[str, ...], Known] | None = None
 
     def declare(self, schema: GraphSchema) -> None:
@@ -111,6 +125,10 @@ class BaselinePlayer:
         if self._of_task is not None:
             tasks = [(name, task) for name, task in schema.tasks.items() if task.kind == "edge_class"]
             self._edges = tuple(self._of_task(name, task) for name, task in tasks)
+        if self._of_values is not None:
+            self._values = tuple(
+                self._of_values(name, task) for name, task in schema.tasks.items() if isinstance(task, NodeValueTask)
+            )
 
     def apply(self, number: int, batch: Batch) -> Answers:
         """Apply an entry to the graph, and predict the nodes that arrive in it."""
@@ -141,6 +159,9 @@ class BaselinePlayer:
         for task in self._edges:
             task.follow(graph, events, {each.index for each in changes.rejected}, now)
             self.task_outcomes.add(task.labelled)
+        for of_values in self._values:
+            of_values.follow(graph, events, changes)
+            self.value_outcomes.add(of_values.scored)
         self._latest = None
         self._rejected += len(changes.rejected)
         self._arrivals += len(nodes)
@@ -178,6 +199,8 @@ class BaselinePlayer:
         self._rule.learn(examples, self._arrivals)
         for task in self._edges:
             task.learn()
+        for of_values in self._values:
+            of_values.learn()
 
     @property
     def steps(self) -> int:
@@ -193,6 +216,11 @@ class BaselinePlayer:
     def tasks(self) -> tuple[TaskReport, ...]:
         """How the tasks on edges stand."""
         return tuple(task.report() for task in self._edges)
+
+    @property
+    def node_values(self) -> tuple[NodeValueReport, ...]:
+        """How the tasks on values of nodes stand."""
+        return tuple(task.report() for task in self._values)
 
     def _known(self, nodes: Sequence[str], rows: Rows) -> Known:
         """What is known of nodes, found once between two entries."""

@@ -128,6 +128,20 @@ class NodeRows(_Part):
     type: TypeOf | None = Field(default=None, description="Type of the nodes.")
     features: tuple[FeatureOf, ...] = Field(default=(), description="Columns of features, in this order.")
     label: LabelOf | None = Field(default=None, description="Column of classes.")
+    value: ValueOf | None = Field(default=None, description="Column of the values of nodes, instead of classes.")
+    task: str | None = Field(
+        default=None, min_length=1, description="Name of the task of the values. Left out: that of the column."
+    )
+
+    @model_validator(mode="after")
+    def _has_values_for_its_task(self) -> Self:
+        if self.label is not None and self.value is not None:
+            raise ValueError("rows have classes or values: leave out `label`, or `value`")
+        if self.value is None and self.task is not None:
+            raise ValueError("a task of nodes needs `value`, the column of its numbers")
+        if self.value is not None and self.type is not None and self.type.column is not None:
+            raise ValueError("a task is of one type of nodes: state one `name` in `type`, or leave out the task")
+        return self
 
 
 class EdgeRows(_Part):
@@ -215,7 +229,15 @@ class RowMapping(_Part):
     @property
     def truth(self) -> LabelColumn | ValueColumn | None:
         """Column of what is predicted of rows."""
-        return self.label if self.edge is None else self.edge.truth
+        if self.edge is not None:
+            return self.edge.truth
+        return self.label if self.node is None or self.node.value is None else self.node.value
+
+    @property
+    def value(self) -> ValueColumn | None:
+        """Column of the values of rows, be they nodes or edges."""
+        rows = self.node or self.edge
+        return None if rows is None else rows.value
 
     @property
     def edge_id(self) -> IdColumn | None:

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from olad_core.events import GraphSchema
-from olad_core.graph_types import RELATION, EdgeType, NodeType
-from olad_core.task_types import EdgeClassTask, EdgeTask, EdgeValueTask
-from service.replay.tables.mapping import EdgeRows, FeatureColumn, RowMapping
+from olad_core.graph_types import NODE_TYPE, RELATION, EdgeType, NodeType
+from olad_core.task_types import EdgeClassTask, EdgeValueTask, NodeValueTask, Task
+from service.replay.tables.mapping import EdgeRows, FeatureColumn, NodeRows, RowMapping
 from service.replay.tables.times import Unit
 from service.replay.tables.values import Mask, categories, numbers
 
@@ -93,7 +93,7 @@ class Plan:
         return [name for feature in self.features for name in feature.names]
 
     def schema(self) -> GraphSchema:
-        """What to declare: the width of features, classes, types, and the task where edges have classes."""
+        """What to declare: the width of features, classes, types, and the task of edges, or of the values of nodes."""
         width = len(self.feature_names) or None
         node_types = {name: NodeType(feature_width=width or None) for name, width in self.node_types.items()}
         edge = self.mapping.edge
@@ -106,9 +106,10 @@ class Plan:
             classes=self.classes,
             node_types=node_types,
             edge_types={name: EdgeType() for name in self.edge_types},
+            tasks={} if self.mapping.node is None else _tasks_of_nodes(self.mapping.node),
         )
 
-    def _tasks(self, edge: EdgeRows) -> dict[str, EdgeTask]:
+    def _tasks(self, edge: EdgeRows) -> dict[str, Task]:
         if edge.task_name is None:
             return {}
         stated = self.mapping.edge_type
@@ -117,6 +118,14 @@ class Plan:
             value = EdgeValueTask(kind="edge_value", edge_type=kind, coverage=edge.value.coverage)
             return {edge.task_name: value}
         return {edge.task_name: EdgeClassTask(kind="edge_class", edge_type=kind, classes=self.classes)}
+
+
+def _tasks_of_nodes(node: NodeRows) -> dict[str, Task]:
+    if node.value is None:
+        return {}
+    kind = NODE_TYPE if node.type is None or node.type.name is None else node.type.name
+    task = NodeValueTask(kind="node_value", node_type=kind, coverage=node.value.coverage)
+    return {node.task or node.value.column: task}
 
 
 def plan_without_reading(mapping: RowMapping) -> Plan:

@@ -25,9 +25,9 @@ def arrivals(table: Table, plan: Plan) -> Iterator[Arrival]:
     """Every row of a table as an arrival, in the order of the rows.
 
     A row that is a node comes with an edge from its source and one to its target. Its class, where it has one, is
-    the truth of the arrival and not among its events; so is the label of a row that is an edge. A row that reports a
-    removal removes its node or its edges. Ends that have a type are created with it first. A row that may have no
-    type and has none is not created by itself.
+    the truth of the arrival and not among its events; so is its value, and the label of a row that is an edge. A row
+    that reports a removal removes its node or its edges. Ends that have a type are created with it first. A row that
+    may have no type and has none is not created by itself.
 
     Raises:
         UnreadableDataset: naming file, line, column and value.
@@ -149,6 +149,7 @@ def _nodes(table: Table, plan: Plan, rows: Rows, typed: TypedEnds) -> Iterator[A
     kinds = row_types_of(table, plan.mapping, there)
     features = _features(table, plan, there, kinds)
     labels = None if node.label is None else labels_of(table, node.label, there)
+    values = None if node.value is None else values_of(table, node.value, there)
     moments, weights = _times(table, plan, there), _weights(table, plan, there)
     at = 0
     for row, name in enumerate(names):
@@ -174,9 +175,11 @@ def _nodes(table: Table, plan: Plan, rows: Rows, typed: TypedEnds) -> Iterator[A
         for src, dst, edge_type in joined:
             events.append(UpsertEdge(src=src, dst=dst, weight=weight, ts=ts, type=edge_type))
         label = None if labels is None else labels[at]
+        value = None if values is None else values[at]
         at += 1
         arrives = name if change == "arrives" else None
-        yield Arrival(tuple(events), arrives, None if label is None else (name, label))
+        of_value = None if value is None else LabelNode(id=name, value=value)
+        yield Arrival(tuple(events), arrives, None if label is None else (name, label), label=of_value)
 
 
 def _edges(table: Table, plan: Plan, edge: EdgeRows, rows: Rows, typed: TypedEnds) -> Iterator[Arrival]:

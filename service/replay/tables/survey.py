@@ -80,8 +80,8 @@ class _Finder:
         self._take_classes(there)
         self._take_ids(rows)
         self._types.take(there)
-        if self._mapping.edge is not None and self._mapping.edge.value is not None:
-            values_of(self._table, self._mapping.edge.value, there)
+        if self._mapping.value is not None:
+            values_of(self._table, self._mapping.value, there)
         if self._mapping.weight is not None:
             in_column(self._table, there, self._mapping.weight, weights_of)
 

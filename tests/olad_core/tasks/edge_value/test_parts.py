@@ -7,9 +7,9 @@ import pytest
 
 from olad_core.tasks.edge_value.history import SIMPLE, Asked, History
 from olad_core.tasks.edge_value.learner import Learner
-from olad_core.tasks.edge_value.margins import RATE, Margins
-from olad_core.tasks.edge_value.units import units_of
-from olad_core.tasks.edge_value.weighing import Weighing
+from olad_core.tasks.values.margins import RATE, Margins
+from olad_core.tasks.values.units import units_of
+from olad_core.tasks.values.weighing import Weighing
 
 
 def test_units_keep_the_middle_of_the_values_apart_whatever_the_outliers() -> None:
@@ -106,7 +106,7 @@ def test_the_scale_of_the_values_does_not_matter(scale: float) -> None:
             answered.append(predicted.answered / factor)
     one, other = np.concatenate(answered[:100])[40:], np.concatenate(answered[100:])[40:]
     assert one == pytest.approx(other, abs=0.05)
-    assert len(SIMPLE) + 2 == len(learner.weighing.weights())
+    assert len(SIMPLE) + 2 == len(learner.model.weighing.weights())
 
 
 def test_two_nodes_that_are_not_there_are_no_loop() -> None:

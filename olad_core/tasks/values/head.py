@@ -8,16 +8,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from olad_core.tasks.edge_value.history import DISTANCES, LEVELS, PLAIN, Inputs
-from olad_core.tasks.edge_value.units import Units
 from olad_core.tasks.networks import Networks
+from olad_core.tasks.values.inputs import ValueInputs
+from olad_core.tasks.values.units import Units
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
 BATCH = 128
 """Examples of a step, drawn for each member."""
+RECENT = 300
+"""Half of the examples of a step are drawn from so many, those whose values came last."""
 _DECAY, _SEEN_BEFORE = 1e-1, 100
+_AT_ONCE = 64
+"""Examples whose quantiles are computed together."""
 _SMOOTH = 0.05
 """Within this distance the slope of the loss passes from one side to the other."""
 _NORMAL = 1.2
@@ -32,14 +36,13 @@ class Head:
         coverage: share of the values between the outer quantiles; the middle one is the median.
         units: that are learned in.
         seed: of the weights and draws.
-        features: of an edge, F.
+        width: of the inputs, F.
     """
 
-    def __init__(self, coverage: float, units: Units, seed: int, features: int = 0) -> None:
+    def __init__(self, coverage: float, units: Units, seed: int, width: int) -> None:
         self.units = units
         share = (1 - coverage) / 2
         self._shares = np.array([share, 0.5, 1 - share], np.float32)
-        width = LEVELS + DISTANCES + PLAIN + features
         self._networks = Networks(width, len(_FIRST), seed, decay=_DECAY, prior=_SEEN_BEFORE, first_outputs=_FIRST)
 
     @property
@@ -47,24 +50,35 @@ class Head:
         """Steps that were taken."""
         return self._networks.steps
 
-    def observe(self, inputs: Inputs) -> None:
+    @property
+    def width(self) -> int:
+        """Inputs of an example, F."""
+        return self._networks.width
+
+    def observe(self, inputs: ValueInputs) -> None:
         """Follow mean and spread of the inputs, by which they are standardised."""
-        self._networks.observe(self._flat(inputs))
+        self._networks.observe(inputs.flat(self.units))
 
-    def quantiles(self, inputs: Inputs) -> Doubles:
+    def quantiles(self, inputs: ValueInputs) -> Doubles:
         """In the unit that is learned in, in order ``[n, 3]``: the mean of the members."""
-        x = self._networks.standard(self._flat(inputs))
-        return np.sort(self._networks.forward(x).outputs.mean(axis=0).astype(np.float64), axis=1)
+        x = self._networks.standard(inputs.flat(self.units))
+        # The order of a product's sums depends on its shape, so all products have one shape: an example is answered
+        # alike, to the byte, whichever others are asked for with it.
+        blocks = np.pad(x, ((0, -len(x) % _AT_ONCE), (0, 0))).reshape(-1, _AT_ONCE, x.shape[1])
+        found = [self._networks.forward(block).outputs.mean(axis=0).astype(np.float64) for block in blocks]
+        return np.sort(np.concatenate([np.empty((0, len(_FIRST))), *found])[: len(x)], axis=1)
 
-    def learn(self, inputs: Inputs, values: Doubles) -> None:
+    def learn(self, inputs: ValueInputs, values: Doubles) -> None:
         """Take a step on some of the examples, drawn alike for all members.
 
         Args:
-            inputs: of n examples.
+            inputs: of n examples, in the order in which their values came.
             values: of them ``[n]``.
         """
         drawn = self._networks.drawn(len(values), BATCH)
-        x = self._networks.standard(self._flat(inputs.part(drawn)))
+        # Half of them are among the last, so that what drifts is followed.
+        drawn[: BATCH // 2] = len(values) - 1 - drawn[: BATCH // 2] % min(RECENT, len(values))
+        x = self._networks.standard(inputs.part(drawn).flat(self.units))
         y = self.units.short(values[drawn]).astype(np.float32)
         hidden, quantiles = self._networks.forward(x)
         side = np.clip((quantiles - y[:, None]) / _SMOOTH, -1, 1)
@@ -79,11 +93,6 @@ class Head:
     def from_state(cls, coverage: float, arrays: Mapping[str, npt.NDArray[Any]], values: Mapping[str, Any]) -> Head:
         """The head that this was the :meth:`state` of."""
         units = Units(*arrays["units"].astype(np.float64).tolist())
-        head = cls(coverage, units, 0)
+        head = cls(coverage, units, 0, arrays["input_sums"].shape[1])
         head._networks.restore(arrays, values)
         return head
-
-    def _flat(self, inputs: Inputs) -> Doubles:
-        """All inputs of each edge side by side, values in the unit that is learned in."""
-        levels, distances = self.units.short(inputs.levels), self.units.short_distance(inputs.distances)
-        return np.concatenate([levels, distances, inputs.plain, inputs.features], axis=1)
