@@ -33,7 +33,7 @@ class SwitchEvidence:
     (Shin, Ramdas and Rinaldo, "E-detectors", 2024). What becomes better later is found as what always was: each node is
     a new beginning.
 
-    With ``c = RATE (K - 1)`` any of the others takes over by mistake with a probability of at most
+    With ``c = RATE (K - 1)`` any of the K - 1 others takes over by mistake with a probability of at most
     ``(AT_START + n) / RATE`` in the n scored nodes after a switch.
 
     Args:
@@ -41,7 +41,7 @@ class SwitchEvidence:
     """
 
     def __init__(self, choices: int) -> None:
-        self._sums = np.full((BETS.size, choices, choices), float(AT_FIRST * max(1, choices - 1)))
+        self._sums = np.full((BETS.size, choices, choices), float(AT_FIRST))
         # What is served, to which the sums belong; -1 before anything was.
         self._served = -1
 
@@ -50,8 +50,7 @@ class SwitchEvidence:
         number = -1 if served is None else served
         if number == self._served:
             return
-        start = AT_FIRST if self._served < 0 else AT_START
-        self._sums[:] = start * max(1, self._sums.shape[1] - 1)
+        self._sums[:] = AT_FIRST if self._served < 0 else AT_START
         self._served = number
 
     def add(self, scores: Floats) -> None:
@@ -78,7 +77,7 @@ class SwitchEvidence:
 
     def loosen(self) -> None:
         """Conditions have changed: what is served counts as one that was chosen without labels, at most."""
-        self._sums = np.maximum(self._sums, AT_FIRST * max(1, self._sums.shape[1] - 1))
+        self._sums = np.maximum(self._sums, AT_FIRST)
 
     def state(self) -> State:
         """Arrays for a checkpoint."""
