@@ -60,6 +60,7 @@ QUEUE_FULL = Kind("queue-full", 429, "As many questions as may wait for the work
 TOO_MUCH_AT_ONCE = Kind("too-much-at-once", 429, "This client has too much in flight")
 HEAD_TOO_LARGE = Kind("head-too-large", 431, "The request's head is too large")
 INTERNAL = Kind("internal", 500, "Something went wrong in the service")
+PARTITIONED = Kind("partitioned", 501, "A worker with partitions does not answer this")
 NOT_IMPLEMENTED = Kind("not-implemented", 501, "The service does not know this transfer coding or method")
 REDIS_UNAVAILABLE = Kind("redis-unavailable", 503, "Redis cannot be used")
 NO_MODEL = Kind("no-model", 503, "No model has been published yet")

@@ -104,6 +104,25 @@ class Settings(BaseSettings):
         description="Share of the nodes that another variant than the champion answers for, by a hash of the node: "
         "`wide:0.1`, several separated by commas. For the API (docs/variants.md).",
     )
+    partitions: int = Field(
+        default=1,
+        ge=1,
+        le=256,
+        description="Ranks of `olad worker` or `olad up` that one graph is spread over, on this machine; 1 is a worker "
+        "without partitions. More need OLAD_WEIGHTS=fixed (docs/scaling.md).",
+    )
+    weights: Literal["trained", "fixed"] = Field(
+        default="trained",
+        description="Whether the worker trains. `fixed` serves the version of the newest checkpoint for ever; only a "
+        "worker with partitions does.",
+    )
+    rank_timeout_s: float = Field(
+        default=10.0,
+        ge=2,
+        le=600,
+        description="Seconds that the ranks of a worker with partitions wait for each other; then all begin again from "
+        "the newest checkpoint. Redis must answer within half of it.",
+    )
     data_dir: Path = Field(
         default=Path("olad-data"), description="Directory for checkpoints and for the embedded Redis."
     )
@@ -443,3 +462,17 @@ def _redis_access(info: ValidationInfo) -> tuple[str | None, Path | None, Path |
     """User, file of the password, and file of the certificates."""
     given = info.data
     return given.get("redis_user"), given.get("redis_password_file"), given.get("redis_ca_file")
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The settings as ``OLAD_*`` variables, for a child process.
+
+    >>> environment(Settings(port=8123))["OLAD_PORT"]
+    '8123'
+    """
+    # The key is for clients; no process of the service needs it.
+    values = settings.model_dump(mode="json", exclude_none=True, exclude={"api_key"})
+    return {
+        f"OLAD_{name.upper()}": ",".join(value) if isinstance(value, list) else str(value)
+        for name, value in values.items()
+    }

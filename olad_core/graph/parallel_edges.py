@@ -148,19 +148,24 @@ class ParallelEdges(EdgeStore):
 
         No :meth:`take_changes` holds them.
         """
+        if isinstance(whole, ParallelEdges):
+            self._insert(edges, slices_of(*whole.ids_of(edges.number)), whole.features_of(edges.number))
+            return
+        # A byte that is in no UTF-8, so that no event names them.
+        own = b"".join(b"\xff%08d" % (self.count + place) for place in range(edges.source.size))
+        ids = slices_of(np.frombuffer(own, np.uint8), 9 * np.arange(edges.source.size + 1))
+        self._insert(edges, ids, np.empty((0, self.width), np.float32))
+
+    def insert_featured(self, edges: EdgeList, features: Float32s) -> None:
+        """Insert edges without ids, each once, with their features ``[n, width]``; none is held as a change."""
+        assert not self.named, "edges have ids"
+        self._insert(edges, slices_of(np.empty(0, np.uint8), np.zeros(1, np.int64)), features)
+
+    def _insert(self, edges: EdgeList, ids: Slices, features: Float32s) -> None:
         count, operations = edges.source.size, upserts_of(edges)
         if not self.named:
             operations = self._in_order(operations)
             ids = _ids_of_pairs(operations)
-        elif isinstance(whole, ParallelEdges):
-            ids = slices_of(*whole.ids_of(edges.number))
-        else:
-            # A byte that is in no UTF-8, so that no event names them.
-            own = b"".join(b"\xff%08d" % (self.count + place) for place in range(count))
-            ids = slices_of(np.frombuffer(own, np.uint8), 9 * np.arange(count + 1))
-        features = np.empty((0, self.width), np.float32)
-        if isinstance(whole, ParallelEdges):
-            features = whole.features_of(edges.number)
         columns = empty_columns(np.empty(0, np.uint8), count, 0)._replace(value=features.ravel())
         columns.form[:] = DENSE if len(features) else NO_FEATURES
         columns.width[:] = self.width

@@ -302,6 +302,20 @@ class Relations:
         into, out = (np.stack(each, axis=1) for each in zip(*counts, strict=True))
         return part, StandIns(into, out)
 
+    def insert(self, edges: EdgeList, relation: int, features: Float32s) -> None:
+        """Insert edges of one type, each once, which have no ids. No :meth:`take_changes` holds them.
+
+        Args:
+            edges: in the rows of these stores.
+            relation: number of the type.
+            features: of these edges ``[n, width]``.
+        """
+        store = self._stores[relation]
+        if isinstance(store, ParallelEdges):
+            store.insert_featured(edges, features)
+        else:
+            store.insert(edges)
+
     def stood_for(self, stand_ins: StandIns) -> Float64s:
         """What :meth:`sums_of` the first rows lacks of the edges that one stands for: ``[n, 2]``."""
         count = len(stand_ins.into)

@@ -7,6 +7,7 @@ through the whole batch and comes to the same.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from olad_core.graph.batch import Batch
 from olad_core.graph.columns import LABEL_NODE, REMOVE_NODE, TASK_LABEL, UPSERT_NODE
 from olad_core.graph.event_columns import EventColumns
 from olad_core.graph.node_ids import NodeIds
+from olad_core.graph.text import pack
 from olad_core.graph.text_loops import Slices
 from olad_core.partition.exchange import Superstep, to_all
 from olad_core.partition.placement import owners
@@ -63,6 +65,19 @@ class Directory:
 
     def __init__(self, removed_kept: int = REMOVED_KEPT) -> None:
         self._nodes = NodeIds(removed_kept)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, npt.NDArray[Any]], removed_kept: int = REMOVED_KEPT) -> Directory:
+        """The directory whose :meth:`state` this was, or that of a graph with this state."""
+        directory, (text, ends) = cls(removed_kept), pack([])
+        without_nodes = {**state, "ids": text, "id_offsets": ends, "free_rows": np.empty(0, np.int64)}
+        directory._nodes = NodeIds.from_state(without_nodes, removed_kept)
+        return directory
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Everything, as arrays; between two batches. The same at all ranks."""
+        self._nodes.begin_anew()
+        return self._nodes.state()
 
     @property
     def classes(self) -> list[str]:

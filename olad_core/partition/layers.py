@@ -20,7 +20,7 @@ from olad_core.device import to_device
 from olad_core.graph import Changes, Neighbours
 from olad_core.graph.arrays import Bools, Int64s
 from olad_core.messages.sample import inputs, to_float32
-from olad_core.partition.exchange import Superstep, by_rank
+from olad_core.partition.exchange import Superstep, by_rank, to_all
 from olad_core.partition.store import PartitionStore
 from olad_core.serving import loops
 from olad_core.serving.propagation import LinearPropagation, Propagation, lengthened, propagation
@@ -30,6 +30,8 @@ from olad_core.students import Student
 BLOCK = 64
 """Rows that are always computed at once. Products of matrices and vectorised functions may round in another way with
 another number of rows."""
+ROWS_SENT_AT_ONCE = 65_536
+"""Owned rows of a layer that are sent in one exchange where all of them are."""
 _CPU = torch.device("cpu")
 
 
@@ -125,6 +127,14 @@ class PartitionLayers:
         if layer < self.depth:
             yield from self._exchange(layer + 1, rows, (rows[:0], rows[:0]))
 
+    def embed(self) -> Superstep[None]:
+        """Compute all owned rows of all layers, together with the other ranks: of a part that was restored."""
+        rows = np.flatnonzero(self._store.owned)
+        most = yield from _greatest(rows.size, self._store.rank, self._store.ranks)
+        for layer in range(self.depth + 1):
+            for first in range(0, most, ROWS_SENT_AT_ONCE):
+                yield from self.fill(layer, rows[first : first + ROWS_SENT_AT_ONCE])
+
     def _appeared(self, changes: Changes) -> tuple[Int64s, Int64s]:
         """Owned rows with a new edge to another rank's node, with these ranks: there may be no copy there."""
         new = (changes.weight_before == 0) & (changes.weight_after != 0)
@@ -215,6 +225,12 @@ class PartitionLayers:
             self._in_weight = lengthened(self._in_weight, rows)
             self._layers = [lengthened(layer, rows) for layer in self._layers]
             self._propagation.reweigh(np.empty(0, np.int64), self._in_weight)
+
+
+def _greatest(count: int, rank: int, ranks: int) -> Superstep[int]:
+    """The greatest of a number of each rank."""
+    received = yield to_all("counts", np.array([count], np.int64), rank, ranks)
+    return max(count, *(int(records[0]) for other, records in enumerate(received) if other != rank), 0)
 
 
 def sent_columns(of: Propagation, layer: int) -> slice:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,7 @@ class Followed:
     Attributes:
         changed: for each student, the owned rows whose answers are others than before.
         removed: ids of nodes of this rank that were removed.
-        rejected: events that were not possible in the whole graph, but for removals of edges that are not there.
+        rejected: events that were not possible in the whole graph, in order; the same at all ranks.
         part: what the batch did to the part.
     """
 
@@ -75,6 +76,30 @@ class Partition:
         self.store = PartitionStore(rank, ranks, graph, Directory(removed_kept))
         self._students: list[PartitionLayers] = []
 
+    @classmethod
+    def from_state(
+        cls,
+        state: Mapping[str, npt.NDArray[Any]],
+        rank: int,
+        ranks: int,
+        *,
+        max_classes: int = MAX_CLASSES,
+        removed_kept: int = REMOVED_KEPT,
+    ) -> Partition:
+        """The rank whose :meth:`state` this was, without students; arguments as of :class:`PartitionStore`."""
+        partition = cls(rank, ranks)
+        partition.store = PartitionStore.from_state(
+            state, rank, ranks, max_classes=max_classes, removed_kept=removed_kept
+        )
+        return partition
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """The part of the graph as arrays, between two batches: those in use, so copy them in time.
+
+        What students compute follows from it (:meth:`embed`).
+        """
+        return self.store.state()
+
     @property
     def graph(self) -> DynamicGraph:
         """The part of the graph, with copies of other ranks' nodes."""
@@ -88,14 +113,26 @@ class Partition:
         """
         self.graph.declare(schema)
 
+    def set_clock(self, time: float | None, arrival: float) -> None:
+        """Set the graph's clock (:meth:`~olad_core.graph.DynamicGraph.set_clock`)."""
+        self.graph.set_clock(time, arrival)
+
+    def pass_over(self, events: Sequence[Event]) -> None:
+        """Follow what a batch that cannot be applied adds to the schema; nothing else of it happens."""
+        self.graph.pass_over(events)
+
+    def embed(self) -> Superstep[None]:
+        """Compute all layers of the students anew, where they are followed from a graph with nodes on."""
+        for layers in self._students:
+            yield from layers.embed()
+
     def serve(self, students: Sequence[Student], classes: int) -> None:
-        """Follow these frozen students, before the first event.
+        """Follow these frozen students, before the first event; of a graph with nodes :meth:`embed` them then.
 
         Args:
             students: the same at all ranks.
             classes: number of classes they predict.
         """
-        assert not self.graph.num_nodes, "students are followed from an empty graph on"
         self._students = [PartitionLayers(student, classes, self.store) for student in students]
 
     def follow_layers(self, layers: Sequence[PartitionLayers]) -> None:
@@ -119,7 +156,11 @@ class Partition:
         for layers in self._students:
             rows = yield from layers.follow(part.changes)
             changed.append(rows)
-        return Followed(tuple(changed), removed, part.settled.batch.rejected, part)
+        return Followed(tuple(changed), removed, part.rejected, part)
+
+    def answers_of(self, rows: Int64s, student: int = 0) -> npt.NDArray[np.float32]:
+        """A student's answers ``[n, 1 + C]`` about owned rows."""
+        return self._students[student].answers(rows)
 
     def answers(self, student: int = 0) -> tuple[list[str], npt.NDArray[np.float32]]:
         """Ids of all owned nodes, and a student's answers ``[n, 1 + C]`` about them."""

@@ -6,18 +6,27 @@ nor labels, and only those of their edges that lead to or from owned nodes. One 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from olad_core.config import MAX_CLASSES, REMOVED_KEPT
 from olad_core.events import RemoveNode
 from olad_core.graph import Changes, DynamicGraph, Neighbours
 from olad_core.graph.arrays import Bools, Float32s, Float64s, Int64s, lengthened
+from olad_core.graph.batch import reject_absent
+from olad_core.graph.changes import Rejection
 from olad_core.graph.columns import LABEL_NODE, REMOVE_EDGE, REMOVE_NODE, TASK_LABEL, UPSERT_EDGE, UPSERT_NODE, Columns
 from olad_core.graph.compiled import compiled
 from olad_core.graph.event_columns import EventColumns, columns_of
+from olad_core.graph.text_table import slices_of
+from olad_core.named_state import join_parts, take_part
 from olad_core.partition.directory import Directory, Settled
-from olad_core.partition.exchange import Superstep
+from olad_core.partition.exchange import Superstep, to_all
+from olad_core.partition.placement import owners
 from olad_core.partition.rows_by_number import RowsByNumber
 
 
@@ -28,10 +37,12 @@ class PartChange:
     Attributes:
         changes: of the part, copies of other ranks' nodes included.
         settled: the batch in the whole graph.
+        rejected: events that were not possible in the whole graph, in order.
     """
 
     changes: Changes
     settled: Settled
+    rejected: list[Rejection]
 
 
 class PartitionStore:
@@ -59,6 +70,49 @@ class PartitionStore:
         """Rows of copies, by number."""
         self._own = RowsByNumber()
 
+    @classmethod
+    def from_state(
+        cls,
+        state: Mapping[str, npt.NDArray[Any]],
+        rank: int,
+        ranks: int,
+        *,
+        max_classes: int = MAX_CLASSES,
+        removed_kept: int = REMOVED_KEPT,
+    ) -> PartitionStore:
+        """The part whose :meth:`state` this was.
+
+        Args:
+            state: the arrays.
+            rank: that has taken the state, or that it was made for (:func:`~olad_core.partition.split.part_state`).
+            ranks: how many there are.
+            max_classes: classes that there may be.
+            removed_kept: ids of removed nodes that are remembered.
+        """
+        graph = DynamicGraph.from_state(take_part(state, "graph"), max_classes=max_classes, removed_kept=0)
+        store = cls(rank, ranks, graph, Directory.from_state(take_part(state, "directory"), removed_kept))
+        rows, number = np.flatnonzero(graph.alive), state["number"]
+        store.number[rows] = number[rows]
+        store.owner[rows] = owners(slices_of(*graph.ids_bytes(rows)), ranks)
+        copied = rows[store.owner[rows] != rank]
+        store._row_of = dict(zip(number[copied].tolist(), copied.tolist(), strict=True))
+        return store
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Everything that the part's future depends on, as arrays, between two batches. They may be those in use."""
+        graph = self.graph.state()
+        parts = {"graph": graph, "directory": self._directory.state()}
+        return {"number": self.number[: len(graph["label"])], **join_parts(parts)}
+
+    @property
+    def count_of_edges(self) -> float:
+        """Number of edges, those to other ranks' nodes counted as halves; pairs of nodes where edges have ids."""
+        copies = np.flatnonzero(self.graph.alive & (self.owner != self.rank))
+        directed = [rule.directed for rule in self.graph.relation_rules.values()]
+        # What is not directed is seen from both ends, and so among the outgoing ones.
+        across = self.graph.in_degrees(copies)[:, directed].sum() + self.graph.out_degree(copies).sum()
+        return self.graph.num_edges - float(across) / 2
+
     @property
     def owned(self) -> Bools:
         """Whether each row holds a node that this rank owns: bool ``[capacity]``."""
@@ -85,14 +139,39 @@ class PartitionStore:
         part = EventColumns(_some(events.columns, kept))
         part.columns.time[:] = np.nan
         own = graph.settle(part, time)
+        # Where there is no copy of the other end, there is no edge.
+        unknown = [each.index for each in own.rejected if each.op == "remove_edge"]
         own.operations.time[:] = settled.time[kept[own.event_of]]
         own = own._replace(
             clock=batch.clock, first_ts=batch.first_ts, width=batch.width, width_held=batch.width_held, rejected=[]
         )
         changes = graph.carry_out(part, own)
+        absent = kept[[*unknown, *(each.index for each in changes.rejected)]]
         self._follow_rows(settled)
         self._sweep(changes, batch.clock.arrival)
-        return PartChange(changes, settled)
+        rejected = yield from self._rejected(events, settled, absent)
+        return PartChange(changes, settled, rejected)
+
+    def _rejected(self, events: EventColumns, settled: Settled, absent: Int64s) -> Superstep[list[Rejection]]:
+        """The impossible events of a batch, removals of edges that no rank has among them.
+
+        Args:
+            events: the whole batch.
+            settled: the same in the whole graph.
+            absent: removals that concern this rank, of edges that it has not.
+        """
+        kind, batch = events.columns.kind, settled.batch
+        if not (settled.accepted & (kind == REMOVE_EDGE)).any():
+            return batch.rejected
+        received = yield to_all("absent edges", absent, self.rank, self.ranks)
+        count = np.zeros(len(events), np.int64)
+        for other, records in enumerate(received):
+            count[absent if other == self.rank else records] += 1
+        first, second = settled.owner_of.T
+        concerned = np.where(first < 0, self.ranks, 1 + (first != second))
+        by_all = (count > 0) & (count == concerned)
+        places = np.flatnonzero((batch.operations.kind == REMOVE_EDGE) & by_all[batch.event_of])
+        return reject_absent(events, batch, places.tolist())
 
     def rows_of(self, numbers: Int64s) -> Int64s:
         """Rows of copies by their numbers."""

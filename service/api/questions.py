@@ -12,6 +12,7 @@ from olad_core.task_types import FEW_VALUES
 from service.api.body import client_of
 from service.api.context import Context
 from service.api.no_model import no_model
+from service.api.partitions import not_with_partitions
 from service.api.variants import answered_by
 from service.api.waiting import Patience, until_visible
 from service.problems import (
@@ -150,7 +151,11 @@ async def _refused(context: Context, answered: Answered, refused: Refused) -> Pr
         return await no_model(context)
     if refused.reason == "too-large":
         return too_large(refused.need, refused.most)
-    return Problem(INTERNAL, "the worker could not answer this, and has logged why")
+    if refused.reason == "partitioned":
+        problem = not_with_partitions()
+    else:
+        problem = Problem(INTERNAL, "the worker could not answer this, and has logged why")
+    return problem
 
 
 def too_large(need: int, most: int) -> Problem:

@@ -17,6 +17,16 @@ Port = Annotated[
 ApiProcesses = Annotated[
     int | None, typer.Option(min=1, help="API processes that share the port.", show_default="OLAD_API_PROCESSES, 1")
 ]
+Partitions = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Ranks that the graph is spread over, on this machine.", show_default="OLAD_PARTITIONS, 1"
+    ),
+]
+Weights = Annotated[
+    Literal["trained", "fixed"] | None,
+    typer.Option(help="Train, or serve the newest checkpoint's version for ever.", show_default="trained"),
+]
 RedisUrl = Annotated[str | None, typer.Option(help="Use this Redis instead of starting one.")]
 Device = Annotated[
     Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where the worker computes.", show_default="auto")
@@ -52,6 +62,21 @@ MinPosition = Annotated[
 DataDir = Annotated[
     Path | None, typer.Option(help="Data directory of the service, for its graph.", show_default="olad-data")
 ]
+
+
+def require_fixed_weights(settings: Settings) -> None:
+    """See that a worker with partitions does not train, and that one without them does.
+
+    Raises:
+        typer.BadParameter: it is otherwise.
+    """
+    if settings.partitions > 1 and settings.weights == "trained":
+        raise typer.BadParameter(
+            "a worker with partitions does not train: add --weights fixed, which serves the version of the newest "
+            "checkpoint for ever (docs/scaling.md)"
+        )
+    if settings.partitions == 1 and settings.weights == "fixed":
+        raise typer.BadParameter("a worker without partitions trains: leave --weights fixed out, or add --partitions 2")
 
 
 def service_url(given: str | None, settings: Settings) -> str:

@@ -11,7 +11,15 @@ from rich.console import Console
 
 from service.api_keys import key_ring
 from service.commands.failures import read_settings, reported_failures
-from service.commands.options import ApiProcesses, Device, Port, RedisUrl
+from service.commands.options import (
+    ApiProcesses,
+    Device,
+    Partitions,
+    Port,
+    RedisUrl,
+    Weights,
+    require_fixed_weights,
+)
 from service.local.processes import LocalService, stop_on_signals
 from service.logs import configure_logging
 from service.terminal import Terminal
@@ -25,14 +33,23 @@ def up(
     redis_url: RedisUrl = None,
     device: Device = None,
     api_processes: ApiProcesses = None,
+    partitions: Partitions = None,
+    weights: Weights = None,
     new_students: Annotated[
         bool, typer.Option("--new-students", help="Begin with new students; what is served stays until one is better.")
     ] = False,
 ) -> None:
     """Run Redis, worker and API here until Ctrl-C; data is kept and found again at the next start."""
     settings = read_settings(
-        port=port, data_dir=data_dir, redis_url=redis_url, device=device, api_processes=api_processes
+        port=port,
+        data_dir=data_dir,
+        redis_url=redis_url,
+        device=device,
+        api_processes=api_processes,
+        partitions=partitions,
+        weights=weights,
     )
+    require_fixed_weights(settings)
     if new_students:
         settings = settings.model_copy(update={"new_students": f"up-{time.time_ns()}"})
     configure_logging(settings.log_level, settings.log_format)

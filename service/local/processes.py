@@ -24,7 +24,7 @@ from service.exit_codes import REFUSES
 from service.local.data_dir import locked
 from service.local.embedded_redis import EmbeddedRedis
 from service.local.tether import PYTHON, tethered
-from service.settings import Settings
+from service.settings import Settings, environment
 from service.store.connection import connect_blocking
 from service.store.keys import Keys
 from service.umask import ONLY_FOR_THE_USER
@@ -257,20 +257,6 @@ class LocalService:
                 start_new_session=True,
                 umask=ONLY_FOR_THE_USER,
             )
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    """The settings as ``OLAD_*`` variables, for a child process.
-
-    >>> environment(Settings(port=8123))["OLAD_PORT"]
-    '8123'
-    """
-    # The key is for clients; no process of the service needs it.
-    values = settings.model_dump(mode="json", exclude_none=True, exclude={"api_key"})
-    return {
-        f"OLAD_{name.upper()}": ",".join(value) if isinstance(value, list) else str(value)
-        for name, value in values.items()
-    }
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -151,6 +151,14 @@ class Keys:
         """
         return self._own("served")
 
+    def staged(self, rank: int) -> str:
+        """Hash: rows that a rank of a partitioned worker hands to the next publication (``staged_rows``).
+
+        ``at`` is the worker's start and the position, ``nodes`` (MessagePack) the ids of the rows, and of nodes that
+        are removed, ``rows`` the bytes of the rows.
+        """
+        return self._own(f"staged:{rank}")
+
     def predictions(self, table: str) -> str:
         """Hash: node id to its row (:mod:`service.store.rows`); one a version and worker start."""
         return self._own(f"predictions:{table}")

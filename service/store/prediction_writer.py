@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import cast
@@ -32,6 +32,7 @@ from service.store.presence import Presence
 from service.store.questions import ANSWER_KEPT_MS
 from service.store.rejected import add_rejected
 from service.store.rows import encode_rows, format_of
+from service.store.staged_rows import require_staged, staged_reads, take_staged
 from service.store.status import WorkerStatus
 from service.store.timeline import TimelineWriter
 from service.store.transaction import Transaction
@@ -125,12 +126,17 @@ class PredictionWriter:
         version = cast("bytes | None", self._redis.hget(self._keys.served, "version"))
         return int(version) if version is not None else None
 
-    def publish(self, publication: Publication) -> None:
+    def publish(self, publication: Publication, staged: Sequence[str] = ()) -> None:
         """Make a publication visible in one atomic step.
 
         Rows of tables that readers do not see yet go ahead of it in pieces, between which Redis answers readers. As
         long as readers still see a table of an earlier start, a publication without a served version fills
         tables and moves nothing: that table does not hold what the new position would promise.
+
+        Args:
+            publication: what becomes visible.
+            staged: keys of rows that the ranks of the worker have staged for this position and the served table
+                (:mod:`service.store.staged_rows`). They enter it in the same step.
 
         Raises:
             ValueError: where readers already see a later position.
@@ -148,12 +154,14 @@ class PredictionWriter:
                 with self._guarded(publication.position) as (seen, pending):
                     self._write_rows(pending, piece, publication, seen)
             last.append(rest)
-        with self._past_read_again_on_failure(), self._guarded(publication.position) as (seen, pending):
+        with self._past_read_again_on_failure(), self._guarded(publication.position, staged) as (seen, pending):
             # What readers see first: a version on its way is compared with it.
             for update in sorted(last, key=lambda one: self._table(one.version) != seen.shown.table):
                 if update.version == self._seen:
                     self._past.keep(pending, self._table(update.version), update, publication.position)
                 self._write_rows(pending, update, publication, seen)
+            if staged and self._seen is not None:
+                take_staged(pending, self._keys.predictions(self._table(self._seen)), staged)
             add_rejected(pending, self._keys, publication.rejected, after=seen.rejected_to)
             moves = self._move(pending, publication, seen)
             if moves:
@@ -209,20 +217,19 @@ class PredictionWriter:
             pending.run()
 
     def _table(self, version: int) -> str:
-        name = f"{version}.{self._fence.start}"
-        # Readers that go on from one variant to another must not take tables of both for the same.
-        return name if self._keys.variant == DEFAULT_VARIANT else f"{self._keys.variant}.{name}"
+        return table_name(self._keys, version, self._fence.start)
 
     def _is_own(self, table: str) -> bool:
         return table.endswith(f".{self._fence.start}")
 
     @contextlib.contextmanager
-    def _guarded(self, position: str) -> Iterator[tuple[_Seen, Transaction]]:
+    def _guarded(self, position: str, staged: Sequence[str] = ()) -> Iterator[tuple[_Seen, Transaction]]:
         """What readers see, and a transaction that is run at the end, if this is still the newest worker."""
         keys = self._keys
         fields = ("position", "rejected_to", "table", "changed", "decided", "rule", "written")
-        reads = (("HMGET", keys.served, *fields), ("SMEMBERS", keys.tables))
-        with self._fence.transaction((keys.served,), reads) as ((served, tables), pending):
+        reads = (("HMGET", keys.served, *fields), ("SMEMBERS", keys.tables), *staged_reads(staged))
+        with self._fence.transaction((keys.served, *staged), reads) as ((served, tables, *found), pending):
+            require_staged(found, self._fence.start, position)
             texts = [value.decode() if value is not None else None for value in served[:5]]
             visible, rejected_to, table, changed, decided = texts
             self._require_written(served[6])
@@ -324,6 +331,17 @@ class PredictionWriter:
         if update.marked is not None:
             for change in setrange_commands(self._keys.marks(name), update.marked):
                 pending.add(*change)
+
+
+def table_name(keys: Keys, version: int, start: int | None) -> str:
+    """Name of the table of a version's rows that a start of the worker writes.
+
+    >>> table_name(Keys("g"), 3, 7), table_name(Keys("g", "wide"), 3, 7)
+    ('3.7', 'wide.3.7')
+    """
+    name = f"{version}.{start}"
+    # Readers that go on from one variant to another must not take tables of both for the same.
+    return name if keys.variant == DEFAULT_VARIANT else f"{keys.variant}.{name}"
 
 
 def _pieces(update: TableUpdate) -> Iterator[TableUpdate]:

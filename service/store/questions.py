@@ -447,6 +447,7 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
         "unknown-edge",
         "value-task",
         "unknown-class",
+        "partitioned",
         "failed",
     ]
     need: int = 0

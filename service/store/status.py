@@ -568,6 +568,9 @@ class WorkerStatus(Answer):
     decisions: tuple[DecisionStatus, ...] = Field(
         default=(), description="The last ones, newest first; of frequent kinds fewer, so that rare ones stay longer."
     )
+    partitions: int = Field(
+        default=1, description="Ranks that the graph is spread over; 1 for a worker without partitions."
+    )
     checkpoint: CheckpointStatus | None = Field(description="The newest checkpoint; null before the first.")
     checkpoint_failures: int = Field(default=0, description="Checkpoints that could not be written since the start.")
     disk_free: int | None = Field(default=None, description="Bytes that are free where checkpoints are written.")

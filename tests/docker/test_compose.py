@@ -26,6 +26,7 @@ from service.store.redis_versions import ServerVersion
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
+PARTITIONS = ROOT / "docker" / "partitions.compose.yml"
 GPU = ROOT / "docker" / "gpu.compose.yml"
 KEYS = ROOT / "docker" / "keys.compose.yml"
 MONITORING = ROOT / "docker" / "monitoring.compose.yml"
@@ -68,7 +69,7 @@ def check_schema(*paths: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_files_follow_the_compose_specification() -> None:
-    result = check_schema(COMPOSE, GPU, KEYS, MONITORING)
+    result = check_schema(COMPOSE, GPU, KEYS, MONITORING, PARTITIONS)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -269,6 +270,14 @@ def test_the_lock_pins_torch_and_leaves_its_variant_to_the_image() -> None:
     lock = (ROOT / "requirements" / "torch.txt").read_text()
     (pinned,) = re.findall(r"^torch==(.*)$", lock, flags=re.MULTILINE)
     assert re.fullmatch(r"[\d.]+", pinned)
+
+
+def test_the_override_with_partitions_changes_the_worker_alone() -> None:
+    ((name, worker),) = load(PARTITIONS)["services"].items()
+    assert name == "worker"
+    fields = {f"OLAD_{field.upper()}" for field in Settings.model_fields}
+    assert worker["environment"].keys() <= fields
+    assert worker["environment"]["OLAD_WEIGHTS"] == "fixed"
 
 
 def test_the_gpu_file_gives_the_worker_one_gpu_and_another_torch() -> None:

@@ -17,8 +17,7 @@ import redis
 import trustme
 from pydantic import ValidationError
 
-from service.local.processes import environment
-from service.settings import Settings
+from service.settings import Settings, environment
 from service.store.keys import Keys
 from service.store.log_reader import LogReader
 from service.store.prediction_writer import PredictionWriter

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.local.processes import environment
-from service.settings import Settings
+from service.settings import Settings, environment
 from service.settings_table import settings_table
 
 

@@ -215,7 +215,16 @@ APPEND_EVENTS: tuple[Example, ...] = (
     *WRITING,
 )
 GET_REJECTED: tuple[Example, ...] = (_invalid("limit", "Input should be less than or equal to 1000"), *REDIS)
+_PARTITIONED: Example = (
+    problems.PARTITIONED,
+    (
+        "the graph is spread over several partitions, whose worker serves predictions of nodes alone; a worker without "
+        "partitions answers this"
+    ),
+    {},
+)
 _ASKING: tuple[Example, ...] = (
+    _PARTITIONED,
     (
         problems.TOO_LARGE,
         (
@@ -242,6 +251,7 @@ _OF_VALUES: tuple[Example, ...] = (
     *(example for example in _ASKING if example not in _PREDICTING),
 )
 PREDICT_NODE: tuple[Example, ...] = (
+    _PARTITIONED,
     (problems.NOT_KEPT, f"answers are kept from position {POSITION} on", {"position": POSITION}),
     (
         problems.UNKNOWN_NODE,
@@ -252,6 +262,7 @@ PREDICT_NODE: tuple[Example, ...] = (
     *_OF_VALUES,
 )
 PREDICT_NODES: tuple[Example, ...] = (
+    _PARTITIONED,
     (
         problems.TOO_LARGE,
         (
@@ -318,7 +329,11 @@ EMBED_NODES: tuple[Example, ...] = (
     _invalid("nodes", "List should have at least 1 item after validation, not 0"),
     *(example for example in _ASKING if example[0] is not problems.INVALID_REQUEST),
 )
-LIST_NODES: tuple[Example, ...] = (_invalid("limit", "Input should be less than or equal to 1000"), *_PREDICTING)
+LIST_NODES: tuple[Example, ...] = (
+    _invalid("limit", "Input should be less than or equal to 1000"),
+    _PARTITIONED,
+    *_PREDICTING,
+)
 STREAM: tuple[Example, ...] = (
     *_ANY_VARIANT,
     _invalid("Last-Event-ID", "'x' is no position: milliseconds, or milliseconds-sequence as POST /events answers"),

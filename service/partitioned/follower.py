@@ -1,0 +1,246 @@
+"""One rank's state along the log: its part of the graph, what is served of it, and what is to be published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from olad_core.events import GraphSchema, RejectedOp, RejectionReason
+from olad_core.graph.arrays import Int64s
+from olad_core.named_state import join_parts
+from olad_core.partition import Followed, Partition, Superstep
+from olad_core.partition.frozen import FrozenVersion
+from olad_core.schema import SchemaConflict, TooManyClasses
+from olad_core.serving.publication import RejectedEvent, TableUpdate, Version
+from olad_core.tasks import node_class
+from olad_core.tasks.label_rule import LabelRule, declared_rule
+from service.store.log_reader import Entry
+
+_ROW_BITS = 0xFFFFFFFF
+
+
+class Serving(Protocol):
+    """What is served of a part of the graph. All ranks call the same methods in the same order."""
+
+    @property
+    def version(self) -> Version | None:
+        """That readers get; None before the first."""
+
+    @property
+    def made_at(self) -> str:
+        """Position at which its weights were taken."""
+
+    def begin(self) -> Superstep[None]:
+        """Compute what is served, of a part that was restored."""
+
+    def follow(self, position: str, events: int, followed: Followed) -> Superstep[None]:
+        """Follow a batch that was applied."""
+
+    def changed(self, followed: Followed) -> Int64s:
+        """Owned rows whose answers are others since a batch."""
+
+    def answers(self, rows: Int64s) -> npt.NDArray[np.float32]:
+        """Answers ``[n, 1 + C]`` about owned rows: the disagreement, then class probabilities."""
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and plain values for a checkpoint, the same at all ranks."""
+
+
+class FrozenServing:
+    """A version with fixed weights.
+
+    Args:
+        partition: the rank's part.
+        frozen: the version.
+    """
+
+    def __init__(self, partition: Partition, frozen: FrozenVersion) -> None:
+        self._partition = partition
+        self._frozen = frozen
+        self.version: Version | None = frozen.version
+        self.made_at: str = frozen.values["position"]
+        partition.serve([frozen.student], len(frozen.version.classes))
+
+    def begin(self) -> Superstep[None]:
+        """Compute all layers."""
+        yield from self._partition.embed()
+
+    def follow(self, position: str, events: int, followed: Followed) -> Superstep[None]:  # noqa: ARG002 (learns nothing)
+        """Nothing: the layers have followed."""
+        yield from ()
+
+    def changed(self, followed: Followed) -> Int64s:
+        """Owned rows whose answers are others since a batch."""
+        return followed.changed[0]
+
+    def answers(self, rows: Int64s) -> npt.NDArray[np.float32]:
+        """Answers ``[n, 1 + C]`` about owned rows."""
+        return self._partition.answers_of(rows)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The weights, and what they are of."""
+        return join_parts({"student": self._frozen.weights()}), {"version": dict(self._frozen.values)}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How far a rank is.
+
+    Attributes:
+        position: last entry that is applied.
+        applied: events up to there.
+        rejected: events that could not be applied, up to there.
+    """
+
+    position: str
+    applied: int
+    rejected: int
+
+
+class Follower:
+    """Applies entries to one rank's part.
+
+    Args:
+        partition: the part.
+        serving: what is served of it.
+        counts: where the log was followed to.
+    """
+
+    def __init__(self, partition: Partition, serving: Serving, counts: Counts) -> None:
+        self.partition = partition
+        self.serving = serving
+        self.counts = counts
+        self._changed: list[Int64s] = []
+        self._removed: list[str] = []
+        self._rejected: list[RejectedEvent] = []
+
+    @property
+    def position(self) -> str:
+        """Of the last entry that is applied."""
+        return self.counts.position
+
+    @property
+    def rule(self) -> LabelRule:
+        """What turns probabilities into labels: the schema's costs and thresholds."""
+        return declared_rule(self.partition.graph.decisions, {})
+
+    def apply(self, entry: Entry, skipped: Mapping[str, str]) -> Superstep[None]:
+        """Apply one entry, together with the other ranks.
+
+        Args:
+            entry: the same at all ranks.
+            skipped: positions of entries that are not applied, each with the reason.
+        """
+        problem = entry.problem or skipped.get(entry.position)
+        if problem:
+            self.partition.pass_over(entry.events)
+            self._rejected.append(RejectedEvent(entry.position, -1, "batch", "apply-failed", problem, entry.text()))
+            self._reach(entry.position, entry.count, entry.count)
+        elif entry.schema is not None:
+            self._declare(entry.position, entry.schema)
+        elif entry.clock is not None:
+            self.partition.set_clock(entry.clock.time, entry.arrival)
+            self._reach(entry.position)
+        elif entry.version is not None:
+            detail = "a worker with partitions and fixed weights keeps the one version that it serves"
+            self._reject(entry.position, 0, "version", "unknown-version", detail)
+            self._reach(entry.position, rejected=1)
+        else:
+            followed = yield from self.partition.apply(entry.events, entry.arrival)
+            yield from self.serving.follow(entry.position, len(entry.events), followed)
+            self._note(entry.position, followed)
+            self._reach(entry.position, len(entry.events), len(followed.rejected))
+
+    def take_rows(self) -> TableUpdate:
+        """The owned rows of the served version that changed since the last call; it is handed out once."""
+        store, graph = self.partition.store, self.partition.graph
+        rows = np.unique(np.concatenate([np.empty(0, np.int64), *self._changed]))
+        rows = rows[store.owned[rows]]
+        removed = list(dict.fromkeys(self._removed))
+        gone = [node for node, row in zip(removed, graph.rows(removed).tolist(), strict=True) if row < 0]
+        self._changed, self._removed = [], []
+        return self.rows(rows, tuple(gone))
+
+    def rows(self, rows: Int64s, removed: tuple[str, ...] = ()) -> TableUpdate:
+        """Owned rows as they are published."""
+        version, graph = self.serving.version, self.partition.graph
+        assert version is not None, "nothing is served"
+        answers = self.serving.answers(rows)
+        probabilities, classes = np.ascontiguousarray(answers[:, node_class.CLASSES]), None
+        if node_class.are_wide(len(version.classes)):
+            classes, probabilities = node_class.best_classes(probabilities)
+        return TableUpdate(
+            version.number,
+            tuple(graph.ids(rows)),
+            probabilities,
+            np.ascontiguousarray(answers[:, 0]),
+            removed,
+            # No row is ever marked, so that this place in the bitmap of marks names none.
+            rows=self.partition.store.number[rows] & _ROW_BITS,
+            classes=classes,
+        )
+
+    def take_rejected(self) -> tuple[RejectedEvent, ...]:
+        """What could not be applied since the last call; it is handed out once, and the same at all ranks."""
+        rejected, self._rejected = tuple(self._rejected), []
+        return rejected
+
+    def forget_changes(self) -> None:
+        """Forget which rows have changed: all rows are published."""
+        self._changed, self._removed = [], []
+
+    def forget_news(self) -> None:
+        """Forget what is to be published: readers have seen it."""
+        self.forget_changes()
+        self._rejected = []
+
+    def _declare(self, position: str, schema: GraphSchema) -> None:
+        try:
+            refuse_what_ranks_lack(schema)
+            self.partition.declare(schema)
+        except (SchemaConflict, TooManyClasses) as error:
+            reason: RejectionReason = "schema-conflict" if isinstance(error, SchemaConflict) else "too-many-classes"
+            self._reject(position, 0, "schema", reason, str(error))
+            self._reach(position, rejected=1)
+        else:
+            self._reach(position)
+
+    def _note(self, position: str, followed: Followed) -> None:
+        created = followed.part.changes.created
+        self._changed += [self.serving.changed(followed), created[self.partition.store.owned[created]]]
+        self._removed += followed.removed
+        for rejection in followed.rejected:
+            self._reject(position, rejection.index, rejection.op, rejection.reason, rejection.detail)
+
+    def _reject(self, position: str, index: int, op: RejectedOp, reason: RejectionReason, detail: str) -> None:
+        self._rejected.append(RejectedEvent(position, index, op, reason, detail))
+
+    def _reach(self, position: str, events: int = 0, rejected: int = 0) -> None:
+        before = self.counts
+        self.counts = Counts(position, before.applied + events, before.rejected + rejected)
+
+
+def refuse_what_ranks_lack(schema: GraphSchema) -> None:
+    """Refuse a schema that a worker with partitions cannot follow.
+
+    Raises:
+        SchemaConflict: it declares edges with ids, tasks on edges, or labels for a share of the nodes.
+    """
+    named = [name for name, one in (schema.edge_types or {}).items() if one.ids]
+    if named:
+        raise SchemaConflict(
+            f"edge_types.{named[0]}.ids: a worker with partitions has no edges with ids (docs/scaling.md)"
+        )
+    if schema.tasks:
+        raise SchemaConflict("tasks: a worker with partitions has no tasks on edges (docs/scaling.md)")
+    shares: Sequence[str] = [name for name, one in (schema.decisions or {}).items() if one.top_share is not None]
+    if shares:
+        raise SchemaConflict(
+            f"decisions.{shares[0]}.top_share: a worker with partitions does not order all nodes; declare a threshold "
+            "(docs/scaling.md)"
+        )

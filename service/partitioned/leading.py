@@ -1,0 +1,331 @@
+"""What the first rank does beside its part: it decides what a turn is, publishes, answers, and reports."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+import structlog
+import torch
+
+from olad_core.partition.exchange import OutOfStep
+from olad_core.serving.publication import Publication, RejectedEvent, Reply
+from service.partitioned.checkpoints import PartWritten, RankCheckpoints
+from service.partitioned.collectives import RankLost
+from service.partitioned.follower import Follower
+from service.store.fence import LogLost
+from service.store.log_reader import Entry, LogReader
+from service.store.positions import START
+from service.store.prediction_writer import PredictionWriter
+from service.store.questions import Refused as NotAnswered
+from service.store.request_reader import RequestReader
+from service.store.status import GraphStatus, LearningStatus, Score, VersionStatus, WorkerStatus
+from service.worker.attempts import KILLED, Attempts
+from service.worker.clock import Clock
+from service.worker.lane import MAX_EVENTS_PER_TURN
+from service.worker.metrics import WorkerMetrics
+from service.worker.stop import Stop
+
+log = structlog.get_logger(__name__)
+
+LONGEST_WAIT_MS = 500
+"""For so long the first rank waits in Redis for an entry, which ends the wait at once."""
+REPORT_EVERY_S = 1.0
+HEARTBEAT_MS = 15_000
+_REQUESTS_AT_ONCE = 100
+_NOT_SCORED = Score(
+    scored=0,
+    accuracy=None,
+    macro_f1=None,
+    log_loss=None,
+    accuracy_recent=None,
+    macro_f1_recent=None,
+    log_loss_recent=None,
+    calibration_error_recent=None,
+)
+
+
+class Proposal(msgspec.Struct, frozen=True):
+    """What a rank brings to the beginning of a turn; what the first rank proposes is done.
+
+    Attributes:
+        stop: whether a stop was requested of this rank.
+        written: how far it is with a checkpoint.
+        upto: position of the last entry of the turn; empty where there is none.
+        skipped: positions of entries of the turn that are not applied, each with the reason.
+        publishes: whether something becomes visible in this turn.
+        checkpoint: number of the checkpoint that begins after the turn; 0 for none.
+        reports: whether the first rank reports after the turn.
+    """
+
+    stop: bool = False
+    written: PartWritten = PartWritten()
+    upto: str = ""
+    skipped: dict[str, str] = {}
+    publishes: bool = False
+    checkpoint: int = 0
+    reports: bool = False
+
+
+class Sizes(msgspec.Struct, frozen=True):
+    """What one rank has of the graph.
+
+    Attributes:
+        nodes: that it owns.
+        edges: those to nodes of other ranks counted as halves.
+        labelled: owned nodes whose label is known.
+        copies: of other ranks' nodes.
+        sent_bytes: what it has sent to other ranks since the start.
+    """
+
+    nodes: int
+    edges: float
+    labelled: int
+    copies: int
+    sent_bytes: int
+
+
+class Leader:
+    """The first rank's part of the turns.
+
+    Args:
+        event_log: the log.
+        predictions: the store of predictions.
+        requests: of readers.
+        attempts: which entries are being applied, for the start after a kill.
+        metrics: of the worker.
+        clock: the time that intervals are measured by.
+        checkpoint_interval_s: seconds between the beginnings of two checkpoints.
+        stop: of this rank.
+    """
+
+    def __init__(
+        self,
+        event_log: LogReader,
+        predictions: PredictionWriter,
+        requests: RequestReader,
+        attempts: Attempts,
+        metrics: WorkerMetrics,
+        clock: Clock,
+        checkpoint_interval_s: float,
+        stop: Stop,
+    ) -> None:
+        self._event_log = event_log
+        self._predictions = predictions
+        self._requests = requests
+        self._attempts = attempts
+        self._metrics = metrics
+        self._clock = clock
+        self._interval_s = checkpoint_interval_s
+        self._stop = stop
+        self._skipped: Mapping[str, str] = {}
+        self._replies: list[Reply] = []
+        self._answered: str | None = None
+        self._trim_to: str | None = None
+        self._checkpoint_at = clock.monotonic()
+        self._checkpointed = ""
+        self._started_at = clock.wall()
+        self._reported_at, self._reported_events = -math.inf, 0
+
+    def begin(self) -> tuple[int, str]:
+        """Begin a new start of the worker: its number, and the position that readers see."""
+        start = self._predictions.start()
+        self._requests.begin()
+        self._predictions.heartbeat(HEARTBEAT_MS)
+        self._skipped = self._entries_to_skip()
+        return start, self._predictions.visible_position() or START
+
+    def propose(
+        self, follower: Follower, checkpoints: RankCheckpoints, written: PartWritten, *, replays: bool
+    ) -> tuple[list[Entry], Proposal]:
+        """The entries of the next turn, and what all ranks do in it. It waits for entries, and nowhere else.
+
+        Args:
+            follower: of this rank.
+            checkpoints: of this rank.
+            written: how far this rank is with one.
+            replays: whether readers have seen a later position.
+
+        Raises:
+            LogLost: entries are missing.
+        """
+        self.trim(self._trim_to)
+        self._trim_to = None
+        now, position = self._clock.monotonic(), follower.position
+        reports = now - self._reported_at >= REPORT_EVERY_S
+        if reports:
+            self._event_log.require(position)
+        entries = self._entries(position)
+        if not entries and replays:
+            raise LogLost(f"readers have seen a later position than the log's last, {position}")
+        if not entries and not self._stop.requested:
+            self._requests.wait(position, LONGEST_WAIT_MS)
+            entries = self._entries(position)
+        if not replays:
+            self._read_requests()
+        due = now - self._checkpoint_at > self._interval_s and written.stage == "none" and not replays
+        checkpoint = checkpoints.next_number() if due and position != self._checkpointed else 0
+        if checkpoint:
+            self._checkpoint_at, self._checkpointed = now, position
+        plan = Proposal(
+            stop=self._stop.requested,
+            written=written,
+            upto=entries[-1].position if entries else "",
+            skipped={
+                entry.position: self._skipped[entry.position] for entry in entries if entry.position in self._skipped
+            },
+            publishes=bool(entries) or self._answered is not None,
+            checkpoint=checkpoint,
+            reports=reports,
+        )
+        return entries, plan
+
+    def trim_later(self, position: str | None) -> None:
+        """Trim the log up to a position at the beginning of the next turn; None trims nothing."""
+        self._trim_to = position or self._trim_to
+
+    def trim(self, position: str | None) -> None:
+        """Trim the log up to a position that no kept checkpoint needs; None trims nothing."""
+        if position is not None:
+            self._event_log.trim_before(position)
+
+    @contextlib.contextmanager
+    def applying(self, entries: Sequence[Entry]) -> Iterator[None]:
+        """Mark entries while they are applied and published.
+
+        Where another rank is lost meanwhile, this process ends at once and the mark stays: as after a kill, the next
+        start applies them one by one, and sets one aside that ends ranks again and again.
+        """
+        with self._attempts.applying(entries):
+            try:
+                yield
+                self._metrics.events.inc(sum(len(entry.events) for entry in entries))
+            except RankLost as lost:
+                log.error("another rank is lost, all begin again", reason=str(lost))
+                end_at_once()
+
+    @contextlib.contextmanager
+    def isolating(self, entries: Sequence[Entry]) -> Iterator[None]:
+        """Have entries that cannot be applied applied one by one by the next start; one that is alone is skipped."""
+        try:
+            yield
+        except (RankLost, OutOfStep):
+            raise
+        except Exception as error:
+            self._metrics.apply_failures.inc()
+            if self._attempts.is_isolated(entries):
+                self._event_log.skip(entries[0].position, f"{type(error).__name__}: {error}")
+            self._attempts.isolate(entries)
+            raise
+
+    def publish(self, follower: Follower, rejected: tuple[RejectedEvent, ...], staged: Sequence[str]) -> None:
+        """Let readers see the position, and the rows that ranks have staged or written."""
+        counts = follower.counts
+        publication = Publication(
+            counts.position,
+            counts.applied,
+            (),
+            follower.serving.version,
+            rejected=rejected,
+            answered=self._answered,
+            rule=follower.rule,
+            replies=tuple(self._replies),
+        )
+        self._metrics.rejected.inc(len(rejected))
+        with self._metrics.stage("publish"):
+            self._predictions.publish(publication, staged)
+        self._answered, self._replies = None, []
+
+    def report(self, sizes: Sequence[Sizes], follower: Follower, checkpoints: RankCheckpoints) -> None:
+        """Send a heartbeat, and write the status."""
+        now, counts = self._clock.monotonic(), follower.counts
+        seconds = now - self._reported_at
+        rate = (counts.applied - self._reported_events) / seconds if math.isfinite(seconds) else 0.0
+        self._reported_at, self._reported_events = now, counts.applied
+        self._predictions.heartbeat(HEARTBEAT_MS)
+        status = self._status(sizes, follower, checkpoints, rate)
+        self._predictions.write_status(status, self._metrics.text(status))
+
+    def _status(
+        self, sizes: Sequence[Sizes], follower: Follower, checkpoints: RankCheckpoints, rate: float
+    ) -> WorkerStatus:
+        graph, counts, version = follower.partition.graph, follower.counts, follower.serving.version
+        served = None
+        if version is not None:
+            served = VersionStatus(
+                version=version.shown,
+                student=version.student,
+                progress=1.0,
+                created_position=follower.serving.made_at,
+            )
+        return WorkerStatus(
+            position=counts.position,
+            applied_events=counts.applied,
+            rejected_events=counts.rejected,
+            started_at=self._started_at,
+            updated_at=self._clock.wall(),
+            device=str(torch.device("cpu")),
+            events_per_s=rate,
+            steps_per_s=0.0,
+            graph=GraphStatus(
+                nodes=sum(each.nodes for each in sizes),
+                edges=round(sum(each.edges for each in sizes)),
+                labelled=sum(each.labelled for each in sizes),
+                classes=tuple(graph.classes),
+                feature_width=graph.num_features,
+                latest_time=graph.clock if math.isfinite(graph.clock) else None,
+                event_time=graph.clock_from_ts,
+            ),
+            learning=LearningStatus(
+                state="resting",
+                since=self._started_at,
+                steps=0,
+                skipped_steps=0,
+                resets=0,
+                refused_versions=0,
+                missing=(),
+                losses={},
+            ),
+            served=served,
+            served_score=_NOT_SCORED,
+            candidate=None,
+            students=(),
+            checkpoint=checkpoints.newest,
+            checkpoint_failures=checkpoints.failures,
+            partitions=len(sizes),
+        )
+
+    def _entries(self, position: str) -> list[Entry]:
+        most = 1 if self._attempts.is_within(position) else MAX_EVENTS_PER_TURN
+        return self._attempts.first_turn(self._event_log.read(position, max_events=most))
+
+    def _read_requests(self) -> None:
+        """Note the requests that have come; questions are answered that ranks do not answer them."""
+        for _ in range(_REQUESTS_AT_ONCE):
+            found = self._requests.read()
+            if not found:
+                return
+            self._answered = found[0].number
+            if (question := found[0].question) is not None:
+                self._replies.append(Reply(question.name, msgspec.msgpack.encode(NotAnswered("partitioned"))))
+
+    def _entries_to_skip(self) -> Mapping[str, str]:
+        """The entries that are not applied, each with the reason; one that has ended ranks repeatedly is new."""
+        skipped, killer = self._event_log.skipped(), self._attempts.killer
+        if killer is None or killer in skipped:
+            return skipped
+        self._event_log.skip(killer, KILLED)
+        self._metrics.apply_failures.inc()
+        log.error("set an entry aside", position=killer, reason=KILLED)
+        return skipped | {killer: KILLED}
+
+
+def end_at_once(status: int = 1) -> None:
+    """End this process without waiting for other ranks, which may be gone."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

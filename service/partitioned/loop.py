@@ -1,0 +1,204 @@
+"""The loop of one rank: all ranks take the same turns along the log, in step."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import structlog
+
+from service.partitioned.checkpoints import PartWritten, RankCheckpoints
+from service.partitioned.follower import Follower
+from service.partitioned.leading import Leader, Proposal, Sizes
+from service.partitioned.ranks import Ranks
+from service.store.keys import Keys
+from service.store.log_reader import Entry, LogReader
+from service.store.positions import parse_position
+from service.store.prediction_writer import table_name
+from service.store.staged_rows import RankRows
+from service.worker.lane import MAX_EVENTS_PER_TURN
+from service.worker.stop import Stop
+
+log = structlog.get_logger(__name__)
+
+ROWS_AT_ONCE = 2_000
+"""Rows that readers do not see yet are written so many at once."""
+
+
+class RankLoop:
+    """Takes turns until a stop is requested of any rank.
+
+    Args:
+        ranks: all of them, with the time limit of a turn.
+        patient: the same, with a longer one, for the start and the end.
+        follower: this rank's state, whose layers are computed.
+        event_log: the log.
+        rows: this rank's side of the predictions.
+        leader: what the first rank does beside; None at the others.
+        checkpoints: are written by all ranks.
+        stop: ends the loop.
+    """
+
+    def __init__(
+        self,
+        ranks: Ranks,
+        patient: Ranks,
+        follower: Follower,
+        event_log: LogReader,
+        rows: RankRows,
+        leader: Leader | None,
+        checkpoints: RankCheckpoints,
+        stop: Stop,
+    ) -> None:
+        self._ranks = ranks
+        self._patient = patient
+        self._follower = follower
+        self._event_log = event_log
+        self._rows = rows
+        self._leader = leader
+        self._checkpoints = checkpoints
+        self._stop = stop
+        self._entries: Sequence[Entry] = ()
+
+    def run(self, visible: str, keys: Keys, start: int) -> None:
+        """Apply what readers have seen, publish everything, and take turns; in the end write a last checkpoint.
+
+        Args:
+            visible: position that readers see.
+            keys: of the graph.
+            start: number of the worker's start.
+        """
+        goes_on = True
+        while goes_on and parse_position(self._follower.position) < parse_position(visible):
+            goes_on = self._turn(replays=True)
+        if not goes_on:
+            return
+        self._publish_everything(keys, start)
+        while self._turn(replays=False):
+            pass
+        self._write_last_checkpoint()
+        if self._leader is not None:
+            log.info("stopped", position=self._follower.position)
+
+    def _turn(self, *, replays: bool) -> bool:
+        """One turn; whether the loop goes on."""
+        proposals = self._ranks.together("turn", Proposal, lambda: self._propose(replays=replays))
+        plan = proposals[0]
+        trim_to = self._checkpoints.follow([each.written for each in proposals])
+        if self._leader is not None:
+            self._leader.trim_later(trim_to)
+        if plan.upto:
+            self._read(plan.upto)
+            self._apply(plan.skipped, publish=plan.publishes and not replays)
+        elif plan.publishes:
+            self._publish()
+        if replays:
+            self._follower.forget_news()
+        if plan.reports:
+            sizes = self._ranks.together("sizes", Sizes, self._sizes)
+            self._lead("report", lambda leader: leader.report(sizes, self._follower, self._checkpoints))
+        if plan.checkpoint:
+            self._checkpoints.begin(plan.checkpoint, self._follower)
+        return not any(each.stop for each in proposals)
+
+    def _propose(self, *, replays: bool) -> Proposal:
+        written = self._checkpoints.stage()
+        if self._leader is None:
+            return Proposal(self._stop.requested, written)
+        self._entries, plan = self._leader.propose(self._follower, self._checkpoints, written, replays=replays)
+        return plan
+
+    def _read(self, upto: str) -> None:
+        """Read the entries of the turn, which the first rank has read already."""
+        last, after = parse_position(upto), self._follower.position
+
+        def read() -> bool:
+            if self._leader is None:
+                entries = self._event_log.read(after, max_events=MAX_EVENTS_PER_TURN)
+                self._entries = [entry for entry in entries if parse_position(entry.position) <= last]
+            return bool(self._entries) and self._entries[-1].position == upto
+
+        # A replica that has taken over may lack them for a moment; the first rank would find that they are lost.
+        while not all(self._ranks.together("entries", bool, read)):
+            log.warning("a rank does not find the entries that the first one has read", upto=upto)
+
+    def _apply(self, skipped: Mapping[str, str], *, publish: bool) -> None:
+        """Apply the entries of the turn, and let readers see what they change."""
+        leader, entries = self._leader, self._entries
+        with leader.applying(entries) if leader is not None else contextlib.nullcontext():
+            with leader.isolating(entries) if leader is not None else contextlib.nullcontext():
+                for entry in entries:
+                    self._ranks.run(self._follower.apply(entry, skipped))
+            if publish:
+                self._publish()
+
+    def _publish(self) -> None:
+        """Let readers see what has changed, and the position."""
+        follower, counts = self._follower, self._follower.counts
+        update, rejected = follower.take_rows(), follower.take_rejected()
+
+        def stage() -> str:
+            if not update.nodes and not update.removed:
+                return ""
+            return self._rows.stage(update, counts.position, counts.applied)
+
+        staged = [key for key in self._ranks.together("rows", str, stage) if key]
+        self._lead("publication", lambda leader: leader.publish(follower, rejected, staged))
+
+    def _publish_everything(self, keys: Keys, start: int) -> None:
+        """Write the rows of all nodes into a new table, and let readers go on to it."""
+        follower, counts = self._follower, self._follower.counts
+        follower.forget_changes()
+        version = follower.serving.version
+        assert version is not None, "ranks serve a version from the beginning"
+        table = table_name(keys, version.number, start)
+        rows = np.flatnonzero(follower.partition.store.owned)
+
+        def fill() -> int:
+            for first in range(0, max(1, rows.size), ROWS_AT_ONCE):
+                piece = follower.rows(rows[first : first + ROWS_AT_ONCE])
+                self._rows.fill(table, piece, counts.position, counts.applied)
+            return int(rows.size)
+
+        nodes = sum(self._patient.together("table", int, fill))
+        rejected = follower.take_rejected()
+        self._lead("publication", lambda leader: leader.publish(follower, rejected, []))
+        if self._leader is not None:
+            log.info("caught up", position=counts.position, nodes=nodes, ranks=self._ranks.size)
+
+    def _write_last_checkpoint(self) -> None:
+        """Write a checkpoint of the last position, after one that is still being written."""
+        self._end_checkpoint()
+        number = self._patient.together("number", int, self._next_number)[0]
+        self._checkpoints.begin(number, self._follower)
+        self._end_checkpoint()
+
+    def _next_number(self) -> int:
+        return self._checkpoints.next_number() if self._leader is not None else 0
+
+    def _end_checkpoint(self) -> None:
+        stages = self._patient.together("checkpoint", PartWritten, lambda: self._checkpoints.stage(wait=True))
+        trim_to = self._checkpoints.follow(stages)
+        self._lead("trimming", lambda leader: leader.trim(trim_to))
+
+    def _lead(self, what: str, step: Callable[[Leader], object]) -> None:
+        """Let the first rank carry out a step, while the others wait."""
+
+        def lead() -> bool:
+            if self._leader is not None:
+                step(self._leader)
+            return True
+
+        self._ranks.together(what, bool, lead)
+
+    def _sizes(self) -> Sizes:
+        graph, store = self._follower.partition.graph, self._follower.partition.store
+        owned = store.owned
+        return Sizes(
+            int(np.count_nonzero(owned)),
+            store.count_of_edges,
+            int(np.count_nonzero(owned & (graph.label >= 0))),
+            store.copies,
+            sum(self._ranks.traffic.size.values()),
+        )

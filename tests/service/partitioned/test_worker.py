@@ -1,0 +1,105 @@
+"""A worker with partitions as real processes: what it serves, what happens when ranks are lost, and what it refuses."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import httpx
+import msgspec
+import redis
+
+from olad_core.events import Event, GraphSchema, UpsertEdge, UpsertNode
+from service.exit_codes import REFUSES
+from service.partitioned.part_files import list_complete, numbered
+from service.store.keys import Keys
+from service.variant_names import DEFAULT_VARIANT, file_stem
+from tests.chaos.workers import until
+from tests.redis_server import RedisServer
+from tests.service.api.serving import assert_problem, serving
+from tests.service.entries import append, random_entries
+from tests.service.partitioned.groups import group_of, trained
+
+ENTRIES = 24
+TRAINED = 16
+
+
+def served(http: httpx.Client, entries: list[list[Event]]) -> bytes:
+    """What readers get about all nodes that there ever were."""
+    nodes = sorted({event.id for events in entries for event in events if isinstance(event, UpsertNode)})
+    answer = http.post("/predict", json={"nodes": nodes, "timeout_ms": 60_000})
+    answer.raise_for_status()
+    return answer.content
+
+
+def checkpoints(data_dir: Path, keys: Keys) -> Path:
+    return data_dir / "checkpoints" / file_stem(keys.graph, DEFAULT_VARIANT)
+
+
+def test_ranks_serve_the_same_bytes_whatever_happens_to_them(
+    redis_server: RedisServer, redis_client: redis.Redis, graph: str, tmp_path: Path
+) -> None:
+    url, entries = redis_server.url, random_entries(ENTRIES, seed=7)
+    steady, struck = Keys(f"{graph}-steady"), Keys(f"{graph}-struck")
+    for keys in (steady, struck):
+        append(redis_client, keys, entries[:TRAINED])
+        engine = trained(redis_client, keys, tmp_path / keys.graph, TRAINED)
+    assert engine.versions.served is not None
+    with serving(url, steady.graph) as first, serving(url, struck.graph) as second:
+        folder = tmp_path / steady.graph
+        append(redis_client, steady, entries[TRAINED:], first=TRAINED + 1)
+        with group_of(1, url, steady, folder) as alone:
+            alone.wait_until_visible(redis_client, f"{ENTRIES}-0")
+            expected = served(first, entries)
+            alone.terminate()  # torchrun's status after a signal is always 1
+        assert [each.manifest.position for each in list_complete(checkpoints(folder, steady))] == [f"{ENTRIES}-0"]
+
+        folder = tmp_path / struck.graph
+        with group_of(2, url, struck, folder) as pair:
+            pair.wait_until_visible(redis_client, f"{TRAINED}-0")
+            appended = TRAINED
+            for rank, name in ((1, signal.SIGKILL), (0, signal.SIGSTOP)):
+                pair.strike(rank, name)
+                append(redis_client, struck, entries[appended : appended + 4], first=appended + 1)
+                appended += 4
+                pair.wait_until_visible(redis_client, f"{appended}-0")
+            assert appended == ENTRIES
+            assert served(second, entries) == expected
+            assert second.get("/status").json()["worker"]["partitions"] == 2
+            assert_problem(second.get("/nodes", params={"order": "disagreement"}), 501, "partitioned")
+            assert_problem(second.get("/explain/1"), 501, "partitioned")
+            assert pair.terminate() == 0, pair.text()
+
+        # One partition becomes two, and two become one.
+        for keys, ranks, client in ((steady, 2, first), (struck, 1, second)):
+            append(redis_client, keys, [[UpsertEdge("3", "90"), UpsertEdge("5", "91", 2.5)]], first=ENTRIES + 1)
+            with group_of(ranks, url, keys, tmp_path / keys.graph) as other:
+                other.wait_until_visible(redis_client, f"{ENTRIES + 1}-0")
+                assert client.get("/status").json()["behind"] == 0
+        assert served(first, entries) == served(second, entries) != expected
+        rejected = [http.get("/events/rejected").content for http in (first, second)]
+        assert rejected[0] == rejected[1]
+        assert msgspec.json.decode(rejected[0])["rejected"]
+
+
+def test_the_older_of_two_groups_ends_and_so_does_one_that_cannot_begin(
+    redis_server: RedisServer, redis_client: redis.Redis, keys: Keys, tmp_path: Path
+) -> None:
+    entries = random_entries(TRAINED, seed=3)
+    with group_of(2, redis_server.url, keys, tmp_path) as without:
+        assert without.process.wait(60) == REFUSES
+        assert "has no checkpoint" in without.text()
+    append(redis_client, keys, entries)
+    trained(redis_client, keys, tmp_path, TRAINED)
+    with group_of(2, redis_server.url, keys, tmp_path, checkpoint_interval_s=0.01) as older:
+        older.wait_until_visible(redis_client, f"{TRAINED}-0")
+        until(lambda: list_complete(checkpoints(tmp_path, keys)))
+        redis_client.xadd(keys.log, {"schema": GraphSchema(classes=("a",)).model_dump_json()}, id=f"{TRAINED + 1}-0")
+        older.wait_until_visible(redis_client, f"{TRAINED + 1}-0")
+        # As another group does when it begins.
+        redis_client.incr(keys.starts)
+        assert older.process.wait(60) == REFUSES
+        assert "no longer the newest" in older.text()
+    # What has no manifest is no checkpoint.
+    (newest := numbered(checkpoints(tmp_path, keys))[-1][1] / "manifest.json").unlink()
+    assert newest.parent not in [each.path for each in list_complete(checkpoints(tmp_path, keys))]
