@@ -16,6 +16,12 @@ GROUP = "group"
 """What the group is named where a student's name stands otherwise."""
 TREES = "trees"
 """What the boosted trees are named where a student's name stands otherwise."""
+LINEAR = "linear"
+"""What the linear model is named where a student's name stands otherwise."""
+LINEAR_CLASSES = 64
+"""There is no linear model with more classes, ..."""
+LINEAR_COLUMNS = 1_024
+"""... nor with more columns of its table: it holds as many numbers squared, and solving it takes their cube."""
 TREE_CELLS = 2**23
 """Of nodes that wait for their label, the trees keep so many numbers at most: 32 MB. And again of labelled ones."""
 AVERAGED = 64
@@ -107,6 +113,7 @@ class EngineConfig:
         serve: what is served.
         freshness_target_ms: how long an event may wait to be visible; ``auto`` serves what keeps to it.
         trees: whether boosted trees are a member of the group, where it can be served.
+        linear: whether a linear model on propagated inputs is a member of the group, where it can be served.
         memory_budget: bytes of memory; the group is served by ``auto`` only where it needs a part of them, at most.
             None: whatever it needs.
         versions_kept: versions whose weights are kept, the served one among them.
@@ -133,6 +140,7 @@ class EngineConfig:
     serve: Serve = "auto"
     freshness_target_ms: int = 100
     trees: bool = True
+    linear: bool = False
     memory_budget: int | None = None
     versions_kept: int = 5
     switch_margin: float = 0.005
@@ -156,3 +164,14 @@ class EngineConfig:
     def grows_trees(self) -> bool:
         """Whether trees are grown: they are served with the group alone."""
         return self.trees and self.combines
+
+    @property
+    def solves_linear(self) -> bool:
+        """Whether there is a linear model: it is served with the group alone."""
+        return self.linear and self.combines
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Names of the members that are no students, in the order of their predictions."""
+        there = ((TREES, self.grows_trees), (LINEAR, self.solves_linear))
+        return tuple(name for name, is_there in there if is_there)

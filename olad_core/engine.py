@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from olad_core.beside_students import BesideStudents
 from olad_core.config import EngineConfig
 from olad_core.edge_tasks import EdgeTasks
 from olad_core.engine_state import (
@@ -36,6 +37,7 @@ from olad_core.learning.group import Group
 from olad_core.learning.label_history import Touched
 from olad_core.learning.teaching import teaching_of
 from olad_core.learning.trainer import Trainer
+from olad_core.linear.member import Linear
 from olad_core.link_tasks import LinkTasks
 from olad_core.memory_use import GroupSizes, bytes_needed
 from olad_core.named_state import join_parts, take_part
@@ -111,6 +113,9 @@ class Engine:
         self.assessment = Assessment(config)
         self.trees = Trees(config.arrivals_remembered) if config.grows_trees else None
         """Boosted trees, a member of the group; None where they are not grown."""
+        self.linear = Linear(config.arrivals_remembered) if config.solves_linear else None
+        """A linear model, a member of the group; None without."""
+        self._beside = BesideStudents(self.trees, self.linear)
         self.edge_tasks = EdgeTasks(config)
         """What is predicted of the classes of edges."""
         self.link_tasks = LinkTasks(config)
@@ -200,6 +205,7 @@ class Engine:
             self.versions.members,
             self.trees is not None,
             self.kept.students,
+            self.linear is not None,
         )
 
     def set_clock(self, position: str, setting: ClockSetting, time: float) -> EntryOutcome:
@@ -253,12 +259,12 @@ class Engine:
         work = self.versions.renew(self.graph, touch, self._origin, most_work)
         self.assessment.know_classes(self.graph.classes, self._follow_rule())
         arrivals = touch.created[: self.config.arrivals_scored]
-        by_trees = self.trees.arrived(self.graph, arrivals) if self.trees and len(arrivals) else None
+        by_others = self._beside.arrived(self.graph, arrivals)
         if self.trainer and len(arrivals):
             predictions = predict_arrivals(self.graph, arrivals, self.trainer.group, self.versions.served)
             labels = served_labels(predictions, self._rule.rule, self.graph.classes)
-            self.assessment.remember(arrivals, self.graph.arrival[arrivals], predictions, labels, by_trees)
-        self._labels.add(changes, self.graph, self.assessment, self.trees, training=self.trainer is not None)
+            self.assessment.remember(arrivals, self.graph.arrival[arrivals], predictions, labels, by_others)
+        self._labels.add(changes, self.graph, self.assessment, self._beside, training=self.trainer is not None)
         if self.graph.is_worth_beginning_anew:
             self._begin_anew()
         return work
@@ -270,7 +276,7 @@ class Engine:
         """
         replaces = self.must_replace_group
         served = self.versions.served
-        costs = costs_of(self.trainer.group.by_name, trees=self.trees is not None) if self.trainer else {}
+        costs = costs_of(self.trainer.group.by_name, beside=len(self.config.beside)) if self.trainer else {}
         self.versions.load.follow(turn, served.version.student if served else None, costs)
         if self.must_replace_group and not replaces:
             self._step = None
@@ -555,8 +561,7 @@ class Engine:
             trained, values["trainer"] = self.trainer.state()
         arrays = join_parts({"graph": graph, "replay": replay, "touched": self._touched.state()})
         arrays |= self.assessment.state()
-        if self.trees:
-            arrays |= join_parts({"trees": self.trees.state()})
+        arrays |= self._beside.state()
         learned, learned_values = self._tasks.state(self.graph)
         arrays |= learned
         values |= learned_values
@@ -612,12 +617,10 @@ class Engine:
                     engine.memory.adopt(name, memory[name])
         engine.assessment.restore(arrays)
         engine._tasks.restore(engine.graph, arrays, values)
-        grown = take_part(arrays, "trees")
-        if engine.trees and grown:
-            engine.trees.restore(grown, engine.graph)
+        engine._beside.restore(arrays, engine.graph)
         for held in (engine.versions.served, engine.versions.candidate):
-            if held and held.embedding.forest:
-                held.embedding.forest.forest.check_graph(engine.graph)
+            if held:
+                held.embedding.check_graph(engine.graph)
         engine._version_grown_at = values.get("version_grown_at", 0)
         engine.decisions.restore(values["decisions"])
         engine._labels.restore(take_part(arrays, "replay"), values["classes_seen"], engine.graph)
@@ -690,7 +693,7 @@ class Engine:
             trainer,
             self.assessment,
             most,
-            trees=self.trees,
+            self._beside,
             group_fits=self._group_fits(),
             served=self.versions.served,
         )

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.beside_students import BesideStudents
 from olad_core.config import EngineConfig
 from olad_core.graph import Changes, DynamicGraph
 from olad_core.judging.assessment import Assessment, Scored
@@ -16,7 +17,6 @@ from olad_core.judging.drift import Drift
 from olad_core.judging.served_outcomes import NewestOutcomes, arrival_keys
 from olad_core.learning.label_history import Replay
 from olad_core.learning.teaching import teaching_of
-from olad_core.trees.member import Trees
 
 Rows = npt.NDArray[np.int64]
 
@@ -48,7 +48,7 @@ class KnownLabels:
         changes: Sequence[Changes],
         graph: DynamicGraph,
         assessment: Assessment,
-        trees: Trees | None,
+        beside: BesideStudents,
         *,
         training: bool,
     ) -> None:
@@ -58,7 +58,7 @@ class KnownLabels:
             changes: of the graph, since the last call.
             graph: after them.
             assessment: scores the predictions.
-            trees: learn from the labels; None without.
+            beside: learn from the labels, too.
             training: whether there are students to which a class can be new.
         """
         labelled = _newly_labelled(changes, graph)
@@ -66,14 +66,15 @@ class KnownLabels:
             return
         labels = graph.label[labelled].astype(np.int64)
         arrival = graph.arrival[labelled]
-        by_trees = trees.labelled(arrival, labels) if trees else None
-        scored = assessment.score(labelled, arrival, labels, by_trees)
+        by_others = beside.labelled(arrival, labels)
+        scored = assessment.score(labelled, arrival, labels, by_others)
         self._add_outcomes(scored, labelled, arrival, graph)
         assessment.compare_with_teachers(scored, teaching_of(assessment))
         self._add_classes(np.unique(labels).tolist(), graph, training=training)
         self.replay.add(labelled, graph)
         if scored.drift:
             forget_before(scored.drift, assessment, self.replay, self._least_remembered, self._decisions)
+            beside.forget(max(scored.drift.width, self._least_remembered))
 
     def state(self) -> tuple[dict[str, npt.NDArray[np.generic]], list[int]]:
         """For a checkpoint: arrays of the labelled nodes, and numbers of the classes."""

@@ -14,6 +14,8 @@ from olad_core.config import (
     ARRIVAL_CELLS,
     ARRIVAL_CLASSES,
     AVERAGED,
+    LINEAR_CLASSES,
+    LINEAR_COLUMNS,
     PUBLISHED_CLASSES,
     PUBLISHED_WHOLE,
     STRUCTURE,
@@ -119,6 +121,7 @@ class GroupSizes:
         served: of the members, so many are embedded at once in a version.
         trees: whether boosted trees are one more member.
         kept: students whose weights are kept of versions that were served before.
+        linear: whether a linear model is one more member.
     """
 
     students: int = 4
@@ -127,6 +130,7 @@ class GroupSizes:
     served: int = 1
     trees: bool = False
     kept: int = 0
+    linear: bool = False
 
 
 def bytes_needed(sizes: Sizes, group: GroupSizes) -> int:
@@ -156,6 +160,9 @@ def bytes_needed(sizes: Sizes, group: GroupSizes) -> int:
     if group.trees:
         nodes += sizes.nodes * _COPIES * _VERSIONS * 4 * sizes.classes
         features += _of_trees(sizes)
+    if group.linear and sizes.classes <= LINEAR_CLASSES and _linear_width(sizes) <= LINEAR_COLUMNS:
+        nodes += sizes.nodes * _COPIES * _VERSIONS * 8 * sizes.classes
+        features += _of_linear(sizes)
     students = weights * (_WIDEST * group.students * _WEIGHTS * _COPIES + _VERSIONS * group.served)
     students += weights * _WIDEST * group.kept * _COPIES
     return round(
@@ -194,6 +201,18 @@ def _of_trees(sizes: Sizes) -> float:
     width = sizes.feature_width + averaged + _STRUCTURE + sizes.classes
     rows = min(sizes.nodes, EngineConfig.arrivals_remembered, TREE_CELLS // width + 1)
     return _TABLES * rows * (4 * width + _BYTES_PER_KEY)
+
+
+def _linear_width(sizes: Sizes) -> int:
+    averaged = sizes.feature_width if sizes.feature_width <= AVERAGED else 0
+    return sizes.feature_width + averaged + _STRUCTURE + 2 * sizes.classes
+
+
+def _of_linear(sizes: Sizes) -> float:
+    """Bytes of the rows that wait for a label, and of the sums of products."""
+    width = _linear_width(sizes)
+    rows = min(sizes.nodes, EngineConfig.arrivals_remembered, TREE_CELLS // width + 1)
+    return _COPIES * (rows * (4 * width + _BYTES_PER_KEY) + 8 * width * width)
 
 
 def _arrivals(predictors: int, classes: int) -> float:

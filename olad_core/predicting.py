@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.beside_students import BesideStudents
 from olad_core.config import GROUP
 from olad_core.graph import DynamicGraph
 from olad_core.judging.arrivals import Predictions
@@ -20,7 +21,6 @@ from olad_core.serving.versions import HeldVersion
 from olad_core.tasks import node_class
 from olad_core.tasks.label_rule import LabelRule
 from olad_core.tasks.node_class import NO_CLASS
-from olad_core.trees.member import Trees
 
 Rows = npt.NDArray[np.int64]
 
@@ -75,7 +75,7 @@ def predict_served(graph: DynamicGraph, rows: Rows, group: Group, served: HeldVe
     if labelled.any():
         found = group.probabilities(graph, rows[labelled], served.students, embedding.classes)
         answers = np.array(answers)
-        answers[labelled] = embedding.of_students(rows[labelled], whole(found).transpose(1, 0, 2))
+        answers[labelled] = embedding.of_students(graph, rows[labelled], whole(found).transpose(1, 0, 2))
     return answers
 
 
@@ -96,8 +96,8 @@ def compare_now(
     trainer: Trainer,
     assessment: Assessment,
     most: int,
+    beside: BesideStudents,
     *,
-    trees: Trees | None = None,
     group_fits: bool = True,
     served: HeldVersion | None = None,
 ) -> Parts[Candidates]:
@@ -108,22 +108,25 @@ def compare_now(
         trainer: of the students.
         assessment: of the students; observes their predictions of the last nodes without a label.
         most: nodes to predict; at least one is.
-        trees: a member of the group; None without.
+        beside: members of the group that are no students.
         group_fits: whether there is memory to serve the group.
         served: the version that readers get.
     """
     group, combined = trainer.group, assessment.combined
     if combined:
         combined.fit()
+    if beside.linear:
+        beside.linear.solve()
     rows = without_label(graph, *assessment.waiting())[: max(1, most)]
     if len(rows):
-        by_trees = trees.predict(graph, rows) if trees else None
-        assessment.observe((yield from predict_now(graph, rows, group)), by_trees)
+        by_others = beside.predict(graph, rows)
+        assessment.observe((yield from predict_now(graph, rows, group)), by_others)
     standing, gain, combination = assessment.standing(), assessment.gain(), None
     ahead = assessment.ahead(_number_of(served, group.names, combined=combined is not None))
     if combined and group_fits:
-        forest = trees.forest if trees else None
-        combination = Combination(combined.weights(), forest)
+        forest = beside.trees.forest if beside.trees else None
+        linear = beside.linear.model if beside.linear else None
+        combination = Combination(combined.weights(), forest, linear)
     elif combined:
         standing, gain = standing[:-1], None if gain is None else gain[:-1]
         ahead = None if ahead is None else ahead[:-1]

@@ -281,6 +281,11 @@ class Settings(BaseSettings):
         description="Whether boosted trees, on features and the neighbourhood, are a member of the group. They are "
         "grown in a thread of their own, and served within the group alone.",
     )
+    linear: bool = Field(
+        default=_ENGINE.linear,
+        description="Whether a linear model, on features and labels of two hops, is a member of the group. It learns "
+        "from each label, and is served within the group alone.",
+    )
     publish_steps: int = Field(
         default=_ENGINE.publish_steps, ge=1, description="Training steps between two published versions, at least."
     )

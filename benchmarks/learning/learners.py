@@ -102,6 +102,8 @@ class EngineLearner:
         found |= {name: _widened(said, nothing) for name, said in zip(trainer.group.names, students, strict=True)}
         if engine.trees:
             found["trees"] = _widened(engine.trees.predict(engine.graph, rows), nothing)
+        if engine.linear:
+            found["linear"] = _widened(engine.linear.predict(engine.graph, rows), nothing)
         return found | {"ensemble": _widened(students.mean(axis=0), nothing)}
 
     def learn(self, steps: int, share: float) -> None:

@@ -78,7 +78,7 @@ class Assessment:
         self._standings = Standings(students, config.score_memory, declared)
         self.combined: Combined | None = None
         if config.combines:
-            self.combined = Combined(students, config.score_memory, declared, trees=config.grows_trees)
+            self.combined = Combined(students, config.score_memory, declared, config.beside)
         """What the group predicts together; None where only students are served."""
         # Only while a version of a former group is served.
         self._succession: Succession | None = None
@@ -224,7 +224,7 @@ class Assessment:
         arrival: Rows,
         predictions: Predictions,
         labels: Rows | None = None,
-        trees: npt.NDArray[np.float32] | None = None,
+        beside: npt.NDArray[np.float32] | None = None,
     ) -> None:
         """Remember what was predicted of nodes that have just arrived.
 
@@ -233,10 +233,10 @@ class Assessment:
             arrival: numbers of their arrivals ``[n]``.
             predictions: of the students and of what was served, made without the nodes' own labels.
             labels: classes that were served as labels ``[n]``, negative without an answer; None: the likeliest ones.
-            trees: what the trees predict ``[n, C]``; None without trees.
+            beside: what the members beside the students predict ``[n, K, C]``; None without any.
         """
         self._evidence.observe(predictions.students)
-        self.observe(predictions.students, trees)
+        self.observe(predictions.students, beside)
         self._arrivals.add(rows, arrival, predictions.together, labels)
 
     def forget_waiting(self) -> None:
@@ -247,24 +247,29 @@ class Assessment:
         """Rows of nodes whose label has not come, and their arrivals, the last first; some may have left."""
         return self._arrivals.waiting()
 
-    def observe(self, probabilities: npt.NDArray[np.float32], trees: npt.NDArray[np.float32] | None = None) -> None:
-        """Take in what the students predict now, ``[n, G, C]``, and the trees, of nodes whose label has not come."""
+    def observe(self, probabilities: npt.NDArray[np.float32], beside: npt.NDArray[np.float32] | None = None) -> None:
+        """Take in what is predicted now of nodes whose label has not come.
+
+        Args:
+            probabilities: by the students ``[n, G, C]``.
+            beside: by the members beside them ``[n, K, C]``; None without any.
+        """
         self._standings.observe(probabilities, self.temperatures())
         if self.combined:
-            candidates = self.combined.beside(probabilities, trees)
+            candidates = self.combined.candidates(probabilities, beside)
             self.combined.standings.observe(candidates, self._candidate_temperatures())
 
-    def score(self, rows: Rows, arrival: Rows, labels: Rows, trees: npt.NDArray[np.float32] | None = None) -> Scored:
+    def score(self, rows: Rows, arrival: Rows, labels: Rows, beside: npt.NDArray[np.float32] | None = None) -> Scored:
         """Score what was predicted of nodes whose labels have come.
 
         Args:
             rows: of the nodes ``[n]``, distinct, in the order of their labels.
             arrival: numbers of their arrivals ``[n]``.
             labels: their classes ``[n]``.
-            trees: what the trees predicted at their arrival ``[n, C]``; None without trees.
+            beside: what the members beside the students predicted at their arrival ``[n, K, C]``; None without any.
         """
         taken = self._arrivals.take(rows, arrival)
-        trees = None if trees is None else trees[taken.places]
+        beside = None if beside is None else beside[taken.places]
         together, columns = taken.probabilities, taken.columns
         predictions, labels = Predictions.apart(together), labels[taken.places]
         found = self._scores.add(together, labels, columns, taken.labels)
@@ -278,8 +283,8 @@ class Assessment:
         if not by_group.all():
             predictions, labels = predictions.part(by_group), labels[by_group]
             columns = columns.part(by_group) if columns else None
-            trees = None if trees is None else trees[by_group]
-        self._compare(predictions, trees, labels, columns)
+            beside = None if beside is None else beside[by_group]
+        self._compare(predictions, beside, labels, columns)
         if columns:
             labels = columns.places(labels)
         self._temperatures.add(predictions.students, labels, columns.counts if columns else None)
@@ -346,12 +351,17 @@ class Assessment:
         number, declared = self._standings.class_number, self._standings.declared is not None
         return self.combined.lead_figure(self.metric, names, number, declared=declared)
 
-    def trees_lead(self, names: Sequence[str]) -> LeadFigure | None:
-        """The score of the trees on :attr:`metric`; ``names`` are the graph's classes, by number. None without."""
-        if self.combined is None or not self.combined.trees:
+    def lead_of(self, name: str, names: Sequence[str]) -> LeadFigure | None:
+        """The score of a member beside the students on :attr:`metric`; None without it.
+
+        Args:
+            name: of the member.
+            names: of the graph's classes, by number.
+        """
+        if self.combined is None or name not in self.combined.beside:
             return None
         number, declared = self._standings.class_number, self._standings.declared is not None
-        return self.combined.trees_lead(self.metric, names, number, declared=declared)
+        return self.combined.lead_of(name, self.metric, names, number, declared=declared)
 
     def _every_standings(self) -> tuple[Standings, ...]:
         return (self._standings, self.combined.standings) if self.combined else (self._standings,)
@@ -364,7 +374,7 @@ class Assessment:
     def _compare(
         self,
         predictions: Predictions,
-        trees: npt.NDArray[np.float32] | None,
+        beside: npt.NDArray[np.float32] | None,
         labels: Rows,
         columns: ClassColumns | None,
     ) -> None:
@@ -372,9 +382,9 @@ class Assessment:
         candidates, temperatures = predictions.students, self._candidate_temperatures()
         self._standings.compare(candidates, labels, self.temperatures(), columns)
         if self.combined:
-            # Where the columns are not all classes, there are more of these than trees are grown for.
-            trees = trees if columns is None else None
-            candidates = self.combined.score(predictions.students, trees, labels, columns)
+            # Where the columns are not all classes, there are more of these than the others take.
+            beside = beside if columns is None else None
+            candidates = self.combined.score(predictions.students, beside, labels, columns)
             self.combined.standings.compare(candidates, labels, temperatures, columns)
         if self._succession:
             ranked = self._standings.class_number

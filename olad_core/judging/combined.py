@@ -22,57 +22,58 @@ Probabilities = npt.NDArray[np.float32]
 
 
 class Combined:
-    """Learns how to combine the predictions of G students, and of trees beside them, and scores what comes of it.
+    """Learns how to combine the predictions of G students, and of members beside them, and scores what comes of it.
 
     A node is scored when its label comes, by what the members predicted at its arrival, with the weights as they are
     just before the label.
 
     Args:
         students: number of students G.
-        trees: whether there is one more member, after the students.
         memory: scored nodes after which the weight of a score has fallen to 1/e.
         declared: the metric that the user cares about; None where nothing is declared.
+        beside: names of the K members after the students.
     """
 
-    def __init__(self, students: int, memory: float, declared: Metric | None, *, trees: bool = False) -> None:
+    def __init__(self, students: int, memory: float, declared: Metric | None, beside: Sequence[str] = ()) -> None:
         self.standings = Standings(students + 1, memory, declared)
         """Of the students, and last of what is combined: each less the mean of them all."""
-        self.trees = trees
-        self._pool = Pool(students + trees)
-        # Of what is combined, and of the trees.
-        self._scores = Scores(1 + trees, memory)
+        self.beside = tuple(beside)
+        """Names of the members after the students."""
+        self._pool = Pool(students + len(beside))
+        # Of what is combined, and of the members beside the students.
+        self._scores = Scores(1 + len(beside), memory)
 
     def weights(self) -> PoolWeights:
         """Those of the members, as they are now."""
         return self._pool.weights()
 
-    def beside(
-        self, students: Probabilities, trees: Probabilities | None, columns: ClassColumns | None = None
+    def candidates(
+        self, students: Probabilities, beside: Probabilities | None, columns: ClassColumns | None = None
     ) -> Probabilities:
         """The predictions of the students ``[n, G, C]``, and behind them the combined one: ``[n, G + 1, C]``.
 
         Args:
             students: ``[n, G, C]``.
-            trees: what the trees predict ``[n, C]``, or of fewer classes; None or NaN where they have no answer.
+            beside: what the others predict ``[n, K, C]``, or of fewer classes; None or NaN where they have no answer.
             columns: the classes of the columns; None where each class is the column of its number.
         """
-        members = self._members(students, trees)
+        members = self._members(students, beside)
         combined = self.weights().combine(members, columns.counts if columns else None)
         return np.concatenate([students, combined[:, None]], axis=1)
 
     def score(
-        self, students: Probabilities, trees: Probabilities | None, labels: Rows, columns: ClassColumns | None
+        self, students: Probabilities, beside: Probabilities | None, labels: Rows, columns: ClassColumns | None
     ) -> Probabilities:
-        """Score what is combined of the members' predictions, then learn from the labels; returns :meth:`beside`.
+        """Score what is combined of the members' predictions, then learn from the labels; returns :meth:`candidates`.
 
         Args:
             students: what they predicted at the nodes' arrival ``[n, G, C]``.
-            trees: what the trees predicted then, as for :meth:`beside`.
+            beside: what the others predicted then, as for :meth:`candidates`.
             labels: classes ``[n]``.
             columns: the classes of the columns; None where each class is the column of its number.
         """
-        members = self._members(students, trees)
-        candidates = self.beside(students, trees, columns)
+        members = self._members(students, beside)
+        candidates = self.candidates(students, beside, columns)
         combined = candidates[:, -1:]
         judged = np.concatenate([combined, members[:, students.shape[1] :]], axis=1)
         self._scores.add(judged, labels, columns)
@@ -92,9 +93,10 @@ class Combined:
         """Its scores ``[1]``."""
         return self._scores.table().part(slice(0, 1))
 
-    def trees_table(self) -> ScoreTable:
-        """Scores of the trees ``[1]``; none without trees."""
-        return self._scores.table().part(slice(1, None))
+    def table_of(self, name: str) -> ScoreTable:
+        """Scores ``[1]`` of a member beside the students."""
+        place = 1 + self.beside.index(name)
+        return self._scores.table().part(slice(place, place + 1))
 
     def class_report(self, names: Sequence[str], most: int = LISTED_CLASSES) -> ClassReport:
         """Its report, class by class.
@@ -109,23 +111,28 @@ class Combined:
         """Its score on the metric that decides; arguments as for :meth:`Scores.lead_figure`."""
         return self._scores.lead_figure(0, metric, names, number, declared=declared)
 
-    def trees_lead(self, metric: Metric, names: Sequence[str], number: int | None, *, declared: bool) -> LeadFigure:
-        """The score of the trees on the metric that decides; arguments as for :meth:`Scores.lead_figure`."""
-        return self._scores.lead_figure(1, metric, names, number, declared=declared)
+    def lead_of(
+        self, name: str, metric: Metric, names: Sequence[str], number: int | None, *, declared: bool
+    ) -> LeadFigure:
+        """The score of a member beside the students on the metric that decides.
 
-    def _members(self, students: Probabilities, trees: Probabilities | None) -> Probabilities:
-        """What all members predict: ``[n, G, C]``, or ``[n, G + 1, C]`` with trees."""
-        if not self.trees:
+        The other arguments are as for :meth:`Scores.lead_figure`.
+        """
+        return self._scores.lead_figure(1 + self.beside.index(name), metric, names, number, declared=declared)
+
+    def _members(self, students: Probabilities, beside: Probabilities | None) -> Probabilities:
+        """What all members predict ``[n, G + K, C]``."""
+        if not self.beside:
             return students
         nodes, _, columns = students.shape
-        last = np.full((nodes, 1, columns), np.nan, np.float32)
-        if trees is not None and trees.shape[1]:
+        others = np.full((nodes, len(self.beside), columns), np.nan, np.float32)
+        if beside is not None and beside.shape[2]:
             # A class that one of both does not know has no probability.
-            known = min(columns, trees.shape[1])
-            last[:, 0] = 0
-            last[:, 0, :known] = trees[:, :known]
-            last[~np.isfinite(last).all(axis=2)] = np.nan
-        return np.concatenate([students, last], axis=1)
+            known = min(columns, beside.shape[2])
+            others[:] = 0
+            others[:, :, :known] = beside[:, :, :known]
+            others[~np.isfinite(others).all(axis=2)] = np.nan
+        return np.concatenate([students, others], axis=1)
 
     def forget(self, count: int) -> None:
         """Let what is known weigh as much as ``count`` scored nodes at most."""

@@ -79,7 +79,7 @@ class PartitionedLearner:
 
     def __init__(self, config: EngineConfig, partition: Partition) -> None:
         require_trainable(config.trainer)
-        self.config = replace(config, serve="group" if config.serve == "group" else "best", trees=False)
+        self.config = replace(config, serve="group" if config.serve == "group" else "best", trees=False, linear=False)
         self.decisions = Decisions()
         self.assessment = Assessment(self.config)
         self.trainer: Trainer | None = None

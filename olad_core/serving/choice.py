@@ -69,7 +69,7 @@ class Candidates:
         own = [cost_of(student) for student in self.students]
         if self.combination is None:
             return np.array(own)
-        return np.array([*own, cost_of_all(self.students, trees=self.combination.forest is not None)])
+        return np.array([*own, cost_of_all(self.students, beside=self.combination.beside)])
 
     def copies(self, choice: int) -> dict[str, Student]:
         """Copies of the students of a choice, by name; a student alone has its temperature."""

@@ -15,14 +15,16 @@ from torch import Tensor
 
 from olad_core.device import to_device
 from olad_core.graph import DynamicGraph, Neighbours
+from olad_core.linear.member import check_model
 from olad_core.messages.sample import in_weight, inputs
 from olad_core.named_state import join_parts, take_part
 from olad_core.serving.answers import NEVER, Origin
-from olad_core.serving.combination import FOREST, Combination
+from olad_core.serving.combination import FOREST, LINEAR, Combination
 from olad_core.serving.hub_rows import EDGES_PER_ROW, HubAnswer, HubRows
 from olad_core.serving.marks import Marks, UInt8s
 from olad_core.serving.propagation import lengthened
 from olad_core.serving.served_forest import ServedForest
+from olad_core.serving.served_linear import ServedLinear
 from olad_core.serving.served_member import Recall, ServedMember, without_memory
 from olad_core.serving.touched import Touch
 from olad_core.step_size import FULL_SIZE, StepSize
@@ -74,8 +76,8 @@ class Embedding:
 
     Args:
         members: the students, of one feature width and number of layers.
-        combination: how their answers become one; None where there is only one. Its forest is one more member, after
-            the students, whose rows are computed with their last layer.
+        combination: how their answers become one; None where there is only one. Its forest and its linear model
+            are members, after the students, whose rows are computed with their last layers.
         device: where it computes and where the layers stay.
     """
 
@@ -87,6 +89,8 @@ class Embedding:
         self.classes = members[0].classes
         forest = combination.forest if combination else None
         self.forest = ServedForest(forest, self.classes) if forest else None
+        linear = combination.linear if combination else None
+        self.linear = ServedLinear(linear, self.classes) if linear else None
         self._device = device
         self._last: int = len(members[0].layers) - 1
         self._marks: Marks
@@ -104,7 +108,7 @@ class Embedding:
     @property
     def hops(self) -> int:
         """How many edges away an answer reads: the degree of a neighbour is its edges, which trees read."""
-        return max(self._last, 2) if self.forest else self._last
+        return max(self._last, 2) if self._beside else self._last
 
     def on_part(self, graph: DynamicGraph, rows: Rows) -> Embedding:
         """An embedding of a part of the graph by the same students; inputs are written, and all above is marked.
@@ -271,11 +275,19 @@ class Embedding:
             return self.members[0].probabilities(rows)
         return self.combination.probabilities(self._by_member(rows))
 
-    def of_students(self, rows: Rows, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """The class probabilities ``[n, C]`` of computed rows where the students predict these: ``[n, G, C]``."""
+    def of_students(
+        self, graph: DynamicGraph, rows: Rows, probabilities: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        """The class probabilities ``[n, C]`` of computed rows where the students predict these: ``[n, G, C]``.
+
+        The own labels of the rows are hidden from the other members, too: one reads them over two hops.
+        """
         if self.combination is None:
             return probabilities[:, 0]
-        return self.combination.probabilities(self._with_forest(rows, probabilities))
+        by_others = [self.forest.probabilities(rows)] if self.forest else []
+        if self.linear:
+            by_others.append(self.linear.predict(graph, rows, hidden=rows))
+        return self.combination.probabilities(_beside(probabilities, by_others))
 
     def probability_of(self, rows: Rows, number: int) -> npt.NDArray[np.float32]:
         """Probability ``[n]`` of one class for computed rows."""
@@ -324,6 +336,8 @@ class Embedding:
         tensors = own[0] if len(own) == 1 else join_parts({_part(place): part for place, part in enumerate(own)})
         if self.forest:
             tensors |= join_parts({FOREST: self.forest.state(rows)})
+        if self.linear:
+            tensors |= join_parts({LINEAR: self.linear.state(rows)})
         tensors |= self._marks.state(rows)
         tensors |= {"in_weight": self._in_weight[:rows], "place": torch.tensor(self._place)}
         return {name: tensor.detach() for name, tensor in tensors.items()}
@@ -334,19 +348,32 @@ class Embedding:
             member.restore(tensors if len(self.members) == 1 else take_part(tensors, _part(place)))
         if self.forest:
             self.forest.restore(take_part(tensors, FOREST))
+        if self.linear:
+            self.linear.restore(take_part(tensors, LINEAR))
         self._marks.restore(tensors)
-        self._hubs = HubRows(self.members, self._marks, self.forest)
+        self._hubs = HubRows(self.members, self._marks, self._beside)
         self._in_weight = tensors["in_weight"].to(self._device, copy=True)
         self._begin()
         self._place = _Place(*tensors["place"].tolist())
 
+    def check_graph(self, graph: DynamicGraph) -> None:
+        """See that the members that are no students can follow a graph.
+
+        Raises:
+            ValueError: one is of other features, or of more classes.
+        """
+        if self.forest:
+            self.forest.forest.check_graph(graph)
+        if self.linear:
+            check_model(self.linear.model, graph)
+
     def _allocate(self) -> None:
         for member in self.members:
             member.allocate()
-        if self.forest:
-            self.forest.allocate()
+        for other in self._beside:
+            other.allocate()
         self._marks = Marks(self._last)
-        self._hubs = HubRows(self.members, self._marks, self.forest)
+        self._hubs = HubRows(self.members, self._marks, self._beside)
         self._left_hubs, self._hub_answers = {}, []
         self._in_weight = torch.zeros(0, device=self._device)
         self._begin()
@@ -358,12 +385,8 @@ class Embedding:
 
     def _by_member(self, rows: Rows) -> npt.NDArray[np.float32]:
         """Class probabilities ``[n, G, C]`` of computed rows."""
-        return self._with_forest(rows, np.stack([member.probabilities(rows) for member in self.members], axis=1))
-
-    def _with_forest(self, rows: Rows, students: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        if self.forest is None:
-            return students
-        return np.concatenate([students, self.forest.probabilities(rows)[:, None]], axis=1)
+        students = np.stack([member.probabilities(rows) for member in self.members], axis=1)
+        return _beside(students, [other.probabilities(rows) for other in self._beside])
 
     def _compute(self, graph: DynamicGraph, layer: int, rows: Rows) -> Computed:
         """Compute the marked ones of these rows of a layer, after what is marked beneath them."""
@@ -383,9 +406,18 @@ class Embedding:
                 for piece, around in _pieces(needed, near):
                     for member in self.members:
                         member.compute(graph, number, piece, around)
-                    if self.forest and number == self._last:
-                        self.forest.compute(graph, piece)
+                    self._compute_beside(graph, number, piece, around)
         return Computed(plan[0][1], work)
+
+    def _compute_beside(self, graph: DynamicGraph, layer: int, rows: Rows, near: Neighbours) -> None:
+        """Compute what the other members have of rows of a layer."""
+        if self.linear and layer == self._last - 1:
+            self.linear.compute_shares(graph, rows, near)
+        if layer == self._last:
+            if self.forest:
+                self.forest.compute(graph, rows)
+            if self.linear:
+                self.linear.compute(graph, rows, near)
 
     def _advance_left_hubs(self, graph: DynamicGraph, origin: Origin, most_work: int) -> Computed:
         """Compute a slice of the hubs that the passes have left out; whole where that has become the faster way."""
@@ -438,8 +470,8 @@ class Embedding:
             due.append(touch.stepped_in(columns, graph))
         rows = graph.distinct(np.concatenate(due))
         changed = self._write_inputs(graph, rows)
-        # A forest reads what students may pass over, such as the class that came after them.
-        return rows if self.forest else rows[changed]
+        # The others read what students may pass over, such as the class that came after them.
+        return rows if self._beside else rows[changed]
 
     def _write_inputs(self, graph: DynamicGraph, rows: Rows) -> npt.NDArray[np.bool_]:
         """Compute rows of layer 0; bool ``[n]``, whether they held other values for any member."""
@@ -458,7 +490,12 @@ class Embedding:
     @property
     def _cost(self) -> int:
         """How many members compute a row."""
-        return len(self.members) + (self.forest is not None)
+        return len(self.members) + len(self._beside)
+
+    @property
+    def _beside(self) -> tuple[ServedForest | ServedLinear, ...]:
+        """The members that are no students."""
+        return tuple(other for other in (self.forest, self.linear) if other is not None)
 
     @property
     def _columns_read(self) -> int:
@@ -478,8 +515,13 @@ class Embedding:
         self._hubs.fit(rows)
         for member in self.members:
             member.reserve(rows, self._in_weight)
-        if self.forest:
-            self.forest.reserve(rows)
+        for other in self._beside:
+            other.reserve(rows)
+
+
+def _beside(students: npt.NDArray[np.float32], others: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """The predictions of the students ``[n, G, C]`` with those of others, each ``[n, C]``, behind them."""
+    return np.concatenate([students, *(other[:, None] for other in others)], axis=1) if others else students
 
 
 def _part(place: int) -> str:

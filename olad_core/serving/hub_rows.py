@@ -23,6 +23,7 @@ from olad_core.serving.first_layer import FirstLayer
 from olad_core.serving.marks import Marks
 from olad_core.serving.propagation import Propagation
 from olad_core.serving.served_forest import ServedForest
+from olad_core.serving.served_linear import ServedLinear
 from olad_core.serving.served_member import ServedMember
 
 Rows = npt.NDArray[np.int64]
@@ -76,7 +77,7 @@ class _Pass:
         origin: position of the copies.
         near: the hub's neighbours, numbered in their order.
         members: copies for each student.
-        of_forest: ``[1, C]``, what trees predict of the hub; None without any.
+        of_others: ``[1, C]`` each, what members that are no students predict of the hub.
         done: rows of layer 1 that are made, of all students one after the other.
     """
 
@@ -84,7 +85,7 @@ class _Pass:
     origin: Origin
     near: Neighbours
     members: list[_Copied]
-    of_forest: npt.NDArray[np.float32] | None
+    of_others: list[npt.NDArray[np.float32]]
     done: int = 0
 
 
@@ -94,12 +95,14 @@ class HubRows:
     Args:
         members: students whose answers are computed.
         marks: of their layers.
-        forest: one more member, if there is one.
+        beside: members that are no students.
     """
 
-    def __init__(self, members: Sequence[ServedMember], marks: Marks, forest: ServedForest | None) -> None:
+    def __init__(
+        self, members: Sequence[ServedMember], marks: Marks, beside: Sequence[ServedForest | ServedLinear] = ()
+    ) -> None:
         self._members = members
-        self._forest = forest
+        self._beside = tuple(beside)
         self._marks = marks
         self._layers = [member.first_layer for member in members if member.first_layer]
         self._receivers: Rows | None = None
@@ -193,8 +196,8 @@ class HubRows:
             first = torch.empty(len(rows), member.layers[1].shape[1])
             first[-1] = member.layers[1][row]
             copies.append(_Copied(layer, member.propagation.narrowed(rows), mixed, own, first))
-        of_forest = self._forest.predict(graph, np.array([row])) if self._forest else None
-        self._pass = _Pass(row, origin, among, copies, of_forest)
+        of_others = [other.predict(graph, np.array([row])) for other in self._beside]
+        self._pass = _Pass(row, origin, among, copies, of_others)
         return len(self._members) * len(rows) // EDGES_PER_ROW
 
     def advance(self, graph: DynamicGraph, most_work: int) -> tuple[int, HubAnswer | None]:
@@ -218,8 +221,8 @@ class HubRows:
         for member, copied in zip(self._members, running.members, strict=True):
             layers = [copied.mixed, copied.first]
             member.write(2, hub, copied.propagation.rows(graph, layers, 2, place, running.near))
-        if self._forest and running.of_forest is not None:
-            self._forest.write(hub, running.of_forest)
+        for other, answers in zip(self._beside, running.of_others, strict=True):
+            other.write(hub, answers)
         self._pass = None
         work += len(self._members) * count // EDGES_PER_ROW
         return work, HubAnswer(running.row, running.origin)

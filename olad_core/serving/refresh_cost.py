@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from olad_core.config import GROUP
 from olad_core.students import LinearStudent, Student
 
-TREES = 1.0
-"""That of boosted trees, in the same unit."""
+BESIDE = 1.0
+"""That of boosted trees, and that of a linear model, in the same unit."""
 FITTED = 0.2
 """Share of the last rows in what is expected to be marked beneath the next ones."""
 
@@ -26,15 +26,15 @@ def cost_of(student: Student) -> float:
     return 1.0 if isinstance(student, LinearStudent) else 1.5
 
 
-def cost_of_all(students: Iterable[Student], *, trees: bool) -> float:
-    """That of several students which are served together, and of trees beside them."""
-    return sum(map(cost_of, students)) + TREES * trees
+def cost_of_all(students: Iterable[Student], *, beside: int) -> float:
+    """That of several students which are served together, and of so many other members beside them."""
+    return sum(map(cost_of, students)) + BESIDE * beside
 
 
-def costs_of(students: Mapping[str, Student], *, trees: bool) -> dict[str, float]:
+def costs_of(students: Mapping[str, Student], *, beside: int) -> dict[str, float]:
     """That of each choice: of each student alone by its name, and of the group."""
     alone = {name: cost_of(student) for name, student in students.items()}
-    return alone | {GROUP: cost_of_all(students.values(), trees=trees)}
+    return alone | {GROUP: cost_of_all(students.values(), beside=beside)}
 
 
 class WorkBeneath:

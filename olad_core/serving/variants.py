@@ -18,6 +18,7 @@ from torch import Tensor
 from olad_core.graph import DynamicGraph, Neighbours
 from olad_core.graph.part import PartTooLarge
 from olad_core.graph.typed_features import TypedFeatures
+from olad_core.linear.table import mean_shares, neighbour_shares
 from olad_core.messages.inputs import Inputs, StructureSteps
 from olad_core.messages.sample import inputs, to_float32
 from olad_core.messages.sparse_features import Features, SparseRows
@@ -88,15 +89,41 @@ def variants(graph: DynamicGraph, embedding: Embedding, hood: Neighbourhood, tak
     table.extend(copies)
     for layer in range(1, hood.hops + 1):
         table.compute_layer(layer, copies)
-    by_trees = None
+    rows = np.concatenate([[0], hood.rows.size + copies.due[-1]])
+    by_others = _by_others(graph, embedding, hood, taken, copies, sums)
+    return Varied(members, embedding.combination, rows, by_others)
+
+
+def _by_others(
+    graph: DynamicGraph, embedding: Embedding, hood: Neighbourhood, taken: Taken, copies: _Copies, sums: Floats
+) -> list[npt.NDArray[np.float32]]:
+    """What members that are no students predict of the node and of its copies: ``[1 + count, C]`` each."""
+    found: list[npt.NDArray[np.float32]] = []
+
+    def table(features: int) -> tuple[Around, npt.NDArray[np.float32]]:
+        around = _around(graph, hood, taken, copies, sums, averaged=averaged_features(features) > 0)
+        return around, table_around(around, features, len(graph.classes))
+
     if embedding.forest:
         forest = embedding.forest.forest
-        averaged = averaged_features(forest.features) > 0
-        around = _around(graph, hood, taken, copies, sums, averaged=averaged)
-        shown = table_around(around, forest.features, len(graph.classes))
-        by_trees = table_answers(forest, shown, embedding.classes)
-    rows = np.concatenate([[0], hood.rows.size + copies.due[-1]])
-    return Varied(members, embedding.combination, rows, by_trees)
+        found.append(table_answers(forest, table(forest.features)[1], embedding.classes))
+    if embedding.linear:
+        around, shown = table(int(embedding.linear.model.features[0]))
+        far = mean_shares(around.near, _shares(hood, copies, around, len(graph.classes)))
+        found.append(embedding.linear.of_table(shown, far))
+    return found
+
+
+def _shares(hood: Neighbourhood, copies: _Copies, around: Around, classes: int) -> npt.NDArray[np.float32]:
+    """Shares of classes among the neighbours of places and copies ``[m, C]``; zeros where nobody reads them."""
+    places, inner = hood.rows.size, hood.within[1]
+    found = np.zeros((places + copies.place.size, classes), np.float32)
+    found[:inner] = neighbour_shares(hood.near.of(0, inner), around.label, classes)
+    inside = np.flatnonzero(copies.place < inner)
+    found[places + inside] = found[copies.place[inside]]
+    # The layer before the last.
+    found[places + copies.due[-2]] = neighbour_shares(copies.near[-2], around.label, classes)
+    return found
 
 
 @dataclass(frozen=True)
@@ -107,13 +134,13 @@ class Varied:
         members: with these rows.
         combination: of their answers; None where there is only one.
         rows: of each number.
-        by_trees: class probabilities by trees, ``[1 + count, C]``; None without trees.
+        by_others: class probabilities by members that are no students, ``[1 + count, C]`` each.
     """
 
     members: Sequence[ServedMember]
     combination: Combination | None
     rows: Rows
-    by_trees: npt.NDArray[np.float32] | None
+    by_others: Sequence[npt.NDArray[np.float32]]
 
     def probabilities(self, numbers: Rows) -> npt.NDArray[np.float32]:
         """Class probabilities ``[n, C]``."""
@@ -121,8 +148,7 @@ class Varied:
         if self.combination is None:
             return self.members[0].probabilities(rows)
         of_members = [member.probabilities(rows) for member in self.members]
-        if self.by_trees is not None:
-            of_members.append(self.by_trees[numbers])
+        of_members += [other[numbers] for other in self.by_others]
         return self.combination.probabilities(np.stack(of_members, axis=1))
 
     def probability_of(self, number: int) -> Floats:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from olad_core.config import GROUP, TREES
+from olad_core.config import GROUP, LINEAR, TREES
 from olad_core.errors import OladError
 from olad_core.students.evolvegcn import EvolveGCN
 from olad_core.students.gat import GAT
@@ -46,9 +46,9 @@ def register(name: str, student: type[Student]) -> None:
     """Add an architecture, so that groups and checkpoints can name it. To add the same one again changes nothing.
 
     Raises:
-        NameTaken: another architecture, the group, or the trees have the name.
+        NameTaken: another architecture, the group, the trees or the linear model have the name.
     """
-    if name in {GROUP, TREES}:
+    if name in {GROUP, TREES, LINEAR}:
         raise NameTaken(f"{name} is what the {name} are named: give the student another name")
     if ARCHITECTURES.setdefault(name, student) is not student:
         raise NameTaken(f"{name} is the name of another student: {ARCHITECTURES[name].__qualname__}")

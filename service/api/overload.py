@@ -89,7 +89,7 @@ class OverloadGuard:
                 of.tasks,
                 of.task_numbers,
             )
-            group = GroupSizes(of.students, of.recurrent, of.hidden, of.served, of.trees)
+            group = GroupSizes(of.students, of.recurrent, of.hidden, of.served, of.trees, linear=of.linear)
             self.memory.follow(sizes, group, of.budget, load.on_its_way)
         limit, used = load.memory_limit, load.used_memory
         if limit and used > _FULL * limit:

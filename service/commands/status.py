@@ -201,6 +201,8 @@ def _student_table(group: Group) -> Table:
         table.add_row("group", f"{parameters:,}", *_scored(group.combined), style="bold")
     if group.combined is not None and (trees := group.combined.trees) is not None:
         table.add_row("trees", "", *_score(trees.score), "within the group" if trees.served else "")
+    if group.combined is not None and (linear := group.combined.linear) is not None:
+        table.add_row("linear", "", *_score(linear.score), "within the group" if linear.served else "")
     return table
 
 

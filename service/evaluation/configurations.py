@@ -22,6 +22,7 @@ CHANGEABLE = (
     "warmup_steps",
     "serve",
     "trees",
+    "linear",
     "publish_steps",
     "metric",
     "steps_per_entry",

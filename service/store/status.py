@@ -149,6 +149,18 @@ class TreesStatus(Answer):
     served: bool = Field(description="Whether what is served is of the group, with trees in it.")
 
 
+class LinearStatus(Answer):
+    """A linear model on propagated inputs, a member of the group that is served within it."""
+
+    score: Score = Field(description="Score of its predictions at each arrival, from the first model on.")
+    lead: LeadStatus = Field(description="Its score on the metric that decides.")
+    columns: int = Field(description="Columns that it reads; 0 before the first model, and where there are too many.")
+    fits: bool = Field(description="Whether the graph has so few features and classes that there is a model.")
+    labels: int = Field(description="Labels that had come when it was solved.")
+    labels_seen: int = Field(description="Labels that have come.")
+    served: bool = Field(description="Whether what is served is of the group, with a linear model in it.")
+
+
 class CombinedStatus(Answer):
     """What the members of the group predict together: each has a weight that is learned from labels."""
 
@@ -157,10 +169,12 @@ class CombinedStatus(Answer):
     )
     lead: LeadStatus = Field(description="Its score on the metric that decides.")
     exponents: dict[str, float] = Field(
-        description="Of each student, and of `trees`, in the log-linear pool: the product of their probabilities to "
-        "these powers."
+        description="Of each student, and of `trees` and `linear`, in the log-linear pool: the product of their "
+        "probabilities to these powers."
     )
-    best: str | None = Field(description="The student, or `trees`, that labels found best; null before the first.")
+    best: str | None = Field(
+        description="The student, `trees` or `linear` that labels found best; null before the first."
+    )
     pool_share: float = Field(description="Share of the log-linear pool in the prediction.")
     mean_share: float = Field(description="Share of the mean of all members.")
     best_share: float = Field(description="Share of the best member.")
@@ -168,6 +182,9 @@ class CombinedStatus(Answer):
     served_since_version: int | None = Field(description="First version of the current run of versions of the group.")
     trees: TreesStatus | None = Field(
         default=None, description="The boosted trees among the members; null under `OLAD_TREES=false`."
+    )
+    linear: LinearStatus | None = Field(
+        default=None, description="The linear model among the members; null unless `OLAD_LINEAR` is on."
     )
 
 
@@ -515,6 +532,7 @@ class MemoryStatus(Answer):
     served: int = Field(default=1, description="Those of them that a version is of.")
     trees: bool = Field(default=False, description="Whether boosted trees are one more member.")
     kept: int = Field(default=0, description="Students whose weights are kept of versions that were served before.")
+    linear: bool = Field(default=False, description="Whether a linear model is one more member.")
 
 
 class CostStatus(Answer):

@@ -92,6 +92,7 @@ def engine_config(settings: Settings) -> EngineConfig:
         serve=settings.serve,
         freshness_target_ms=settings.freshness_target_ms,
         trees=settings.trees,
+        linear=settings.linear,
         max_classes=settings.max_classes,
         most_read=settings.most_read,
         renewal=settings.new_students,

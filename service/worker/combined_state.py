@@ -1,7 +1,7 @@
 """What a checkpoint holds of the group's combined prediction: taken over whole, or not at all.
 
 It is missing in checkpoints of earlier releases and under ``OLAD_SERVE=best``, and is another one under another
-``OLAD_METRIC`` or ``OLAD_TREES``. Then what is combined is learned anew.
+``OLAD_METRIC``, ``OLAD_TREES`` or ``OLAD_LINEAR``. Then what is combined is learned anew.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def whole_combined(tensors: Mapping[str, Tensor], wanted: Arrays) -> Mapping[str
 
 
 def _members(named: Mapping[str, Tensor] | Arrays) -> int | None:
-    """How many members are combined: the students, and trees where they are one."""
+    """How many members are combined: the students, and those beside them."""
     exponents = named.get(f"{COMBINED}pool/weights/exponents")
     return None if exponents is None else int(exponents.shape[0])
 

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from olad_core.config import GROUP, TREES
+from olad_core.config import GROUP, LINEAR, TREES
 from service.prometheus import Labelled, counter, gauge, gauges_by
 from service.store.status import WorkerStatus
 
@@ -205,6 +205,9 @@ def _scores(status: WorkerStatus) -> Iterator[Metric]:
             yield from gauge(
                 "olad_worker_trees", "Trees that predict beside the students.", status.combined.trees.trees
             )
+        if status.combined.linear is not None:
+            scores.append((LINEAR, status.combined.linear.score))
+            leads.append((LINEAR, status.combined.linear.lead))
         yield from gauge(
             "olad_worker_group_served",
             "1 while predictions come from the group, 0 from one student.",

@@ -31,7 +31,7 @@ def other_checkpoints(own: Path) -> list[Path]:
 def restore_graph(config: EngineConfig, checkpoint: Checkpoint, device: torch.device, name: str) -> Engine:
     """An engine on the graph of a checkpoint, with its labels and its position, and with new students.
 
-    Nothing is served: what the students and trees of the checkpoint have learned is left out, and so are kept versions
+    Nothing is served: what the members of the checkpoint have learned is left out, and so are kept versions
     and which one is pinned.
 
     Args:
@@ -43,7 +43,9 @@ def restore_graph(config: EngineConfig, checkpoint: Checkpoint, device: torch.de
     Raises:
         BrokenCheckpoint: its content is no engine's state.
     """
-    tensors = {part: held for part, held in checkpoint.tensors.items() if not part.startswith(("trees/", "kept/"))}
+    tensors = {
+        part: held for part, held in checkpoint.tensors.items() if not part.startswith(("trees/", "linear/", "kept/"))
+    }
     values = {part: value for part, value in checkpoint.values.items() if part != "kept"}
     asked = replace(config, renewal=name)
     engine = restore(asked, replace(checkpoint, tensors=tensors, values=values), device, keep_served=False)

@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from olad_core.config import GROUP, TREES
+from olad_core.config import GROUP, LINEAR, TREES
 from olad_core.edge_tasks import TaskReport
 from olad_core.engine import Engine
 from olad_core.judging.class_report import ClassReport
 from olad_core.judging.lead import LeadFigure
 from olad_core.judging.prequential import ScoreTable
 from olad_core.judging.value_scores import ValueReport
+from olad_core.linear.member import fits
 from olad_core.link_tasks import LinkReport
 from olad_core.memory_use import bytes_needed
 from olad_core.node_value_tasks import NodeValueReport
@@ -34,6 +35,7 @@ from service.store.status import (
     LeadStatus,
     LearningState,
     LearningStatus,
+    LinearStatus,
     LinkStatus,
     MemoryStatus,
     NodeValueTaskStatus,
@@ -290,7 +292,7 @@ def _combined(engine: Engine) -> CombinedStatus | None:
         return None
     served = versions.served
     is_served = served is not None and not served.former and served.version.student == GROUP
-    weights, names = combined.weights(), (*engine.trainer.group.names, *([TREES] if combined.trees else []))
+    weights, names = combined.weights(), (*engine.trainer.group.names, *combined.beside)
     pool, mean, best = weights.shares.tolist()
     return CombinedStatus(
         score=_score(combined.table()),
@@ -303,22 +305,40 @@ def _combined(engine: Engine) -> CombinedStatus | None:
         served=is_served,
         served_since_version=versions.served_since if is_served else None,
         trees=_trees(engine, is_served=is_served),
+        linear=_linear(engine, is_served=is_served),
     )
 
 
 def _trees(engine: Engine, *, is_served: bool) -> TreesStatus | None:
     """The boosted trees of the group; None where they are not grown."""
     trees, assessment, served = engine.trees, engine.assessment, engine.versions.served
-    lead = assessment.trees_lead(engine.graph.classes)
+    lead = assessment.lead_of(TREES, engine.graph.classes)
     if trees is None or assessment.combined is None or lead is None:
         return None
     return TreesStatus(
-        score=_score(assessment.combined.trees_table()),
+        score=_score(assessment.combined.table_of(TREES)),
         lead=_lead(lead),
         trees=len(trees.forest.root) if trees.forest else 0,
         labels=trees.grown_at,
         labels_seen=trees.labels_seen,
         served=is_served and served is not None and served.embedding.forest is not None,
+    )
+
+
+def _linear(engine: Engine, *, is_served: bool) -> LinearStatus | None:
+    """The linear model of the group; None without one."""
+    linear, assessment, served = engine.linear, engine.assessment, engine.versions.served
+    lead = assessment.lead_of(LINEAR, engine.graph.classes)
+    if linear is None or assessment.combined is None or lead is None:
+        return None
+    return LinearStatus(
+        score=_score(assessment.combined.table_of(LINEAR)),
+        lead=_lead(lead),
+        columns=linear.model.columns if linear.model else 0,
+        fits=fits(engine.graph.num_features or 0, len(engine.graph.classes)),
+        labels=linear.solved_at,
+        labels_seen=linear.labels_seen,
+        served=is_served and served is not None and served.embedding.linear is not None,
     )
 
 
@@ -420,6 +440,7 @@ def _memory(engine: Engine, budget: int) -> MemoryStatus:
         served=group.served,
         trees=group.trees,
         kept=group.kept,
+        linear=group.linear,
     )
 
 

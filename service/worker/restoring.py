@@ -40,7 +40,7 @@ _Finite = Annotated[float, Meta(ge=-1e300, le=1e300)]
 _Width = Annotated[int, Meta(ge=0, le=65_536)]
 _Position = Annotated[str, Meta(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
 _ROW_TABLES = re.compile(
-    r"versions/(served|candidate)/((?:member/\d+/)?(layer/\d+|embedding)|marked/\d+|forest/answers|origin|in_weight)"
+    r"versions/(served|candidate)/((?:member/\d+/)?(layer/\d+|embedding)|marked/\d+|forest/answers|linear/answers|linear/shares|origin|in_weight)"
 )
 _OF_STUDENTS = ("trainer/", "losses/", "combined/", "memory/", "versions/", "succession/", "kept/")
 _BY_CLASS = ("arrivals/probabilities", "scores/classes", "scores/faded_classes", "standing/f1/counts")
@@ -158,6 +158,8 @@ def restore(config: EngineConfig, checkpoint: Checkpoint, device: torch.device, 
         tensors = whole_combined(_on_metric(tensors, new.state()), new.state())
         if not config.grows_trees:
             tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("trees/")}
+        if not config.solves_linear:
+            tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("linear/")}
         _check_scores(tensors, new)
         check_combined(tensors, new.state())
         if keep_served:

@@ -250,7 +250,7 @@ DECISION = {
 COMBINED = {
     "score": STUDENT["score"],
     "lead": LEAD,
-    "exponents": {"gcn": 0.21, "sage": 0.44, "trees": 0.38},
+    "exponents": {"gcn": 0.21, "sage": 0.44, "trees": 0.38, "linear": 0.17},
     "best": "sage",
     "pool_share": 0.81,
     "mean_share": 0.18,
@@ -262,6 +262,15 @@ COMBINED = {
         "lead": LEAD,
         "trees": 120,
         "labels": 1600,
+        "labels_seen": 1800,
+        "served": False,
+    },
+    "linear": {
+        "score": STUDENT["score"],
+        "lead": LEAD,
+        "columns": 44,
+        "fits": True,
+        "labels": 1700,
         "labels_seen": 1800,
         "served": False,
     },
@@ -491,6 +500,7 @@ STATUS = {
             "served": 1,
             "trees": False,
             "kept": 0,
+            "linear": False,
         },
     },
 }

@@ -85,7 +85,7 @@ function setState(state, short, long) {
   if (notice.textContent !== text) notice.textContent = text;
 }
 
-/** The students, and beneath them the group and its trees where they are scored. */
+/** The students, and beneath them the group, its trees and its linear model where they are scored. */
 export function showStudents(students, combined) {
   const box = byId("students");
   byId("students-now").textContent = students.length ? `${students.length} learning together` : "";
@@ -109,6 +109,11 @@ export function showStudents(students, combined) {
   if (combined?.trees) {
     const { score, served: within, trees } = combined.trees;
     rows.push(scoredRow("trees", score, "–", within ? "within the group" : "–", "boosted trees", `${count(trees)} trees`));
+    served.push(false);
+  }
+  if (combined?.linear) {
+    const { score, served: within, columns } = combined.linear;
+    rows.push(scoredRow("linear", score, "–", within ? "within the group" : "–", "linear model", `${count(columns)} columns`));
     served.push(false);
   }
   show(box, table(heads, rows, { rowClass: (row) => (served[row] ? "served" : null) }));

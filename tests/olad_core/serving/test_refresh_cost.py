@@ -130,6 +130,6 @@ def test_under_load_a_cheaper_student_is_chosen(own_s: float, chosen: str) -> No
 
 def test_members_that_are_no_graph_students_count() -> None:
     students = {name: build_student(name, 3, 8, 8, seed=0) for name in ("mlp", "gcn")}
-    alone, beside = (costs_of(students, trees=trees)["group"] for trees in (False, True))
+    alone, beside = (costs_of(students, beside=beside)["group"] for beside in (0, 1))
     assert alone == cost_of(students["mlp"]) + cost_of(students["gcn"])
     assert beside > alone

@@ -1,4 +1,4 @@
-"""Trees that are served with students: exact wherever the common marks say so."""
+"""Trees and a linear model that are served with students: exact wherever the common marks say so."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from olad_core.events import Event, LabelNode, UpsertNode
 from olad_core.graph import DynamicGraph
 from olad_core.judging.pool_weights import PoolWeights
+from olad_core.linear.discriminant import Discriminant
+from olad_core.linear.member import linear_answers
+from olad_core.linear.table import columns_of
 from olad_core.serving import embedding as embedding_module
 from olad_core.serving.combination import Combination
 from olad_core.serving.embedding import Embedding
@@ -37,10 +40,16 @@ def forest_on(graph: DynamicGraph) -> Forest:
     return growth.forest()
 
 
+def linear_model() -> Discriminant:
+    random, columns = np.random.default_rng(1), columns_of(FEATURES, CLASSES)
+    weight = random.normal(size=(CLASSES, columns)).astype(np.float32)
+    return Discriminant(weight, np.zeros(CLASSES, np.float32), np.array([0.7], np.float32), np.array([FEATURES]))
+
+
 def group_with(forest: Forest, student: str = "sage") -> Embedding:
-    weights = PoolWeights(np.array([0.5, 0.5]), 0, np.array([0.5, 0.4, 0.1]))
+    weights = PoolWeights(np.array([0.5, 0.25, 0.25]), 0, np.array([0.5, 0.4, 0.1]))
     member = ServedMember(build_student(student, FEATURES, 8, 8, seed=1).to(DEVICE), CLASSES, DEVICE)
-    return Embedding([member], DEVICE, Combination(weights, forest))
+    return Embedding([member], DEVICE, Combination(weights, forest, linear_model()))
 
 
 def embedded(embedding: Embedding, graph: DynamicGraph) -> Embedding:
@@ -54,6 +63,9 @@ def assert_exact(embedding: Embedding, graph: DynamicGraph) -> None:
     fresh = np.setdiff1d(np.flatnonzero(graph.alive), embedding.marked(graph))
     found = embedding.forest.probabilities(fresh)
     assert found.tobytes() == forest_answers(embedding.forest.forest, graph, fresh, CLASSES).tobytes()
+    assert embedding.linear is not None
+    found = embedding.linear.probabilities(fresh)
+    assert found.tobytes() == linear_answers(embedding.linear.model, graph, fresh, CLASSES).tobytes()
 
 
 @given(st.integers(0, 10**6), st.booleans(), st.sampled_from(["sage", "gcn", "gat"]))

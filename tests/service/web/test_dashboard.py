@@ -197,11 +197,11 @@ def test_the_table_shows_what_students_answers(dashboard: Dashboard) -> None:
         assert row["Served"] == ("served since version 12" if student["served"] else "–")
 
 
-def test_the_group_and_its_trees_stand_below_the_students(dashboard: Dashboard, served: Served) -> None:
+def test_the_group_and_its_other_members_stand_below_the_students(dashboard: Dashboard, served: Served) -> None:
     combined = CombinedStatus.model_validate(COMBINED)
     served.report(combined=combined, applied_events=1305)
-    expect(dashboard.page.locator("#students tbody th").last).to_have_text("trees")
-    group, trees = table_of(dashboard.page, "#students")[-2:]
+    expect(dashboard.page.locator("#students tbody th").last).to_have_text("linear")
+    group, trees, linear = table_of(dashboard.page, "#students")[-3:]
     assert combined.trees is not None
     assert group["Student"] == "group"
     assert group["Accuracy, recent"] == f"{100 * (combined.score.accuracy_recent or 0):.1f} %"
@@ -209,6 +209,9 @@ def test_the_group_and_its_trees_stand_below_the_students(dashboard: Dashboard, 
     assert trees["Accuracy, recent"] == f"{100 * (combined.trees.score.accuracy_recent or 0):.1f} %"
     assert trees["Parameters"] == f"{combined.trees.trees} trees"
     assert trees["Served"] == "–"
+    assert combined.linear is not None
+    assert linear["Parameters"] == f"{combined.linear.columns} columns"
+    assert linear["Served"] == "–"
 
 
 @pytest.mark.parametrize("wide", [False, True])

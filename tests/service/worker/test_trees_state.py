@@ -1,4 +1,4 @@
-"""Trees in damaged checkpoints: refused with their reason, or of no harm."""
+"""Trees and a linear model in damaged checkpoints: refused with their reason, or of no harm."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.device import DEVICE
 from tests.olad_core.runs import PAIR, Run, learned
 from tests.olad_core.streams import changes, take
 
-CONFIG = replace(PAIR, serve="group", arrivals_scored=100)
+CONFIG = replace(PAIR, serve="group", arrivals_scored=100, linear=True)
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,14 @@ OF_ROWS: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "trees/predicted/key": (lambda tensor: tensor.int(), "keys of"),
     "trees/predicted/table": (put(1.5), "no probabilities"),
     "versions/served/forest/answers": (put(-0.5), "no probabilities"),
+    "linear/numbers": (put(-1), "linear/numbers"),
+    "linear/moments/products": (put(float("nan")), "linear/moments"),
+    "linear/moments/sums": (lambda tensor: tensor[:, 1:], "linear/moments"),
+    "linear/model/weight": (lambda tensor: tensor[:, 1:], "of another graph"),
+    "linear/waiting/table": (lambda tensor: tensor.double(), "a table of"),
+    "versions/served/combination/linear/weight": (put(float("inf")), "discriminant/weight"),
+    "versions/served/linear/answers": (put(-0.5), "no probabilities"),
+    "versions/served/linear/shares": (put(1.5), "no probabilities"),
 }
 
 
@@ -110,6 +118,14 @@ def test_missing_parts_are_refused(written: Checkpoint, name: str) -> None:
     fewer = {other: tensor for other, tensor in written.tensors.items() if other != name}
     with pytest.raises(BrokenCheckpoint):
         restore(CONFIG, Checkpoint(written.path, fewer, written.values), DEVICE)
+
+
+def test_a_checkpoint_of_before_there_was_a_linear_model_is_read(written: Checkpoint) -> None:
+    fewer = {name: tensor for name, tensor in written.tensors.items() if not name.startswith("linear/")}
+    engine = restore(CONFIG, Checkpoint(written.path, fewer, written.values), DEVICE)
+    assert engine.linear is not None
+    assert engine.linear.model is None
+    goes_on(engine)
 
 
 def test_without_trees_the_rest_goes_on(written: Checkpoint, tmp_path: Path) -> None:
