@@ -1,7 +1,7 @@
 """What readers notice while the champion changes again and again: ``python -m benchmarks.outside.promotion``.
 
-The service is ``olad up``, the challenger a second worker. Events come in without pause. Readers compare the position
-of each answer with the latest one that any of them had seen before it asked.
+The service is ``olad up``, the challenger a second worker, and events come in at a steady rate. Readers compare the
+position of each answer with the latest one that any of them had seen before it asked.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from benchmarks.outside.service import START_TIMEOUT_S, Service
 from benchmarks.outside.tree import Tree, this_tree
 from benchmarks.wire import Connection, Refused, get_request
 
-_BATCH = 100
+_BATCH = 20
 _PAUSE_S = 0.3
 """Between two promotions."""
 
@@ -38,12 +38,16 @@ class Reads:
         count: answers.
         failed: reads that were refused.
         went_back: answers of an earlier position than one that had come before they were asked for.
+        not_promoted: promotions that were refused, as the variant was behind the champion.
         by: answers of each variant.
+        seen: the latest position.
+        lock: of all of it.
     """
 
     count: int = 0
     failed: int = 0
     went_back: int = 0
+    not_promoted: int = 0
     by: dict[str, int] = field(default_factory=dict)
     seen: tuple[int, int] = (0, 0)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -77,7 +81,7 @@ def challenger(tree: Tree, service: Service, name: str) -> Iterator[None]:
             process.kill()
 
 
-def measure(reads: int, readers: int, nodes: int) -> tuple[Reads, list[float]]:
+def measure(reads: int, readers: int, nodes: int, per_s: float) -> tuple[Reads, list[float]]:
     """Read so often while the champion changes again and again; what was seen, and seconds of each promotion."""
     graph = uniform(nodes, 4.0, 32, 4)
     with Service(this_tree(), {}) as service, Connection(service.url) as asking:
@@ -87,11 +91,11 @@ def measure(reads: int, readers: int, nodes: int) -> tuple[Reads, list[float]]:
         service.until_visible("0", position)
         with challenger(this_tree(), service, "wide"):
             _until_promoted(asking, "wide")
-            return _measure(service, asking, reads, readers, changes(graph), nodes)
+            return _measure(service, asking, reads, readers, changes(graph), nodes, per_s)
 
 
 def _measure(
-    service: Service, asking: Connection, most: int, readers: int, events: Iterator[str], nodes: int
+    service: Service, asking: Connection, most: int, readers: int, events: Iterator[str], nodes: int, per_s: float
 ) -> tuple[Reads, list[float]]:
     found, ended, took = Reads(), threading.Event(), list[float]()
 
@@ -112,6 +116,7 @@ def _measure(
     def write() -> None:
         while not ended.is_set():
             service.post(f"[{','.join(itertools.islice(events, _BATCH))}]".encode())
+            ended.wait(_BATCH / per_s)
 
     with ThreadPoolExecutor(readers + 1) as pool:
         tasks = [pool.submit(write), *(pool.submit(read, number) for number in range(readers))]
@@ -120,8 +125,15 @@ def _measure(
                 if found.count >= most:
                     break
                 began = time.perf_counter()
-                asking.post(f"/variants/{name}/promote?timeout_ms=60000", b"")
-                took.append(time.perf_counter() - began)
+                try:
+                    asking.post(f"/variants/{name}/promote?timeout_ms=2000", b"")
+                except Refused as refused:
+                    if refused.status != 409:
+                        raise
+                    # It was behind the champion all the time.
+                    found.not_promoted += 1
+                else:
+                    took.append(time.perf_counter() - began)
                 time.sleep(_PAUSE_S)
         finally:
             ended.set()
@@ -149,10 +161,11 @@ def main() -> None:
     parser.add_argument("--reads", type=int, default=10_000)
     parser.add_argument("--readers", type=int, default=4)
     parser.add_argument("--nodes", type=int, default=3_000)
+    parser.add_argument("--events-per-s", type=float, default=1_000.0)
     given = parser.parse_args()
-    found, took = measure(given.reads, given.readers, given.nodes)
+    found, took = measure(given.reads, given.readers, given.nodes, given.events_per_s)
     slowest = f"{1000 * sorted(took)[len(took) // 2]:.0f} ms (median), {1000 * max(took):.0f} ms (slowest)"
-    print(f"promotions: {len(took)}, {slowest}")
+    print(f"promotions: {len(took)}, {slowest}; refused, as the variant was behind: {found.not_promoted}")
     print(f"reads: {found.count:,}, of which {found.by}")
     print(f"refused: {found.failed}; positions that went back: {found.went_back}")
 
