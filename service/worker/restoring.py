@@ -46,7 +46,7 @@ _OF_STUDENTS = ("trainer/", "losses/", "combined/", "memory/", "versions/", "suc
 _BY_CLASS = ("arrivals/probabilities", "scores/classes", "scores/faded_classes", "standing/f1/counts")
 _BY_CLASS_SINCE = re.compile(r"scores/by_class/(ranks|faded_ranks|confusion)")
 """Checkpoints of earlier releases have none of these."""
-_ON_METRIC_SINCE = re.compile(r"standing/(?:(log_loss|rank)|f1|balance)/.*")
+_ON_METRIC_SINCE = re.compile(r"standing/(log_loss|rank|f1|balance|evidence)/.*")
 """Checkpoints of earlier releases have none of these, and those under another OLAD_METRIC other ones."""
 _ANY_LENGTH = (
     "standing/rank/metric",
@@ -203,7 +203,7 @@ def _on_metric(tensors: Mapping[str, Tensor], wanted: Mapping[str, object]) -> M
 def _part_on_metric(name: str) -> str | None:
     """The part of the state that a tensor of a standing on a metric belongs to; its tensors come together."""
     found = _ON_METRIC_SINCE.fullmatch(name)
-    return None if found is None else found[1] or "undeclared"
+    return None if found is None else found[1]
 
 
 def _with_students(config: EngineConfig, values: _Values) -> EngineConfig:
