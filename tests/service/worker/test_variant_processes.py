@@ -63,7 +63,7 @@ def test_a_challenger_replays_the_archive_and_then_the_log(
     append(redis_client, keys, entries[:20])
     archive = str(tmp_path / "archive")
     common: dict[str, Any] = {"checkpoint_interval_s": 0.1, "checkpoints_kept": 1}
-    default = ForkedWorker(nursery, redis_server.url, keys, tmp_path, archive=archive, **common)
+    default = ForkedWorker(nursery, redis_server.url, keys, tmp_path, archive=archive, archive_interval_s=0.1, **common)
     with contextlib.closing(default):
         default.start()
         until(lambda: redis_client.get(keys.trimmed) == b"20-0")
