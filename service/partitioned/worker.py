@@ -107,7 +107,7 @@ def work(settings: Settings, rank: int, size: int) -> None:
         register_students(settings.students)
         return True
 
-    ranks.together("settings", bool, begin)
+    patient.together("settings", bool, begin)
     if not _wait_for_graph(ranks, lease, event_log, stop):
         return
     with contextlib.ExitStack() as held:

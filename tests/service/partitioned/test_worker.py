@@ -87,7 +87,7 @@ def test_the_older_of_two_groups_ends_and_so_does_one_that_cannot_begin(
 ) -> None:
     entries = random_entries(TRAINED, seed=3)
     with group_of(2, redis_server.url, keys, tmp_path) as without:
-        assert without.process.wait(60) == REFUSES
+        assert without.process.wait(120) == REFUSES
         assert "has no checkpoint" in without.text()
     append(redis_client, keys, entries)
     trained(redis_client, keys, tmp_path, TRAINED)
@@ -98,7 +98,7 @@ def test_the_older_of_two_groups_ends_and_so_does_one_that_cannot_begin(
         older.wait_until_visible(redis_client, f"{TRAINED + 1}-0")
         # As another group does when it begins.
         redis_client.incr(keys.starts)
-        assert older.process.wait(60) == REFUSES
+        assert older.process.wait(120) == REFUSES
         assert "no longer the newest" in older.text()
     # What has no manifest is no checkpoint.
     (newest := numbered(checkpoints(tmp_path, keys))[-1][1] / "manifest.json").unlink()
