@@ -24,6 +24,10 @@ class OutOfStep(OladError, RuntimeError):
     """Ranks do not send the same kind of records at the same time."""
 
 
+class RanksDiffer(OladError, RuntimeError):
+    """Ranks do not have the same bytes of what has to be the same at all of them."""
+
+
 @dataclass(frozen=True)
 class Outgoing:
     """Records from one rank to all others.
@@ -58,6 +62,24 @@ class Traffic:
         records = sum(part.size for part in sent.parts)
         self.records[sent.kind] = self.records.get(sent.kind, 0) + records
         self.size[sent.kind] = self.size.get(sent.kind, 0) + sum(part.nbytes for part in sent.parts)
+
+
+def require_same(checksums: Sequence[int], rank: int) -> None:
+    """Refuse to work on with ranks that have come to something else.
+
+    Args:
+        checksums: of all ranks.
+        rank: this one.
+
+    Raises:
+        RanksDiffer: they are not all the same.
+    """
+    others = [other for other, checksum in enumerate(checksums) if checksum != checksums[rank]]
+    if others:
+        raise RanksDiffer(
+            f"rank {rank} and ranks {others} have other weights: start all ranks on the same kind of CPU, with the "
+            "same release of torch and the same number of its threads; they begin at the last checkpoint"
+        )
 
 
 def to_all(kind: str, records: Records, rank: int, ranks: int) -> Outgoing:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from olad_core.config import TrainerConfig
 from olad_core.graph.arrays import Bools, Int64s, lengthened
-from olad_core.partition.exchange import Superstep, to_all
+from olad_core.partition.exchange import Superstep, require_same, to_all
 from olad_core.partition.keyed import generator
 from olad_core.partition.store import PartitionStore
 from olad_core.step_size import StepSize
@@ -44,7 +44,8 @@ class Seeds(NamedTuple):
 class LabelHistory:
     """Labelled nodes in the order of their labels, each rank holding its own: their places and numbers.
 
-    Drawn as :class:`~olad_core.learning.label_history.Replay` draws. A node labelled again gets a new place.
+    Drawn as :class:`~olad_core.learning.label_history.Replay` draws. A node labelled again gets a new place. Entries
+    whose node has left or has a later one are dropped when the entries of a rank reach a power of two.
 
     Args:
         recent: labels that are the latest ones.
@@ -59,9 +60,12 @@ class LabelHistory:
 
     def add(self, numbers: Int64s, store: PartitionStore) -> None:
         """Append nodes of all ranks that were labelled; one that is known already moves to the end."""
-        rows = store.own_rows(numbers)
+        rows, before = store.own_rows(numbers), self._place.size
         own = np.flatnonzero(rows >= 0)
         self._append(self.total + own, numbers[own], store)
+        if self._place.size.bit_length() > before.bit_length():
+            held, _ = self._current(np.arange(self._place.size), store)
+            self._place, self._number = self._place[held], self._number[held]
         self.total += numbers.size
         self._latest = min(self._recent, self._latest + numbers.size)
 
@@ -137,6 +141,7 @@ def draw_seeds(
     key: tuple[int, ...],
     *,
     unlabelled: bool,
+    checksum: int,
 ) -> Superstep[Seeds]:
     """Draw the nodes of a step.
 
@@ -149,20 +154,25 @@ def draw_seeds(
         size: of the step.
         key: of the step.
         unlabelled: whether to draw nodes without a label too.
+        checksum: of what has to be the same at all ranks.
+
+    Raises:
+        RanksDiffer: another rank has another checksum.
     """
     count, most = max(1, size.of(config.labelled)), size.of(config.touched) if unlabelled else 0
     more = _drawn(store, touched, lowest, most, key)
     for again in (0, 1):
         places = history.draw(count, generator(*key, _LABELLED, again))
         labelled = history.own_rows(places, store)
-        found = np.array([labelled.size, *(2 * more.places + more.labelled)], np.int64)
+        found = np.array([checksum, labelled.size, *(2 * more.places + more.labelled)], np.int64)
         received = list((yield to_all("seeds", found, store.rank, store.ranks)))
         received[store.rank] = found
-        all_labelled = sum(int(each[0]) for each in received)
+        require_same([int(each[0]) for each in received], store.rank)
+        all_labelled = sum(int(each[1]) for each in received)
         if again or all_labelled >= _SWEPT_BELOW * places.size:
             break
         yield from history.sweep(store)
-    kept = np.sort(np.concatenate([each[1:] for each in received]))[:most]
+    kept = np.sort(np.concatenate([each[2:] for each in received]))[:most]
     kept = kept[kept % 2 == 0] // 2
     rows = more.rows[np.isin(more.places, kept)]
     every = [part[np.argsort(store.number[part])] for part in (labelled, rows)]

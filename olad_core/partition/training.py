@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,6 +93,9 @@ def step_over_ranks(
         drawable: what the step may be about.
         teaching: ``[G, G]``, how much student ``j`` teaches student ``i``.
         size: of the step.
+
+    Raises:
+        RanksDiffer: the students of another rank have other weights.
     """
     group, config, graph = trainer.group, trainer.config, store.graph
     group.set_learning_rate(learning_rate_of(config.learning_rate, size))
@@ -99,7 +103,15 @@ def step_over_ranks(
     knowledge = knowledge_of(config, trainer.steps, teaching)
     key = (config.seed, _STEP, trainer.steps + trainer.skipped_steps)
     seeds = yield from draw_seeds(
-        store, drawable.history, drawable.touched, drawable.lowest, config, size, key, unlabelled=knowledge.any
+        store,
+        drawable.history,
+        drawable.touched,
+        drawable.lowest,
+        config,
+        size,
+        key,
+        unlabelled=knowledge.any,
+        checksum=checksum(group),
     )
     if not seeds.all_labelled:
         return StepOutcome({})
@@ -116,6 +128,14 @@ def step_over_ranks(
     losses = dict(zip(terms, total.view(len(terms), -1), strict=True))
     renewed = trainer.descend(losses["supervised"], finite=bool(torch.isfinite(total).all()))
     return StepOutcome({name: term.numpy() for name, term in losses.items()}, renewed)
+
+
+def checksum(group: Group) -> int:
+    """CRC-32 of the weights of all students."""
+    found = 0
+    for weight in group.student_optimizer.parameters:
+        found = zlib.crc32(weight.detach().numpy().tobytes(), found)
+    return found
 
 
 def begin_dropout(group: Group, key: int, numbers: Int64s) -> None:

@@ -13,7 +13,10 @@ import torch
 
 from olad_core.config import Serve, TrainerConfig
 from olad_core.events import LabelNode, UpsertEdge, UpsertNode
+from olad_core.graph import DynamicGraph
 from olad_core.partition import LearnerState, Partition, PartitionedLearner, join_own, run_in_lockstep
+from olad_core.partition.exchange import RanksDiffer
+from olad_core.partition.feature_rows import FeatureRows, joined
 from olad_core.partition.gradients import sum_gradients, summed
 from olad_core.partition.keyed import KeyedDropout, generator
 from olad_core.partition.sampling import sample_over_ranks
@@ -357,6 +360,49 @@ class TestSums:
             assert own[0].grad.tolist() == [1.0, 1.0]
             assert own[1].grad.tolist() == [2.0, 2.0]
             assert own[2].grad is None
+
+
+def test_ranks_with_other_weights_end() -> None:
+    ranks = Ranks(4)
+    ranks.play(stream(1), batches=3, steps=1)
+    trainer = ranks.learners[2].trainer
+    assert trainer
+    with torch.no_grad():
+        trainer.group.students[1].head.bias[0] += 1e-7
+    with pytest.raises(RanksDiffer, match=r"rank 0 and ranks \[2\] have other weights"):
+        ranks.learn(1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_owned_nodes_are_found_by_their_numbers(seed: int) -> None:
+    parts, events = group(2), changes(seed)
+    for size in (200, 30, 0, 300, 200):
+        parts.apply(take(events, size))
+        for part in parts.parts:
+            store = part.store
+            rows = np.flatnonzero(store.owned)
+            expected = np.full(store.arrivals + 5, -1)
+            expected[store.number[rows]] = rows
+            numbers = np.random.default_rng(seed).permutation(expected.size)
+            assert store.own_rows(numbers).tolist() == expected[numbers].tolist()
+            assert store.lowest() == store.number[rows].min()
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.9])
+def test_features_arrive_as_they_were_sent(share: float) -> None:
+    draw = np.random.default_rng(1)
+    dense = np.where(draw.random((40, 30)) < share, draw.normal(size=(40, 30)), 0).astype(np.float32)
+    dense[::7] = 0
+    graph = DynamicGraph()
+    graph.apply([UpsertNode(str(node), x) for node, x in enumerate(dense.tolist())], 0.0)
+    rows = draw.permutation(graph.rows(map(str, range(40))))
+    sent = [FeatureRows.of(graph, part, 30) for part in (rows[:13], rows[13:13], rows[13:])]
+    read = [FeatureRows.read(each.words(), each.lengths, 30) for each in sent]
+    places = [np.arange(27, 40), np.arange(0), np.arange(27)]
+    found = as_dense(joined(read, places).features(typed=False))
+    np.testing.assert_array_equal(found, dense[np.concatenate([rows[13:], rows[:13]])])
+    # Entries take two words, so no row takes more than its features.
+    assert sum(each.words().size for each in sent) <= min(dense.size, 2 * int((dense != 0).sum()))
 
 
 def test_local_knowledge_is_refused() -> None:

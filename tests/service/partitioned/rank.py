@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import torch
 import torch.distributed as dist
 
 from olad_core.partition import Partition, PartitionedLearner, Traffic
@@ -47,7 +48,7 @@ def learn(rank: int, ranks: int) -> bytes:
     """Learn from another stream; the bytes that are the same at all ranks."""
     partition = Partition(rank, ranks)
     learner, events = PartitionedLearner(LEARNT, partition), stream(5)
-    for turn in range(TURNS):
+    for turn in range(1, TURNS + 1):
         batch = take(events, 40)
         run(learner.follow(f"{turn}-0", len(batch), run(partition.apply(batch, float(turn)))))
         for _ in range(STEPS):
@@ -57,4 +58,5 @@ def learn(rank: int, ranks: int) -> bytes:
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)
     follow(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
