@@ -9,6 +9,7 @@ and two of them do the same work for the same events. What is compared is the pr
 from __future__ import annotations
 
 import argparse
+import functools
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,11 +25,11 @@ from benchmarks.stack import Stack, until
 from service.store.positions import START, parse_position
 from service.variant_names import DEFAULT_VARIANT
 
-NODES, BATCH = 3_000, 20
+NODES, BATCH = 2_000, 20
 """Nodes of the graph, and events of an entry."""
-SETTINGS = {"steps_per_entry": 2, "warmup_steps": 10, "publish_steps": 100, "students": "gcn,sage"}
-"""Two training steps after each entry, and a first version after ten."""
-CHALLENGER = "challenger-1"
+SETTINGS = {"steps_per_entry": 2, "warmup_steps": 5, "publish_steps": 10, "students": "gcn,sage"}
+"""Two training steps after each entry, and a version after ten."""
+VARIANTS = (DEFAULT_VARIANT, "other")
 READERS, PAUSE_S = 2, 0.25
 """Threads that read, and seconds between two promotions."""
 
@@ -69,22 +70,21 @@ def main() -> None:
 
 def _started(stack: Stack, client: httpx.Client, variants: int) -> list[psutil.Process]:
     """Workers that serve a graph, one after the other."""
-    workers = [stack.worker()]
     events = _graph()
     for first in range(0, len(events), 500):
         _post(client, events[first : first + 500])
-    stack.until_served()
-    for _ in range(variants - 1):
-        workers.append(stack.worker(CHALLENGER))
-        until(lambda: _label_comes(stack, client))
-    return [psutil.Process(worker.pid) for worker in workers]
+    workers = []
+    for name in VARIANTS[:variants]:
+        workers.append(psutil.Process(stack.worker(name).pid))
+        until(functools.partial(_is_served_after_a_label, stack, client, name))
+    return workers
 
 
-def _label_comes(stack: Stack, client: httpx.Client) -> bool:
-    """One more entry, without which a worker with fixed steps learns nothing; whether the challenger serves then."""
+def _is_served_after_a_label(stack: Stack, client: httpx.Client, variant: str) -> bool:
+    """Send one more entry, without which a worker with fixed steps learns nothing; whether the variant serves then."""
     _post(client, [{"op": "label", "id": "n0", "label": "class-0"}])
-    until(lambda: stack.behind(DEFAULT_VARIANT) == 0)
-    return stack.is_served(CHALLENGER)
+    until(lambda: stack.behind(variant) == 0)
+    return stack.is_served(variant)
 
 
 def _cpu_seconds(variants: int, entries: int) -> float:
@@ -95,7 +95,7 @@ def _cpu_seconds(variants: int, entries: int) -> float:
         draw = np.random.default_rng(1)
         for _ in range(entries):
             _post(api, _edges(draw))
-        until(lambda: all(stack.behind(name) == 0 for name in (DEFAULT_VARIANT, CHALLENGER)[:variants]))
+        until(lambda: all(stack.behind(name) == 0 for name in VARIANTS[:variants]))
         return sum(map(_cpu_of, workers)) - before
 
 
@@ -114,7 +114,7 @@ def _promotions(reads: int) -> dict[str, float]:
             reading = [pool.submit(_read, str(api.base_url), reads // READERS) for _ in range(READERS)]
             promotions = 0
             while not all(reader.done() for reader in reading):
-                name = (CHALLENGER, DEFAULT_VARIANT)[promotions % 2]
+                name = VARIANTS[(promotions + 1) % 2]
                 api.post(f"/variants/{name}/promote?timeout_ms=10000").raise_for_status()
                 promotions += 1
                 ended.wait(PAUSE_S)
