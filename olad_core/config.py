@@ -59,6 +59,8 @@ class TrainerConfig:
         feature_decay: weight decay of the first map of the features, the weight of the encoder.
         global_weight: alpha; 0 disables the global knowledge.
         local_weight: beta; 0 disables the local knowledge.
+        measures_teaching: whether twins measure what global knowledge is worth, and it is given in proportion
+            (:mod:`olad_core.learning.twins`).
         temperature: T of the global knowledge.
         min_confidence: the group teaches only where it is at least this sure.
         hidden_dropout: share of the entries of hidden rows that a step drops.
@@ -84,6 +86,7 @@ class TrainerConfig:
     feature_decay: float = 0.01
     global_weight: float = 1.0
     local_weight: float = 0.0
+    measures_teaching: bool = False
     temperature: float = 1.0
     min_confidence: float = 0.7
     hidden_dropout: float = 0.3
@@ -98,6 +101,11 @@ class TrainerConfig:
     discriminator_width: int = 16
     max_gradient_norm: float = 5.0
     seed: int = 0
+
+    @property
+    def has_twins(self) -> bool:
+        """Whether twins learn beside the group, so that what teaching is worth can be measured."""
+        return self.measures_teaching and self.global_weight > 0 and len(self.students) > 1
 
 
 @dataclass(frozen=True)

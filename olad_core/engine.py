@@ -35,7 +35,7 @@ from olad_core.known_labels import KnownLabels
 from olad_core.learning.convergence import Convergence
 from olad_core.learning.group import Group
 from olad_core.learning.label_history import Touched
-from olad_core.learning.teaching import teaching_of
+from olad_core.learning.teaching import lessons_of
 from olad_core.learning.trainer import Trainer
 from olad_core.linear.member import Linear
 from olad_core.link_tasks import LinkTasks
@@ -199,7 +199,7 @@ class Engine:
         if former:
             hidden = max(hidden, former.embedding.student.width)
         return GroupSizes(
-            len(config.students),
+            len(config.students) + config.has_twins,  # Two of half the width need no more than one.
             self.memory.students,
             hidden,
             self.versions.members,
@@ -261,7 +261,7 @@ class Engine:
         arrivals = touch.created[: self.config.arrivals_scored]
         by_others = self._beside.arrived(self.graph, arrivals)
         if self.trainer and len(arrivals):
-            predictions = predict_arrivals(self.graph, arrivals, self.trainer.group, self.versions.served)
+            predictions = predict_arrivals(self.graph, arrivals, self.trainer, self.versions.served)
             labels = served_labels(predictions, self._rule.rule, self.graph.classes)
             self.assessment.remember(arrivals, self.graph.arrival[arrivals], predictions, labels, by_others)
         self._labels.add(changes, self.graph, self.assessment, self._beside, training=self.trainer is not None)
@@ -632,7 +632,7 @@ class Engine:
         if "trainer" in values:
             trained = take_part(tensors, "trainer")
             group = Group.restore(config.trainer, trained, values["trainer"], device, engine.memory)
-            engine.trainer = engine.trainer_type.restore(group, values["trainer"])
+            engine.trainer = engine.trainer_type.restore(group, trained, values["trainer"])
         engine.renewal = config.renewal or values.get("renewal")
         engine._restore_kept(take_part(tensors, "kept"), values.get("kept"))
         if reason is not None:
@@ -674,7 +674,7 @@ class Engine:
             yield from self._start_version(trainer, size)
             return True
         self._convergence.begin_step(size)
-        teaching = teaching_of(self.assessment)
+        teaching = lessons_of(self.assessment, self.config.trainer.students)
         outcome = yield from trainer.step_in_parts(self.graph, self._labels.replay, self._touched, teaching, size)
         if not outcome.taken:
             self._convergence.exhaust()

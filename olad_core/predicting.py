@@ -25,21 +25,24 @@ from olad_core.tasks.node_class import NO_CLASS
 Rows = npt.NDArray[np.int64]
 
 
-def predict_arrivals(graph: DynamicGraph, rows: Rows, group: Group, served: HeldVersion | None) -> Predictions:
+def predict_arrivals(graph: DynamicGraph, rows: Rows, trainer: Trainer, served: HeldVersion | None) -> Predictions:
     """Predictions of nodes that have just arrived.
 
     Args:
         graph: the live graph, with the nodes in it.
         rows: of the nodes ``[n]``, distinct.
-        group: the students, as they are now.
+        trainer: of the students, as they are now.
         served: the version that readers get; None while there is none.
     """
-    students = whole(predict_now(graph, rows, group))
+    group, twins = trainer.group, trainer.twins
+    everyone = group.by_name | (twins.students if twins else {})
+    found = whole(group.probabilities(graph, rows, everyone, group.num_classes(graph))).transpose(1, 0, 2)
+    students = found[:, : len(group.students)]
     answers = np.full((len(rows), students.shape[2]), np.nan, dtype=np.float32)
     if served:
         answers[:] = 0
         answers[:, : served.embedding.classes] = predict_served(graph, rows, group, served)
-    return Predictions(students, answers)
+    return Predictions(students, answers, found[:, len(group.students) :] if twins else None)
 
 
 def served_labels(predictions: Predictions, rule: LabelRule, classes: Sequence[str]) -> Rows | None:

@@ -258,10 +258,10 @@ class Settings(BaseSettings):
     learning_rate: float = Field(
         default=_TRAINER.learning_rate, gt=0, description="Adam's learning rate of the students."
     )
-    global_weight: float = Field(
+    global_weight: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
         default=_TRAINER.global_weight,
-        ge=0,
-        description="Weight alpha of the global knowledge (KL to the group); 0 turns it off.",
+        description="Weight alpha of the global knowledge (KL to the group); 0 turns it off. `auto`: 1, given as far "
+        "as an untaught twin shows that it helps (docs/method.md).",
     )
     local_weight: float = Field(
         default=_TRAINER.local_weight,

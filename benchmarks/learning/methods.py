@@ -76,6 +76,7 @@ METHODS: dict[str, Method] = {
     "auto": Method("the shipped defaults: the group served where it is expected to be best", _with(serve="auto")),
     "full": Method("ours with local knowledge, too", _with(local_weight=LOCAL)),
     "local": Method("local knowledge instead of global", _with(global_weight=0.0, local_weight=LOCAL)),
+    "measured": Method("ours, taught as far as an untaught twin shows that it helps", _with(measures_teaching=True)),
     "unweighted": Method("ours with all others teaching, whatever the evidence says", _with(OthersTeach)),
     "dml": Method("deep mutual learning: each learns from the mean of the others", _with(OthersTeach, **PLAIN)),
     "kdcl": Method(

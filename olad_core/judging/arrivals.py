@@ -25,10 +25,12 @@ class Predictions:
     Attributes:
         students: float32 ``[n, G, C]``.
         served: float32 ``[n, C]``, what readers got.
+        twins: float32 ``[n, 2, C]``, of the untaught and of the taught twin; None without.
     """
 
     students: npt.NDArray[np.float32]
     served: npt.NDArray[np.float32]
+    twins: npt.NDArray[np.float32] | None = None
 
     @property
     def together(self) -> npt.NDArray[np.float32]:

@@ -25,6 +25,7 @@ from olad_core.judging.standing import LATELY
 from olad_core.judging.standings import Standings
 from olad_core.judging.succession import Succession
 from olad_core.judging.tally import Tally
+from olad_core.judging.worth import Worth
 from olad_core.named_state import join_parts, take_part
 from olad_core.tasks.label_rule import LabelRule
 
@@ -80,6 +81,8 @@ class Assessment:
         if config.combines:
             self.combined = Combined(students, config.score_memory, declared, config.beside)
         """What the group predicts together; None where only students are served."""
+        self.worth = Worth(config.arrivals_remembered) if config.trainer.has_twins else None
+        """What teaching was worth; None where it is not measured."""
         # Only while a version of a former group is served.
         self._succession: Succession | None = None
 
@@ -238,10 +241,14 @@ class Assessment:
         self._evidence.observe(predictions.students)
         self.observe(predictions.students, beside)
         self._arrivals.add(rows, arrival, predictions.together, labels)
+        if self.worth and predictions.twins is not None:
+            self.worth.remember(rows, arrival, predictions.twins)
 
     def forget_waiting(self) -> None:
         """Forget the predictions that wait for their label."""
         self._arrivals = self._no_arrivals()
+        if self.worth:
+            self.worth.forget_waiting()
 
     def waiting(self) -> tuple[Rows, Rows]:
         """Rows of nodes whose label has not come, and their arrivals, the last first; some may have left."""
@@ -268,6 +275,8 @@ class Assessment:
             labels: their classes ``[n]``.
             beside: what the members beside the students predicted at their arrival ``[n, K, C]``; None without any.
         """
+        if self.worth:
+            self.worth.score(rows, arrival, labels)
         taken = self._arrivals.take(rows, arrival)
         beside = None if beside is None else beside[taken.places]
         together, columns = taken.probabilities, taken.columns
@@ -306,7 +315,7 @@ class Assessment:
         self._temperatures.forget(count)
         self._evidence.forget(count)
         self._standings.forget(count)
-        for held in (self.combined, self._succession):
+        for held in (self.combined, self._succession, self.worth):
             if held:
                 held.forget(count)
 
@@ -323,6 +332,7 @@ class Assessment:
                 "losses": self.mean_losses,
                 "combined": self.combined.state() if self.combined else {},
                 "succession": self._succession.state() if self._succession else {},
+                "worth": self.worth.state() if self.worth else {},
             }
         )
 
@@ -342,6 +352,9 @@ class Assessment:
                 self._succession.restore(succession)
         if self.combined:
             self.combined.restore(take_part(state, "combined"))
+        worth = take_part(state, "worth")
+        if self.worth and worth:
+            self.worth.restore(worth)
         self.mean_losses = {name: array.astype(np.float64) for name, array in take_part(state, "losses").items()}
 
     def combined_lead(self, names: Sequence[str]) -> LeadFigure | None:

@@ -87,6 +87,11 @@ class Group:
         """The students by name."""
         return dict(zip(self.names, self.students, strict=True))
 
+    @property
+    def capacity(self) -> int:
+        """Classes that the students' heads have logits for."""
+        return self._capacity
+
     def num_classes(self, graph: DynamicGraph) -> int:
         """Classes that the students' heads can name: those of the graph, but for any added since the last step."""
         return min(len(graph.classes), self._capacity)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from olad_core.judging.assessment import Assessment
+from olad_core.learning.twins import ARCHITECTURE
 
 Floats = npt.NDArray[np.float64]
 
@@ -15,6 +18,12 @@ OVERFIT, LEARNING = 0.4, 0.7
 """Training loss over loss at arrival, of a student that overfits its labels and of one that still learns."""
 DOUBTED = 20.0
 """Scored nodes, imagined, on which teaching helped as much as it can."""
+
+UNDECIDED, DECIDED = 1.0, 3.0
+"""Standard errors up to which a difference between twins shows nothing, and from which on it decides alone."""
+
+BEGINNING = 200.0
+"""Scored nodes over which the assumption comes into force, where twins can show otherwise."""
 
 
 def worth_teaching(training_loss: Floats, log_loss: Floats, weight: Floats) -> Floats:
@@ -64,8 +73,45 @@ def evidence_teaches(quality: Floats, training_loss: Floats, strength: Floats) -
     return result
 
 
+def decided(assumed: Floats, lead: float) -> Floats:
+    """How strongly each student ``[G]`` is taught, by what was assumed and by what twins show.
+
+    Up to :data:`UNDECIDED` standard errors the assumption stands. From there to :data:`DECIDED` the strength is moved
+    towards what the twins show, which then decides alone.
+
+    Args:
+        assumed: ``[G]``, from 0 to 1 (:func:`worth_teaching`).
+        lead: standard errors by which the taught twin is ahead (:class:`~olad_core.judging.worth.Worth`).
+
+    >>> decided(np.array([0.2, 1.0]), -0.5), decided(np.array([0.2, 1.0]), -2.0), decided(np.array([0.2, 1.0]), 3.0)
+    (array([0.2, 1. ]), array([0. , 0.5]), array([1., 1.]))
+    """
+    moved = np.sign(lead) * np.clip((abs(lead) - UNDECIDED) / (DECIDED - UNDECIDED), 0, 1)
+    strength: Floats = np.clip(assumed + moved, 0, 1)
+    return strength
+
+
 def teaching_of(assessment: Assessment) -> npt.NDArray[np.float32]:
     """How much student ``j`` is to teach student ``i``, by all that is known of them: ``[G, G]``."""
     training_loss = assessment.training_loss()
     worth = worth_teaching(training_loss, assessment.recent_log_loss(), assessment.recent_weight())
+    if assessment.worth:
+        worth = decided(worth * min(1.0, assessment.worth.weight / BEGINNING), assessment.worth.lead())
     return evidence_teaches(assessment.quality(), training_loss, assessment.allowed_strength() * worth)
+
+
+def lessons_of(assessment: Assessment, students: Sequence[str]) -> npt.NDArray[np.float32]:
+    """The same, and where there are twins a last row: how much each student teaches the taught one, 1 in all.
+
+    It is taught by those who teach the member of its architecture, or by all where there is none.
+
+    Args:
+        assessment: of the students.
+        students: their architectures.
+    """
+    teaching = teaching_of(assessment)
+    if assessment.worth is None:
+        return teaching
+    fully = evidence_teaches(assessment.quality(), assessment.training_loss(), np.ones(len(students)))
+    alike = [place for place, name in enumerate(students) if name == ARCHITECTURE] or list(range(len(students)))
+    return np.concatenate([teaching, fully[alike].mean(axis=0, keepdims=True)])

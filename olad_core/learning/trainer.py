@@ -31,11 +31,18 @@ from olad_core.learning.step import (
     sure_rows,
     update,
 )
+from olad_core.learning.twins import Twins
+from olad_core.named_state import join_parts, take_part
 from olad_core.parts import Parts, whole
 from olad_core.step_size import FULL_SIZE, StepSize, learning_rate_of
 from olad_core.tasks import node_class
 
 Terms = dict[str, Tensor]
+
+EVERY, SELDOM = 2, 4
+"""Twins learn in each second step, and in each fourth one where the group is taught hardly at all."""
+HARDLY = 0.1
+"""Strength below which a group is taught hardly at all."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,8 @@ class Trainer:
     def __init__(self, group: Group) -> None:
         self.group = group
         self.health = Health(len(group.students))
+        self.twins = Twins(group) if group.config.has_twins else None
+        """Learn beside the group where it is measured what teaching is worth; else None."""
         self.steps = 0
         self.skipped_steps = 0
 
@@ -107,33 +116,44 @@ class Trainer:
             graph: the live graph.
             history: labelled nodes.
             touched: nodes that changed lately.
-            teaching: ``[G, G]``, how much student ``j`` teaches student ``i``.
+            teaching: ``[G, G]``, how much student ``j`` teaches student ``i``. Where there are twins, a last row is
+                how much it teaches the taught one.
             size: of the step.
         """
         group = self.group
-        group.set_learning_rate(learning_rate_of(self.config.learning_rate, size))
+        learning_rate = learning_rate_of(self.config.learning_rate, size)
+        group.set_learning_rate(learning_rate)
         group.fit_classes(len(graph.classes))
+        teaching, twins = self._with_twins(teaching)
         knowledge = knowledge_of(self.config, self.steps, teaching)
         nodes = draw(graph, history, touched, group, size, unlabelled=knowledge.any)
         if nodes is None:
             return StepOutcome({})
         group.follow_scale(nodes.sample.inputs.x, self.steps)
-        weights = to_device(teaching, group.device)
+        weights = to_device(teaching[: len(group.students)], group.device)
+        if self.twins:
+            self.twins.follow(group, learning_rate)
         computed = yield from forward(group, nodes.sample)
         if node_class.are_many(nodes.classes):
-            terms = yield from candidate_terms(nodes, group, computed, knowledge, weights)
+            terms, twins = (yield from candidate_terms(nodes, group, computed, knowledge, weights)), None
         else:
-            terms = yield from self.terms(nodes, computed, knowledge, weights)
+            teachers = (yield from self.teachers(nodes, computed)) if knowledge.from_predictions else None
+            terms = yield from self.terms(nodes, computed, knowledge, weights, teachers)
+            if twins:
+                yield from twins.learn(nodes, teachers, to_device(teaching[-1], group.device))
         if knowledge.from_embeddings:
             yield
             terms["discriminator"], terms["local"] = local_terms(group, nodes, computed.embeddings, weights)
         renewed = yield from self._learn(computed, terms)
+        if twins:
+            twins.descend()
         return StepOutcome({name: term.detach().cpu().numpy() for name, term in terms.items()}, renewed)
 
-    def terms(self, nodes: StepNodes, computed: Computed, knowledge: Knowledge, weights: Tensor) -> Parts[Terms]:
+    def terms(
+        self, nodes: StepNodes, computed: Computed, knowledge: Knowledge, weights: Tensor, teachers: Tensor | None
+    ) -> Parts[Terms]:
         """What the students lose by labels, by teachers and by the expected disagreement, over all classes."""
         config = self.config
-        teachers = (yield from self.teachers(nodes, computed)) if knowledge.from_predictions else None
         yield
         logits = self.group.classify(computed.by_stack, nodes.classes)
         terms = {"supervised": node_class.losses(logits[:, : len(nodes.targets)], nodes.targets)}
@@ -167,20 +187,39 @@ class Trainer:
         """Tensors and plain values for a checkpoint."""
         tensors, values = self.group.state()
         counts = {"steps": self.steps, "skipped_steps": self.skipped_steps}
+        if self.twins:
+            own, values["twins"] = self.twins.state()
+            tensors |= join_parts({"twins": own})
         return tensors, counts | self.health.state() | values
 
     @classmethod
-    def restore(cls, group: Group, values: Mapping[str, Any]) -> Trainer:
-        """The trainer whose :meth:`state` this was.
+    def restore(cls, group: Group, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Trainer:
+        """The trainer whose :meth:`state` this was; twins begin where the state has none.
 
         Args:
             group: restored from the same state.
+            tensors: of the state.
             values: of the state.
         """
         trainer = cls(group)
         trainer.health.restore(values["resets"], values["spoilt"])
         trainer.steps, trainer.skipped_steps = values["steps"], values["skipped_steps"]
+        if trainer.twins and "twins" in values:
+            trainer.twins.restore(take_part(tensors, "twins"), values["twins"])
         return trainer
+
+    def _with_twins(self, teaching: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], Twins | None]:
+        """The teaching of a step, and the twins where they learn in it.
+
+        Where the group is taught hardly at all, it is taught only when twins learn, which is seldom: a step without
+        teaching draws fewer nodes.
+        """
+        if self.twins is None:
+            return teaching, None
+        hardly = teaching[:-1].sum(axis=1).max() < HARDLY
+        if self.steps % (SELDOM if hardly else EVERY) == 0:
+            return teaching, self.twins
+        return np.zeros_like(teaching) if hardly else teaching[:-1], None
 
     def _learn(self, computed: Computed, terms: Terms) -> Parts[tuple[str, ...]]:
         """Descend on the sum of the students' terms; names of those that got new weights."""

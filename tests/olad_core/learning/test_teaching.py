@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from olad_core.learning.teaching import SHARPNESS, evidence_teaches
+from olad_core.learning.teaching import DECIDED, SHARPNESS, UNDECIDED, decided, evidence_teaches
 
 NAN = float("nan")
 
@@ -33,3 +33,20 @@ def test_nobody_teaches_one_who_is_alone() -> None:
 def test_one_that_has_not_learned_its_own_labels_teaches_little() -> None:
     found = evidence_teaches(np.full(3, NAN), np.array([0.3, 2.3, 0.3]), np.ones(3))
     assert found[0, 1] / found[0, 2] == pytest.approx(np.exp(-2), rel=1e-5)
+
+
+class TestDecided:
+    assumed = np.array([0.0, 0.3, 1.0])
+
+    @pytest.mark.parametrize("lead", [0.0, -UNDECIDED, UNDECIDED])
+    def test_the_assumption_stands_while_twins_show_nothing(self, lead: float) -> None:
+        assert decided(self.assumed, lead).tolist() == self.assumed.tolist()
+
+    def test_a_clear_difference_decides_alone(self) -> None:
+        assert decided(self.assumed, DECIDED).tolist() == [1, 1, 1]
+        assert decided(self.assumed, -DECIDED).tolist() == [0, 0, 0]
+
+    def test_between_both_the_strength_grows_with_the_lead(self) -> None:
+        strengths = np.stack([decided(self.assumed, lead) for lead in np.linspace(-4, 4, 33)])
+        assert (np.diff(strengths, axis=0) >= 0).all()
+        assert ((strengths >= 0) & (strengths <= 1)).all()

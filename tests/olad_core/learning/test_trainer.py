@@ -87,7 +87,7 @@ class Lesson:
         memory = Memory(recurrent(config.students), config.width, DEVICE)
         memory.restore(self.trainer.group.memory.state())
         tensors, values = self.trainer.state()
-        return Trainer.restore(Group.restore(config, tensors, values, DEVICE, memory), values)
+        return Trainer.restore(Group.restore(config, tensors, values, DEVICE, memory), tensors, values)
 
     def accuracy(self) -> npt.NDArray[np.float64]:
         """Of every student on every labelled node."""

@@ -1,0 +1,104 @@
+"""Twins: two small students beside the group that differ only in whether the group teaches them.
+
+What teaching is worth cannot be seen by comparing taught students with one another. So two students outside the group
+begin with the same weights and learn from the same nodes, with the same entries dropped. The group teaches the second
+as it would teach a member, and the first not at all. Neither teaches, and neither is served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from olad_core.learning.group import Group
+from olad_core.learning.step import StepNodes, update
+from olad_core.messages.sample import Sample
+from olad_core.parts import Parts
+from olad_core.students import Memory, Student
+from olad_core.tasks import node_class
+
+ARCHITECTURE = "sage"
+"""Of both: it is cheap, and of all students it depends least on neighbours being alike."""
+UNTAUGHT, TAUGHT = 0, 1
+"""Places of the twins."""
+TWINS = 2
+LEAST_WIDTH = 16
+"""Of their embeddings, which are else half as wide as those of the group."""
+
+
+class Twins:
+    """The two students, with what trains them.
+
+    Args:
+        group: beside which they learn.
+    """
+
+    def __init__(self, group: Group) -> None:
+        config = group.config
+        width = max(LEAST_WIDTH, config.width // 2)
+        own = replace(config, students=(ARCHITECTURE,) * TWINS, width=width, measures_teaching=False)
+        self._group = Group(own, group.shape, group.capacity, group.device, Memory((), width, group.device))
+        untaught, taught = self._group.students
+        taught.load_state_dict(untaught.state_dict())
+
+    @property
+    def students(self) -> dict[str, Student]:
+        """By name: the untaught one, then the taught one."""
+        return {f"twin-{place}": student for place, student in enumerate(self._group.students)}
+
+    def follow(self, group: Group, learning_rate: float) -> None:
+        """Have the classes, the scale of features and the learning rate of the group in its next step."""
+        self._group.fit_classes(group.capacity)
+        self._group.set_learning_rate(learning_rate)
+        for student in self._group.students:
+            student.mean_square.copy_(group.students[0].mean_square)
+
+    def learn(self, nodes: StepNodes, teachers: Tensor | None, weights: Tensor) -> Parts[None]:
+        """The gradients of both from the nodes of a step of the group; two parts a twin. No weight changes.
+
+        Args:
+            nodes: of the step.
+            teachers: logits of the group ``[G, n, C]``; None where nobody is taught in this step.
+            weights: ``[G]``, how much each student teaches the taught twin; they sum to one.
+        """
+        config, labelled = self._group.config, len(nodes.targets)
+        dropped = self._group.dropout.state()
+        self._group.student_optimizer.zero_grad()
+        for place, student in enumerate(self._group.students):
+            yield
+            # Both drop the same: what differs between them is the teaching.
+            self._group.dropout.restore(dropped)
+            logits = self._logits(student, nodes.sample)[None, :, : nodes.classes]
+            loss = node_class.losses(logits[:, :labelled], nodes.targets)
+            if place == TAUGHT and teachers is not None:
+                loss = loss + config.global_weight * node_class.global_losses(
+                    logits, teachers, weights[None], config.temperature, config.min_confidence
+                )
+            yield
+            loss.backward()  # type: ignore[no-untyped-call]
+
+    def descend(self) -> None:
+        """Change the weights by the gradients of :meth:`learn`, if those of both are finite."""
+        update(self._group)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, object]]:
+        """Tensors and plain values for a checkpoint."""
+        return self._group.state()
+
+    def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        """Take over a :meth:`state`."""
+        own = self._group
+        self._group = Group.restore(own.config, tensors, values, own.device, own.memory)
+
+    def _logits(self, student: Student, drawn: Sample) -> Tensor:
+        """Logits ``[n, class_capacity]`` of a sample's seeds, with dropout."""
+        dropout = self._group.dropout
+        inputs = replace(drawn.inputs, label=dropout.labels(drawn.inputs.label))
+        kept = dropout.columns(drawn.inputs.x.shape[1])
+        rows = student.encode(inputs, student.scale if kept is None else student.scale * kept)
+        for number, block in enumerate(drawn.blocks, start=1):
+            rows = student.layer(number, dropout.entries(rows), block)
+        return student.classify(rows)
