@@ -674,7 +674,7 @@ class Engine:
             yield from self._start_version(trainer, size)
             return True
         self._convergence.begin_step(size)
-        teaching = lessons_of(self.assessment, self.config.trainer.students)
+        teaching = lessons_of(self.assessment, self.config.trainer.students, len(self.graph.classes))
         outcome = yield from trainer.step_in_parts(self.graph, self._labels.replay, self._touched, teaching, size)
         if not outcome.taken:
             self._convergence.exhaust()

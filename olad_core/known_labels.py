@@ -69,7 +69,7 @@ class KnownLabels:
         by_others = beside.labelled(arrival, labels)
         scored = assessment.score(labelled, arrival, labels, by_others)
         self._add_outcomes(scored, labelled, arrival, graph)
-        assessment.compare_with_teachers(scored, teaching_of(assessment))
+        assessment.compare_with_teachers(scored, teaching_of(assessment, len(graph.classes)))
         self._add_classes(np.unique(labels).tolist(), graph, training=training)
         self.replay.add(labelled, graph)
         if scored.drift:

@@ -22,9 +22,6 @@ DOUBTED = 20.0
 UNDECIDED, DECIDED = 1.0, 3.0
 """Standard errors up to which a difference between twins shows nothing, and from which on it decides alone."""
 
-BEGINNING = 200.0
-"""Scored nodes over which the assumption comes into force, where twins can show otherwise."""
-
 
 def worth_teaching(training_loss: Floats, log_loss: Floats, weight: Floats) -> Floats:
     """How much teaching can help each student ``[G]``, from 0 to 1.
@@ -42,10 +39,28 @@ def worth_teaching(training_loss: Floats, log_loss: Floats, weight: Floats) -> F
     >>> worth_teaching(np.array([0.1, 0.3, 0.6, 0.9]), np.full(4, 1.0), np.full(4, 1e6)).round(2)
     array([1.  , 1.  , 0.33, 0.  ])
     """
-    share = np.divide(training_loss, log_loss, out=np.zeros_like(log_loss), where=log_loss > 0)
-    helps = np.clip((LEARNING - share) / (LEARNING - OVERFIT), 0, 1)
-    worth: Floats = (weight * helps + DOUBTED) / (weight + DOUBTED)
+    worth: Floats = (weight * _overfits(training_loss, log_loss) + DOUBTED) / (weight + DOUBTED)
     return worth
+
+
+def assumed_worth(training_loss: Floats, log_loss: Floats, weight: Floats, classes: int) -> Floats:
+    """The same where twins can show otherwise: how much teaching is assumed to help each student, from little on.
+
+    Before the first score the loss at arrival is taken to be that of chance. So a student is taught as soon as it has
+    learned its labels far better than chance, and one that still learns is not.
+
+    Args:
+        training_loss: ``[G]``, mean supervised loss of the last steps.
+        log_loss: ``[G]``, recent log-loss at arrival; NaN where nothing is scored.
+        weight: ``[G]``, how many scored nodes stand behind it.
+        classes: of the graph.
+
+    >>> assumed_worth(np.array([1.0, 0.6, 0.1]), np.full(3, np.nan), np.zeros(3), 3).round(2)
+    array([0.  , 0.51, 1.  ])
+    """
+    chance = np.log(max(classes, 2))
+    expected = (weight * np.nan_to_num(log_loss) + DOUBTED * chance) / (weight + DOUBTED)
+    return _overfits(training_loss, expected)
 
 
 def evidence_teaches(quality: Floats, training_loss: Floats, strength: Floats) -> npt.NDArray[np.float32]:
@@ -91,16 +106,23 @@ def decided(assumed: Floats, lead: float) -> Floats:
     return strength
 
 
-def teaching_of(assessment: Assessment) -> npt.NDArray[np.float32]:
-    """How much student ``j`` is to teach student ``i``, by all that is known of them: ``[G, G]``."""
+def teaching_of(assessment: Assessment, classes: int) -> npt.NDArray[np.float32]:
+    """How much student ``j`` is to teach student ``i``, by all that is known of them: ``[G, G]``.
+
+    Args:
+        assessment: of the students.
+        classes: of the graph.
+    """
     training_loss = assessment.training_loss()
-    worth = worth_teaching(training_loss, assessment.recent_log_loss(), assessment.recent_weight())
+    at_arrival = assessment.recent_log_loss(), assessment.recent_weight()
     if assessment.worth:
-        worth = decided(worth * min(1.0, assessment.worth.weight / BEGINNING), assessment.worth.lead())
+        worth = decided(assumed_worth(training_loss, *at_arrival, classes), assessment.worth.lead())
+    else:
+        worth = worth_teaching(training_loss, *at_arrival)
     return evidence_teaches(assessment.quality(), training_loss, assessment.allowed_strength() * worth)
 
 
-def lessons_of(assessment: Assessment, students: Sequence[str]) -> npt.NDArray[np.float32]:
+def lessons_of(assessment: Assessment, students: Sequence[str], classes: int) -> npt.NDArray[np.float32]:
     """The same, and where there are twins a last row: how much each student teaches the taught one, 1 in all.
 
     It is taught by those who teach the member of its architecture, or by all where there is none.
@@ -108,10 +130,18 @@ def lessons_of(assessment: Assessment, students: Sequence[str]) -> npt.NDArray[n
     Args:
         assessment: of the students.
         students: their architectures.
+        classes: of the graph.
     """
-    teaching = teaching_of(assessment)
+    teaching = teaching_of(assessment, classes)
     if assessment.worth is None:
         return teaching
     fully = evidence_teaches(assessment.quality(), assessment.training_loss(), np.ones(len(students)))
     alike = [place for place, name in enumerate(students) if name == ARCHITECTURE] or list(range(len(students)))
     return np.concatenate([teaching, fully[alike].mean(axis=0, keepdims=True)])
+
+
+def _overfits(training_loss: Floats, log_loss: Floats) -> Floats:
+    """From 0 for students that still learn to 1 for those that overfit ``[G]``; 1 where the loss is not known."""
+    share = np.divide(training_loss, log_loss, out=np.zeros_like(log_loss), where=log_loss > 0)
+    overfits: Floats = np.clip((LEARNING - share) / (LEARNING - OVERFIT), 0, 1)
+    return overfits

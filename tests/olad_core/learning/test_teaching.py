@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from olad_core.learning.teaching import DECIDED, SHARPNESS, UNDECIDED, decided, evidence_teaches
+from olad_core.learning.teaching import DECIDED, SHARPNESS, UNDECIDED, assumed_worth, decided, evidence_teaches
 
 NAN = float("nan")
 
@@ -33,6 +33,23 @@ def test_nobody_teaches_one_who_is_alone() -> None:
 def test_one_that_has_not_learned_its_own_labels_teaches_little() -> None:
     found = evidence_teaches(np.full(3, NAN), np.array([0.3, 2.3, 0.3]), np.ones(3))
     assert found[0, 1] / found[0, 2] == pytest.approx(np.exp(-2), rel=1e-5)
+
+
+class TestAssumedWorth:
+    nothing = np.full(1, NAN), np.zeros(1)
+
+    def test_a_student_that_has_learned_nothing_is_not_taught(self) -> None:
+        assert assumed_worth(np.log([5.0]), *self.nothing, 5).tolist() == [0]
+
+    def test_one_that_knows_its_labels_is_taught_before_the_first_score(self) -> None:
+        assert assumed_worth(np.array([0.05]), *self.nothing, 2).tolist() == [1]
+
+    def test_many_scores_count_for_more_than_chance(self) -> None:
+        """The loss on its own labels is that at arrival: it does not overfit, far from chance as it is."""
+        found = [assumed_worth(np.array([0.1]), np.array([0.1]), np.array([weight]), 10)[0] for weight in (1, 50, 2000)]
+        assert found[0] == 1
+        assert found == sorted(found, reverse=True)
+        assert found[-1] == 0
 
 
 class TestDecided:

@@ -183,7 +183,7 @@ class TestEngine:
         engine = play(Misleading)
         assert engine.assessment.worth is not None
         assert engine.assessment.worth.lead() < -3
-        assert not teaching_of(engine.assessment).any()
+        assert not teaching_of(engine.assessment, 2).any()
         untaught, taught = engine.assessment.worth.scores()
         assert taught > untaught + 0.05
 
@@ -192,10 +192,10 @@ class TestEngine:
         assert engine.assessment.worth is not None
         assert engine.assessment.worth.lead() > 3
         allowed = engine.assessment.allowed_strength()
-        np.testing.assert_allclose(teaching_of(engine.assessment).sum(axis=1), allowed, rtol=1e-5)
+        np.testing.assert_allclose(teaching_of(engine.assessment, 2).sum(axis=1), allowed, rtol=1e-5)
         assert allowed.max() > 0.9
         # The twin is taught by the others than the member of its kind, and fully.
-        np.testing.assert_allclose(lessons_of(engine.assessment, ENGINE.trainer.students)[-1], [1, 0], atol=1e-6)
+        np.testing.assert_allclose(lessons_of(engine.assessment, ENGINE.trainer.students, 2)[-1], [1, 0], atol=1e-6)
 
     def test_goes_on_from_a_checkpoint_in_the_same_bytes(self) -> None:
         config = replace(CONFIG, trainer=replace(CONFIG.trainer, measures_teaching=True))
