@@ -102,6 +102,7 @@ def beside_new_group(
         "trainer/",
         "losses/",
         "combined/",
+        "worth/",
         "memory/",
         "versions/candidate/",
         *([] if served else ["versions/served/"]),

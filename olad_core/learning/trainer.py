@@ -204,8 +204,8 @@ class Trainer:
         trainer = cls(group)
         trainer.health.restore(values["resets"], values["spoilt"])
         trainer.steps, trainer.skipped_steps = values["steps"], values["skipped_steps"]
-        if trainer.twins and "twins" in values:
-            trainer.twins.restore(take_part(tensors, "twins"), values["twins"])
+        if trainer.twins and (own := take_part(tensors, "twins")):
+            trainer.twins.restore(own, values["twins"])
         return trainer
 
     def _with_twins(self, teaching: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], Twins | None]:

@@ -31,6 +31,7 @@ from olad_core.tasks.node_class import RANK_BINS, RANKED_CLASSES
 from service.worker.checkpoint import BrokenCheckpoint, Checkpoint
 from service.worker.combined_state import check_combined, whole_combined, without_combined
 from service.worker.earlier_formats import converted, embedded_again
+from service.worker.twins_state import check_worth, whole_twins, without_worth
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +43,7 @@ _Position = Annotated[str, Meta(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
 _ROW_TABLES = re.compile(
     r"versions/(served|candidate)/((?:member/\d+/)?(layer/\d+|embedding)|marked/\d+|forest/answers|linear/answers|linear/shares|origin|in_weight)"
 )
-_OF_STUDENTS = ("trainer/", "losses/", "combined/", "memory/", "versions/", "succession/", "kept/")
+_OF_STUDENTS = ("trainer/", "losses/", "combined/", "worth/", "memory/", "versions/", "succession/", "kept/")
 _BY_CLASS = ("arrivals/probabilities", "scores/classes", "scores/faded_classes", "standing/f1/counts")
 _BY_CLASS_SINCE = re.compile(r"scores/by_class/(ranks|faded_ranks|confusion)")
 """Checkpoints of earlier releases have none of these."""
@@ -160,7 +161,9 @@ def restore(config: EngineConfig, checkpoint: Checkpoint, device: torch.device, 
             tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("trees/")}
         if not config.solves_linear:
             tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("linear/")}
+        tensors = whole_twins(tensors, wanted=config.trainer.has_twins)
         _check_scores(tensors, new)
+        check_worth(tensors, len(tensors["graph/label"]))
         check_combined(tensors, new.state())
         if keep_served:
             engine = _restored(config, tensors, plain, device)
@@ -248,7 +251,7 @@ def _check_tensors(tensors: Mapping[str, Tensor], values: _Values) -> None:
 def _check_scores(tensors: Mapping[str, Tensor], new: Assessment) -> None:
     """See that the scores' arrays are as those of a new engine, but for the number of classes and of arrivals."""
     on_metric = {_part_on_metric(name) for name in tensors}
-    for name, wanted in without_combined(new.state()).items():
+    for name, wanted in without_worth(without_combined(new.state())).items():
         if (part := _part_on_metric(name)) and part not in on_metric:
             continue
         if _BY_CLASS_SINCE.fullmatch(name):
