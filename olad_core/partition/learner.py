@@ -177,7 +177,8 @@ class PartitionedLearner:
         if not self._convergence.reached:
             self._convergence.begin_step(size)
             drawable = Drawable(self._history, self._touched.rows, self._lowest)
-            outcome = yield from step_over_ranks(trainer, self._store, drawable, teaching_of(self.assessment), size)
+            teaching = teaching_of(self.assessment, len(self._partition.graph.classes))
+            outcome = yield from step_over_ranks(trainer, self._store, drawable, teaching, size)
             if not outcome.taken:
                 self._convergence.exhaust()
                 return False
@@ -247,7 +248,7 @@ class PartitionedLearner:
         if "trainer" in values:
             config, trained = self.config.trainer, take_part(tensors, "trainer")
             group = Group.restore(config, trained, values["trainer"], torch.device("cpu"), no_memory(config))
-            self.trainer = keyed(Trainer.restore(group, values["trainer"]))
+            self.trainer = keyed(Trainer.restore(group, trained, values["trainer"]))
 
     def resume(self, rows: int = SLICE) -> Superstep[None]:
         """Compute the layers of what is served and on its way, after :meth:`load_state`; ``rows`` of a slice."""
@@ -277,7 +278,7 @@ class PartitionedLearner:
         if not news.labelled.size:
             return
         scored = self.assessment.score(news.labelled % _PLACES, news.labelled, news.labels)
-        self.assessment.compare_with_teachers(scored, teaching_of(self.assessment))
+        self.assessment.compare_with_teachers(scored, teaching_of(self.assessment, len(self._partition.graph.classes)))
         new = sorted(set(news.labels.tolist()) - self._classes)
         self._classes.update(new)
         if new and self.trainer:

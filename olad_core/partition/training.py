@@ -173,7 +173,8 @@ def _learn(trainer: Trainer, nodes: StepNodes, seeds: Seeds, knowledge: Knowledg
     if not own:
         return dict.fromkeys(counts, nothing)
     computed = whole(forward(group, nodes.sample))
-    means = whole(trainer.terms(nodes, computed, knowledge, teaching))
+    teachers = whole(trainer.teachers(nodes, computed)) if knowledge.from_predictions else None
+    means = whole(trainer.terms(nodes, computed, knowledge, teaching, teachers))
     # The mean over no seed is not a number.
     terms = {name: means[name] * (some / every) if some else nothing for name, (some, every) in counts.items()}
     total = torch.stack(list(terms.values())).sum()
