@@ -51,7 +51,8 @@ def arrivals(seed: int, nodes: int) -> Iterator[Arrival]:
 
 def source(seed: int, nodes: int = NODES, delay: int = DELAY) -> Source:
     """A stream of this seed, whose values come some nodes later."""
-    return Source("prices", nodes, StreamOptions().batches(delay_own_labels(arrivals(seed, nodes), delay)), SCHEMA)
+    batches = StreamOptions().batches(delay_own_labels(arrivals(seed, nodes), delay))
+    return Source("prices", None, batches, SCHEMA, nodes=nodes)
 
 
 def main() -> None:
