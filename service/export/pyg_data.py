@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -71,13 +72,20 @@ def hetero_data_of(arrays: Arrays, position: str, types: ExportedTypes) -> Any:
         rows = np.flatnonzero(kind == number)
         place[rows] = np.arange(len(rows))
         if len(rows) or number < len(kinds) - 1:
-            _add_nodes(data[name], arrays, rows, int([*arrays["node_type_width"], 0][number]))
+            _add_nodes(_store_of(data, name), arrays, rows, int([*arrays["node_type_width"], 0][number]))
     for triple, ends, per_edge in _triples(arrays, kind, kinds, place):
-        store = data[triple]
+        store = _store_of(data, triple)
         store.edge_index = torch.from_numpy(np.ascontiguousarray(ends))
         for key, values in per_edge.items():
             store[key] = values.tolist() if key == "edge_id" else torch.from_numpy(values)
     return data
+
+
+def _store_of(data: Any, kind: str | tuple[str, str, str]) -> Any:
+    """The store of a type, without the warning of PyG about two underscores: names are the user's."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "There exist type names", UserWarning)
+        return data[kind]
 
 
 def _add_nodes(store: Any, arrays: Arrays, rows: npt.NDArray[np.int64], width: int) -> None:

@@ -166,3 +166,14 @@ def test_a_graph_without_edges_or_features_is_read_back(tmp_path: Path, suffix: 
     read = [event for batch in source.batches for event in batch.events]
     assert _content(_applied(source.schema, read)) == _content(before)
     assert np.isfinite(before.edge_list().time).all()
+
+
+@pytest.mark.parametrize("suffix", sorted(WRITERS))
+def test_types_may_have_two_underscores(tmp_path: Path, suffix: str) -> None:
+    schema = GraphSchema(node_types={"a__n": NodeType()}, edge_types={"e__e": EdgeType()})
+    nodes = [UpsertNode(id=name, type="a__n", ts=1.0) for name in "ab"]
+    before = _applied(schema, [*nodes, UpsertEdge(src="a", dst="b", type="e__e", ts=1.0)])
+    for path in export_graph(GraphAt(before, "5-0"), tmp_path / f"graph{suffix}"):
+        source = open_source(str(path), StreamOptions(scored=False))
+        read = [event for batch in source.batches for event in batch.events]
+        assert _typed_content(_applied(source.schema, read)) == _typed_content(before)
