@@ -57,6 +57,8 @@ if (sent.error) throw new Error(sent.error.detail);
 
 const read = await client.GET("/predict/{node}", { params: { path: { node: "a" }, query: { top: 1 } } });
 if (read.error) throw new Error(read.error.detail);
+if (!("probabilities" in read.data)) throw new Error("a value, where a class is predicted");
+const { label } = read.data;
 const probability: number | undefined = read.data.probabilities["b"];
 
 const many = await client.POST("/predict", { body: { nodes: ["a", 99] } });
@@ -70,7 +72,7 @@ if (status.error) throw new Error(status.error.detail);
 const nodes: number | undefined = status.data.worker?.graph.nodes;
 
 console.log(JSON.stringify({
-  accepted: sent.data.accepted, position: sent.data.position, label: read.data.label, probability, kind,
+  accepted: sent.data.accepted, position: sent.data.position, label, probability, kind,
   errors: many.data.predictions.map((one) => one.error ?? null), entries: status.data.log.entries,
   width, nodes: nodes ?? null, without: without.op, unknown: unknown.op,
 }));

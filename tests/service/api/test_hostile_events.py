@@ -220,6 +220,9 @@ ELSEWHERE = {
         f"{API}/test_events.py::TestIdempotency::test_each_api_key_has_its_own"
     ),
     "the same `Idempotency-Key`, another body": f"{API}/test_events.py::TestIdempotency::test_another_body_is_refused",
+    "a value of a node whose type has no task": (
+        f"{API}/test_predict_node_value.py::test_a_value_without_a_task_is_refused"
+    ),
     "Redis near its limit of memory": f"{API}/test_events.py::test_a_full_redis_refuses_events_with_429",
     "Redis unreachable": f"{API}/test_status.py::TestHealth::test_without_redis",
 }

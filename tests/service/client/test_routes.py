@@ -148,6 +148,7 @@ def test_every_problem_has_a_class_that_the_caller_can_act_on() -> None:
         "not-found",
         "not-implemented",
         "origin-not-allowed",
+        "partitioned",
         "too-slow",
         "unsupported-media-type",
     }
