@@ -206,6 +206,8 @@ def _challenger(up: Up, data_dir: Path, **settings: str) -> Iterator[None]:
         )
     try:
         _wait_for(lambda: process.poll() is not None or len(up.http.get("/variants").json()["variants"]) == 2)
+        _wait_for(lambda: process.poll() is not None or _beside(up)["alive"])
+        assert process.poll() is None, (data_dir.parent / "challenger.log").read_text()
         yield
         process.terminate()
         assert process.wait() == 0

@@ -149,11 +149,15 @@ def beside_other_variant(checkpoints: Path, config: EngineConfig, device: torch.
         config: of the engine.
         device: where it computes.
     """
-    for path in other_checkpoints(checkpoints):
+    tried: set[Path] = set()
+    # The other worker removes its checkpoints as it writes new ones, so they are listed for each try.
+    while path := next((path for path in other_checkpoints(checkpoints) if path not in tried), None):
+        tried.add(path)
         try:
             engine = restore_graph(config, read_checkpoint(path), device, checkpoints.name)
         except BrokenCheckpoint as broken:
-            log.error("skipped a broken checkpoint", problem=str(broken))
+            if path.exists():
+                log.error("skipped a broken checkpoint", problem=str(broken))
             continue
         log.info("beginning on the graph of another variant", checkpoint=str(path), position=engine.position)
         return engine

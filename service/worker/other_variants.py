@@ -10,13 +10,13 @@ import torch
 
 from olad_core.config import EngineConfig
 from olad_core.engine import Engine
-from service.store.positions import parse_position
+from service.store.positions import START, parse_position
 from service.worker.checkpoint import Checkpoint, list_checkpoints, read_position
 from service.worker.restoring import restore
 
 
 def other_checkpoints(own: Path) -> list[Path]:
-    """Checkpoints of the other variants of a graph, the latest position first.
+    """Checkpoints of the other variants of a graph, the latest position first, those without a readable one last.
 
     Args:
         own: directory of a variant's checkpoints: ``GRAPH``, or ``GRAPH@VARIANT``.
@@ -24,7 +24,7 @@ def other_checkpoints(own: Path) -> list[Path]:
     graph = own.name.partition("@")[0]
     names = re.compile(re.escape(graph) + r"(@.+)?")
     folders = [path for path in own.parent.glob("*") if path != own and names.fullmatch(path.name) and path.is_dir()]
-    found = [(at, path) for folder in folders for path in list_checkpoints(folder) if (at := read_position(path))]
+    found = [(read_position(path) or START, path) for folder in folders for path in list_checkpoints(folder)]
     return [path for _, path in sorted(found, key=lambda one: parse_position(one[0]), reverse=True)]
 
 

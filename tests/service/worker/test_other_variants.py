@@ -9,7 +9,7 @@ from olad_core.engine import Engine
 from olad_core.events import VersionChange
 from service.store.log_reader import Entry
 from service.worker.assembly import restore_engine
-from service.worker.checkpoint import list_checkpoints, read_checkpoint, write_checkpoint
+from service.worker.checkpoint import Checkpoint, list_checkpoints, read_checkpoint, write_checkpoint
 from service.worker.restoring import restore
 from tests.device import DEVICE
 from tests.olad_core.runs import PAIR, stream
@@ -33,6 +33,29 @@ def test_a_variant_begins_on_the_graph_of_the_newest_checkpoint_of_another(tmp_p
         assert engine.trainer is not None
         assert engine.trainer.steps == 0
         assert engine.assessment.scored() == 0
+
+
+def test_a_checkpoint_that_is_removed_before_it_is_read_has_a_newer_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(tmp_path)
+    site.log.append(*stream(turns=12))
+    site.run(steps_per_entry=3)
+    newest = list_checkpoints(site.checkpoints)[-1]
+    expected = restore(PAIR, read_checkpoint(newest), DEVICE).position
+    state, asked = site.restore().state(), list[Path]()
+
+    def read(path: Path) -> Checkpoint:
+        if not asked:
+            # As its worker does, which keeps one.
+            write_checkpoint(site.checkpoints, *state, keep=1)
+        asked.append(path)
+        return read_checkpoint(path)
+
+    monkeypatch.setattr("service.worker.assembly.read_checkpoint", read)
+    engine = restore_engine(site.checkpoints.parent / f"{site.checkpoints.name}@wide", WIDE, DEVICE)
+    assert engine.position == expected
+    assert asked == [newest, list_checkpoints(site.checkpoints)[-1]]
 
 
 def test_its_own_checkpoint_continues_it(tmp_path: Path) -> None:
