@@ -75,7 +75,7 @@ def test_ranks_serve_the_same_bytes_whatever_happens_to_them(
             append(redis_client, keys, [[UpsertEdge("3", "90"), UpsertEdge("5", "91", 2.5)]], first=ENTRIES + 1)
             with group_of(ranks, url, keys, tmp_path / keys.graph) as other:
                 other.wait_until_visible(redis_client, f"{ENTRIES + 1}-0")
-                assert client.get("/status").json()["behind"] == 0
+                assert client.get("/status").json()["log"]["behind_events"] == 0
         assert served(first, entries) == served(second, entries) != expected
         rejected = [http.get("/events/rejected").content for http in (first, second)]
         assert rejected[0] == rejected[1]
