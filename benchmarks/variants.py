@@ -112,18 +112,22 @@ def _promotions(reads: int) -> dict[str, float]:
         with ThreadPoolExecutor(READERS + 1) as pool:
             sending = pool.submit(_send, str(api.base_url), ended)
             reading = [pool.submit(_read, str(api.base_url), reads // READERS) for _ in range(READERS)]
-            promotions = 0
-            while not all(reader.done() for reader in reading):
-                name = VARIANTS[(promotions + 1) % 2]
-                api.post(f"/variants/{name}/promote?timeout_ms=10000").raise_for_status()
-                promotions += 1
-                ended.wait(PAUSE_S)
-            ended.set()
+            promotions = refused = 0
+            try:
+                while not all(reader.done() for reader in reading):
+                    name = VARIANTS[(promotions + 1) % 2]
+                    # One that stays behind the champion for so long is refused, and asked for again.
+                    done = api.post(f"/variants/{name}/promote?timeout_ms=10000").is_success
+                    promotions, refused = promotions + done, refused + (not done)
+                    ended.wait(PAUSE_S)
+            finally:
+                ended.set()
             sending.result()
             found = [reader.result() for reader in reading]
     return {
         "reads": float(reads // READERS * READERS),
         "promotions": float(promotions),
+        "refused_promotions": float(refused),
         "failed_reads": float(sum(each.failed for each in found)),
         "positions_back": float(sum(each.back for each in found)),
         "changes_that_readers_saw": float(sum(each.variants for each in found)),
