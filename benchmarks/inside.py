@@ -18,6 +18,7 @@ MODULES: dict[str, tuple[str, ...] | None] = {
     "publication": ("--rounds=5",),
     "memory": None,
     "memory_types": None,
+    "archive_rate": ("--entries=200",),
     "checkpoint_pause": None,
     "start": None,
 }
