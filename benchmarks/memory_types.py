@@ -10,12 +10,13 @@ from __future__ import annotations
 import argparse
 import resource
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import chain
 
 import psutil
 import torch
 
 from benchmarks.graphs import GraphArrays, arxiv_shaped
+from benchmarks.prepared import in_parts
 from benchmarks.report import emit
 from olad_core.engine import Engine
 from olad_core.events import Event, GraphSchema, UpsertEdge, UpsertNode
@@ -58,7 +59,7 @@ def served(graph: GraphArrays) -> Engine:
     edge_types = {name: EdgeType(feature_width=EDGE_FEATURES, directed=True) for name in RELATIONS}
     node_types = {name: NodeType(feature_width=width) for name, width in FEATURES.items()}
     engine.declare("1-0", GraphSchema(directed=True, node_types=node_types, edge_types=edge_types))
-    for events in chain(_parts(_nodes(graph)), _parts(_edges(graph))):
+    for events in chain(in_parts(_nodes(graph)), in_parts(_edges(graph))):
         engine.apply("1-0", events, 0.0)
         engine.refresh()
     while engine.versions.served is None:
@@ -80,11 +81,6 @@ def _edges(graph: GraphArrays) -> Iterator[Event]:
     x = [round(0.1 * place, 1) for place in range(EDGE_FEATURES)]
     for place, (source, target) in enumerate(zip(graph.src.tolist(), graph.dst.tolist(), strict=True)):
         yield UpsertEdge(src=str(source), dst=str(target), type=RELATIONS[place % 3], x=x)
-
-
-def _parts(events: Iterator[Event]) -> Iterator[list[Event]]:
-    while part := list(islice(events, 10_000)):
-        yield part
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def _engine(graph: GraphArrays, schema: GraphSchema, settings: Settings) -> Engi
     import_temporal_library()
     engine = Engine(engine_config(settings), torch.device("cpu"))
     engine.declare(_POSITION, schema)
-    for events in chain(_parts(_nodes(graph)), _parts(_edges(graph))):
+    for events in chain(in_parts(_nodes(graph)), in_parts(_edges(graph))):
         engine.apply(_POSITION, events, 0.0)
         engine.refresh()
     engine.learn(_STEPS)
@@ -106,6 +106,7 @@ def _edges(graph: GraphArrays) -> Iterator[Event]:
         yield UpsertEdge(src=str(src), dst=str(dst))
 
 
-def _parts(events: Iterator[Event]) -> Iterator[list[Event]]:
+def in_parts(events: Iterator[Event]) -> Iterator[list[Event]]:
+    """Batches of 10,000 events, the last one shorter."""
     while part := list(islice(events, 10_000)):
         yield part

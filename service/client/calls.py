@@ -425,7 +425,7 @@ def _reader(model: type[_Model]) -> Callable[[bytes], _Model]:
     return model.model_validate_json
 
 
-_either: TypeAdapter[NodeList | EdgeList] = TypeAdapter(NodeList | EdgeList)
+_nodes_or_edges: TypeAdapter[NodeList | EdgeList] = TypeAdapter(NodeList | EdgeList)
 
 
 def _nodes_of_class(body: bytes) -> NodeList:
@@ -434,7 +434,7 @@ def _nodes_of_class(body: bytes) -> NodeList:
     Raises:
         UnknownClass: the service lists edges, because no nodes are of the class.
     """
-    found = _either.validate_json(body)
+    found = _nodes_or_edges.validate_json(body)
     if isinstance(found, EdgeList):
         advice = f"it is a class of edges: list them by top_edges, or olad top --edges, of the type {found.type!r}"
         kind = problems.UNKNOWN_CLASS
