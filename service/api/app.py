@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from service.api import errors, pages
 from service.api.admission import AdmissionMiddleware
+from service.api.background import keep_running
 from service.api.context import Context, make_context
 from service.api.document import assemble as document
 from service.api.fast_path import Shortcut
@@ -92,9 +93,9 @@ def create_app(settings: Settings, shared_metrics: Path | None = None) -> FastAP
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Callable[[], None]]]:
-        tasks = [asyncio.create_task(context.variants.run())]
+        tasks = [asyncio.create_task(keep_running(context.variants.run))]
         if shared_metrics is not None:
-            tasks.append(asyncio.create_task(refresh_metrics()))
+            tasks.append(asyncio.create_task(keep_running(refresh_metrics)))
         try:
             # For the server's protocol, which calls it when the process is to stop.
             yield {END_STREAMS: context.variants.end_streams}

@@ -9,11 +9,13 @@ from typing import Any
 
 import redis
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import Connection, parse_url
 from redis.asyncio.retry import Retry as WaitingRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from service.redis_urls import parse_located
+from service.store.asyncio_connections import KINDS
 from service.store.keys import Keys
 from service.store.located import (
     BlockingLocatedConnection,
@@ -47,7 +49,9 @@ def connect(url: str | None, keys: Keys, role: Role = "primary") -> Redis:
     }
     located = parse_located(url or DEFAULT_URL)
     if located is None:
-        return Redis.from_pool(BlockingConnectionPool.from_url(url or DEFAULT_URL, **named))
+        options: dict[str, Any] = {**named, **parse_url(url or DEFAULT_URL)}
+        options["connection_class"] = KINDS[options.get("connection_class", Connection)]
+        return Redis.from_pool(BlockingConnectionPool(**options))
     kind = LocatedSSLConnection if located.secure else LocatedConnection
     locator = locator_for(located, keys.log, role)
     return Redis.from_pool(LocatedPool(connection_class=kind, locator=locator, **{**named, **located.options}))

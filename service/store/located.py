@@ -7,10 +7,10 @@ from typing import Any
 
 import redis
 from redis.asyncio import BlockingConnectionPool
-from redis.asyncio import connection as waiting
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import MovedError, ReadOnlyError, TryAgainError
 
+from service.store.asyncio_connections import Connection, SSLConnection
 from service.store.locator import Locator
 
 _WRONG_SERVER = (MovedError, ReadOnlyError)
@@ -73,11 +73,11 @@ class _Waiting(_Located):
             raise _moved(error) from error
 
 
-class LocatedConnection(_Waiting, waiting.Connection):
+class LocatedConnection(_Waiting, Connection):
     """A connection for asyncio."""
 
 
-class LocatedSSLConnection(_Waiting, waiting.SSLConnection):
+class LocatedSSLConnection(_Waiting, SSLConnection):
     """The same with TLS."""
 
 

@@ -74,11 +74,14 @@ class Variants:
 
     async def run(self) -> None:
         """Follow which variants there are, and run the stores of those that are asked, until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            for stores in self._opened.values():
-                tasks.create_task(follow(stores))
-            tasks.create_task(self._follow())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                for stores in self._opened.values():
+                    tasks.create_task(follow(stores))
+                tasks.create_task(self._follow())
+        finally:
+            self._tasks = None
 
     @property
     def champion(self) -> str:
