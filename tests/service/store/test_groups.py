@@ -106,7 +106,7 @@ def test_a_cluster_of_three(nursery: Nursery, keys: Keys, tmp_path: Path) -> Non
                 client.execute_command("CLUSTER FAILOVER")
             until(lambda: replicas[0].is_primary and owner.info().get("master_link_status") == "up", 30)
             producer.goes_on()
-            until(lambda: api.get("/health/predicting").json().get("worker"), 30)
+            until(lambda: api.get("/health/predicting").json().get("worker"), 60)
             # By a crash: one of the two others takes over.
             replicas[0].kill()
             until(lambda: owner.is_primary or replicas[1].is_primary, 30)
