@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import httpx
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 WIDTH = "document.documentElement.scrollWidth"
@@ -39,6 +40,17 @@ CONTRAST = """() => {
     return [weak, light(behind(document.querySelector("h1")))];
 }"""
 """Texts with a contrast below 4.5 to what is behind them, and how light the page is."""
+
+
+def hindrances(page: Page) -> list[str]:
+    """What axe-core calls serious or critical of the page as it is: the rule, and where it does not hold."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{rule['id']}: {node['html'][:200]}"
+        for rule in found
+        if rule["impact"] in {"serious", "critical"}
+        for node in rule["nodes"]
+    ]
 
 
 @dataclass

@@ -24,7 +24,7 @@ from service.store.status import CombinedStatus, LeadStatus, StudentStatus, Vers
 from tests.redis_server import RedisServer
 from tests.service.api.serving import serving
 from tests.service.publications import publication, worker_status
-from tests.service.web.opened import CONTRAST, CUT, WIDTH, Dashboard, table_of
+from tests.service.web.opened import CONTRAST, CUT, WIDTH, Dashboard, hindrances, table_of
 
 STUDENTS = ("gcn", "sage", "gat", "evolvegcn", "tgcn")
 SERVED = "sage"
@@ -265,6 +265,7 @@ def test_text_has_contrast_in_light_and_in_dark(dashboard: Dashboard) -> None:
         dashboard.page.emulate_media(color_scheme=scheme)
         weak, lightness[scheme] = dashboard.page.evaluate(CONTRAST)
         assert weak == []
+        assert hindrances(dashboard.page) == []
     assert lightness["light"] > 0.8
     assert lightness["dark"] < 0.05
 

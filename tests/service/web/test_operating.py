@@ -22,7 +22,7 @@ from tests.redis_server import RedisServer
 from tests.service.api.answering import AnsweringWorker
 from tests.service.api.serving import serving
 from tests.service.engine_report import engine_report
-from tests.service.web.opened import CONTRAST, CUT, WIDTH, Dashboard, table_of
+from tests.service.web.opened import CONTRAST, CUT, WIDTH, Dashboard, hindrances, table_of
 
 NODE = "7"
 
@@ -381,5 +381,6 @@ def test_everything_open_is_whole_and_legible(operated: Operated, scheme: str) -
         assert page.evaluate(CUT) == []
         weak, _ = page.evaluate(CONTRAST)
         assert [text for text in weak if "away" not in text] == []
+        assert hindrances(page) == []
     page.set_viewport_size({"width": 1440, "height": 900})
     page.emulate_media(color_scheme="light")

@@ -21,7 +21,7 @@ from service.store.status import CostStatus, VersionStatus
 from tests.redis_server import RedisServer
 from tests.service.api.serving import serving
 from tests.service.publications import publication, served_outcomes, worker_status
-from tests.service.web.opened import CONTRAST, CUT, WIDTH, Dashboard, table_of
+from tests.service.web.opened import CONTRAST, CUT, WIDTH, Dashboard, hindrances, table_of
 
 PAIRS = 400
 
@@ -162,5 +162,6 @@ def test_it_is_whole_and_legible(compared: Compared, scheme: str) -> None:
         assert page.evaluate(CUT) == []
         weak, _ = page.evaluate(CONTRAST)
         assert weak == []
+        assert hindrances(page) == []
     page.set_viewport_size({"width": 1440, "height": 900})
     page.emulate_media(color_scheme="light")
