@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.graph.compiled import compiled
+
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -106,6 +108,19 @@ class Networks:
         hidden = np.maximum(x @ values["w1"] + values["b1"], 0)
         return Passed(hidden, x @ values["w0"] + hidden @ values["w2"] + values["b2"])
 
+    def outputs(self, x: Floats) -> Floats:
+        """Outputs of standardised inputs ``[n, F]`` by each member ``[MEMBERS, n, K]``.
+
+        An example has the same bytes whatever others are computed with it. In a product of matrices it has not: which
+        sums are rounded how depends on its place.
+        """
+        values = self._values
+        found: Floats = np.empty((MEMBERS, len(x), values["b2"].shape[2]), np.float32)
+        hidden: Floats = np.empty(HIDDEN, np.float32)
+        weights = values["w0"], values["w1"], values["b1"], values["w2"], values["b2"]
+        _pass(np.ascontiguousarray(x), *weights, hidden, found)
+        return found
+
     def descend(self, x: Floats, hidden: Floats, slope: Floats) -> None:
         """Take a step of AdamW.
 
@@ -145,3 +160,23 @@ class Networks:
         self._sums = arrays["input_sums"].astype(np.float64)
         self.steps, self._seen = values["steps"], values["seen"]
         self._random.bit_generator.state = values["random"]
+
+
+@compiled
+def _pass(x: Floats, w0: Floats, w1: Floats, b1: Floats, w2: Floats, b2: Floats, hidden: Floats, out: Floats) -> None:
+    for member in range(out.shape[0]):
+        for at in range(x.shape[0]):
+            for unit in range(hidden.size):
+                hidden[unit] = b1[member, 0, unit]
+            for to in range(out.shape[2]):
+                out[member, at, to] = b2[member, 0, to]
+            for column in range(x.shape[1]):
+                value = x[at, column]
+                for unit in range(hidden.size):
+                    hidden[unit] += value * w1[member, column, unit]
+                for to in range(out.shape[2]):
+                    out[member, at, to] += value * w0[member, column, to]
+            for unit in range(hidden.size):
+                if hidden[unit] > 0:
+                    for to in range(out.shape[2]):
+                        out[member, at, to] += hidden[unit] * w2[member, unit, to]

@@ -23,8 +23,6 @@ TAUGHT = 0.3
 _DECAYS = np.array([0.1, 0.1, 5.0, 5.0], np.float32)[:, None, None]
 """Decay of each member's weights: where labels are few the members with more of it are better, else the others."""
 _SEEN_BEFORE = 100
-_AT_ONCE = 64
-"""Edges whose answers are computed together."""
 
 
 class Head:
@@ -61,11 +59,9 @@ class Head:
             inputs: of n edges.
             shares: of the classes ``[C]``, greater than 0.
         """
-        standard = self._networks.standard(_flat(inputs))
-        # The order of a product's sums depends on its shape, so all products have one shape.
-        blocks = np.pad(standard, ((0, -len(standard) % _AT_ONCE), (0, 0))).reshape(-1, _AT_ONCE, standard.shape[1])
-        found = [_probabilities(self._networks.forward(block).outputs, shares).mean(axis=0) for block in blocks]
-        return np.concatenate([np.empty((0, len(shares)), np.float32), *found])[: len(standard)]
+        outputs = self._networks.outputs(self._networks.standard(_flat(inputs)))
+        mean: Floats = _probabilities(outputs, shares).mean(axis=0)
+        return mean
 
     def learn(self, inputs: Inputs, labels: Rows, shares: Floats) -> None:
         """Take a step on some of the examples, drawn alike for all members.

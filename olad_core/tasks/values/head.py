@@ -20,8 +20,6 @@ BATCH = 128
 RECENT = 300
 """Half of the examples of a step are drawn from so many, those whose values came last."""
 _DECAY, _SEEN_BEFORE = 1e-1, 100
-_AT_ONCE = 64
-"""Examples whose quantiles are computed together."""
 _SMOOTH = 0.05
 """Within this distance the slope of the loss passes from one side to the other."""
 _NORMAL = 1.2
@@ -60,13 +58,12 @@ class Head:
         self._networks.observe(inputs.flat(self.units))
 
     def quantiles(self, inputs: ValueInputs) -> Doubles:
-        """In the unit that is learned in, in order ``[n, 3]``: the mean of the members."""
+        """In the unit that is learned in, in order ``[n, 3]``: the mean of the members.
+
+        An example is answered alike, to the byte, whichever others are asked for with it.
+        """
         x = self._networks.standard(inputs.flat(self.units))
-        # The order of a product's sums depends on its shape, so all products have one shape: an example is answered
-        # alike, to the byte, whichever others are asked for with it.
-        blocks = np.pad(x, ((0, -len(x) % _AT_ONCE), (0, 0))).reshape(-1, _AT_ONCE, x.shape[1])
-        found = [self._networks.forward(block).outputs.mean(axis=0).astype(np.float64) for block in blocks]
-        return np.sort(np.concatenate([np.empty((0, len(_FIRST))), *found])[: len(x)], axis=1)
+        return np.sort(self._networks.outputs(x).mean(axis=0).astype(np.float64), axis=1)
 
     def learn(self, inputs: ValueInputs, values: Doubles) -> None:
         """Take a step on some of the examples, drawn alike for all members.

@@ -46,3 +46,18 @@ def test_a_step_goes_against_the_slope_of_the_loss() -> None:
     assert missed.shape == (MEMBERS,)
     assert (missed[:3] < 0.01).all()
     assert missed[3] > 3 * missed[:3].max()
+
+
+@pytest.mark.parametrize("outputs", [1, 3, 20])
+def test_an_example_has_the_same_outputs_to_the_byte_whatever_others_are_computed_with_it(outputs: int) -> None:
+    """In a product of matrices which sums are rounded how depends on the place of a row."""
+    networks, draw = Networks(5, outputs, 0, decay=0.0), np.random.default_rng(1)
+    networks.observe(INPUTS)
+    x = networks.standard(INPUTS)[:100]
+    for _ in range(20):
+        networks.descend(x, networks.forward(x).hidden, draw.normal(size=(MEMBERS, 100, outputs)).astype(np.float32))
+    together = networks.outputs(x)
+    assert together == pytest.approx(networks.forward(x).outputs, abs=1e-5)
+    alone = np.concatenate([networks.outputs(x[at : at + 1]) for at in range(100)], axis=1)
+    assert alone.tobytes() == together.tobytes()
+    assert networks.outputs(x[:0]).shape == (MEMBERS, 0, outputs)
