@@ -15,12 +15,11 @@ import numpy.typing as npt
 from olad_core.config import EngineConfig
 from olad_core.events import Event, LabelNode, RejectedOp, UpsertNode
 from olad_core.graph import Changes, DynamicGraph, Rejection
-from olad_core.judging.value_scores import ValueReport, ValueScores
-from olad_core.named_state import join_parts, take_part
+from olad_core.judging.value_scores import ValueReport
+from olad_core.scored_values import ScoredValues
 from olad_core.task_types import NodeValueTask
 from olad_core.tasks.node_value import Learner, NodeAnswer, are_of_type, edges_of, shape_of
 from olad_core.tasks.task_states import joined_states, restore_states
-from olad_core.value_tasks import add_scored
 
 Arrays = dict[str, npt.NDArray[Any]]
 Rows = npt.NDArray[np.int64]
@@ -94,7 +93,7 @@ class _Task:
         self.name, self.node_type, self.coverage = name, task.node_type, task.coverage
         seed, most = config.trainer.seed + 1_000 * (number + 1), config.arrivals_remembered
         self.learner = Learner(task.coverage, seed, most, config.most_read, shape_of(graph))
-        self.scores, self.base = ValueScores(config.score_memory), ValueScores(config.score_memory)
+        self.scores = ScoredValues(self.learner, config.score_memory)
 
     def arrive(self, graph: DynamicGraph, changes: Changes) -> Rows:
         """Predict the nodes that an entry has brought, or given this type; their rows."""
@@ -109,7 +108,7 @@ class _Task:
     def take(self, graph: DynamicGraph, valued: _Valued, arrived: Rows) -> list[ScoredNode]:
         """Score and learn the values of an entry; what was scored."""
         scored = self.learner.label(graph, np.array(valued.rows, np.int64), valued.values, arrived)
-        add_scored([*scored.values()], self.scores, self.base)
+        self.scores.add([*scored.values()])
         self.learner.learn()
         nodes = graph.ids(np.array([*scored], np.int64))
         return [
@@ -119,32 +118,16 @@ class _Task:
 
     def report(self) -> NodeValueReport:
         """How the task stands."""
-        learner, scores, base = self.learner, self.scores, self.base
-        return NodeValueReport(
-            name=self.name,
-            node_type=self.node_type,
-            coverage=self.coverage,
-            arrived=learner.arrived,
-            waiting=learner.waiting,
-            labels=learner.labels,
-            steps=learner.steps,
-            scored=scores.scored,
-            scores=scores.table(),
-            recent=scores.recent(),
-            base=base.table(),
-            base_recent=base.recent(),
-        )
+        standing = self.scores.standing()
+        return NodeValueReport(name=self.name, node_type=self.node_type, coverage=self.coverage, **standing)
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
         """Arrays and plain values for a checkpoint."""
-        learned, values = self.learner.state()
-        return join_parts({"learner": learned, "scores": self.scores.state(), "base": self.base.state()}), values
+        return self.scores.state()
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]], values: Mapping[str, Any]) -> None:
         """Take over the :meth:`state`."""
-        self.learner.restore(take_part(arrays, "learner"), values)
-        self.scores.restore(take_part(arrays, "scores"))
-        self.base.restore(take_part(arrays, "base"))
+        self.scores.restore(arrays, values)
 
 
 class NodeValueTasks:

@@ -17,8 +17,8 @@ from olad_core.edge_tasks import NoEdgeAnswer
 from olad_core.events import Event, Features, LabelNode, UpsertEdge
 from olad_core.graph import DynamicGraph, Rejection
 from olad_core.graph.arriving_edges import ArrivedEdges, ArrivingEdges
-from olad_core.judging.value_scores import ValueReport, ValueScores
-from olad_core.named_state import join_parts, take_part
+from olad_core.judging.value_scores import ValueReport
+from olad_core.scored_values import ScoredValues
 from olad_core.task_types import EdgeValueTask
 from olad_core.tasks.edge_class import features_given
 from olad_core.tasks.edge_value import Inputs, Learner, Predicted, Scored, ValueAnswer
@@ -71,7 +71,7 @@ class _Task:
         self.name, self.edge_type, self.coverage = name, task.edge_type, task.coverage
         seed, most = config.trainer.seed + 1_000 * (number + 1), config.arrivals_remembered
         self.learner = Learner(task.coverage, seed, most, directed=rule.directed, features=rule.width)
-        self.scores, self.base = ValueScores(config.score_memory), ValueScores(config.score_memory)
+        self.scores = ScoredValues(self.learner, config.score_memory)
 
     def predict(self, edges: ArrivingEdges) -> _Predicted:
         """Predict the edges of this type that arrive with an entry, before it is applied."""
@@ -86,47 +86,18 @@ class _Task:
             answered = Predicted(*(each[edges.places] for each in predicted.answered))
             self.learner.arrive(asked, edges.ids, predicted.inputs.part(edges.places), answered)
 
-    def score(self, scored: Sequence[Scored]) -> None:
-        """Score predictions whose values have come."""
-        add_scored(scored, self.scores, self.base)
-
     def report(self) -> ValueTaskReport:
         """How the task stands."""
-        learner, scores, base = self.learner, self.scores, self.base
-        return ValueTaskReport(
-            name=self.name,
-            edge_type=self.edge_type,
-            coverage=self.coverage,
-            arrived=learner.arrived,
-            waiting=learner.waiting,
-            labels=learner.labels,
-            steps=learner.steps,
-            scored=scores.scored,
-            scores=scores.table(),
-            recent=scores.recent(),
-            base=base.table(),
-            base_recent=base.recent(),
-        )
+        standing = self.scores.standing()
+        return ValueTaskReport(name=self.name, edge_type=self.edge_type, coverage=self.coverage, **standing)
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
         """Arrays and plain values for a checkpoint."""
-        learned, values = self.learner.state()
-        return join_parts({"learner": learned, "scores": self.scores.state(), "base": self.base.state()}), values
+        return self.scores.state()
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]], values: Mapping[str, Any]) -> None:
         """Take over the :meth:`state`."""
-        self.learner.restore(take_part(arrays, "learner"), values)
-        self.scores.restore(take_part(arrays, "scores"))
-        self.base.restore(take_part(arrays, "base"))
-
-
-def add_scored(scored: Sequence[Scored], scores: ValueScores, base: ValueScores) -> None:
-    """Score predictions whose values have come, and what was predicted simply."""
-    if scored:
-        values, simple = np.array([one.value for one in scored]), np.array([one.simple for one in scored])
-        low, value, high = np.array([one.answered for one in scored]).T
-        scores.add(value, np.stack([low, high], axis=1), values)
-        base.add(simple, np.stack([simple, simple], axis=1), values)
+        self.scores.restore(arrays, values)
 
 
 class ValueTasks:
@@ -243,7 +214,7 @@ class ValueTasks:
             found = task.learner.label(each.place, float(each.event.value))
             scored.setdefault(task.name, []).extend([found] if found is not None else [])
         for name, predictions in scored.items():
-            self._tasks[name].score(predictions)
+            self._tasks[name].scores.add(predictions)
             self._tasks[name].learner.learn()
         return rejected
 
