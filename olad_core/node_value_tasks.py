@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.config import EngineConfig
-from olad_core.events import Event, LabelNode, RejectedOp, UpsertNode
+from olad_core.events import Event, LabelNode, RejectedOp, RemoveNode, UpsertNode
 from olad_core.graph import Changes, DynamicGraph, Rejection
 from olad_core.judging.value_scores import ValueReport
 from olad_core.scored_values import ScoredValues
@@ -176,7 +176,7 @@ class NodeValueTasks:
             if changes.removed_rows.size:
                 task.learner.forget(changes.removed_rows)
             arrived[name] = task.arrive(graph, changes)
-        valued, rejected = self._found(graph, [(index, event) for index, event in applied if _has_value(event)])
+        valued, rejected = self._found(graph, _with_values(applied))
         for name, each in valued.items():
             self.scored += self._tasks[name].take(graph, each, arrived[name])
         return rejected
@@ -199,11 +199,12 @@ class NodeValueTasks:
             own = np.flatnonzero(rows >= 0)
             own = own[are_of_type(graph, rows[own], each.node_type)] if task in (None, each.name) else own[:0]
             edges = edges_of(graph, rows[own])
-            reached = work + np.cumsum(edges)
-            fits = reached <= most
+            need += int(edges.sum())
+            # A node that is too large alone leaves the others what may be read.
+            fits = edges <= most
+            fits &= work + np.cumsum(np.where(fits, edges, 0)) <= most
             for place in own[~fits].tolist():
                 found[place] = "too-large"
-            need = max(need, int(reached.max(initial=0)))
             own, work = own[fits], work + int(edges[fits].sum())
             learner = each.learner
             answers = learner.answers_of(graph, rows[own]) if learner.answers else None
@@ -252,6 +253,21 @@ class NodeValueTasks:
                 found.rows.append(row)
                 found.values.append(float(event.value or 0.0))
         return valued, rejected
+
+
+def _with_values(applied: Sequence[tuple[int, Event]]) -> list[tuple[int, _NodeEvent]]:
+    """The events of an entry that state the value of a node, which no later one removes.
+
+    A value from before the removal is not that of a node that has come with the same id since.
+    """
+    found: list[tuple[int, _NodeEvent]] = []
+    removed: set[str] = set()
+    for index, event in reversed(applied):
+        if isinstance(event, RemoveNode):
+            removed.add(str(event.id))
+        elif _has_value(event) and str(event.id) not in removed:
+            found.append((index, event))
+    return found[::-1]
 
 
 def _has_value(event: Event) -> TypeGuard[_NodeEvent]:

@@ -110,7 +110,7 @@ def test_no_more_edges_are_read_than_may_be() -> None:
     play(on, houses(40, 4))
     play(on, [[UpsertEdge("hub", f"h{at}") for at in range(150)]], 100)
     found = on.node_values.answers(on.graph, ["h1", "hub", "h2"], None, 60)
-    assert [each if isinstance(each, str) else each.task for each in found.nodes] == ["price", "too-large", "too-large"]
+    assert [each if isinstance(each, str) else each.task for each in found.nodes] == ["price", "too-large", "price"]
     assert found.need > 300  # it is directed in no way, and read from both ends
     small = engine(most_read=100)
     play(small, houses(40, 4))
@@ -243,3 +243,26 @@ def test_what_a_task_is_about_stays(change: dict[str, Task], problem: str) -> No
         after_declaration(HeldSchema(**SCHEMA.model_dump()), GraphSchema(tasks=change))
     beside = GraphSchema(tasks={"fraud": EdgeClassTask(kind="edge_class")})
     assert set(after_declaration(HeldSchema(**SCHEMA.model_dump()), beside).tasks) == {"price", "fraud"}
+
+
+def test_a_value_is_not_that_of_a_node_that_comes_after_the_removal() -> None:
+    """All three stand in one entry. A value whose node leaves with its entry is no fault of the sender."""
+    on = engine()
+    play(on, houses(20, 6))
+    before = on.rejected_events, report(on).labels
+    play(on, [[UpsertNode("new", [0.0, 0.0], value=5.0), RemoveNode("new"), UpsertNode("new", [1.0, 1.0])]], 100)
+    assert ask(on, "new").node.truth is None
+    play(on, [[LabelNode("h3", value=7.0), RemoveNode("h3")]], 101)
+    assert (on.rejected_events, report(on).labels) == before
+    play(on, [[RemoveNode("new"), UpsertNode("new", [1.0, 1.0]), LabelNode("new", value=6.0)]], 102)
+    assert ask(on, "new").node.truth == 6.0
+
+
+def test_a_node_with_too_many_edges_leaves_the_others_of_a_request_their_answers() -> None:
+    on = engine()
+    play(on, houses(20, 6))
+    play(on, [[UpsertNode("hub", [0.0, 0.0]), *(UpsertEdge("hub", f"h{at}") for at in range(60))]], 100)
+    found = on.node_values.answers(on.graph, ["hub", "h98", "h99"], None, 100)
+    assert found.nodes[0] == "too-large"
+    assert found.nodes[1:] == [ask(on, "h98"), ask(on, "h99")]
+    assert found.work < 100 < found.need
