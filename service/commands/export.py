@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -196,19 +197,22 @@ def _edges(asked: _AskedFor, edge_type: str) -> Exported:
     from service.export.asked_edges import edges_of_type, in_parts  # noqa: PLC0415
     from service.export.edge_predictions import export_edge_predictions as write  # noqa: PLC0415
     from service.export.graph_at import graph_at  # noqa: PLC0415 (loads torch)
+    from service.export.late_edges import LateEdges  # noqa: PLC0415
 
-    found = graph_at(asked.settings, asked.min_position)
-    edges = edges_of_type(found.graph, edge_type)
-    return write(
+    late = LateEdges(edge_type)
+    found = graph_at(asked.settings, asked.min_position, late)
+    edges = edges_of_type(found.graph, late)
+    done = write(
         asked.client,
-        in_parts(edges, MAX_ASKED_EDGES),
+        in_parts(edges.asked, MAX_ASKED_EDGES),
         edge_type,
         asked.file,
         position=found.position,
         by=asked.by,
         limit=asked.limit,
-        on_rows=asked.view(len(edges)).update,
+        on_rows=asked.view(len(edges.asked)).update,
     )
+    return replace(done, missing=done.missing + edges.others)
 
 
 def _lines(nodes: str, held: contextlib.ExitStack) -> Any:

@@ -9,13 +9,13 @@ from typing import Any
 import pyarrow as pa
 
 from service.client.http import Client
-from service.export.asked_edges import AskedEdge
+from service.export.asked_edges import NO_TASK, AskedEdge
 from service.export.failed import ExportFailed
 from service.export.tables import Exported, write_tables
 from service.models import EdgeOfMany, EdgePredictions, EdgeValueOfMany
 
 _WHY = {
-    "no-task": "edges of the type {!r} have no task: declare one (docs/tasks.md)",
+    "no-task": NO_TASK,
     "no-model": "nothing is predicted of edges of the type {!r} yet: labels are missing",
 }
 

@@ -13,6 +13,7 @@ from olad_core.graph.store import DynamicGraph
 from olad_core.named_state import take_part
 from olad_core.schema import SchemaConflict, TooManyClasses
 from service.export.failed import ExportFailed
+from service.export.late_edges import LateEdges
 from service.settings import Settings
 from service.store.connection import connect_blocking
 from service.store.entry_format import UnknownEntryFormat
@@ -34,7 +35,7 @@ class GraphAt:
     position: str = START
 
 
-def graph_at(settings: Settings, wanted: str | None = None) -> GraphAt:
+def graph_at(settings: Settings, wanted: str | None = None, late: LateEdges | None = None) -> GraphAt:
     """The graph at a position, out of the newest checkpoint before it and the log after that.
 
     The log is read in the Redis of the settings, else in the embedded one of the data directory where that runs.
@@ -43,12 +44,13 @@ def graph_at(settings: Settings, wanted: str | None = None) -> GraphAt:
     Args:
         settings: with data directory, Redis and name of the graph.
         wanted: the position; None for the end of the log.
+        late: takes the edges of its type that the checkpoint or the log has.
 
     Raises:
         ExportFailed: there is neither a checkpoint nor a log, they do not fit, or the position is in neither.
     """
     folder = settings.data_dir / "checkpoints" / settings.graph
-    found = _from_checkpoint(folder, wanted, settings.max_classes)
+    found = _from_checkpoint(folder, wanted, settings.max_classes, late)
     url = settings.redis_url or _embedded(settings.data_dir)
     if url is None:
         if found is None:
@@ -66,7 +68,7 @@ def graph_at(settings: Settings, wanted: str | None = None) -> GraphAt:
     try:
         keys = Keys(settings.graph)
         with connect_blocking(url, keys, timeout_s=60) as redis:
-            _follow_log(found, LogReader(redis, keys), wanted)
+            _follow_log(found, LogReader(redis, keys), wanted, late)
     except (RedisError, LogLost, UnknownEntryFormat, ValueError) as error:
         raise ExportFailed(f"the log after {found.position} cannot be read: {error}") from None
     return found
@@ -82,7 +84,7 @@ def _embedded(data_dir: Path) -> str | None:
     return f"unix://{quote(str(socket))}" if socket.is_socket() else None
 
 
-def _from_checkpoint(folder: Path, wanted: str | None, max_classes: int) -> GraphAt | None:
+def _from_checkpoint(folder: Path, wanted: str | None, max_classes: int, late: LateEdges | None) -> GraphAt | None:
     """The graph of the newest whole checkpoint, at or before the wanted position."""
     broken: Exception | None = None
     for path in reversed(list_checkpoints(folder)):
@@ -95,17 +97,20 @@ def _from_checkpoint(folder: Path, wanted: str | None, max_classes: int) -> Grap
             tensors = converted(checkpoint.tensors, at, applied)
             arrays = {name: tensor.numpy() for name, tensor in take_part(tensors, "graph").items()}
             check_graph_state(arrays)
+            arrival = int(at.partition("-")[0]) / 1000
+            graph = DynamicGraph.from_state(arrays, arrival, max_classes=max_classes)
+            if late is not None:
+                late.take_checkpoint(graph, tensors, checkpoint.values)
         except (BrokenCheckpoint, OtherFormat, KeyError, ValueError) as error:
             broken = error
             continue
-        arrival = int(at.partition("-")[0]) / 1000
-        return GraphAt(DynamicGraph.from_state(arrays, arrival, max_classes=max_classes), at)
+        return GraphAt(graph, at)
     if broken is not None:
         raise ExportFailed(f"no checkpoint in {folder} can be read: {broken}")
     return None
 
 
-def _follow_log(found: GraphAt, log: LogReader, wanted: str | None) -> None:
+def _follow_log(found: GraphAt, log: LogReader, wanted: str | None, late: LateEdges | None) -> None:
     """Apply the entries of the log up to the wanted position, or to its present end."""
     log.require(found.position)
     end = log.last() or START
@@ -121,6 +126,8 @@ def _follow_log(found: GraphAt, log: LogReader, wanted: str | None) -> None:
             if parse_position(entry.position) > goal:
                 return
             _apply(found.graph, entry, skip=entry.position in skipped)
+            if late is not None:
+                late.take_events(entry.events)
             found.position = entry.position
 
 
