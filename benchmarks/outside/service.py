@@ -62,11 +62,6 @@ class Service:
     def __exit__(self, *_: object) -> None:
         self._exit.close()
 
-    @property
-    def data_dir(self) -> Path:
-        """Its data directory."""
-        return self._directory / "data"
-
     def freeze(self) -> None:
         """Stop all its processes where they are, so that they use no time."""
         for process in self._processes():
