@@ -14,6 +14,7 @@ from olad_core.graph.arrays import Float32s, Int64s
 from olad_core.linear.member import Linear
 from olad_core.named_state import join_parts, take_part
 from olad_core.trees.member import Trees
+from olad_core.trees.table import Tables
 
 
 class BesideStudents:
@@ -42,7 +43,8 @@ class BesideStudents:
         """
         if not self or not len(rows):
             return None
-        return together([member.arrived(graph, rows) for member in self._members])
+        nodes = Tables(graph, rows, hidden=rows)
+        return together([member.arrived(nodes) for member in self._members])
 
     def labelled(self, arrival: Int64s, label: Int64s) -> Float32s | None:
         """Let them learn from nodes whose label has come; what they predicted at arrival, None without members.

@@ -15,6 +15,7 @@ from olad_core.linear.discriminant import Discriminant, Moments
 from olad_core.linear.table import columns_of, linear_table
 from olad_core.named_state import join_parts, take_part
 from olad_core.trees.kept_rows import KeptRows
+from olad_core.trees.table import Tables
 
 FEWEST_LABELS = 20
 """Labelled nodes before the first model."""
@@ -55,23 +56,23 @@ class Linear:
         self._moments = Moments()
         self._seen = self._solved_at = 0
 
-    def arrived(self, graph: DynamicGraph, rows: Int64s) -> Float32s:
+    def arrived(self, nodes: Tables) -> Float32s:
         """Class probabilities ``[n, C]`` of nodes that have just arrived, whose own labels are hidden; they are kept.
 
         Args:
-            graph: with the nodes in it.
-            rows: of the nodes ``[n]``, distinct.
+            nodes: their tables ``[n]``, in the graph with them; distinct.
 
         Returns:
             NaN before the first model; 0 for classes that came after it.
         """
+        graph, rows = nodes.graph, nodes.rows
         if (features := graph.num_features or 0) != self._features:
             self._begin(features)
         classes = len(graph.classes)
         if not fits(self._features, classes):
             self.model = None
             return np.full((len(rows), classes), np.nan, np.float32)
-        table, arrival = linear_table(graph, rows, self._features, hidden=rows), graph.arrival[rows]
+        table, arrival = linear_table(nodes, self._features), graph.arrival[rows]
         self._waiting.add(arrival, table)
         if self.model is None:
             return np.full((len(rows), classes), np.nan, np.float32)
@@ -210,7 +211,7 @@ def linear_answers(
     model: Discriminant, graph: DynamicGraph, rows: Int64s, classes: int, hidden: Int64s | None = None
 ) -> Float32s:
     """Class probabilities ``[n, classes]`` of nodes as the graph is now; 0 for classes that came after the model."""
-    return model.answers(linear_table(graph, rows, int(model.features[0]), hidden), classes)
+    return model.answers(linear_table(Tables(graph, rows, hidden), int(model.features[0])), classes)
 
 
 def scale_of(label: Int64s, logits: Float32s) -> float:

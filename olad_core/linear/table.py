@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from olad_core.graph import DynamicGraph, Neighbours
+from olad_core.graph import Neighbours
 from olad_core.graph.arrays import Float32s, Int32s, Int64s
 from olad_core.graph.compiled import compiled
-from olad_core.trees.table import KNOWN, STRUCTURE, averaged_features, table_of
+from olad_core.trees.table import KNOWN, STRUCTURE, Tables, averaged_features
 
 
 def columns_of(features: int, classes: int) -> int:
@@ -19,23 +19,22 @@ def columns_of(features: int, classes: int) -> int:
     return features + averaged_features(features) + STRUCTURE + 2 * classes
 
 
-def linear_table(graph: DynamicGraph, rows: Int64s, features: int, hidden: Int64s | None = None) -> Float32s:
+def linear_table(tables: Tables, features: int) -> Float32s:
     """What is known of nodes and of two hops around them, ``[n, width]``; 0 for a value that there is not.
 
     Args:
-        graph: the live graph.
-        rows: the nodes ``[n]``.
+        tables: of the nodes, in the live graph.
         features: width of the graph's features; 0 without their columns.
-        hidden: rows whose labels count as unknown.
     """
-    label, near = graph.label, graph.in_neighbours(rows)
-    if hidden is not None and len(hidden):
+    graph = tables.graph
+    label, near = graph.label, graph.in_neighbours(tables.rows)
+    if tables.hidden is not None and len(tables.hidden):
         label = label.copy()
-        label[hidden] = -1
+        label[tables.hidden] = -1
     others, place = np.unique(near.index, return_inverse=True)
     shares = neighbour_shares(graph.in_neighbours(others), label, len(graph.classes))
     far = mean_shares(Neighbours(near.indptr, place.astype(np.int64), near.weight), shares)
-    return joined(table_of(graph, rows, features, hidden), far)
+    return joined(tables.of(features), far)
 
 
 def joined(table: Float32s, far: Float32s) -> Float32s:

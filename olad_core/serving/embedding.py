@@ -30,6 +30,7 @@ from olad_core.serving.touched import Touch
 from olad_core.step_size import FULL_SIZE, StepSize
 from olad_core.students import Student
 from olad_core.tasks import node_class
+from olad_core.trees.table import Tables
 
 Rows = npt.NDArray[np.int64]
 
@@ -414,10 +415,11 @@ class Embedding:
         if self.linear and layer == self._last - 1:
             self.linear.compute_shares(graph, rows, near)
         if layer == self._last:
+            nodes = Tables(graph, rows)
             if self.forest:
-                self.forest.compute(graph, rows)
+                self.forest.compute(nodes)
             if self.linear:
-                self.linear.compute(graph, rows, near)
+                self.linear.compute(nodes, near)
 
     def _advance_left_hubs(self, graph: DynamicGraph, origin: Origin, most_work: int) -> Computed:
         """Compute a slice of the hubs that the passes have left out; whole where that has become the faster way."""

@@ -11,7 +11,8 @@ from torch import Tensor
 from olad_core.graph import DynamicGraph
 from olad_core.graph.arrays import Float32s, Int64s, lengthened
 from olad_core.trees.forest import Forest, check_probabilities
-from olad_core.trees.member import forest_answers
+from olad_core.trees.member import forest_answers, table_answers
+from olad_core.trees.table import Tables
 
 
 class ServedForest:
@@ -39,9 +40,9 @@ class ServedForest:
         """Have so many rows."""
         self._answers = lengthened(self._answers, rows)
 
-    def compute(self, graph: DynamicGraph, rows: Int64s) -> None:
+    def compute(self, nodes: Tables) -> None:
         """Compute rows from the graph as it is now."""
-        self.write(rows, self.predict(graph, rows))
+        self.write(nodes.rows, table_answers(self.forest, nodes.of(self.forest.features), self.classes))
 
     def predict(self, graph: DynamicGraph, rows: Int64s) -> Float32s:
         """What it predicts of rows ``[n, C]`` from the graph as it is now."""

@@ -14,7 +14,7 @@ from olad_core.linear.discriminant import Discriminant
 from olad_core.linear.member import linear_answers
 from olad_core.linear.table import joined, mean_shares, neighbour_shares
 from olad_core.trees.forest import check_probabilities
-from olad_core.trees.table import table_of
+from olad_core.trees.table import Tables
 
 
 class ServedLinear:
@@ -51,10 +51,10 @@ class ServedLinear:
         shares = neighbour_shares(near, graph.label, len(graph.classes))
         self._shares[rows] = shares[:, : self.model.classes]
 
-    def compute(self, graph: DynamicGraph, rows: Int64s, near: Neighbours) -> None:
+    def compute(self, nodes: Tables, near: Neighbours) -> None:
         """Compute answers from the graph as it is now and the shares of the neighbours, which are computed."""
-        table = table_of(graph, rows, int(self.model.features[0]))
-        self.write(rows, self.of_table(table, mean_shares(near, self._shares)))
+        table = nodes.of(int(self.model.features[0]))
+        self.write(nodes.rows, self.of_table(table, mean_shares(near, self._shares)))
 
     def of_table(self, table: Float32s, far: Float32s) -> Float32s:
         """Answers ``[n, C]`` for rows of the trees' table and mean shares of the neighbours."""

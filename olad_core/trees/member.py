@@ -14,7 +14,7 @@ from olad_core.graph.arrays import Float32s, Int64s
 from olad_core.named_state import join_parts, take_part
 from olad_core.trees.forest import Forest, check_probabilities
 from olad_core.trees.kept_rows import KeptRows
-from olad_core.trees.table import of_width, table_of
+from olad_core.trees.table import Tables, of_width, table_of
 
 if TYPE_CHECKING:
     from olad_core.trees.growth import Growth
@@ -86,21 +86,21 @@ class Trees:
         self._labelled = KeptRows(self._rows)
         self._seen = self._grown_at = self._classes = 0
 
-    def arrived(self, graph: DynamicGraph, rows: Int64s) -> Float32s:
+    def arrived(self, nodes: Tables) -> Float32s:
         """Class probabilities ``[n, C]`` of nodes that have just arrived, whose own labels are hidden; they are kept.
 
         Args:
-            graph: with the nodes in it.
-            rows: of the nodes ``[n]``, distinct.
+            nodes: their tables ``[n]``, in the graph with them; distinct.
 
         Returns:
             NaN before the first forest; 0 for classes that came after it.
         """
+        graph, rows = nodes.graph, nodes.rows
         self._follow_columns(graph)
         if len(graph.classes) > MOST_CLASSES or self._features > MOST_FEATURES:
             self.forest = None
             return table_answers(None, np.zeros((len(rows), 0), np.float32), len(graph.classes))
-        table, arrival = table_of(graph, rows, self._features, hidden=rows), graph.arrival[rows]
+        table, arrival = nodes.of(self._features), graph.arrival[rows]
         answers = table_answers(self.forest, table, len(graph.classes))
         self._waiting.add(arrival, table)
         self._predicted.add(arrival, answers)

@@ -58,6 +58,24 @@ def table_of(graph: DynamicGraph, rows: Int64s, features: int, hidden: Int64s | 
     return found
 
 
+class Tables:
+    """The tables of the same nodes, by the width of the features. Each is made once, for all who read it.
+
+    Args:
+        graph, rows, hidden: as for :func:`table_of`.
+    """
+
+    def __init__(self, graph: DynamicGraph, rows: Int64s, hidden: Int64s | None = None) -> None:
+        self.graph, self.rows, self.hidden = graph, rows, hidden
+        self._made: dict[int, Float32s] = {}
+
+    def of(self, features: int) -> Float32s:
+        """The table with so many columns of features, which nobody changes."""
+        if features not in self._made:
+            self._made[features] = table_of(self.graph, self.rows, features, self.hidden)
+        return self._made[features]
+
+
 def averaged_features(features: int) -> int:
     """How many of so many columns of features are averaged over the neighbours."""
     return features if features <= AVERAGED else 0

@@ -11,6 +11,7 @@ from olad_core.graph import DynamicGraph
 from olad_core.linear.discriminant import Discriminant, Moments
 from olad_core.linear.member import FEWEST_LABELS, Linear, scale_of
 from olad_core.linear.table import columns_of, linear_table
+from olad_core.trees.table import Tables
 from tests.olad_core.streams import FEATURES, changes, take
 
 
@@ -23,7 +24,7 @@ def arrive(graph: DynamicGraph, linear: Linear, first: int, count: int) -> float
     events += [UpsertEdge(node, f"n{random.integers(first + 1)}") for node in nodes]
     graph.apply(events, time=float(first))
     rows = graph.rows(nodes)
-    answers = linear.arrived(graph, rows)
+    answers = linear.arrived(Tables(graph, rows, hidden=rows))
     labels = ["down" if value[0] < 0 else "up" for value in values.tolist()]
     graph.apply([UpsertNode(n, label=label) for n, label in zip(nodes, labels, strict=True)], time=float(first))
     linear.labelled(graph.arrival[rows], graph.label[rows].astype(np.int64))
@@ -59,7 +60,8 @@ def test_too_many_classes_are_left_to_the_students() -> None:
     graph, linear = DynamicGraph(), Linear(1000)
     nodes = [f"n{at}" for at in range(LINEAR_CLASSES + 1)]
     graph.apply([UpsertNode(node, label=node) for node in nodes], time=0.0)
-    assert np.isnan(linear.arrived(graph, graph.rows(nodes))).all()
+    rows = graph.rows(nodes)
+    assert np.isnan(linear.arrived(Tables(graph, rows, hidden=rows))).all()
     linear.labelled(graph.arrival[graph.rows(nodes)], np.arange(len(nodes)))
     assert not linear.solve()
 
@@ -80,7 +82,7 @@ def test_the_table_holds_shares_of_two_hops_without_the_own_label(seed: int, dir
         return np.asarray(votes / max(votes.sum(), 1e-12))
 
     for row in rows.tolist():
-        table = linear_table(graph, np.array([row]), FEATURES, hidden=np.array([row]))[0]
+        table = linear_table(Tables(graph, np.array([row]), hidden=np.array([row])), FEATURES)[0]
         label = graph.label.copy()
         label[row] = -1
         assert len(table) == columns_of(FEATURES, classes)
@@ -141,7 +143,7 @@ def test_a_restored_member_goes_on_to_the_same_bytes() -> None:
     late = graph.rows(["late"])
     answers = []
     for member in (linear, other):
-        answers.append(member.arrived(graph, late).tobytes())
+        answers.append(member.arrived(Tables(graph, late, hidden=late)).tobytes())
         member.labelled(graph.arrival[late], np.array([2]))
         member._seen += 50  # makes a model due
         assert member.solve()

@@ -7,6 +7,7 @@ import numpy as np
 from olad_core.events import Event, UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph
 from olad_core.trees.member import FEWEST_LABELS, MOST_CLASSES, MOST_FEATURES, Trees, forest_answers
+from olad_core.trees.table import Tables
 
 
 def arrive(graph: DynamicGraph, trees: Trees, first: int, count: int) -> float:
@@ -18,7 +19,7 @@ def arrive(graph: DynamicGraph, trees: Trees, first: int, count: int) -> float:
     events += [UpsertEdge(node, f"n{random.integers(first + 1)}") for node in nodes]
     graph.apply(events, time=float(first))
     rows = graph.rows(nodes)
-    answers = trees.arrived(graph, rows)
+    answers = trees.arrived(Tables(graph, rows, hidden=rows))
     labels = ["down" if value[0] < 0 else "up" for value in values.tolist()]
     graph.apply([UpsertNode(n, label=label) for n, label in zip(nodes, labels, strict=True)], time=float(first))
     trees.labelled(graph.arrival[rows], graph.label[rows].astype(np.int64))
@@ -59,7 +60,7 @@ def test_too_many_classes_are_left_to_the_students() -> None:
     nodes = [f"n{at}" for at in range(MOST_CLASSES + 1)]
     graph.apply([UpsertNode(node) for node in nodes], time=0.0)
     rows = graph.rows(nodes)
-    trees.arrived(graph, rows)
+    trees.arrived(Tables(graph, rows, hidden=rows))
     trees.labelled(graph.arrival[rows], np.arange(len(nodes)))
     assert trees.plan() is None
 
@@ -71,7 +72,7 @@ def test_a_restored_member_goes_on_to_the_same_bytes() -> None:
         grow(trees)
     graph.apply([UpsertNode("late", x=[1.0, 0.0, 0.0])], time=100.0)
     late = graph.rows(["late"])
-    trees.arrived(graph, late)
+    trees.arrived(Tables(graph, late, hidden=late))
     other = Trees(1000)
     other.restore(trees.state(), graph)
     for member in (trees, other):
@@ -90,7 +91,8 @@ def test_classes_that_came_after_the_forest_have_no_probability() -> None:
     arrive(graph, trees, 0, 40)
     assert grow(trees)
     graph.apply([UpsertNode("new", x=[1.0, 2.0, 3.0], label="third")], time=50.0)
-    answers = trees.arrived(graph, graph.rows(["new"]))
+    new = graph.rows(["new"])
+    answers = trees.arrived(Tables(graph, new, hidden=new))
     assert answers.shape == (1, 3)
     assert answers[0, 2] == 0
     assert abs(answers.sum() - 1) < 1e-6
@@ -101,7 +103,7 @@ def test_trees_begin_anew_where_features_appear() -> None:
     nodes = [f"n{at}" for at in range(40)]
     graph.apply([UpsertNode(node) for node in nodes], time=0.0)
     rows = graph.rows(nodes)
-    trees.arrived(graph, rows)
+    trees.arrived(Tables(graph, rows, hidden=rows))
     trees.labelled(graph.arrival[rows], np.arange(40) % 2)
     plan = trees.plan()
     assert plan is not None
@@ -118,6 +120,6 @@ def test_wide_features_are_left_to_the_students() -> None:
     graph, trees = DynamicGraph(), Trees(1000)
     graph.apply([UpsertNode("wide", x=[1.0] * (MOST_FEATURES + 1), label="a"), UpsertNode("b", label="b")], time=0.0)
     rows = graph.rows(["wide", "b"])
-    assert np.isnan(trees.arrived(graph, rows)).all()
+    assert np.isnan(trees.arrived(Tables(graph, rows, hidden=rows))).all()
     trees.labelled(graph.arrival[rows], np.array([0, 1]))
     assert trees.labels_seen == 0

@@ -10,7 +10,7 @@ import pytest
 from olad_core.config import AVERAGED
 from olad_core.events import Event, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph
-from olad_core.trees.table import STRUCTURE, averaged_features, table_of
+from olad_core.trees.table import STRUCTURE, Tables, averaged_features, table_of
 
 
 def random_graph(seed: int, nodes: int, features: int) -> DynamicGraph:
@@ -73,3 +73,12 @@ def test_a_row_does_not_depend_on_its_own_label_nor_on_the_batch() -> None:
     before = table_of(graph, rows[:1], 2)
     graph.apply([UpsertNode(node, label="class 1")], time=1.0)
     np.testing.assert_array_equal(table_of(graph, rows[:1], 2), before)
+
+
+def test_each_table_is_made_once() -> None:
+    graph = random_graph(4, 20, 2)
+    rows = np.flatnonzero(graph.alive)
+    tables = Tables(graph, rows, hidden=rows)
+    assert tables.of(2) is tables.of(2)
+    assert tables.of(2).tobytes() == table_of(graph, rows, 2, rows).tobytes()
+    assert tables.of(0).tobytes() == table_of(graph, rows, 0, rows).tobytes()
