@@ -21,6 +21,7 @@ RATE = 10_000
 AT_START, AT_FIRST = 500, 2_500
 """Scored nodes as which the start of a comparison counts. What was served first was chosen without labels."""
 _MOST = 1e30
+_LARGEST = np.finfo(np.float64).max
 
 
 class SwitchEvidence:
@@ -59,8 +60,11 @@ class SwitchEvidence:
             return
         apart = np.clip(scores[:, :, None] - scores[:, None, :], -1, 1)
         gains = 1 + BETS[:, None, None] * apart[:, None]
-        grown = gains[::-1].cumprod(axis=0)
-        self._sums = np.minimum(self._sums * grown[-1] + grown.sum(axis=0), _MOST)
+        with np.errstate(over="ignore"):
+            # Finite, since a sum may be 0.
+            grown = np.minimum(gains[::-1].cumprod(axis=0), _LARGEST)
+            further = self._sums * grown[-1] + grown.sum(axis=0)
+        self._sums = np.minimum(further, _MOST)
 
     def ahead(self) -> npt.NDArray[np.bool_] | None:
         """Which choices are shown to be better than what is served ``[K]``; None while nothing is."""

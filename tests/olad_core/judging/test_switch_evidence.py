@@ -185,3 +185,14 @@ def test_it_is_of_the_metric_that_decides(declared: str) -> None:
         standings.compare(answers, labels, np.ones(3), None)
     assert standings.evidence.ahead() == pytest.approx([False, True, False])
     assert RATE > AT_FIRST
+
+
+def test_very_many_labels_at_once_that_all_favour_a_renewed_choice_are_evidence() -> None:
+    evidence = SwitchEvidence(2)
+    evidence.serve(0)
+    evidence.renew(1)
+    evidence.add(np.tile([0.0, 1.0], (5_000, 1)))
+    assert np.isfinite(evidence.state()["sums"]).all()
+    ahead = evidence.ahead()
+    assert ahead is not None
+    assert ahead.tolist() == [False, True]
