@@ -16,7 +16,7 @@ from olad_core.config import EngineConfig
 from olad_core.graph import DynamicGraph
 from olad_core.graph.arriving_edges import ArrivedEdges, ArrivingEdges, time_of_arrival
 from olad_core.task_types import LinkTask
-from olad_core.tasks.link import LEAST_TARGETS, PREDICTORS, Learner, Ranked, RankScore
+from olad_core.tasks.link import LEAST_TARGETS, MOST_SCORED, PREDICTORS, Learner, Ranked, RankScore
 from olad_core.tasks.task_states import joined_states, restore_states
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -186,7 +186,14 @@ class LinkTasks:
         return LinkAnswer(task.name, [*targets], scores.tolist(), linked.tolist(), len(targets), True, version)
 
     def partners(
-        self, graph: DynamicGraph, edge_type: str, node: str, most: int, *, linked: bool
+        self,
+        graph: DynamicGraph,
+        edge_type: str,
+        node: str,
+        most: int,
+        *,
+        linked: bool,
+        most_scored: int = MOST_SCORED,
     ) -> LinkAnswer | NoLinkAnswer:
         """The nodes to which an edge of a type from a node is likeliest.
 
@@ -196,6 +203,7 @@ class LinkTasks:
             node: its id.
             most: partners that are wanted.
             linked: whether those to which it has an edge of the type are listed, too.
+            most_scored: candidates that are scored; of more, the likely ones are chosen.
         """
         task = self._of(edge_type)
         if isinstance(task, str):
@@ -204,7 +212,8 @@ class LinkTasks:
         if row < 0:
             return "unknown-node"
         known = task.linked(graph, row)
-        found = task.learner.partners(graph, row, most, known[:0] if linked else known, time_of_arrival(graph))
+        left_out, now = known[:0] if linked else known, time_of_arrival(graph)
+        found = task.learner.partners(graph, row, most, left_out, now, most_scored)
         is_linked = np.isin(found.rows, known).tolist()
         version = task.learner.scorer.steps
         return LinkAnswer(

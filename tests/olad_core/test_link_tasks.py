@@ -16,7 +16,6 @@ from olad_core.graph_types import EdgeType
 from olad_core.link_tasks import LinkAnswer, LinkReport
 from olad_core.schema import HeldSchema, SchemaConflict, after_declaration
 from olad_core.task_types import EdgeClassTask, LinkTask, Task
-from olad_core.tasks.link import learner as learner_module
 from olad_core.tasks.link.ends import Ends
 from tests.olad_core import task_engines
 from tests.olad_core.task_engines import bytes_of, play
@@ -145,12 +144,11 @@ def test_partners_are_the_best_of_all_scores() -> None:
     assert on.link_tasks.score(on.graph, "knows", "b3", ["t1"]) == "few-edges"
 
 
-def test_of_too_many_candidates_some_are_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_too_many_candidates_some_are_scored() -> None:
     on = engine()
     play(on, purchases(80, 5))
     whole = on.link_tasks.partners(on.graph, "buys", "b3", 5, linked=True)
-    monkeypatch.setattr(learner_module, "MOST_SCORED", 60)
-    some = on.link_tasks.partners(on.graph, "buys", "b3", 5, linked=True)
+    some = on.link_tasks.partners(on.graph, "buys", "b3", 5, linked=True, most_scored=60)
     assert isinstance(whole, LinkAnswer)
     assert isinstance(some, LinkAnswer)
     assert 5 < some.scored <= 60 < whole.scored

@@ -180,10 +180,18 @@ class Learner:
         scores: Floats = self.scorer.scores(self.inputs(graph, *asked)[0])
         return scores
 
-    def partners(self, graph: DynamicGraph, source: int, most: int, left_out: Rows, time: float) -> Partners:
+    def partners(
+        self,
+        graph: DynamicGraph,
+        source: int,
+        most: int,
+        left_out: Rows,
+        time: float,
+        most_scored: int,
+    ) -> Partners:
         """The nodes to which an edge from a node is likeliest.
 
-        Candidates are the nodes that edges of the type have led to. Where they are more than ``MOST_SCORED``, those are
+        Candidates are the nodes that edges of the type have led to. Where they are more than ``most_scored``, those are
         scored that two edges connect with the node, and of the others those that are best by three rules.
 
         Args:
@@ -192,11 +200,12 @@ class Learner:
             most: partners that are wanted.
             left_out: rows that are not listed.
             time: at which an edge would arrive.
+            most_scored: candidates that are scored.
         """
         passed_over = np.zeros(graph.capacity, np.bool_)
         passed_over[left_out] = passed_over[source] = True
         targets = np.sort(self.ends.targets[~passed_over[self.ends.targets]])
-        rows = targets if len(targets) <= MOST_SCORED else self._likely(graph, source, targets)
+        rows = targets if len(targets) <= most_scored else self._likely(graph, source, targets, most_scored)
         pieces = [rows[first : first + _SCORED_AT_ONCE] for first in range(0, len(rows), _SCORED_AT_ONCE)]
         scored = [np.empty(0, np.float32), *(self.score(graph, source, piece, time) for piece in pieces)]
         scores = np.concatenate(scored)
@@ -234,11 +243,11 @@ class Learner:
         places = random.integers(len(targets), size=(len(target), NEGATIVES))
         return np.where(targets[places] == target[:, None], targets[(places + 1) % len(targets)], targets[places])
 
-    def _likely(self, graph: DynamicGraph, source: int, targets: Rows) -> Rows:
-        """Targets that are likely partners, ``MOST_SCORED`` at most."""
+    def _likely(self, graph: DynamicGraph, source: int, targets: Rows, most: int) -> Rows:
+        """Targets that are likely partners, so many at most."""
         near = reached(graph, source)
-        near = near[np.isin(near, targets, assume_unique=True)][: MOST_SCORED // 4]
-        each = (MOST_SCORED - len(near)) // 3
+        near = near[np.isin(near, targets, assume_unique=True)][: most // 4]
+        each = (most - len(near)) // 3
         ends = self.ends
         rules = (ends.count[targets, IN], ends.last[targets, IN], ends.likeness_to_all(source)[targets])
         best = [targets[np.argpartition(rule, len(rule) - each)[-each:]] for rule in rules]

@@ -61,11 +61,18 @@ def two_hops(graph: DynamicGraph, sources: Int64s, candidates: Int64s) -> Float3
 
 
 def reached(graph: DynamicGraph, source: int) -> Int64s:
-    """Rows to which there is a path of two edges from a node, in any direction, each once."""
+    """Rows to which there is a path of two edges from a node, in any direction, each once.
+
+    Those with the greatest sum of the paths' weights, as :func:`two_hops` has it, come first.
+    """
     between = _between(graph, np.array([source]))
-    out = Neighbours(between.out_offsets, between.out_index, between.weight)
-    into = Neighbours(between.in_offsets, between.in_index, between.weight)
-    return np.unique(np.concatenate([out.index, into.index]))
+    paths = np.concatenate([between.out_index, between.in_index])
+    each = between.weight * np.bincount(between.place, minlength=between.weight.size)
+    weights = [np.repeat(each, np.diff(offsets)) for offsets in (between.out_offsets, between.in_offsets)]
+    rows, place = np.unique(paths, return_inverse=True)
+    sums = np.bincount(place, np.concatenate(weights), len(rows))
+    nearest: Int64s = rows[np.argsort(-sums, kind="stable")]
+    return nearest
 
 
 def _between(graph: DynamicGraph, sources: Int64s) -> _Between:
