@@ -91,6 +91,13 @@ class FeatureTable:
         """Features ``[n, width]``; as entries where nearly all of them are zero."""
         return _gather(self._values, self._slot[rows].astype(np.int64))
 
+    def are_sparse(self, rows: Int64s) -> npt.NDArray[np.bool_]:
+        """Which rows are taken as sparse where all rows that are gathered together are like them: bool ``[n]``."""
+        indptr = np.zeros(rows.size + 1, np.int64)
+        _count(self._values, self._slot[rows].astype(np.int64), indptr)
+        sparse: npt.NDArray[np.bool_] = np.diff(indptr) < SPARSEST * self.width
+        return sparse
+
     def put(self, rows: Int64s, columns: Columns, events: Int64s) -> npt.NDArray[np.bool_]:
         """Replace rows' features by those of the events; which rows had others before, or none.
 

@@ -87,6 +87,10 @@ class TypedFeatures:
             found[at, : values.shape[1] - 1] = values[:, 1:]
         return found
 
+    def are_sparse(self, rows: Int64s) -> npt.NDArray[np.bool_]:
+        """As of :class:`~olad_core.graph.features.FeatureTable`: all are."""
+        return np.ones(rows.size, np.bool_)
+
     def gather(self, rows: Int64s) -> Entries:
         """Rows ``[n, width]`` as their entries that are not zero."""
         parts = []

@@ -20,6 +20,7 @@ from olad_core.graph.arrays import Bools, Float64s, Int64s
 from olad_core.graph.batch import Batch
 from olad_core.graph.columns import LABEL_NODE, REMOVE_NODE, TASK_LABEL, UPSERT_NODE
 from olad_core.graph.event_columns import EventColumns
+from olad_core.graph.localise import Localiser
 from olad_core.graph.node_ids import NodeIds
 from olad_core.graph.text import pack
 from olad_core.graph.text_loops import Slices
@@ -65,6 +66,7 @@ class Directory:
 
     def __init__(self, removed_kept: int = REMOVED_KEPT) -> None:
         self._nodes = NodeIds(removed_kept)
+        self._localiser = Localiser()
 
     @classmethod
     def from_state(cls, state: Mapping[str, npt.NDArray[Any]], removed_kept: int = REMOVED_KEPT) -> Directory:
@@ -109,9 +111,11 @@ class Directory:
         texts = Slices(columns.text, columns.start, columns.length)
         places = _id_places(events)
         named, _ = nodes.intern(Slices(texts.text, texts.start[places], texts.length[places]))
-        distinct, first, which = np.unique(named, return_index=True, return_inverse=True)
-        order = np.argsort(first)
-        names, at = distinct[order], places[first[order]]
+        # Named in the order in which they first stand there.
+        names, which = self._localiser(named[:0], named, nodes.arrays.row_of.size)
+        first = np.empty(names.size, np.int64)
+        first[which[::-1]] = np.arange(which.size)[::-1]
+        at = places[first]
         ids = Slices(texts.text, texts.start[at], texts.length[at])
         owner = owners(ids, ranks)
         known = np.zeros(names.size, KNOWN)
@@ -135,7 +139,7 @@ class Directory:
         accepted = np.ones(len(events), np.bool_)
         accepted[[rejection.index for rejection in batch.rejected]] = False
         owner_of = np.full(2 * len(events), -1, np.int64)
-        owner_of[places] = owner[np.argsort(order)[which]]
+        owner_of[places] = owner[which]
         times = np.full(len(events), np.nan)
         times[batch.event_of] = batch.operations.time
         return Settled(batch, ids, owner, after, accepted, owner_of.reshape(-1, 2), times)

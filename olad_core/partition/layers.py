@@ -21,6 +21,7 @@ from olad_core.graph import Changes, Neighbours
 from olad_core.graph.arrays import Bools, Int64s
 from olad_core.messages.sample import inputs, to_float32
 from olad_core.partition.exchange import Superstep, by_rank, to_all
+from olad_core.partition.ordered import sums
 from olad_core.partition.store import PartitionStore
 from olad_core.serving import loops
 from olad_core.serving.propagation import LinearPropagation, Propagation, lengthened, propagation
@@ -30,6 +31,8 @@ from olad_core.students import Student
 BLOCK = 64
 """Rows that are always computed at once. Products of matrices and vectorised functions may round in another way with
 another number of rows."""
+_PIECE = 4096
+"""Rows whose neighbours are looked up at once; a multiple of all block sizes."""
 ROWS_SENT_AT_ONCE = 65_536
 """Owned rows of a layer that are sent in one exchange where all of them are."""
 _CPU = torch.device("cpu")
@@ -60,6 +63,7 @@ class PartitionLayers:
         self.student = student.eval().requires_grad_(False)
         self._store = store
         self._propagation: Propagation = propagation(self.student, classes, _CPU)
+        # All but the last one are of all rows; the last one is of the places of owned rows.
         self._layers = [torch.zeros(0, width) for width in self._propagation.widths]
         self._in_weight = torch.zeros(0)
         self._propagation.begin(self._in_weight)
@@ -71,7 +75,7 @@ class PartitionLayers:
         """Answers ``[n, 1 + C]`` of owned rows: the expected disagreement, then class probabilities."""
         found = [
             self._propagation.answers(self._layers[-1][to_device(padded, _CPU)])[:count]
-            for padded, count in self._blocks(rows)
+            for padded, count in self._blocks(self._store.places.of[rows].astype(np.int64))
         ]
         return torch.cat(found).numpy() if found else self._propagation.answers(self._layers[-1][:0]).numpy()
 
@@ -84,11 +88,12 @@ class PartitionLayers:
         Returns:
             The owned rows whose answers are others than before.
         """
-        owned, graph = self._store.owned, self._store.graph
-        self._reserve(graph.capacity)
+        store, graph = self._store, self._store.graph
+        self._reserve()
         touch = merge([changes], graph)
-        received = graph.distinct(touch.received)
-        received = received[owned[received]]
+        # What another node has left in a place is no answer.
+        self._layers[-1].numpy()[store.places.of[store.those_owned(touch.created)]] = np.nan
+        received = store.those_owned(graph.distinct(touch.received))
         reweighted = self._reweigh_owned(received)
         changed = self._write_inputs(touch, reweighted)
         appeared = self._appeared(changes)
@@ -100,7 +105,7 @@ class PartitionLayers:
             near = graph.out_neighbours(np.concatenate([changed, copied.changed, other_degree])).index
             other_degree = np.concatenate([other_degree, copied.reweighted])
             due = graph.distinct(np.concatenate([near, changed, received]))
-            changed = self._compute(layer, due[owned[due]])
+            changed = self._compute(layer, store.those_owned(due))
         return changed
 
     @property
@@ -118,7 +123,7 @@ class PartitionLayers:
             layer: 0 for the inputs; those below it are filled.
             rows: owned, distinct.
         """
-        self._reserve(self._store.graph.capacity)
+        self._reserve()
         if layer == 0:
             self._reweigh_owned(rows)
             self._compute_inputs(rows)
@@ -138,14 +143,17 @@ class PartitionLayers:
     def _appeared(self, changes: Changes) -> tuple[Int64s, Int64s]:
         """Owned rows with a new edge to another rank's node, with these ranks: there may be no copy there."""
         new = (changes.weight_before == 0) & (changes.weight_after != 0)
-        return self._store.pairs(changes.edge_source[new], self._store.owner[changes.edge_target[new]])
+        return self._store.pairs(changes.edge_source[new], changes.edge_target[new])
 
     def _exchange(self, layer: int, sending: Int64s, appeared: tuple[Int64s, Int64s]) -> Superstep[_Copied]:
         """Send rows of the layer below to the ranks that read them, and write what comes from there."""
         store, below = self._store, self._layers[layer - 1].numpy()
         columns = sent_columns(self._propagation, layer)
         width = len(range(*columns.indices(below.shape[1])))
-        rows, ranks = store.pairs(*map(np.concatenate, zip(store.readers(sending), appeared, strict=True)))
+        rows, ranks = store.readers(sending)
+        if appeared[0].size:
+            pairs = np.unique(np.concatenate([rows, appeared[0]]) * store.ranks + np.concatenate([ranks, appeared[1]]))
+            rows, ranks = pairs // store.ranks, pairs % store.ranks
         records = np.empty(rows.size, [("number", "<i8"), ("in_weight", "<f4"), ("values", "<f4", (width,))])
         records["number"], records["in_weight"] = store.number[rows], self._in_weight.numpy()[rows]
         records["values"] = below[rows, columns]
@@ -155,9 +163,8 @@ class PartitionLayers:
     def _take(self, layer: int, columns: slice, records: npt.NDArray[Any]) -> _Copied:
         """Write rows that other ranks sent."""
         rows = self._store.rows_of(records["number"])
-        below = self._layers[layer - 1].numpy()
-        changed: Bools = (below[rows, columns] != records["values"]).any(axis=1)
-        below[rows, columns] = records["values"]
+        below = self._layers[layer - 1][:, columns]
+        changed = loops.exchange(below, rows, torch.from_numpy(np.ascontiguousarray(records["values"])))
         reweighted = self._reweigh(rows, torch.from_numpy(np.ascontiguousarray(records["in_weight"])))
         if not self.student.uses_degree:
             reweighted[:] = False
@@ -167,50 +174,55 @@ class PartitionLayers:
     def _compute(self, layer: int, rows: Int64s) -> Int64s:
         """Compute rows of a layer from the layer below; those that hold other values now."""
         changed = [rows[:0]]
-        for padded, count in self._blocks(rows):
-            near = _with_nothing(self._store.in_neighbours(padded[:count]), len(padded))
-            values = self._propagation.rows(self._store.graph, self._layers, layer, padded, near)
-            changed.append(self._write(layer, padded[:count], values[:count]))
+        for first in range(0, len(rows), _PIECE):
+            piece = rows[first : first + _PIECE]
+            all_near = self._store.in_neighbours(piece)
+            for at, (padded, count) in enumerate(self._blocks(piece)):
+                near = _with_nothing(all_near.of(at * self._block, count), len(padded))
+                values = self._propagation.rows(self._store.graph, self._layers, layer, padded, near)
+                changed.append(self._write(layer, padded[:count], values[:count]))
         return np.concatenate(changed)
 
     def _write_inputs(self, touch: Touch, reweighted: Int64s) -> Int64s:
         """Compute the owned rows of layer 0 whose inputs changed; those that hold other values now."""
-        graph, owned = self._store.graph, self._store.owned
+        graph = self._store.graph
         due = [touch.features, touch.labels]
         if self.student.feature_width == 0:  # The degree is the input.
             due.append(reweighted)
         if columns := self.student.encoder.columns_read:
             due.append(touch.stepped_in(columns, graph))
-        rows = graph.distinct(np.concatenate(due))
-        return self._compute_inputs(rows[owned[rows]])
+        return self._compute_inputs(self._store.those_owned(graph.distinct(np.concatenate(due))))
 
     @torch.no_grad()
     def _compute_inputs(self, rows: Int64s) -> Int64s:
         """Compute owned rows of layer 0; those that hold other values now."""
-        changed = [rows[:0]]
-        for padded, count in self._blocks(rows):
-            given = inputs(self._store.graph, padded, self.student.feature_width, _CPU)
-            if self.student.feature_width == 0:
-                given = replace(given, x=_log_degrees(self._in_weight[padded]))
-            values = self._propagation.raised(0, self.student.encode(given, self.student.scale))
-            changed.append(self._write(0, padded[:count], values[:count]))
+        graph, changed = self._store.graph, [rows[:0]]
+        # Sparse and dense features are multiplied in other orders: no row may decide for others of its block.
+        sparse = graph.features.are_sparse(rows)
+        for alike in (rows[sparse], rows[~sparse]):
+            for padded, count in self._blocks(alike):
+                given = inputs(graph, padded, self.student.feature_width, _CPU)
+                if self.student.feature_width == 0:
+                    given = replace(given, x=_log_degrees(self._in_weight[padded]))
+                values = self._propagation.raised(0, self.student.encode(given, self.student.scale))
+                changed.append(self._write(0, padded[:count], values[:count]))
         return np.concatenate(changed)
 
     def _write(self, layer: int, rows: Int64s, values: Tensor) -> Int64s:
-        return rows[loops.exchange(self._layers[layer], rows, values)]
+        at = self._store.places.of[rows].astype(np.int64) if layer == self.depth else rows
+        return rows[loops.exchange(self._layers[layer], at, values)]
 
     def _reweigh_owned(self, rows: Int64s) -> Int64s:
         """Follow the sums of the weights of incoming edges of owned rows; the rows for which it is another."""
-        sums = to_float32(self._store.in_weight(self._store.in_neighbours(rows)))
-        return rows[self._reweigh(rows, torch.from_numpy(sums))]
+        weights = to_float32(sums(self._store.in_neighbours(rows)))
+        return rows[self._reweigh(rows, torch.from_numpy(weights))]
 
     def _reweigh(self, rows: Int64s, weight: Tensor) -> Bools:
         """Set sums of the weights of incoming edges; whether each is another."""
-        before = self._in_weight[rows]
+        other: Bools = (self._in_weight[rows] != weight).numpy()
         self._in_weight[rows] = weight
-        for padded, _ in self._blocks(rows):
+        for padded, _ in self._blocks(rows[other]):
             self._propagation.reweigh(padded, self._in_weight)
-        other: Bools = (before != weight).numpy()
         return other
 
     def _blocks(self, rows: Int64s) -> Iterator[tuple[Int64s, int]]:
@@ -219,12 +231,18 @@ class PartitionLayers:
             piece = rows[first : first + self._block]
             yield np.append(piece, np.full(self._block - len(piece), piece[-1])), len(piece)
 
-    def _reserve(self, rows: int) -> None:
-        """Lengthen all tables to so many rows."""
-        if rows > len(self._in_weight):
+    def _reserve(self) -> None:
+        """Lengthen all tables to the rows that there may be, the last one to the places."""
+        rows, known = self._store.graph.capacity, len(self._in_weight)
+        if rows > known:
             self._in_weight = lengthened(self._in_weight, rows)
-            self._layers = [lengthened(layer, rows) for layer in self._layers]
+            # No sum is this one, so that the factors of a row are computed when its first one is set.
+            self._in_weight[known:] = math.nan
+            self._layers[:-1] = [lengthened(layer, rows) for layer in self._layers[:-1]]
             self._propagation.reweigh(np.empty(0, np.int64), self._in_weight)
+        places = self._store.places.end
+        if places > len(self._layers[-1]):
+            self._layers[-1] = lengthened(self._layers[-1], places * 5 // 4)
 
 
 def _greatest(count: int, rank: int, ranks: int) -> Superstep[int]:

@@ -16,17 +16,18 @@ import numpy.typing as npt
 from olad_core.config import MAX_CLASSES, REMOVED_KEPT
 from olad_core.events import RemoveNode
 from olad_core.graph import Changes, DynamicGraph, Neighbours
-from olad_core.graph.arrays import Bools, Float32s, Float64s, Int64s, lengthened
+from olad_core.graph.arrays import Bools, Int16s, Int64s, lengthened
 from olad_core.graph.batch import reject_absent
 from olad_core.graph.changes import Rejection
 from olad_core.graph.columns import LABEL_NODE, REMOVE_EDGE, REMOVE_NODE, TASK_LABEL, UPSERT_EDGE, UPSERT_NODE, Columns
-from olad_core.graph.compiled import compiled
 from olad_core.graph.event_columns import EventColumns, columns_of
 from olad_core.graph.text_table import slices_of
 from olad_core.named_state import join_parts, take_part
 from olad_core.partition.directory import Directory, Settled
 from olad_core.partition.exchange import Superstep, to_all
+from olad_core.partition.ordered import by_number, owners_of
 from olad_core.partition.placement import owners
+from olad_core.partition.places import OwnPlaces
 from olad_core.partition.rows_by_number import RowsByNumber
 
 
@@ -57,18 +58,18 @@ class PartitionStore:
     Attributes:
         graph: the part.
         number: int64 ``[capacity]``, how many nodes of the whole graph were created before the node in a row.
-        owner: int64 ``[capacity]``, the rank of the node in a row.
+        owner: int16 ``[capacity]``, the rank of the node in a row.
+        places: of the owned rows.
     """
 
     def __init__(self, rank: int, ranks: int, graph: DynamicGraph, directory: Directory) -> None:
         self.rank, self.ranks = rank, ranks
         self.graph = graph
         self.number: Int64s = np.full(self.graph.capacity, -1, np.int64)
-        self.owner: Int64s = np.full(self.graph.capacity, -1, np.int64)
+        self.owner: Int16s = np.full(self.graph.capacity, -1, np.int16)
         self._directory = directory
-        self._row_of: dict[int, int] = {}
-        """Rows of copies, by number."""
-        self._own = RowsByNumber()
+        self.places = OwnPlaces()
+        self._rows = RowsByNumber()
 
     @classmethod
     def from_state(
@@ -94,8 +95,8 @@ class PartitionStore:
         rows, number = np.flatnonzero(graph.alive), state["number"]
         store.number[rows] = number[rows]
         store.owner[rows] = owners(slices_of(*graph.ids_bytes(rows)), ranks)
-        copied = rows[store.owner[rows] != rank]
-        store._row_of = dict(zip(number[copied].tolist(), copied.tolist(), strict=True))
+        store._rows.enter(rows, store.number)
+        store.places.give(store.those_owned(rows), graph.capacity)
         return store
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
@@ -122,7 +123,12 @@ class PartitionStore:
     @property
     def copies(self) -> int:
         """Number of copies of other ranks' nodes."""
-        return len(self._row_of)
+        return int(np.count_nonzero(self.graph.alive & (self.owner != self.rank)))
+
+    def those_owned(self, rows: Int64s) -> Int64s:
+        """Those of some rows that hold nodes that this rank owns."""
+        found: Int64s = rows[(self.owner[rows] == self.rank) & self.graph.alive[rows]]
+        return found
 
     def apply(self, events: EventColumns, time: float) -> Superstep[PartChange]:
         """Apply what of a batch concerns this part.
@@ -174,8 +180,10 @@ class PartitionStore:
         return reject_absent(events, batch, places.tolist())
 
     def rows_of(self, numbers: Int64s) -> Int64s:
-        """Rows of copies by their numbers."""
-        return np.fromiter(map(self._row_of.__getitem__, numbers.tolist()), np.int64, numbers.size)
+        """Rows of nodes by their numbers, of which there is each."""
+        rows = self._rows.find(numbers, self.number)
+        assert rows.min(initial=0) >= 0, "an owner sends a row to the ranks that have a copy"
+        return rows
 
     @property
     def arrivals(self) -> int:
@@ -184,7 +192,9 @@ class PartitionStore:
 
     def own_rows(self, numbers: Int64s) -> Int64s:
         """Rows of owned nodes by their numbers; -1 where there is none."""
-        return self._own.rows(numbers, self.number, self.owned)
+        rows = self._rows.find(numbers, self.number)
+        rows[self.owner[rows] != self.rank] = -1
+        return rows
 
     def lowest(self) -> int:
         """The least number of an owned node; that of the next node where none is owned."""
@@ -196,27 +206,22 @@ class PartitionStore:
 
         That order is the same however many ranks there are, and whatever has happened before.
         """
-        near = self.graph.in_neighbours(rows)
-        group = np.repeat(np.arange(near.groups.size - 1), np.diff(near.groups))
-        order = np.lexsort((self.number[near.index], group))
-        x = None if near.x is None else near.x[order]
-        return Neighbours(near.indptr, near.index[order], near.weight[order], near.by_relation, x)
-
-    def in_weight(self, near: Neighbours) -> Float64s:
-        """Sums of the weights of rows' incoming edges, added up in the order of :meth:`in_neighbours`."""
-        sums = np.zeros(near.indptr.size - 1)
-        _sum(near.indptr, near.weight, sums)
-        return sums
+        return by_number(self.graph.in_neighbours(rows), self.number)
 
     def readers(self, rows: Int64s) -> tuple[Int64s, Int64s]:
         """The other ranks that own out-neighbours of rows, as pairs of a row and a rank, each once."""
-        near = self.graph.out_neighbours(rows)
-        return self.pairs(np.repeat(rows, np.diff(near.indptr)), self.owner[near.index])
+        rows = self.graph.distinct(rows)
+        rows = rows[self.owner[rows] == self.rank]
+        reading = owners_of(self.graph.out_neighbours(rows), self.owner, self.ranks)
+        reading[:, self.rank] = False
+        at, ranks = np.nonzero(reading)
+        return rows[at], ranks
 
-    def pairs(self, rows: Int64s, ranks: Int64s) -> tuple[Int64s, Int64s]:
-        """Pairs of an owned row and another rank, each once, ascending."""
-        wanted = (ranks != self.rank) & (self.owner[rows] == self.rank)
-        pairs = np.unique(rows[wanted] * self.ranks + ranks[wanted])
+    def pairs(self, source: Int64s, target: Int64s) -> tuple[Int64s, Int64s]:
+        """Owned sources of edges and the other ranks that own the targets, each pair once."""
+        ranks = self.owner[target]
+        wanted = (ranks != self.rank) & (self.owner[source] == self.rank)
+        pairs = np.unique(source[wanted] * self.ranks + ranks[wanted])
         return pairs // self.ranks, pairs % self.ranks
 
     def _concerned(self, events: EventColumns, settled: Settled) -> Bools:
@@ -239,21 +244,20 @@ class PartitionStore:
         here = rows >= 0
         rows, number, owner = rows[here], settled.number[here], settled.owner[here]
         self.number[rows], self.owner[rows] = number, owner
-        copied = owner != self.rank
-        self._row_of.update(zip(number[copied].tolist(), rows[copied].tolist(), strict=True))
+        self._rows.enter(rows, self.number)
+        self.places.give(self.those_owned(rows), self.graph.capacity)
 
     def _sweep(self, changes: Changes, time: float) -> None:
         """Remove the copies that a batch has left without edges, and forget those of removed nodes."""
         graph = self.graph
-        for number in self.number[changes.removed_rows].tolist():
-            self._row_of.pop(number, None)
+        self._rows.remove(changes.removed_rows, self.number)
+        self.places.take(changes.removed_rows)
         rows = graph.distinct(np.concatenate([changes.created, changes.edge_source, changes.edge_target]))
         rows = rows[graph.alive[rows] & (self.owner[rows] != self.rank)]
         rows = np.sort(rows[(graph.in_degree(rows) == 0) & (graph.out_degree(rows) == 0)])
         if not rows.size:
             return
-        for number in self.number[rows].tolist():
-            del self._row_of[number]
+        self._rows.remove(rows, self.number)
         removals = columns_of([RemoveNode(node) for node in graph.ids(rows)])
         graph.carry_out(removals, graph.settle(removals, time))
 
@@ -269,10 +273,3 @@ def _some(columns: Columns, kept: Int64s) -> Columns:
         types=np.ascontiguousarray(columns.types[:, kept]),
         **one,
     )
-
-
-@compiled
-def _sum(indptr: Int64s, weight: Float32s, sums: Float64s) -> None:
-    for at in range(sums.size):
-        for edge in range(indptr[at], indptr[at + 1]):
-            sums[at] += weight[edge]

@@ -115,3 +115,18 @@ def test_the_order_in_which_edges_have_left_does_not_count() -> None:
     assert len(orders) > 1, "nothing is tested"
     alone, *others = [each.served() for each in groups]
     assert all(each == alone for each in others)
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_a_node_without_features_does_not_decide_how_those_of_others_are_multiplied(ranks: int) -> None:
+    draw = np.random.default_rng(5)
+    width, student = 40, student_of("gcn", 40)
+    alone, parts = group(1, [student]), group(ranks, [student])
+    # Some have few entries, so that blocks of other nodes would be sparse at one rank and dense at another.
+    rows = [
+        (draw.normal(size=width) * (draw.random(width) < draw.choice([0.05, 0.3, 1.0]))).tolist() for _ in range(90)
+    ]
+    for events in ([UpsertNode(f"n{at}", x) for at, x in enumerate(rows)], [UpsertNode("n3", rows[4])]):
+        alone.apply(events)
+        parts.apply(events)
+        assert parts.served() == alone.served()
