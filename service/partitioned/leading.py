@@ -17,6 +17,7 @@ from olad_core.serving.publication import Publication, RejectedEvent, Reply
 from service.partitioned.checkpoints import PartWritten, RankCheckpoints
 from service.partitioned.collectives import RankLost
 from service.partitioned.follower import Follower
+from service.partitioned.turn_size import TurnSize
 from service.store.fence import LogLost
 from service.store.log_reader import Entry, LogReader
 from service.store.positions import START
@@ -26,7 +27,6 @@ from service.store.request_reader import RequestReader
 from service.store.status import GraphStatus, LearningStatus, Score, VersionStatus, WorkerStatus
 from service.worker.attempts import KILLED, Attempts
 from service.worker.clock import Clock
-from service.worker.lane import MAX_EVENTS_PER_TURN
 from service.worker.metrics import WorkerMetrics
 from service.worker.stop import Stop
 
@@ -56,6 +56,7 @@ class Proposal(msgspec.Struct, frozen=True):
         stop: whether a stop was requested of this rank.
         written: how far it is with a checkpoint.
         upto: position of the last entry of the turn; empty where there is none.
+        events: that the entries of the turn have together.
         skipped: positions of entries of the turn that are not applied, each with the reason.
         publishes: whether something becomes visible in this turn.
         checkpoint: number of the checkpoint that begins after the turn; 0 for none.
@@ -65,6 +66,7 @@ class Proposal(msgspec.Struct, frozen=True):
     stop: bool = False
     written: PartWritten = PartWritten()
     upto: str = ""
+    events: int = 0
     skipped: dict[str, str] = {}
     publishes: bool = False
     checkpoint: int = 0
@@ -126,6 +128,8 @@ class Leader:
         self._replies: list[Reply] = []
         self._answered: str | None = None
         self._trim_to: str | None = None
+        self._turn_size = TurnSize()
+        self._turn_began, self._turn_events = 0.0, 0
         self._checkpoint_at = clock.monotonic()
         self._checkpointed = ""
         self._started_at = clock.wall()
@@ -156,6 +160,7 @@ class Leader:
         self.trim(self._trim_to)
         self._trim_to = None
         now, position = self._clock.monotonic(), follower.position
+        self._turn_size.follow(self._turn_events, now - self._turn_began)
         reports = now - self._reported_at >= REPORT_EVERY_S
         if reports:
             self._event_log.require(position)
@@ -171,10 +176,12 @@ class Leader:
         checkpoint = checkpoints.next_number() if due and position != self._checkpointed else 0
         if checkpoint:
             self._checkpoint_at, self._checkpointed = now, position
+        self._turn_began, self._turn_events = self._clock.monotonic(), sum(entry.count for entry in entries)
         plan = Proposal(
             stop=self._stop.requested,
             written=written,
             upto=entries[-1].position if entries else "",
+            events=self._turn_events,
             skipped={
                 entry.position: self._skipped[entry.position] for entry in entries if entry.position in self._skipped
             },
@@ -300,7 +307,7 @@ class Leader:
         )
 
     def _entries(self, position: str) -> list[Entry]:
-        most = 1 if self._attempts.is_within(position) else MAX_EVENTS_PER_TURN
+        most = 1 if self._attempts.is_within(position) else self._turn_size.most
         return self._attempts.first_turn(self._event_log.read(position, max_events=most))
 
     def _read_requests(self) -> None:

@@ -17,7 +17,6 @@ from service.store.log_reader import Entry, LogReader
 from service.store.positions import parse_position
 from service.store.prediction_writer import table_name
 from service.store.staged_rows import RankRows
-from service.worker.lane import MAX_EVENTS_PER_TURN
 from service.worker.stop import Stop
 
 log = structlog.get_logger(__name__)
@@ -89,7 +88,7 @@ class RankLoop:
         if self._leader is not None:
             self._leader.trim_later(trim_to)
         if plan.upto:
-            self._read(plan.upto)
+            self._read(plan.upto, plan.events)
             self._apply(plan.skipped, publish=plan.publishes and not replays)
         elif plan.publishes:
             self._publish()
@@ -109,13 +108,14 @@ class RankLoop:
         self._entries, plan = self._leader.propose(self._follower, self._checkpoints, written, replays=replays)
         return plan
 
-    def _read(self, upto: str) -> None:
-        """Read the entries of the turn, which the first rank has read already."""
+    def _read(self, upto: str, events: int) -> None:
+        """Read the entries of the turn, which the first rank has read already, and which have so many events."""
         last, after = parse_position(upto), self._follower.position
 
         def read() -> bool:
             if self._leader is None:
-                entries = self._event_log.read(after, max_events=MAX_EVENTS_PER_TURN)
+                # One more, so that entries without events after the last of them are read too.
+                entries = self._event_log.read(after, max_events=events + 1)
                 self._entries = [entry for entry in entries if parse_position(entry.position) <= last]
             return bool(self._entries) and self._entries[-1].position == upto
 
