@@ -24,9 +24,11 @@ demo: $(READY)
 test: $(TESTS)
 	$(VENV)/bin/python -m pytest $(ARGS)
 
-# Every fault ROUNDS times against the whole service, and a table of what was lost: nothing
+# Every fault ROUNDS times against the whole service, and a table of what was lost: nothing. With PARTITIONS=4, against
+# so many ranks of a worker with partitions.
 chaos: $(TESTS)
-	timeout --kill-after=10 600 $(VENV)/bin/python -m tests.chaos.chaos $(ROUNDS)
+	timeout --kill-after=10 $(if $(PARTITIONS),7200,600) $(VENV)/bin/python -m \
+	  tests.chaos.$(if $(PARTITIONS),partitions $(PARTITIONS),chaos) $(ROUNDS)
 
 # Clients that send far more than can be applied, for SECONDS, and a table of what became of it
 flood: $(TESTS)

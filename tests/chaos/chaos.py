@@ -12,18 +12,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from service.store.positions import parse_position
 from service.worker.checkpoint import list_checkpoints
 from tests.chaos import faults
 from tests.chaos.lossy_proxy import LossyProxy
 from tests.chaos.producer import Producer, is_fresh, lost_and_surplus, present
+from tests.chaos.rows import Row, show
 from tests.chaos.service import Service, running_service, stopped
 from tests.chaos.small_disk import why_not
 from tests.chaos.workers import Nursery, nursery, until
@@ -33,58 +31,46 @@ FLOODERS = 2
 FLOOD_S = 2.0
 
 
-@dataclass
-class Row:
-    """What one kind of fault has done.
-
-    Attributes:
-        fault: its name.
-        injected: how often.
-        accepted: events that were given a position meanwhile.
-        applied: events that the worker counts as applied.
-        lost: nodes of accepted events that are not there.
-        duplicated: events applied that nobody was given a position for, and nodes that should be gone.
-        recovered_s: the longest time from the end of a fault until what was accepted after it could be read.
-    """
-
-    fault: str
-    injected: int = 0
-    accepted: int = 0
-    applied: int = 0
-    lost: int = 0
-    duplicated: int = 0
-    recovered_s: float = 0.0
-
-
 class Chaos:
     """A service under fire.
 
     Args:
         service: it.
         seed: of every random choice.
+        pause_s: of the producer between two batches.
+        patience_s: for so long it is waited until something has happened.
     """
 
-    def __init__(self, service: Service, seed: int = 0) -> None:
+    def __init__(self, service: Service, seed: int = 0, pause_s: float = 0.01, patience_s: float = 60) -> None:
         self.service = service
         self.proxy = LossyProxy(service.port)
-        self.producer = Producer(self.proxy.port, "steady")
+        self.producer = Producer(self.proxy.port, "steady", pause_s=pause_s)
         self.random = np.random.default_rng(seed)
+        self._patience_s = patience_s
         self._flooders: list[Producer] = []
 
     def run(self, rounds: int) -> list[Row]:
         """Inject every fault so many times."""
         self.producer.start()
         try:
-            until(lambda: self.service.http.get("/health/predicting").is_success)
-            until(lambda: len(self._checkpoints()) >= 2)
+            self._begin()
+            self._until(lambda: self.service.http.get("/health/predicting").is_success)
+            self._until(lambda: len(self._checkpoints()) >= 2)
             rows = []
             for name, inject in self._faults().items():
                 print(f"{name} ...", flush=True)
                 rows.append(self._row(name, inject, rounds))
+                print(rows[-1], flush=True)
             return rows
         finally:
             self.producer.stop()
             self.proxy.close()
+
+    def _until(self, condition: Callable[[], object]) -> None:
+        until(condition, self._patience_s)
+
+    def _begin(self) -> None:
+        """What the worker needs beside events before it can serve."""
 
     def _faults(self) -> dict[str, Callable[[], None]]:
         service, random = self.service, self.random
@@ -93,9 +79,9 @@ class Chaos:
             def inject() -> None:
                 service.fault = faults.draw(random, [point])
                 service.kill("worker")
-                until(lambda: service.fault is None)
+                self._until(lambda: service.fault is None)
                 doomed = service.worker.pid
-                until(lambda: service.worker.pid != doomed or not service.worker.running())
+                self._until(lambda: service.worker.pid != doomed or not service.worker.running())
 
             return inject
 
@@ -146,8 +132,8 @@ class Chaos:
         producers = (self.producer, *self._flooders)
         with self.producer.turn:
             position = max((producer.position for producer in producers), key=parse_position)
-            until(lambda: is_fresh(self.service.http, position))
-            until(lambda: self._reported(position) is not None)
+            self._until(lambda: is_fresh(self.service.http, position))
+            self._until(lambda: self._reported(position) is not None)
             for producer in producers:
                 lost, surplus = lost_and_surplus(self.service.http, producer)
                 row.lost += lost
@@ -164,18 +150,21 @@ class Chaos:
     def _seconds_to_recover(self) -> float:
         """Until a batch that is accepted from now on can be read."""
         started, batches = time.monotonic(), self.producer.batches
-        until(lambda: self.producer.batches >= batches + 2)
+        self._until(lambda: self.producer.batches >= batches + 2)
         position = self.producer.position
-        until(lambda: is_fresh(self.service.http, position))
+        self._until(lambda: is_fresh(self.service.http, position))
         return time.monotonic() - started
 
     def _checkpoints(self) -> list[Path]:
-        return list_checkpoints(self.service.data_dir / "checkpoints" / self.service.keys.graph)
+        return list_checkpoints(self._folder_of_checkpoints())
+
+    def _folder_of_checkpoints(self) -> Path:
+        return self.service.data_dir / "checkpoints" / self.service.keys.graph
 
     def _disk_faults(self) -> dict[str, Callable[[], None]]:
         """Real disks that are full where there can be such, else files of the worker that may not grow."""
         if not self.service.disks:
-            return {"no file of the worker may grow": self._limit_files}
+            return {"no file of the worker may grow": lambda: self._limit_files(self.service.worker.pid)}
         return {
             "disk full under the checkpoints": self._fill_worker_disk,
             "disk full under Redis": self._fill_redis_disk,
@@ -188,24 +177,24 @@ class Chaos:
         failures, refused = status.checkpoint_failures if status else 0, self.producer.answers["429"]
         disk.fill()
         try:
-            until(lambda: (status := service.status()) is not None and status.checkpoint_failures > failures)
-            until(lambda: self.producer.answers["429"] > refused)
+            self._until(lambda: (status := service.status()) is not None and status.checkpoint_failures > failures)
+            self._until(lambda: self.producer.answers["429"] > refused)
             assert service.http.get("/health/ready").status_code == 503
             assert service.http.get("/health/predicting").is_success
         finally:
             newest = self._checkpoints()[-1]
             disk.free()
-        until(lambda: self._checkpoints()[-1] != newest)
+        self._until(lambda: self._checkpoints()[-1] != newest)
 
     def _fill_redis_disk(self) -> None:
         """Nothing can be written, what was published can be read; then there is free space again."""
         service, disk = self.service, self.service.disks["redis"]
-        until(lambda: service.http.get("/health/predicting").is_success)
+        self._until(lambda: service.http.get("/health/predicting").is_success)
         refused, node = self.producer.answers["503"], self.producer.node(self.producer.batches - 1, 0)
-        until(lambda: present(service.http, [node]))
+        self._until(lambda: present(service.http, [node]))
         disk.fill()
         try:
-            until(lambda: self.producer.answers["503"] > refused + 2)
+            self._until(lambda: self.producer.answers["503"] > refused + 2)
             assert service.http.get("/health/live").is_success
             assert service.http.get("/health/ready").status_code == 503
             assert service.http.get("/health/predicting").is_success
@@ -213,20 +202,22 @@ class Chaos:
         finally:
             disk.free()
 
-    def _limit_files(self) -> None:
-        """No file of the worker can grow any more, until a checkpoint has failed; then there is free space again."""
+    def _limit_files(self, pid: int) -> None:
+        """No file of a process can grow any more, until a checkpoint has failed; then there is free space again."""
         service = self.service
-        resource.prlimit(service.worker.pid, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+        status = service.status()
+        failures = status.checkpoint_failures if status else 0
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
         try:
-            until(lambda: (status := service.status()) is not None and status.checkpoint_failures > 0)
+            self._until(lambda: (status := service.status()) is not None and status.checkpoint_failures > failures)
             # Serving has gone on, and nothing unfinished is left.
             self._seconds_to_recover()
-            until(lambda: service.http.get("/health/ready").is_success)
+            self._until(lambda: service.http.get("/health/ready").is_success)
         finally:
             unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-            resource.prlimit(service.worker.pid, resource.RLIMIT_FSIZE, unlimited)
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
         newest = self._checkpoints()[-1]
-        until(lambda: self._checkpoints()[-1] != newest)
+        self._until(lambda: self._checkpoints()[-1] != newest)
 
     def _tear_checkpoint(self) -> None:
         """The newest checkpoint is not whole when the worker starts again."""
@@ -234,18 +225,18 @@ class Chaos:
         service.held.add("worker")
         try:
             service.kill("worker")
-            until(lambda: not service.worker.running())
+            self._until(lambda: not service.worker.running())
             tensors = self._checkpoints()[-1] / "tensors.safetensors"
             os.truncate(tensors, int(self.random.random() * tensors.stat().st_size))
         finally:
             service.held.discard("worker")
-        until(lambda: service.worker.running() and service.worker.logged("caught up"))
+        self._until(lambda: service.worker.running() and service.worker.logged("caught up"))
         assert service.worker.logged("skipped a broken checkpoint")
 
     def _lose_answers(self) -> None:
         batches = self.producer.batches
         self.proxy.share = 0.3
-        until(lambda: self.producer.batches >= batches + 20)
+        self._until(lambda: self.producer.batches >= batches + 20)
         self.proxy.share = 0.0
 
     def _flood(self) -> None:
@@ -270,25 +261,28 @@ def strike(running: Nursery, folder: Path, rounds: int) -> tuple[list[Row], dict
         return rows, dict(chaos.producer.answers)
 
 
-def main(rounds: int) -> None:
+def in_a_folder(strikes: Callable[[Path], tuple[list[Row], dict[str, int]]]) -> None:
+    """Strike a service whose files are in a folder of their own, print the table, and end with a status.
+
+    The folder stays where something went wrong: the logs are in it.
+    """
     folder = Path(tempfile.mkdtemp(prefix="olad-chaos-"))
     started = time.monotonic()
     try:
-        with nursery() as running:
-            if why := why_not():
-                print(f"no disks that are really full: {why}")
-            rows, answers = strike(running, folder, rounds)
+        if why := why_not():
+            print(f"no disks that are really full: {why}")
+        rows, answers = strikes(folder)
     except BaseException:
         print(f"the logs are in {folder}")
         raise
     shutil.rmtree(folder)
-    columns = ("fault", "times injected", "events accepted", "applied", "lost", "duplicated", "seconds to recover")
-    table = Table(*columns, title=f"{time.monotonic() - started:.0f} s in all")
-    for row in rows:
-        numbers = (row.injected, row.accepted, row.applied, row.lost, row.duplicated)
-        table.add_row(row.fault, *(f"{number:,}" for number in numbers), f"{row.recovered_s:.2f}")
-    Console(width=120).print(table, "answers to the producer:", answers)
+    show(rows, answers, time.monotonic() - started)
     sys.exit(any(row.lost or row.duplicated for row in rows))
+
+
+def main(rounds: int) -> None:
+    with nursery() as running:
+        in_a_folder(lambda folder: strike(running, folder, rounds))
 
 
 if __name__ == "__main__":

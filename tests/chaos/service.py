@@ -10,9 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
@@ -27,8 +28,36 @@ WORKER_SETTINGS = {"checkpoint_interval_s": 0.5, "publish_steps": 10, "warmup_st
 API_SETTINGS = {"max_behind": 20_000}
 
 
+class Worker(Protocol):
+    """A worker that can be started again and again."""
+
+    @property
+    def pid(self) -> int:
+        """Of the process that was started last."""
+
+    def start(self, fault: Fault | None = None) -> None:
+        """Start it, with a fault that strikes it."""
+
+    def running(self) -> bool:
+        """Whether the process is there."""
+
+    def logged(self, text: str) -> bool:
+        """Whether it has logged that since its start."""
+
+    def terminate(self) -> int:
+        """SIGTERM, and the exit status."""
+
+    def close(self) -> None:
+        """End it."""
+
+
 class Service:
     """Processes and the supervisor that starts again what has ended, a tenth of a second later.
+
+    Args:
+        worker: makes one out of the URL of Redis, keys, the folder, and settings.
+        folder: of all files.
+        settings: of worker and API.
 
     Attributes:
         fault: strikes the next worker that is started.
@@ -36,11 +65,11 @@ class Service:
         disks: file systems of their own for ``worker`` (its checkpoints) and ``redis``; empty where there can be none.
     """
 
-    def __init__(self, nursery: Nursery, folder: Path, **settings: object) -> None:
+    def __init__(self, worker: Callable[..., Worker], folder: Path, **settings: object) -> None:
         self.keys = Keys("chaos")
         self.data_dir = folder
         self.redis = RedisServer()
-        self.worker = ForkedWorker(nursery, self.redis.url, self.keys, folder, **WORKER_SETTINGS | settings)
+        self.worker = worker(self.redis.url, self.keys, folder, **WORKER_SETTINGS | settings)
         self.fault: Fault | None = None
         self.held: set[str] = set()
         self.disks: dict[str, SmallDisk] = {}
@@ -66,7 +95,8 @@ class Service:
 
     def start(self) -> None:
         self.redis.start()
-        self.worker.start()
+        if "worker" not in self.held:
+            self.worker.start()
         self._start_api()
         self._supervisor.start()
         until(self.is_live)
@@ -134,11 +164,8 @@ class Service:
 
 
 @contextlib.contextmanager
-def running_service(
-    nursery: Nursery, folder: Path, *, small_disks: bool = False, **settings: object
-) -> Iterator[Service]:
+def started(service: Service, *, small_disks: bool = False) -> Iterator[Service]:
     """A service that is live, and gone at the end; on small disks if asked for and where there can be such."""
-    service = Service(nursery, folder, **settings)
     try:
         if small_disks and why_not() is None:
             service.take_disks()
@@ -146,6 +173,15 @@ def running_service(
         yield service
     finally:
         service.close()
+
+
+@contextlib.contextmanager
+def running_service(
+    nursery: Nursery, folder: Path, *, small_disks: bool = False, **settings: object
+) -> Iterator[Service]:
+    """A service with a worker out of the nursery, as :func:`started`."""
+    with started(Service(partial(ForkedWorker, nursery), folder, **settings), small_disks=small_disks) as service:
+        yield service
 
 
 @contextlib.contextmanager

@@ -93,26 +93,31 @@ class GroupOfRanks:
         self.process.terminate()
         return self.process.wait(60)
 
+    def close(self, ranks: int) -> None:
+        """Kill its processes, so many ranks among them."""
+        if self.process.poll() is None:
+            for rank in range(ranks):
+                if (pid := self.rank_pid(rank)) is not None:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+            self.process.kill()
+            self.process.wait()
 
-def _group(command: Sequence[str], redis_url: str, keys: Keys, data_dir: Path, **settings: object) -> GroupOfRanks:
-    return GroupOfRanks(command, redis_url, keys, data_dir, **settings)
+
+def command_of(ranks: int) -> list[str]:
+    """What starts a worker with so many partitions."""
+    return [sys.executable, "-m", "service.entry", "worker", "--partitions", str(ranks), "--weights", "fixed"]
 
 
 @contextlib.contextmanager
 def group_of(ranks: int, redis_url: str, keys: Keys, data_dir: Path, **settings: object) -> Iterator[GroupOfRanks]:
     """A worker with so many partitions: one by torchrun, more by ``olad worker``."""
-    command = [sys.executable, "-m", "service.entry", "worker", "--partitions", str(ranks), "--weights", "fixed"]
+    command = command_of(ranks)
     if ranks == 1:
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "1"]
         command += ["-m", "service.partitioned.worker"]
-    running = _group(command, redis_url, keys, data_dir, **settings)
+    running = GroupOfRanks(command, redis_url, keys, data_dir, **settings)
     try:
         yield running
     finally:
-        if running.process.poll() is None:
-            for rank in range(ranks):
-                if (pid := running.rank_pid(rank)) is not None:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-            running.process.kill()
-            running.process.wait()
+        running.close(ranks)
