@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,8 @@ def student_for(graph: GraphArrays) -> Student:
     return build_student("gcn", graph.x.shape[1], WIDTH, CLASSES, seed=1)
 
 
-def without_partitions(graph: GraphArrays, count: int) -> Costs:
-    """One process that holds the whole graph."""
+def without_partitions(graph: GraphArrays, count: int, batch: int = 1) -> Costs:
+    """One process that holds the whole graph, and follows updates in batches."""
     costs, live = Costs(), DynamicGraph()
     costs.note_memory("begin")
     for events in batches(graph):
@@ -95,8 +96,9 @@ def without_partitions(graph: GraphArrays, count: int) -> Costs:
         embedding.mark(live, touch)
         embedding.compute(live, embedding.marked(live))
 
-    for event in updates(graph, count):
-        costs.of("updates", lambda one=event: follow([one]))  # type: ignore[misc]
+    waiting = updates(graph, count)
+    while some := list(islice(waiting, batch)):
+        costs.of("updates", lambda these=some: follow(these))  # type: ignore[misc]
     return costs
 
 
