@@ -19,6 +19,7 @@ from service.commands.options import AsJson, BatchBytes, Declare, DryRun, Fresh,
 from service.commands.replay_view import ReplayView, print_summary
 from service.commands.sources import open_for, open_record
 from service.commands.table_options import takes_table_options
+from service.commands.task_view import print_values
 from service.replay.arrival_stream import BATCH_BYTES, UnreadableDataset
 from service.replay.pace import STEPS_PER_ENTRY
 from service.replay.registry import DATASETS
@@ -99,7 +100,10 @@ def replay_source(
                 files.close()
                 console.print("Stopped; the same command resumes here.")
                 raise typer.Exit(130) from None
-        _report(console, shown(opened.name), state, as_json=as_json)
+            files.close()
+            _report(console, shown(opened.name), state, as_json=as_json)
+            if not as_json:
+                print_values(console, client, state.position)
 
 
 def _require_class(rank: str | None, source: Source) -> None:

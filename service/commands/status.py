@@ -13,18 +13,17 @@ from service.commands.calling import service_client
 from service.commands.class_view import class_table
 from service.commands.link_view import links_line
 from service.commands.options import AsJson, Url
-from service.figures import lead_name, lead_value, nats, number, percent
+from service.commands.value_view import value_lines
+from service.figures import lead_name, lead_value, nats, percent
 from service.models import Group, ServiceStatus
 from service.store.status import (
     CombinedStatus,
     GraphStatus,
     LeadStatus,
-    NodeValueTaskStatus,
     Score,
     ServingStatus,
     StudentStatus,
     TaskStatus,
-    ValueTaskStatus,
 )
 from service.terminal import Terminal, shown_report
 
@@ -56,10 +55,8 @@ def status(
         rules = {"popularity": link.popularity, "last seen": link.last_seen}
         line = links_line(link.name, link.edge_type, (link.scored, link.arrived), link.score, {**rules})
         console.print(line, soft_wrap=True, highlight=False)
-    for value_task in report.worker.value_tasks if report.worker is not None else ():
-        console.print(_value_task_line(value_task), soft_wrap=True, highlight=False)
-    for node_task in report.worker.node_value_tasks if report.worker is not None else ():
-        console.print(_node_value_line(node_task), soft_wrap=True, highlight=False)
+    for line in value_lines(report.worker) if report.worker is not None else ():
+        console.print(line, soft_wrap=True, highlight=False)
     for decision in [decision for decision in group.decisions if decision.kind != "student-kept"][:DECISIONS_SHOWN]:
         line = f"{decision.position} {decision.kind}: {decision.reason}"
         console.print(line, soft_wrap=True, highlight=False)
@@ -165,27 +162,6 @@ def _task_line(task: TaskStatus) -> str:
     counts = f"{task.arrived:,} edges arrived, {task.labels:,} labels"
     scores = f"log-loss {nats(task.score.log_loss)} (shares of the classes: {nats(task.base_score.log_loss)})"
     return f"task {task.name}, class of edges of the type {task.edge_type}: {counts}, {scores}"
-
-
-def _value_task_line(task: ValueTaskStatus) -> str:
-    """How a task that predicts values stands, beside the mean of what both ends gave and received."""
-    counts = f"{task.arrived:,} edges arrived, {task.labels:,} values"
-    about = f"task {task.name}, value of edges of the type {task.edge_type}"
-    return f"{about}: {counts}, {_errors(task, 'means of the ends')}"
-
-
-def _node_value_line(task: NodeValueTaskStatus) -> str:
-    """The same of a task on values of nodes, beside the mean of the neighbours' values."""
-    counts = f"{task.arrived:,} nodes arrived, {task.labels:,} values"
-    about = f"task {task.name}, value of nodes of the type {task.node_type}"
-    return f"{about}: {counts}, {_errors(task, 'mean of the neighbours')}"
-
-
-def _errors(task: ValueTaskStatus | NodeValueTaskStatus, simple: str) -> str:
-    """The scores of a task on values, beside those of a simple prediction."""
-    errors = f"MAE {number(task.score.mae)} ({simple}: {number(task.base_score.mae)})"
-    more = f"RMSE {number(task.score.rmse)}, R2 {number(task.score.r2)}"
-    return f"{errors}, {more}, {percent(task.score.coverage)} in the interval of {percent(task.coverage)}"
 
 
 def _student_table(group: Group) -> Table:

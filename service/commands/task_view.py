@@ -10,9 +10,10 @@ from rich.table import Table
 from service.client.errors import ServiceError
 from service.client.http import Client
 from service.commands.class_view import class_table
+from service.commands.value_view import value_lines
 from service.figures import nats, percent
 from service.store.positions import parse_position
-from service.store.status import TaskStatus
+from service.store.status import WorkerStatus
 from service.terminal import shown, shown_report
 
 LISTED = 10
@@ -29,7 +30,8 @@ def print_tasks(console: Console, client: Client, position: str | None) -> None:
         client: of the service.
         position: of the last entry that was sent.
     """
-    for task in _tasks(client, position):
+    worker = _worker(client, position)
+    for task in worker.tasks if worker is not None else ():
         losses = f"log-loss {nats(task.score.log_loss)} (shares of the classes: {nats(task.base_score.log_loss)})"
         line = f"task {task.name}: {task.labels:,} of {task.arrived:,} {task.edge_type} edges have a label; {losses}"
         console.print(shown(line), soft_wrap=True, highlight=False)
@@ -55,14 +57,24 @@ def print_tasks(console: Console, client: Client, position: str | None) -> None:
         console.print(f"exact at position {found.position}", highlight=False)
 
 
-def _tasks(client: Client, position: str | None) -> tuple[TaskStatus, ...]:
-    """The tasks as the worker reports them at a position, or later; as it reported them last where that takes long."""
+def print_values(console: Console, client: Client, position: str | None) -> None:
+    """The scores of each task on values, where there are any; arguments as of :func:`print_tasks`."""
+    now = client.status().worker
+    if now is None or not value_lines(now):
+        return
+    worker = _worker(client, position)
+    for line in value_lines(worker) if worker is not None else ():
+        console.print(shown(line), soft_wrap=True, highlight=False)
+
+
+def _worker(client: Client, position: str | None) -> WorkerStatus | None:
+    """The worker's report at a position, or later; its last one where that takes long."""
     until = time.monotonic() + _REPORT_S
     while True:
         worker = client.status().worker
         reached = worker is not None and (position is None or _reaches(worker.position, position))
         if reached or time.monotonic() > until:
-            return worker.tasks if worker is not None else ()
+            return worker
         time.sleep(0.2)
 
 
