@@ -20,6 +20,7 @@ from olad_core.serving.publication import RejectedEvent, TableUpdate, Version
 from olad_core.tasks import node_class
 from olad_core.tasks.label_rule import LabelRule, declared_rule
 from service.store.log_reader import Entry
+from service.store.positions import parse_position
 
 _ROW_BITS = 0xFFFFFFFF
 
@@ -194,10 +195,11 @@ class Follower:
         """Forget which rows have changed: all rows are published."""
         self._changed, self._removed = [], []
 
-    def forget_news(self) -> None:
-        """Forget what is to be published: readers have seen it."""
+    def forget_news(self, visible: str) -> None:
+        """Forget what is to be published, but for what was rejected after a position that readers see."""
         self.forget_changes()
-        self._rejected = []
+        seen = parse_position(visible)
+        self._rejected = [each for each in self._rejected if parse_position(each.position) > seen]
 
     def _declare(self, position: str, schema: GraphSchema) -> None:
         try:

@@ -70,18 +70,19 @@ class RankLoop:
         """
         goes_on = True
         while goes_on and parse_position(self._follower.position) < parse_position(visible):
-            goes_on = self._turn(replays=True)
+            goes_on = self._turn(visible)
         if not goes_on:
             return
         self._publish_everything(keys, start)
-        while self._turn(replays=False):
+        while self._turn():
             pass
         self._write_last_checkpoint()
         if self._leader is not None:
             log.info("stopped", position=self._follower.position)
 
-    def _turn(self, *, replays: bool) -> bool:
-        """One turn; whether the loop goes on."""
+    def _turn(self, visible: str = "") -> bool:
+        """One turn, which may be of a replay up to the position that readers see; whether the loop goes on."""
+        replays = bool(visible)
         proposals = self._ranks.together("turn", Proposal, lambda: self._propose(replays=replays))
         plan = proposals[0]
         trim_to = self._checkpoints.follow([each.written for each in proposals])
@@ -93,7 +94,7 @@ class RankLoop:
         elif plan.publishes:
             self._publish()
         if replays:
-            self._follower.forget_news()
+            self._follower.forget_news(visible)
         if plan.reports:
             sizes = self._ranks.together("sizes", Sizes, self._sizes)
             self._lead("report", lambda leader: leader.report(sizes, self._follower, self._checkpoints))
