@@ -84,6 +84,9 @@ class Several:
             run_in_lockstep([each.step() for each in self.learners], self.traffic)
             while self.learners[0].is_embedding:
                 run_in_lockstep([each.embed(ROWS) for each in self.learners])
+            for each in self.learners:
+                if each.embedded:
+                    each.switch()
 
     def labels(self, nodes: Sequence[str]) -> dict[str, str]:
         """What is served of nodes."""

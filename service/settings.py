@@ -109,7 +109,7 @@ class Settings(BaseSettings):
         ge=1,
         le=256,
         description="Ranks of `olad worker` or `olad up` that one graph is spread over, on this machine; 1 is a worker "
-        "without partitions. More need OLAD_WEIGHTS=fixed (docs/scaling.md).",
+        "without partitions (docs/scaling.md).",
     )
     weights: Literal["trained", "fixed"] = Field(
         default="trained",

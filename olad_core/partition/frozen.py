@@ -55,6 +55,26 @@ class FrozenVersion:
         return cls.from_state(take_part(take_part(tensors, "versions"), "served/student"), served)
 
     @classmethod
+    def of_learner(cls, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> FrozenVersion:
+        """The version that ranks serve which learn.
+
+        Args:
+            tensors: of the learner's state (:class:`~olad_core.partition.learner.LearnerState`).
+            values: of the same.
+
+        Raises:
+            NotFrozen: as above.
+        """
+        served = values["versions"].get("served")
+        if served is None:
+            raise NotFrozen("it serves no version yet: let the worker learn until it does")
+        if served["student"] == GROUP:
+            raise NotFrozen("it serves a version of the group: let it learn under OLAD_SERVE=best first")
+        [(_, architecture)] = served["members"]
+        weights = take_part(tensors, "versions/served/student/0")
+        return cls.from_state(weights, served | {"architecture": architecture})
+
+    @classmethod
     def from_state(cls, weights: Mapping[str, Tensor], values: Mapping[str, Any]) -> FrozenVersion:
         """The version with these weights.
 

@@ -6,7 +6,7 @@ same bytes. What a rank has for itself are the labels and layers of its own node
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ from olad_core.learning.label_history import Touched
 from olad_core.learning.teaching import teaching_of
 from olad_core.learning.trainer import Trainer
 from olad_core.named_state import join_parts, take_part
-from olad_core.partition.exchange import Superstep
+from olad_core.partition.exchange import Superstep, to_all
 from olad_core.partition.keyed import key_of
 from olad_core.partition.news import News, share_news
 from olad_core.partition.partition import Followed, Partition
@@ -107,9 +107,37 @@ class PartitionedLearner:
         return held.version if held else None
 
     @property
+    def candidate(self) -> Version | None:
+        """The version on its way; None where there is none."""
+        held = self._versions.candidate
+        return held.version if held else None
+
+    @property
+    def made_at(self) -> str:
+        """Position at which the weights of the served version were taken; empty before the first."""
+        held = self._versions.served
+        return held.position if held else ""
+
+    @property
+    def candidate_made_at(self) -> str:
+        """The same of the version on its way."""
+        held = self._versions.candidate
+        return held.position if held else ""
+
+    @property
+    def refused(self) -> int:
+        """Versions that were refused, since their weights were not finite."""
+        return self._versions.refused
+
+    @property
     def is_embedding(self) -> bool:
         """Whether a version is on its way: :meth:`embed` has something to do."""
-        return self._versions.candidate is not None
+        return self._versions.candidate is not None and not self._versions.embedded
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the version on its way is embedded at all ranks: :meth:`switch` serves it."""
+        return self._versions.embedded
 
     @property
     def can_learn(self) -> bool:
@@ -118,18 +146,37 @@ class PartitionedLearner:
             return False
         if not self._convergence.reached:
             return True
-        return self.trainer is not None and not self.is_embedding and not self._versions.is_done(self.steps)
+        waits = self._versions.candidate is not None or self._versions.is_done(self.steps)
+        return self.trainer is not None and not waits
 
     @property
     def resting(self) -> bool:
         """Whether there is nothing to learn nor to embed before something new comes."""
-        return not (self.can_learn or self.is_embedding)
+        return not (self.can_learn or self._versions.candidate is not None)
+
+    @property
+    def progress(self) -> float:
+        """Share of the layers of the version on its way that are computed; 0 where there is none."""
+        held = self._versions.candidate
+        return held.filling.layer / (1 + held.filling.members[0].depth) if held else 0.0
+
+    def missing(self) -> tuple[str, ...]:
+        """What must still happen before the first version is served; empty once there is one."""
+        if self.served:
+            return ()
+        if len(self._classes) < 2:
+            return (f"labels of at least two classes ({len(self._classes)} so far)",)
+        if self.candidate is None:
+            return (f"training steps before the first version ({self.steps} of {self.config.publish_steps})",)
+        return (f"embedding the graph for the first version ({self.progress:.0%} done)",)
 
     def changed(self, followed: Followed) -> Int64s:
         """Owned rows whose served answers a batch changed; none before the first version."""
-        held = self._versions.served
-        members = len(held.filling.members) if held else 0
-        return np.unique(np.concatenate([np.empty(0, np.int64), *followed.changed[:members]]))
+        return _joined(followed.changed[: self._members])
+
+    def changed_next(self, followed: Followed) -> Int64s:
+        """Owned rows whose answers by the version on its way a batch changed, as far as it is embedded."""
+        return _joined(followed.changed[self._members :])
 
     def answers(self, rows: Int64s) -> Float32s:
         """Served answers ``[n, 1 + C]`` of owned rows: the expected disagreement, then class probabilities.
@@ -139,6 +186,24 @@ class PartitionedLearner:
         held = self._versions.served
         assert held, "no version is served"
         return held.answers(rows)
+
+    def answers_next(self, rows: Int64s) -> Float32s:
+        """The same by the version on its way. Call it when that is embedded."""
+        held = self._versions.candidate
+        assert held, "no version is on its way"
+        return held.answers(rows)
+
+    def adopt(self) -> Superstep[None]:
+        """Begin to learn from a graph that was followed without learning: note the labels that there are."""
+        store, graph = self._store, self._partition.graph
+        rows = np.flatnonzero(store.owned & (graph.label >= 0))
+        records = np.empty(rows.size, [("number", "<i8"), ("label", "<i4")])
+        records["number"], records["label"] = store.number[rows], graph.label[rows]
+        received = yield to_all("labels", records, store.rank, store.ranks)
+        every = np.sort(np.concatenate([*received, records]), order="number")
+        self._classes.update(every["label"].tolist())
+        self._history.add(every["number"].astype(np.int64), store)
+        self.assessment.know_classes(graph.classes)
 
     def follow(self, position: str, events: int, followed: Followed) -> Superstep[None]:
         """Judge what was predicted, and remember what there is to learn, of a batch that was applied.
@@ -190,16 +255,30 @@ class PartitionedLearner:
         yield from self._start_version(trainer)
         return True
 
-    def embed(self, rows: int = SLICE) -> Superstep[Version | None]:
+    def embed(self, rows: int = SLICE) -> Superstep[None]:
         """Embed one slice of the version on its way.
 
         Args:
             rows: of this rank, at most.
-
-        Returns:
-            The version, where it is served from now on: every owned row has another answer.
         """
-        return (yield from self._versions.advance(self.steps, rows))
+        yield from self._versions.advance(rows)
+
+    def switch(self) -> Version:
+        """Serve the version on its way, which is embedded: every owned row has another answer from now on."""
+        return self._versions.switch(self.steps)
+
+    def take_students(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        """Go on with the students of an engine; their scores, and versions of them, begin anew.
+
+        Args:
+            tensors: of the engine's trainer.
+            values: of the same.
+
+        Raises:
+            KeyError, RuntimeError, ValueError: they are others than the configuration asks for.
+        """
+        group = Group.restore(self.config.trainer, tensors, values, torch.device("cpu"), no_memory(self.config.trainer))
+        self.trainer = keyed(Trainer.restore(group, tensors, values))
 
     def state(self) -> LearnerState:
         """The state, of which layers are no part: they follow from the graph and the weights, to the byte."""
@@ -253,6 +332,12 @@ class PartitionedLearner:
     def resume(self, rows: int = SLICE) -> Superstep[None]:
         """Compute the layers of what is served and on its way, after :meth:`load_state`; ``rows`` of a slice."""
         yield from self._versions.resume(rows, self._pass_place)
+
+    @property
+    def _members(self) -> int:
+        """How many students the served version has."""
+        held = self._versions.served
+        return len(held.filling.members) if held else 0
 
     def _advance(self) -> None:
         """One step of time for students whose weights evolve, every so many events."""
@@ -317,6 +402,10 @@ class PartitionedLearner:
                 self._versions.begin_anew()
             self.trainer = new_trainer(self.config.trainer, graph)
         return self.trainer
+
+
+def _joined(changed: Sequence[Int64s]) -> Int64s:
+    return np.unique(np.concatenate([np.empty(0, np.int64), *changed]))
 
 
 def join_own(states: Iterable[Mapping[str, npt.NDArray[np.generic]]]) -> dict[str, npt.NDArray[np.generic]]:

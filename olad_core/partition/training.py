@@ -69,10 +69,12 @@ def require_trainable(config: TrainerConfig) -> None:
     """Refuse what is not trained over several ranks.
 
     Raises:
-        NotOverRanks: local knowledge, which reads the embeddings of neighbours at other ranks.
+        NotOverRanks: local knowledge, which reads the embeddings of neighbours at other ranks; twins.
     """
     if config.local_weight > 0:
         raise NotOverRanks("local_weight is not 0: local knowledge is not learned over several ranks; set it to 0")
+    if config.measures_teaching:
+        raise NotOverRanks("global_weight is auto: no twins measure teaching over several ranks; set a number")
 
 
 def no_memory(config: TrainerConfig) -> Memory:

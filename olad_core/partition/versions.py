@@ -38,6 +38,8 @@ class PartVersions:
         self._config, self._partition, self._decisions = config, partition, decisions
         self.served: HeldPart | None = None
         self.candidate: HeldPart | None = None
+        self.refused = 0
+        """Versions that were refused."""
         self._naming = Naming()
         self._next_number = self._next_shown = 1
         # The training step at which the last version began, and the steps that embedding the last one took.
@@ -88,6 +90,7 @@ class PartVersions:
         name, group = names[best], trainer.group.by_name
         students = {each: copy.deepcopy(group[each]) for each in (group if together else [name])}
         if not any(map(is_finite, students.values())):
+            self.refused += 1
             self._decisions.add("version-refused", f"no version of {name}: its weights are not finite", student=name)
             return
         if not together:
@@ -108,19 +111,28 @@ class PartVersions:
         self.candidate = HeldPart.begun(version, made, position, students, combination, self._partition.store)
         self._follow()
 
-    def advance(self, steps: int, rows: int) -> Superstep[Version | None]:
-        """Embed one slice of the version on its way; the version, where it is served from now on.
+    @property
+    def embedded(self) -> bool:
+        """Whether the version on its way is computed of all nodes here: it can be served (:meth:`switch`)."""
+        return self.candidate is not None and self.candidate.filling.done
+
+    def advance(self, rows: int) -> Superstep[None]:
+        """Embed one slice of the version on its way.
+
+        Args:
+            rows: of this rank, at most.
+        """
+        if self.candidate and not self.candidate.filling.done:
+            yield from self.candidate.filling.advance(self._partition.store, rows)
+
+    def switch(self, steps: int) -> Version:
+        """Serve the version on its way, which is embedded. Until then what is served before follows every batch.
 
         Args:
             steps: training steps that have been taken.
-            rows: of this rank, at most.
         """
         held = self.candidate
-        if held is None:
-            return None
-        yield from held.filling.advance(self._partition.store, rows)
-        if not held.filling.done:
-            return None
+        assert held is not None, "no version is on its way"
         self.served, self.candidate = held, None
         self._took = max(0, steps - self._step)
         self._follow()
@@ -141,6 +153,7 @@ class PartVersions:
             "step": self._step,
             "took": self._took,
             "evidence": self._evidence,
+            "refused": self.refused,
             "naming": self._naming.state(),
             **{role: each.values() for role, each in held.items() if each},
         }
@@ -151,6 +164,7 @@ class PartVersions:
         """Take over the :meth:`state`, but for what is computed: see :meth:`resume`."""
         self._next_number, self._next_shown = values["next"]
         self._step, self._took, self._evidence = values["step"], values["took"], list(values["evidence"])
+        self.refused = values["refused"]
         self._naming.restore(values["naming"])
         self.served, self.candidate = (self._restored(role, tensors, values) for role in ("served", "candidate"))
 

@@ -64,17 +64,12 @@ DataDir = Annotated[
 ]
 
 
-def require_fixed_weights(settings: Settings) -> None:
-    """See that a worker with partitions does not train, and that one without them does.
+def require_partitions_for_fixed_weights(settings: Settings) -> None:
+    """See that a worker without partitions trains.
 
     Raises:
-        typer.BadParameter: it is otherwise.
+        typer.BadParameter: its weights are to be fixed.
     """
-    if settings.partitions > 1 and settings.weights == "trained":
-        raise typer.BadParameter(
-            "a worker with partitions does not train: add --weights fixed, which serves the version of the newest "
-            "checkpoint for ever (docs/scaling.md)"
-        )
     if settings.partitions == 1 and settings.weights == "fixed":
         raise typer.BadParameter("a worker without partitions trains: leave --weights fixed out, or add --partitions 2")
 

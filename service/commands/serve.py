@@ -9,7 +9,7 @@ import typer
 
 from service.api_keys import key_ring
 from service.commands.failures import read_settings, reported_failures
-from service.commands.options import ApiProcesses, Partitions, Weights, require_fixed_weights
+from service.commands.options import ApiProcesses, Partitions, Weights, require_partitions_for_fixed_weights
 from service.logs import configure_logging
 
 
@@ -56,7 +56,7 @@ def worker(
     """Apply events, keep predictions fresh, learn. Needs a Redis: OLAD_REDIS_URL."""
     settings = read_settings(variant=variant, begin_from=begin_from, partitions=partitions, weights=weights)
     configure_logging(settings.log_level, settings.log_format)
-    require_fixed_weights(settings)
+    require_partitions_for_fixed_weights(settings)
     if settings.partitions > 1:
         from service.partitioned.launcher import run_ranks  # noqa: PLC0415
 

@@ -18,7 +18,7 @@ from service.commands.options import (
     Port,
     RedisUrl,
     Weights,
-    require_fixed_weights,
+    require_partitions_for_fixed_weights,
 )
 from service.local.processes import LocalService, stop_on_signals
 from service.logs import configure_logging
@@ -49,7 +49,7 @@ def up(
         partitions=partitions,
         weights=weights,
     )
-    require_fixed_weights(settings)
+    require_partitions_for_fixed_weights(settings)
     if new_students:
         settings = settings.model_copy(update={"new_students": f"up-{time.time_ns()}"})
     configure_logging(settings.log_level, settings.log_format)

@@ -84,10 +84,9 @@ class RankCheckpoints:
 
     def begin(self, number: int, follower: Follower) -> None:
         """Copy this rank's state and begin to write the copy."""
-        arrays = {name: np.array(array) for name, array in follower.partition.state().items()}
-        counts = follower.counts
-        tensors, values = follower.serving.state()
-        values |= {
+        serving, counts = follower.serving.state(), follower.counts
+        arrays = {name: np.array(array) for name, array in (follower.partition.state() | serving.own).items()}
+        values = serving.values | {
             "position": counts.position,
             "applied_events": counts.applied,
             "rejected_events": counts.rejected,
@@ -96,7 +95,7 @@ class RankCheckpoints:
 
         def write() -> dict[str, str]:
             written = write_part(folder, self._rank, arrays)
-            return written | write_shared(folder, tensors, values) if self._rank == 0 else written
+            return written | write_shared(folder, serving.tensors, values) if self._rank == 0 else written
 
         self._begun = _Begun(number, counts.position, self._thread.submit(write))
 

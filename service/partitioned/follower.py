@@ -4,88 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
-from torch import Tensor
 
 from olad_core.events import GraphSchema, RejectedOp, RejectionReason
 from olad_core.graph.arrays import Int64s
-from olad_core.named_state import join_parts
 from olad_core.partition import Followed, Partition, Superstep
-from olad_core.partition.frozen import FrozenVersion
 from olad_core.schema import SchemaConflict, TooManyClasses
 from olad_core.serving.publication import RejectedEvent, TableUpdate, Version
 from olad_core.tasks import node_class
 from olad_core.tasks.label_rule import LabelRule, declared_rule
+from service.partitioned.serving import Answers, Serving
 from service.store.log_reader import Entry
 from service.store.positions import parse_position
 
 _ROW_BITS = 0xFFFFFFFF
-
-
-class Serving(Protocol):
-    """What is served of a part of the graph. All ranks call the same methods in the same order."""
-
-    @property
-    def version(self) -> Version | None:
-        """That readers get; None before the first."""
-
-    @property
-    def made_at(self) -> str:
-        """Position at which its weights were taken."""
-
-    def begin(self) -> Superstep[None]:
-        """Compute what is served, of a part that was restored."""
-
-    def follow(self, position: str, events: int, followed: Followed) -> Superstep[None]:
-        """Follow a batch that was applied."""
-
-    def changed(self, followed: Followed) -> Int64s:
-        """Owned rows whose answers are others since a batch."""
-
-    def answers(self, rows: Int64s) -> npt.NDArray[np.float32]:
-        """Answers ``[n, 1 + C]`` about owned rows: the disagreement, then class probabilities."""
-
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Tensors and plain values for a checkpoint, the same at all ranks."""
-
-
-class FrozenServing:
-    """A version with fixed weights.
-
-    Args:
-        partition: the rank's part.
-        frozen: the version.
-    """
-
-    def __init__(self, partition: Partition, frozen: FrozenVersion) -> None:
-        self._partition = partition
-        self._frozen = frozen
-        self.version: Version | None = frozen.version
-        self.made_at: str = frozen.values["position"]
-        partition.serve([frozen.student], len(frozen.version.classes))
-
-    def begin(self) -> Superstep[None]:
-        """Compute all layers."""
-        yield from self._partition.embed()
-
-    def follow(self, position: str, events: int, followed: Followed) -> Superstep[None]:  # noqa: ARG002 (learns nothing)
-        """Nothing: the layers have followed."""
-        yield from ()
-
-    def changed(self, followed: Followed) -> Int64s:
-        """Owned rows whose answers are others since a batch."""
-        return followed.changed[0]
-
-    def answers(self, rows: Int64s) -> npt.NDArray[np.float32]:
-        """Answers ``[n, 1 + C]`` about owned rows."""
-        return self._partition.answers_of(rows)
-
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The weights, and what they are of."""
-        return join_parts({"student": self._frozen.weights()}), {"version": dict(self._frozen.values)}
 
 
 @dataclass(frozen=True)
@@ -103,6 +36,36 @@ class Counts:
     rejected: int
 
 
+class _Changes:
+    """Rows that changed, and nodes that left, since they were taken."""
+
+    def __init__(self) -> None:
+        self._rows: list[Int64s] = []
+        self._removed: list[str] = []
+        self.fresh = 0
+        """Rows that were noted since the last call of :meth:`keep`."""
+
+    def note(self, rows: Int64s, removed: Sequence[str]) -> None:
+        """Add some."""
+        self._rows.append(rows)
+        self._removed += removed
+        self.fresh += rows.size
+
+    def keep(self, rows: Int64s) -> None:
+        """Put back rows that were taken."""
+        self._rows.insert(0, rows)
+        self.fresh = 0
+
+    def take(self, partition: Partition) -> tuple[Int64s, tuple[str, ...]]:
+        """Rows that the rank owns now, and nodes that are not there any more; they are handed out once."""
+        rows = np.unique(np.concatenate([np.empty(0, np.int64), *self._rows]))
+        rows = rows[partition.store.owned[rows]]
+        removed = list(dict.fromkeys(self._removed))
+        gone = [node for node, row in zip(removed, partition.graph.rows(removed).tolist(), strict=True) if row < 0]
+        self._rows, self._removed = [], []
+        return rows, tuple(gone)
+
+
 class Follower:
     """Applies entries to one rank's part.
 
@@ -116,8 +79,9 @@ class Follower:
         self.partition = partition
         self.serving = serving
         self.counts = counts
-        self._changed: list[Int64s] = []
-        self._removed: list[str] = []
+        self._changed = _Changes()
+        self._next = _Changes()
+        self._next_number: int | None = None
         self._rejected: list[RejectedEvent] = []
 
     @property
@@ -148,7 +112,7 @@ class Follower:
             self.partition.set_clock(entry.clock.time, entry.arrival)
             self._reach(entry.position)
         elif entry.version is not None:
-            detail = "a worker with partitions and fixed weights keeps the one version that it serves"
+            detail = "a worker with partitions keeps no versions but the one that it serves"
             self._reject(entry.position, 0, "version", "unknown-version", detail)
             self._reach(entry.position, rejected=1)
         else:
@@ -157,27 +121,48 @@ class Follower:
             self._note(entry.position, followed)
             self._reach(entry.position, len(entry.events), len(followed.rejected))
 
-    def take_rows(self) -> TableUpdate:
-        """The owned rows of the served version that changed since the last call; it is handed out once."""
-        store, graph = self.partition.store, self.partition.graph
-        rows = np.unique(np.concatenate([np.empty(0, np.int64), *self._changed]))
-        rows = rows[store.owned[rows]]
-        removed = list(dict.fromkeys(self._removed))
-        gone = [node for node, row in zip(removed, graph.rows(removed).tolist(), strict=True) if row < 0]
-        self._changed, self._removed = [], []
-        return self.rows(rows, tuple(gone))
+    def take_rows(self) -> TableUpdate | None:
+        """The owned rows of the served version that changed since the last call; it is handed out once.
+
+        None where nothing is served yet, or nothing has changed.
+        """
+        rows, removed = self._changed.take(self.partition)
+        if self.serving.version is None or not (rows.size or removed):
+            return None
+        return self.rows(rows, removed)
+
+    def take_next(self, most: int) -> tuple[TableUpdate, int]:
+        """Owned rows of the next version that are not in its table yet, and how many are left then.
+
+        Call it when there is a next version. Its first call begins with all owned rows.
+
+        Args:
+            most: rows, beside those that have changed since the last call.
+        """
+        version = self.serving.next_version
+        assert version is not None, "there is no next version"
+        if self._next_number != version.number:
+            self._next, self._next_number = _Changes(), version.number
+            self._next.keep(np.flatnonzero(self.partition.store.owned))
+        changed = self._next.fresh
+        rows, removed = self._next.take(self.partition)
+        due, left = rows[: most + changed], rows[most + changed :]
+        self._next.keep(left)
+        return self._update(due, removed, version, self.serving.answers_next(due)), left.size
 
     def rows(self, rows: Int64s, removed: tuple[str, ...] = ()) -> TableUpdate:
         """Owned rows as they are published."""
-        version, graph = self.serving.version, self.partition.graph
+        version = self.serving.version
         assert version is not None, "nothing is served"
-        answers = self.serving.answers(rows)
+        return self._update(rows, removed, version, self.serving.answers(rows))
+
+    def _update(self, rows: Int64s, removed: tuple[str, ...], version: Version, answers: Answers) -> TableUpdate:
         probabilities, classes = np.ascontiguousarray(answers[:, node_class.CLASSES]), None
         if node_class.are_wide(len(version.classes)):
             classes, probabilities = node_class.best_classes(probabilities)
         return TableUpdate(
             version.number,
-            tuple(graph.ids(rows)),
+            tuple(self.partition.graph.ids(rows)),
             probabilities,
             np.ascontiguousarray(answers[:, 0]),
             removed,
@@ -193,7 +178,15 @@ class Follower:
 
     def forget_changes(self) -> None:
         """Forget which rows have changed: all rows are published."""
-        self._changed, self._removed = [], []
+        self._changed = _Changes()
+
+    def switch(self) -> Version:
+        """Serve the next version; its rows have to be in its table."""
+        learner = self.serving.learner
+        assert learner is not None, "weights are fixed"
+        self._next, self._next_number = _Changes(), None
+        self.forget_changes()
+        return learner.switch()
 
     def forget_news(self, visible: str) -> None:
         """Forget what is to be published, but for what was rejected after a position that readers see."""
@@ -214,8 +207,10 @@ class Follower:
 
     def _note(self, position: str, followed: Followed) -> None:
         created = followed.part.changes.created
-        self._changed += [self.serving.changed(followed), created[self.partition.store.owned[created]]]
-        self._removed += followed.removed
+        created = created[self.partition.store.owned[created]]
+        self._changed.note(np.union1d(self.serving.changed(followed), created), followed.removed)
+        if self._next_number is not None and self.serving.next_version is not None:
+            self._next.note(np.union1d(self.serving.changed_next(followed), created), followed.removed)
         for rejection in followed.rejected:
             self._reject(position, rejection.index, rejection.op, rejection.reason, rejection.detail)
 

@@ -17,6 +17,8 @@ from olad_core.serving.publication import Publication, RejectedEvent, Reply
 from service.partitioned.checkpoints import PartWritten, RankCheckpoints
 from service.partitioned.collectives import RankLost
 from service.partitioned.follower import Follower
+from service.partitioned.learning_report import RankLearningReport, version_status
+from service.partitioned.pace import Part, RankPace
 from service.partitioned.turn_size import TurnSize
 from service.store.fence import LogLost
 from service.store.log_reader import Entry, LogReader
@@ -24,10 +26,11 @@ from service.store.positions import START
 from service.store.prediction_writer import PredictionWriter
 from service.store.questions import Refused as NotAnswered
 from service.store.request_reader import RequestReader
-from service.store.status import GraphStatus, LearningStatus, Score, VersionStatus, WorkerStatus
+from service.store.status import GraphStatus, WorkerStatus
 from service.worker.attempts import KILLED, Attempts
 from service.worker.clock import Clock
 from service.worker.metrics import WorkerMetrics
+from service.worker.reporting import Rates
 from service.worker.stop import Stop
 
 log = structlog.get_logger(__name__)
@@ -37,16 +40,6 @@ LONGEST_WAIT_MS = 500
 REPORT_EVERY_S = 1.0
 HEARTBEAT_MS = 15_000
 _REQUESTS_AT_ONCE = 100
-_NOT_SCORED = Score(
-    scored=0,
-    accuracy=None,
-    macro_f1=None,
-    log_loss=None,
-    accuracy_recent=None,
-    macro_f1_recent=None,
-    log_loss_recent=None,
-    calibration_error_recent=None,
-)
 
 
 class Proposal(msgspec.Struct, frozen=True):
@@ -61,6 +54,8 @@ class Proposal(msgspec.Struct, frozen=True):
         publishes: whether something becomes visible in this turn.
         checkpoint: number of the checkpoint that begins after the turn; 0 for none.
         reports: whether the first rank reports after the turn.
+        part: what is learned in the turn.
+        size: of a step or slice, 1 being the configured one.
     """
 
     stop: bool = False
@@ -71,6 +66,8 @@ class Proposal(msgspec.Struct, frozen=True):
     publishes: bool = False
     checkpoint: int = 0
     reports: bool = False
+    part: Part = ""
+    size: float = 1.0
 
 
 class Sizes(msgspec.Struct, frozen=True):
@@ -103,6 +100,7 @@ class Leader:
         clock: the time that intervals are measured by.
         checkpoint_interval_s: seconds between the beginnings of two checkpoints.
         stop: of this rank.
+        pace: when there is time to learn.
     """
 
     def __init__(
@@ -115,6 +113,7 @@ class Leader:
         clock: Clock,
         checkpoint_interval_s: float,
         stop: Stop,
+        pace: RankPace,
     ) -> None:
         self._event_log = event_log
         self._predictions = predictions
@@ -124,16 +123,21 @@ class Leader:
         self._clock = clock
         self._interval_s = checkpoint_interval_s
         self._stop = stop
+        self._pace = pace
         self._skipped: Mapping[str, str] = {}
         self._replies: list[Reply] = []
         self._answered: str | None = None
         self._trim_to: str | None = None
         self._turn_size = TurnSize()
         self._turn_began, self._turn_events = 0.0, 0
+        # The version whose table readers see.
+        self._shown: int | None = None
         self._checkpoint_at = clock.monotonic()
         self._checkpointed = ""
         self._started_at = clock.wall()
-        self._reported_at, self._reported_events = -math.inf, 0
+        # When it was reported last, the events that were applied then, and the training steps.
+        self._reported = (-math.inf, 0, 0)
+        self._learning = RankLearningReport(self._started_at)
 
     def begin(self) -> tuple[int, str]:
         """Begin a new start of the worker: its number, and the position that readers see."""
@@ -161,15 +165,21 @@ class Leader:
         self._trim_to = None
         now, position = self._clock.monotonic(), follower.position
         self._turn_size.follow(self._turn_events, now - self._turn_began)
-        reports = now - self._reported_at >= REPORT_EVERY_S
+        reports = now - self._reported[0] >= REPORT_EVERY_S
         if reports:
             self._event_log.require(position)
         entries = self._entries(position)
         if not entries and replays:
             raise LogLost(f"readers have seen a later position than the log's last, {position}")
-        if not entries and not self._stop.requested:
-            self._requests.wait(position, LONGEST_WAIT_MS)
+        learner = None if replays else follower.serving.learner
+        wait_ms = round(1000 * self._pace.wait_s(learner, now, LONGEST_WAIT_MS / 1000))
+        if not entries and not self._stop.requested and wait_ms > 0:
+            self._requests.wait(position, wait_ms)
             entries = self._entries(position)
+        if entries:
+            self._pace.saw_events()
+        loaded = sum(len(entry.events) for entry in entries) >= self._turn_size.most
+        part = self._pace.next_part(learner, self._clock.monotonic(), loaded=loaded)
         if not replays:
             self._read_requests()
         due = now - self._checkpoint_at > self._interval_s and written.stage == "none" and not replays
@@ -188,8 +198,18 @@ class Leader:
             publishes=bool(entries) or self._answered is not None,
             checkpoint=checkpoint,
             reports=reports,
+            part=part,
+            size=self._pace.size(part),
         )
         return entries, plan
+
+    def now(self) -> float:
+        """Seconds of the clock that parts are measured by."""
+        return self._clock.monotonic()
+
+    def worked(self, part: Part, began: float) -> None:
+        """All ranks have done a part of learning, which began then."""
+        self._pace.follow(part, began, self._clock.monotonic())
 
     def trim_later(self, position: str | None) -> None:
         """Trim the log up to a position at the beginning of the next turn; None trims nothing."""
@@ -231,12 +251,14 @@ class Leader:
 
     def publish(self, follower: Follower, rejected: tuple[RejectedEvent, ...], staged: Sequence[str]) -> None:
         """Let readers see the position, and the rows that ranks have staged or written."""
-        counts = follower.counts
+        counts, version = follower.counts, follower.serving.version
+        before = self._shown
         publication = Publication(
             counts.position,
             counts.applied,
             (),
-            follower.serving.version,
+            version,
+            dropped=(before,) if before is not None and version is not None and version.number != before else (),
             rejected=rejected,
             answered=self._answered,
             rule=follower.rule,
@@ -246,38 +268,33 @@ class Leader:
         with self._metrics.stage("publish"):
             self._predictions.publish(publication, staged)
         self._answered, self._replies = None, []
+        self._shown = version.number if version is not None else before
 
     def report(self, sizes: Sequence[Sizes], follower: Follower, checkpoints: RankCheckpoints) -> None:
         """Send a heartbeat, and write the status."""
-        now, counts = self._clock.monotonic(), follower.counts
-        seconds = now - self._reported_at
-        rate = (counts.applied - self._reported_events) / seconds if math.isfinite(seconds) else 0.0
-        self._reported_at, self._reported_events = now, counts.applied
+        now, learner = self._clock.monotonic(), follower.serving.learner
+        sample = (now, follower.counts.applied, learner.steps if learner is not None else 0)
+        seconds = now - self._reported[0]
+        events, steps = (max(0, new - old) / seconds for new, old in zip(sample[1:], self._reported[1:], strict=True))
+        self._reported = sample
         self._predictions.heartbeat(HEARTBEAT_MS)
-        status = self._status(sizes, follower, checkpoints, rate)
+        status = self._status(sizes, follower, checkpoints, Rates(events, steps))
         self._predictions.write_status(status, self._metrics.text(status))
 
     def _status(
-        self, sizes: Sequence[Sizes], follower: Follower, checkpoints: RankCheckpoints, rate: float
+        self, sizes: Sequence[Sizes], follower: Follower, checkpoints: RankCheckpoints, rates: Rates
     ) -> WorkerStatus:
-        graph, counts, version = follower.partition.graph, follower.counts, follower.serving.version
-        served = None
-        if version is not None:
-            served = VersionStatus(
-                version=version.shown,
-                student=version.student,
-                progress=1.0,
-                created_position=follower.serving.made_at,
-            )
+        graph, counts, serving = follower.partition.graph, follower.counts, follower.serving
+        now = self._clock.wall()
         return WorkerStatus(
             position=counts.position,
             applied_events=counts.applied,
             rejected_events=counts.rejected,
             started_at=self._started_at,
-            updated_at=self._clock.wall(),
+            updated_at=now,
             device=str(torch.device("cpu")),
-            events_per_s=rate,
-            steps_per_s=0.0,
+            events_per_s=rates.events_per_s,
+            steps_per_s=rates.steps_per_s,
             graph=GraphStatus(
                 nodes=sum(each.nodes for each in sizes),
                 edges=round(sum(each.edges for each in sizes)),
@@ -287,23 +304,11 @@ class Leader:
                 latest_time=graph.clock if math.isfinite(graph.clock) else None,
                 event_time=graph.clock_from_ts,
             ),
-            learning=LearningStatus(
-                state="resting",
-                since=self._started_at,
-                steps=0,
-                skipped_steps=0,
-                resets=0,
-                refused_versions=0,
-                missing=(),
-                losses={},
-            ),
-            served=served,
-            served_score=_NOT_SCORED,
-            candidate=None,
-            students=(),
+            served=None if serving.version is None else version_status(serving.version, serving.made_at),
             checkpoint=checkpoints.newest,
             checkpoint_failures=checkpoints.failures,
             partitions=len(sizes),
+            **self._learning.report(serving.learner, graph.classes, now),
         )
 
     def _entries(self, position: str) -> list[Entry]:

@@ -8,9 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import structlog
 
+from olad_core.partition.learner import SLICE
+from olad_core.step_size import StepSize
 from service.partitioned.checkpoints import PartWritten, RankCheckpoints
 from service.partitioned.follower import Follower
 from service.partitioned.leading import Leader, Proposal, Sizes
+from service.partitioned.pace import Part
 from service.partitioned.ranks import Ranks
 from service.store.keys import Keys
 from service.store.log_reader import Entry, LogReader
@@ -37,6 +40,7 @@ class RankLoop:
         leader: what the first rank does beside; None at the others.
         checkpoints: are written by all ranks.
         stop: ends the loop.
+        steps_per_entry: training steps after each entry; 0 lets the first rank decide when there is time for one.
     """
 
     def __init__(
@@ -49,6 +53,8 @@ class RankLoop:
         leader: Leader | None,
         checkpoints: RankCheckpoints,
         stop: Stop,
+        *,
+        steps_per_entry: int = 0,
     ) -> None:
         self._ranks = ranks
         self._patient = patient
@@ -59,6 +65,8 @@ class RankLoop:
         self._checkpoints = checkpoints
         self._stop = stop
         self._entries: Sequence[Entry] = ()
+        self._steps_per_entry = steps_per_entry
+        self._has_switched = False
 
     def run(self, visible: str, keys: Keys, start: int) -> None:
         """Apply what readers have seen, publish everything, and take turns; in the end write a last checkpoint.
@@ -68,12 +76,15 @@ class RankLoop:
             keys: of the graph.
             start: number of the worker's start.
         """
+        self._keys, self._start = keys, start
         goes_on = True
         while goes_on and parse_position(self._follower.position) < parse_position(visible):
             goes_on = self._turn(visible)
         if not goes_on:
             return
-        self._publish_everything(keys, start)
+        self._publish_everything()
+        if self._leader is not None:
+            log.info("caught up", position=self._follower.position, ranks=self._ranks.size)
         while self._turn():
             pass
         self._write_last_checkpoint()
@@ -95,6 +106,8 @@ class RankLoop:
             self._publish()
         if replays:
             self._follower.forget_news(visible)
+        if plan.part:
+            self._work(plan.part, plan.size)
         if plan.reports:
             sizes = self._ranks.together("sizes", Sizes, self._sizes)
             self._lead("report", lambda leader: leader.report(sizes, self._follower, self._checkpoints))
@@ -131,42 +144,85 @@ class RankLoop:
             with leader.isolating(entries) if leader is not None else contextlib.nullcontext():
                 for entry in entries:
                     self._ranks.run(self._follower.apply(entry, skipped))
+                    self._learn_of_entry()
             if publish:
                 self._publish()
 
+    def _learn_of_entry(self) -> None:
+        """The fixed number of steps after each entry; each is followed by a slice of the version on its way."""
+        learner = self._follower.serving.learner
+        if learner is None or not self._steps_per_entry:
+            return
+        for _ in range(self._steps_per_entry):
+            self._ranks.run(learner.step())
+            self._ranks.run(learner.embed())
+            if learner.embedded:
+                # What is learned must not depend on which entries are applied in one turn.
+                self._follower.switch()
+                self._has_switched = True
+
+    def _work(self, part: Part, size: float) -> None:
+        """A part of learning that the first rank has proposed; it measures how long all take."""
+        learner, before = self._follower.serving.learner, self._leader.now() if self._leader else 0.0
+        assert learner is not None, "weights are fixed"
+        if part == "step":
+            self._ranks.run(learner.step(StepSize(size)))
+        elif part == "slice":
+            self._ranks.run(learner.embed(StepSize(size).of(SLICE)))
+        else:
+            self._fill_next()
+        if self._leader is not None:
+            self._leader.worked(part, before)
+
+    def _fill_next(self) -> None:
+        """Write rows of the next version into its table; once no rank has any left, let readers go on to it."""
+        follower, counts = self._follower, self._follower.counts
+        update, left = follower.take_next(ROWS_AT_ONCE)
+
+        def fill() -> int:
+            if update.nodes or update.removed:
+                self._rows.fill(self._table_of(update.version), update, counts.position, counts.applied)
+            return left
+
+        if not sum(self._ranks.together("next version", int, fill)):
+            follower.switch()
+            rejected = follower.take_rejected()
+            self._lead("publication", lambda leader: leader.publish(follower, rejected, []))
+
+    def _table_of(self, version: int) -> str:
+        return table_name(self._keys, version, self._start)
+
     def _publish(self) -> None:
         """Let readers see what has changed, and the position."""
+        if self._has_switched:
+            self._publish_everything()
+            return
         follower, counts = self._follower, self._follower.counts
         update, rejected = follower.take_rows(), follower.take_rejected()
 
         def stage() -> str:
-            if not update.nodes and not update.removed:
-                return ""
-            return self._rows.stage(update, counts.position, counts.applied)
+            return self._rows.stage(update, counts.position, counts.applied) if update is not None else ""
 
         staged = [key for key in self._ranks.together("rows", str, stage) if key]
         self._lead("publication", lambda leader: leader.publish(follower, rejected, staged))
 
-    def _publish_everything(self, keys: Keys, start: int) -> None:
+    def _publish_everything(self) -> None:
         """Write the rows of all nodes into a new table, and let readers go on to it."""
+        self._has_switched = False
         follower, counts = self._follower, self._follower.counts
         follower.forget_changes()
         version = follower.serving.version
-        assert version is not None, "ranks serve a version from the beginning"
-        table = table_name(keys, version.number, start)
-        rows = np.flatnonzero(follower.partition.store.owned)
+        rows = np.flatnonzero(follower.partition.store.owned) if version is not None else np.empty(0, np.int64)
 
         def fill() -> int:
-            for first in range(0, max(1, rows.size), ROWS_AT_ONCE):
+            for first in range(0, rows.size, ROWS_AT_ONCE):
                 piece = follower.rows(rows[first : first + ROWS_AT_ONCE])
-                self._rows.fill(table, piece, counts.position, counts.applied)
+                self._rows.fill(self._table_of(piece.version), piece, counts.position, counts.applied)
             return int(rows.size)
 
-        nodes = sum(self._patient.together("table", int, fill))
+        self._patient.together("table", int, fill)
         rejected = follower.take_rejected()
         self._lead("publication", lambda leader: leader.publish(follower, rejected, []))
-        if self._leader is not None:
-            log.info("caught up", position=counts.position, nodes=nodes, ranks=self._ranks.size)
 
     def _write_last_checkpoint(self) -> None:
         """Write a checkpoint of the last position, after one that is still being written."""

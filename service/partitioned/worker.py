@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -20,6 +21,7 @@ import torch
 import torch.distributed as dist
 
 from olad_core.config import REMOVED_KEPT
+from olad_core.partition.training import NotOverRanks, require_trainable
 from service.exit_codes import REFUSES
 from service.logs import configure_logging
 from service.parent import tie_to_parent
@@ -27,8 +29,10 @@ from service.partitioned.checkpoints import RankCheckpoints
 from service.partitioned.follower import Follower
 from service.partitioned.leading import Leader, end_at_once
 from service.partitioned.loop import RankLoop
+from service.partitioned.pace import RankPace
 from service.partitioned.ranks import Ranks, Refused
-from service.partitioned.restoring import Choice, Sizes, choices, restored
+from service.partitioned.restoring import Choice, Wanted, begun, choices, restored
+from service.partitioned.warming import compile_beforehand
 from service.settings import Settings
 from service.store.connection import connect_blocking
 from service.store.keys import Keys
@@ -38,7 +42,7 @@ from service.store.prediction_writer import PredictionWriter
 from service.store.request_reader import RequestReader
 from service.store.staged_rows import RankRows
 from service.variant_names import DEFAULT_VARIANT, file_stem
-from service.worker.assembly import CannotBegin
+from service.worker.assembly import CannotBegin, engine_config
 from service.worker.attempts import Attempts
 from service.worker.checkpoint import BrokenCheckpoint
 from service.worker.clock import SystemClock
@@ -76,6 +80,21 @@ def refuse_settings(settings: Settings) -> None:
         raise CannotBegin("a worker with partitions computes on CPUs: set OLAD_DEVICE to auto or cpu")
 
 
+def wanted_of(settings: Settings) -> Wanted:
+    """What the settings ask of ranks.
+
+    Raises:
+        CannotBegin: it cannot be done over several ranks.
+    """
+    config, fixed = engine_config(settings), settings.weights == "fixed"
+    if not fixed:
+        try:
+            require_trainable(config.trainer)
+        except NotOverRanks as error:
+            raise CannotBegin(f"{error} (docs/scaling.md)") from error
+    return Wanted(config, REMOVED_KEPT, fixed)
+
+
 def work(settings: Settings, rank: int, size: int) -> None:
     """Work as one rank of so many until a stop is requested.
 
@@ -105,6 +124,8 @@ def work(settings: Settings, rank: int, size: int) -> None:
     def begin() -> bool:
         refuse_settings(settings)
         register_students(settings.students)
+        wanted = wanted_of(settings)
+        compile_beforehand(replace(wanted.config, publish_steps=1), learns=not wanted.fixed)
         return True
 
     patient.together("settings", bool, begin)
@@ -114,26 +135,39 @@ def work(settings: Settings, rank: int, size: int) -> None:
         if ranks.leads:
             held.enter_context(lease.kept())
         checkpoints = held.enter_context(RankCheckpoints(root, rank, size, settings.checkpoints_kept))
-        follower = _restored(patient, root, Sizes(settings.max_classes, REMOVED_KEPT))
+        follower = _restored(patient, root, wanted_of(settings))
         patient.run(follower.serving.begin())
         leader = None
         if ranks.leads:
             attempts = held.enter_context(contextlib.closing(Attempts(workers / f"{name}.attempts")))
             excused.append(attempts)
+            clock, steps = SystemClock(), settings.steps_per_entry
             leader = Leader(
                 event_log,
                 PredictionWriter(client, keys, lease),
                 RequestReader(client, keys),
                 attempts,
                 WorkerMetrics(),
-                SystemClock(),
+                clock,
                 settings.checkpoint_interval_s,
                 stop,
+                RankPace(settings.freshness_target_ms, clock.monotonic(), steps),
             )
         begun = ranks.together("start", tuple[int, str], lambda: leader.begin() if leader is not None else (0, ""))
         start, visible = begun[0]
         rows = RankRows(client, keys, rank, start)
-        RankLoop(ranks, patient, follower, event_log, rows, leader, checkpoints, stop).run(visible, keys, start)
+        loop = RankLoop(
+            ranks,
+            patient,
+            follower,
+            event_log,
+            rows,
+            leader,
+            checkpoints,
+            stop,
+            steps_per_entry=settings.steps_per_entry or 0,
+        )
+        loop.run(visible, keys, start)
 
 
 def _wait_for_graph(ranks: Ranks, lease: Lease, event_log: LogReader, stop: Stop) -> bool:
@@ -161,25 +195,29 @@ def _wait_for_graph(ranks: Ranks, lease: Lease, event_log: LogReader, stop: Stop
         waiting = True
 
 
-def _restored(patient: Ranks, root: Path, sizes: Sizes) -> Follower:
-    """The state of this rank from the newest checkpoint that all ranks can read.
+def _restored(patient: Ranks, root: Path, wanted: Wanted) -> Follower:
+    """The state of this rank from the newest checkpoint that all ranks can read; a new one where there is none.
 
     Raises:
-        Refused: there is none.
+        Refused: no checkpoint can be read, or there is none and weights are to be fixed.
     """
     found: list[Follower] = []
 
     def restore(choice: Choice) -> str:
         found.clear()
         try:
-            found.append(restored(choice, patient.rank, patient.size, sizes))
+            found.append(restored(choice, patient.rank, patient.size, wanted))
         except BrokenCheckpoint as broken:
             return str(broken)
         except OSError as error:
             return f"{choice.path}: {error}"
         return ""
 
-    listed = patient.together("checkpoints", list[Choice], lambda: choices(root) if patient.leads else [])[0]
+    listed = patient.together("checkpoints", list[Choice], lambda: choices(root, wanted) if patient.leads else [])[0]
+    if not listed:
+        if patient.leads:
+            log.info("no checkpoint, starting from the beginning of the log", directory=str(root), ranks=patient.size)
+        return begun(patient.rank, patient.size, wanted)
     for choice in listed:
         broken = [each for each in patient.together("restore", str, lambda one=choice: restore(one)) if each]  # type: ignore[misc]
         if not broken:

@@ -40,7 +40,7 @@ class RankRows:
         self._fence.start = start
 
     def fill(self, table: str, update: TableUpdate, position: str, applied_events: int) -> None:
-        """Write rows of a table that readers do not see.
+        """Write rows of a table that readers do not see, and delete those of nodes that have left.
 
         Args:
             table: its name.
@@ -53,6 +53,8 @@ class RankRows:
             pending.add("SADD", self._keys.tables, table)
             for command in hset_commands(self._keys.predictions(table), update.nodes, rows):
                 pending.add_packed(command)
+            if update.removed:
+                pending.add("HDEL", self._keys.predictions(table), *update.removed)
             pending.run()
 
     def stage(self, update: TableUpdate, position: str, applied_events: int) -> str:

@@ -36,10 +36,11 @@ class LearningPace:
     Args:
         freshness_target_ms: how long an event may wait to be visible.
         now: the present time.
+        part_share: of the target that one part may take.
     """
 
-    def __init__(self, freshness_target_ms: int, now: float) -> None:
-        self._allowed_s = PART_SHARE * freshness_target_ms / 1000
+    def __init__(self, freshness_target_ms: int, now: float, part_share: float = PART_SHARE) -> None:
+        self._allowed_s = part_share * freshness_target_ms / 1000
         self.loaded_s = LOADED_SHARE * freshness_target_ms / 1000
         """How long the worker learns at a time under load."""
         self.hurried_s = HURRIED_SHARE * freshness_target_ms / 1000
@@ -70,6 +71,11 @@ class LearningPace:
     def is_due(self, now: float, *, loaded: bool) -> bool:
         """Whether to learn now; ``loaded`` is whether more events wait than one turn applies."""
         return not (loaded or self.rest_left(now) > 0) or now - self._learned_at > LEARN_AT_LEAST_EVERY_S
+
+    def follow_whole_step(self, started: float, ended: float) -> None:
+        """Fit both to a training step that was one part."""
+        self._longest_s = ended - started
+        self.follow("step", started, ended)
 
     def follow(self, part: Part, started: float, ended: float, *, last: bool = True) -> None:
         """Fit the rest to a part that is done, and the size of the next step or slice to the longest of its parts.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -11,10 +12,12 @@ import numpy.typing as npt
 from olad_core.config import GROUP, LINEAR, TREES
 from olad_core.edge_tasks import TaskReport
 from olad_core.engine import Engine
+from olad_core.judging.assessment import Assessment
 from olad_core.judging.class_report import ClassReport
 from olad_core.judging.lead import LeadFigure
 from olad_core.judging.prequential import ScoreTable
 from olad_core.judging.value_scores import ValueReport
+from olad_core.learning.trainer import Trainer
 from olad_core.linear.member import fits
 from olad_core.link_tasks import LinkReport
 from olad_core.memory_use import bytes_needed
@@ -214,12 +217,8 @@ def report(
     """The engine's state as the worker reports it."""
     graph, trainer = engine.graph, engine.trainer
     served, candidate = engine.versions.served, engine.versions.candidate
-    students = trainer.group.students if trainer else ()
     # A student of a former group that is served is none of these, whatever its name.
     chosen = served.version.student if served and not served.former else None
-    temperatures, scores = engine.assessment.temperatures(), engine.assessment.student_scores()
-    leads = [_lead(found) for found in engine.assessment.student_leads(graph.classes)]
-    reports = [_report(found) for found in engine.assessment.student_reports(graph.classes)]
     return WorkerStatus(
         position=engine.position,
         applied_events=engine.applied_events,
@@ -239,40 +238,25 @@ def report(
             event_time=graph.clock_from_ts,
             removed_ids=graph.removed_ids,
         ),
-        learning=LearningStatus(
-            state=learning,
-            since=learning_since,
-            steps=trainer.steps if trainer else 0,
-            skipped_steps=trainer.skipped_steps if trainer else 0,
-            resets=trainer.health.resets if trainer else 0,
-            refused_versions=engine.versions.refused,
+        learning=learning_status(
+            trainer,
+            engine.assessment,
+            learning,
+            learning_since,
             missing=engine.missing(),
-            losses={term: float(losses.mean()) for term, losses in engine.assessment.mean_losses.items()},
+            refused=engine.versions.refused,
         ),
         served=_version(served, 1.0) if served else None,
-        served_score=_score(engine.assessment.served_score()),
-        lead=_lead(engine.assessment.served_lead(graph.classes)),
-        served_report=_report(engine.assessment.served_report(graph.classes)),
+        served_score=score_status(engine.assessment.served_score()),
+        lead=lead_status(engine.assessment.served_lead(graph.classes)),
+        served_report=report_status(engine.assessment.served_report(graph.classes)),
         tasks=tuple(task_status(report) for report in engine.edge_tasks.reports()),
         links=tuple(link_status(report) for report in engine.link_tasks.reports()),
         value_tasks=tuple(value_task_status(report) for report in engine.value_tasks.reports()),
         node_value_tasks=tuple(node_value_status(report) for report in engine.node_values.reports()),
         kept=versions_status(engine),
         candidate=_version(candidate, candidate.embedding.progress(graph)) if candidate else None,
-        students=tuple(
-            StudentStatus(
-                name=name,
-                architecture=registered_name(student),
-                parameters=sum(parameter.numel() for parameter in student.parameters()),
-                score=_score(scores, number),
-                lead=leads[number],
-                report=reports[number],
-                temperature=float(temperatures[number]),
-                served=name == chosen,
-                served_since_version=engine.versions.served_since if name == chosen else None,
-            )
-            for number, (name, student) in enumerate(zip(trainer.group.names if trainer else (), students, strict=True))
-        ),
+        students=student_statuses(trainer, engine.assessment, graph.classes, chosen, engine.versions.served_since),
         combined=_combined(engine) if trainer else None,
         decisions=tuple(DecisionStatus(**asdict(decision)) for decision in engine.decisions.newest_first()),
         checkpoint=checkpoint,
@@ -281,6 +265,70 @@ def report(
         archive=archive,
         memory=_memory(engine, memory_budget),
         cost=cost,
+    )
+
+
+def learning_status(
+    trainer: Trainer | None,
+    assessment: Assessment,
+    state: LearningState,
+    since: float,
+    *,
+    missing: tuple[str, ...],
+    refused: int,
+) -> LearningStatus:
+    """How far training is.
+
+    Args:
+        trainer: None before there is anything to learn.
+        assessment: of its students.
+        state: whether it learns now.
+        since: when that began.
+        missing: what is needed before it can begin.
+        refused: versions that were refused.
+    """
+    return LearningStatus(
+        state=state,
+        since=since,
+        steps=trainer.steps if trainer else 0,
+        skipped_steps=trainer.skipped_steps if trainer else 0,
+        resets=trainer.health.resets if trainer else 0,
+        refused_versions=refused,
+        missing=missing,
+        losses={term: float(losses.mean()) for term, losses in assessment.mean_losses.items()},
+    )
+
+
+def student_statuses(
+    trainer: Trainer | None, assessment: Assessment, classes: Sequence[str], chosen: str | None, since: int | None
+) -> tuple[StudentStatus, ...]:
+    """The students with their scores.
+
+    Args:
+        trainer: of them.
+        assessment: of them.
+        classes: of the graph.
+        chosen: the one that is served.
+        since: version since which it is.
+    """
+    if trainer is None:
+        return ()
+    temperatures, scores = assessment.temperatures(), assessment.student_scores()
+    leads = [lead_status(found) for found in assessment.student_leads(classes)]
+    reports = [report_status(found) for found in assessment.student_reports(classes)]
+    return tuple(
+        StudentStatus(
+            name=name,
+            architecture=registered_name(student),
+            parameters=sum(parameter.numel() for parameter in student.parameters()),
+            score=score_status(scores, number),
+            lead=leads[number],
+            report=reports[number],
+            temperature=float(temperatures[number]),
+            served=name == chosen,
+            served_since_version=since if name == chosen else None,
+        )
+        for number, (name, student) in enumerate(zip(trainer.group.names, trainer.group.students, strict=True))
     )
 
 
@@ -295,8 +343,8 @@ def _combined(engine: Engine) -> CombinedStatus | None:
     weights, names = combined.weights(), (*engine.trainer.group.names, *combined.beside)
     pool, mean, best = weights.shares.tolist()
     return CombinedStatus(
-        score=_score(combined.table()),
-        lead=_lead(lead),
+        score=score_status(combined.table()),
+        lead=lead_status(lead),
         exponents=dict(zip(names, weights.exponents.tolist(), strict=True)),
         best=names[weights.best] if weights.best >= 0 else None,
         pool_share=pool,
@@ -316,8 +364,8 @@ def _trees(engine: Engine, *, is_served: bool) -> TreesStatus | None:
     if trees is None or assessment.combined is None or lead is None:
         return None
     return TreesStatus(
-        score=_score(assessment.combined.table_of(TREES)),
-        lead=_lead(lead),
+        score=score_status(assessment.combined.table_of(TREES)),
+        lead=lead_status(lead),
         trees=len(trees.forest.root) if trees.forest else 0,
         labels=trees.grown_at,
         labels_seen=trees.labels_seen,
@@ -332,8 +380,8 @@ def _linear(engine: Engine, *, is_served: bool) -> LinearStatus | None:
     if linear is None or assessment.combined is None or lead is None:
         return None
     return LinearStatus(
-        score=_score(assessment.combined.table_of(LINEAR)),
-        lead=_lead(lead),
+        score=score_status(assessment.combined.table_of(LINEAR)),
+        lead=lead_status(lead),
         columns=linear.model.columns if linear.model else 0,
         fits=fits(engine.graph.num_features or 0, len(engine.graph.classes)),
         labels=linear.solved_at,
@@ -353,9 +401,9 @@ def task_status(report: TaskReport) -> TaskStatus:
         labels=report.labels,
         waiting=report.waiting,
         steps=report.steps,
-        score=_score(report.scores, 1),
-        base_score=_score(report.scores, 0),
-        report=_report(report.report),
+        score=score_status(report.scores, 1),
+        base_score=score_status(report.scores, 0),
+        report=report_status(report.report),
     )
 
 
@@ -454,15 +502,19 @@ def _version(held: HeldVersion, progress: float) -> VersionStatus:
     )
 
 
-def _lead(found: LeadFigure) -> LeadStatus:
+def lead_status(found: LeadFigure) -> LeadStatus:
+    """A lead as it is reported."""
     return LeadStatus(**asdict(found))
 
 
-def _report(found: ClassReport) -> ClassReportStatus:
+def report_status(found: ClassReport) -> ClassReportStatus:
+    """Scores by class as they are reported."""
     return ClassReportStatus(**asdict(found))
 
 
-def _score(scores: ScoreTable, predictor: int = 0) -> Score:
+def score_status(scores: ScoreTable, predictor: int = 0) -> Score:
+    """The scores of one predictor as they are reported."""
+
     def known(values: npt.NDArray[np.float64]) -> float | None:
         value = float(values[predictor])
         return None if math.isnan(value) else value

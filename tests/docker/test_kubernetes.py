@@ -18,7 +18,6 @@ from service.settings import Settings
 from tests.docker.test_compose import COMPOSE, DOCKERFILES, ROOT, instructions, load
 
 FOLDER = ROOT / "docker" / "kubernetes"
-FIRST_VERSION = "first-version.yaml"
 """Is applied by hand, before the others."""
 OURS = {"olad-worker": "worker", "olad-api": "api"}
 PAGE = (ROOT / "docs" / "scaling.md").read_text()
@@ -29,7 +28,7 @@ def documents(*paths: Path) -> list[dict[str, Any]]:
 
 
 LISTED = [FOLDER / name for name in load(FOLDER / "kustomization.yaml")["resources"]]
-EVERY = documents(*LISTED, FOLDER / FIRST_VERSION)
+EVERY = documents(*LISTED)
 WORKLOADS = [document for document in EVERY if "template" in document.get("spec", {})]
 NAMES = [document["metadata"]["name"] for document in WORKLOADS]
 
@@ -62,12 +61,11 @@ def environment(workload: dict[str, Any]) -> dict[str, str]:
 def test_every_file_is_used_and_every_name_there_once() -> None:
     assert {path.name for path in FOLDER.iterdir()} == {
         "kustomization.yaml",
-        FIRST_VERSION,
         *(path.name for path in LISTED),
     }
     names = [(document["kind"], document["metadata"]["name"]) for document in EVERY]
     assert len(names) == len(set(names))
-    assert NAMES == ["olad-redis", "olad-ranks", "olad-api", "olad-first-version"]
+    assert NAMES == ["olad-redis", "olad-ranks", "olad-api"]
     for document in EVERY:
         assert document["apiVersion"] in {"v1", "apps/v1", "networking.k8s.io/v1"}
         assert document["metadata"]["labels"] == {"app.kubernetes.io/part-of": "olad"}

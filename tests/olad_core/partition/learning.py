@@ -69,7 +69,15 @@ class Ranks:
         for _ in range(steps):
             taken = run_in_lockstep([each.step() for each in self.learners], self.traffic)
             run_in_lockstep([each.embed(rows) for each in self.learners], self.traffic)
+            self.switch()
             assert len(set(taken)) == 1
+
+    def switch(self) -> None:
+        """Serve the version on its way where it is embedded, which all ranks find at once."""
+        assert len({each.embedded for each in self.learners}) == 1
+        for each in self.learners:
+            if each.embedded:
+                each.switch()
 
     def play(self, events: Iterator[Event], batches: int, steps: int, size: int = 40) -> None:
         for _ in range(batches):

@@ -190,6 +190,7 @@ def test_a_version_embedded_in_slices_is_what_a_followed_one_is(serve: Serve) ->
         batches.append(take(events, 15))
         ranks.apply(batches[-1])
         run_in_lockstep([each.embed(12) for each in ranks.learners])
+    ranks.switch()
     assert len(batches) > 33, "the graph did not change meanwhile"
     held = ranks.first._versions.served
     assert held

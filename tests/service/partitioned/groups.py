@@ -104,15 +104,18 @@ class GroupOfRanks:
             self.process.wait()
 
 
-def command_of(ranks: int) -> list[str]:
+def command_of(ranks: int, weights: str = "fixed") -> list[str]:
     """What starts a worker with so many partitions."""
-    return [sys.executable, "-m", "service.entry", "worker", "--partitions", str(ranks), "--weights", "fixed"]
+    return [sys.executable, "-m", "service.entry", "worker", "--partitions", str(ranks), "--weights", weights]
 
 
 @contextlib.contextmanager
-def group_of(ranks: int, redis_url: str, keys: Keys, data_dir: Path, **settings: object) -> Iterator[GroupOfRanks]:
+def group_of(
+    ranks: int, redis_url: str, keys: Keys, data_dir: Path, weights: str = "fixed", **settings: object
+) -> Iterator[GroupOfRanks]:
     """A worker with so many partitions: one by torchrun, more by ``olad worker``."""
-    command = command_of(ranks)
+    settings |= {"weights": weights}
+    command = command_of(ranks, weights)
     if ranks == 1:
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "1"]
         command += ["-m", "service.partitioned.worker"]

@@ -14,6 +14,7 @@ import redis
 from olad_core.events import UpsertNode
 from service.partitioned.checkpoints import PartWritten
 from service.partitioned.leading import Leader
+from service.partitioned.pace import RankPace
 from service.partitioned.turn_size import TURN_S, TurnSize
 from service.store.keys import Keys
 from service.store.log_reader import LogReader
@@ -64,6 +65,7 @@ def leader_and_clock(redis_client: redis.Redis, keys: Keys, tmp_path: Path) -> I
                 clock,
                 3600,
                 Stop(),
+                RankPace(100, clock.monotonic(), None),
             ),
             clock,
         )
@@ -78,7 +80,7 @@ def test_the_first_rank_proposes_fewer_events_after_a_slow_turn(
     checkpoints: Any = SimpleNamespace(next_number=lambda: 1)
     position, taken = "0-0", []
     for seconds in (10.0, 0.1, 1.0):
-        follower: Any = SimpleNamespace(position=position)
+        follower: Any = SimpleNamespace(position=position, serving=SimpleNamespace(learner=None))
         entries, plan = leader.propose(follower, checkpoints, PartWritten(), replays=False)
         assert (plan.upto, plan.events) == (entries[-1].position, 10 * len(entries))
         position = plan.upto
