@@ -54,7 +54,9 @@ class Weighing:
 
     def _mixed(self, weights: Doubles, losses: Doubles) -> float:
         """The loss that the weights allow for."""
-        least = float(losses[weights > 0].min())
+        # Those without weight may have lost so much less that their exponential is infinite.
+        weights, losses = weights[weights > 0], losses[weights > 0]
+        least = float(losses.min())
         if self.gap <= 0:
             return least
         rate = self._rate()
