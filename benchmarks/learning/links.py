@@ -39,14 +39,19 @@ def played(entries: Sequence[Sequence[Event]], seed: int) -> tuple[LinkReport, f
     return report, time.process_time() - began
 
 
+def entries_of(source: Sequence[int], target: Sequence[int], time: Sequence[float], size: int) -> list[list[Event]]:
+    """Ratings in entries of a size."""
+    events: list[Event] = [
+        UpsertEdge(str(one), str(other), None, at, "rated") for one, other, at in zip(source, target, time, strict=True)
+    ]
+    return [events[first : first + size] for first in range(0, len(events), size)]
+
+
 def ratings(edges: int, entry: int) -> list[list[Event]]:
     """The first ratings in entries of a size."""
     with np.load(Path(os.environ.get("OLAD_DATA_HOME", "../shared/data")) / "bitcoin_otc.npz") as found:
         (source, target), times = found["edges"][:, :edges].tolist(), found["edge_time"][:edges].tolist()
-    events: list[Event] = [
-        UpsertEdge(one, other, None, at, "rated") for one, other, at in zip(source, target, times, strict=True)
-    ]
-    return [events[first : first + entry] for first in range(0, len(events), entry)]
+    return entries_of(source, target, times, entry)
 
 
 def main() -> None:
