@@ -18,7 +18,7 @@ Probabilities = npt.NDArray[np.float32]
 
 MEMORY = 1_000.0
 """Labels after which the weight of one has fallen to 1/e."""
-PRIOR, FEW = 20.0, 1_000.0
+PRIOR, FEW = 10.0, 200.0
 """Precision of the exponents' prior while labels are many; it is twice that where so many labels are known."""
 ITERATIONS, HALVINGS = 3, 6
 """Newton steps of a fit, and how often a step is halved until it improves the fit."""

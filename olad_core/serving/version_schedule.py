@@ -13,7 +13,7 @@ from olad_core.graph import DynamicGraph
 from olad_core.judging.decisions import Decisions, explain_choice, explain_succession
 from olad_core.serving.affordable import WITHHELD_FOR_NOW, Withheld, affordable, expected_gain, withheld_by
 from olad_core.serving.answers import Origin
-from olad_core.serving.choice import Candidates, choose_best, choose_successor, may_take_over
+from olad_core.serving.choice import Candidates, choose_best, choose_successor, expecting_group, may_take_over
 from olad_core.serving.kept_versions import KeptVersions
 from olad_core.serving.naming import Made, Naming
 from olad_core.serving.versions import HeldVersion, Versions
@@ -136,15 +136,18 @@ class Schedule:
         names, margin = candidates.choices, self._config.switch_margin
         served = self._versions.served
         current = names.index(served.version.student) if served and served.version.student in names else None
+        candidates = expecting_group(candidates, current, group_lost=self._group_lost)
         load, before = self._versions.load, None if current is None else names[current]
         allowed = affordable(candidates, load, before) if self._config.serve == "auto" else None
         penalty = load.penalty(names)
         standing = candidates.standing - penalty
         # Equals differ a little each time they are asked: a switch needs scores that came since the last decision,
-        # or events since then that wait for what is served, or time for what they kept from being served.
+        # or events since then that wait for what is served, or time for what they kept from being served. The group
+        # needs none of these before it was left.
         waits = current is not None and penalty[current] > 0 and position != self._decided_at
         returns = (
-            self.withheld in WITHHELD_FOR_NOW
+            before != GROUP
+            and (self.withheld in WITHHELD_FOR_NOW or not self._group_lost)
             and candidates.combination is not None
             and bool(allowed is None or allowed[-1])
         )

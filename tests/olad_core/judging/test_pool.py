@@ -138,7 +138,7 @@ class TestFit:
         assert scores[3] < scores[1] - 0.1
 
     def test_stays_near_the_geometric_mean_while_labels_are_few(self) -> None:
-        probabilities, labels = members(4, 20, (0.0, 3.0, 0.0))
+        probabilities, labels = members(4, 5, (0.0, 3.0, 0.0))
         weights = learned(Pool(3), probabilities, labels).weights()
         np.testing.assert_allclose(weights.exponents, 1 / 3, atol=0.05)
 

@@ -1,7 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from olad_core.serving.choice import choose_best
+from olad_core.judging.metric import ACCURACY
+from olad_core.judging.pool_weights import PoolWeights
+from olad_core.serving.choice import GROUP_AHEAD, Candidates, choose_best, expecting_group
+from olad_core.serving.combination import Combination
 
 NAN = float("nan")
 
@@ -53,3 +58,43 @@ def test_while_nothing_is_known_the_group_is_served_where_it_can_be_kept_fresh(
 def test_while_nothing_is_known_the_training_loss_decides_and_then_stands(standing: list[float]) -> None:
     assert choose(standing, None) == 1
     assert choose(standing, 2) == 2
+
+
+def candidates(standing: list[float], ahead: list[bool] | None = None) -> Candidates:
+    return Candidates(
+        names=("gcn", "sage"),
+        students=(),
+        standing=np.array(standing),
+        metric=ACCURACY,
+        training_loss=np.zeros(2),
+        temperatures=np.ones(2),
+        classes=("a", "b"),
+        evidence=(0, 0),
+        ahead=None if ahead is None else np.array(ahead),
+        combination=Combination(PoolWeights.of_equals(2)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("standing", "current", "ahead", "lost", "expected"),
+    [
+        ([-0.02, -0.03, -0.3], 0, [False, False, False], False, -0.02 + GROUP_AHEAD),
+        ([-0.02, -0.03, -0.3], None, None, False, -0.02 + GROUP_AHEAD),
+        ([-0.02, -0.03, -0.3], 2, [False, False, False], False, -0.02 + GROUP_AHEAD),
+        ([-0.02, -0.03, 0.1], 0, [False, False, False], False, 0.1),
+        ([-0.02, -0.03, -0.3], 2, [False, True, False], False, -0.3),
+        ([-0.02, -0.03, -0.3], 0, [False, False, False], True, -0.3),
+    ],
+)
+def test_the_group_stands_above_its_students_until_labels_show_another_to_be_better(
+    standing: list[float], current: int | None, ahead: list[bool] | None, lost: bool, expected: float
+) -> None:
+    found = expecting_group(candidates(standing, ahead), current, group_lost=lost)
+    assert found.standing.tolist() == pytest.approx([*standing[:2], expected])
+
+
+def test_nothing_is_expected_of_the_group_where_it_cannot_be_served_or_nothing_is_known() -> None:
+    alone = replace(candidates([-0.02, -0.03]), combination=None)
+    unknown = candidates([NAN, NAN, NAN])
+    assert expecting_group(alone, 0, group_lost=False) is alone
+    assert expecting_group(unknown, 0, group_lost=False) is unknown

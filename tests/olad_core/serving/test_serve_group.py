@@ -17,7 +17,7 @@ from service.worker.checkpoint import read_checkpoint, write_checkpoint
 from service.worker.restoring import restore
 from tests.device import DEVICE
 from tests.olad_core.runs import PAIR, Run, assert_readers_are_fresh, learned
-from tests.olad_core.streams import changes, take
+from tests.olad_core.streams import arriving, changes, take
 
 
 def serving(serve: Serve, **changes: object) -> EngineConfig:
@@ -70,6 +70,15 @@ def test_readers_get_exactly_what_the_setting_names(serve: Serve, expected: set[
         assert_readers_are_fresh(run)
     assert served(run) in expected
     assert (run.engine.assessment.combined is not None) == (serve != "best")
+
+
+def test_the_group_takes_over_before_the_first_label_is_scored() -> None:
+    run = learned(Run(serving("auto")))
+    run.turn(arriving(range(100, 140)))
+    assert np.isfinite(run.engine.assessment.standing()).all()
+    begin_versions(run)
+    assert run.engine.assessment.scored() == 0
+    assert served(run) == GROUP
 
 
 def test_a_single_student_is_served_by_itself() -> None:
