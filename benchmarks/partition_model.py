@@ -95,7 +95,7 @@ class Network:
 
 def receivers(ranks: int, fan: float) -> float:
     """Ranks that a row is sent to on average, where so many nodes read it."""
-    return (ranks - 1) * (1 - (1 - 1 / ranks) ** fan)
+    return float((ranks - 1) * (1 - (1 - 1 / ranks) ** fan))
 
 
 def fan_of(measured: Measured) -> float:
