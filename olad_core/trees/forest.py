@@ -186,13 +186,19 @@ class Forest:
         )
 
 
+_ROUNDING = 1e-2
+"""Weights are summed in float32, of up to some hundred thousand neighbours."""
+
+
 def check_probabilities(name: str, found: Float32s) -> None:
     """See that an array out of a checkpoint holds probabilities, or NaN.
+
+    Sums of rounded shares may be a little above 1.
 
     Raises:
         ValueError: naming it.
     """
-    if not (np.isnan(found) | ((found >= 0) & (found <= 1))).all():
+    if not (np.isnan(found) | ((found >= 0) & (found <= 1 + _ROUNDING))).all():
         raise ValueError(f"{name}: holds numbers that are no probabilities")
 
 

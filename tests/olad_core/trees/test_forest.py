@@ -8,7 +8,9 @@ import xgboost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from olad_core.trees.forest import Forest
+from olad_core.graph import Neighbours
+from olad_core.linear.table import neighbour_shares
+from olad_core.trees.forest import Forest, check_probabilities
 from olad_core.trees.growth import Growth, GrowthConfig
 
 
@@ -48,3 +50,12 @@ def test_growing_in_slices_gives_the_same_trees() -> None:
     assert whole.finished
     for name, array in whole.forest().state().items():
         assert array.tobytes() == slices.forest().state()[name].tobytes(), name
+
+
+def test_shares_that_rounding_leaves_a_little_above_one_are_probabilities() -> None:
+    near = Neighbours(np.array([0, 50]), np.zeros(50, np.int64), np.full(50, 0.7, np.float32))
+    shares = neighbour_shares(near, np.zeros(1, np.int32), 2)
+    assert shares[0, 0] > 1
+    check_probabilities("linear/shares", shares)
+    with pytest.raises(ValueError, match="linear/shares: holds numbers that are no probabilities"):
+        check_probabilities("linear/shares", np.array([[1.5, 0.0]], np.float32))
