@@ -97,9 +97,8 @@ def test_ranks_learn_serve_and_go_on_after_a_loss(
         until(lambda: worker_of(http)["learning"]["steps"] > 0, 60)
         found = labels(http, range(100, 200), "11-0")
         assert sum(name == ("even", "odd")[node % 2] for node, name in zip(range(100, 200), found, strict=True)) > 80
-        worker = worker_of(http)
-        assert worker["partitions"] == 2
-        assert worker["graph"]["nodes"] == 10 * NODES + 2
+        until(lambda: worker_of(http)["graph"]["nodes"] == 10 * NODES + 2, 60)
+        assert worker_of(http)["partitions"] == 2
         students = http.get("/students").json()["students"]
         assert [each["name"] for each in students] == ["gcn", "sage"]
         assert pair.terminate() == 0, pair.text()
