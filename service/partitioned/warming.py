@@ -26,7 +26,7 @@ def compile_beforehand(config: EngineConfig, *, learns: bool) -> None:
         learns: whether ranks learn.
     """
     parts = [Partition(rank, 2) for rank in range(2)]
-    learners = [PartitionedLearner(config, part) for part in parts]
+    learners = [PartitionedLearner(config, part) for part in parts] if learns else []
     batches: list[list[Event]] = [list(_events()), [RemoveNode(id="0"), UpsertEdge("1", "2", 2.0)]]
     for number, batch in enumerate(batches):
         columns_of_log(encode_log(batch))

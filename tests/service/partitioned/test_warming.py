@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from olad_core.config import EngineConfig
+from olad_core.partition.training import NotOverRanks
+from service.partitioned.warming import compile_beforehand
+
+
+def test_fixed_weights_need_no_configuration_that_can_be_trained() -> None:
+    config = EngineConfig()
+    config = replace(config, trainer=replace(config.trainer, local_weight=0.01))
+    compile_beforehand(config, learns=False)
+    with pytest.raises(NotOverRanks, match="local_weight"):
+        compile_beforehand(config, learns=True)
