@@ -52,7 +52,7 @@ def run_processes(settings: Settings, listener: socket.socket | None = None) -> 
 
 
 class _Supervisor(Multiprocess):
-    """uvicorn's supervisor, which also removes the gauges of processes that have ended.
+    """uvicorn's supervisor, which notices at once that a process has ended, and removes its gauges.
 
     Args:
         config: of the server.
@@ -66,6 +66,10 @@ class _Supervisor(Multiprocess):
 
     def keep_subprocess_alive(self) -> None:
         """Start what has ended again."""
+        for process in self.processes:
+            # While the parent holds the process's end of the pipe too, a process that is killed between a ping and
+            # its answer leaves the pipe open, and the parent waits for the answer as long as it may take.
+            process.child_conn.close()
         super().keep_subprocess_alive()
         forget_ended(self._metrics, [process.pid for process in self.processes if process.pid is not None])
 

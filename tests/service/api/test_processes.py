@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,8 +46,11 @@ class Running:
 
     def children(self) -> list[psutil.Process]:
         """The API processes."""
-        found = psutil.Process(self.process.pid).children()
-        return [child for child in found if "spawn_main" in " ".join(child.cmdline())]
+        found = []
+        for child in psutil.Process(self.process.pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):  # Ended, and perhaps not yet waited for.
+                found += [child] if "spawn_main" in " ".join(child.cmdline()) else []
+        return found
 
     def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
         text = self.get("/metrics").text
@@ -149,6 +153,18 @@ def test_two_processes_are_one_service(redis_server: RedisServer, graph: str, tm
         assert running.process.wait(60) == 0
         assert not [child for child in ending if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
         assert list(running.folder.iterdir()) == []
+
+
+def test_a_process_killed_before_it_answers_its_supervisor_is_replaced(
+    redis_server: RedisServer, graph: str, tmp_path: Path
+) -> None:
+    with olad_api(redis_server, graph, tmp_path) as running:
+        wait_until_both_serve(running)
+        victim, other = sorted(child.pid for child in running.children())
+        os.kill(victim, signal.SIGSTOP)
+        time.sleep(2)  # The supervisor asks every half second, so it waits for this answer now.
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: len({child.pid for child in running.children()} - {victim, other}) == 1, 20)
 
 
 def test_the_processes_end_with_their_supervisor(redis_server: RedisServer, graph: str, tmp_path: Path) -> None:
