@@ -83,17 +83,18 @@ class Checkpointer:
         """Copy a state and start to write the copy; the tensors may change afterwards.
 
         Copying into memory that is there already holds the caller up least. So where there is too little of it, memory
-        is taken in the background instead, unless it must be ``now``.
+        is taken in the background instead, unless it must be ``now``. A state that has outgrown that memory meanwhile
+        is copied all the same: one that grows from turn to turn would never be written otherwise.
 
         Returns:
             Whether this is done with until the next checkpoint is due, copied or failed; False asks for a later call,
             with the state of then.
         """
         try:
-            if self._making_room is not None:
-                making, self._making_room = self._making_room, None
+            making, self._making_room = self._making_room, None
+            if making is not None:
                 making.result()
-            if not now and not self._buffers.holds(tensors):
+            elif not now and not self._buffers.holds(tensors):
                 self._making_room = self._thread.submit(self._buffers.make, dict(tensors))
                 return False
             self._writing = self._thread.submit(self._write, self._buffers.copy(tensors), values)

@@ -39,6 +39,15 @@ def test_room_is_made_in_the_background_before_the_first_copy_and_where_the_stat
         assert checkpointer.begin(state, {"position": "2000-0"})
 
 
+def test_a_state_that_outgrows_the_room_at_every_call_is_written(tmp_path: Path) -> None:
+    written = 0
+    with Checkpointer(tmp_path, keep=2) as checkpointer:
+        for call in range(8):
+            written += checkpointer.begin({"table": torch.ones(10 * 2**call)}, {"position": f"{call}-0"})
+            until(lambda: checkpointer.finished() is not None or not checkpointer.busy)
+    assert written == 4
+
+
 def test_the_last_checkpoint_waits_for_no_room(tmp_path: Path) -> None:
     with Checkpointer(tmp_path, keep=2) as checkpointer:
         assert not checkpointer.begin({"table": torch.ones(10)}, {"position": "1-0"})
