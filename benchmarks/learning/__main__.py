@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import ast
 from collections.abc import Collection, Sequence
 from itertools import product
 from pathlib import Path
 
 from benchmarks.learning.conditions import conditions
+from benchmarks.learning.configuration import parse_change
 from benchmarks.learning.methods import METHODS, USUAL_METHODS
 from benchmarks.learning.plots import PUBLISHED, write_plots
 from benchmarks.learning.results import archive, carry_out, is_archive, read
@@ -39,8 +39,9 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         streams = _meant(given.streams, STREAMS, USUAL_STREAMS)
         methods = _meant(given.methods, METHODS, USUAL_METHODS)
-    except UnknownName as unknown:
-        parser.error(str(unknown))
+        overrides = tuple(parse_change(text) for text in sorted(given.overrides))
+    except ValueError as wrong:
+        parser.error(str(wrong))
     if is_archive(given.results) and not given.held:
         parser.error(f"{given.results} is an archive, which is only read: add --held")
     if given.archive and not is_archive(given.archive):
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
             # Only the version that is there when the questions come is asked: one a turn is enough.
             publish_steps=given.publish_steps or steps,
             size=given.size,
-            overrides=tuple(_override(text) for text in sorted(given.overrides)),
+            overrides=overrides,
         )
         for stream, seed, method in product(streams, seeds, methods)
         if STREAMS[stream].is_split or not METHODS[method].for_splits
@@ -129,15 +130,6 @@ def _meant(given: Sequence[str], known: Collection[str], usual: Sequence[str]) -
     if unknown := [name for name in meant if name not in known]:
         raise UnknownName(f"unknown: {' '.join(unknown)}; there are {' '.join(known)}")
     return list(dict.fromkeys(meant))
-
-
-def _override(text: str) -> tuple[str, str | float]:
-    """``hidden_dropout=0.5`` as a name and a value."""
-    name, _, value = text.partition("=")
-    try:
-        return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return name, value
 
 
 if __name__ == "__main__":
