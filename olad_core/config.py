@@ -148,7 +148,7 @@ class EngineConfig:
     serve: Serve = "auto"
     freshness_target_ms: int = 100
     trees: bool = True
-    linear: bool = False
+    linear: bool = True
     memory_budget: int | None = None
     versions_kept: int = 5
     switch_margin: float = 0.005

@@ -53,7 +53,7 @@ def test_they_are_grown_served_and_outlive_a_kill(
     until(lambda: trees_of(api)["served"], 120)
     trees = trees_of(api)
     assert (trees["trees"], trees["labels"]) == (160, 80)
-    assert api.get("/students").json()["combined"]["exponents"].keys() == {"gcn", "sage", "trees"}
+    assert api.get("/students").json()["combined"]["exponents"].keys() == {"gcn", "sage", "trees", "linear"}
     assert api.get("/predict/1").json()["student"] == "group"
     assert metric(redis_client, keys, "olad_worker_trees") == 160
     # Until a checkpoint is written that holds them.
