@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from olad_core.judging.hedge import Hedge, brier_scores
+from olad_core.judging.hedge import LEARNING_RATE, Hedge, brier_scores
 from olad_core.judging.pool_weights import EXPERTS, PoolWeights, answered_of, filled, pooled_logs, shares_of
 from olad_core.named_state import join_parts, take_part
 
@@ -31,8 +31,10 @@ MOST_NODES, MOST_CELLS = 2_000, 2**18
 class Pool:
     """Learns the weights of G members from labelled nodes, with what each member predicted at their arrival.
 
-    The exponents have the least log-loss on the nodes remembered, older ones counting less, plus ``l/2 |w - 1/G|^2``.
-    So without labels the pool is the geometric mean. The precision ``l`` falls as labels come. There is no constant
+    The exponents have the least log-loss on the nodes remembered, older ones counting less, plus ``l/2 |w - c|^2``.
+    The centre ``c`` has the shares that Hedge gives the members by their Brier scores on these nodes, from equal ones:
+    a member that is far ahead has most of the weight before labels can tell how others complete it. So without labels
+    the pool is the geometric mean. The precision ``l`` falls as labels come. There is no constant
     for each class: under late labels it would follow the class shares of long ago. A fit is convex, and each Newton
     step is shortened until it improves it.
 
@@ -86,10 +88,11 @@ class Pool:
         if not len(self._labels):
             return
         counts = self._counts.astype(np.float64)
-        fit = _Fit(pooled_logs(self._probabilities, counts), self._labels, self._weight, counts)
-        brier = _brier(filled(self._probabilities), self._labels, counts)
-        best = int((self._weight[:, None] * brier).sum(axis=0).argmin())
-        self._weights = PoolWeights(fit.improved(self._weights.exponents), best, self._weights.shares)
+        brier = (self._weight[:, None] * _brier(filled(self._probabilities), self._labels, counts)).sum(axis=0)
+        centre = np.exp(-LEARNING_RATE * (brier - brier.min()))
+        logs = pooled_logs(self._probabilities, counts)
+        fit = _Fit(logs, self._labels, self._weight, counts, centre / centre.sum())
+        self._weights = PoolWeights(fit.improved(self._weights.exponents), int(brier.argmin()), self._weights.shares)
 
     def renew(self, member: int) -> None:
         """Forget the predictions of a member that has begun anew: it counts as one without an answer."""
@@ -144,12 +147,14 @@ class _Fit:
         labels: columns ``[n]``.
         weight: of each node ``[n]``.
         counts: classes of each column ``[n, C]``.
+        centre: of the prior ``[G]``.
     """
 
     logs: Floats
     labels: Rows
     weight: Floats
     counts: Floats
+    centre: Floats
 
     @property
     def precision(self) -> float:
@@ -162,7 +167,7 @@ class _Fit:
         peak = scores.max(axis=1)
         whole = peak + np.log((self.counts * np.exp(scores - peak[:, None])).sum(axis=1))
         log_loss = whole - np.take_along_axis(scores, self.labels[:, None], axis=1)[:, 0]
-        apart = exponents - 1 / len(exponents)
+        apart = exponents - self.centre
         return float((self.weight * log_loss).sum() + self.precision / 2 * (apart @ apart))
 
     def slopes(self, exponents: Floats) -> tuple[Floats, Floats]:
@@ -175,7 +180,7 @@ class _Fit:
         apart = (self.logs - mean[:, :, None]) * np.sqrt(self.weight[:, None] * shares)[:, None, :]
         flat = apart.transpose(1, 0, 2).reshape(len(exponents), -1)
         curvature = flat @ flat.T + self.precision * np.eye(len(exponents))
-        return slope + self.precision * (exponents - 1 / len(exponents)), curvature
+        return slope + self.precision * (exponents - self.centre), curvature
 
     def improved(self, exponents: Floats) -> Floats:
         """The exponents after some Newton steps, none of which makes the loss greater."""

@@ -137,10 +137,16 @@ class TestFit:
         scores = followed(Pool(4), probabilities, labels)[1000:].mean(axis=0)
         assert scores[3] < scores[1] - 0.1
 
-    def test_stays_near_the_geometric_mean_while_labels_are_few(self) -> None:
-        probabilities, labels = members(4, 5, (0.0, 3.0, 0.0))
+    def test_stays_near_the_geometric_mean_while_few_labels_tell_members_apart(self) -> None:
+        probabilities, labels = members(4, 5, (1.0, 1.0, 1.0))
         weights = learned(Pool(3), probabilities, labels).weights()
-        np.testing.assert_allclose(weights.exponents, 1 / 3, atol=0.05)
+        np.testing.assert_allclose(weights.exponents, 1 / 3, atol=0.15)
+
+    def test_leans_on_a_member_that_is_far_ahead_after_few_labels(self) -> None:
+        probabilities, labels = members(5, 40, (0.0, 3.0, 0.0, 0.0, 0.0, 0.0))
+        weights = learned(Pool(6), probabilities, labels).weights()
+        assert weights.exponents[1] > 0.9
+        assert np.abs(np.delete(weights.exponents, 1)).max() < 0.1
 
     @pytest.mark.parametrize("sharpness", [1e-3, 1.0, 1e3])
     def test_ends_with_finite_exponents(self, sharpness: float) -> None:
