@@ -1,65 +1,43 @@
-"""Starts the ranks of a worker on this machine with torchrun's agent, and all of them again where one has ended."""
+"""Starts the ranks of a worker on this machine, and all of them again where one has ended.
+
+Ranks are forked from this process, which has imported and compiled everything, and waits for them in one thread. So
+a start costs a rank milliseconds instead of seconds.
+"""
 
 from __future__ import annotations
 
-import logging
+import gc
 import os
 import signal
 import sys
 import tempfile
-import uuid
-from typing import Any
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NoReturn
 
 import structlog
-from torch.distributed.elastic.agent.server.api import RunResult, WorkerGroup, WorkerSpec
-from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElasticAgent
-from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
-from torch.distributed.elastic.rendezvous import RendezvousParameters
-from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
+import torch
 
 from service.exit_codes import REFUSES
-from service.settings import Settings, environment
+from service.parent import tie_to_parent
+from service.partitioned.leading import end_at_once
+from service.partitioned.warming import compile_beforehand
+from service.partitioned.worker import Place, be_rank
+from service.settings import Settings
+from service.worker.temporal_library import import_temporal_library
 
 log = structlog.get_logger(__name__)
 
-LOOPBACK = "127.0.0.1"
-MODULE = "service.partitioned.worker"
-PARENT = "RANKS_PARENT"
-"""Variable with the id of this process, for ranks: they do not outlive it."""
-_CHECK_EVERY_S = 0.1
-_STOP_S = 50
+_STOPS = (signal.SIGTERM, signal.SIGINT)
+_STOP_S = 50.0
 """For so long ranks may write their last checkpoint after a stop was requested."""
-_RESTARTS = 1_000_000
+_STEADY_S = 10.0
+"""Ranks that have ended sooner than this after their start are started again after a pause."""
+_LONGEST_PAUSE_S = 5.0
 
-
-class _Agent(LocalElasticAgent):
-    """torchrun's agent, which kills ranks where one is lost: what they have not published is in the log."""
-
-    def _start_workers(self, worker_group: WorkerGroup) -> dict[int, Any]:
-        started: dict[int, Any] = super()._start_workers(worker_group)
-        context = self._pcontext
-        assert context is not None, "it has been started"
-        close = context.close
-
-        def close_at_once(death_sig: signal.Signals | None = None, timeout: int = 30) -> None:
-            # A rank that is paused would not end of itself.
-            close(death_sig or signal.SIGKILL, timeout)
-
-        context.close = close_at_once  # type: ignore[method-assign]
-        return started
-
-    def _stop_workers(self, worker_group: WorkerGroup) -> None:  # noqa: ARG002 (there is one group)
-        self._shutdown(signal.SIGKILL)
-
-    def _monitor_workers(self, worker_group: WorkerGroup) -> RunResult:
-        result: RunResult = super()._monitor_workers(worker_group)
-        if result.is_failed():
-            codes = {rank: failure.exitcode for rank, failure in result.failures.items()}
-            if REFUSES in codes.values():
-                self._remaining_restarts = 0
-            else:
-                log.error("a rank has ended, all begin again", codes=codes)
-        return result
+Codes = dict[int, int]
+"""Exit status of each rank that has ended, by rank; negative for a signal."""
 
 
 def run_ranks(settings: Settings) -> int:
@@ -70,33 +48,121 @@ def run_ranks(settings: Settings) -> int:
     Returns:
         The exit status.
     """
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     os.environ["GLOO_SOCKET_IFNAME"] = "lo" if sys.platform == "linux" else "lo0"
-    os.environ |= environment(settings)
-    # Else ranks that begin again find the addresses of those before them.
-    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
-    os.environ[PARENT] = str(os.getpid())
-    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = "SIGTERM,SIGINT"
-    found: dict[str, Any] = {"min_nodes": 1, "max_nodes": 1, "local_addr": LOOPBACK}
-    rendezvous = RendezvousParameters("c10d", f"{LOOPBACK}:0", str(uuid.uuid4()), **found)
-    with tempfile.TemporaryDirectory(prefix="olad-ranks-") as logs:
-        spec = WorkerSpec(
-            role="rank",
-            local_world_size=settings.partitions,
-            entrypoint=sys.executable,
-            args=("-P", "-m", MODULE),
-            rdzv_handler=get_rendezvous_handler(rendezvous),
-            max_restarts=_RESTARTS,
-            monitor_interval=_CHECK_EVERY_S,
-            local_addr=LOOPBACK,
-        )
-        agent = _Agent(spec, DefaultLogsSpecs(log_dir=logs), exit_barrier_timeout=1, shutdown_timeout=_STOP_S)
-        try:
-            result = agent.run()
-        except SignalException:
+    _import_and_compile()
+    # Blocked signals wait until they are asked for: none is lost between two looks.
+    heard = {*_STOPS, signal.SIGCHLD}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, heard)
+    try:
+        with tempfile.TemporaryDirectory(prefix="olad-ranks-") as folder:
+            return _run(settings, Path(folder))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _import_and_compile() -> None:
+    """Do here what each rank would do at each start.
+
+    No gradient is computed: torch's autograd does not outlive a fork. Ranks set their own number of threads.
+    """
+    torch.set_num_threads(1)
+    import_temporal_library()
+    compile_beforehand(None)
+    # The collector of a rank would write to all pages that it shares with this process.
+    gc.collect()
+    gc.freeze()
+
+
+def _run(settings: Settings, folder: Path) -> int:
+    """Start the ranks as often as needed; the exit status."""
+    number, pause_s = 0, 0.0
+    while True:
+        started, number = time.monotonic(), number + 1
+        pids = [_fork(settings, rank, folder / str(number)) for rank in range(settings.partitions)]
+        codes = _until_one_is_lost(pids)
+        if codes is None:
             return 0
-        finally:
-            spec.rdzv_handler.shutdown()
-    if not result.is_failed():
-        return 0
-    return REFUSES if any(each.exitcode == REFUSES for each in result.failures.values()) else 1
+        if REFUSES in codes.values() or not any(codes.values()):
+            return max(codes.values())
+        log.error("a rank has ended, all begin again", codes=codes)
+        lived_s = time.monotonic() - started
+        pause_s = 0.0 if lived_s > _STEADY_S else min(_LONGEST_PAUSE_S, 2 * pause_s + 0.1)
+        if signal.sigtimedwait(_STOPS, pause_s) is not None:
+            return 0
+
+
+def _fork(settings: Settings, rank: int, meeting: Path) -> int:
+    """Start one rank; its process.
+
+    Args:
+        settings: of the worker.
+        rank: which one.
+        meeting: file through which the ranks of this start find each other.
+    """
+    parent = os.getpid()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        _be_forked_rank(settings, rank, meeting, parent)
+    except BaseException:
+        log.exception("the rank could not begin")
+        end_at_once()
+
+
+def _be_forked_rank(settings: Settings, rank: int, meeting: Path, parent: int) -> NoReturn:
+    # Ctrl-C is for the launcher, which asks the ranks to stop.
+    os.setsid()
+    for stops in _STOPS:
+        signal.signal(stops, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {*_STOPS, signal.SIGCHLD})
+    tie_to_parent(signal.SIGKILL, parent)
+    be_rank(settings, Place(rank, settings.partitions, meeting.as_uri()))
+
+
+def _until_one_is_lost(pids: list[int]) -> Codes | None:
+    """Wait until all ranks have ended, or one has failed, which ends the others too.
+
+    Returns:
+        What each ended with; None where a stop was requested, and they have ended.
+    """
+    codes: Codes = {}
+    while len(codes) < len(pids) and not any(codes.values()):
+        heard = signal.sigwait({*_STOPS, signal.SIGCHLD})
+        codes |= _ended(pids, codes)
+        if heard in _STOPS:
+            _stop(pids, codes)
+            return None
+    _kill(pids, codes)
+    return codes
+
+
+def _ended(pids: list[int], known: Iterable[int]) -> Codes:
+    """The ranks that have ended beside those that are known."""
+    codes: Codes = {}
+    for rank in set(range(len(pids))).difference(known):
+        pid, status = os.waitpid(pids[rank], os.WNOHANG)
+        if pid:
+            codes[rank] = os.waitstatus_to_exitcode(status)
+    return codes
+
+
+def _stop(pids: list[int], codes: Codes) -> None:
+    """Ask the ranks that are left to stop, and kill them where one of them cannot, or it takes too long."""
+    for rank in set(range(len(pids))).difference(codes):
+        os.kill(pids[rank], signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_S
+    while len(codes) < len(pids) and not any(codes.values()) and (left := deadline - time.monotonic()) > 0:
+        signal.sigtimedwait({signal.SIGCHLD}, left)
+        codes |= _ended(pids, codes)
+    _kill(pids, codes)
+
+
+def _kill(pids: list[int], codes: Codes) -> None:
+    """Kill the ranks that are left: what they have not published is in the log. One that is paused ends too."""
+    for rank in set(range(len(pids))).difference(codes):
+        os.kill(pids[rank], signal.SIGKILL)
+        _, status = os.waitpid(pids[rank], 0)
+        codes[rank] = os.waitstatus_to_exitcode(status)

@@ -7,6 +7,7 @@ import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NoReturn
 
 import msgspec
 import structlog
@@ -336,7 +337,7 @@ class Leader:
         return skipped | {killer: KILLED}
 
 
-def end_at_once(status: int = 1) -> None:
+def end_at_once(status: int = 1) -> NoReturn:
     """End this process without waiting for other ranks, which may be gone."""
     sys.stdout.flush()
     sys.stderr.flush()

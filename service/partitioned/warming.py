@@ -15,23 +15,22 @@ from olad_core.partition import Partition, PartitionedLearner, run_in_lockstep
 _NODES = 12
 
 
-def compile_beforehand(config: EngineConfig, *, learns: bool) -> None:
+def compile_beforehand(config: EngineConfig | None) -> None:
     """Follow a graph of some nodes, and learn from it, at two ranks within this process; nothing is kept.
 
     numba compiles functions when they are first called, and keeps them on disk. On a new machine that takes up to a
     minute; later starts take a second.
 
     Args:
-        config: of the learner.
-        learns: whether ranks learn.
+        config: of the learner; None learns nothing, and computes no gradient.
     """
     parts = [Partition(rank, 2) for rank in range(2)]
-    learners = [PartitionedLearner(config, part) for part in parts] if learns else []
+    learners = [PartitionedLearner(config, part) for part in parts] if config is not None else []
     batches: list[list[Event]] = [list(_events()), [RemoveNode(id="0"), UpsertEdge("1", "2", 2.0)]]
     for number, batch in enumerate(batches):
         columns_of_log(encode_log(batch))
         followed = run_in_lockstep([part.apply(batch, float(number)) for part in parts])
-        if learns:
+        if learners:
             pairs = zip(learners, followed, strict=True)
             run_in_lockstep([each.follow(f"{number + 1}-0", len(batch), what) for each, what in pairs])
             _learn(learners)

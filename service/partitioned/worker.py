@@ -1,7 +1,7 @@
 """One rank of a worker with partitions: ``torchrun ... -m service.partitioned.worker``.
 
-torchrun, or ``olad worker --partitions``, starts as many of these as there are ranks, and starts all of them again
-where one has ended. They read the settings of ``olad worker``.
+torchrun, or ``olad worker --partitions`` (:mod:`service.partitioned.launcher`), starts as many of these as there are
+ranks, and starts all of them again where one has ended. They read the settings of ``olad worker``.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import structlog
 import torch
@@ -125,7 +126,7 @@ def work(settings: Settings, rank: int, size: int) -> None:
         refuse_settings(settings)
         register_students(settings.students)
         wanted = wanted_of(settings)
-        compile_beforehand(replace(wanted.config, publish_steps=1), learns=not wanted.fixed)
+        compile_beforehand(None if wanted.fixed else replace(wanted.config, publish_steps=1))
         return True
 
     patient.together("settings", bool, begin)
@@ -229,23 +230,38 @@ def _restored(patient: Ranks, root: Path, wanted: Wanted) -> Follower:
     raise Refused(f"{root}: no checkpoint can be read; restore a backup, or let `olad worker` begin anew")
 
 
+@dataclass(frozen=True)
+class Place:
+    """Which rank this process is, and where it meets the others. The defaults are torchrun's variables.
+
+    Attributes:
+        rank: this one.
+        size: how many there are.
+        meeting: URL by which they find each other, as ``torch.distributed`` has it.
+    """
+
+    rank: int = -1
+    size: int = -1
+    meeting: str | None = None
+
+
 @contextlib.contextmanager
-def _process_group() -> Iterator[tuple[int, int]]:
-    """This process among the ranks that torchrun has started: its rank, and how many there are."""
-    dist.init_process_group("gloo", timeout=START_LIMIT)
+def _process_group(place: Place) -> Iterator[tuple[int, int]]:
+    """This process among the other ranks: its rank, and how many there are."""
+    dist.init_process_group(
+        "gloo", timeout=START_LIMIT, init_method=place.meeting, rank=place.rank, world_size=place.size
+    )
     yield dist.get_rank(), dist.get_world_size()
     dist.destroy_process_group()
 
 
-def main() -> None:
-    """Be one rank, and end with its status: 78 where starting the ranks again does not help."""
-    tie_to_parent(signal.SIGKILL, int(os.environ.get("RANKS_PARENT", os.getppid())))
-    settings = Settings()
-    configure_logging(settings.log_level, settings.log_format)
+def be_rank(settings: Settings, place: Place) -> NoReturn:
+    """Be one rank, and end this process with its status: 78 where starting the ranks again does not help."""
     torch.set_num_threads(settings.torch_threads)
     try:
-        with _process_group() as (rank, size):
+        with _process_group(place) as (rank, size):
             structlog.contextvars.bind_contextvars(rank=rank)
+            _show_rank(rank)
             work(settings, rank, size)
     except Refused as refused:
         log.error("the worker cannot go on, and starting it again does not help", reason=str(refused))
@@ -253,6 +269,21 @@ def main() -> None:
     except Exception:
         log.exception("the rank ends, and all ranks begin again")
         end_at_once()
+    end_at_once(0)
+
+
+def _show_rank(rank: int) -> None:
+    """Let ``ps -o comm`` and ``top`` show which rank this process is. Only Linux can."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/comm").write_text(f"olad-rank-{rank}")
+
+
+def main() -> None:
+    """Be one of the ranks that torchrun has started."""
+    tie_to_parent(signal.SIGKILL, os.getppid())
+    settings = Settings()
+    configure_logging(settings.log_level, settings.log_format)
+    be_rank(settings, Place())
 
 
 if __name__ == "__main__":

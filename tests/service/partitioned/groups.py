@@ -62,7 +62,7 @@ class GroupOfRanks:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         for child in children:
             with contextlib.suppress(OSError):
-                if f"RANK={rank}".encode() in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
+                if Path(f"/proc/{child}/comm").read_text().strip() == f"olad-rank-{rank}":
                     return int(child)
         return None
 

@@ -9,9 +9,9 @@ from olad_core.partition.training import NotOverRanks
 from service.partitioned.warming import compile_beforehand
 
 
-def test_fixed_weights_need_no_configuration_that_can_be_trained() -> None:
+def test_only_ranks_that_learn_need_a_configuration_that_can_be_trained() -> None:
     config = EngineConfig()
     config = replace(config, trainer=replace(config.trainer, local_weight=0.01))
-    compile_beforehand(config, learns=False)
+    compile_beforehand(None)
     with pytest.raises(NotOverRanks, match="local_weight"):
-        compile_beforehand(config, learns=True)
+        compile_beforehand(config)

@@ -32,6 +32,12 @@ def served(http: httpx.Client, entries: list[list[Event]]) -> bytes:
     return answer.content
 
 
+def reported(http: httpx.Client) -> str:
+    """Position of the worker's last report."""
+    position: str = http.get("/status").json()["worker"]["position"]
+    return position
+
+
 def checkpoints(data_dir: Path, keys: Keys) -> Path:
     return data_dir / "checkpoints" / file_stem(keys.graph, DEFAULT_VARIANT)
 
