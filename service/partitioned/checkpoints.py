@@ -26,6 +26,7 @@ from service.partitioned.part_files import (
     write_shared,
 )
 from service.store.status import CheckpointStatus
+from service.worker.checkpointer import disk_free
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +82,10 @@ class RankCheckpoints:
     def next_number(self) -> int:
         """The number of the next checkpoint, for all ranks."""
         return next_number(self._root)
+
+    def disk_free(self) -> int | None:
+        """Bytes that are free where the checkpoints of all ranks are; None where that cannot be found out."""
+        return disk_free(self._root)
 
     def begin(self, number: int, follower: Follower) -> None:
         """Copy this rank's state and begin to write the copy."""

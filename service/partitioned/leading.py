@@ -308,6 +308,7 @@ class Leader:
             served=None if serving.version is None else version_status(serving.version, serving.made_at),
             checkpoint=checkpoints.newest,
             checkpoint_failures=checkpoints.failures,
+            disk_free=checkpoints.disk_free(),
             partitions=len(sizes),
             **self._learning.report(serving.learner, graph.classes, now),
         )

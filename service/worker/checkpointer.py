@@ -36,6 +36,18 @@ class Saved:
     undeleted: tuple[Path, ...] = ()
 
 
+def disk_free(root: Path) -> int | None:
+    """Bytes that are free where a directory is, or will be; None where that cannot be found out."""
+    for place in (root, *root.parents):
+        try:
+            return shutil.disk_usage(place).free
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return None
+    return None
+
+
 class Checkpointer:
     """One writer of checkpoints below one directory.
 
@@ -70,14 +82,7 @@ class Checkpointer:
 
     def disk_free(self) -> int | None:
         """Bytes that are free where the checkpoints are; None where that cannot be found out."""
-        for place in (self._root, *self._root.parents):
-            try:
-                return shutil.disk_usage(place).free
-            except FileNotFoundError:
-                continue
-            except OSError:
-                return None
-        return None
+        return disk_free(self._root)
 
     def begin(self, tensors: Mapping[str, Tensor], values: Mapping[str, object], *, now: bool = False) -> bool:
         """Copy a state and start to write the copy; the tensors may change afterwards.

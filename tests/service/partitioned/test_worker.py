@@ -71,7 +71,9 @@ def test_ranks_serve_the_same_bytes_whatever_happens_to_them(
                 pair.wait_until_visible(redis_client, f"{appended}-0")
             assert appended == ENTRIES
             assert served(second, entries) == expected
-            assert second.get("/status").json()["worker"]["partitions"] == 2
+            worker = second.get("/status").json()["worker"]
+            assert worker["partitions"] == 2
+            assert worker["disk_free"] > 0
             assert_problem(second.get("/nodes", params={"order": "disagreement"}), 501, "partitioned")
             assert_problem(second.get("/explain/1"), 501, "partitioned")
             assert pair.terminate() == 0, pair.text()
