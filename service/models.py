@@ -161,6 +161,8 @@ class EmbeddingList(Answer):
 class EmbeddingsWanted(BaseModel):
     """Nodes to embed."""
 
+    model_config = ConfigDict(extra="forbid")
+
     nodes: Annotated[
         list[Annotated[str, StringConstraints(min_length=1)] | int], Field(min_length=1, max_length=MAX_EMBEDDED_NODES)
     ] = Field(description="Node ids, strings or integers.")
@@ -193,6 +195,8 @@ class NodeList(BaseModel):
 
 class NodesAsked(BaseModel):
     """Nodes to predict."""
+
+    model_config = ConfigDict(extra="forbid")
 
     nodes: Annotated[list[Annotated[str, StringConstraints(min_length=1)] | int], Field(max_length=MAX_NODES)] = Field(
         description="Node ids, strings or integers."
@@ -408,6 +412,8 @@ class ExplainEdgeAnswer(BaseModel):
 class EdgeNamed(BaseModel):
     """An edge to predict, by `src` and `dst` or by `id`."""
 
+    model_config = ConfigDict(extra="forbid")
+
     src: str | int | SkipJsonSchema[None] = Field(default=None, description="Where it begins.")
     dst: str | int | SkipJsonSchema[None] = Field(default=None, description="Where it ends.")
     id: str | int | SkipJsonSchema[None] = Field(default=None, description="Its id, instead of both ends.")
@@ -422,6 +428,8 @@ class EdgeNamed(BaseModel):
 
 class EdgesAsked(BaseModel):
     """Edges to predict."""
+
+    model_config = ConfigDict(extra="forbid")
 
     edges: Annotated[list[EdgeNamed], Field(min_length=1, max_length=MAX_ASKED_EDGES)] = Field(
         description="Edges that have arrived, and such that have not."

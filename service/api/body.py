@@ -10,9 +10,12 @@ from typing import TypeVar
 import msgspec
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from olad_core.event_codec import malformed
+from service.api.document.problems import MAX_ERRORS
 from service.api.errors import invalid
+from service.api.unknown_fields import fields_at, refusal, shortened, unknown_name
 from service.problems import (
     INVALID_REQUEST,
     NO_MEMORY_FREE,
@@ -88,12 +91,12 @@ async def read_json(model: type[_Model], request: Request, limit: int) -> _Model
         async with received(request, limit) as body:
             return model.model_validate_json(body, strict=True)
     except ValidationError as error:
-        items = [{"field": ".".join(map(str, item["loc"])), "message": item["msg"]} for item in error.errors()]
-        raise invalid(INVALID_REQUEST, items) from None
+        items = [_item(model, request, item) for item in error.errors()[:MAX_ERRORS]]
+        raise invalid(INVALID_REQUEST, items, error.error_count()) from None
 
 
-def decoded(decoder: msgspec.json.Decoder[_Decoded], body: bytes) -> _Decoded:
-    """What a body holds.
+def decoded(decoder: msgspec.json.Decoder[_Decoded], request: Request, body: bytes) -> _Decoded:
+    """What the body of a request holds.
 
     Raises:
         Problem: 422 where it is not as the decoder's type says.
@@ -101,13 +104,28 @@ def decoded(decoder: msgspec.json.Decoder[_Decoded], body: bytes) -> _Decoded:
     try:
         return decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise undecodable(body, error) from None
+        raise undecodable(decoder, request, body, error) from None
 
 
-def undecodable(body: bytes, error: Exception) -> Problem:
+def undecodable(decoder: msgspec.json.Decoder[_Decoded], request: Request, body: bytes, error: Exception) -> Problem:
     """The 422 answer to a body that msgspec refuses, with the field that it names."""
     message, _, path = (malformed(body) or str(error)).partition(" - at `$.")
-    return invalid(INVALID_REQUEST, [{"field": path.rstrip("`"), "message": message}])
+    path = path.rstrip("`")
+    unknown = unknown_name(message)
+    if unknown is not None:
+        unknown = shortened(unknown)
+        message = refusal(request, unknown, fields_at(decoder.type, path))
+        path = f"{path}.{unknown}" if path else unknown
+    return invalid(INVALID_REQUEST, [{"field": path, "message": message}])
+
+
+def _item(model: type[BaseModel], request: Request, item: ErrorDetails) -> dict[str, str]:
+    """An error of pydantic's as a problem lists it."""
+    place = [shortened(str(each)) for each in item["loc"]]
+    message = item["msg"]
+    if item["type"] == "extra_forbidden":
+        message = refusal(request, place[-1], tuple(model.model_fields) if len(place) == 1 else ())
+    return {"field": ".".join(place), "message": message}
 
 
 async def _read(request: Request, limit: int, share: Share, patience_s: float) -> bytes:

@@ -62,14 +62,15 @@ def problem_response(request: Request, problem: Problem) -> Response:
     return Response(msgspec.json.encode(body), kind.status, problem.headers, MEDIA_TYPE)
 
 
-def invalid(kind: Kind, errors: list[dict[str, Any]]) -> Problem:
-    """A problem that lists what is wrong, shortened to a hundred items."""
+def invalid(kind: Kind, errors: list[dict[str, Any]], total: int | None = None) -> Problem:
+    """A problem that lists what is wrong, shortened to a hundred items; ``total`` counts those not given, too."""
+    total = len(errors) if total is None else total
     first = errors[0]
     index = f"index {first['index']} " if first.get("index", -1) >= 0 else ""
     place = f"{index}{'field ' + first['field'] if first['field'] else ''}".strip()
-    more = f" ({len(errors)} errors in all)" if len(errors) > 1 else ""
+    more = f" ({total} errors in all)" if total > 1 else ""
     detail = f"{place}: {first['message']}{more}" if place else f"{first['message']}{more}"
-    return Problem(kind, detail, errors=errors[:MAX_ERRORS], total_errors=len(errors))
+    return Problem(kind, detail, errors=errors[:MAX_ERRORS], total_errors=total)
 
 
 def install(app: FastAPI) -> None:

@@ -87,6 +87,7 @@ _TRIED_BODY = {
                     },
                 },
                 "required": ["events", "nodes"],
+                "additionalProperties": False,
             },
             "example": examples.TRIED,
         }

@@ -39,23 +39,27 @@ _NOT = 400
 """Status of a probe that fails, as the protocol has it."""
 
 
-class _Input(msgspec.Struct):
+class _Input(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     shape: list[int]
     datatype: str
     data: list[Any]
+    parameters: dict[str, Any] | None = None
 
 
-class _Output(msgspec.Struct):
+class _Output(msgspec.Struct, forbid_unknown_fields=True):
     name: Literal["label", "probabilities", "error"]
+    parameters: dict[str, Any] | None = None
 
 
 class _Parameters(msgspec.Struct):
+    """Those of this service; the protocol lets a request have any others, which are ignored."""
+
     min_position: str | None = None
     timeout_ms: int = DEFAULT_TIMEOUT_MS
 
 
-class _Inference(msgspec.Struct):
+class _Inference(msgspec.Struct, forbid_unknown_fields=True):
     inputs: list[_Input]
     id: str | None = None
     parameters: _Parameters = msgspec.field(default_factory=_Parameters)

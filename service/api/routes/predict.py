@@ -77,7 +77,7 @@ class _NodeConvertor(StringConvertor):
 register_url_convertor("node", _NodeConvertor())
 
 
-class _NodesAsked(msgspec.Struct):
+class _NodesAsked(msgspec.Struct, forbid_unknown_fields=True):
     nodes: Annotated[list[Annotated[str, msgspec.Meta(min_length=1)] | int], msgspec.Meta(max_length=MAX_NODES)]
 
 
@@ -250,7 +250,7 @@ async def post_predictions(
     async with received(request, MAX_BODY_BYTES) as body:
         with Patience(request.receive, client_of(request), timeout_ms) as patience:
             if min_position is not None:
-                _nodes_in(body)
+                _nodes_in(request, body)
 
             async def answer(asked: Context) -> Response:
                 wanted = await until_visible(asked, patience, min_position)
@@ -279,7 +279,7 @@ async def _values(request: Request, context: Context, body: bytes, task: str | N
     Raises:
         Problem: 422 where these are too many.
     """
-    asked = _nodes_in(body)
+    asked = _nodes_in(request, body)
     if len(asked) > MAX_VALUED_NODES:
         raise invalid(INVALID_REQUEST, [{"field": "nodes", "message": f"at most {MAX_VALUED_NODES:,} with a task"}])
     return one_answer(request, msgspec.json.encode(await values_of_nodes(context, patience, asked, task)))
@@ -293,7 +293,7 @@ async def _answer(
     patience: Patience,
     wanted: PositionPair | None,
 ) -> Response:
-    asked = _nodes_in(body)
+    asked = _nodes_in(request, body)
     nodes = [str(node) for node in asked]
     try:
         snapshot = await context.readers.read(nodes, _MAX_ROWS_BYTES, wanted)
@@ -330,7 +330,7 @@ def _require_plain(**of_classes: object) -> None:
         raise invalid(INVALID_REQUEST, [{"field": name, "message": "cannot be asked for with task"} for name in wrong])
 
 
-def _nodes_in(body: bytes) -> list[str | int]:
+def _nodes_in(request: Request, body: bytes) -> list[str | int]:
     """The nodes that are asked for.
 
     Raises:
@@ -338,8 +338,8 @@ def _nodes_in(body: bytes) -> list[str | int]:
     """
     if len(body) > _LARGE_BODY_BYTES and _has_too_many(body):
         error = msgspec.ValidationError(f"Expected `array` of length <= {MAX_NODES} - at `$.nodes`")
-        raise undecodable(body, error)
-    return decoded(_asked, body).nodes
+        raise undecodable(_asked, request, body, error)
+    return decoded(_asked, request, body).nodes
 
 
 def _has_too_many(body: bytes) -> bool:

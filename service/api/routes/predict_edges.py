@@ -30,7 +30,7 @@ _Node = Annotated[str, msgspec.Meta(min_length=1)] | int
 _ERRORS = {"few-labels": "no-model", "few-values": "no-model"}
 
 
-class _Edge(msgspec.Struct, omit_defaults=True):
+class _Edge(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     """An edge as it is named in the body, and as an event has it."""
 
     src: _Node | None = None
@@ -41,7 +41,7 @@ class _Edge(msgspec.Struct, omit_defaults=True):
     x: Any = None
 
 
-class _Body(msgspec.Struct):
+class _Body(msgspec.Struct, forbid_unknown_fields=True):
     edges: Annotated[list[_Edge], msgspec.Meta(min_length=1, max_length=MAX_ASKED_EDGES)]
 
 
@@ -72,7 +72,7 @@ async def post_edge_predictions(
     """
     media_type(request, (JSON,))
     async with received(request, MAX_TRIED_BYTES) as body:
-        edges = decoded(_body, body).edges
+        edges = decoded(_body, request, body).edges
         asked = _asked(edges, await context.log.schema())
     answered = await answer_in_time(request, context, EdgesAsked(asked), min_position, timeout_ms, variant)
     found = answered.answer

@@ -28,7 +28,7 @@ router = APIRouter(tags=["predictions"])
 _Node = Annotated[str, msgspec.Meta(min_length=1)] | int
 
 
-class _Asked(msgspec.Struct):
+class _Asked(msgspec.Struct, forbid_unknown_fields=True):
     events: msgspec.Raw
     nodes: Annotated[list[_Node], msgspec.Meta(min_length=1, max_length=MAX_TRIED_NODES)]
 
@@ -61,7 +61,7 @@ async def post_what_if(
     """
     media_type(request, (JSON,))
     async with received(request, MAX_TRIED_BYTES) as body:
-        asked = decoded(_asked, body)
+        asked = decoded(_asked, request, body)
         events = await _events(context, bytes(asked.events))
     question = WhatIfAsked(events, [*dict.fromkeys(map(str, asked.nodes))])
     answered = await answer_in_time(request, context, question, min_position, timeout_ms, variant)
