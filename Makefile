@@ -34,9 +34,10 @@ chaos: $(TESTS)
 flood: $(TESTS)
 	$(VENV)/bin/python -m tests.chaos.flood --seconds $(SECONDS)
 
-# A worker killed at KILLS random points ends with the bytes of one that was not
+# A worker killed at KILLS random points ends with the bytes of one that was not. With PARTITIONS=2, so many ranks that
+# learn, any of which is killed.
 recovery: $(TESTS)
-	$(VENV)/bin/python -m tests.chaos.recovery $(KILLS)
+	$(VENV)/bin/python -m tests.chaos.$(if $(PARTITIONS),killed_ranks $(PARTITIONS),recovery) $(KILLS)
 
 # 1,000 events a second for MINUTES, with memory, checkpoint size and lag: soak.png. With CHURN=5000, so many nodes a
 # second come and go, each id once.
