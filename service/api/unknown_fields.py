@@ -32,11 +32,8 @@ def shortened(name: str) -> str:
 def fields_at(kind: Any, path: str) -> tuple[str, ...]:
     """The fields of the struct at a place of a body; none where there is no such place.
 
-    >>> class Edge(msgspec.Struct):
-    ...     src: str
-    >>> class Body(msgspec.Struct):
-    ...     edges: list[Edge]
-    >>> fields_at(Body, "edges[0]")
+    >>> edge = msgspec.defstruct("Edge", [("src", str)])
+    >>> fields_at(msgspec.defstruct("Body", [("edges", list[edge])]), "edges[0]")
     ('src',)
 
     Args:
