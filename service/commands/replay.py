@@ -19,7 +19,7 @@ from service.commands.options import AsJson, BatchBytes, Declare, DryRun, Fresh,
 from service.commands.replay_view import ReplayView, print_summary
 from service.commands.sources import open_for, open_record
 from service.commands.table_options import takes_table_options
-from service.commands.task_view import print_values
+from service.commands.task_view import print_values, values_for_machines
 from service.replay.arrival_stream import BATCH_BYTES, UnreadableDataset
 from service.replay.pace import STEPS_PER_ENTRY
 from service.replay.registry import DATASETS
@@ -101,9 +101,11 @@ def replay_source(
                 console.print("Stopped; the same command resumes here.")
                 raise typer.Exit(130) from None
             files.close()
-            _report(console, shown(opened.name), state, as_json=as_json)
-            if not as_json:
-                print_values(console, client, state.position)
+            if as_json:
+                typer.echo(json.dumps({**state.as_dict(), **values_for_machines(client, state.position)}))
+                return
+            _report(console, shown(opened.name), state)
+            print_values(console, client, state.position)
 
 
 def _require_class(rank: str | None, source: Source) -> None:
@@ -116,10 +118,7 @@ def _require_class(rank: str | None, source: Source) -> None:
     raise UnreadableDataset(f"--rank: {source.name} has no class {rank!r}{meant}")
 
 
-def _report(console: Console, name: str, state: ReplayState, *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(state.as_dict()))
-        return
+def _report(console: Console, name: str, state: ReplayState) -> None:
     if state.events == 0 and state.resumed:
         console.print("All of it had been sent before; --fresh sends it again.")
     print_summary(console, name, state)

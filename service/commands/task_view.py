@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -59,12 +60,24 @@ def print_tasks(console: Console, client: Client, position: str | None) -> None:
 
 def print_values(console: Console, client: Client, position: str | None) -> None:
     """The scores of each task on values, where there are any; arguments as of :func:`print_tasks`."""
-    now = client.status().worker
-    if now is None or not value_lines(now):
-        return
-    worker = _worker(client, position)
+    worker = _with_values(client, position)
     for line in value_lines(worker) if worker is not None else ():
         console.print(shown(line), soft_wrap=True, highlight=False)
+
+
+def values_for_machines(client: Client, position: str | None) -> dict[str, list[dict[str, Any]]]:
+    """The same scores as `GET /status` answers them: lists by the names they have there, empty without such tasks."""
+    worker = _with_values(client, position)
+    return {
+        "value_tasks": [] if worker is None else [task.model_dump() for task in worker.value_tasks],
+        "node_value_tasks": [] if worker is None else [task.model_dump() for task in worker.node_value_tasks],
+    }
+
+
+def _with_values(client: Client, position: str | None) -> WorkerStatus | None:
+    """The worker's report at a position; None, without waiting for it, where no task is on values."""
+    now = client.status().worker
+    return None if now is None or not value_lines(now) else _worker(client, position)
 
 
 def _worker(client: Client, position: str | None) -> WorkerStatus | None:

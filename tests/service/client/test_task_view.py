@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from pathlib import Path
 
+import httpx
 import redis
 import torch
 from rich.console import Console
@@ -14,7 +16,7 @@ from olad_core.config import EngineConfig
 from olad_core.engine import Engine
 from olad_core.events import GraphSchema, UpsertEdge
 from olad_core.task_types import EdgeValueTask
-from service.commands.task_view import print_tasks, print_values
+from service.commands.task_view import print_tasks, print_values, values_for_machines
 from service.replay.sources import StreamOptions, open_source
 from service.store.keys import Keys
 from service.worker.reporting import task_status, value_task_status
@@ -60,8 +62,15 @@ def test_scores_of_values_are_printed_where_there_are_such_tasks(
         worker.predictions.write_status(worker_status().model_copy(update={"position": position}), b"")
         print_values(Console(file=printed, width=200), client, position)
         assert printed.getvalue() == ""
+        assert values_for_machines(client, position) == {"value_tasks": [], "node_value_tasks": []}
         values = tuple(value_task_status(report) for report in worker.lane.engine.value_tasks.reports())
         report = worker_status().model_copy(update={"position": position, "value_tasks": values})
         worker.predictions.write_status(report, b"")
         print_values(Console(file=printed, width=200), client, position)
+        found = json.loads(json.dumps(values_for_machines(client, position)))
+    assert found == {
+        "value_tasks": httpx.get(f"{url}/status", trust_env=False).json()["worker"]["value_tasks"],
+        "node_value_tasks": [],
+    }
+    assert (found["value_tasks"][0]["name"], found["value_tasks"][0]["labels"]) == ("rating", 60)
     assert "task rating, value of edges of the type edge: 60 edges arrived, 60 values, MAE" in printed.getvalue()
