@@ -84,7 +84,7 @@ def export_graph(
     redis_url: RedisUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write nodes, edges, features and known classes at a position: a checkpoint and the log after it."""
+    """Write nodes, edges, features, known classes and values at a position: a checkpoint and the log after it."""
     settings = read_settings(data_dir=data_dir, redis_url=redis_url)
     console = Terminal(stderr=as_json)
     with reported_failures(), _needing_files():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,6 +13,7 @@ from olad_core.graph.store import DynamicGraph
 from olad_core.named_state import take_part
 from olad_core.schema import SchemaConflict, TooManyClasses
 from service.export.failed import ExportFailed
+from service.export.known_answers import KnownAnswers
 from service.export.late_edges import LateEdges
 from service.settings import Settings
 from service.store.connection import connect_blocking
@@ -29,10 +30,11 @@ _EVENTS_PER_READ = 20_000
 
 @dataclass
 class GraphAt:
-    """A graph, and the position of the log that it is at."""
+    """A graph, the position of the log that it is at, and what is known of its tasks there."""
 
     graph: DynamicGraph
     position: str = START
+    known: KnownAnswers = field(default_factory=KnownAnswers)
 
 
 def graph_at(settings: Settings, wanted: str | None = None, late: LateEdges | None = None) -> GraphAt:
@@ -99,12 +101,14 @@ def _from_checkpoint(folder: Path, wanted: str | None, max_classes: int, late: L
             check_graph_state(arrays)
             arrival = int(at.partition("-")[0]) / 1000
             graph = DynamicGraph.from_state(arrays, arrival, max_classes=max_classes)
+            found = GraphAt(graph, at)
+            found.known.take_checkpoint(graph, tensors, checkpoint.values)
             if late is not None:
                 late.take_checkpoint(graph, tensors, checkpoint.values)
         except (BrokenCheckpoint, OtherFormat, KeyError, ValueError) as error:
             broken = error
             continue
-        return GraphAt(graph, at)
+        return found
     if broken is not None:
         raise ExportFailed(f"no checkpoint in {folder} can be read: {broken}")
     return None
@@ -125,14 +129,15 @@ def _follow_log(found: GraphAt, log: LogReader, wanted: str | None, late: LateEd
         for entry in entries:
             if parse_position(entry.position) > goal:
                 return
-            _apply(found.graph, entry, skip=entry.position in skipped)
+            _apply(found, entry, skip=entry.position in skipped)
             if late is not None:
                 late.take_events(entry.events)
             found.position = entry.position
 
 
-def _apply(graph: DynamicGraph, entry: Entry, *, skip: bool) -> None:
+def _apply(found: GraphAt, entry: Entry, *, skip: bool) -> None:
     """Apply an entry as the worker does; what it rejects changes nothing."""
+    graph = found.graph
     if entry.problem or skip:
         graph.pass_over(entry.events)
     elif entry.schema is not None:
@@ -143,4 +148,6 @@ def _apply(graph: DynamicGraph, entry: Entry, *, skip: bool) -> None:
     elif entry.clock is not None:
         graph.set_clock(entry.clock.time, entry.arrival)
     elif entry.version is None:
-        graph.apply(entry.events, entry.arrival)
+        found.known.begin_entry(graph, entry.events, entry.arrival)
+        rejected = {each.index for each in graph.apply(entry.events, entry.arrival).rejected}
+        found.known.end_entry(graph, [event for at, event in enumerate(entry.events) if at not in rejected])

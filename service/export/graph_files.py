@@ -18,6 +18,7 @@ from olad_core.graph.store import DynamicGraph
 from olad_core.graph.typed_features import TypedFeatures
 from service.export.failed import ExportFailed
 from service.export.graph_at import GraphAt
+from service.export.known_answers import KnownEdges, Numbers
 from service.export.whole_file import written_whole
 from service.replay.exported_types import ExportedTypes
 
@@ -106,6 +107,19 @@ def _arrays(found: GraphAt) -> dict[str, npt.NDArray[Any]]:
         arrays["node_type_width"] = np.array(widths)
     if graph.features.count:
         arrays |= {"x": graph.features.own(rows), "has_x": graph.features.has(rows)}
+    return arrays | _known_arrays(found, rows)
+
+
+def _known_arrays(found: GraphAt, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+    """What is known of the graph's tasks on edges and on values of nodes."""
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    values, of_edges = found.known.of_nodes(found.graph, rows), found.known.of_edges(found.graph)
+    if values is not None:
+        arrays["node_value"] = values
+    if (labels := of_edges.numbered()) is not None:
+        arrays |= {"edge_label": labels[0], "edge_classes": np.array(labels[1], np.str_)}
+    if of_edges.values is not None:
+        arrays["edge_value"] = of_edges.values
     return arrays
 
 
@@ -157,18 +171,24 @@ def _write_graphml(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
     graph = found.graph
     rows, edges = _renumbered(graph)
     width, ways = graph.features.widest if graph.features.count else 0, _directed(graph).tolist()
+    node_values, of_edges = found.known.of_nodes(graph, rows), found.known.of_edges(graph)
     with written_whole(path) as part, part.open("w", encoding="utf-8") as file:
-        _begin_graphml(file, found, width or 0)
+        _begin_graphml(file, found, width or 0, of_edges)
         done = 0
         for first in range(0, len(rows), _PART):
             chosen = rows[first : first + _PART]
             parts = (chosen, graph.ids(chosen), graph.label[chosen].tolist(), _kind_names(graph, chosen))
-            for row, name, label, kind, own in zip(*parts, _own_width(graph, chosen).tolist(), strict=True):
+            stated = _part_of(node_values, first, len(chosen))
+            for row, name, label, kind, own, value in zip(
+                *parts, _own_width(graph, chosen).tolist(), stated, strict=True
+            ):
                 file.write(f"<node id={_attribute(name)}>")
                 if kind is not None:
                     file.write(f'<data key="node_type">{_text(kind)}</data>')
                 if label >= 0:
                     file.write(f'<data key="label">{_text(graph.classes[label])}</data>')
+                if value is not None:
+                    file.write(f'<data key="value">{value!r}</data>')
                 if own:
                     values = graph.features.own(np.array([row]))[0, :own].tolist()
                     file.writelines(f'<data key="x{at}">{value!r}</data>' for at, value in enumerate(values))
@@ -180,13 +200,16 @@ def _write_graphml(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
             span = slice(first, first + _PART)
             sources, targets = graph.ids(rows[edges.source[span]]), graph.ids(rows[edges.target[span]])
             per_edge = (edges.weight, edges.time, edges.relation)
-            of_edges = edge_ids[span], graph.edge_features(_span_of(edges, span)).tolist()
-            for source, target, weight, time, relation, name, x in zip(
-                sources, targets, *(each[span].tolist() for each in per_edge), *of_edges, strict=True
+            named = edge_ids[span], graph.edge_features(_span_of(edges, span)).tolist()
+            known = (_part_of(each, first, len(sources)) for each in of_edges)
+            for source, target, weight, time, relation, name, x, label, value in zip(
+                sources, targets, *(each[span].tolist() for each in per_edge), *named, *known, strict=True
             ):
                 at = f'<data key="time">{time!r}</data>' if np.isfinite(time) else ""
                 of_type = f'<data key="type">{_text(graph.relations[relation])}</data>' if graph.edge_types else ""
                 of_type += f'<data key="edge_id">{_text(name)}</data>' if name else ""
+                of_type += f'<data key="edge_label">{_text(label)}</data>' if label is not None else ""
+                of_type += f'<data key="edge_value">{value!r}</data>' if value is not None else ""
                 of_type += "".join(
                     f'<data key="edge_x{at}">{value!r}</data>' for at, value in enumerate(x[: widths[relation]])
                 )
@@ -201,13 +224,25 @@ def _write_graphml(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
     return [path]
 
 
-def _begin_graphml(file: IO[str], found: GraphAt, width: int) -> None:
+def _part_of(known: Numbers | list[str | None] | None, first: int, count: int) -> list[Any]:
+    """What is known of so many nodes or edges, None where it is not."""
+    if known is None:
+        return [None] * count
+    part = known[first : first + count]
+    return part if isinstance(part, list) else [None if np.isnan(each) else each for each in part.tolist()]
+
+
+def _begin_graphml(file: IO[str], found: GraphAt, width: int, of_edges: KnownEdges) -> None:
     file.write('<?xml version="1.0" encoding="UTF-8"?>\n<graphml xmlns="http://graphml.graphdrawing.org/xmlns">\n')
     keys = [("graph", "position", "string"), ("node", "label", "string")]
     keys += [("node", f"x{at}", "double") for at in range(width)] + [("edge", name, "double") for name in _PER_EDGE]
     keys += [("edge", "type", "string")] if found.graph.edge_types else []
     keys += [("edge", "edge_id", "string")] if _has_ids(found.graph) else []
     keys += [("edge", f"edge_x{at}", "double") for at in range(found.graph.edge_feature_width)]
+    has_values = found.known.of_nodes(found.graph, found.graph.living()[:0]) is not None
+    keys += [("node", "value", "double")] if has_values else []
+    keys += [("edge", "edge_label", "string")] if of_edges.labels is not None else []
+    keys += [("edge", "edge_value", "double")] if of_edges.values is not None else []
     keys += [("node", "node_type", "string")] if found.graph.node_types else []
     keys += [("graph", "types", "string")] if found.graph.edge_types or found.graph.node_types else []
     for owner, name, kind in keys:
@@ -268,6 +303,7 @@ def _node_tables(found: GraphAt) -> Iterator[Any]:
     graph, rows = found.graph, found.graph.living()
     names = pa.array(graph.classes, pa.string())
     width = graph.features.widest if graph.features.count else None
+    stated = found.known.of_nodes(graph, rows)
     for first in range(0, max(1, len(rows)), _PART):
         chosen = rows[first : first + _PART]
         label = pa.array(graph.label[chosen], mask=graph.label[chosen] < 0)
@@ -277,6 +313,8 @@ def _node_tables(found: GraphAt) -> Iterator[Any]:
         if width:
             own, values = _own_width(graph, chosen), graph.features.own(chosen)
             columns |= {f"x{at}": pa.array(values[:, at], mask=own <= at) for at in range(width)}
+        if stated is not None:
+            columns["value"] = pa.array(stated[first : first + _PART], from_pandas=True)
         yield pa.table(columns | {"position": pa.array([found.position] * len(chosen), pa.string())})
 
 
@@ -287,6 +325,7 @@ def _edge_tables(found: GraphAt) -> Iterator[Any]:
     names, ways = pa.array(graph.relations, pa.string()), _directed(graph)
     edge_ids = graph.edge_ids() if _has_ids(graph) else None
     widths = np.array([rule.width for rule in graph.relation_rules.values()])
+    stated = found.known.of_edges(graph)
     for first in range(0, max(1, len(edges.source)), _PART):
         span = slice(first, first + _PART)
         times = edges.time[span]
@@ -295,6 +334,10 @@ def _edge_tables(found: GraphAt) -> Iterator[Any]:
             types["id"] = pa.array(edge_ids[span], pa.string())
         x, own = graph.edge_features(_span_of(edges, span)), widths[edges.relation[span]]
         types |= {f"x{at}": pa.array(x[:, at], mask=own <= at) for at in range(x.shape[1])}
+        if stated.labels is not None:
+            types["label"] = pa.array(stated.labels[span], pa.string())
+        if stated.values is not None:
+            types["value"] = pa.array(stated.values[span], from_pandas=True)
         yield pa.table(
             {
                 "source": pa.array(graph.ids(edges.source[span]), pa.string()),

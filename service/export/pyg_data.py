@@ -16,7 +16,7 @@ from service.replay.exported_types import ExportedTypes
 from service.replay.pyg_hetero import REVERSED
 from service.replay.pyg_library import pyg_data
 
-_PER_EDGE = ("edge_weight", "edge_time", "edge_id", "edge_x", "edge_type")
+_PER_EDGE = ("edge_weight", "edge_time", "edge_id", "edge_x", "edge_label", "edge_value", "edge_type")
 
 
 def data_of(arrays: Arrays, position: str) -> Any:
@@ -44,6 +44,8 @@ def data_of(arrays: Arrays, position: str) -> Any:
         directed=bool(arrays["directed"]),
         has_x=torch.from_numpy(arrays["has_x"]) if "has_x" in arrays and not arrays["has_x"].all() else None,
         position=position,
+        **({"node_value": torch.from_numpy(arrays["node_value"])} if "node_value" in arrays else {}),
+        **({"edge_classes": arrays["edge_classes"].tolist()} if "edge_classes" in arrays else {}),
         **(names | {"edge_type_directed": ways.tolist()} if names else {}),
         **({"edge_attr": torch.from_numpy(per_edge.pop("edge_x"))} if "edge_x" in per_edge else {}),
         **({"edge_id": per_edge.pop("edge_id").tolist()} if "edge_id" in per_edge else {}),
@@ -64,6 +66,8 @@ def hetero_data_of(arrays: Arrays, position: str, types: ExportedTypes) -> Any:
     """
     data = pyg_data().HeteroData()
     data.classes, data.position, data.schema = arrays["classes"].tolist(), position, types.model_dump()
+    if "edge_classes" in arrays:
+        data.edge_classes = arrays["edge_classes"].tolist()
     kinds = [*arrays["node_types"].tolist()]
     kinds.append(_unused(NODE_TYPE, kinds))
     kind = np.where(arrays["node_type"] < 0, len(kinds) - 1, arrays["node_type"])
@@ -92,6 +96,8 @@ def _add_nodes(store: Any, arrays: Arrays, rows: npt.NDArray[np.int64], width: i
     store.num_nodes = len(rows)
     store.node_id = arrays["id"][rows].tolist()
     store.y = torch.from_numpy(arrays["label"][rows])
+    if "node_value" in arrays:
+        store.node_value = torch.from_numpy(arrays["node_value"][rows])
     if width and "x" in arrays:
         store.x = torch.from_numpy(np.ascontiguousarray(arrays["x"][rows, :width]))
         store.has_x = torch.from_numpy(arrays["has_x"][rows])
@@ -111,7 +117,7 @@ def _triples(
     groups = np.stack([kind[ends[0]], relation, kind[ends[1]]])
     for source, number, target in np.unique(groups, axis=1).T.tolist():
         own = np.flatnonzero((groups == np.array([[source], [number], [target]])).all(axis=0))
-        per_edge: Arrays = {key: arrays[key][own] for key in _PER_EDGE[:4] if key in arrays}
+        per_edge: Arrays = {key: arrays[key][own] for key in _PER_EDGE[:-1] if key in arrays}
         if width := _width_of(arrays, number):
             per_edge["edge_attr"] = per_edge["edge_x"][:, :width]
         per_edge.pop("edge_x", None)
