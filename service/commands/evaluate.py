@@ -52,7 +52,9 @@ def evaluate_source(
     batch_size: Annotated[
         int, typer.Option(min=1, max=MAX_EVENTS, help="Arriving nodes, or edges of a task, in one entry.")
     ] = 20,
-    limit: Annotated[int | None, typer.Option(min=0, help="End after this many arrivals.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help="End after this many arrivals, of nodes or edges of a task.")
+    ] = None,
     score_from: Annotated[
         int | None, typer.Option(min=0, help="Second score: from this arrival on.", show_default="the source's own")
     ] = None,

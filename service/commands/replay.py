@@ -45,7 +45,9 @@ def replay_source(
         int, typer.Option(min=1, max=MAX_EVENTS, help="Arriving nodes, or edges of a task, in one POST.")
     ] = 20,
     batch_bytes: BatchBytes = BATCH_BYTES,
-    limit: Annotated[int | None, typer.Option(min=0, help="End after this many arrivals.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help="End after this many arrivals, of nodes or edges of a task.")
+    ] = None,
     score_from: Annotated[
         int | None, typer.Option(min=0, help="Second accuracy: from this arrival on.", show_default="the dataset's own")
     ] = None,

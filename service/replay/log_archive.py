@@ -11,6 +11,7 @@ import msgspec
 from olad_core.event_codec import decode_log
 from olad_core.events import Event, GraphSchema
 from olad_core.schema import HeldSchema, after_declaration
+from olad_core.task_types import tasks_on_edges
 from service.archive.history import History
 from service.archive.place import DirectoryPlace, Place, UrlPlace
 from service.archive.segment import Segment, named, span_of
@@ -87,23 +88,30 @@ class LogArchive:
         """One batch an entry.
 
         Args:
-            limit: end after the entry with this arrival; None for all.
+            limit: end after the entry with this arrival; None for all. A node arrives with its first ``upsert_node``,
+                and an edge of a type with a task with each ``upsert_edge``.
         """
-        reading, seen = Reading(), 0
+        reading, seen = Reading(edge_types=self._edges_with_tasks()), 0
         for events, arrived_at in self._entries():
+            if limit is not None and seen >= limit:
+                return
             arrivals = [reading.arrival(event) for event in events]
             nodes = tuple(arrival.node for arrival in arrivals if arrival.node is not None)
             truths = tuple(arrival.truth for arrival in arrivals if arrival.truth is not None)
             yield Batch(tuple(events), nodes, truths, arrived_at)
-            seen += len(nodes)
-            if limit is not None and seen >= limit:
-                return
+            seen += sum(arrival.counts for arrival in arrivals)
 
     def arrivals(self, options: StreamOptions) -> Iterator[Arrival]:
         """One arrival an event; without labels where they are to come after a delay."""
-        reading = Reading(arrivals=options.scored or options.label_delay is not None)
+        counted = options.scored or options.label_delay is not None
+        reading = Reading(arrivals=counted, edge_types=self._edges_with_tasks() if counted else ())
         found = (reading.arrival(event) for events, _ in self._entries() for event in events)
         return found if options.label_delay is None else without_labels(found)
+
+    def _edges_with_tasks(self) -> set[str]:
+        """Types of edges that tasks are on."""
+        declared = {} if self.schema is None else tasks_on_edges(self.schema.tasks)
+        return {task.edge_type for task in declared.values()}
 
     def _entries(self) -> Iterator[tuple[list[Event], float]]:
         """The events of each batch, and seconds at which it came."""

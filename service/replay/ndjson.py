@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import IO
 
 import msgspec
 from msgspec import structs
 
-from olad_core.events import Event, LabelNode, UpsertNode
+from olad_core.events import Event, LabelNode, UpsertEdge, UpsertNode
+from olad_core.graph_types import RELATION
 from service.replay.arrival_stream import Arrival, UnreadableDataset
 from service.replay.event_files import read_lines, unwrapping
 from service.replay.file_kinds import begin_of
@@ -74,14 +75,16 @@ def read_ndjson(lines: Iterable[bytes], name: str, *, arrivals: bool = True, uni
 
 
 class Reading:
-    """Finds out of events in order which nodes arrive, and which classes become known.
+    """Finds out of events in order which nodes and edges arrive, and which classes become known.
 
     Args:
         arrivals: whether to find out which nodes arrive; the ids of all of them are kept for that.
+        edge_types: types of edges that count as arrivals, as nodes do.
     """
 
-    def __init__(self, *, arrivals: bool = True) -> None:
+    def __init__(self, *, arrivals: bool = True, edge_types: Collection[str] = ()) -> None:
         self._seen: set[str] | None = set() if arrivals else None
+        self._edge_types = edge_types
 
     def arrival(self, event: Event) -> Arrival:
         """The next event with what it makes known."""
@@ -92,7 +95,8 @@ class Reading:
             if self._seen is not None and isinstance(event, UpsertNode) and str(event.id) not in self._seen:
                 node = str(event.id)
                 self._seen.add(node)
-        return Arrival((event,), node, truth)
+        edge = isinstance(event, UpsertEdge) and (event.type or RELATION) in self._edge_types
+        return Arrival((event,), node, truth, edge)
 
 
 def without_labels(arrivals: Iterable[Arrival]) -> Iterator[Arrival]:

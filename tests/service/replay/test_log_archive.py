@@ -10,8 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from olad_core.event_codec import decode_log, encode_log
-from olad_core.events import Event, GraphSchema, LabelNode
+from olad_core.events import Event, GraphSchema, LabelNode, UpsertEdge
+from olad_core.graph_types import EdgeType
 from olad_core.schema import schema_json
+from olad_core.task_types import EdgeClassTask
 from service.archive.history import HistoryBroken
 from service.archive.place import DirectoryPlace
 from service.archive.segment import encode
@@ -72,6 +74,28 @@ def test_entries_come_as_they_came_with_their_times(tmp_path: Path) -> None:
     assert [one.nodes for one in found] == [one.nodes for one in SENT]
     assert [one.came_at for one in found] == list(range(1, len(SENT) + 1))
     assert len(list(open_source(str(tmp_path), StreamOptions(limit=1)).batches)) < len(SENT)
+
+
+def test_a_limit_counts_edges_of_a_task_as_arrivals(tmp_path: Path) -> None:
+    schema = GraphSchema(
+        edge_types={"paid": EdgeType(), "knows": EdgeType()},
+        tasks={"fraud": EdgeClassTask(kind="edge_class", edge_type="paid", classes=("no", "yes"))},
+    )
+    of_one: list[Event] = [
+        UpsertEdge(src="a", dst="b", type="paid"),
+        UpsertEdge(src="a", dst="b", type="knows"),
+        UpsertEdge(src="b", dst="a", type="paid"),
+    ]
+    archive(tmp_path, [declaration(1, schema), *(batch(number, of_one) for number in range(2, 12))])
+    for limit, entries in ((0, 0), (1, 1), (2, 1), (3, 2), (10, 5), (20, 10), (99, 10)):
+        assert len(list(open_source(str(tmp_path), StreamOptions(limit=limit)).batches)) == entries
+    # With another delay of labels, the events are put into batches of their own and end at the very arrival.
+    delayed = [
+        event
+        for one in open_source(str(tmp_path), StreamOptions(label_delay=2, limit=5)).batches
+        for event in one.events
+    ]
+    assert sum(isinstance(event, UpsertEdge) and event.type == "paid" for event in delayed) == 5
 
 
 def test_what_was_declared_set_aside_and_set_is_taken_into_account(tmp_path: Path) -> None:
