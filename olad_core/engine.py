@@ -35,6 +35,7 @@ from olad_core.known_labels import KnownLabels
 from olad_core.learning.convergence import Convergence
 from olad_core.learning.group import Group
 from olad_core.learning.label_history import Touched
+from olad_core.learning.spread import ALONE, Spread
 from olad_core.learning.teaching import lessons_of
 from olad_core.learning.trainer import Trainer
 from olad_core.linear.member import Linear
@@ -95,13 +96,16 @@ class Engine:
     Args:
         config: how it works.
         device: where it computes.
+        spread: over which ranks the students are trained. All of them make the same calls in the same order; those
+            that train, predict arrivals, begin a version or ask for the state exchange.
     """
 
     trainer_type: type[Trainer] = Trainer
     """What trains the group; ``benchmarks/learning`` compares others."""
 
-    def __init__(self, config: EngineConfig, device: torch.device) -> None:
+    def __init__(self, config: EngineConfig, device: torch.device, spread: Spread = ALONE) -> None:
         self.config = config
+        self._spread = spread
         self.device = device
         self.graph = DynamicGraph(max_classes=config.max_classes, removed_kept=config.removed_ids_kept)
         self.position = "0-0"
@@ -577,6 +581,7 @@ class Engine:
         device: torch.device,
         *,
         keep_served: bool = True,
+        spread: Spread = ALONE,
     ) -> Engine:
         """The engine whose :meth:`state` this was.
 
@@ -588,6 +593,7 @@ class Engine:
             values: of the state.
             device: where it computes.
             keep_served: whether what is served stays when new students begin.
+            spread: over which ranks the students are trained.
 
         Raises:
             ServedLost: what is served is of a student that is not registered.
@@ -598,7 +604,7 @@ class Engine:
         if reason is not None:
             tensors, values = beside_new_group(config.trainer, tensors, values, keep_served=keep_served)
         arrays = take_arrays(tensors)
-        engine = cls(config, device)
+        engine = cls(config, device, spread)
         engine._reach(values["position"], values["applied_events"], values["rejected_events"])
         arrival = int(engine.position.partition("-")[0]) / 1000
         engine.graph = DynamicGraph.from_state(
@@ -631,7 +637,7 @@ class Engine:
         engine._advance_event = values["advance_event"]
         if "trainer" in values:
             trained = take_part(tensors, "trainer")
-            group = Group.restore(config.trainer, trained, values["trainer"], device, engine.memory)
+            group = Group.restore(config.trainer, trained, values["trainer"], device, engine.memory, spread)
             engine.trainer = engine.trainer_type.restore(group, trained, values["trainer"])
         engine.renewal = config.renewal or values.get("renewal")
         engine._restore_kept(take_part(tensors, "kept"), values.get("kept"))
@@ -743,7 +749,7 @@ class Engine:
 
     def _new_trainer(self) -> Trainer:
         shape, classes = InputShape.of_graph(self.graph), len(self.graph.classes)
-        return self.trainer_type(Group(self.config.trainer, shape, classes, self.device, self.memory))
+        return self.trainer_type(Group(self.config.trainer, shape, classes, self.device, self.memory, self._spread))
 
     def _current_trainer(self) -> Trainer:
         """The trainer; a new one when features appear on a graph that had none, or types are declared."""

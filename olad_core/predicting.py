@@ -35,8 +35,7 @@ def predict_arrivals(graph: DynamicGraph, rows: Rows, trainer: Trainer, served: 
         served: the version that readers get; None while there is none.
     """
     group, twins = trainer.group, trainer.twins
-    everyone = group.by_name | (twins.students if twins else {})
-    found = whole(group.probabilities(graph, rows, everyone, group.num_classes(graph))).transpose(1, 0, 2)
+    found = whole(group.present(graph, rows, twins.students if twins else {})).transpose(1, 0, 2)
     students = found[:, : len(group.students)]
     answers = np.full((len(rows), students.shape[2]), np.nan, dtype=np.float32)
     if served:
@@ -90,7 +89,7 @@ def predict_now(graph: DynamicGraph, rows: Rows, group: Group) -> Parts[npt.NDAr
         rows: of the nodes ``[n]``, distinct.
         group: the students.
     """
-    found = yield from group.probabilities(graph, rows, group.by_name, group.num_classes(graph))
+    found = yield from group.present(graph, rows, {})
     return found.transpose(1, 0, 2)
 
 
@@ -126,6 +125,7 @@ def compare_now(
         assessment.observe((yield from predict_now(graph, rows, group)), by_others)
     standing, gain, combination = assessment.standing(), assessment.gain(), None
     ahead = assessment.ahead(_number_of(served, group.names, combined=combined is not None))
+    group.share_weights()
     if combined and group_fits:
         forest = beside.trees.forest if beside.trees else None
         linear = beside.linear.model if beside.linear else None

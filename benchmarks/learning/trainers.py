@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from olad_core.graph import DynamicGraph
 from olad_core.learning.label_history import Replay, Touched
-from olad_core.learning.step import Computed, StepNodes
+from olad_core.learning.step import Computed, Knowledge, Shown, StepNodes
 from olad_core.learning.trainer import StepOutcome, Trainer
 from olad_core.parts import Parts
 from olad_core.step_size import FULL_SIZE, StepSize
@@ -77,12 +77,13 @@ class FrozenTeach(AllTeach):
         """Equal parts of the frozen ones, once there are any."""
         return super().fixed(group) if self.frozen else np.zeros((group, group), dtype=np.float32)
 
-    def teachers(self, nodes: StepNodes, computed: Computed) -> Parts[Tensor | None]:
-        """Logits of the frozen group on the step's nodes."""
-        del computed
-        yield
+    def show(self, nodes: StepNodes, computed: Computed, knowledge: Knowledge) -> Parts[Shown]:
+        """What the students show, with the logits of the frozen group as those of the teachers."""
+        shown = yield from super().show(nodes, computed, knowledge)
+        if shown.teachers is None:
+            return shown
         drawn = nodes.sample
         pairs = zip(self.frozen, self.group.inputs(drawn, self.group.names), strict=True)
         with torch.no_grad():
             logits = [student(inputs, drawn.blocks)[0][:, : nodes.classes] for student, inputs in pairs]
-        return torch.stack(logits)
+        return replace(shown, teachers=torch.stack(logits))

@@ -36,6 +36,11 @@ class Dropout:
         """Hidden rows ``[n, d]`` with some entries zero and the others scaled up."""
         return rows * self._mask(rows.shape, self._entries) if self._entries else rows
 
+    def pass_over(self, shape: tuple[int, ...]) -> None:
+        """Draw what :meth:`entries` draws for rows of a shape, which another rank computes."""
+        if self._entries:
+            self._draw(math.prod(shape))
+
     def columns(self, width: int) -> Tensor | None:
         """A factor ``[width]`` of the features: some columns zero, the others scaled up; None where none is dropped."""
         return self._mask((width,), self._columns) if self._columns else None
@@ -54,10 +59,13 @@ class Dropout:
         self._generator.set_state(state)
 
     def _mask(self, shape: tuple[int, ...], share: float) -> Tensor:
-        # Four lots from each number drawn: to draw is most of the work.
         count = math.prod(shape)
-        drawn = torch.empty(-(-count // 4), dtype=torch.int64, device=self._device)
-        lots = drawn.random_(-(1 << 63), None, generator=self._generator).view(torch.int16)
+        lots = self._draw(count)
         dropped = min(round(share * LOTS), LOTS - 1)
         kept = lots[:count].view(shape) >= dropped - LOTS // 2
         return kept.to(torch.float32).mul_(LOTS / (LOTS - dropped))
+
+    def _draw(self, count: int) -> Tensor:
+        """At least so many lots, four from each number drawn: to draw is most of the work."""
+        drawn = torch.empty(-(-count // 4), dtype=torch.int64, device=self._device)
+        return drawn.random_(-(1 << 63), None, generator=self._generator).view(torch.int16)

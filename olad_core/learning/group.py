@@ -16,11 +16,13 @@ from olad_core.graph import DynamicGraph
 from olad_core.learning.adam import Adam
 from olad_core.learning.discriminators import Discriminators
 from olad_core.learning.dropout import Dropout
+from olad_core.learning.shared_weights import share_moments, share_weights
+from olad_core.learning.spread import ALONE, Division, NotSpread, Spread
 from olad_core.messages.sample import Sample, sample
 from olad_core.messages.sparse_features import Features, SparseRows, mean_squares
 from olad_core.named_state import take_part
 from olad_core.parts import Parts
-from olad_core.students import Block, Inputs, InputShape, Memory, Student, recurrent, stacks, student_names
+from olad_core.students import Block, Inputs, InputShape, Memory, Stack, Student, recurrent, stacks, student_names
 from olad_core.students.student import Drop
 from olad_core.tasks import node_class
 
@@ -43,8 +45,10 @@ class Group:
         classes: number of classes known so far.
         device: where they compute.
         memory: of the students that remember; without one they begin with a new one.
+        spread: over which ranks; each has the same graph and random numbers, and trains some of the students.
 
     Raises:
+        NotSpread: there are students that remember, or too few students, for several ranks.
         ValueError: a student has another number of layers than ``fanouts`` has numbers.
     """
 
@@ -55,9 +59,13 @@ class Group:
         classes: int,
         device: torch.device,
         memory: Memory | None = None,
+        spread: Spread = ALONE,
     ) -> None:
         self.config = config
-        self.memory = memory or Memory(recurrent(config.students), config.width, device)
+        remembering = recurrent(config.students)
+        if remembering and spread.ranks > 1:
+            raise NotSpread(f"{', '.join(remembering)}: students with hidden states are trained by one rank only")
+        self.memory = memory or Memory(remembering, config.width, device)
         self.shape = shape
         self.device = device
         self.names = student_names(config.students)
@@ -67,6 +75,8 @@ class Group:
         self.students = [self._built(place, 1000 * config.seed + place) for place in range(len(config.students))]
         _require_depth(self.students, config.fanouts)
         self._stacks = stacks(self.students)
+        self.division = Division(spread, [len(stack.students) for stack in self._stacks])
+        """Who trains which students."""
         self.discriminators = self._new_discriminators(resets=0)
         for module in (*self.students, self.discriminators):
             module.to(device)
@@ -86,6 +96,11 @@ class Group:
     def by_name(self) -> dict[str, Student]:
         """The students by name."""
         return dict(zip(self.names, self.students, strict=True))
+
+    @property
+    def own_students(self) -> list[Student]:
+        """The students of this rank."""
+        return self.students[self.division.own]
 
     @property
     def capacity(self) -> int:
@@ -144,7 +159,7 @@ class Group:
                 _follow(followed, seen, share)
 
     def encode(self, drawn: Sample) -> Parts[list[Tensor]]:
-        """Layer 0 of a sample for every stack, with some of its features and labels dropped; one part a stack.
+        """Layer 0 of a sample for every stack of this rank, some features and labels dropped; one part a stack.
 
         The memory is read in the first part, before the first pause.
         """
@@ -153,7 +168,7 @@ class Group:
         for student in self.students:
             kept = self.dropout.columns(drawn.inputs.x.shape[1])
             factors.append(student.scale if kept is None else student.scale * kept)
-        for stack in self._stacks:
+        for stack in self._own_stacks:
             yield
             encoded.append(stack.encode(inputs[stack.place], factors[stack.place]))
         return encoded
@@ -161,21 +176,54 @@ class Group:
     def embed(
         self, encoded: Sequence[Tensor], blocks: Sequence[Block], drop: Drop | None = None
     ) -> Parts[list[Tensor]]:
-        """Embeddings ``[g, n, width]`` by each stack from its layer 0; one part a stack."""
-        embedded = []
-        for stack, rows in zip(self._stacks, encoded, strict=True):
-            yield
-            embedded.append(stack.embed(rows, blocks, drop))
+        """Embeddings ``[g, n, width]`` by each stack of this rank from its layer 0; one part a stack.
+
+        Args:
+            encoded: layer 0 by each of these stacks.
+            blocks: one for each layer.
+            drop: :attr:`dropout`'s, applied to each layer's input; None without.
+        """
+        embedded, remaining = [], iter(encoded)
+        for number, stack in enumerate(self._stacks):
+            if self.division.is_own(number):
+                yield
+                embedded.append(stack.embed(next(remaining), blocks, drop))
+            elif drop:
+                for shape in stack.shapes(blocks):
+                    self.dropout.pass_over(shape)
         return embedded
 
     def classify(self, embedded: Sequence[Tensor], classes: int) -> Tensor:
-        """Logits ``[G, n, classes]`` from the embeddings by each stack."""
-        logits = [stack.classify(rows) for stack, rows in zip(self._stacks, embedded, strict=True)]
+        """Logits ``[g, n, classes]`` from the embeddings by each stack of this rank."""
+        logits = [stack.classify(rows) for stack, rows in zip(self._own_stacks, embedded, strict=True)]
         return torch.cat([each[..., :classes].mT for each in logits]).mT
 
     def inputs(self, drawn: Sample, names: Iterable[str]) -> list[Inputs]:
         """The inputs of a sample as each of these students gets them."""
         return [replace(drawn.inputs, memory=self.memory.recall(name, drawn.rows)) for name in names]
+
+    def present(self, graph: DynamicGraph, rows: Rows, beside: Mapping[str, Student]) -> Parts[npt.NDArray[np.float32]]:
+        """Class probabilities ``[G + B, n, C]`` by the students as they are now, each computed by its rank.
+
+        Arguments and parts as :meth:`probabilities` has them.
+
+        Args:
+            graph: the live graph.
+            rows: the nodes.
+            beside: B further students, by name, that all ranks compute.
+        """
+        here = dict(zip(self.names[self.division.own], self.own_students, strict=True)) | dict(beside)
+        found = yield from self.probabilities(graph, rows, here, self.num_classes(graph))
+        if self.division.alone:
+            return found
+        own = len(self.own_students)
+        [joined] = self.division.join("predictions", [torch.from_numpy(found[:own])])
+        return np.concatenate([joined.numpy(), found[own:]])
+
+    def share_weights(self) -> None:
+        """Have the present weights of all students at all ranks."""
+        if not self.division.alone:
+            share_weights(self.students, self.division)
 
     def probabilities(
         self, graph: DynamicGraph, rows: Rows, students: Mapping[str, Student], classes: int
@@ -260,7 +308,10 @@ class Group:
         return self.names[place]
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, object]]:
-        """Tensors and plain values for a checkpoint."""
+        """Tensors and plain values for a checkpoint, the same at all ranks: they have to ask for it together."""
+        if not self.division.alone:
+            self.share_weights()
+            share_moments(self.students, self.student_optimizer, self.division)
         tensors: dict[str, Tensor] = {}
         for number, student in enumerate(self.students):
             tensors |= {f"student/{number}/{name}": value for name, value in student.state_dict().items()}
@@ -284,9 +335,10 @@ class Group:
         values: Mapping[str, Any],
         device: torch.device,
         memory: Memory,
+        spread: Spread = ALONE,
     ) -> Group:
-        """The group whose :meth:`state` this was; the ``memory`` has a state of its own."""
-        group = cls(config, InputShape.read(values), int(values["capacity"]), device, memory)
+        """The group whose :meth:`state` this was, of any number of ranks; ``memory`` has a state of its own."""
+        group = cls(config, InputShape.read(values), int(values["capacity"]), device, memory, spread)
         for number, student in enumerate(group.students):
             student.load_state_dict(take_part(tensors, f"student/{number}"))
             student.encoder.read_structure(config.structure)
@@ -296,6 +348,10 @@ class Group:
         group.dropout.restore(tensors["dropout"])
         group.random.bit_generator.state = values["random"]
         return group
+
+    @property
+    def _own_stacks(self) -> list[Stack]:
+        return [stack for number, stack in enumerate(self._stacks) if self.division.is_own(number)]
 
     def _built(self, place: int, seed: int) -> Student:
         """A new student for a place in the group."""

@@ -73,7 +73,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Computed:
-    """What the students computed of a step's seeds, with dropout.
+    """What the students of this rank computed of a step's seeds, with dropout.
 
     Attributes:
         encoded: layer 0 of the sample by each stack.
@@ -95,8 +95,25 @@ class Computed:
 
     @property
     def embeddings(self) -> Tensor:
-        """``[G, n, width]``."""
+        """``[g, n, width]``."""
         return torch.cat(self.by_stack)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What all students of the group show of a step's seeds. Gradients pass to those of this rank.
+
+    Attributes:
+        logits: ``[G, n, C]``.
+        teachers: the same without dropout of hidden rows, and without gradients; None where nobody teaches.
+        doubts: logits ``[G, m]`` of the disagreement that each expects of the unlearned seeds.
+        embeddings: ``[G, n, width]``; None where no local knowledge is transferred.
+    """
+
+    logits: Tensor
+    teachers: Tensor | None
+    doubts: Tensor
+    embeddings: Tensor | None
 
 
 def knowledge_of(config: TrainerConfig, steps: int, teaching: npt.NDArray[np.float32]) -> Knowledge:
@@ -132,7 +149,7 @@ def draw(
 
 
 def forward(group: Group, drawn: Sample) -> Parts[Computed]:
-    """One pass of all students over a sample, with dropout."""
+    """One pass of all students of this rank over a sample, with dropout."""
     encoded = [cut(rows) for rows in (yield from group.encode(drawn))]
     embedded = yield from group.embed([each.leaf for each in encoded], drawn.blocks, group.dropout.entries)
     return Computed(encoded, [cut(rows) for rows in embedded])
@@ -149,21 +166,37 @@ def sure_rows(group: Group, drawn: Sample, computed: Computed) -> Parts[list[Ten
     return (yield from group.embed(computed.layer_0, drawn.blocks))
 
 
-def disagreement_terms(group: Group, nodes: StepNodes, embeddings: Tensor, logits: Tensor) -> Tensor:
-    """Losses ``[G]`` of the disagreement that each student expects; they change no embedding.
-
-    Nodes whose labels are learned from again have more agreement than others, so others are used where there are any.
+def show(group: Group, nodes: StepNodes, computed: Computed, knowledge: Knowledge) -> Parts[Shown]:
+    """What all students show of a step's seeds: the one exchange before its losses.
 
     Args:
         group: the students.
         nodes: of the step.
-        embeddings: by the students ``[G, n, width]``.
-        logits: by them ``[G, n, C]``.
+        computed: by those of this rank, with dropout.
+        knowledge: what the step transfers.
     """
-    own = nodes.unlearned
-    pairs = zip(group.students, embeddings.detach(), strict=True)
-    doubts = torch.stack([student.disagreement_logits(rows[own]) for student, rows in pairs])
-    return node_class.disagreement_losses(doubts, node_class.disagreement(logits[:, own].detach()))
+    sure = None
+    if knowledge.from_predictions and group.config.hidden_dropout:
+        sure = yield from sure_rows(group, nodes.sample, computed)
+    yield
+    own = [group.classify(computed.by_stack, nodes.classes).mT, _doubts(group, nodes, computed.embeddings)]
+    if knowledge.from_embeddings:
+        own.append(computed.embeddings)
+    if sure is not None:
+        with torch.no_grad():
+            own.append(group.classify(sure, nodes.classes).mT)
+    logits, doubts, *others = group.division.join("what students show", own)
+    teachers = (logits.detach() if sure is None else others.pop()).mT if knowledge.from_predictions else None
+    return Shown(logits.mT, teachers, doubts, others[0] if others else None)
+
+
+def disagreement_terms(nodes: StepNodes, shown: Shown) -> Tensor:
+    """Losses ``[G]`` of the disagreement that each student expects; they change no embedding.
+
+    Nodes whose labels are learned from again have more agreement than others, so others are used where there are any.
+    """
+    found = node_class.disagreement(shown.logits[:, nodes.unlearned].detach())
+    return node_class.disagreement_losses(shown.doubts, found)
 
 
 def local_terms(group: Group, nodes: StepNodes, embeddings: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -202,14 +235,20 @@ def backward(group: Group, computed: Computed, total: Tensor) -> Parts[None]:
 def update(group: Group) -> Tensor:
     """Clip the gradients and descend, if those of all students are finite; bool ``[G]``, whose are."""
     limit = group.config.max_gradient_norm
-    weights = [list(student.parameters()) for student in group.students]
+    weights = [list(student.parameters()) for student in group.own_students]
     norms = torch.stack([get_total_norm(weight.grad for weight in own if weight.grad is not None) for own in weights])
-    sound = torch.isfinite(norms)
+    sound = torch.isfinite(group.division.join("norms of gradients", [norms])[0])
     if sound.all():
         for number in torch.nonzero(norms > limit).flatten().tolist():
             clip_grads_with_norm_(weights[number], limit, norms[number])
         group.student_optimizer.step()
     return sound
+
+
+def _doubts(group: Group, nodes: StepNodes, embeddings: Tensor) -> Tensor:
+    """Logits ``[g, m]`` of the disagreement that each student of this rank expects."""
+    pairs = zip(group.own_students, embeddings.detach(), strict=True)
+    return torch.stack([student.disagreement_logits(rows[nodes.unlearned]) for student, rows in pairs])
 
 
 def _train_discriminators(group: Group, inputs: Tensor) -> Tensor:

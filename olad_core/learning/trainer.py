@@ -18,9 +18,11 @@ from olad_core.learning.group import Group
 from olad_core.learning.health import Health
 from olad_core.learning.label_history import Replay, Touched
 from olad_core.learning.many_classes import candidate_terms
+from olad_core.learning.spread import NotSpread
 from olad_core.learning.step import (
     Computed,
     Knowledge,
+    Shown,
     StepNodes,
     backward,
     disagreement_terms,
@@ -28,7 +30,7 @@ from olad_core.learning.step import (
     forward,
     knowledge_of,
     local_terms,
-    sure_rows,
+    show,
     update,
 )
 from olad_core.learning.twins import Twins
@@ -119,6 +121,9 @@ class Trainer:
             teaching: ``[G, G]``, how much student ``j`` teaches student ``i``. Where there are twins, a last row is
                 how much it teaches the taught one.
             size: of the step.
+
+        Raises:
+            NotSpread: several ranks train the students, and there are too many classes to compute all of them.
         """
         group = self.group
         learning_rate = learning_rate_of(self.config.learning_rate, size)
@@ -135,53 +140,40 @@ class Trainer:
             self.twins.follow(group, learning_rate)
         computed = yield from forward(group, nodes.sample)
         if node_class.are_many(nodes.classes):
+            if not group.division.alone:
+                raise NotSpread(f"{nodes.classes} classes: with so many, students are trained by one rank only")
             terms, twins = (yield from candidate_terms(nodes, group, computed, knowledge, weights)), None
+            embeddings: Tensor | None = computed.embeddings
         else:
-            teachers = (yield from self.teachers(nodes, computed)) if knowledge.from_predictions else None
-            terms = yield from self.terms(nodes, computed, knowledge, weights, teachers)
+            shown = yield from self.show(nodes, computed, knowledge)
+            embeddings = shown.embeddings
+            terms = yield from self.terms(nodes, shown, weights)
             if twins:
-                yield from twins.learn(nodes, teachers, to_device(teaching[-1], group.device))
-        if knowledge.from_embeddings:
+                yield from twins.learn(nodes, shown.teachers, to_device(teaching[-1], group.device))
+        if knowledge.from_embeddings and embeddings is not None:
             yield
-            terms["discriminator"], terms["local"] = local_terms(group, nodes, computed.embeddings, weights)
+            terms["discriminator"], terms["local"] = local_terms(group, nodes, embeddings, weights)
         renewed = yield from self._learn(computed, terms)
         if twins:
             twins.descend()
         return StepOutcome({name: term.detach().cpu().numpy() for name, term in terms.items()}, renewed)
 
-    def terms(
-        self, nodes: StepNodes, computed: Computed, knowledge: Knowledge, weights: Tensor, teachers: Tensor | None
-    ) -> Parts[Terms]:
+    def show(self, nodes: StepNodes, computed: Computed, knowledge: Knowledge) -> Parts[Shown]:
+        """What all students show of a step's seeds; see :func:`~olad_core.learning.step.show`."""
+        return (yield from show(self.group, nodes, computed, knowledge))
+
+    def terms(self, nodes: StepNodes, shown: Shown, weights: Tensor) -> Parts[Terms]:
         """What the students lose by labels, by teachers and by the expected disagreement, over all classes."""
-        config = self.config
-        yield
-        logits = self.group.classify(computed.by_stack, nodes.classes)
+        config, logits = self.config, shown.logits
         terms = {"supervised": node_class.losses(logits[:, : len(nodes.targets)], nodes.targets)}
-        if knowledge.from_predictions:
+        if shown.teachers is not None:
             yield
-            taught = logits.detach() if teachers is None else teachers
             terms["global"] = config.global_weight * node_class.global_losses(
-                logits, taught, weights, config.temperature, config.min_confidence
+                logits, shown.teachers, weights, config.temperature, config.min_confidence
             )
         yield
-        terms["disagreement"] = disagreement_terms(self.group, nodes, computed.embeddings, logits)
+        terms["disagreement"] = disagreement_terms(nodes, shown)
         return terms
-
-    def teachers(self, nodes: StepNodes, computed: Computed) -> Parts[Tensor | None]:
-        """Logits ``[J, n, C]`` of the teachers: those of the students, computed without dropout of hidden rows.
-
-        Args:
-            nodes: of the step.
-            computed: by the students, with dropout.
-
-        Returns:
-            None where there is no such dropout: then the students' own logits teach.
-        """
-        if not self.config.hidden_dropout:
-            return None
-        sure = yield from sure_rows(self.group, nodes.sample, computed)
-        with torch.no_grad():
-            return self.group.classify(sure, nodes.classes)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, object]]:
         """Tensors and plain values for a checkpoint."""

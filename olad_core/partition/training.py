@@ -15,7 +15,7 @@ from olad_core.errors import OladError
 from olad_core.graph import DynamicGraph
 from olad_core.graph.arrays import Int64s
 from olad_core.learning.group import Group
-from olad_core.learning.step import Knowledge, StepNodes, backward, forward, knowledge_of
+from olad_core.learning.step import Knowledge, StepNodes, backward, forward, knowledge_of, show
 from olad_core.learning.trainer import StepOutcome, Terms, Trainer
 from olad_core.messages.sample import features
 from olad_core.partition.exchange import Superstep, to_all
@@ -175,8 +175,7 @@ def _learn(trainer: Trainer, nodes: StepNodes, seeds: Seeds, knowledge: Knowledg
     if not own:
         return dict.fromkeys(counts, nothing)
     computed = whole(forward(group, nodes.sample))
-    teachers = whole(trainer.teachers(nodes, computed)) if knowledge.from_predictions else None
-    means = whole(trainer.terms(nodes, computed, knowledge, teaching, teachers))
+    means = whole(trainer.terms(nodes, whole(show(group, nodes, computed, knowledge)), teaching))
     # The mean over no seed is not a number.
     terms = {name: means[name] * (some / every) if some else nothing for name, (some, every) in counts.items()}
     total = torch.stack(list(terms.values())).sum()

@@ -74,6 +74,12 @@ class Stack:
             return rows.unsqueeze(0)
         return rows.view(len(rows), len(self.students), first.width).transpose(0, 1)
 
+    def shapes(self, blocks: Sequence[Block]) -> list[tuple[int, int]]:
+        """Shapes of the inputs of each layer, in order."""
+        widths = self.students[0].layer_widths[:-1]
+        pairs = zip(blocks, widths, strict=True)
+        return [(block.in_weight.shape[0], width * len(self.students)) for block, width in pairs]
+
 
 def stacks(students: Sequence[Student]) -> list[Stack]:
     """The group in its order. Consecutive students of one columnwise architecture form one stack."""

@@ -12,7 +12,7 @@ import torch
 
 from olad_core.events import Event, LabelNode, UpsertEdge, UpsertNode
 from olad_core.learning.many_classes import candidate_terms
-from olad_core.learning.step import Knowledge, StepNodes, forward
+from olad_core.learning.step import Knowledge, StepNodes, forward, show
 from olad_core.messages.sample import sample
 from olad_core.parts import whole
 from olad_core.tasks.node_class import MOST_EXACT, candidates
@@ -54,8 +54,8 @@ def test_terms_over_all_candidates_are_those_over_all_classes(monkeypatch: pytes
     nodes = StepNodes(targets, drawn, len(graph.classes), unlearned=slice(20, None))
     knowledge, computed = Knowledge(from_predictions=True, from_embeddings=False), whole(forward(group, drawn))
     found = whole(candidate_terms(nodes, group, computed, knowledge, weights))
-    teachers = whole(lesson.trainer.teachers(nodes, computed))
-    expected = whole(lesson.trainer.terms(nodes, computed, knowledge, weights, teachers))
+    shown = whole(show(group, nodes, computed, knowledge))
+    expected = whole(lesson.trainer.terms(nodes, shown, weights))
     assert list(found) == list(expected) == ["supervised", "global", "disagreement"]
     for name, term in expected.items():
         torch.testing.assert_close(found[name], term, rtol=1e-4, atol=1e-5)

@@ -13,7 +13,7 @@ from typing_extensions import override
 from olad_core.config import EngineConfig
 from olad_core.engine import Engine
 from olad_core.events import Event, LabelNode, UpsertEdge, UpsertNode
-from olad_core.learning.step import Computed, StepNodes
+from olad_core.learning.step import Computed, Knowledge, Shown, StepNodes
 from olad_core.learning.teaching import lessons_of, teaching_of
 from olad_core.learning.trainer import EVERY, SELDOM, Trainer
 from olad_core.learning.twins import Twins
@@ -126,11 +126,13 @@ class Oracle(Trainer):
     right = True
 
     @override
-    def teachers(self, nodes: StepNodes, computed: Computed) -> Parts[Tensor | None]:
-        yield
+    def show(self, nodes: StepNodes, computed: Computed, knowledge: Knowledge) -> Parts[Shown]:
+        shown = yield from super().show(nodes, computed, knowledge)
+        if shown.teachers is None:
+            return shown
         classes = (nodes.sample.rows[: nodes.sample.num_seeds] + (not self.right)) % 2
         logits = 5.0 * torch.eye(nodes.classes)[torch.from_numpy(classes)]
-        return logits.expand(len(self.group.students), -1, -1)
+        return replace(shown, teachers=logits.expand(len(self.group.students), -1, -1))
 
 
 class Misleading(Oracle):
