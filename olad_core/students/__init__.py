@@ -25,6 +25,7 @@ from olad_core.students.registry import (
 )
 from olad_core.students.sage import SAGE
 from olad_core.students.side_by_side import Stack, stacks
+from olad_core.students.sign import SIGN
 from olad_core.students.student import Student
 from olad_core.students.tgcn import TGCN
 
@@ -34,6 +35,7 @@ __all__ = [
     "GCN",
     "MLP",
     "SAGE",
+    "SIGN",
     "TGCN",
     "Block",
     "ContractBroken",

@@ -16,6 +16,7 @@ from olad_core.students.gat import GAT
 from olad_core.students.gcn import GCN
 from olad_core.students.mlp import MLP
 from olad_core.students.sage import SAGE
+from olad_core.students.sign import SIGN
 from olad_core.students.student import Student
 from olad_core.tasks import node_class
 
@@ -148,11 +149,24 @@ def _mlp(student: Student, first: Tensor, head: _Head) -> dict[str, Tensor]:
     }
 
 
+def _sign(student: Student, first: Tensor, head: _Head) -> dict[str, Tensor]:
+    second = cast("SIGN", student).second
+    near, own, twice = second.weight.chunk(3, dim=1)
+    return {
+        "first.weight": first.T,
+        "second.lin_root.weight": torch.cat([near, own], dim=1),
+        "second.lin_rel.weight": torch.cat([twice, torch.zeros_like(twice)], dim=1),
+        "second.lin_rel.bias": second.bias,
+        **head.named(),
+    }
+
+
 _CONVERTERS: dict[type[Any], Callable[[Student, Tensor, _Head], dict[str, Tensor]]] = {
     GCN: _gcn,
     SAGE: _sage,
     GAT: _gat,
     EvolveGCN: _evolvegcn,
     MLP: _mlp,
+    SIGN: _sign,
 }
 _OTHERS = {"tgcn": "T-GCN reads a hidden state of each node, which is no weight"}

@@ -14,11 +14,12 @@ from olad_core.students.gat import GAT
 from olad_core.students.gcn import GCN
 from olad_core.students.mlp import MLP
 from olad_core.students.sage import SAGE
+from olad_core.students.sign import SIGN
 from olad_core.students.student import Student
 from olad_core.students.tgcn import TGCN
 
 ARCHITECTURES: dict[str, type[Student]] = {
-    student.architecture: student for student in (GCN, SAGE, GAT, EvolveGCN, TGCN, MLP)
+    student.architecture: student for student in (GCN, SAGE, GAT, EvolveGCN, TGCN, MLP, SIGN)
 }
 """Every architecture by its name."""
 

@@ -10,6 +10,7 @@ _IMPORTS = {
     "gat": "from torch_geometric.nn import GATConv\nfrom torch_geometric.utils import add_self_loops",
     "evolvegcn": "from torch_geometric.nn import GCNConv\nfrom torch_geometric.utils import add_self_loops",
     "mlp": "from torch.nn import Linear",
+    "sign": "from torch_geometric.nn import GraphConv, SimpleConv",
 }
 _LAYERS = {
     "gcn": """\
@@ -32,6 +33,11 @@ _LAYERS = {
         self.first = Linear(inputs, width, bias=False)
         self.second = Linear(width, width)
         self.head = Linear(width, classes)""",
+    "sign": """\
+        self.first = torch.nn.Linear(inputs, width, bias=False)
+        self.hop = SimpleConv(aggr="sum")
+        self.second = GraphConv(2 * width, width)
+        self.head = torch.nn.Linear(width, classes)""",
 }
 _PASS = {
     "gcn": """\
@@ -51,6 +57,11 @@ _PASS = {
         return self.head(self.second(rows, edges, weight).relu())""",
     "mlp": """\
         return self.head(self.second(self.first(x).relu()).relu())""",
+    "sign": """\
+        share = weight / sums(edges[1], weight, len(x))[edges[1]]
+        own = self.first(x)
+        rows = torch.cat([self.hop(own, edges, share), own], dim=1)
+        return self.head(self.second(rows, edges, share).relu())""",
 }
 _TEXT = """\
 import json

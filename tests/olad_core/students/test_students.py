@@ -12,6 +12,7 @@ from olad_core.students import (
     GCN,
     MLP,
     SAGE,
+    SIGN,
     TGCN,
     Block,
     EvolveGCN,
@@ -201,6 +202,17 @@ def test_sage_is_the_dense_formula(adjacency: Tensor) -> None:
         x = scaled(student)
         hidden = torch.relu(x @ own + bias + mean @ (x @ neighbour + neighbour_bias))
         expected = student.classify(torch.relu(student.second(torch.cat([hidden, mean @ hidden], dim=1))))
+    torch.testing.assert_close(embed(student, inputs_of(features()), block_of(adjacency))[0], expected)
+
+
+def test_sign_is_the_dense_formula(adjacency: Tensor) -> None:
+    student = built("sign")
+    assert isinstance(student, SIGN)
+    mean = row_mean(adjacency)
+    with torch.no_grad():
+        own = student.encoder(inputs_of(features()), student.scale)
+        hops = torch.cat([mean @ own, own, mean @ mean @ own], dim=1)
+        expected = student.classify(torch.relu(student.second(hops)))
     torch.testing.assert_close(embed(student, inputs_of(features()), block_of(adjacency))[0], expected)
 
 

@@ -30,7 +30,7 @@ from tests.docs.markdown import ROOT
 from tests.olad_core.runs import CONFIG, Run, learned
 from tests.olad_core.streams import changes, take
 
-PLAIN = ("gcn", "sage", "gat", "evolvegcn", "mlp")
+PLAIN = ("gcn", "sage", "gat", "evolvegcn", "mlp", "sign")
 FROM_EDGES: tuple[StructureColumn, ...] = ("in_degree", "out_degree", "in_weight", "out_weight")
 
 

@@ -76,7 +76,7 @@ def test_a_student_is_registered_under_the_name_of_the_setting(path: Path, name:
     [
         (
             "appnp",
-            "there is no student appnp: give one of gcn, sage, gat, evolvegcn, tgcn, mlp, lazy-mean, or package.mod",
+            "there is no student appnp: give one of gcn, sage, gat, evolvegcn, tgcn, mlp, sign, lazy-mean, or package.mod",
         ),
         (
             "nowhere.students:Mine",
@@ -175,7 +175,7 @@ def test_a_worker_refuses_a_student_that_is_not_there(
         assert worker.wait() == REFUSES
     finally:
         worker.close()
-    assert worker.logged("there is no student appnp: give one of gcn, sage, gat, evolvegcn, tgcn, mlp")
+    assert worker.logged("there is no student appnp: give one of gcn, sage, gat, evolvegcn, tgcn, mlp, sign")
     assert "Traceback" not in worker.log.read_text()
 
 
