@@ -234,8 +234,8 @@ class Settings(BaseSettings):
     students: Annotated[tuple[StudentName, ...], NoDecode] = Field(
         default=_TRAINER.students,
         min_length=1,
-        description="Members of the group, separated by commas: gcn, sage, gat, evolvegcn, tgcn, mlp, sign, or a student "
-        "of your own (docs/students.md). A name may occur more than once.",
+        description="Members of the group, separated by commas: gcn, sage, gat, evolvegcn, tgcn, mlp, sign, or a "
+        "student of your own (docs/students.md). A name may occur more than once.",
     )
     width: int = Field(
         default=_TRAINER.width,

@@ -76,7 +76,7 @@ def test_a_student_is_registered_under_the_name_of_the_setting(path: Path, name:
     [
         (
             "appnp",
-            "there is no student appnp: give one of gcn, sage, gat, evolvegcn, tgcn, mlp, sign, lazy-mean, or package.mod",
+            "there is no student appnp: give one of gcn, sage, gat, evolvegcn, tgcn, mlp, sign, lazy-mean, or package.",
         ),
         (
             "nowhere.students:Mine",
