@@ -27,7 +27,7 @@ TRAINED = 16
 def served(http: httpx.Client, entries: list[list[Event]]) -> bytes:
     """What readers get about all nodes that there ever were."""
     nodes = sorted({event.id for events in entries for event in events if isinstance(event, UpsertNode)})
-    answer = http.post("/predict", json={"nodes": nodes, "timeout_ms": 60_000})
+    answer = http.post("/predict", json={"nodes": nodes}, params={"timeout_ms": 60_000})
     answer.raise_for_status()
     return answer.content
 
@@ -83,6 +83,7 @@ def test_ranks_serve_the_same_bytes_whatever_happens_to_them(
             append(redis_client, keys, [[UpsertEdge("3", "90"), UpsertEdge("5", "91", 2.5)]], first=ENTRIES + 1)
             with group_of(ranks, url, keys, tmp_path / keys.graph) as other:
                 other.wait_until_visible(redis_client, f"{ENTRIES + 1}-0")
+                until(lambda client=client: reported(client) == f"{ENTRIES + 1}-0")  # type: ignore[misc]
                 assert client.get("/status").json()["log"]["behind_events"] == 0
         assert served(first, entries) == served(second, entries) != expected
         rejected = [http.get("/events/rejected").content for http in (first, second)]
