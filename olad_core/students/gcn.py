@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from olad_core.messages.inputs import Inputs
 from olad_core.students.encoder import Encoder
 from olad_core.students.linear import Factors, LinearStudent
 
@@ -41,11 +40,6 @@ class GCN(Convolution):
     ends_linearly: ClassVar[bool] = True
     finish_reads_below: ClassVar[bool] = False
     columnwise: ClassVar[bool] = True
-
-    @override
-    def encode(self, inputs: Inputs, factor: Tensor) -> Tensor:
-        encoded: Tensor = self.encoder(inputs, factor)
-        return encoded
 
     @override
     def finish(self, number: int, mixed: Tensor, below: Tensor, index: Tensor) -> Tensor:

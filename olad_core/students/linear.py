@@ -5,14 +5,19 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar, NamedTuple, cast
 
+import torch
 from torch import Tensor
 from typing_extensions import override
 
 from olad_core.messages.aggregate import aggregate
 from olad_core.messages.block import Block
+from olad_core.messages.inputs import Inputs
 from olad_core.students.edge_maps import EdgeMaps, sum_features
 from olad_core.students.relation_maps import RelationMaps
 from olad_core.students.student import Student
+
+_LEAST_WEIGHT = 1e-30
+"""The sum over no neighbours, zero, is divided by this."""
 
 
 class Factors(NamedTuple):
@@ -27,6 +32,16 @@ class Factors(NamedTuple):
     own: Tensor
     total: Tensor
     sent: Tensor
+
+    @classmethod
+    def of_mean(cls, in_weight: Tensor, own: Tensor) -> Factors:
+        """Those of a weighted mean over the neighbours.
+
+        Args:
+            in_weight: ``[n]`` sums of the weights of incoming edges. The mean of no neighbours is zero.
+            own: of a node's own row.
+        """
+        return cls(own, total=in_weight.clamp_min(_LEAST_WEIGHT).reciprocal(), sent=torch.ones_like(in_weight))
 
 
 class LinearStudent(Student):
@@ -56,6 +71,11 @@ class LinearStudent(Student):
     def prepared_widths(self) -> tuple[int, ...]:
         """Widths of the prepared rows of layer 0 to layer ``num_layers - 1``."""
         return self.layer_widths[:-1]
+
+    @override
+    def encode(self, inputs: Inputs, factor: Tensor) -> Tensor:
+        encoded: Tensor = self.encoder(inputs, factor)
+        return encoded
 
     @abstractmethod
     def factors(self, in_weight: Tensor) -> Factors:

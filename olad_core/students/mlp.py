@@ -10,7 +10,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from olad_core.messages.block import Block
-from olad_core.messages.inputs import Inputs
 from olad_core.students.encoder import Encoder
 from olad_core.students.initial_weights import add_diagonal
 from olad_core.students.linear import Factors, LinearStudent
@@ -45,11 +44,6 @@ class MLP(LinearStudent):
     @override
     def layer_widths(self) -> tuple[int, ...]:
         return self.width, self.width, self.width
-
-    @override
-    def encode(self, inputs: Inputs, factor: Tensor) -> Tensor:
-        encoded: Tensor = self.encoder(inputs, factor)
-        return encoded
 
     @override
     def factors(self, in_weight: Tensor) -> Factors:

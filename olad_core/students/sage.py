@@ -9,14 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from typing_extensions import override
 
-from olad_core.messages.inputs import Inputs
 from olad_core.students.encoder import Encoder
 from olad_core.students.initial_weights import add_diagonal
 from olad_core.students.linear import Factors, LinearStudent
 from olad_core.students.student import linear
-
-LEAST_WEIGHT = 1e-30
-"""The mean of no neighbours is zero: their sum is divided by this."""
 
 
 class SAGE(LinearStudent):
@@ -43,11 +39,6 @@ class SAGE(LinearStudent):
     def layer_widths(self) -> tuple[int, ...]:
         return 2 * self.width, self.width, self.width
 
-    @override
-    def encode(self, inputs: Inputs, factor: Tensor) -> Tensor:
-        encoded: Tensor = self.encoder(inputs, factor)
-        return encoded
-
     @property
     @override
     def prepared_widths(self) -> tuple[int, ...]:
@@ -55,11 +46,7 @@ class SAGE(LinearStudent):
 
     @override
     def factors(self, in_weight: Tensor) -> Factors:
-        return Factors(
-            own=torch.ones_like(in_weight),
-            total=in_weight.clamp_min(LEAST_WEIGHT).reciprocal(),
-            sent=torch.ones_like(in_weight),
-        )
+        return Factors.of_mean(in_weight, own=torch.ones_like(in_weight))
 
     @override
     def prepare(self, number: int, rows: Tensor) -> Tensor:

@@ -8,11 +8,9 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from olad_core.messages.inputs import Inputs
 from olad_core.students.encoder import Encoder
 from olad_core.students.initial_weights import add_diagonal
 from olad_core.students.linear import Factors, LinearStudent
-from olad_core.students.sage import LEAST_WEIGHT
 from olad_core.students.student import linear
 
 
@@ -40,17 +38,8 @@ class SIGN(LinearStudent):
         return self.width, 2 * self.width, self.width
 
     @override
-    def encode(self, inputs: Inputs, factor: Tensor) -> Tensor:
-        encoded: Tensor = self.encoder(inputs, factor)
-        return encoded
-
-    @override
     def factors(self, in_weight: Tensor) -> Factors:
-        return Factors(
-            own=torch.zeros_like(in_weight),
-            total=in_weight.clamp_min(LEAST_WEIGHT).reciprocal(),
-            sent=torch.ones_like(in_weight),
-        )
+        return Factors.of_mean(in_weight, own=torch.zeros_like(in_weight))
 
     @override
     def finish(self, number: int, mixed: Tensor, below: Tensor, index: Tensor) -> Tensor:
