@@ -66,13 +66,19 @@ class Fence:
         keys = self._keys
         watched, asked = (keys.starts, *watch), (("GET", keys.starts), *reads)
         with transaction(self._redis, watched, asked) as ((found, *answers), pending):
-            if self.start is not None:
-                newest = int(found or 0)
-                if newest < self.start:
-                    raise LogLost(f"Redis knows of {newest} worker starts, this is number {self.start}")
-                if newest != self.start:
-                    raise Superseded(f"worker start {self.start} is no longer the newest on graph {keys.graph!r}")
+            self._require_newest(found)
             try:
                 yield answers, pending
             except WatchError:
+                self._require_newest(self._redis.get(keys.starts))
                 raise Superseded(f"another worker wrote on graph {keys.graph!r} at the same time") from None
+
+    def _require_newest(self, found: Any) -> None:
+        """Refuse to go on where a start is not the newest of those that were found."""
+        if self.start is None:
+            return
+        newest = int(found or 0)
+        if newest < self.start:
+            raise LogLost(f"Redis knows of {newest} worker starts, this is number {self.start}")
+        if newest != self.start:
+            raise Superseded(f"worker start {self.start} is no longer the newest on graph {self._keys.graph!r}")

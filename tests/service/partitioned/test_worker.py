@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 from pathlib import Path
 
@@ -109,8 +108,7 @@ def test_the_older_of_two_groups_ends_and_so_does_one_that_cannot_begin(
         # As another group does when it begins.
         redis_client.incr(keys.starts)
         assert older.process.wait(120) == REFUSES
-        # Before a transaction that it watches the starts for, or within one.
-        assert re.search(r"no longer the newest|another worker wrote on graph", older.text())
+        assert "no longer the newest" in older.text()
     # What has no manifest is no checkpoint.
     (newest := numbered(checkpoints(tmp_path, keys))[-1][1] / "manifest.json").unlink()
     assert newest.parent not in [each.path for each in list_complete(checkpoints(tmp_path, keys))]
