@@ -93,7 +93,7 @@ def export_graph(
         from service.export.graph_files import require_format  # noqa: PLC0415
 
         require_format(file)
-        found = graph_at(settings, position)
+        found = graph_at(settings, position, with_known=True)
         with ExportView(console, shown(file.name), found.graph.num_nodes + found.graph.num_edges) as view:
             files = write(found, file, view.update)
     done = {"position": found.position, "nodes": found.graph.num_nodes, "edges": found.graph.num_edges}

@@ -37,7 +37,9 @@ class GraphAt:
     known: KnownAnswers = field(default_factory=KnownAnswers)
 
 
-def graph_at(settings: Settings, wanted: str | None = None, late: LateEdges | None = None) -> GraphAt:
+def graph_at(
+    settings: Settings, wanted: str | None = None, late: LateEdges | None = None, *, with_known: bool = False
+) -> GraphAt:
     """The graph at a position, out of the newest checkpoint before it and the log after that.
 
     The log is read in the Redis of the settings, else in the embedded one of the data directory where that runs.
@@ -47,12 +49,13 @@ def graph_at(settings: Settings, wanted: str | None = None, late: LateEdges | No
         settings: with data directory, Redis and name of the graph.
         wanted: the position; None for the end of the log.
         late: takes the edges of its type that the checkpoint or the log has.
+        with_known: whether to follow what is known of the graph's tasks.
 
     Raises:
         ExportFailed: there is neither a checkpoint nor a log, they do not fit, or the position is in neither.
     """
     folder = settings.data_dir / "checkpoints" / settings.graph
-    found = _from_checkpoint(folder, wanted, settings.max_classes, late)
+    found = _from_checkpoint(folder, wanted, settings.max_classes, late, with_known=with_known)
     url = settings.redis_url or _embedded(settings.data_dir)
     if url is None:
         if found is None:
@@ -70,7 +73,7 @@ def graph_at(settings: Settings, wanted: str | None = None, late: LateEdges | No
     try:
         keys = Keys(settings.graph)
         with connect_blocking(url, keys, timeout_s=60) as redis:
-            _follow_log(found, LogReader(redis, keys), wanted, late)
+            _follow_log(found, LogReader(redis, keys), wanted, late, with_known=with_known)
     except (RedisError, LogLost, UnknownEntryFormat, ValueError) as error:
         raise ExportFailed(f"the log after {found.position} cannot be read: {error}") from None
     return found
@@ -86,7 +89,9 @@ def _embedded(data_dir: Path) -> str | None:
     return f"unix://{quote(str(socket))}" if socket.is_socket() else None
 
 
-def _from_checkpoint(folder: Path, wanted: str | None, max_classes: int, late: LateEdges | None) -> GraphAt | None:
+def _from_checkpoint(
+    folder: Path, wanted: str | None, max_classes: int, late: LateEdges | None, *, with_known: bool
+) -> GraphAt | None:
     """The graph of the newest whole checkpoint, at or before the wanted position."""
     broken: Exception | None = None
     for path in reversed(list_checkpoints(folder)):
@@ -102,7 +107,8 @@ def _from_checkpoint(folder: Path, wanted: str | None, max_classes: int, late: L
             arrival = int(at.partition("-")[0]) / 1000
             graph = DynamicGraph.from_state(arrays, arrival, max_classes=max_classes)
             found = GraphAt(graph, at)
-            found.known.take_checkpoint(graph, tensors, checkpoint.values)
+            if with_known:
+                found.known.take_checkpoint(graph, tensors, checkpoint.values)
             if late is not None:
                 late.take_checkpoint(graph, tensors, checkpoint.values)
         except (BrokenCheckpoint, OtherFormat, KeyError, ValueError) as error:
@@ -114,7 +120,9 @@ def _from_checkpoint(folder: Path, wanted: str | None, max_classes: int, late: L
     return None
 
 
-def _follow_log(found: GraphAt, log: LogReader, wanted: str | None, late: LateEdges | None) -> None:
+def _follow_log(
+    found: GraphAt, log: LogReader, wanted: str | None, late: LateEdges | None, *, with_known: bool
+) -> None:
     """Apply the entries of the log up to the wanted position, or to its present end."""
     log.require(found.position)
     end = log.last() or START
@@ -129,15 +137,14 @@ def _follow_log(found: GraphAt, log: LogReader, wanted: str | None, late: LateEd
         for entry in entries:
             if parse_position(entry.position) > goal:
                 return
-            _apply(found, entry, skip=entry.position in skipped)
+            _apply(found.graph, entry, found.known if with_known else None, skip=entry.position in skipped)
             if late is not None:
                 late.take_events(entry.events)
             found.position = entry.position
 
 
-def _apply(found: GraphAt, entry: Entry, *, skip: bool) -> None:
+def _apply(graph: DynamicGraph, entry: Entry, known: KnownAnswers | None, *, skip: bool) -> None:
     """Apply an entry as the worker does; what it rejects changes nothing."""
-    graph = found.graph
     if entry.problem or skip:
         graph.pass_over(entry.events)
     elif entry.schema is not None:
@@ -148,6 +155,9 @@ def _apply(found: GraphAt, entry: Entry, *, skip: bool) -> None:
     elif entry.clock is not None:
         graph.set_clock(entry.clock.time, entry.arrival)
     elif entry.version is None:
-        found.known.begin_entry(graph, entry.events, entry.arrival)
-        rejected = {each.index for each in graph.apply(entry.events, entry.arrival).rejected}
-        found.known.end_entry(graph, [event for at, event in enumerate(entry.events) if at not in rejected])
+        if known is not None:
+            known.begin_entry(graph, entry.events, entry.arrival)
+        changes = graph.apply(entry.events, entry.arrival)
+        if known is not None:
+            rejected = {each.index for each in changes.rejected}
+            known.end_entry(graph, [event for at, event in enumerate(entry.events) if at not in rejected])

@@ -173,7 +173,7 @@ def _write_graphml(found: GraphAt, path: Path, on_rows: OnRows) -> list[Path]:
     width, ways = graph.features.widest if graph.features.count else 0, _directed(graph).tolist()
     node_values, of_edges = found.known.of_nodes(graph, rows), found.known.of_edges(graph)
     with written_whole(path) as part, part.open("w", encoding="utf-8") as file:
-        _begin_graphml(file, found, width or 0, of_edges)
+        _begin_graphml(file, found, width or 0, of_edges, has_values=node_values is not None)
         done = 0
         for first in range(0, len(rows), _PART):
             chosen = rows[first : first + _PART]
@@ -232,14 +232,13 @@ def _part_of(known: Numbers | list[str | None] | None, first: int, count: int) -
     return part if isinstance(part, list) else [None if np.isnan(each) else each for each in part.tolist()]
 
 
-def _begin_graphml(file: IO[str], found: GraphAt, width: int, of_edges: KnownEdges) -> None:
+def _begin_graphml(file: IO[str], found: GraphAt, width: int, of_edges: KnownEdges, *, has_values: bool) -> None:
     file.write('<?xml version="1.0" encoding="UTF-8"?>\n<graphml xmlns="http://graphml.graphdrawing.org/xmlns">\n')
     keys = [("graph", "position", "string"), ("node", "label", "string")]
     keys += [("node", f"x{at}", "double") for at in range(width)] + [("edge", name, "double") for name in _PER_EDGE]
     keys += [("edge", "type", "string")] if found.graph.edge_types else []
     keys += [("edge", "edge_id", "string")] if _has_ids(found.graph) else []
     keys += [("edge", f"edge_x{at}", "double") for at in range(found.graph.edge_feature_width)]
-    has_values = found.known.of_nodes(found.graph, found.graph.living()[:0]) is not None
     keys += [("node", "value", "double")] if has_values else []
     keys += [("edge", "edge_label", "string")] if of_edges.labels is not None else []
     keys += [("edge", "edge_value", "double")] if of_edges.values is not None else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,16 +12,19 @@ from torch import Tensor
 from olad_core.events import Event, LabelNode, RemoveEdge, RemoveNode, UpsertEdge
 from olad_core.graph.arriving_edges import arriving_edges
 from olad_core.graph.store import DynamicGraph
-from olad_core.graph.text import unpack
 from olad_core.graph_types import RELATION
 from olad_core.named_state import take_part
 from olad_core.task_types import EdgeClassTask, EdgeValueTask, NodeValueTask
 from olad_core.tasks.edge_class import UNKNOWN
 from olad_core.tasks.labelled_edges import EdgeKey, edge_key
 from olad_core.tasks.node_value.learner import are_of_type
+from service.export.remembered_edges import RINGS, remembered_edges
 
 Numbers = npt.NDArray[np.float64]
+_Arrays = Mapping[str, npt.NDArray[Any]]
 _Plain = Mapping[str, Any]
+_Stated = Callable[[int], str | float]
+"""The class or the value of the edge at a place."""
 
 
 class KnownEdges(NamedTuple):
@@ -66,7 +69,7 @@ class KnownAnswers:
             ("value_tasks", self._take_values),
         ):
             for number, (name, plain) in enumerate(values.get(kind, {}).items()):
-                arrays = {key: each.numpy() for key, each in take_part(tensors, f"{kind}/{number}/learner").items()}
+                arrays = {key: each.numpy() for key, each in take_part(tensors, f"{kind}/{number}").items()}
                 if name in graph.tasks:
                     take(graph, name, arrays, plain)
 
@@ -116,7 +119,10 @@ class KnownAnswers:
 
     def of_edges(self, graph: DynamicGraph) -> KnownEdges:
         """Classes and values of the edges in the order of :meth:`DynamicGraph.edge_list`."""
-        edges, tasks = graph.edge_list(), {*_edge_types(graph).values()}
+        tasks = {*_edge_types(graph).values()}
+        if not tasks:
+            return KnownEdges(None, None)
+        edges = graph.edge_list()
         rules, kinds = list(graph.relation_rules.values()), list(graph.relation_rules)
         parts = graph.ids(edges.source), graph.ids(edges.target), edges.relation.tolist(), graph.edge_ids()
         none: dict[EdgeKey, str | float] = {}
@@ -124,12 +130,9 @@ class KnownAnswers:
             self._edges.get(kinds[number], none).get(edge_key(rules[number], source, target, edge))
             for source, target, number, edge in zip(*parts, strict=True)
         ]
-        return KnownEdges(
-            [each if isinstance(each, str) else None for each in stated] if EdgeClassTask in tasks else None,
-            np.array([each if isinstance(each, float) else np.nan for each in stated])
-            if EdgeValueTask in tasks
-            else None,
-        )
+        labels = [each if isinstance(each, str) else None for each in stated]
+        values = np.array([each if isinstance(each, float) else np.nan for each in stated])
+        return KnownEdges(labels if EdgeClassTask in tasks else None, values if EdgeValueTask in tasks else None)
 
     def _set(
         self,
@@ -146,39 +149,31 @@ class KnownAnswers:
         else:
             self._edges.setdefault(edge_type, known)[key] = stated
 
-    def _take_nodes(
-        self, graph: DynamicGraph, _name: str, arrays: Mapping[str, Any], _plain: Mapping[str, Any]
-    ) -> None:
-        rows = np.flatnonzero(~np.isnan(arrays["rows/value"]))
+    def _take_nodes(self, graph: DynamicGraph, _name: str, arrays: _Arrays, _plain: _Plain) -> None:
+        values = arrays["learner/rows/value"]
+        rows = np.flatnonzero(~np.isnan(values))
         rows = rows[graph.alive[rows]]
-        self._nodes |= dict(zip(graph.ids(rows), arrays["rows/value"][rows].tolist(), strict=True))
+        self._nodes |= dict(zip(graph.ids(rows), values[rows].tolist(), strict=True))
 
-    def _take_classes(
-        self, graph: DynamicGraph, name: str, arrays: Mapping[str, Any], plain: Mapping[str, Any]
+    def _take_classes(self, graph: DynamicGraph, name: str, arrays: _Arrays, plain: _Plain) -> None:
+        labels, classes = arrays["learner/edges/label"], plain["classes"]
+        ring = take_part(arrays, RINGS["edge_tasks"])
+        self._take_ring(graph, name, ring, labels != UNKNOWN, lambda place: classes[labels[place]])
+
+    def _take_values(self, graph: DynamicGraph, name: str, arrays: _Arrays, _plain: _Plain) -> None:
+        values = arrays["learner/edges/value"]
+        ring = take_part(arrays, RINGS["value_tasks"])
+        self._take_ring(graph, name, ring, ~np.isnan(values), lambda place: float(values[place]))
+
+    def _take_ring(
+        self, graph: DynamicGraph, name: str, ring: _Arrays, known: npt.NDArray[np.bool_], stated: _Stated
     ) -> None:
-        classes, labels = plain["classes"], arrays["edges/label"]
-        known = arrays["edges/held"] & (labels != UNKNOWN)
-        stated = {place: classes[labels[place]] for place in np.flatnonzero(known).tolist()}
-        self._take_ring(graph, name, take_part(arrays, "edges"), stated)
-
-    def _take_values(
-        self, graph: DynamicGraph, name: str, arrays: Mapping[str, Any], _plain: Mapping[str, Any]
-    ) -> None:
-        values = arrays["edges/value"]
-        known = {place: float(values[place]) for place in np.flatnonzero(~np.isnan(values)).tolist()}
-        self._take_ring(graph, name, take_part(arrays, "edges/ring"), known)
-
-    def _take_ring(self, graph: DynamicGraph, name: str, ring: _Plain, known: Mapping[int, str | float]) -> None:
         task = graph.tasks[name]
         assert isinstance(task, EdgeClassTask | EdgeValueTask), "a task on edges"
-        ids = unpack(ring["ids"], ring["ids_at"])
         # Of several edges that came between two nodes, the last one is still the edge between them.
-        current = ring["held"] & (ring["last"] | np.array([bool(each) for each in ids], np.bool_))
-        places = [place for place in np.flatnonzero(current).tolist() if place in known]
-        ends = ring["ends"][places].astype(np.int64).reshape(-1, 2)
-        sources, targets = (graph.ids(ends[:, way]) for way in (0, 1))
-        for place, source, target in zip(places, sources, targets, strict=True):
-            self._set(graph, task.edge_type, source, target, ids[place] or None, known[place])
+        current = ring["held"] if graph.relation_rules[task.edge_type].ids else ring["held"] & ring["last"]
+        for each in remembered_edges(graph, ring, np.flatnonzero(current & known)):
+            self._set(graph, task.edge_type, each.source, each.target, each.id, stated(each.place))
 
 
 def _edge_types(graph: DynamicGraph) -> dict[str, type[EdgeClassTask] | type[EdgeValueTask]]:

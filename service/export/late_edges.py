@@ -11,13 +11,10 @@ from torch import Tensor
 
 from olad_core.events import Event, UpsertEdge
 from olad_core.graph.store import DynamicGraph
-from olad_core.graph.text import unpack
 from olad_core.graph_types import RELATION
 from olad_core.named_state import take_part
 from olad_core.task_types import EdgeClassTask, EdgeValueTask
-
-_RINGS = {"edge_tasks": "learner/edges", "value_tasks": "learner/edges/ring"}
-"""Where the edges of a task stand in a checkpoint, by the part of its kind: classes and values."""
+from service.export.remembered_edges import RINGS, remembered_edges
 
 
 class LateEdges:
@@ -48,7 +45,7 @@ class LateEdges:
         Raises:
             KeyError: a tensor is missing.
         """
-        for kind, place in _RINGS.items():
+        for kind, place in RINGS.items():
             own = values.get(kind, {})
             assert isinstance(own, Mapping), "the tasks of a kind, by name"
             for number, name in enumerate(own):
@@ -63,13 +60,8 @@ class LateEdges:
                 self._named.add(_name(str(event.src), str(event.dst), None if event.id is None else str(event.id)))
 
     def _take_ring(self, graph: DynamicGraph, ring: Mapping[str, npt.NDArray[Any]]) -> None:
-        held = np.flatnonzero(ring["held"])
-        ids = unpack(ring["ids"], ring["ids_at"])
-        sources, targets = (graph.ids(ring["ends"][held, way].astype(np.int64)) for way in (0, 1))
-        self._named |= {
-            _name(source, target, ids[place] or None)
-            for source, target, place in zip(sources, targets, held.tolist(), strict=True)
-        }
+        found = remembered_edges(graph, ring, np.flatnonzero(ring["held"]))
+        self._named |= {_name(each.source, each.target, each.id) for each in found}
 
 
 def tasks_of(graph: DynamicGraph, edge_type: str) -> list[str]:
