@@ -179,9 +179,10 @@ def show(group: Group, nodes: StepNodes, computed: Computed, knowledge: Knowledg
     if knowledge.from_predictions and group.config.hidden_dropout:
         sure = yield from sure_rows(group, nodes.sample, computed)
     yield
-    own = [group.classify(computed.by_stack, nodes.classes).mT, _doubts(group, nodes, computed.embeddings)]
+    embeddings = computed.embeddings
+    own = [group.classify(computed.by_stack, nodes.classes).mT, _doubts(group, nodes, embeddings)]
     if knowledge.from_embeddings:
-        own.append(computed.embeddings)
+        own.append(embeddings)
     if sure is not None:
         with torch.no_grad():
             own.append(group.classify(sure, nodes.classes).mT)

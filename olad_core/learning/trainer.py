@@ -143,14 +143,14 @@ class Trainer:
             if not group.division.alone:
                 raise NotSpread(f"{nodes.classes} classes: with so many, students are trained by one rank only")
             terms, twins = (yield from candidate_terms(nodes, group, computed, knowledge, weights)), None
-            embeddings: Tensor | None = computed.embeddings
+            embeddings = computed.embeddings if knowledge.from_embeddings else None
         else:
             shown = yield from self.show(nodes, computed, knowledge)
             embeddings = shown.embeddings
             terms = yield from self.terms(nodes, shown, weights)
             if twins:
                 yield from twins.learn(nodes, shown.teachers, to_device(teaching[-1], group.device))
-        if knowledge.from_embeddings and embeddings is not None:
+        if embeddings is not None:
             yield
             terms["discriminator"], terms["local"] = local_terms(group, nodes, embeddings, weights)
         renewed = yield from self._learn(computed, terms)

@@ -139,10 +139,15 @@ def _until_one_is_lost(pids: list[int]) -> Codes | None:
     return codes
 
 
+def _left(pids: list[int], known: Iterable[int]) -> set[int]:
+    """The ranks that are not among those that are known to have ended."""
+    return set(range(len(pids))).difference(known)
+
+
 def _ended(pids: list[int], known: Iterable[int]) -> Codes:
     """The ranks that have ended beside those that are known."""
     codes: Codes = {}
-    for rank in set(range(len(pids))).difference(known):
+    for rank in _left(pids, known):
         pid, status = os.waitpid(pids[rank], os.WNOHANG)
         if pid:
             codes[rank] = os.waitstatus_to_exitcode(status)
@@ -151,7 +156,7 @@ def _ended(pids: list[int], known: Iterable[int]) -> Codes:
 
 def _stop(pids: list[int], codes: Codes) -> None:
     """Ask the ranks that are left to stop, and kill them where one of them cannot, or it takes too long."""
-    for rank in set(range(len(pids))).difference(codes):
+    for rank in _left(pids, codes):
         os.kill(pids[rank], signal.SIGTERM)
     deadline = time.monotonic() + _STOP_S
     while len(codes) < len(pids) and not any(codes.values()) and (left := deadline - time.monotonic()) > 0:
@@ -162,7 +167,7 @@ def _stop(pids: list[int], codes: Codes) -> None:
 
 def _kill(pids: list[int], codes: Codes) -> None:
     """Kill the ranks that are left: what they have not published is in the log. One that is paused ends too."""
-    for rank in set(range(len(pids))).difference(codes):
+    for rank in _left(pids, codes):
         os.kill(pids[rank], signal.SIGKILL)
         _, status = os.waitpid(pids[rank], 0)
         codes[rank] = os.waitstatus_to_exitcode(status)
