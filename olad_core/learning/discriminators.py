@@ -54,11 +54,12 @@ def seen(embeddings: Tensor, graph: Block) -> Tensor:
     """Inputs of the discriminators: each node's unit embedding and the mean of its neighbours', ``[G, n, 2 width]``.
 
     Args:
-        embeddings: ``[G, n, width]``.
-        graph: the edges among the n nodes, the weights of a node's neighbours summing to one.
+        embeddings: ``[G, s, width]``, of the sources of the graph.
+        graph: the edges to its n targets, the first of its sources; the weights of a node's neighbours sum to one.
     """
     rows = embeddings.transpose(0, 1)
     # The gradient of torch's own normalize takes twice as long.
     unit = rows * (rows.square().sum(dim=2, keepdim=True) + LEAST_SQUARE).rsqrt()
-    mean = aggregate(unit.flatten(1), graph.weight, graph).view_as(unit)
-    return torch.cat([unit, mean], dim=2).transpose(0, 1)
+    own = graph.own(unit)
+    mean = aggregate(unit.flatten(1), graph.weight, graph).view_as(own)
+    return torch.cat([own, mean], dim=2).transpose(0, 1)

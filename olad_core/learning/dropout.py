@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -49,6 +50,11 @@ class Dropout:
         """Labels ``[n]``, some hidden."""
         hidden = torch.rand(label.shape, generator=self._generator, device=self._device) < self._labels
         return label.masked_fill(hidden, -1)
+
+    def mark(self) -> Callable[[], None]:
+        """A function that has all be dropped again that is dropped from now on until it is called."""
+        state = self.state()
+        return lambda: self.restore(state)
 
     def state(self) -> Tensor:
         """The random state, for a checkpoint."""

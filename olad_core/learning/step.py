@@ -214,18 +214,52 @@ def local_terms(group: Group, nodes: StepNodes, embeddings: Tensor, weights: Ten
     """
     inputs = seen(embeddings, nodes.sample.among_seeds())
     discriminator = _train_discriminators(group, inputs.detach())
+    return discriminator, recognised_terms(group, inputs, weights)
+
+
+def recognised_terms(group: Group, inputs: Tensor, weights: Tensor) -> Tensor:
+    """What the students lose by being recognised ``[G]``, times ``local_weight``.
+
+    Args:
+        group: students and discriminators.
+        inputs: of the discriminators (:func:`~olad_core.learning.discriminators.seen`).
+        weights: ``[G, G]``, how much student ``j`` teaches student ``i``.
+    """
     fake = group.discriminators(inputs, next_in_cycle=True)
-    return discriminator, group.config.local_weight * weights.sum(dim=1) * local_losses(fake)
+    return group.config.local_weight * weights.sum(dim=1) * local_losses(fake)
+
+
+def recognising_terms(group: Group, inputs: Tensor) -> Tensor:
+    """Losses ``[G]`` of the discriminators; arguments as above, without gradients."""
+    real = group.discriminators(inputs, next_in_cycle=False)
+    fake = group.discriminators(inputs, next_in_cycle=True)
+    return discriminator_losses(real, fake)
 
 
 def backward(group: Group, computed: Computed, total: Tensor) -> Parts[None]:
-    """The gradients of the sum of the students' losses; two parts a stack, the first of them after the loss terms.
+    """The gradients of the sum of the students' losses; two parts a stack, the first of them after the loss terms."""
+    backward_to_embeddings(group, computed, total)
+    yield from backward_to_inputs(group, computed)
+
+
+def backward_to_embeddings(group: Group, computed: Computed, total: Tensor, others: Sequence[Tensor] = ()) -> None:
+    """The gradients of the sum of the students' losses at their embeddings, and of the weights behind these.
 
     Gradients of the discriminators are left out: the students' local losses would make them worse.
+
+    Args:
+        group: the students.
+        computed: by them.
+        total: the sum.
+        others: further tensors whose gradients are wanted.
     """
-    weights = group.student_optimizer.parameters
     group.student_optimizer.zero_grad()
-    torch.autograd.backward(total, inputs=[*weights, *computed.by_stack])
+    torch.autograd.backward(total, inputs=[*group.student_optimizer.parameters, *computed.by_stack, *others])
+
+
+def backward_to_inputs(group: Group, computed: Computed) -> Parts[None]:
+    """Continue from the gradients at the embeddings, after :func:`backward_to_embeddings`; two parts a stack."""
+    weights = group.student_optimizer.parameters
     for embedded, encoded in zip(computed.embedded, computed.encoded, strict=True):
         yield
         embedded.backward([*weights, encoded.leaf])
@@ -254,9 +288,7 @@ def _doubts(group: Group, nodes: StepNodes, embeddings: Tensor) -> Tensor:
 
 def _train_discriminators(group: Group, inputs: Tensor) -> Tensor:
     """One step of the discriminators; their losses ``[G]``."""
-    real = group.discriminators(inputs, next_in_cycle=False)
-    fake = group.discriminators(inputs, next_in_cycle=True)
-    losses = discriminator_losses(real, fake)
+    losses = recognising_terms(group, inputs)
     if torch.isfinite(losses).all():
         group.discriminator_optimizer.zero_grad()
         losses.sum().backward()  # type: ignore[no-untyped-call]

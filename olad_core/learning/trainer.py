@@ -129,7 +129,7 @@ class Trainer:
         learning_rate = learning_rate_of(self.config.learning_rate, size)
         group.set_learning_rate(learning_rate)
         group.fit_classes(len(graph.classes))
-        teaching, twins = self._with_twins(teaching)
+        teaching, twins = self.lessons(teaching)
         knowledge = knowledge_of(self.config, self.steps, teaching)
         nodes = draw(graph, history, touched, group, size, unlabelled=knowledge.any)
         if nodes is None:
@@ -200,8 +200,8 @@ class Trainer:
             trainer.twins.restore(own, values["twins"])
         return trainer
 
-    def _with_twins(self, teaching: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], Twins | None]:
-        """The teaching of a step, and the twins where they learn in it.
+    def lessons(self, teaching: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], Twins | None]:
+        """The teaching of the next step, and the twins where they learn in it; else it has no row of theirs.
 
         Where the group is taught hardly at all, it is taught only when twins learn, which is seldom: a step without
         teaching draws fewer nodes.

@@ -8,11 +8,12 @@ as it would teach a member, and the first not at all. Neither teaches, and neith
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from olad_core.learning.dropout import Dropout
 from olad_core.learning.group import Group
 from olad_core.learning.step import StepNodes, update
 from olad_core.messages.sample import Sample
@@ -27,6 +28,23 @@ UNTAUGHT, TAUGHT = 0, 1
 TWINS = 2
 LEAST_WIDTH = 16
 """Of their embeddings, which are else half as wide as those of the group."""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Which shares of the mean losses of a step are computed here.
+
+    Attributes:
+        labelled: of those over labelled seeds.
+        seeds: of those over all seeds.
+    """
+
+    labelled: float = 1.0
+    seeds: float = 1.0
+
+
+WHOLE = Shares()
+"""All of them."""
 
 
 class Twins:
@@ -49,6 +67,20 @@ class Twins:
         """By name: the untaught one, then the taught one."""
         return {f"twin-{place}": student for place, student in enumerate(self._group.students)}
 
+    @property
+    def dropout(self) -> Dropout:
+        """Of both."""
+        return self._group.dropout
+
+    @dropout.setter
+    def dropout(self, dropout: Dropout) -> None:
+        self._group.dropout = dropout
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """The weights of both."""
+        return self._group.student_optimizer.parameters
+
     def follow(self, group: Group, learning_rate: float) -> None:
         """Have the classes, the scale of features and the learning rate of the group in its next step."""
         self._group.fit_classes(group.capacity)
@@ -56,29 +88,37 @@ class Twins:
         for student in self._group.students:
             student.mean_square.copy_(group.students[0].mean_square)
 
-    def learn(self, nodes: StepNodes, teachers: Tensor | None, weights: Tensor) -> Parts[None]:
+    def begin(self) -> None:
+        """Begin a step: there are no gradients."""
+        self._group.student_optimizer.zero_grad()
+
+    def learn(self, nodes: StepNodes, teachers: Tensor | None, weights: Tensor, shares: Shares = WHOLE) -> Parts[None]:
         """The gradients of both from the nodes of a step of the group; two parts a twin. No weight changes.
 
         Args:
             nodes: of the step.
             teachers: logits of the group ``[G, n, C]``; None where nobody is taught in this step.
             weights: ``[G]``, how much each student teaches the taught twin; they sum to one.
+            shares: of the losses that are computed here.
         """
         config, labelled = self._group.config, len(nodes.targets)
-        dropped = self._group.dropout.state()
-        self._group.student_optimizer.zero_grad()
+        drop_again = self._group.dropout.mark()
+        self.begin()
         for place, student in enumerate(self._group.students):
             yield
             # Both drop the same: what differs between them is the teaching.
-            self._group.dropout.restore(dropped)
+            drop_again()
             logits = self._logits(student, nodes.sample)[None, :, : nodes.classes]
-            loss = node_class.losses(logits[:, :labelled], nodes.targets)
+            loss = logits.new_zeros(1)
+            if labelled:  # The mean over no seed is not a number.
+                loss = loss + shares.labelled * node_class.losses(logits[:, :labelled], nodes.targets)
             if place == TAUGHT and teachers is not None:
-                loss = loss + config.global_weight * node_class.global_losses(
+                loss = loss + shares.seeds * config.global_weight * node_class.global_losses(
                     logits, teachers, weights[None], config.temperature, config.min_confidence
                 )
             yield
-            loss.backward()  # type: ignore[no-untyped-call]
+            if loss.requires_grad:
+                loss.backward()  # type: ignore[no-untyped-call]
 
     def descend(self) -> None:
         """Change the weights by the gradients of :meth:`learn`, if those of both are finite."""

@@ -40,18 +40,26 @@ class Sample:
         """How many seeds there are."""
         return self.blocks[-1].num_targets
 
-    def among_seeds(self) -> Block:
-        """The sampled edges among the seeds, seeds being sources and targets; weights of a seed sum to one."""
+    def among_seeds(self, others: Tensor | None = None) -> Block:
+        """The sampled edges among the seeds, seeds being sources and targets; weights of a seed sum to one.
+
+        Args:
+            others: int64 ``[m]``, places in ``rows`` of seeds of other ranks: sources too, behind the seeds.
+        """
         block = self.blocks[-1]
-        among = block.sources < block.num_targets
+        kept = block.targets if others is None else torch.cat([block.targets, others])
+        place = torch.full((len(self.rows),), -1, device=kept.device)
+        place[kept] = torch.arange(len(kept), device=kept.device)
+        sources = place[block.sources]
+        among = sources >= 0
         target = block.target_of_edge[among]
         counts = torch.bincount(target, minlength=block.num_targets)
         return Block(
             targets=block.targets,
-            sources=block.sources[among],
+            sources=sources[among],
             offsets=torch.cat([counts.new_zeros(1), counts.cumsum(0)]),
             weight=counts.to(block.weight.dtype).reciprocal()[target],
-            in_weight=block.in_weight[: block.num_targets],
+            in_weight=block.in_weight[kept],
             leading=True,
         )
 

@@ -5,6 +5,8 @@ So they do not depend on how many ranks there are, nor on which other nodes are 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -74,6 +76,15 @@ class KeyedDropout(Dropout):
             numbers: of the nodes of its sample; the rows of each layer are the first of them.
         """
         self._key, self._calls, self._numbers = key, 0, numbers
+
+    @override
+    def mark(self) -> Callable[[], None]:
+        calls = self._calls
+
+        def return_to() -> None:
+            self._calls = calls
+
+        return return_to
 
     @override
     def labels(self, label: Tensor) -> Tensor:

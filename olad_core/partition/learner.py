@@ -25,7 +25,7 @@ from olad_core.known_labels import forget_before, note_classes
 from olad_core.learning.convergence import Convergence
 from olad_core.learning.group import Group
 from olad_core.learning.label_history import Touched
-from olad_core.learning.teaching import teaching_of
+from olad_core.learning.teaching import lessons_of, teaching_of
 from olad_core.learning.trainer import Trainer
 from olad_core.named_state import join_parts, take_part
 from olad_core.partition.exchange import Superstep, to_all
@@ -34,7 +34,7 @@ from olad_core.partition.news import News, share_news
 from olad_core.partition.partition import Followed, Partition
 from olad_core.partition.predictions import predict_over_ranks
 from olad_core.partition.seeds import LabelHistory
-from olad_core.partition.training import Drawable, keyed, new_trainer, no_memory, require_trainable, step_over_ranks
+from olad_core.partition.training import Drawable, keyed, new_trainer, no_memory, step_over_ranks
 from olad_core.partition.versions import PartVersions
 from olad_core.serving.publication import Version
 from olad_core.step_size import FULL_SIZE, StepSize
@@ -72,13 +72,9 @@ class PartitionedLearner:
         config: how it works. ``auto`` serves the best student: nobody measures whether there is time for the group.
             Trees are not grown.
         partition: this rank, without students.
-
-    Raises:
-        NotOverRanks: the configuration asks for what is not trained over several ranks.
     """
 
     def __init__(self, config: EngineConfig, partition: Partition) -> None:
-        require_trainable(config.trainer)
         self.config = replace(config, serve="group" if config.serve == "group" else "best", trees=False, linear=False)
         self.decisions = Decisions()
         self.assessment = Assessment(self.config)
@@ -242,7 +238,8 @@ class PartitionedLearner:
         if not self._convergence.reached:
             self._convergence.begin_step(size)
             drawable = Drawable(self._history, self._touched.rows, self._lowest)
-            teaching = teaching_of(self.assessment, len(self._partition.graph.classes))
+            classes = len(self._partition.graph.classes)
+            teaching = lessons_of(self.assessment, self.config.trainer.students, classes)
             outcome = yield from step_over_ranks(trainer, self._store, drawable, teaching, size)
             if not outcome.taken:
                 self._convergence.exhaust()
@@ -353,10 +350,16 @@ class PartitionedLearner:
             return
         held = self._versions.served
         key = key_of(self.config.trainer.seed, _ARRIVING, self._arrivals)
-        found = yield from predict_over_ranks(self._store, self.trainer.group, numbers, key, held)
-        students = found.shares[:, : len(self.trainer.group.students)]
-        of_served = found.shares[:, -1] if held else np.full_like(found.shares[:, 0], np.nan)
-        self.assessment.remember(found.numbers % _PLACES, found.numbers, Predictions(students, of_served))
+        group, twins = self.trainer.group, self.trainer.twins
+        beside = twins.students if twins else {}
+        found = yield from predict_over_ranks(self._store, group, numbers, key, beside, held)
+        count = len(group.students)
+        predicted = Predictions(
+            students=found.shares[:, :count],
+            served=found.shares[:, -1] if held else np.full_like(found.shares[:, 0], np.nan),
+            twins=found.shares[:, count : count + len(beside)] if twins else None,
+        )
+        self.assessment.remember(found.numbers % _PLACES, found.numbers, predicted)
 
     def _score(self, news: News) -> None:
         """Score the predictions that waited for labels; only then may these be learned from."""

@@ -30,7 +30,12 @@ class Predicted(NamedTuple):
 
 
 def predict_over_ranks(
-    store: PartitionStore, group: Group, numbers: Int64s, key: int, served: HeldPart | None = None
+    store: PartitionStore,
+    group: Group,
+    numbers: Int64s,
+    key: int,
+    beside: Mapping[str, Student] | None = None,
+    served: HeldPart | None = None,
 ) -> Superstep[Predicted]:
     """Class probabilities by the students as they are now, from sampled neighbourhoods; the nodes' labels are hidden.
 
@@ -39,21 +44,23 @@ def predict_over_ranks(
         group: the students.
         numbers: of nodes, the same at all ranks; those that have left are passed over.
         key: of what is drawn.
+        beside: further students, predictors after those of the group.
         served: one more predictor, the last one; None for none.
     """
+    students = group.by_name | dict(beside or {})
     rows = store.own_rows(np.sort(numbers))
     rows = rows[rows >= 0]
     classes, width = group.num_classes(store.graph), group.shape.feature_width
     drawn = yield from sample_over_ranks(store, rows, group.config.fanouts, key, width)
-    predictors = len(group.students) + (served is not None)
+    predictors = len(students) + (served is not None)
     records = np.empty(rows.size, [("number", "<i8"), ("shares", "<f4", (predictors, classes))])
     records["number"] = store.number[rows]
 
-    def shares(students: Mapping[str, Student], known: int) -> Float32s:
-        return whole(group.probabilities_on(drawn.sample, students, known)).transpose(1, 0, 2)
+    def shares(by: Mapping[str, Student], known: int) -> Float32s:
+        return whole(group.probabilities_on(drawn.sample, by, known)).transpose(1, 0, 2)
 
     if rows.size:
-        records["shares"][:, : len(group.students)] = shares(group.by_name, classes)
+        records["shares"][:, : len(students)] = shares(students, classes)
     if served is not None and rows.size:
         known = min(classes, len(served.version.classes))
         answers, combination = served.answers(rows)[:, 1 : known + 1], served.weights.combination

@@ -36,10 +36,12 @@ class PartSample:
 
     Attributes:
         sample: its rows are numbers of nodes.
+        owner: of each of its rows.
         served: rows of this rank's nodes that any rank has asked for, each once.
     """
 
     sample: Sample
+    owner: Int64s
     served: Int64s
 
 
@@ -105,7 +107,7 @@ def sample_over_ranks(
         for near, sources, targets in reversed(found)
     ]
     served = np.unique(np.concatenate([asked.own, *asked.received]))
-    return PartSample(Sample(numbers, given.inputs, tuple(blocks)), served)
+    return PartSample(Sample(numbers, given.inputs, tuple(blocks)), owner, served)
 
 
 def _ask(store: PartitionStore, kind: str, numbers: Int64s, owner: Int64s) -> Superstep[_Asked]:

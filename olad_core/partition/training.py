@@ -11,18 +11,28 @@ import torch
 from torch import Tensor
 
 from olad_core.config import TrainerConfig
-from olad_core.errors import OladError
 from olad_core.graph import DynamicGraph
 from olad_core.graph.arrays import Int64s
+from olad_core.learning.dropout import Dropout
 from olad_core.learning.group import Group
-from olad_core.learning.step import Knowledge, StepNodes, backward, forward, knowledge_of, show
+from olad_core.learning.step import (
+    Knowledge,
+    StepNodes,
+    backward_to_embeddings,
+    backward_to_inputs,
+    forward,
+    knowledge_of,
+    show,
+)
 from olad_core.learning.trainer import StepOutcome, Terms, Trainer
+from olad_core.learning.twins import Shares, Twins
 from olad_core.messages.sample import features
 from olad_core.partition.exchange import Superstep, to_all
 from olad_core.partition.feature_rows import FeatureRows
 from olad_core.partition.gradients import sum_gradients
 from olad_core.partition.keyed import KeyedDropout, key_of
-from olad_core.partition.sampling import sample_over_ranks
+from olad_core.partition.near_seeds import local_terms_over_ranks, near_seeds, return_gradients
+from olad_core.partition.sampling import PartSample, sample_over_ranks
 from olad_core.partition.seeds import LabelHistory, Seeds, draw_seeds
 from olad_core.partition.store import PartitionStore
 from olad_core.parts import whole
@@ -33,10 +43,6 @@ from olad_core.tasks import node_class
 _CPU = torch.device("cpu")
 _STEP = 1
 """Part of the key of what a step draws."""
-
-
-class NotOverRanks(OladError, ValueError):
-    """A configuration asks for what is not trained over several ranks."""
 
 
 @dataclass(frozen=True)
@@ -62,19 +68,9 @@ def new_trainer(config: TrainerConfig, graph: DynamicGraph) -> Trainer:
 def keyed(trainer: Trainer) -> Trainer:
     """The same trainer, whose dropout does not depend on the number of ranks."""
     trainer.group.dropout = KeyedDropout(trainer.config)
+    if trainer.twins:
+        trainer.twins.dropout = KeyedDropout(trainer.config)
     return trainer
-
-
-def require_trainable(config: TrainerConfig) -> None:
-    """Refuse what is not trained over several ranks.
-
-    Raises:
-        NotOverRanks: local knowledge, which reads the embeddings of neighbours at other ranks; twins.
-    """
-    if config.local_weight > 0:
-        raise NotOverRanks("local_weight is not 0: local knowledge is not learned over several ranks; set it to 0")
-    if config.measures_teaching:
-        raise NotOverRanks("global_weight is auto: no twins measure teaching over several ranks; set a number")
 
 
 def no_memory(config: TrainerConfig) -> Memory:
@@ -93,15 +89,17 @@ def step_over_ranks(
         trainer: of the students.
         store: this rank's part.
         drawable: what the step may be about.
-        teaching: ``[G, G]``, how much student ``j`` teaches student ``i``.
+        teaching: as :meth:`~olad_core.learning.trainer.Trainer.step_in_parts` has it.
         size: of the step.
 
     Raises:
         RanksDiffer: the students of another rank have other weights.
     """
     group, config, graph = trainer.group, trainer.config, store.graph
-    group.set_learning_rate(learning_rate_of(config.learning_rate, size))
+    learning_rate = learning_rate_of(config.learning_rate, size)
+    group.set_learning_rate(learning_rate)
     group.fit_classes(len(graph.classes))
+    teaching, twins = trainer.lessons(teaching)
     knowledge = knowledge_of(config, trainer.steps, teaching)
     key = (config.seed, _STEP, trainer.steps + trainer.skipped_steps)
     seeds = yield from draw_seeds(
@@ -113,37 +111,42 @@ def step_over_ranks(
         size,
         key,
         unlabelled=knowledge.any,
-        checksum=checksum(group),
+        checksum=checksum(trainer),
     )
     if not seeds.all_labelled:
         return StepOutcome({})
     width = group.shape.feature_width
     drawn = yield from sample_over_ranks(store, seeds.rows, config.fanouts, key_of(*key), width)
     yield from _follow_scale(group, store, drawn.served, trainer.steps)
-    begin_dropout(group, key_of(*key, 1), drawn.sample.rows)
-    targets = node_class.targets(graph, seeds.rows[: seeds.labelled], _CPU)
-    unlearned = slice(seeds.labelled if seeds.all > seeds.all_labelled else 0, None)
-    nodes = StepNodes(targets, drawn.sample, len(graph.classes), unlearned)
-    terms = _learn(trainer, nodes, seeds, knowledge, torch.from_numpy(teaching))
+    begin_dropout(group.dropout, key_of(*key, 1), drawn.sample.rows)
+    if trainer.twins:
+        trainer.twins.follow(group, learning_rate)
+        begin_dropout(trainer.twins.dropout, key_of(*key, 2), drawn.sample.rows)
+    terms = yield from _learn(trainer, store, drawn, seeds, knowledge, torch.from_numpy(teaching), twins)
     own = torch.cat([term.detach() for term in terms.values()])
-    total = yield from sum_gradients(group.student_optimizer.parameters, own, store.rank, store.ranks)
+    weights = [*group.student_optimizer.parameters, *(twins.parameters if twins else ())]
+    total = yield from sum_gradients(weights, own, store.rank, store.ranks)
     losses = dict(zip(terms, total.view(len(terms), -1), strict=True))
-    renewed = trainer.descend(losses["supervised"], finite=bool(torch.isfinite(total).all()))
+    finite = all(bool(torch.isfinite(term).all()) for name, term in losses.items() if name != "discriminator")
+    renewed = trainer.descend(losses["supervised"], finite=finite)
+    if twins:
+        twins.descend()
     return StepOutcome({name: term.numpy() for name, term in losses.items()}, renewed)
 
 
-def checksum(group: Group) -> int:
-    """CRC-32 of the weights of all students."""
-    found = 0
-    for weight in group.student_optimizer.parameters:
+def checksum(trainer: Trainer) -> int:
+    """CRC-32 of the weights of all students, of the discriminators and of twins."""
+    found, group = 0, trainer.group
+    twins = trainer.twins.parameters if trainer.twins else []
+    for weight in (*group.student_optimizer.parameters, *group.discriminator_optimizer.parameters, *twins):
         found = zlib.crc32(weight.detach().numpy().tobytes(), found)
     return found
 
 
-def begin_dropout(group: Group, key: int, numbers: Int64s) -> None:
+def begin_dropout(dropout: Dropout, key: int, numbers: Int64s) -> None:
     """Let dropout be that of a step with these nodes."""
-    assert isinstance(group.dropout, KeyedDropout), "see `keyed`"
-    group.dropout.begin(key, numbers)
+    assert isinstance(dropout, KeyedDropout), "see `keyed`"
+    dropout.begin(key, numbers)
 
 
 def _follow_scale(group: Group, store: PartitionStore, rows: Int64s, steps: int) -> Superstep[None]:
@@ -161,24 +164,63 @@ def _follow_scale(group: Group, store: PartitionStore, rows: Int64s, steps: int)
     group.follow_squares(list(map(torch.from_numpy, sums)), steps)
 
 
-def _learn(trainer: Trainer, nodes: StepNodes, seeds: Seeds, knowledge: Knowledge, teaching: Tensor) -> Terms:
+def _learn(
+    trainer: Trainer,
+    store: PartitionStore,
+    drawn: PartSample,
+    seeds: Seeds,
+    knowledge: Knowledge,
+    teaching: Tensor,
+    twins: Twins | None,
+) -> Superstep[Terms]:
     """Loss terms ``[G]`` of this rank's seeds, as shares of the means over all; the gradients of their sum are left."""
     group, own = trainer.group, len(seeds.rows)
-    all_unlearned = seeds.all - seeds.all_labelled or seeds.all
-    counts = {
-        "supervised": (seeds.labelled, seeds.all_labelled),
-        **({"global": (own, seeds.all)} if knowledge.from_predictions else {}),
-        "disagreement": (own - nodes.unlearned.start, all_unlearned),
-    }
+    targets = node_class.targets(store.graph, seeds.rows[: seeds.labelled], _CPU)
+    unlearned = slice(seeds.labelled if seeds.all > seeds.all_labelled else 0, None)
+    nodes = StepNodes(targets, drawn.sample, len(store.graph.classes), unlearned)
+    shares, weights = _shares(seeds, knowledge), teaching[: len(group.students)]
     group.student_optimizer.zero_grad()
+    if twins:
+        twins.begin()
     nothing = torch.zeros(len(group.students))
-    if not own:
-        return dict.fromkeys(counts, nothing)
-    computed = whole(forward(group, nodes.sample))
-    means = whole(trainer.terms(nodes, whole(show(group, nodes, computed, knowledge)), teaching))
-    # The mean over no seed is not a number.
-    terms = {name: means[name] * (some / every) if some else nothing for name, (some, every) in counts.items()}
-    total = torch.stack(list(terms.values())).sum()
-    if bool(torch.isfinite(total)):
-        whole(backward(group, computed, total))
+    terms, computed = dict.fromkeys(shares, nothing), None
+    embeddings: Tensor | None = nothing.new_zeros(len(group.students), 0, trainer.config.width)
+    if own:
+        computed = whole(forward(group, nodes.sample))
+        shown = whole(show(group, nodes, computed, knowledge))
+        means, embeddings = whole(trainer.terms(nodes, shown, weights)), shown.embeddings
+        # The mean over no seed is not a number.
+        terms |= {name: mean * shares[name] if shares[name] else nothing for name, mean in means.items()}
+        if twins:
+            labelled = Shares(shares["supervised"], own / seeds.all)
+            whole(twins.learn(nodes, shown.teachers, teaching[-1], labelled))
+    near = None
+    if knowledge.from_embeddings:
+        assert embeddings is not None, "local knowledge is transferred"
+        near = yield from near_seeds(store, drawn, embeddings)
+        share = shares["local"]
+        local = yield from local_terms_over_ranks(group, store, near, embeddings, weights, share)
+        terms["discriminator"], terms["local"] = local
+    total = torch.stack([term for name, term in terms.items() if name != "discriminator"]).sum()
+    if computed and bool(torch.isfinite(total)):
+        backward_to_embeddings(group, computed, total, [near.embeddings] if near else [])
+    if near:
+        yield from return_gradients(near, computed)
+    if computed:
+        whole(backward_to_inputs(group, computed))
     return terms
+
+
+def _shares(seeds: Seeds, knowledge: Knowledge) -> dict[str, float]:
+    """Of the seeds of all ranks that a loss term is a mean over, which share are this rank's."""
+    own = len(seeds.rows)
+    others, all_others = own - seeds.labelled, seeds.all - seeds.all_labelled
+    shares = {
+        "supervised": seeds.labelled / seeds.all_labelled,
+        "disagreement": others / all_others if all_others else own / seeds.all,
+    }
+    if knowledge.from_predictions:
+        shares["global"] = own / seeds.all
+    if knowledge.from_embeddings:
+        shares |= dict.fromkeys(("discriminator", "local"), own / seeds.all)
+    return shares

@@ -22,7 +22,6 @@ import torch
 import torch.distributed as dist
 
 from olad_core.config import REMOVED_KEPT
-from olad_core.partition.training import NotOverRanks, require_trainable
 from service.exit_codes import REFUSES
 from service.logs import configure_logging
 from service.parent import tie_to_parent
@@ -82,18 +81,8 @@ def refuse_settings(settings: Settings) -> None:
 
 
 def wanted_of(settings: Settings) -> Wanted:
-    """What the settings ask of ranks.
-
-    Raises:
-        CannotBegin: it cannot be done over several ranks.
-    """
-    config, fixed = engine_config(settings), settings.weights == "fixed"
-    if not fixed:
-        try:
-            require_trainable(config.trainer)
-        except NotOverRanks as error:
-            raise CannotBegin(f"{error} (docs/scaling.md)") from error
-    return Wanted(config, REMOVED_KEPT, fixed)
+    """What the settings ask of ranks."""
+    return Wanted(engine_config(settings), REMOVED_KEPT, settings.weights == "fixed")
 
 
 def work(settings: Settings, rank: int, size: int) -> None:

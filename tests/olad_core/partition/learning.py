@@ -111,3 +111,12 @@ def vector(ranks: Ranks) -> torch.Tensor:
     trainer = ranks.first.trainer
     assert trainer
     return torch.cat([weight.detach().flatten() for weight in trainer.group.student_optimizer.parameters])
+
+
+def beside_group(ranks: Ranks) -> torch.Tensor:
+    """The weights of the discriminators, and of twins where there are any."""
+    trainer = ranks.first.trainer
+    assert trainer
+    twins = trainer.twins.parameters if trainer.twins else []
+    weights = [*trainer.group.discriminator_optimizer.parameters, *twins]
+    return torch.cat([weight.detach().flatten() for weight in weights])

@@ -14,16 +14,15 @@ import torch
 from olad_core.config import Serve, TrainerConfig
 from olad_core.events import LabelNode, UpsertEdge, UpsertNode
 from olad_core.graph import DynamicGraph
-from olad_core.partition import LearnerState, Partition, PartitionedLearner, join_own, run_in_lockstep
+from olad_core.partition import LearnerState, Partition, join_own, run_in_lockstep
 from olad_core.partition.exchange import RanksDiffer
 from olad_core.partition.feature_rows import FeatureRows, joined
 from olad_core.partition.gradients import sum_gradients, summed
 from olad_core.partition.keyed import KeyedDropout, generator
 from olad_core.partition.sampling import sample_over_ranks
 from olad_core.partition.seeds import LabelHistory
-from olad_core.partition.training import NotOverRanks
 from tests.device import DEVICE
-from tests.olad_core.partition.learning import LEARNING, Ranks, shared_bytes, stream, vector
+from tests.olad_core.partition.learning import LEARNING, Ranks, beside_group, shared_bytes, stream, vector
 from tests.olad_core.partition.runs import RANKS, group
 from tests.olad_core.partition.test_store import TYPES, as_dense, timed, typed
 from tests.olad_core.streams import changes, take
@@ -91,9 +90,10 @@ def test_every_set_of_neighbours_is_drawn_as_often() -> None:
     assert abs(leaves - 500).max() < 100
 
 
-def test_losses_over_fifty_steps_are_those_of_one_partition() -> None:
+@pytest.mark.parametrize("asked", [{}, {"measures_teaching": True}, {"local_weight": 0.1}])
+def test_losses_over_fifty_steps_are_those_of_one_partition(asked: dict[str, Any]) -> None:
     """With dropout of all kinds and teaching; at each step all ranks have the same weights, to the byte."""
-    config = replace(LEARNING, trainer=replace(LEARNING.trainer, warmup_steps=4, min_confidence=0.0))
+    config = replace(LEARNING, trainer=replace(LEARNING.trainer, warmup_steps=4, min_confidence=0.0, **asked))
     every = [Ranks(ranks, config) for ranks in RANKS]
     losses: list[list[dict[str, np.ndarray[Any, Any]]]] = []
     for ranks in every:
@@ -108,11 +108,23 @@ def test_losses_over_fifty_steps_are_those_of_one_partition() -> None:
         losses.append(own)
     alone, *others = losses
     assert every[0].first.steps >= 50
-    assert {"supervised", "global", "disagreement"} <= set(alone[-1])
+    expected = {"supervised", "global", "disagreement"}
+    assert set(alone[-1]) == expected | ({"discriminator", "local"} if "local_weight" in asked else set())
     for other in others:
         for here, there in zip(alone[:50], other[:50], strict=True):
             for name, term in here.items():
                 np.testing.assert_allclose(there[name], term, rtol=0, atol=1e-5)
+    for ranks in every[1:]:
+        assert (ranks.traffic.size.get("gradients of embeddings", 0) > 0) == ("local_weight" in asked)
+        torch.testing.assert_close(beside_group(ranks), beside_group(every[0]), rtol=0, atol=1e-4)
+    worth = [ranks.first.assessment.worth for ranks in every]
+    if "measures_teaching" in asked:
+        assert all(each and each.weight > 20 for each in worth)
+        scores = [each.scores() for each in worth if each]
+        assert scores[0][0] != scores[0][1]
+        np.testing.assert_allclose(scores[1:], [scores[0]] * 2, rtol=0, atol=1e-4)
+    else:
+        assert worth == [None] * 3
 
 
 def test_the_same_number_of_ranks_twice_gives_the_same_bytes() -> None:
@@ -141,9 +153,10 @@ def restored(before: Ranks, ranks: int, batches: int, seed: int) -> Ranks:
 
 @pytest.mark.parametrize("steps", [3, 5])
 def test_a_restored_state_continues_with_the_same_bytes(steps: int) -> None:
-    """Also where a version was on its way."""
+    """Also where a version was on its way, and with twins and discriminators."""
     events = stream(2)
-    straight = Ranks(2)
+    beside: dict[str, Any] = {"measures_teaching": True, "local_weight": 0.1, "warmup_steps": 2} if steps == 5 else {}
+    straight = Ranks(2, replace(LEARNING, trainer=replace(LEARNING.trainer, **beside)))
     straight.play(events, batches=5, steps=steps)
     again = restored(straight, 2, 5, 2)
     assert again.weights() == straight.weights()
@@ -404,12 +417,6 @@ def test_features_arrive_as_they_were_sent(share: float) -> None:
     np.testing.assert_array_equal(found, dense[np.concatenate([rows[13:], rows[:13]])])
     # Entries take two words, so no row takes more than its features.
     assert sum(each.words().size for each in sent) <= min(dense.size, 2 * int((dense != 0).sum()))
-
-
-def test_local_knowledge_is_refused() -> None:
-    config = replace(LEARNING, trainer=replace(LEARNING.trainer, local_weight=0.1))
-    with pytest.raises(NotOverRanks, match="local_weight"):
-        PartitionedLearner(config, Partition(0, 2))
 
 
 def test_the_state_is_of_plain_values() -> None:
