@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,9 @@ import xgboost
 from olad_core.graph.arrays import Float32s
 from olad_core.trees.forest import Forest
 from olad_core.trees.table import averaged_features
+
+View = Literal["both", "own", "all"]
+"""What rounds see: every column (``all``); all but the means of the neighbours' features (``own``); both by turns."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,10 @@ class GrowthConfig:
     own_columns: float = 0.6
     seed: int = 0
 
+    def rounds_of(self, classes: int) -> int:
+        """How many rounds a forest of so many classes has."""
+        return max(1, min(self.rounds, self.trees // classes))
+
 
 UNSEEN = 1e-6
 """Weight of a column that a split does not choose: the library demands a weight above zero."""
@@ -45,8 +53,8 @@ UNSEEN = 1e-6
 class Growth:
     """A forest that is being grown on a fixed table (Chen & Guestrin, "XGBoost", 2016, algorithm 1 with histograms).
 
-    Every second round does not see the means of the neighbours' features. Where a class depends on several features
-    of the node together, no single one of them shows it, and splits among many columns do not find them.
+    Where a class depends on several features of a node together, no single one of them shows it, and splits among many
+    columns do not find them. So rounds of the view ``own`` do not see the means of the neighbours' features.
 
     One thread and a fixed seed: the same table leads to the same trees.
 
@@ -56,6 +64,7 @@ class Growth:
         classes: C, at least 2.
         features: how many of the columns are features of the nodes.
         config: how it is grown.
+        view: what its rounds see.
     """
 
     def __init__(
@@ -65,10 +74,11 @@ class Growth:
         classes: int,
         features: int,
         config: GrowthConfig | None = None,
+        view: View = "both",
     ) -> None:
-        self._config = config or GrowthConfig()
+        self._config, self._view = config or GrowthConfig(), view
         self._columns, self._classes, self._features = table.shape[1], classes, features
-        self._whole = max(1, min(self._config.rounds, self._config.trees // classes))
+        self._whole = self._config.rounds_of(classes)
         means = averaged_features(features)
         self._all = np.ones(table.shape[1], np.float32)
         self._own = self._all.copy()
@@ -101,7 +111,7 @@ class Growth:
         """Take so many rounds of those that are left; whether it is finished."""
         for _ in range(min(rounds, self._whole - self._rounds)):
             if self._has_means:
-                self._choose_columns(own=self._rounds % 2 == 1)
+                self._choose_columns(own=self._view == "own" or (self._view == "both" and self._rounds % 2 == 1))
             self._booster.update(self._data, self._rounds)
             self._rounds += 1
         return self.finished

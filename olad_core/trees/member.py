@@ -17,7 +17,7 @@ from olad_core.trees.kept_rows import KeptRows
 from olad_core.trees.table import Tables, of_width, table_of
 
 if TYPE_CHECKING:
-    from olad_core.trees.growth import Growth
+    from olad_core.trees.views import ChosenGrowth
 
 FEWEST_LABELS = 30
 """Labelled nodes before the first forest."""
@@ -49,12 +49,12 @@ class ForestPlan:
     features: int
     labels_seen: int
 
-    def begin(self) -> Growth:
+    def begin(self) -> ChosenGrowth:
         """The forest, before its first round."""
         # The library is large, and most services grow no trees.
-        from olad_core.trees.growth import Growth  # noqa: PLC0415
+        from olad_core.trees.views import ChosenGrowth  # noqa: PLC0415
 
-        return Growth(self.table, self.label, self.classes, self.features)
+        return ChosenGrowth(self.table, self.label, self.classes, self.features)
 
     def grow(self) -> Forest:
         """The whole forest; takes seconds where the table is large."""
