@@ -11,6 +11,7 @@ import signal
 import sys
 from types import FrameType
 
+from service.collector import paused_collector
 from service.umask import ONLY_FOR_THE_USER
 
 INTERRUPTED = 130
@@ -21,7 +22,8 @@ def main() -> None:
     """Carry out the command line and end with its status."""
     signal.signal(signal.SIGINT, end_at_once)
     os.umask(ONLY_FOR_THE_USER)
-    from service.cli import run  # noqa: PLC0415
+    with paused_collector():
+        from service.cli import run  # noqa: PLC0415
 
     sys.exit(run())
 

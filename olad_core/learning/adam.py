@@ -7,10 +7,16 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adam import adam
+
+_BETAS = (0.9, 0.999)
+_EPS = 1e-8
 
 
-class Adam(torch.optim.Adam):
+class Adam:
     """Adam as one fused operation over all parameters of one decay.
+
+    It calls torch's function. torch's class imports the compiler of torch, which takes as long as the rest of torch.
 
     Args:
         parameters: of all modules it moves.
@@ -28,16 +34,53 @@ class Adam(torch.optim.Adam):
     ) -> None:
         self.parameters = list(parameters)
         """What it moves, in the order of its state."""
-        by_decay: defaultdict[float, list[nn.Parameter]] = defaultdict(list)
+        self.state: defaultdict[nn.Parameter, dict[str, Tensor]] = defaultdict(dict)
+        """The moments of each parameter that was moved: ``step``, ``exp_avg`` and ``exp_avg_sq``."""
+        self._by_decay: defaultdict[float, list[nn.Parameter]] = defaultdict(list)
         for parameter in self.parameters:
-            by_decay[(other_decays or {}).get(parameter, weight_decay)].append(parameter)
-        groups = [{"params": alike, "weight_decay": decay} for decay, alike in by_decay.items()]
-        super().__init__(groups, lr=learning_rate, fused=True)
+            self._by_decay[(other_decays or {}).get(parameter, weight_decay)].append(parameter)
+        self._learning_rate = learning_rate
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """The learning rate of the steps to come."""
-        for group in self.param_groups:
-            group["lr"] = learning_rate
+        self._learning_rate = learning_rate
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def step(self) -> None:
+        """Move the parameters that have a gradient."""
+        with torch.no_grad():
+            for decay, alike in self._by_decay.items():
+                self._move([parameter for parameter in alike if parameter.grad is not None], decay)
+
+    def _move(self, moved: list[nn.Parameter], decay: float) -> None:
+        for parameter in moved:
+            if not self.state.get(parameter):
+                self.state[parameter] = {
+                    "step": torch.zeros((), device=parameter.device),
+                    "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+                    "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+                }
+        moments = [self.state[parameter] for parameter in moved]
+        adam(
+            list(moved),
+            [parameter.grad for parameter in moved if parameter.grad is not None],
+            [each["exp_avg"] for each in moments],
+            [each["exp_avg_sq"] for each in moments],
+            [],
+            [each["step"] for each in moments],
+            fused=True,
+            amsgrad=False,
+            beta1=_BETAS[0],
+            beta2=_BETAS[1],
+            lr=self._learning_rate,
+            weight_decay=decay,
+            eps=_EPS,
+            maximize=False,
+        )
 
     def tensors(self) -> dict[str, Tensor]:
         """The moments by number of the parameter and name: those in use, not copies of them."""
@@ -70,7 +113,7 @@ class Adam(torch.optim.Adam):
 
     def exchange(self, old: nn.Parameter, new: nn.Parameter) -> None:
         """Let a parameter with more rows take another's place; the moments of the rows that it had stay."""
-        for parameters in (self.parameters, *(group["params"] for group in self.param_groups)):
+        for parameters in (self.parameters, *self._by_decay.values()):
             for place, parameter in enumerate(parameters):
                 if parameter is old:
                     parameters[place] = new

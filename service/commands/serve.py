@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from service.api_keys import key_ring
+from service.collector import paused_collector
 from service.commands.failures import read_settings, reported_failures
 from service.commands.options import ApiProcesses, Partitions, Weights, require_partitions_for_fixed_weights
 from service.logs import configure_logging
@@ -58,9 +59,11 @@ def worker(
     configure_logging(settings.log_level, settings.log_format)
     require_partitions_for_fixed_weights(settings)
     if settings.partitions > 1:
-        from service.partitioned.launcher import run_ranks  # noqa: PLC0415
+        with paused_collector():
+            from service.partitioned.launcher import run_ranks  # noqa: PLC0415
 
         raise typer.Exit(run_ranks(settings))
-    from service.worker.assembly import main  # noqa: PLC0415
+    with paused_collector():
+        from service.worker.assembly import main  # noqa: PLC0415
 
     main(settings)

@@ -6,7 +6,7 @@ a start costs a rank milliseconds instead of seconds.
 
 from __future__ import annotations
 
-import gc
+import importlib
 import os
 import signal
 import sys
@@ -19,6 +19,7 @@ from typing import NoReturn
 import structlog
 import torch
 
+from service.collector import paused_collector
 from service.exit_codes import REFUSES
 from service.parent import tie_to_parent
 from service.partitioned.leading import end_at_once
@@ -49,7 +50,7 @@ def run_ranks(settings: Settings) -> int:
         The exit status.
     """
     os.environ["GLOO_SOCKET_IFNAME"] = "lo" if sys.platform == "linux" else "lo0"
-    _import_and_compile()
+    _import_and_compile(learns=settings.weights == "trained")
     # Blocked signals wait until they are asked for: none is lost between two looks.
     heard = {*_STOPS, signal.SIGCHLD}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, heard)
@@ -60,17 +61,19 @@ def run_ranks(settings: Settings) -> int:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _import_and_compile() -> None:
+def _import_and_compile(*, learns: bool) -> None:
     """Do here what each rank would do at each start.
 
     No gradient is computed: torch's autograd does not outlive a fork. Ranks set their own number of threads.
     """
     torch.set_num_threads(1)
-    import_temporal_library()
-    compile_beforehand(None)
     # The collector of a rank would write to all pages that it shares with this process.
-    gc.collect()
-    gc.freeze()
+    with paused_collector():
+        import_temporal_library()
+        if learns:
+            # torch imports it where a first gradient is computed.
+            importlib.import_module("torch.fx.experimental.symbolic_shapes")
+        compile_beforehand(None)
 
 
 def _run(settings: Settings, folder: Path) -> int:

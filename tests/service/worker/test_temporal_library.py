@@ -17,6 +17,15 @@ def run(program: str) -> str:
     return ran.stdout
 
 
+STEP = """
+weight = torch.nn.Parameter(torch.ones(2))
+optimizer = Adam([weight], 0.1)
+optimizer.zero_grad()
+weight.sum().backward()
+optimizer.step()
+"""
+
+
 @pytest.mark.skipif(importlib.util.find_spec("torch_sparse") is not None, reason="torch-sparse is installed")
 def test_the_core_names_what_is_missing_and_what_to_call() -> None:
     refused = run(f"""
@@ -42,3 +51,20 @@ from olad_core.students import build_student
 print("torch_sparse" in sys.modules)
 """)
     assert left == f"{importlib.util.find_spec('torch_sparse') is not None}\n"
+
+
+def test_torch_s_compiler_is_imported_by_nobody_until_it_is_asked_for() -> None:
+    shown = run(f"""
+import sys
+from service.worker.temporal_library import import_temporal_library
+import_temporal_library()
+import torch
+from torch_geometric.isinstance import is_torch_instance
+from olad_core.learning.adam import Adam
+from olad_core.students import build_student
+{BUILD}
+{STEP}
+print("torch._dynamo" in sys.modules)
+print(is_torch_instance(weight, torch.Tensor), "torch._dynamo" in sys.modules)
+""")
+    assert shown == "False\nTrue True\n"
