@@ -122,6 +122,7 @@ class EngineConfig:
         freshness_target_ms: how long an event may wait to be visible; ``auto`` serves what keeps to it.
         trees: whether boosted trees are a member of the group, where it can be served.
         linear: whether a linear model on propagated inputs is a member of the group, where it can be served.
+        members_teach: whether trees and linear model teach the students. Then they are there under any ``serve``.
         memory_budget: bytes of memory; the group is served by ``auto`` only where it needs a part of them, at most.
             None: whatever it needs.
         versions_kept: versions whose weights are kept, the served one among them.
@@ -149,6 +150,7 @@ class EngineConfig:
     freshness_target_ms: int = 100
     trees: bool = True
     linear: bool = True
+    members_teach: bool = False
     memory_budget: int | None = None
     versions_kept: int = 5
     switch_margin: float = 0.005
@@ -170,13 +172,13 @@ class EngineConfig:
 
     @property
     def grows_trees(self) -> bool:
-        """Whether trees are grown: they are served with the group alone."""
-        return self.trees and self.combines
+        """Whether trees are grown: they are served with the group alone, but may teach students."""
+        return self.trees and (self.combines or self.members_teach)
 
     @property
     def solves_linear(self) -> bool:
-        """Whether there is a linear model: it is served with the group alone."""
-        return self.linear and self.combines
+        """Whether there is a linear model: it is served with the group alone, but may teach students."""
+        return self.linear and (self.combines or self.members_teach)
 
     @property
     def beside(self) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ from olad_core.learning.convergence import Convergence
 from olad_core.learning.group import Group
 from olad_core.learning.label_history import Touched
 from olad_core.learning.spread import ALONE, Spread
-from olad_core.learning.teaching import lessons_of
+from olad_core.learning.teaching import lessons_of, members_teaching
 from olad_core.learning.trainer import Trainer
 from olad_core.linear.member import Linear
 from olad_core.link_tasks import LinkTasks
@@ -681,7 +681,10 @@ class Engine:
             return True
         self._convergence.begin_step(size)
         teaching = lessons_of(self.assessment, self.config.trainer.students, len(self.graph.classes))
-        outcome = yield from trainer.step_in_parts(self.graph, self._labels.replay, self._touched, teaching, size)
+        members = members_teaching(self.assessment, self.config.trainer.students, len(self.graph.classes))
+        outcome = yield from trainer.step_in_parts(
+            self.graph, self._labels.replay, self._touched, teaching, size, members
+        )
         if not outcome.taken:
             self._convergence.exhaust()
             return False

@@ -103,6 +103,7 @@ def beside_new_group(
         "losses/",
         "combined/",
         "worth/",
+        "teachers/",
         "memory/",
         "versions/candidate/",
         *([] if served else ["versions/served/"]),

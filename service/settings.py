@@ -286,6 +286,11 @@ class Settings(BaseSettings):
         description="Whether a linear model, on features and labels of two hops, is a member of the group. It learns "
         "from each label, and is served within the group alone.",
     )
+    members_teach: bool = Field(
+        default=_ENGINE.members_teach,
+        description="Whether boosted trees and linear model teach the students, too. They are then there under "
+        "OLAD_SERVE=best, and with one student (docs/method.md).",
+    )
     publish_steps: int = Field(
         default=_ENGINE.publish_steps, ge=1, description="Training steps between two published versions, at least."
     )

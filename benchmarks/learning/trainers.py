@@ -11,6 +11,7 @@ import torch
 
 from olad_core.graph import DynamicGraph
 from olad_core.learning.label_history import Replay, Touched
+from olad_core.learning.lessons import MembersTeaching
 from olad_core.learning.step import Computed, Knowledge, Shown, StepNodes
 from olad_core.learning.trainer import StepOutcome, Trainer
 from olad_core.parts import Parts
@@ -34,10 +35,11 @@ class FixedTeaching(Trainer):
         touched: Touched,
         teaching: Teaching,
         size: StepSize = FULL_SIZE,
+        members: MembersTeaching | None = None,
     ) -> Parts[StepOutcome]:
         """A step that ignores the evidence, ``teaching``."""
         del teaching
-        return super().step_in_parts(graph, history, touched, self.fixed(len(self.group.students)), size)
+        return super().step_in_parts(graph, history, touched, self.fixed(len(self.group.students)), size, members)
 
 
 class OthersTeach(FixedTeaching):

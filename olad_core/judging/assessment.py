@@ -18,6 +18,7 @@ from olad_core.judging.combined import Combined
 from olad_core.judging.drift import Drift, DriftWatch
 from olad_core.judging.evidence import Evidence
 from olad_core.judging.lead import LeadFigure
+from olad_core.judging.member_teacher import MemberTeacher
 from olad_core.judging.metric import Metric, parse_metric
 from olad_core.judging.prequential import Scores, ScoreTable
 from olad_core.judging.served_outcomes import Records, records_of
@@ -83,6 +84,11 @@ class Assessment:
         """What the group predicts together; None where only students are served."""
         self.worth = Worth(config.arrivals_remembered) if config.trainer.has_twins else None
         """What teaching was worth; None where it is not measured."""
+        self.teachers: dict[str, MemberTeacher] = {}
+        """The members beside the students, in the order of their predictions; none where they do not teach."""
+        if config.members_teach:
+            rows, memory = config.arrivals_remembered, config.score_memory
+            self.teachers = {name: MemberTeacher(students, memory, rows) for name in config.beside}
         # Only while a version of a former group is served.
         self._succession: Succession | None = None
 
@@ -241,12 +247,17 @@ class Assessment:
         self._evidence.observe(predictions.students)
         self.observe(predictions.students, beside)
         self._arrivals.add(rows, arrival, predictions.together, labels)
+        if beside is not None:
+            for place, teacher in enumerate(self.teachers.values()):
+                teacher.remember(arrival, beside[:, place])
         if self.worth and predictions.twins is not None:
             self.worth.remember(rows, arrival, predictions.twins)
 
     def forget_waiting(self) -> None:
-        """Forget the predictions that wait for their label."""
+        """Forget the predictions that wait for their label, and those that members teach."""
         self._arrivals = self._no_arrivals()
+        for teacher in self.teachers.values():
+            teacher.forget_arrivals()
         if self.worth:
             self.worth.forget_waiting()
 
@@ -315,7 +326,7 @@ class Assessment:
         self._temperatures.forget(count)
         self._evidence.forget(count)
         self._standings.forget(count)
-        for held in (self.combined, self._succession, self.worth):
+        for held in (self.combined, self._succession, self.worth, *self.teachers.values()):
             if held:
                 held.forget(count)
 
@@ -333,6 +344,7 @@ class Assessment:
                 "combined": self.combined.state() if self.combined else {},
                 "succession": self._succession.state() if self._succession else {},
                 "worth": self.worth.state() if self.worth else {},
+                **{f"teachers/{name}": teacher.state() for name, teacher in self.teachers.items()},
             }
         )
 
@@ -355,6 +367,9 @@ class Assessment:
         worth = take_part(state, "worth")
         if self.worth and worth:
             self.worth.restore(worth)
+        for name, teacher in self.teachers.items():
+            if part := take_part(state, f"teachers/{name}"):
+                teacher.restore(part)
         self.mean_losses = {name: array.astype(np.float64) for name, array in take_part(state, "losses").items()}
 
     def combined_lead(self, names: Sequence[str]) -> LeadFigure | None:
@@ -394,9 +409,12 @@ class Assessment:
         """Compare all that can be served on nodes whose labels have come."""
         candidates, temperatures = predictions.students, self._candidate_temperatures()
         self._standings.compare(candidates, labels, self.temperatures(), columns)
+        # Where the columns are not all classes, there are more of these than the others take.
+        beside = beside if columns is None else None
+        if beside is not None:
+            for place, teacher in enumerate(self.teachers.values()):
+                teacher.compare(predictions.students, beside[:, place], labels)
         if self.combined:
-            # Where the columns are not all classes, there are more of these than the others take.
-            beside = beside if columns is None else None
             candidates = self.combined.score(predictions.students, beside, labels, columns)
             self.combined.standings.compare(candidates, labels, temperatures, columns)
         if self._succession:

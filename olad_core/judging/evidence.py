@@ -76,15 +76,11 @@ class Evidence:
     def strength(self) -> Floats:
         """How much each student is to be taught ``[G]``: 1, and down to 0 where its teachers are less often right.
 
-        Only nodes on which one of the two is right distinguish them, and the difference must be more than chance
-        (McNemar, "Note on the Sampling Error of the Difference Between Correlated Proportions or Percentages", 1947).
         A group that is as good as its members can seldom be distinguished from one that is a little worse, and still
         teaches.
         """
         _, better, worse = self._taught
-        behind = (worse - better) / np.sqrt(worse + better + 1)
-        strength: Floats = np.clip((REFUSED - behind) / (REFUSED - TOLERATED), 0, 1)
-        return strength
+        return strength_by_evidence(better, worse)
 
     def forget(self, count: int) -> None:
         """Let what is known weigh as much as ``count`` nodes at most, so that those to come count for more."""
@@ -99,3 +95,21 @@ class Evidence:
         """Take over the arrays of :meth:`state`."""
         self._agreed = state["agreed"].astype(np.float64)
         self._taught = state["taught"].astype(np.float64)
+
+
+def strength_by_evidence(better: Floats, worse: Floats) -> Floats:
+    """How much students are to be taught ``[G]``: 1, and down to 0 where their teachers are less often right.
+
+    Only nodes on which one of the two is right distinguish them, and the difference must be more than chance
+    (McNemar, "Note on the Sampling Error of the Difference Between Correlated Proportions or Percentages", 1947).
+
+    Args:
+        better: nodes on which the teachers of each student alone were right ``[G]``.
+        worse: those on which the student alone was.
+
+    >>> strength_by_evidence(np.array([9.0, 4.0, 0.0]), np.array([0.0, 10.0, 24.0])).round(2)
+    array([1.  , 0.73, 0.  ])
+    """
+    behind = (worse - better) / np.sqrt(worse + better + 1)
+    strength: Floats = np.clip((REFUSED - behind) / (REFUSED - TOLERATED), 0, 1)
+    return strength

@@ -16,6 +16,7 @@ from olad_core.graph import DynamicGraph
 from olad_core.learning.discriminators import seen
 from olad_core.learning.group import Group
 from olad_core.learning.label_history import Replay, Touched
+from olad_core.learning.lessons import Lesson
 from olad_core.learning.losses import discriminator_losses, local_losses
 from olad_core.messages.sample import Sample, sample
 from olad_core.parts import Parts
@@ -45,12 +46,14 @@ class StepNodes:
         sample: the neighbourhoods of the seeds: the labelled ones first, then nodes without a label.
         classes: of the graph.
         unlearned: the seeds whose labels the students do not learn from; all seeds where the step has no such one.
+        lessons: what members beside the students teach of the seeds.
     """
 
     targets: Tensor
     sample: Sample
     classes: int
     unlearned: slice
+    lessons: Sequence[Lesson] = ()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from olad_core.judging.assessment import Assessment
+from olad_core.learning.lessons import MembersTeaching
 from olad_core.learning.twins import ARCHITECTURE
 
 Floats = npt.NDArray[np.float64]
@@ -113,13 +114,8 @@ def teaching_of(assessment: Assessment, classes: int) -> npt.NDArray[np.float32]
         assessment: of the students.
         classes: of the graph.
     """
-    training_loss = assessment.training_loss()
-    at_arrival = assessment.recent_log_loss(), assessment.recent_weight()
-    if assessment.worth:
-        worth = decided(assumed_worth(training_loss, *at_arrival, classes), assessment.worth.lead())
-    else:
-        worth = worth_teaching(training_loss, *at_arrival)
-    return evidence_teaches(assessment.quality(), training_loss, assessment.allowed_strength() * worth)
+    strength = assessment.allowed_strength() * _worth(assessment, classes)
+    return evidence_teaches(assessment.quality(), assessment.training_loss(), strength)
 
 
 def lessons_of(assessment: Assessment, students: Sequence[str], classes: int) -> npt.NDArray[np.float32]:
@@ -136,8 +132,47 @@ def lessons_of(assessment: Assessment, students: Sequence[str], classes: int) ->
     if assessment.worth is None:
         return teaching
     fully = evidence_teaches(assessment.quality(), assessment.training_loss(), np.ones(len(students)))
-    alike = [place for place, name in enumerate(students) if name == ARCHITECTURE] or list(range(len(students)))
-    return np.concatenate([teaching, fully[alike].mean(axis=0, keepdims=True)])
+    return np.concatenate([teaching, fully[alike(students)].mean(axis=0, keepdims=True)])
+
+
+def alike(students: Sequence[str]) -> list[int]:
+    """Places of the students of the twins' architecture among these; of all where there is none."""
+    return [place for place, name in enumerate(students) if name == ARCHITECTURE] or list(range(len(students)))
+
+
+def members_teaching(assessment: Assessment, students: Sequence[str], classes: int) -> MembersTeaching | None:
+    """Who of the members teaches whom; None where nobody is taught.
+
+    A member teaches as far as teaching can help a student, and labels do not show that the member is less often right.
+    Each has a share by its accuracy among the members, as students have it.
+
+    Args:
+        assessment: of students and members.
+        students: their architectures.
+        classes: of the graph.
+    """
+    teachers = list(assessment.teachers.values())
+    if not teachers:
+        return None
+    strength = np.stack([teacher.strength() for teacher in teachers])
+    accuracy = np.array([teacher.accuracy() for teacher in teachers])
+    share = np.exp(SHARPNESS * (accuracy - accuracy.max()))
+    strength *= (share / share.sum())[:, None]
+    worth = _worth(assessment, classes)
+    if assessment.worth:
+        strength = np.append(strength, strength[:, alike(students)].mean(axis=1, keepdims=True), axis=1)
+        worth = np.append(worth, 1.0)
+    strength *= worth
+    return MembersTeaching(teachers, strength.astype(np.float32)) if strength.any() else None
+
+
+def _worth(assessment: Assessment, classes: int) -> Floats:
+    """How much teaching can help each student ``[G]``: what is assumed, and what twins show where there are any."""
+    training_loss = assessment.training_loss()
+    at_arrival = assessment.recent_log_loss(), assessment.recent_weight()
+    if assessment.worth is None:
+        return worth_teaching(training_loss, *at_arrival)
+    return decided(assumed_worth(training_loss, *at_arrival, classes), assessment.worth.lead())
 
 
 def _overfits(training_loss: Floats, log_loss: Floats) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from olad_core.graph import DynamicGraph
 from olad_core.learning.group import Group
 from olad_core.learning.health import Health
 from olad_core.learning.label_history import Replay, Touched
+from olad_core.learning.lessons import MembersTeaching, lesson_losses
 from olad_core.learning.many_classes import candidate_terms
 from olad_core.learning.spread import NotSpread
 from olad_core.learning.step import (
@@ -93,9 +94,10 @@ class Trainer:
         touched: Touched,
         teaching: npt.NDArray[np.float32],
         size: StepSize = FULL_SIZE,
+        members: MembersTeaching | None = None,
     ) -> StepOutcome:
         """One bounded training step, whole; see :meth:`step_in_parts`."""
-        return whole(self.step_in_parts(graph, history, touched, teaching, size))
+        return whole(self.step_in_parts(graph, history, touched, teaching, size, members))
 
     def step_in_parts(
         self,
@@ -104,6 +106,7 @@ class Trainer:
         touched: Touched,
         teaching: npt.NDArray[np.float32],
         size: StepSize = FULL_SIZE,
+        members: MembersTeaching | None = None,
     ) -> Parts[StepOutcome]:
         """One bounded training step: draw, forward, losses, backward, update.
 
@@ -121,6 +124,7 @@ class Trainer:
             teaching: ``[G, G]``, how much student ``j`` teaches student ``i``. Where there are twins, a last row is
                 how much it teaches the taught one.
             size: of the step.
+            members: those beside the students that teach them; None where none does.
 
         Raises:
             NotSpread: several ranks train the students, and there are too many classes to compute all of them.
@@ -131,9 +135,14 @@ class Trainer:
         group.fit_classes(len(graph.classes))
         teaching, twins = self.lessons(teaching)
         knowledge = knowledge_of(self.config, self.steps, teaching)
-        nodes = draw(graph, history, touched, group, size, unlabelled=knowledge.any)
+        if self.steps < self.config.warmup_steps or not self.config.global_weight:
+            members = None
+        nodes = draw(graph, history, touched, group, size, unlabelled=knowledge.any or members is not None)
         if nodes is None:
             return StepOutcome({})
+        if members:
+            seeds = nodes.sample.rows[: nodes.sample.num_seeds]
+            nodes = replace(nodes, lessons=members.lessons(graph.arrival[seeds], nodes.classes))
         group.follow_scale(nodes.sample.inputs.x, self.steps)
         weights = to_device(teaching[: len(group.students)], group.device)
         if self.twins:
@@ -171,6 +180,10 @@ class Trainer:
             terms["global"] = config.global_weight * node_class.global_losses(
                 logits, shown.teachers, weights, config.temperature, config.min_confidence
             )
+        if nodes.lessons:
+            yield
+            taught = lesson_losses(logits, nodes.lessons, slice(len(logits)), config)
+            terms["global"] = terms["global"] + taught if "global" in terms else taught
         yield
         terms["disagreement"] = disagreement_terms(nodes, shown)
         return terms

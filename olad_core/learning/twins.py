@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from olad_core.learning.dropout import Dropout
 from olad_core.learning.group import Group
+from olad_core.learning.lessons import lesson_losses
 from olad_core.learning.step import StepNodes, update
 from olad_core.messages.sample import Sample
 from olad_core.parts import Parts
@@ -116,6 +117,8 @@ class Twins:
                 loss = loss + shares.seeds * config.global_weight * node_class.global_losses(
                     logits, teachers, weights[None], config.temperature, config.min_confidence
                 )
+            if place == TAUGHT and nodes.lessons:
+                loss = loss + lesson_losses(logits, nodes.lessons, slice(-1, None), config)
             yield
             if loss.requires_grad:
                 loss.backward()  # type: ignore[no-untyped-call]

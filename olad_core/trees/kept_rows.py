@@ -73,6 +73,12 @@ class KeptRows:
         self._next = int(self._next + len(key)) % limit
         self._used = min(limit, max(self._used, int(slots.max(initial=-1)) + 1))
 
+    def find(self, key: Int64s) -> tuple[Int64s, Float32s]:
+        """Places in ``key`` that are kept, ``[m]``, and their rows, ``[m, width]``, which stay."""
+        found = [(place, self._slot[one]) for place, one in enumerate(key.tolist()) if one in self._slot]
+        places, slots = np.array(found, np.int64).reshape(-1, 2).T
+        return places, self._table[slots]
+
     def take(self, key: Int64s) -> tuple[Int64s, Float32s]:
         """Places in ``key`` that are kept, ``[m]``, and their rows, ``[m, width]``, now forgotten."""
         found = [(place, self._slot.pop(one)) for place, one in enumerate(key.tolist()) if one in self._slot]

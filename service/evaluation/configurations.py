@@ -23,6 +23,7 @@ CHANGEABLE = (
     "serve",
     "trees",
     "linear",
+    "members_teach",
     "publish_steps",
     "metric",
     "steps_per_entry",

@@ -94,6 +94,7 @@ def engine_config(settings: Settings) -> EngineConfig:
         freshness_target_ms=settings.freshness_target_ms,
         trees=settings.trees,
         linear=settings.linear,
+        members_teach=settings.members_teach,
         max_classes=settings.max_classes,
         most_read=settings.most_read,
         renewal=settings.new_students,

@@ -31,6 +31,7 @@ from olad_core.tasks.node_class import RANK_BINS, RANKED_CLASSES
 from service.worker.checkpoint import BrokenCheckpoint, Checkpoint
 from service.worker.combined_state import check_combined, whole_combined, without_combined
 from service.worker.earlier_formats import converted, embedded_again
+from service.worker.teachers_state import wanted_teachers, without_teachers
 from service.worker.twins_state import check_worth, whole_twins, without_worth
 
 log = structlog.get_logger(__name__)
@@ -43,7 +44,17 @@ _Position = Annotated[str, Meta(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
 _ROW_TABLES = re.compile(
     r"versions/(served|candidate)/((?:member/\d+/)?(layer/\d+|embedding)|marked/\d+|forest/answers|linear/answers|linear/shares|origin|in_weight)"
 )
-_OF_STUDENTS = ("trainer/", "losses/", "combined/", "worth/", "memory/", "versions/", "succession/", "kept/")
+_OF_STUDENTS = (
+    "trainer/",
+    "losses/",
+    "combined/",
+    "worth/",
+    "teachers/",
+    "memory/",
+    "versions/",
+    "succession/",
+    "kept/",
+)
 _BY_CLASS = ("arrivals/probabilities", "scores/classes", "scores/faded_classes", "standing/f1/counts")
 _BY_CLASS_SINCE = re.compile(r"scores/by_class/(ranks|faded_ranks|confusion)")
 """Checkpoints of earlier releases have none of these."""
@@ -162,6 +173,7 @@ def restore(config: EngineConfig, checkpoint: Checkpoint, device: torch.device, 
         if not config.solves_linear:
             tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("linear/")}
         tensors = whole_twins(tensors, wanted=config.trainer.has_twins)
+        tensors = wanted_teachers(tensors, new.teachers)
         _check_scores(tensors, new)
         check_worth(tensors, len(tensors["graph/label"]))
         check_combined(tensors, new.state())
@@ -251,7 +263,7 @@ def _check_tensors(tensors: Mapping[str, Tensor], values: _Values) -> None:
 def _check_scores(tensors: Mapping[str, Tensor], new: Assessment) -> None:
     """See that the scores' arrays are as those of a new engine, but for the number of classes and of arrivals."""
     on_metric = {_part_on_metric(name) for name in tensors}
-    for name, wanted in without_worth(without_combined(new.state())).items():
+    for name, wanted in without_teachers(without_worth(without_combined(new.state()))).items():
         if (part := _part_on_metric(name)) and part not in on_metric:
             continue
         if _BY_CLASS_SINCE.fullmatch(name):
