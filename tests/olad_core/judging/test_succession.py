@@ -46,7 +46,7 @@ def test_what_labels_show_is_the_difference_of_scores(seed: int, nodes: int) -> 
     own, before = right[:, :-1], right[:, -1:]
     alone, other = (own & ~before).sum(axis=0), (before & ~own).sum(axis=0)
     shown = (alone - other) / (nodes + EQUAL)
-    np.testing.assert_allclose(succession.gain(), shown, rtol=1e-6)
+    np.testing.assert_allclose(succession.gain(), shown, rtol=1e-6, atol=1e-9)
 
     exact = together.astype(np.float64)
     exact /= exact.sum(axis=2, keepdims=True)
