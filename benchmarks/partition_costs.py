@@ -1,8 +1,9 @@
 """Memory of a rank and CPU time of all ranks, beside one worker without partitions, on a generated graph.
 
-``python -m benchmarks.partition_costs --nodes 1000000 --edges 10000000 --partitions 4``. Each rank is a process of its
-own on gloo. All of them follow the same batches and serve one frozen GCN; so does the process without partitions. What
-trains is in neither. CPU time is measured by each process for itself, so that ranks may take turns on few cores.
+``python -m benchmarks.partition_costs --nodes 1000000 --edges 10000000 --partitions 2 4``. Each rank is a process of
+its own on gloo. All of them read the same batches, as they stand in the log, and serve one frozen GCN; so does the
+process without partitions. What trains is in neither. Each process first follows a graph of some nodes, so that loops
+are compiled. It measures its own CPU time, so that ranks may take turns on few cores, and what it holds in the end.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
@@ -26,8 +27,10 @@ import torch.distributed as dist
 
 from benchmarks.graphs import GraphArrays, arxiv_shaped
 from benchmarks.partition_traffic import updates
+from olad_core.event_codec import encode_log
 from olad_core.events import Event, UpsertEdge, UpsertNode
-from olad_core.graph import DynamicGraph
+from olad_core.graph import Changes, DynamicGraph
+from olad_core.graph.event_columns import columns_of_log
 from olad_core.partition import Partition
 from olad_core.serving.embedding import Embedding
 from olad_core.serving.touched import merge
@@ -40,9 +43,24 @@ BATCH = 50_000
 _MIB = 2**20
 
 
+@dataclass(frozen=True)
+class Batches:
+    """Batches as they stand in the log, of a graph and then of its updates.
+
+    Attributes:
+        graph: the nodes, then the edges.
+        updates: of the graph.
+        features: width of the nodes' features.
+    """
+
+    graph: Iterable[bytes]
+    updates: Iterable[bytes]
+    features: int
+
+
 @dataclass
 class Costs:
-    """CPU seconds by what was done, and bytes of memory at the end of it."""
+    """CPU seconds by what was done, and bytes of memory once the graph is embedded."""
 
     cpu: dict[str, float] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
@@ -60,7 +78,17 @@ class Costs:
         self.memory[what] = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
 
 
-def batches(graph: GraphArrays) -> Iterator[list[Event]]:
+def batches_of(graph: GraphArrays, count: int, batch: int = 1) -> Batches:
+    """Those of a generated graph and of so many updates, so many in each batch."""
+    entries = iter(list(updates(graph, count)))
+    return Batches(
+        map(encode_log, graph_events(graph)),
+        [encode_log(some) for some in iter(lambda: list(islice(entries, batch)), [])],
+        graph.x.shape[1],
+    )
+
+
+def graph_events(graph: GraphArrays) -> Iterator[list[Event]]:
     """The nodes, then the edges."""
     for first in range(0, len(graph), BATCH):
         rows = graph.x[first : first + BATCH].tolist()
@@ -71,18 +99,34 @@ def batches(graph: GraphArrays) -> Iterator[list[Event]]:
         yield [UpsertEdge(str(a), str(b)) for a, b in ends]
 
 
-def student_for(graph: GraphArrays) -> Student:
+def write(batches: Batches, folder: Path) -> None:
+    """Write each batch into a file."""
+    for name in ("graph", "updates"):
+        for number, payload in enumerate(getattr(batches, name)):
+            (folder / f"{name}-{number:06d}").write_bytes(payload)
+
+
+def read(folder: Path, features: int) -> Batches:
+    """What :func:`write` has written; one batch at a time is in memory."""
+    graph, new = (sorted(folder.glob(f"{name}-*")) for name in ("graph", "updates"))
+    return Batches(map(Path.read_bytes, graph), map(Path.read_bytes, new), features)
+
+
+def student_for(features: int) -> Student:
     """What is served."""
-    return build_student("gcn", graph.x.shape[1], WIDTH, CLASSES, seed=1)
+    return build_student("gcn", features, WIDTH, CLASSES, seed=1)
 
 
-def without_partitions(graph: GraphArrays, count: int, batch: int = 1) -> Costs:
-    """One process that holds the whole graph, and follows updates in batches."""
+def without_partitions(batches: Batches) -> Costs:
+    """One process that holds the whole graph, and follows updates."""
     costs, live = Costs(), DynamicGraph()
-    costs.note_memory("begin")
-    for events in batches(graph):
-        costs.of("load", lambda batch=events: live.apply(batch, 0.0))  # type: ignore[misc]
-    embedding = Embedding.alone(student_for(graph), CLASSES, torch.device("cpu"))
+
+    def apply(payload: bytes) -> Changes:
+        return live.apply(columns_of_log(payload), 0.0)
+
+    for payload in batches.graph:
+        costs.of("load", lambda batch=payload: apply(batch))  # type: ignore[misc]
+    embedding = Embedding.alone(student_for(batches.features), CLASSES, torch.device("cpu"))
 
     def embed() -> None:
         while not embedding.complete:
@@ -91,39 +135,61 @@ def without_partitions(graph: GraphArrays, count: int, batch: int = 1) -> Costs:
     costs.of("embed", embed)
     costs.note_memory("end")
 
-    def follow(events: list[Event]) -> None:
-        touch = merge([live.apply(events, 0.0)], live)
+    def follow(payload: bytes) -> None:
+        touch = merge([apply(payload)], live)
         embedding.mark(live, touch)
         embedding.compute(live, embedding.marked(live))
 
-    waiting = updates(graph, count)
-    while some := list(islice(waiting, batch)):
-        costs.of("updates", lambda these=some: follow(these))  # type: ignore[misc]
+    for payload in batches.updates:
+        costs.of("updates", lambda batch=payload: follow(batch))  # type: ignore[misc]
     return costs
 
 
-def one_rank(graph: GraphArrays, count: int, rank: int, ranks: int, store: str) -> Costs:
-    """One of several processes, each with its part."""
-    dist.init_process_group(
-        "gloo", init_method=f"file://{store}", rank=rank, world_size=ranks, timeout=timedelta(minutes=30)
-    )
+def one_rank(batches: Batches, rank: int, ranks: int) -> Costs:
+    """One of the processes of a group, each with its part."""
     costs, partition = Costs(), Partition(rank, ranks)
-    costs.note_memory("begin")
-    for events in batches(graph):
-        costs.of("load", lambda batch=events: run(partition.apply(batch, 0.0)))  # type: ignore[misc]
-    partition.serve([student_for(graph)], CLASSES)
+
+    def apply(payload: bytes) -> None:
+        run(partition.apply(columns_of_log(payload), 0.0))
+
+    for payload in batches.graph:
+        costs.of("load", lambda batch=payload: apply(batch))  # type: ignore[misc]
+    partition.serve([student_for(batches.features)], CLASSES)
     costs.of("embed", lambda: run(partition.embed()))
     costs.note_memory("end")
-    for event in updates(graph, count):
-        costs.of("updates", lambda one=event: run(partition.apply([one], 0.0)))  # type: ignore[misc]
-    dist.destroy_process_group()
+    for payload in batches.updates:
+        costs.of("updates", lambda batch=payload: apply(batch))  # type: ignore[misc]
     return costs
 
 
-def measured(options: argparse.Namespace, *parts: list[str]) -> list[dict[str, Any]]:
+def part(options: argparse.Namespace) -> Costs:
+    """What one process measures."""
+    torch.set_num_threads(1)
+    few, batches = arxiv_shaped(200, 1000, features=options.features), read(options.folder, options.features)
+    before = Costs()
+    if options.rank is None:
+        without_partitions(batches_of(few, 4))
+        before.note_memory("libraries")
+        costs = without_partitions(batches)
+    else:
+        dist.init_process_group(
+            "gloo",
+            init_method=f"file://{options.folder}/ranks-{options.ranks}",
+            rank=options.rank,
+            world_size=options.ranks,
+            timeout=timedelta(minutes=30),
+        )
+        one_rank(batches_of(few, 4), options.rank, options.ranks)
+        before.note_memory("libraries")
+        costs = one_rank(batches, options.rank, options.ranks)
+        dist.destroy_process_group()
+    costs.memory |= before.memory
+    return costs
+
+
+def measured(options: argparse.Namespace, *parts: Sequence[str]) -> list[dict[str, Any]]:
     """What processes measure that run at the same time."""
-    sizes = [f"--{name}={getattr(options, name)}" for name in ("nodes", "edges", "features", "updates", "partitions")]
-    command = [sys.executable, "-m", "benchmarks.partition_costs", *sizes]
+    command = [sys.executable, "-m", "benchmarks.partition_costs", f"--features={options.features}"]
     running = [subprocess.Popen([*command, *part], stdout=subprocess.PIPE, text=True) for part in parts]
     found = [process.communicate()[0] for process in running]
     if any(process.returncode for process in running):
@@ -133,57 +199,53 @@ def measured(options: argparse.Namespace, *parts: list[str]) -> list[dict[str, A
 
 def show(alone: dict[str, Any], ranks: list[dict[str, Any]]) -> None:
     """Print both side by side."""
-
-    def held(memory: dict[str, int]) -> tuple[int, int]:
-        """What a process holds without the generated graph that it was given, and of this its part alone."""
-        part = memory["end"] - memory["begin"]
-        return memory["libraries"] + part, part
-
-    base, part = held(alone["memory"])
-    largest, largest_part = max(held(each["memory"]) for each in ranks)
-    print(f"memory without partitions: {base / _MIB:,.0f} MiB, {part / _MIB:,.0f} of them for the graph and its layers")
+    base, largest = alone["memory"], max((each["memory"] for each in ranks), key=lambda memory: memory["end"])
+    whole, own = base["end"] - base["libraries"], largest["end"] - largest["libraries"]
     print(
-        f"memory of the largest of {len(ranks)} ranks: {largest / _MIB:,.0f} MiB ({largest / base:.0%}), "
-        f"{largest_part / _MIB:,.0f} of them for its part ({largest_part / part:.0%})"
+        f"memory of the largest of {len(ranks)} ranks: {largest['end'] / _MIB:,.0f} MiB "
+        f"({largest['end'] / base['end']:.0%}), {own / _MIB:,.0f} of them for its part ({own / whole:.0%})"
     )
     for what, seconds in alone["cpu"].items():
         total = sum(each["cpu"][what] for each in ranks)
         print(
-            f"CPU time to {what}: {seconds:,.1f} s without partitions, {total:,.1f} s by all ranks "
-            f"({total / seconds:.2f} times)"
+            f"CPU time to {what}: {seconds:,.1f} s without partitions, {total:,.1f} s by all {len(ranks)} ranks "
+            f"({total / seconds:.2f} times)",
+            flush=True,
         )
 
 
 def main() -> None:
-    """Measure one process, then the ranks."""
+    """Write the log, then measure one process, and then the ranks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nodes", type=int, default=20_000)
     parser.add_argument("--edges", type=int, default=200_000)
     parser.add_argument("--features", type=int, default=32)
     parser.add_argument("--updates", type=int, default=100)
-    parser.add_argument("--partitions", type=int, default=4)
-    parser.add_argument("--part", help=argparse.SUPPRESS)
-    parser.add_argument("--store", help=argparse.SUPPRESS)
+    parser.add_argument("--partitions", type=int, nargs="+", default=[4])
+    for hidden, kind in {"--folder": Path, "--rank": int, "--ranks": int}.items():
+        parser.add_argument(hidden, type=kind, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.part is None:
-        (alone,) = measured(options, ["--part=alone"])
-        with tempfile.TemporaryDirectory() as folder:
-            store = f"--store={folder}/ranks"
-            ranks = measured(options, *([f"--part={rank}", store] for rank in range(options.partitions)))
+    if options.folder is not None:
+        costs = part(options)
+        print(json.dumps({"cpu": costs.cpu, "memory": costs.memory}))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        graph = arxiv_shaped(options.nodes, options.edges, features=options.features)
+        write(batches_of(graph, options.updates), Path(name))
+        del graph
+        (alone,) = measured(options, [f"--folder={name}"])
         print(
             f"{options.nodes:,} nodes, {options.edges:,} edges, {options.features} features, {options.updates} updates"
         )
-        show(alone, ranks)
-        return
-    torch.set_num_threads(1)
-    libraries = Costs()
-    libraries.note_memory("libraries")
-    graph = arxiv_shaped(options.nodes, options.edges, features=options.features)
-    if options.part == "alone":
-        costs = without_partitions(graph, options.updates)
-    else:
-        costs = one_rank(graph, options.updates, int(options.part), options.partitions, options.store)
-    print(json.dumps({"cpu": costs.cpu, "memory": libraries.memory | costs.memory}))
+        memory = alone["memory"]
+        print(
+            f"memory without partitions: {memory['end'] / _MIB:,.0f} MiB, "
+            f"{(memory['end'] - memory['libraries']) / _MIB:,.0f} of them for the graph and its layers",
+            flush=True,
+        )
+        for count in options.partitions:
+            each = [[f"--folder={name}", f"--rank={rank}", f"--ranks={count}"] for rank in range(count)]
+            show(alone, measured(options, *each))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 from benchmarks.graphs import arxiv_shaped
-from benchmarks.partition_costs import student_for, without_partitions
+from benchmarks.partition_costs import batches_of, student_for, without_partitions
 from benchmarks.partition_traffic import CLASSES, graph_events, updates
 from olad_core.partition import Partition, run_in_lockstep
 
@@ -194,12 +194,12 @@ def measure(nodes: int, count: int) -> None:
     torch.set_num_threads(1)
     graph = arxiv_shaped(nodes, int(nodes * 1_166_243 / 169_343), features=32)
     for batch in (1, 20):
-        alone = without_partitions(graph, count, batch).cpu["updates"]
+        alone = without_partitions(batches_of(graph, count, batch)).cpu["updates"]
         print(f"without partitions: {1e3 * alone / count:.2f} ms an update, {batch} an entry", flush=True)
     for ranks in (1, 2, 4):
         parts = [Partition(rank, ranks) for rank in range(ranks)]
         for part in parts:
-            part.serve([student_for(graph)], CLASSES)
+            part.serve([student_for(graph.x.shape[1])], CLASSES)
         for events in graph_events(graph):
             run_in_lockstep([part.apply(events, 0.0) for part in parts])
         # Those of one batch size after the other, since an update that is repeated changes nothing.
