@@ -93,7 +93,9 @@ class Batch(NamedTuple):
     rejected: list[Rejection]
 
 
-def settle(events: EventColumns, clock: Clock, nodes: NodeIds, limits: Limits) -> Batch:
+def settle(
+    events: EventColumns, clock: Clock, nodes: NodeIds, limits: Limits, interned: tuple[Int64s, Int64s] | None = None
+) -> Batch:
     """Go through a batch: create and remove nodes, number classes, follow the times.
 
     Args:
@@ -101,9 +103,10 @@ def settle(events: EventColumns, clock: Clock, nodes: NodeIds, limits: Limits) -
         clock: the graph's, at the batch's arrival.
         nodes: ids and classes, which are changed.
         limits: what the events are held to.
+        interned: what :func:`intern_texts` has given; None where it was not called.
     """
     columns, count = events.columns, len(events)
-    numbers, new = nodes.intern(Slices(columns.text, columns.start, columns.length))
+    numbers, new = intern_texts(events, nodes) if interned is None else interned
     settled, operations = _before(count, clock, nodes, limits), _no_operations(count)
     node_pass.run_events(columns, numbers, nodes.arrays, settled, operations)
     lists, length = settled.lists, settled.length.tolist()
@@ -140,6 +143,12 @@ def settle(events: EventColumns, clock: Clock, nodes: NodeIds, limits: Limits) -
         event_of=settled.event_of[:done],
         rejected=rejected,
     )
+
+
+def intern_texts(events: EventColumns, nodes: NodeIds) -> tuple[Int64s, Int64s]:
+    """Numbers of the texts of a batch, and those of them that are new (:meth:`NodeIds.intern`)."""
+    columns = events.columns
+    return nodes.intern(Slices(columns.text, columns.start, columns.length))
 
 
 def reject_absent(events: EventColumns, batch: Batch, operations: Sequence[int]) -> list[Rejection]:

@@ -109,16 +109,17 @@ class NodeIds:
         self._reserve(slices.length.size)
         return numbers, new
 
-    def enter(self, numbers: Int64s, kinds: Int16s) -> None:
+    def enter(self, numbers: Int64s, kinds: Int16s, more: int) -> None:
         """Let the texts with these numbers be nodes, in the rows from 0 on; there must be none.
 
         Args:
             numbers: of texts, each once.
             kinds: the types of the nodes.
+            more: nodes that may follow.
         """
         assert not self.living, "there are nodes"
         self.begin_anew()
-        self._reserve(numbers.size)
+        self._reserve(numbers.size + more)
         arrays = self.arrays
         arrays.row_of[numbers] = np.arange(numbers.size)
         arrays.name_of[: numbers.size] = numbers

@@ -216,13 +216,20 @@ class DynamicGraph:
         events = columns_of(events)
         return self.carry_out(events, self.settle(events, time))
 
-    def settle(self, events: EventColumns, time: float, nodes: NodeIds | None = None) -> Batch:
+    def settle(
+        self,
+        events: EventColumns,
+        time: float,
+        nodes: NodeIds | None = None,
+        interned: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None,
+    ) -> Batch:
         """What a batch comes to as far as nodes are concerned, which come and go; the first half of :meth:`apply`.
 
         Args:
             events: checked events.
             time: seconds at which they arrived.
             nodes: that come and go; those of this graph if None. With others the graph itself stays as it is.
+            interned: as of :func:`olad_core.graph.batch.settle`.
         """
         nodes = self._nodes if nodes is None else nodes
         number_types(events.columns, self._edges.rules, self.node_types)
@@ -234,7 +241,7 @@ class DynamicGraph:
             self._width_held,
             nodes.typed,
         )
-        return settle(events, self._clock.at(time), nodes, limits)
+        return settle(events, self._clock.at(time), nodes, limits, interned)
 
     def carry_out(self, events: EventColumns, batch: Batch) -> Changes:
         """Apply what a batch comes to; the second half of :meth:`apply`."""

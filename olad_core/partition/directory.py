@@ -17,7 +17,7 @@ import numpy.typing as npt
 from olad_core.config import REMOVED_KEPT
 from olad_core.graph import DynamicGraph
 from olad_core.graph.arrays import Bools, Float64s, Int64s
-from olad_core.graph.batch import Batch
+from olad_core.graph.batch import Batch, intern_texts
 from olad_core.graph.columns import LABEL_NODE, REMOVE_NODE, TASK_LABEL, UPSERT_NODE
 from olad_core.graph.event_columns import EventColumns
 from olad_core.graph.localise import Localiser
@@ -109,8 +109,8 @@ class Directory:
         if len(graph.classes) > len(nodes.classes):
             nodes.add_classes(graph.classes)
         texts = Slices(columns.text, columns.start, columns.length)
-        places = _id_places(events)
-        named, _ = nodes.intern(Slices(texts.text, texts.start[places], texts.length[places]))
+        places, interned = _id_places(events), intern_texts(events, nodes)
+        named = interned[0][places]
         # Named in the order in which they first stand there.
         names, which = self._localiser(named[:0], named, nodes.arrays.row_of.size)
         first = np.empty(names.size, np.int64)
@@ -126,9 +126,9 @@ class Directory:
                 known[owner == other] = records
 
         there = known["number"] >= 0
-        nodes.enter(names[there], known["kind"][there])
+        nodes.enter(names[there], known["kind"][there], interned[0].size)
         before = nodes.arrivals
-        batch = graph.settle(events, time, nodes)
+        batch = graph.settle(events, time, nodes, interned)
         rows = nodes.arrays.row_of[names].astype(np.int64)
         numbers = np.concatenate([known["number"][there], np.arange(before, nodes.arrivals), [-1]])
         # Rows are given out one after the other: those that were there, then those that were created. The last, -1, is

@@ -7,9 +7,7 @@ its bytes depend on the graph and the weights alone: not on the number of ranks,
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,23 +15,27 @@ import torch
 from torch import Tensor
 
 from olad_core.device import to_device
-from olad_core.graph import Changes, Neighbours
-from olad_core.graph.arrays import Bools, Int64s
+from olad_core.graph import Changes
+from olad_core.graph.arrays import Bools, Float32s, Int64s
+from olad_core.messages.inputs import Inputs, StructureSteps
 from olad_core.messages.sample import inputs, to_float32
-from olad_core.partition.exchange import Superstep, by_rank, to_all
+from olad_core.messages.sparse_features import Features
+from olad_core.partition.exchange import Records, Superstep, to_all
 from olad_core.partition.ordered import sums
+from olad_core.partition.sent_rows import HEAD, packed, words_of
 from olad_core.partition.store import PartitionStore
 from olad_core.serving import loops
+from olad_core.serving.blocks import blocks, filled_up, in_blocks
 from olad_core.serving.propagation import LinearPropagation, Propagation, lengthened, propagation
 from olad_core.serving.touched import Touch, merge
 from olad_core.students import Student
 
-BLOCK = 64
+BLOCK = 256
 """Rows that are always computed at once. Products of matrices and vectorised functions may round in another way with
 another number of rows."""
 _PIECE = 4096
 """Rows whose neighbours are looked up at once; a multiple of all block sizes."""
-ROWS_SENT_AT_ONCE = 65_536
+ROWS_SENT_AT_ONCE = 8192
 """Owned rows of a layer that are sent in one exchange where all of them are."""
 _CPU = torch.device("cpu")
 
@@ -62,20 +64,20 @@ class PartitionLayers:
     def __init__(self, student: Student, classes: int, store: PartitionStore) -> None:
         self.student = student.eval().requires_grad_(False)
         self._store = store
-        self._propagation: Propagation = propagation(self.student, classes, _CPU)
+        # What features of edges add is one product over the edges of a block.
+        self._block = 1 if student.edge_maps else BLOCK
+        self._propagation: Propagation = propagation(self.student, classes, _CPU, self._block)
         # All but the last one are of all rows; the last one is of the places of owned rows.
         self._layers = [torch.zeros(0, width) for width in self._propagation.widths]
         self._in_weight = torch.zeros(0)
         self._propagation.begin(self._in_weight)
-        # What features of edges add is one product over the edges of a block.
-        self._block = 1 if student.edge_maps else BLOCK
 
     @torch.no_grad()
     def answers(self, rows: Int64s) -> npt.NDArray[np.float32]:
         """Answers ``[n, 1 + C]`` of owned rows: the expected disagreement, then class probabilities."""
         found = [
             self._propagation.answers(self._layers[-1][to_device(padded, _CPU)])[:count]
-            for padded, count in self._blocks(self._store.places.of[rows].astype(np.int64))
+            for padded, count in blocks(self._store.places.of[rows].astype(np.int64), self._block)
         ]
         return torch.cat(found).numpy() if found else self._propagation.answers(self._layers[-1][:0]).numpy()
 
@@ -149,23 +151,24 @@ class PartitionLayers:
         """Send rows of the layer below to the ranks that read them, and write what comes from there."""
         store, below = self._store, self._layers[layer - 1].numpy()
         columns = sent_columns(self._propagation, layer)
-        width = len(range(*columns.indices(below.shape[1])))
         rows, ranks = store.readers(sending)
         if appeared[0].size:
-            pairs = np.unique(np.concatenate([rows, appeared[0]]) * store.ranks + np.concatenate([ranks, appeared[1]]))
-            rows, ranks = pairs // store.ranks, pairs % store.ranks
-        records = np.empty(rows.size, [("number", "<i8"), ("in_weight", "<f4"), ("values", "<f4", (width,))])
-        records["number"], records["in_weight"] = store.number[rows], self._in_weight.numpy()[rows]
-        records["values"] = below[rows, columns]
-        received = yield by_rank(f"rows of layer {layer - 1}", records, ranks, store.ranks)
-        return self._take(layer, columns, np.concatenate(received))
+            capacity = store.graph.capacity
+            pairs = np.unique(np.concatenate([ranks, appeared[1]]) * capacity + np.concatenate([rows, appeared[0]]))
+            ranks, rows = pairs // capacity, pairs % capacity
+        kind, in_weight = f"rows of layer {layer - 1}", self._in_weight.numpy()
+        received = yield packed(kind, below, columns, rows, ranks, store.number, in_weight, store.ranks)
+        copied = [self._take(layer, columns, records) for records in received if records.size]
+        nothing = _Copied(rows[:0], rows[:0])
+        return _Copied(*map(np.concatenate, zip(nothing, *copied, strict=True)))
 
-    def _take(self, layer: int, columns: slice, records: npt.NDArray[Any]) -> _Copied:
-        """Write rows that other ranks sent."""
-        rows = self._store.rows_of(records["number"])
-        below = self._layers[layer - 1][:, columns]
-        changed = loops.exchange(below, rows, torch.from_numpy(np.ascontiguousarray(records["values"])))
-        reweighted = self._reweigh(rows, torch.from_numpy(np.ascontiguousarray(records["in_weight"])))
+    def _take(self, layer: int, columns: slice, records: Records) -> _Copied:
+        """Write rows that another rank sent."""
+        rows = self._store.rows_of(np.ascontiguousarray(records["number"]))
+        first = columns.indices(self._layers[layer - 1].shape[1])[0]
+        values = torch.from_numpy(words_of(records))
+        changed = loops.exchange(self._layers[layer - 1], rows, values, first=first, skip=HEAD)
+        reweighted = self._reweigh(rows, records["in_weight"])
         if not self.student.uses_degree:
             reweighted[:] = False
         return _Copied(rows[changed | reweighted], rows[reweighted])
@@ -176,11 +179,9 @@ class PartitionLayers:
         changed = [rows[:0]]
         for first in range(0, len(rows), _PIECE):
             piece = rows[first : first + _PIECE]
-            all_near = self._store.in_neighbours(piece)
-            for at, (padded, count) in enumerate(self._blocks(piece)):
-                near = _with_nothing(all_near.of(at * self._block, count), len(padded))
-                values = self._propagation.rows(self._store.graph, self._layers, layer, padded, near)
-                changed.append(self._write(layer, padded[:count], values[:count]))
+            near = self._store.in_neighbours(piece)
+            values = self._propagation.rows(self._store.graph, self._layers, layer, piece, near)
+            changed.append(self._write(layer, piece, values))
         return np.concatenate(changed)
 
     def _write_inputs(self, touch: Touch, reweighted: Int64s) -> Int64s:
@@ -199,14 +200,29 @@ class PartitionLayers:
         graph, changed = self._store.graph, [rows[:0]]
         # Sparse and dense features are multiplied in other orders: no row may decide for others of its block.
         sparse = graph.features.are_sparse(rows)
-        for alike in (rows[sparse], rows[~sparse]):
-            for padded, count in self._blocks(alike):
-                given = inputs(graph, padded, self.student.feature_width, _CPU)
-                if self.student.feature_width == 0:
-                    given = replace(given, x=_log_degrees(self._in_weight[padded]))
-                values = self._propagation.raised(0, self.student.encode(given, self.student.scale))
-                changed.append(self._write(0, padded[:count], values[:count]))
+        for alike, at_once in ((rows[sparse], self._block), (rows[~sparse], _PIECE)):
+            for first in range(0, alike.size, at_once):
+                piece = alike[first : first + at_once]
+                changed.append(self._write(0, piece, self._encoded(filled_up(piece, self._block))[: piece.size]))
         return np.concatenate(changed)
+
+    def _encoded(self, rows: Int64s) -> Tensor:
+        """Layer 0 of whole blocks of rows."""
+        given, scale = inputs(self._store.graph, rows, self.student.feature_width, _CPU), self.student.scale
+        x, structure = given.x, given.structure
+        assert structure is not None, "a graph's nodes have structure"
+        if self.student.feature_width == 0:
+            x = _log_degrees(self._in_weight[rows])
+
+        def encoded(x: Features, label: Tensor, steps: Tensor) -> Tensor:
+            some = Inputs(x, label, structure=StructureSteps(steps))
+            return self._propagation.raised(0, self.student.encode(some, scale))
+
+        if isinstance(x, Tensor):
+            return in_blocks(self._block, encoded, x, given.label, structure.steps)
+        if rows.size == self._block:
+            return encoded(x, given.label, structure.steps)
+        return torch.cat([self._encoded(block) for block, _ in blocks(rows, self._block)])
 
     def _write(self, layer: int, rows: Int64s, values: Tensor) -> Int64s:
         at = self._store.places.of[rows].astype(np.int64) if layer == self.depth else rows
@@ -215,21 +231,16 @@ class PartitionLayers:
     def _reweigh_owned(self, rows: Int64s) -> Int64s:
         """Follow the sums of the weights of incoming edges of owned rows; the rows for which it is another."""
         weights = to_float32(sums(self._store.in_neighbours(rows)))
-        return rows[self._reweigh(rows, torch.from_numpy(weights))]
+        return rows[self._reweigh(rows, weights)]
 
-    def _reweigh(self, rows: Int64s, weight: Tensor) -> Bools:
+    def _reweigh(self, rows: Int64s, weight: Float32s) -> Bools:
         """Set sums of the weights of incoming edges; whether each is another."""
-        other: Bools = (self._in_weight[rows] != weight).numpy()
-        self._in_weight[rows] = weight
-        for padded, _ in self._blocks(rows[other]):
-            self._propagation.reweigh(padded, self._in_weight)
+        held = self._in_weight.numpy()
+        other: Bools = held[rows] != weight
+        held[rows] = weight
+        if other.any():
+            self._propagation.reweigh(rows[other], self._in_weight)
         return other
-
-    def _blocks(self, rows: Int64s) -> Iterator[tuple[Int64s, int]]:
-        """The rows in blocks, the last of which is filled up with its last row; and how many of a block count."""
-        for first in range(0, len(rows), self._block):
-            piece = rows[first : first + self._block]
-            yield np.append(piece, np.full(self._block - len(piece), piece[-1])), len(piece)
 
     def _reserve(self) -> None:
         """Lengthen all tables to the rows that there may be, the last one to the places."""
@@ -262,13 +273,3 @@ def sent_columns(of: Propagation, layer: int) -> slice:
 def _log_degrees(weight: Tensor) -> Tensor:
     """The input ``[n, 1]`` of students without features; vectorised, a logarithm rounds by its place in memory."""
     return torch.tensor([[math.log1p(each)] for each in weight.tolist()])
-
-
-def _with_nothing(near: Neighbours, rows: int) -> Neighbours:
-    """The same neighbours, and none of further rows, up to so many in all."""
-    more = rows - near.indptr.size + 1
-    indptr = np.append(near.indptr, np.full(more, near.indptr[-1]))
-    groups = near.by_relation
-    if groups is not None:
-        groups = np.append(groups, np.full(more * near.types, groups[-1]))
-    return Neighbours(indptr, near.index, near.weight, groups, near.x)

@@ -209,12 +209,12 @@ class PartitionStore:
         return by_number(self.graph.in_neighbours(rows), self.number)
 
     def readers(self, rows: Int64s) -> tuple[Int64s, Int64s]:
-        """The other ranks that own out-neighbours of rows, as pairs of a row and a rank, each once."""
+        """The other ranks that own out-neighbours of rows, as pairs of a row and a rank, each once, by ranks."""
         rows = self.graph.distinct(rows)
         rows = rows[self.owner[rows] == self.rank]
         reading = owners_of(self.graph.out_neighbours(rows), self.owner, self.ranks)
         reading[:, self.rank] = False
-        at, ranks = np.nonzero(reading)
+        ranks, at = np.nonzero(np.ascontiguousarray(reading.T))
         return rows[at], ranks
 
     def pairs(self, source: Int64s, target: Int64s) -> tuple[Int64s, Int64s]:

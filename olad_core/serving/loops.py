@@ -51,10 +51,18 @@ def join(mixture: Mixture, rows: Rows, light: Tensor, hubs: Neighbours) -> Tenso
     return joined
 
 
-def exchange(layer: Tensor, rows: Rows, values: Tensor) -> Bools:
-    """See :class:`~olad_core.serving.operations.Operations`."""
+def exchange(layer: Tensor, rows: Rows, values: Tensor, first: int = 0, skip: int = 0) -> Bools:
+    """See :class:`~olad_core.serving.operations.Operations`.
+
+    Args:
+        layer: as there.
+        rows: as there.
+        values: as there.
+        first: column of the layer that they are written from.
+        skip: columns before the values.
+    """
     changed = np.empty(len(rows), np.bool_)
-    _exchange(layer.numpy(), rows, values.contiguous().numpy(), changed)
+    _exchange(layer.numpy(), first, rows, values.contiguous().numpy(), skip, changed)
     return changed
 
 
@@ -117,12 +125,12 @@ def _join(
 
 
 @compiled
-def _exchange(layer: Float32s, rows: Rows, values: Float32s, changed: Bools) -> None:
-    last, width = rows.size - 1, layer.shape[1]
+def _exchange(layer: Float32s, first: int, rows: Rows, values: Float32s, skip: int, changed: Bools) -> None:
+    last, width = rows.size - 1, values.shape[1] - skip
     for at in range(rows.size):
         row, different = rows[at], False
-        prefetch_row(layer, rows[min(at + AHEAD, last)], 0, width)
+        prefetch_row(layer, rows[min(at + AHEAD, last)], first, width)
         for column in range(width):
-            different |= layer[row, column] != values[at, column]
-            layer[row, column] = values[at, column]
+            different |= layer[row, first + column] != values[at, skip + column]
+            layer[row, first + column] = values[at, skip + column]
         changed[at] = different

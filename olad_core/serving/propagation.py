@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from copy import copy
 
 import numpy as np
@@ -16,6 +17,7 @@ from olad_core.device import to_device
 from olad_core.graph import DynamicGraph, Neighbours
 from olad_core.messages.sample import to_block
 from olad_core.serving import loops, tensors
+from olad_core.serving.blocks import blocks, filled_up, in_blocks, with_nothing
 from olad_core.serving.operations import Mixture, Operations
 from olad_core.students import Block, LinearStudent, Student
 from olad_core.students.linear import Factors
@@ -32,6 +34,7 @@ class Propagation(ABC):
     Args:
         student: frozen.
         classes: number of classes it predicts.
+        block: rows that products of matrices are always of; None where they may be of any number.
 
     Attributes:
         student: frozen.
@@ -40,8 +43,9 @@ class Propagation(ABC):
 
     widths: tuple[int, ...]
 
-    def __init__(self, student: Student, classes: int) -> None:
+    def __init__(self, student: Student, classes: int, block: int | None = None) -> None:
         self.student = student
+        self._block = block
         self._outputs = node_class.head_width(classes)
         self.keeps_embeddings = node_class.are_wide(classes)
         """Whether the last layer holds embeddings."""
@@ -57,7 +61,6 @@ class Propagation(ABC):
     def raised(self, layer: int, rows: Tensor) -> Tensor:
         """Rows as they stand in a layer, from those of the student's layer; these may be overwritten."""
 
-    @abstractmethod
     def rows(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows, near: Neighbours) -> Tensor:
         """Rows of a layer above the first, from the layer below.
 
@@ -68,6 +71,18 @@ class Propagation(ABC):
             rows: which to compute.
             near: their in-neighbours.
         """
+        size = self._block
+        if size is None or not rows.size:
+            return self._rows(graph, layers, layer, rows, near)
+        found = []
+        for number, (padded, count) in enumerate(blocks(rows, size)):
+            part = with_nothing(near.of(number * size, count), size)
+            found.append(self._rows(graph, layers, layer, padded, part)[:count])
+        return torch.cat(found)
+
+    @abstractmethod
+    def _rows(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows, near: Neighbours) -> Tensor:
+        """The same of rows that are computed at once."""
 
     @abstractmethod
     def narrowed(self, rows: Rows) -> Propagation:
@@ -82,11 +97,11 @@ class Propagation(ABC):
         """Follow other sums of incoming weights, of these rows; ``in_weight`` is of all rows."""
 
 
-def propagation(student: Student, classes: int, device: torch.device) -> Propagation:
-    """How a student's layers are computed."""
+def propagation(student: Student, classes: int, device: torch.device, block: int | None = None) -> Propagation:
+    """How a student's layers are computed; arguments are those of :class:`Propagation`."""
     if isinstance(student, LinearStudent):
-        return LinearPropagation(student, classes, device)
-    return BlockPropagation(student, classes)
+        return LinearPropagation(student, classes, device, block)
+    return BlockPropagation(student, classes, block)
 
 
 def operations(device: torch.device) -> Operations:
@@ -100,10 +115,11 @@ class BlockPropagation(Propagation):
     Args:
         student: frozen.
         classes: number of classes it predicts.
+        block: as of :class:`Propagation`.
     """
 
-    def __init__(self, student: Student, classes: int) -> None:
-        super().__init__(student, classes)
+    def __init__(self, student: Student, classes: int, block: int | None = None) -> None:
+        super().__init__(student, classes, block)
         self._in_weight = torch.zeros(0)
         self.widths = (*student.layer_widths[:-1], student.width if self.keeps_embeddings else self._outputs)
 
@@ -114,7 +130,7 @@ class BlockPropagation(Propagation):
         return self._of_embeddings(rows)
 
     @override
-    def rows(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows, near: Neighbours) -> Tensor:
+    def _rows(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows, near: Neighbours) -> Tensor:
         below = layers[layer - 1]
         if below.device.type != "cpu":
             block, sources = to_block(graph, rows, near, below.device)
@@ -152,6 +168,7 @@ class LinearPropagation(Propagation):
         student: frozen.
         classes: number of classes it predicts.
         device: where everything is.
+        block: as of :class:`Propagation`.
 
     Attributes:
         mixed_widths: of what is mixed into layer 1 and above.
@@ -160,8 +177,8 @@ class LinearPropagation(Propagation):
 
     student: LinearStudent
 
-    def __init__(self, student: LinearStudent, classes: int, device: torch.device) -> None:
-        super().__init__(student, classes)
+    def __init__(self, student: LinearStudent, classes: int, device: torch.device, block: int | None = None) -> None:
+        super().__init__(student, classes, block)
         self._device = device
         self._operations = operations(device)
         self._last = student.num_layers
@@ -188,17 +205,38 @@ class LinearPropagation(Propagation):
 
     @override
     def rows(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows, near: Neighbours) -> Tensor:
-        below, of_logits = layers[layer - 1], self._logits and layer == self._last
-        first = 0 if of_logits else self.student.sent_from
-        mixture = Mixture(below, first, self.mixed_widths[layer - 1], self.factors)
+        if self._block is None or self._maps or self.student.edge_maps or not rows.size:
+            return super().rows(graph, layers, layer, rows, near)
+        # Rows are mixed one by one, so that only what follows has to be done in blocks.
+        padded = filled_up(rows, self._block)
+        mixed = self._operations.mix(self._mixture(layers, layer), padded, with_nothing(near, padded.size))
+
+        def finished(mixed: Tensor, index: Tensor) -> Tensor:
+            return self._finished(layers, layer, mixed, index)
+
+        return in_blocks(self._block, finished, mixed, to_device(padded, self._device))[: rows.size]
+
+    @override
+    def _rows(self, graph: DynamicGraph, layers: list[Tensor], layer: int, rows: Rows, near: Neighbours) -> Tensor:
+        mixture = self._mixture(layers, layer)
         mixed = (
             self._by_relation(mixture, layer, rows, near) if self._maps else self._operations.mix(mixture, rows, near)
         )
         if self.student.edge_maps and near.x is not None:
             mixed = mixed + self._of_edges(layer, rows, near)
-        if not of_logits:
-            mixed = self.student.finish(layer, mixed, below, to_device(rows, self._device))
+        return self._finished(layers, layer, mixed, to_device(rows, self._device))
+
+    def _mixture(self, layers: list[Tensor], layer: int) -> Mixture:
+        first = 0 if self._mixes_logits(layer) else self.student.sent_from
+        return Mixture(layers[layer - 1], first, self.mixed_widths[layer - 1], self.factors)
+
+    def _finished(self, layers: list[Tensor], layer: int, mixed: Tensor, index: Tensor) -> Tensor:
+        if not self._mixes_logits(layer):
+            mixed = self.student.finish(layer, mixed, layers[layer - 1], index)
         return self.raised(layer, mixed)
+
+    def _mixes_logits(self, layer: int) -> bool:
+        return self._logits and layer == self._last
 
     def _of_edges(self, layer: int, rows: Rows, near: Neighbours) -> Tensor:
         """The terms of the messages that follow from the features of edges."""
@@ -243,8 +281,18 @@ class LinearPropagation(Propagation):
             more = self.student.factors(in_weight[known:])
             self.factors = together(Factors(*map(torch.cat, zip(self.factors, more, strict=True))))
         index = to_device(rows, self._device)
-        for table, values in zip(self.factors, self.student.factors(in_weight[index]), strict=True):
+        for table, values in zip(self.factors, self._factors(in_weight[index]), strict=True):
             table[index] = values
+
+    def _factors(self, in_weight: Tensor) -> Iterable[Tensor]:
+        if self._block is None or not len(in_weight):
+            return self.student.factors(in_weight)
+        padded = F.pad(in_weight, (0, -len(in_weight) % self._block))
+
+        def factors(some: Tensor) -> Tensor:
+            return torch.stack(self.student.factors(some), dim=1)
+
+        return in_blocks(self._block, factors, padded)[: len(in_weight)].unbind(1)
 
 
 def together(factors: Factors) -> Factors:

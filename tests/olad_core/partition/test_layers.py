@@ -124,7 +124,7 @@ def test_a_node_without_features_does_not_decide_how_those_of_others_are_multipl
     alone, parts = group(1, [student]), group(ranks, [student])
     # Some have few entries, so that blocks of other nodes would be sparse at one rank and dense at another.
     rows = [
-        (draw.normal(size=width) * (draw.random(width) < draw.choice([0.05, 0.3, 1.0]))).tolist() for _ in range(90)
+        (draw.normal(size=width) * (draw.random(width) < draw.choice([0.05, 0.3, 1.0]))).tolist() for _ in range(300)
     ]
     for events in ([UpsertNode(f"n{at}", x) for at, x in enumerate(rows)], [UpsertNode("n3", rows[4])]):
         alone.apply(events)
