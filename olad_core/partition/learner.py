@@ -36,9 +36,10 @@ from olad_core.partition.predictions import predict_over_ranks
 from olad_core.partition.seeds import LabelHistory
 from olad_core.partition.training import Drawable, keyed, new_trainer, no_memory, step_over_ranks
 from olad_core.partition.versions import PartVersions
+from olad_core.serving.node_embeddings import leading_student
 from olad_core.serving.publication import Version
 from olad_core.step_size import FULL_SIZE, StepSize
-from olad_core.students import InputShape
+from olad_core.students import InputShape, Student
 from olad_core.taken_step import take_in
 
 SLICE = 2048
@@ -101,6 +102,20 @@ class PartitionedLearner:
         """The version that is served; None before the first."""
         held = self._versions.served
         return held.version if held else None
+
+    @property
+    def leading(self) -> tuple[str, Student] | None:
+        """Name and weights of the student that counts most in what is served; None before the first version."""
+        held = self._versions.served
+        if held is None:
+            return None
+        place = leading_student(held.weights.combination, len(held.weights.students))
+        return [*held.students][place], held.weights.students[place]
+
+    @property
+    def lately_changed(self) -> Int64s:
+        """Numbers of the nodes whose features or edges changed, the last first; some may have left."""
+        return self._touched.rows[::-1]
 
     @property
     def candidate(self) -> Version | None:

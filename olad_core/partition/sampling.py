@@ -16,16 +16,19 @@ from torch import Tensor
 
 from olad_core.config import STRUCTURE
 from olad_core.graph.arrays import Bools, Float32s, Int64s
+from olad_core.graph.part import PartTooLarge
 from olad_core.graph.relations import fanout_of_type
 from olad_core.messages.block import Block
 from olad_core.messages.inputs import Inputs, StructureSteps
 from olad_core.messages.sample import Sample, to_float32
 from olad_core.messages.sparse_features import Features
-from olad_core.partition.exchange import Outgoing, Superstep, by_rank
+from olad_core.partition.exchange import Outgoing, Superstep, by_rank, to_all
 from olad_core.partition.feature_rows import FeatureRows, joined
 from olad_core.partition.keyed import key_of, lots
 from olad_core.partition.store import PartitionStore
 
+_EVERY = 1 << 62
+"""A fanout that leaves no neighbour out."""
 _INPUTS = np.dtype([("label", "<i4"), ("in_weight", "<f4"), ("steps", "u1", (len(STRUCTURE),)), ("length", "<i4")])
 """What the owner of a node sends, beside its features, of which it sends so many words."""
 
@@ -89,18 +92,54 @@ def sample_over_ranks(
         key: of what is drawn; the same at all ranks.
         feature_width: width of the students' features.
     """
+    return (yield from _sample(store, seeds, fanouts, key, feature_width, seeds))
+
+
+def whole_over_ranks(
+    store: PartitionStore, rows: Int64s, layers: int, feature_width: int, most: int
+) -> Superstep[PartSample]:
+    """Everything that so many layers of some nodes read, together with other ranks; no label is hidden.
+
+    Args:
+        store: this rank's part.
+        rows: of owned nodes, distinct.
+        layers: how many there are.
+        feature_width: width of the student's features.
+        most: nodes and edges that all ranks together may read.
+
+    Raises:
+        PartTooLarge: it would be more, which all ranks find at once.
+    """
+    return (yield from _sample(store, rows, (_EVERY,) * layers, 0, feature_width, rows[:0], most))
+
+
+def _sample(
+    store: PartitionStore,
+    seeds: Int64s,
+    fanouts: Sequence[int],
+    key: int,
+    feature_width: int,
+    hidden: Int64s,
+    most: int | None = None,
+) -> Superstep[PartSample]:
+    """As above; the labels of the hidden rows of owned nodes are hidden."""
+    read = 0
     numbers, owner = store.number[seeds], np.full(seeds.size, store.rank)
     found: list[tuple[_Near, Int64s, int]] = []
     for layer in reversed(range(len(fanouts))):
         asked = _Asked(seeds, [np.arange(seeds.size)], [])
         if layer < len(fanouts) - 1:
             asked = yield from _ask(store, f"nodes of layer {layer}", numbers, owner)
+        if most is not None:
+            read += yield from _to_be_read(store, asked)
+            if read > most:
+                raise PartTooLarge(read, most)
         near = yield from _neighbours(store, asked, numbers.size, fanouts[layer], key_of(key, layer))
         targets = numbers.size
         numbers, owner, sources = _with_sources(numbers, owner, near)
         found.append((near, sources, targets))
     asked = yield from _ask(store, "nodes of layer inputs", numbers, owner)
-    given = yield from _inputs(store, asked, numbers.size, seeds, feature_width)
+    given = yield from _inputs(store, asked, numbers.size, hidden, feature_width)
     many = len(store.graph.relations) > 1
     blocks = [
         _to_block(near, sources, targets, given.in_weight, many, store.graph.edge_feature_width)
@@ -117,6 +156,14 @@ def _ask(store: PartitionStore, kind: str, numbers: Int64s, owner: Int64s) -> Su
     other = owner != store.rank
     received = yield by_rank(kind, numbers[other], owner[other], store.ranks)
     return _Asked(own, places, [store.own_rows(each) for each in received])
+
+
+def _to_be_read(store: PartitionStore, asked: _Asked) -> Superstep[int]:
+    """Nodes that all ranks ask for, and edges that lead to them."""
+    rows = np.concatenate([asked.own, *(each for other, each in enumerate(asked.received) if other != store.rank)])
+    own = np.array([rows.size + store.graph.in_degree(rows).sum()], np.int64)
+    received = yield to_all("nodes and edges to be read", own, store.rank, store.ranks)
+    return int(own.sum()) + sum(int(each.sum()) for other, each in enumerate(received) if other != store.rank)
 
 
 def _neighbours(store: PartitionStore, asked: _Asked, count: int, fanout: int, key: int) -> Superstep[_Near]:
@@ -187,10 +234,12 @@ class _Given(NamedTuple):
     in_weight: Tensor
 
 
-def _inputs(store: PartitionStore, asked: _Asked, count: int, seeds: Int64s, feature_width: int) -> Superstep[_Given]:
+def _inputs(
+    store: PartitionStore, asked: _Asked, count: int, hidden_rows: Int64s, feature_width: int
+) -> Superstep[_Given]:
     """The inputs of n nodes, from their owners."""
     hidden = np.zeros(store.graph.capacity, np.bool_)
-    hidden[seeds] = True
+    hidden[hidden_rows] = True
     rows = [*asked.received]
     rows[store.rank] = asked.own
     features = [FeatureRows.of(store.graph, each, feature_width) for each in rows]

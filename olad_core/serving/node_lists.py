@@ -6,6 +6,7 @@ are ordered by what was true at an earlier position; a list names their number.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,14 +60,19 @@ def list_nodes(
     if name.order == "top" and name.filter not in classes:
         return Listing(None, np.empty(0, np.int64), 0)
     number = classes.index(name.filter) if name.order == "top" else None
-    kept = graph.alive if name.labelled else graph.alive & (graph.label < 0)
-    rows, work = _first(name, graph, held, kept, number, changed), 0
+    kept = np.flatnonzero(graph.alive if name.labelled else graph.alive & (graph.label < 0))
+    embedding = held.embedding
+
+    def values(part: Rows) -> Floats:
+        return embedding.disagreement(part) if number is None else embedding.probability_of(part, number)
+
+    rows, work = first_of_list(name, graph, kept, graph.arrival, values, changed), 0
     for _ in range(_ROUNDS):
         marked = rows[held.embedding.marks[rows] > 0]
         if not len(marked):
             break
         work += held.compute(graph, marked, origin)
-        rows = _first(name, graph, held, kept, number, changed)
+        rows = first_of_list(name, graph, kept, graph.arrival, values, changed)
     rows = rows[held.embedding.marks[rows] == 0]
     probabilities = held.embedding.probabilities(rows)
     labels = node_class.decided_classes(probabilities, rule.table(classes)) if rule else probabilities.argmax(axis=1)
@@ -82,34 +88,39 @@ def list_nodes(
     return Listing(found, rows, work)
 
 
-def _first(
+def first_of_list(
     name: ListName,
     graph: DynamicGraph,
-    held: HeldVersion,
-    kept: npt.NDArray[np.bool_],
-    number: int | None,
+    kept: Rows,
+    arrival: Rows,
+    values: Callable[[Rows], Floats],
     changed: Rows,
 ) -> Rows:
-    """The first rows in the order of the list, by the answers as they are."""
+    """The first rows in the order of a list.
+
+    Args:
+        name: of the list.
+        graph: that has the nodes.
+        kept: rows that may be listed; of equal ones the first come first.
+        arrival: int64 ``[capacity]``, number of the arrival of the node in each row.
+        values: of rows: the probability of the class, or the disagreement.
+        changed: rows whose features or edges changed, the last first.
+    """
     if name.order == "changed":
-        return changed[kept[changed]][: name.size]
-    rows = np.flatnonzero(kept)
+        return changed[np.isin(changed, kept)][: name.size]
     if name.order == "id":
-        return _by_id(graph, rows, kept, name)
+        return _by_id(graph, kept, name)
     if name.order == "arrived":
-        return _greatest(rows, graph.arrival[rows], name.size)
-    parts = [rows[first : first + _ROWS_AT_ONCE] for first in range(0, len(rows), _ROWS_AT_ONCE)]
-    embedding = held.embedding
-    values = [
-        embedding.disagreement(part) if number is None else embedding.probability_of(part, number) for part in parts
-    ]
-    return _greatest(rows, np.nan_to_num(np.concatenate([np.empty(0, np.float32), *values]), nan=-1.0), name.size)
+        return _greatest(kept, arrival[kept], name.size)
+    parts = [kept[first : first + _ROWS_AT_ONCE] for first in range(0, len(kept), _ROWS_AT_ONCE)]
+    found = np.concatenate([np.empty(0, np.float32), *(values(part) for part in parts)])
+    return _greatest(kept, np.nan_to_num(found, nan=-1.0), name.size)
 
 
-def _by_id(graph: DynamicGraph, rows: Rows, kept: npt.NDArray[np.bool_], name: ListName) -> Rows:
+def _by_id(graph: DynamicGraph, rows: Rows, name: ListName) -> Rows:
     """Rows whose ids begin with the filter, sorted by id; the row of the filter itself is always among them."""
     exact = graph.rows([name.filter])
-    exact = exact[(exact >= 0) & kept[exact]]
+    exact = exact[np.isin(exact, rows)]
     others = np.setdiff1d(_with_prefix(graph, rows, name.filter.encode(), name.size), exact)
     found = np.concatenate([exact, others])[: name.size]
     ids = graph.ids(found)
@@ -133,7 +144,7 @@ def _with_prefix(graph: DynamicGraph, rows: Rows, prefix: bytes, most: int) -> R
 
 
 def _greatest(rows: Rows, values: npt.NDArray[np.generic], size: int) -> Rows:
-    """The rows of the greatest values, these first; ties in the order of rows.
+    """The rows of the greatest values, these first; ties in their order.
 
     >>> _greatest(np.array([3, 5, 7, 9]), np.array([0.1, 0.9, 0.5, 0.9]), 3)
     array([5, 9, 7])
@@ -144,6 +155,5 @@ def _greatest(rows: Rows, values: npt.NDArray[np.generic], size: int) -> Rows:
         above, equal = np.flatnonzero(values > least), np.flatnonzero(values == least)
         places = np.sort(np.concatenate([above, equal[: size - len(above)]]))
         rows, values = rows[places], values[places]
-    order = np.lexsort((rows, -values.astype(np.float64)))
-    first: Rows = rows[order]
+    first: Rows = rows[np.argsort(-values.astype(np.float64), kind="stable")]
     return first

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from olad_core.config import PUBLISHED_CLASSES
 from service.api.answers import All, require_few_cells, shown_classes
 from service.api.context import Context
-from service.api.partitions import require_whole_graph
 from service.api.waiting import Patience, read_nodes
 from service.problems import CLASSES_UNAVAILABLE, Problem
 from service.store.prediction_reader import Snapshot, with_whole_rows
@@ -37,8 +36,7 @@ async def with_all_classes(
         top: as it was asked for.
 
     Raises:
-        Problem: 503 where the worker is away or does not answer in time, 501 where it has partitions, 413 where it
-            would be too much.
+        Problem: 503 where the worker is away or does not answer in time, 413 where it would be too much.
         TooManyWaiting: too many wait.
         ClientDisconnect: nobody waits for the answer any more.
     """
@@ -62,7 +60,6 @@ async def _requested(
     """Whole rows; None where the worker has answered for another table."""
     if snapshot.model is None or snapshot.table is None:
         return None
-    await require_whole_graph(context)
     left_ms = max(_LEAST_MS, int(1000 * patience.left_s))
     requests = await context.whole_rows.request(nodes, len(snapshot.model.classes), left_ms)
     if not requests:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from service.api.context import Context
 from service.problems import PARTITIONED, Problem
 
 
@@ -10,17 +9,6 @@ def not_with_partitions() -> Problem:
     """The answer to what needs the whole graph at one place."""
     return Problem(
         PARTITIONED,
-        "the graph is spread over several partitions, whose worker serves predictions of nodes alone; a worker without "
-        "partitions answers this",
+        "the graph is spread over several partitions, whose worker does not answer this; a worker without partitions "
+        "does",
     )
-
-
-async def require_whole_graph(context: Context) -> None:
-    """See that the worker has the whole graph at one place.
-
-    Raises:
-        Problem: 501 where it has partitions.
-    """
-    report = await context.worker.report()
-    if report is not None and report.partitions > 1:
-        raise not_with_partitions()

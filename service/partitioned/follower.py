@@ -166,10 +166,13 @@ class Follower:
             probabilities,
             np.ascontiguousarray(answers[:, 0]),
             removed,
-            # No row is ever marked, so that this place in the bitmap of marks names none.
-            rows=self.partition.store.number[rows] & _ROW_BITS,
+            rows=self.places(rows),
             classes=classes,
         )
+
+    def places(self, rows: Int64s) -> Int64s:
+        """Places of owned rows in the bitmap of marks. No row is ever marked, so that they name none."""
+        return self.partition.store.number[rows] & _ROW_BITS
 
     def take_rejected(self) -> tuple[RejectedEvent, ...]:
         """What could not be applied since the last call; it is handed out once, and the same at all ranks."""

@@ -14,7 +14,8 @@ import structlog
 import torch
 
 from olad_core.partition.exchange import OutOfStep
-from olad_core.serving.publication import Publication, RejectedEvent, Reply
+from olad_core.serving.publication import Publication, RejectedEvent
+from service.partitioned.answering import Answers, Wanted
 from service.partitioned.checkpoints import PartWritten, RankCheckpoints
 from service.partitioned.collectives import RankLost
 from service.partitioned.follower import Follower
@@ -25,7 +26,6 @@ from service.store.fence import LogLost
 from service.store.log_reader import Entry, LogReader
 from service.store.positions import START
 from service.store.prediction_writer import PredictionWriter
-from service.store.questions import Refused as NotAnswered
 from service.store.request_reader import RequestReader
 from service.store.status import GraphStatus, WorkerStatus
 from service.worker.attempts import KILLED, Attempts
@@ -41,6 +41,8 @@ LONGEST_WAIT_MS = 500
 REPORT_EVERY_S = 1.0
 HEARTBEAT_MS = 15_000
 _REQUESTS_AT_ONCE = 100
+_ANSWERS_AT_ONCE = 4
+"""Of a turn: events wait for them."""
 
 
 class Proposal(msgspec.Struct, frozen=True):
@@ -57,6 +59,7 @@ class Proposal(msgspec.Struct, frozen=True):
         reports: whether the first rank reports after the turn.
         part: what is learned in the turn.
         size: of a step or slice, 1 being the configured one.
+        wanted: what readers wait for, answered at the position of the turn.
     """
 
     stop: bool = False
@@ -69,6 +72,7 @@ class Proposal(msgspec.Struct, frozen=True):
     reports: bool = False
     part: Part = ""
     size: float = 1.0
+    wanted: tuple[Wanted, ...] = ()
 
 
 class Sizes(msgspec.Struct, frozen=True):
@@ -126,7 +130,7 @@ class Leader:
         self._stop = stop
         self._pace = pace
         self._skipped: Mapping[str, str] = {}
-        self._replies: list[Reply] = []
+        self._answers = Answers()
         self._answered: str | None = None
         self._trim_to: str | None = None
         self._turn_size = TurnSize()
@@ -181,8 +185,7 @@ class Leader:
             self._pace.saw_events()
         loaded = sum(len(entry.events) for entry in entries) >= self._turn_size.most
         part = self._pace.next_part(learner, self._clock.monotonic(), loaded=loaded)
-        if not replays:
-            self._read_requests()
+        wanted = () if replays else self._read_requests()
         due = now - self._checkpoint_at > self._interval_s and written.stage == "none" and not replays
         checkpoint = checkpoints.next_number() if due and position != self._checkpointed else 0
         if checkpoint:
@@ -201,12 +204,17 @@ class Leader:
             reports=reports,
             part=part,
             size=self._pace.size(part),
+            wanted=wanted,
         )
         return entries, plan
 
     def now(self) -> float:
         """Seconds of the clock that parts are measured by."""
         return self._clock.monotonic()
+
+    def take_answers(self, answers: Answers) -> None:
+        """Publish answers in the next publication."""
+        self._answers = answers
 
     def worked(self, part: Part, began: float) -> None:
         """All ranks have done a part of learning, which began then."""
@@ -263,12 +271,14 @@ class Leader:
             rejected=rejected,
             answered=self._answered,
             rule=follower.rule,
-            replies=tuple(self._replies),
+            lists=self._answers.lists,
+            whole=self._answers.whole,
+            replies=self._answers.replies,
         )
         self._metrics.rejected.inc(len(rejected))
         with self._metrics.stage("publish"):
             self._predictions.publish(publication, staged)
-        self._answered, self._replies = None, []
+        self._answered, self._answers = None, Answers()
         self._shown = version.number if version is not None else before
 
     def report(self, sizes: Sequence[Sizes], follower: Follower, checkpoints: RankCheckpoints) -> None:
@@ -317,15 +327,19 @@ class Leader:
         most = 1 if self._attempts.is_within(position) else self._turn_size.most
         return self._attempts.first_turn(self._event_log.read(position, max_events=most))
 
-    def _read_requests(self) -> None:
-        """Note the requests that have come; questions are answered that ranks do not answer them."""
+    def _read_requests(self) -> tuple[Wanted, ...]:
+        """Note the requests that have come; those that all ranks have to answer."""
+        wanted: list[Wanted] = []
         for _ in range(_REQUESTS_AT_ONCE):
             found = self._requests.read()
             if not found:
-                return
+                break
             self._answered = found[0].number
-            if (question := found[0].question) is not None:
-                self._replies.append(Reply(question.name, msgspec.msgpack.encode(NotAnswered("partitioned"))))
+            if (each := Wanted.by(found[0])) is not None:
+                wanted.append(each)
+            if len(wanted) == _ANSWERS_AT_ONCE:
+                break
+        return tuple(wanted)
 
     def _entries_to_skip(self) -> Mapping[str, str]:
         """The entries that are not applied, each with the reason; one that has ended ranks repeatedly is new."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import structlog
 
 from olad_core.partition.learner import SLICE
 from olad_core.step_size import StepSize
+from service.partitioned.answering import RankAnswers, Wanted
 from service.partitioned.checkpoints import PartWritten, RankCheckpoints
 from service.partitioned.follower import Follower
 from service.partitioned.leading import Leader, Proposal, Sizes
@@ -40,6 +41,7 @@ class RankLoop:
         leader: what the first rank does beside; None at the others.
         checkpoints: are written by all ranks.
         stop: ends the loop.
+        most_read: nodes and edges that one answer may read.
         steps_per_entry: training steps after each entry; 0 lets the first rank decide when there is time for one.
     """
 
@@ -54,6 +56,7 @@ class RankLoop:
         checkpoints: RankCheckpoints,
         stop: Stop,
         *,
+        most_read: int,
         steps_per_entry: int = 0,
     ) -> None:
         self._ranks = ranks
@@ -67,6 +70,7 @@ class RankLoop:
         self._entries: Sequence[Entry] = ()
         self._steps_per_entry = steps_per_entry
         self._has_switched = False
+        self._answers = RankAnswers(ranks, follower, most_read)
 
     def run(self, visible: str, keys: Keys, start: int) -> None:
         """Apply what readers have seen, publish everything, and take turns; in the end write a last checkpoint.
@@ -101,8 +105,9 @@ class RankLoop:
             self._leader.trim_later(trim_to)
         if plan.upto:
             self._read(plan.upto, plan.events)
-            self._apply(plan.skipped, publish=plan.publishes and not replays)
+            self._apply(plan, publish=plan.publishes and not replays)
         elif plan.publishes:
+            self._answer(plan.wanted)
             self._publish()
         if replays:
             self._follower.forget_news(visible)
@@ -137,16 +142,25 @@ class RankLoop:
         while not all(self._ranks.together("entries", bool, read)):
             log.warning("a rank does not find the entries that the first one has read", upto=upto)
 
-    def _apply(self, skipped: Mapping[str, str], *, publish: bool) -> None:
+    def _apply(self, plan: Proposal, *, publish: bool) -> None:
         """Apply the entries of the turn, and let readers see what they change."""
         leader, entries = self._leader, self._entries
         with leader.applying(entries) if leader is not None else contextlib.nullcontext():
             with leader.isolating(entries) if leader is not None else contextlib.nullcontext():
                 for entry in entries:
-                    self._ranks.run(self._follower.apply(entry, skipped))
+                    self._ranks.run(self._follower.apply(entry, plan.skipped))
                     self._learn_of_entry()
             if publish:
+                self._answer(plan.wanted)
                 self._publish()
+
+    def _answer(self, wanted: Sequence[Wanted]) -> None:
+        """Answer what readers wait for; the answers are published with the position."""
+        if not wanted:
+            return
+        answers = self._answers.answer(wanted)
+        if self._leader is not None:
+            self._leader.take_answers(answers)
 
     def _learn_of_entry(self) -> None:
         """The fixed number of steps after each entry; each is followed by a slice of the version on its way."""

@@ -15,6 +15,7 @@ from olad_core.partition import Followed, Partition, PartitionedLearner, Superst
 from olad_core.partition.frozen import FrozenVersion
 from olad_core.partition.learner import LearnerState
 from olad_core.serving.publication import Version
+from olad_core.students import Student
 
 Answers = npt.NDArray[np.float32]
 OWN = "learner"
@@ -55,6 +56,14 @@ class Serving(Protocol):
     def learner(self) -> PartitionedLearner | None:
         """Who learns; None where weights are fixed."""
 
+    @property
+    def leading(self) -> tuple[str, Student] | None:
+        """Name and weights of the student that counts most in what is served; None before the first version."""
+
+    @property
+    def lately_changed(self) -> Int64s:
+        """Numbers of the nodes whose features or edges changed, the last first; none where weights are fixed."""
+
     def begin(self) -> Superstep[None]:
         """Compute what is served, of a part that was restored."""
 
@@ -93,6 +102,8 @@ class FrozenServing:
         self._frozen = frozen
         self.version: Version | None = frozen.version
         self.made_at: str = frozen.values["position"]
+        self.leading: tuple[str, Student] | None = (frozen.version.student, frozen.student)
+        self.lately_changed: Int64s = np.empty(0, np.int64)
         partition.serve([frozen.student], len(frozen.version.classes))
 
     def begin(self) -> Superstep[None]:
@@ -157,6 +168,16 @@ class LearningServing:
     def made_at(self) -> str:
         """Position at which the served weights were taken."""
         return self._learner.made_at
+
+    @property
+    def leading(self) -> tuple[str, Student] | None:
+        """Name and weights of the student that counts most in what is served."""
+        return self._learner.leading
+
+    @property
+    def lately_changed(self) -> Int64s:
+        """Numbers of the nodes whose features or edges changed, the last first."""
+        return self._learner.lately_changed
 
     def begin(self) -> Superstep[None]:
         """Compute all layers of a state that was restored; without one, note the labels that there are."""

@@ -155,6 +155,7 @@ def work(settings: Settings, rank: int, size: int) -> None:
             leader,
             checkpoints,
             stop,
+            most_read=settings.most_read,
             steps_per_entry=settings.steps_per_entry or 0,
         )
         loop.run(visible, keys, start)

@@ -11,7 +11,8 @@ import structlog
 
 from olad_core.engine import Engine
 from olad_core.event_codec import decode_log
-from olad_core.graph.edges_of_node import edges_of_node
+from olad_core.graph import DynamicGraph
+from olad_core.graph.edges_of_node import NodeEdges, edges_of_node
 from olad_core.graph.part import PartTooLarge
 from olad_core.serving.node_embeddings import node_embeddings
 from olad_core.serving.publication import Reply, Version
@@ -203,12 +204,17 @@ def _neighbours(engine: Engine, question: NeighboursAsked) -> tuple[Answer, int]
     except KeyError:
         return Refused("unknown-node", source=source), 1
     found = edges_of_node(graph, row, question.shown, engine.config.most_read)
+    return shown_edges(found, graph, source), found.counted
+
+
+def shown_edges(found: NodeEdges, graph: DynamicGraph, source: Source) -> NeighboursAnswered:
+    """The edges of a node as readers get them."""
     typed = bool(graph.edge_types)
     edges = [
         ShownEdge(each.node, each.direction, each.weight, each.relation if typed else None, each.label)
         for each in found.edges
     ]
-    return NeighboursAnswered(source, found.label, edges, found.counted), found.counted
+    return NeighboursAnswered(source, found.label, edges, found.counted)
 
 
 def _explained(engine: Engine, question: ExplainAsked, source: Source) -> tuple[Answer, int]:

@@ -14,7 +14,6 @@ from service.api.context import Context, Ctx
 from service.api.edge_lists import edge_list, type_with_class
 from service.api.errors import invalid
 from service.api.no_model import no_model
-from service.api.partitions import require_whole_graph
 from service.api.routes.predict import MinPosition, TimeoutMs, path_text
 from service.api.variants import Variant, answered_by
 from service.api.waiting import DEFAULT_TIMEOUT_MS, Patience, listed, until_visible
@@ -133,7 +132,6 @@ async def _answer(
             found = await asked.lists.read(str(name))
             if found.version is None:
                 raise await no_model(asked)
-            await require_whole_graph(asked)
             if name.order == "top" and name.filter not in found.classes:
                 raise Problem(UNKNOWN_CLASS, f"the served version predicts no class {name.filter!r}")
             return {**_shown(await listed(asked, patience, name, found, wanted), limit), **asked.named}

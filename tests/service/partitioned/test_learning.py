@@ -11,7 +11,7 @@ import httpx
 import pytest
 import redis
 
-from olad_core.events import UpsertEdge, UpsertNode
+from olad_core.events import GraphSchema, UpsertEdge, UpsertNode
 from service.store.keys import Keys
 from tests.chaos.killed_ranks import LEARNING, NODES, complete, entries_of, some
 from tests.chaos.workers import until
@@ -67,6 +67,8 @@ def test_ranks_learn_serve_and_go_on_after_a_loss(
         assert worker_of(http)["partitions"] == 2
         students = http.get("/students").json()["students"]
         assert [each["name"] for each in students] == ["gcn", "sage"]
+        changed = http.get("/nodes", params={"order": "changed", "labelled": "true", "min_position": "11-0"}).json()
+        assert {"a", "b"} < {each["node"] for each in changed["nodes"]}
         assert pair.terminate() == 0, pair.text()
 
 
@@ -75,6 +77,9 @@ def test_another_number_of_ranks_goes_on_with_the_same_students(
     redis_server: RedisServer, redis_client: redis.Redis, keys: Keys, tmp_path: Path
 ) -> None:
     entries, given = entries_of(5), {**LEARNING, "steps_per_entry": 2}
+    # More classes than a row holds.
+    schema = GraphSchema(classes=("even", "odd", *(f"none {number}" for number in range(38))))
+    redis_client.xadd(keys.log, {"schema": schema.model_dump_json()}, id="0-1")
     append(redis_client, keys, some(entries, 8))
     with group_of(2, redis_server.url, keys, tmp_path, **given) as pair:
         pair.wait_until_visible(redis_client, "8-0")
@@ -94,3 +99,13 @@ def test_another_number_of_ranks_goes_on_with_the_same_students(
             until(lambda: worker_of(http).get("position") == "10-0", 60)
             assert worker_of(http)["learning"]["steps"] == 0
             assert len(labels(http, range(200), "10-0")) == 200
+            nodes = ["0", "1", "2", "nobody"]
+            short, every = (
+                http.post("/predict", json={"nodes": nodes}, params={"top": top}).json()["predictions"]
+                for top in ("32", "all")
+            )
+            for few, row in zip(short[:3], every[:3], strict=True):
+                assert len(row["probabilities"]) == 40
+                assert few["probabilities"].items() <= row["probabilities"].items()
+                assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+            assert every[3]["label"] is None

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import redis
 
+from olad_core.engine import Engine
 from olad_core.events import Event, GraphSchema, UpsertEdge, UpsertNode
+from olad_core.graph.edges_of_node import edges_of_node
 from service.exit_codes import REFUSES
 from service.partitioned.part_files import list_complete, numbered
 from service.store.keys import Keys
+from service.store.log_reader import LogReader
 from service.variant_names import DEFAULT_VARIANT, file_stem
 from tests.chaos.workers import until
 from tests.redis_server import RedisServer
@@ -30,6 +36,29 @@ def served(http: httpx.Client, entries: list[list[Event]]) -> bytes:
     answer = http.post("/predict", json={"nodes": nodes}, params={"timeout_ms": 60_000})
     answer.raise_for_status()
     return answer.content
+
+
+NAMED = ["1", "5", "9", "nobody", "90"]
+
+
+def answered(http: httpx.Client) -> tuple[list[dict[str, Any]], npt.NDArray[np.float64]]:
+    """Lists, edges of nodes, and embeddings, all at the last position; embeddings apart, since they may be rounded."""
+    wanted = {"min_position": f"{ENTRIES}-0", "timeout_ms": "60000"}
+    lists = [{"order": "disagreement", "labelled": "true"}, {"order": "arrived"}, {"order": "id", "prefix": "1"}]
+    paths = [("/nodes", each) for each in lists] + [("/top/class 1", {"labelled": "true"})]
+    paths += [(f"/neighbours/{node}", {}) for node in NAMED[:3]]
+    found = [http.get(path, params={**query, **wanted}) for path, query in paths]
+    vectors = http.post("/embeddings", params=wanted, json={"nodes": NAMED})
+    for each in (*found, vectors):
+        assert each.status_code == 200, each.text
+    rows = vectors.json()["embeddings"]
+    found_json = [each.json() for each in found] + [{**row, "embedding": row["embedding"] is not None} for row in rows]
+    return found_json, np.array([row["embedding"] for row in rows if row["embedding"] is not None])
+
+
+def edges_of(engine: Engine, node: str) -> list[tuple[str, float, str | None]]:
+    found = edges_of_node(engine.graph, engine.graph.row(node), 100, 10**6)
+    return sorted((each.node, each.weight, each.label) for each in found.edges)
 
 
 def reported(http: httpx.Client) -> str:
@@ -57,6 +86,7 @@ def test_ranks_serve_the_same_bytes_whatever_happens_to_them(
         with group_of(1, url, steady, folder) as alone:
             alone.wait_until_visible(redis_client, f"{ENTRIES}-0")
             expected = served(first, entries)
+            others, vectors = answered(first)
             alone.terminate()  # torchrun's status after a signal is always 1
         assert [each.manifest.position for each in list_complete(checkpoints(folder, steady))] == [f"{ENTRIES}-0"]
 
@@ -74,7 +104,17 @@ def test_ranks_serve_the_same_bytes_whatever_happens_to_them(
             worker = second.get("/status").json()["worker"]
             assert worker["partitions"] == 2
             assert worker["disk_free"] > 0
-            assert_problem(second.get("/nodes", params={"order": "disagreement"}), 501, "partitioned")
+            found, of_two = answered(second)
+            assert found == others
+            np.testing.assert_allclose(of_two, vectors, atol=1e-5)
+            for entry in LogReader(redis_client, struck).read(f"{TRAINED}-0", max_events=10**9):
+                engine.apply(entry.position, entry.events, entry.arrival)
+            for node, listed in zip(NAMED, found[4:7], strict=False):
+                edges = sorted((each["node"], each["weight"], each.get("label")) for each in listed["edges"])
+                assert edges == edges_of(engine, node)
+                assert listed["label"]
+            assert any("label" in edge for listed in found[4:7] for edge in listed["edges"])
+            assert_problem(second.get("/neighbours/nobody"), 404, "unknown-node")
             assert_problem(second.get("/explain/1"), 501, "partitioned")
             assert pair.terminate() == 0, pair.text()
 
