@@ -75,6 +75,7 @@ class TrainerConfig:
         fanouts: sampled neighbours of a node, first layer first.
         discriminator_width: hidden width of the discriminators.
         max_gradient_norm: gradients of a student are scaled down to this norm.
+        cuda_graphs: whether steps on a GPU are recorded as CUDA graphs (:mod:`olad_core.learning.recorded`).
         seed: of every random choice.
     """
 
@@ -100,6 +101,7 @@ class TrainerConfig:
     fanouts: tuple[int, ...] = (10, 10)
     discriminator_width: int = 16
     max_gradient_norm: float = 5.0
+    cuda_graphs: bool = True
     seed: int = 0
 
     @property

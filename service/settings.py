@@ -227,6 +227,10 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="Where the worker computes; auto takes a GPU where there is one."
     )
+    cuda_graphs: bool = Field(
+        default=_TRAINER.cuda_graphs,
+        description="On a GPU, record training steps as CUDA graphs and launch each as a whole. Nothing on a CPU.",
+    )
     torch_threads: int = Field(
         default=1, ge=1, description="Threads torch may use; on two cores the API needs one of them."
     )

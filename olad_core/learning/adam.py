@@ -40,23 +40,35 @@ class Adam:
         for parameter in self.parameters:
             self._by_decay[(other_decays or {}).get(parameter, weight_decay)].append(parameter)
         self._learning_rate = learning_rate
+        self._rate_there: Tensor | None = None
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """The learning rate of the steps to come."""
+        if self._rate_there is not None and learning_rate != self._learning_rate:
+            self._rate_there.fill_(learning_rate)
         self._learning_rate = learning_rate
+
+    def become_recordable(self, device: torch.device) -> None:
+        """Read the learning rate from the memory of a device in every step, so that recorded steps follow it."""
+        if self._rate_there is None:
+            self._rate_there = torch.full((), self._learning_rate, device=device)
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
         for parameter in self.parameters:
             parameter.grad = None
 
-    def step(self) -> None:
-        """Move the parameters that have a gradient."""
+    def step(self, spoilt: Tensor | None = None) -> None:
+        """Move the parameters that have a gradient.
+
+        Args:
+            spoilt: a single float32: where it is 1, nothing changes. It is not read back.
+        """
         with torch.no_grad():
             for decay, alike in self._by_decay.items():
-                self._move([parameter for parameter in alike if parameter.grad is not None], decay)
+                self._move([parameter for parameter in alike if parameter.grad is not None], decay, spoilt)
 
-    def _move(self, moved: list[nn.Parameter], decay: float) -> None:
+    def _move(self, moved: list[nn.Parameter], decay: float, spoilt: Tensor | None) -> None:
         for parameter in moved:
             if not self.state.get(parameter):
                 self.state[parameter] = {
@@ -73,10 +85,11 @@ class Adam:
             [],
             [each["step"] for each in moments],
             fused=True,
+            found_inf=spoilt,
             amsgrad=False,
             beta1=_BETAS[0],
             beta2=_BETAS[1],
-            lr=self._learning_rate,
+            lr=self._learning_rate if self._rate_there is None else self._rate_there,
             weight_decay=decay,
             eps=_EPS,
             maximize=False,

@@ -149,14 +149,20 @@ class Group:
 
     def follow_squares(self, squares: Sequence[Tensor], steps: int) -> None:
         """Follow mean squares (:meth:`squares`), as :meth:`follow_scale` does those of a step's nodes."""
-        share = max(1 / (steps + 1), 0.01)
+        share = scale_share(steps)
         for number, each in enumerate(squares):
-            if not len(each):
-                continue
-            seen = _usual(each)
-            for student in self.students:
-                followed = student.mean_square[number] if self.shape.type_widths else student.mean_square
-                _follow(followed, seen, share)
+            if len(each):
+                self._follow_usual(number, usual_square(each), share)
+
+    def follow_usual(self, usual: Tensor, share: Tensor) -> None:
+        """Follow the usual mean squares ``[T]`` of a step's nodes (:func:`usual_square`), by a share of the way."""
+        for number, seen in enumerate(usual):
+            self._follow_usual(number, seen, share)
+
+    def _follow_usual(self, number: int, seen: Tensor, share: float | Tensor) -> None:
+        for student in self.students:
+            followed = student.mean_square[number] if self.shape.type_widths else student.mean_square
+            _follow(followed, seen, share)
 
     def encode(self, drawn: Sample) -> Parts[list[Tensor]]:
         """Layer 0 of a sample for every stack of this rank, some features and labels dropped; one part a stack.
@@ -192,6 +198,12 @@ class Group:
                 for shape in stack.shapes(blocks):
                     self.dropout.pass_over(shape)
         return embedded
+
+    def numbers_to_drop(self, drawn: Sample) -> int:
+        """How many random numbers the dropout of one pass over a sample takes, all students being of this rank."""
+        shapes = [shape for stack in self._stacks for shape in stack.shapes(drawn.blocks)]
+        widths = [drawn.inputs.x.shape[1]] * len(self.students)
+        return self.dropout.numbers_of(len(drawn.inputs.label), widths, shapes)
 
     def classify(self, embedded: Sequence[Tensor], classes: int) -> Tensor:
         """Logits ``[g, n, classes]`` from the embeddings by each stack of this rank."""
@@ -366,14 +378,19 @@ class Group:
             return Discriminators(len(self.students), self.config.width, self.config.discriminator_width)
 
 
-def _usual(squares: Tensor) -> Tensor:
+def scale_share(steps: int) -> float:
+    """How much of the way the mean square of the features goes in a step after so many."""
+    return max(1 / (steps + 1), 0.01)
+
+
+def usual_square(squares: Tensor) -> Tensor:
     """The mean square of nodes with these, without outliers; not above zero where none has features."""
     squares = squares.clamp_max(MOST_SQUARE)
     usual = torch.where(squares > 0, squares, torch.nan).nanmedian()
     return torch.minimum(squares, OUTLYING * usual).mean()
 
 
-def _follow(mean_square: Tensor, seen: Tensor, share: float) -> None:
+def _follow(mean_square: Tensor, seen: Tensor, share: float | Tensor) -> None:
     """Bring a mean square nearer to the seen one, where any node has features."""
     mean_square.lerp_(torch.where(seen > 0, seen.clamp_min(LEAST_SQUARE), mean_square), share)
 

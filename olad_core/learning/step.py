@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
@@ -16,12 +17,16 @@ from olad_core.graph import DynamicGraph
 from olad_core.learning.discriminators import seen
 from olad_core.learning.group import Group
 from olad_core.learning.label_history import Replay, Touched
-from olad_core.learning.lessons import Lesson
+from olad_core.learning.lessons import Lesson, lesson_losses
 from olad_core.learning.losses import discriminator_losses, local_losses
+from olad_core.messages.padding import pad_sample
 from olad_core.messages.sample import Sample, sample
 from olad_core.parts import Parts
 from olad_core.step_size import StepSize
 from olad_core.tasks import node_class
+
+_LEAST_NORM = 1e-6
+"""Added to a norm before dividing by it, as :func:`torch.nn.utils.clip_grads_with_norm_` does."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +43,31 @@ class Knowledge:
 
 
 @dataclass(frozen=True)
+class SeedShares:
+    """What each seed counts in a mean over them, ``[n]``, where some seeds are there for the shape alone.
+
+    Attributes:
+        labelled: in the mean over those whose labels the students learn from.
+        unlearned: in the mean over the others, or over all where there are no others.
+        all: in the mean over all.
+    """
+
+    labelled: Tensor | None = None
+    unlearned: Tensor | None = None
+    all: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class StepNodes:
     """The nodes of a step, and all that it reads of the graph: it may change while the step is under way.
 
     Attributes:
-        targets: classes ``[L]`` of the seeds whose labels the students learn from.
+        targets: classes ``[L]`` of the first seeds: those whose labels the students learn from.
         sample: the neighbourhoods of the seeds: the labelled ones first, then nodes without a label.
         classes: of the graph.
         unlearned: the seeds whose labels the students do not learn from; all seeds where the step has no such one.
         lessons: what members beside the students teach of the seeds.
+        seed_shares: of seeds in means. Without them, all seeds that a mean is over count alike.
     """
 
     targets: Tensor
@@ -54,6 +75,7 @@ class StepNodes:
     classes: int
     unlearned: slice
     lessons: Sequence[Lesson] = ()
+    seed_shares: SeedShares = SeedShares()
 
 
 @dataclass(frozen=True)
@@ -126,7 +148,14 @@ def knowledge_of(config: TrainerConfig, steps: int, teaching: npt.NDArray[np.flo
 
 
 def draw(
-    graph: DynamicGraph, history: Replay, touched: Touched, group: Group, size: StepSize, *, unlabelled: bool
+    graph: DynamicGraph,
+    history: Replay,
+    touched: Touched,
+    group: Group,
+    size: StepSize,
+    device: torch.device,
+    *,
+    unlabelled: bool,
 ) -> StepNodes | None:
     """Draw the nodes of a step and sample their neighbourhoods; None without a labelled node.
 
@@ -136,6 +165,7 @@ def draw(
         touched: nodes that changed lately.
         group: whose random numbers and configuration it uses.
         size: of the step.
+        device: where the tensors go.
         unlabelled: whether to draw nodes without a label too.
     """
     config = group.config
@@ -145,10 +175,29 @@ def draw(
     more = touched.draw(size.of(config.touched), graph, group.random) if unlabelled else labelled[:0]
     # The labels of seeds are hidden. A labelled node among the others would be missing to its neighbours.
     seeds = np.concatenate([labelled, more[graph.label[more] < 0]])
-    drawn = sample(graph, seeds, config.fanouts, group.shape.feature_width, group.random, group.device)
-    targets = node_class.targets(graph, labelled, group.device)
+    drawn = sample(graph, seeds, config.fanouts, group.shape.feature_width, group.random, device)
+    targets = node_class.targets(graph, labelled, device)
     unlearned = slice(len(labelled) if len(seeds) > len(labelled) else 0, None)
     return StepNodes(targets, drawn, len(graph.classes), unlearned)
+
+
+def pad(nodes: StepNodes, columns: tuple[int, ...]) -> StepNodes:
+    """The same step with a few sizes: seeds that are there for the shape alone count nothing in any mean.
+
+    Args:
+        nodes: on a CPU.
+        columns: of the structure that students read.
+    """
+    padded = pad_sample(nodes.sample, columns)
+    seeds, labelled = nodes.sample.num_seeds, len(nodes.targets)
+    numbers = torch.arange(padded.num_seeds)
+
+    def among(first: int, end: int) -> Tensor:
+        return ((numbers >= first) & (numbers < end)).to(torch.float32) / (end - first)
+
+    shares = SeedShares(among(0, labelled), among(nodes.unlearned.start or 0, seeds), among(0, seeds))
+    targets = F.pad(nodes.targets, (0, padded.num_seeds - labelled))
+    return StepNodes(targets, padded, nodes.classes, slice(None), seed_shares=shares)
 
 
 def forward(group: Group, drawn: Sample) -> Parts[Computed]:
@@ -194,13 +243,39 @@ def show(group: Group, nodes: StepNodes, computed: Computed, knowledge: Knowledg
     return Shown(logits.mT, teachers, doubts, others[0] if others else None)
 
 
+def loss_terms(group: Group, nodes: StepNodes, shown: Shown, weights: Tensor) -> Parts[dict[str, Tensor]]:
+    """What the students lose by labels, by teachers and by the expected disagreement, over all classes.
+
+    Args:
+        group: the students.
+        nodes: of the step.
+        shown: by all students.
+        weights: ``[G, G]``, how much student ``j`` teaches student ``i``.
+    """
+    config, logits = group.config, shown.logits
+    labelled = logits[:, : len(nodes.targets)]
+    terms = {"supervised": node_class.losses(labelled, nodes.targets, nodes.seed_shares.labelled)}
+    if shown.teachers is not None:
+        yield
+        terms["global"] = config.global_weight * node_class.global_losses(
+            logits, shown.teachers, weights, config.temperature, config.min_confidence, shares=nodes.seed_shares.all
+        )
+    if nodes.lessons:
+        yield
+        taught = lesson_losses(logits, nodes.lessons, slice(len(logits)), config)
+        terms["global"] = terms["global"] + taught if "global" in terms else taught
+    yield
+    terms["disagreement"] = disagreement_terms(nodes, shown)
+    return terms
+
+
 def disagreement_terms(nodes: StepNodes, shown: Shown) -> Tensor:
     """Losses ``[G]`` of the disagreement that each student expects; they change no embedding.
 
     Nodes whose labels are learned from again have more agreement than others, so others are used where there are any.
     """
     found = node_class.disagreement(shown.logits[:, nodes.unlearned].detach())
-    return node_class.disagreement_losses(shown.doubts, found)
+    return node_class.disagreement_losses(shown.doubts, found, nodes.seed_shares.unlearned)
 
 
 def local_terms(group: Group, nodes: StepNodes, embeddings: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -280,6 +355,24 @@ def update(group: Group) -> Tensor:
         for number in torch.nonzero(norms > limit).flatten().tolist():
             clip_grads_with_norm_(weights[number], limit, norms[number])
         group.student_optimizer.step()
+    return sound
+
+
+def update_if_sound(group: Group, finite: Tensor) -> Tensor:
+    """As :func:`update`, but without reading anything back: bool ``[G]``, whose gradients are finite.
+
+    Args:
+        group: all students of one rank.
+        finite: bool, a single one: where it is false, no weight changes.
+    """
+    limit = group.config.max_gradient_norm
+    grads = [[each.grad for each in student.parameters() if each.grad is not None] for student in group.students]
+    norms = torch.stack([get_total_norm(own) for own in grads])
+    scales = torch.where(norms > limit, limit / (norms + _LEAST_NORM), 1.0)
+    for own, scale in zip(grads, scales, strict=True):
+        torch._foreach_mul_(own, scale)
+    sound = torch.isfinite(norms)
+    group.student_optimizer.step(1 - (sound.all() & finite).to(torch.float32))
     return sound
 
 

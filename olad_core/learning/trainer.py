@@ -17,8 +17,9 @@ from olad_core.graph import DynamicGraph
 from olad_core.learning.group import Group
 from olad_core.learning.health import Health
 from olad_core.learning.label_history import Replay, Touched
-from olad_core.learning.lessons import MembersTeaching, lesson_losses
+from olad_core.learning.lessons import MembersTeaching
 from olad_core.learning.many_classes import candidate_terms
+from olad_core.learning.recorded import CudaRecorder, RecordedSteps, map_tensors
 from olad_core.learning.spread import NotSpread
 from olad_core.learning.step import (
     Computed,
@@ -26,21 +27,24 @@ from olad_core.learning.step import (
     Shown,
     StepNodes,
     backward,
-    disagreement_terms,
     draw,
     forward,
     knowledge_of,
     local_terms,
+    loss_terms,
     show,
     update,
 )
 from olad_core.learning.twins import Twins
+from olad_core.learning.whole_step import can_be_recorded, step_inputs, take_recorded
 from olad_core.named_state import join_parts, take_part
 from olad_core.parts import Parts, whole
 from olad_core.step_size import FULL_SIZE, StepSize, learning_rate_of
 from olad_core.tasks import node_class
 
 Terms = dict[str, Tensor]
+
+_CPU = torch.device("cpu")
 
 EVERY, SELDOM = 2, 4
 """Twins learn in each second step, and in each fourth one where the group is taught hardly at all."""
@@ -79,6 +83,13 @@ class Trainer:
         self.health = Health(len(group.students))
         self.twins = Twins(group) if group.config.has_twins else None
         """Learn beside the group where it is measured what teaching is worth; else None."""
+        self.recorded: RecordedSteps | None = None
+        """Takes the steps that can be recorded; None where the device does not wait for launches."""
+        plain = type(self).show is Trainer.show
+        if plain and group.config.cuda_graphs and group.device.type == "cuda":
+            self.recorded = RecordedSteps(CudaRecorder(group.device), group.device)
+        self.not_recorded: str | None = None
+        """Why steps are not recorded any more."""
         self.steps = 0
         self.skipped_steps = 0
 
@@ -137,16 +148,32 @@ class Trainer:
         knowledge = knowledge_of(self.config, self.steps, teaching)
         if self.steps < self.config.warmup_steps or not self.config.global_weight:
             members = None
-        nodes = draw(graph, history, touched, group, size, unlabelled=knowledge.any or members is not None)
+        drawn_on = group.device if self.recorded is None else _CPU
+        unlabelled = knowledge.any or members is not None
+        nodes = draw(graph, history, touched, group, size, drawn_on, unlabelled=unlabelled)
         if nodes is None:
             return StepOutcome({})
         if members:
             seeds = nodes.sample.rows[: nodes.sample.num_seeds]
             nodes = replace(nodes, lessons=members.lessons(graph.arrival[seeds], nodes.classes))
+        if self.twins:
+            self.twins.fit(group, learning_rate)
+        if self.recorded is not None:
+            outcome = yield from self._record(self.recorded, nodes, knowledge, teaching, twins)
+            if outcome is not None:
+                return outcome
+            nodes = map_tensors(nodes, lambda _, tensor: tensor.to(group.device))
+        return (yield from self._step_in_parts(nodes, knowledge, teaching, twins))
+
+    def _step_in_parts(
+        self, nodes: StepNodes, knowledge: Knowledge, teaching: npt.NDArray[np.float32], twins: Twins | None
+    ) -> Parts[StepOutcome]:
+        """What follows the drawing of a step that is not recorded."""
+        group = self.group
         group.follow_scale(nodes.sample.inputs.x, self.steps)
         weights = to_device(teaching[: len(group.students)], group.device)
         if self.twins:
-            self.twins.follow(group, learning_rate)
+            self.twins.follow_scale(group)
         computed = yield from forward(group, nodes.sample)
         if node_class.are_many(nodes.classes):
             if not group.division.alone:
@@ -173,20 +200,7 @@ class Trainer:
 
     def terms(self, nodes: StepNodes, shown: Shown, weights: Tensor) -> Parts[Terms]:
         """What the students lose by labels, by teachers and by the expected disagreement, over all classes."""
-        config, logits = self.config, shown.logits
-        terms = {"supervised": node_class.losses(logits[:, : len(nodes.targets)], nodes.targets)}
-        if shown.teachers is not None:
-            yield
-            terms["global"] = config.global_weight * node_class.global_losses(
-                logits, shown.teachers, weights, config.temperature, config.min_confidence
-            )
-        if nodes.lessons:
-            yield
-            taught = lesson_losses(logits, nodes.lessons, slice(len(logits)), config)
-            terms["global"] = terms["global"] + taught if "global" in terms else taught
-        yield
-        terms["disagreement"] = disagreement_terms(nodes, shown)
-        return terms
+        return (yield from loss_terms(self.group, nodes, shown, weights))
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, object]]:
         """Tensors and plain values for a checkpoint."""
@@ -226,6 +240,26 @@ class Trainer:
             return teaching, self.twins
         return np.zeros_like(teaching) if hardly else teaching[:-1], None
 
+    def _record(
+        self,
+        recorded: RecordedSteps,
+        nodes: StepNodes,
+        knowledge: Knowledge,
+        teaching: npt.NDArray[np.float32],
+        twins: Twins | None,
+    ) -> Parts[StepOutcome | None]:
+        """Take a step by a recording; None where it has to be computed in parts."""
+        if not can_be_recorded(self.group, nodes, knowledge):
+            return None
+        inputs = step_inputs(self.group, nodes, self.steps, teaching)
+        yield
+        try:
+            taken = take_recorded(recorded, self.group, twins, inputs, knowledge)
+        except RuntimeError as error:
+            self.recorded, self.not_recorded = None, str(error)
+            return None
+        return StepOutcome(taken.losses, self._count(taken.sound, finite=taken.finite))
+
     def _learn(self, computed: Computed, terms: Terms) -> Parts[tuple[str, ...]]:
         """Descend on the sum of the students' terms; names of those that got new weights."""
         total = sum((term.sum() for name, term in terms.items() if name != "discriminator"), torch.zeros(()))
@@ -244,12 +278,16 @@ class Trainer:
             finite: whether the sum of all losses is finite. Where it is not, nobody learns from the step.
         """
         sound = update(self.group) if finite else torch.isfinite(supervised)
-        if finite and bool(sound.all()):
+        return self._count(sound.cpu().numpy(), finite=finite)
+
+    def _count(self, sound: npt.NDArray[np.bool_], *, finite: bool) -> tuple[str, ...]:
+        """Count a step; names of the students that got new weights."""
+        if finite and sound.all():
             self.steps += 1
             self.health.sound_step()
             return ()
         self.skipped_steps += 1
-        return tuple(map(self._renew, self.health.spoilt_step(~sound.cpu().numpy())))
+        return tuple(map(self._renew, self.health.spoilt_step(~sound)))
 
     def _renew(self, place: int) -> str:
         self.health.resets += 1

@@ -11,15 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from olad_core.learning.dropout import Dropout
 from olad_core.learning.group import Group
 from olad_core.learning.lessons import lesson_losses
-from olad_core.learning.step import StepNodes, update
+from olad_core.learning.step import StepNodes, update, update_if_sound
 from olad_core.messages.sample import Sample
 from olad_core.parts import Parts
-from olad_core.students import Memory, Student
+from olad_core.students import Memory, Stack, Student
 from olad_core.tasks import node_class
 
 ARCHITECTURE = "sage"
@@ -64,6 +65,11 @@ class Twins:
         taught.load_state_dict(untaught.state_dict())
 
     @property
+    def group(self) -> Group:
+        """The two, as a group of their own."""
+        return self._group
+
+    @property
     def students(self) -> dict[str, Student]:
         """By name: the untaught one, then the taught one."""
         return {f"twin-{place}": student for place, student in enumerate(self._group.students)}
@@ -83,9 +89,17 @@ class Twins:
         return self._group.student_optimizer.parameters
 
     def follow(self, group: Group, learning_rate: float) -> None:
-        """Have the classes, the scale of features and the learning rate of the group in its next step."""
+        """Have the classes, the learning rate and the scale of features of the group in its next step."""
+        self.fit(group, learning_rate)
+        self.follow_scale(group)
+
+    def fit(self, group: Group, learning_rate: float) -> None:
+        """Have the classes and the learning rate of the group in its next step."""
         self._group.fit_classes(group.capacity)
         self._group.set_learning_rate(learning_rate)
+
+    def follow_scale(self, group: Group) -> None:
+        """Have the scale of features of the group."""
         for student in self._group.students:
             student.mean_square.copy_(group.students[0].mean_square)
 
@@ -112,10 +126,16 @@ class Twins:
             logits = self._logits(student, nodes.sample)[None, :, : nodes.classes]
             loss = logits.new_zeros(1)
             if labelled:  # The mean over no seed is not a number.
-                loss = loss + shares.labelled * node_class.losses(logits[:, :labelled], nodes.targets)
+                own = node_class.losses(logits[:, :labelled], nodes.targets, nodes.seed_shares.labelled)
+                loss = loss + shares.labelled * own
             if place == TAUGHT and teachers is not None:
                 loss = loss + shares.seeds * config.global_weight * node_class.global_losses(
-                    logits, teachers, weights[None], config.temperature, config.min_confidence
+                    logits,
+                    teachers,
+                    weights[None],
+                    config.temperature,
+                    config.min_confidence,
+                    shares=nodes.seed_shares.all,
                 )
             if place == TAUGHT and nodes.lessons:
                 loss = loss + lesson_losses(logits, nodes.lessons, slice(-1, None), config)
@@ -127,6 +147,10 @@ class Twins:
         """Change the weights by the gradients of :meth:`learn`, if those of both are finite."""
         update(self._group)
 
+    def descend_if_sound(self) -> None:
+        """The same without reading anything back."""
+        update_if_sound(self._group, torch.ones((), dtype=torch.bool, device=self._group.device))
+
     def state(self) -> tuple[dict[str, Tensor], dict[str, object]]:
         """Tensors and plain values for a checkpoint."""
         return self._group.state()
@@ -135,6 +159,11 @@ class Twins:
         """Take over a :meth:`state`."""
         own = self._group
         self._group = Group.restore(own.config, tensors, values, own.device, own.memory)
+
+    def numbers_to_drop(self, drawn: Sample) -> int:
+        """How many random numbers the dropout of both takes: they drop the same."""
+        shapes = Stack(self._group.students[:1]).shapes(drawn.blocks)
+        return self._group.dropout.numbers_of(len(drawn.inputs.label), [drawn.inputs.x.shape[1]], shapes)
 
     def _logits(self, student: Student, drawn: Sample) -> Tensor:
         """Logits ``[n, class_capacity]`` of a sample's seeds, with dropout."""

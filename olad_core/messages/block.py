@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from olad_core.device import has_loops
 from olad_core.graph.compiled import compiled
 
 Int64s = npt.NDArray[np.int64]
@@ -100,10 +101,9 @@ class Block:
 def by_source(block: Block, num_sources: int) -> BySource:
     """Sort the edges of a block, S being ``num_sources``."""
     sources, weight = block.sources, block.weight
-    if sources.device.type != "cpu":
-        order = torch.argsort(sources, stable=True)
-        counts = torch.bincount(sources, minlength=num_sources)
-        offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    if not has_loops(sources):
+        ordered, order = torch.sort(sources, stable=True)
+        offsets = torch.searchsorted(ordered, torch.arange(num_sources + 1, device=sources.device))
         return BySource(order, block.target_of_edge[order], offsets, weight[order])
     order, targets = torch.empty_like(sources), torch.empty_like(sources)
     found = BySource(order, targets, sources.new_zeros(num_sources + 1), torch.empty_like(weight))

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from olad_core.device import has_loops
 from olad_core.graph.compiled import compiled, prefetch_row
 from olad_core.messages.block import Block
 
@@ -40,7 +41,7 @@ def attend_to_edges(prepared: Tensor, heads: int, block: Block, slope: float, te
         slope: of the leaky ReLU below zero.
         terms: ``[E, heads]``, what each edge adds to scores.
     """
-    if torch.is_grad_enabled() or prepared.device.type != "cpu":
+    if torch.is_grad_enabled() or not has_loops(prepared):
         return by_operations(prepared, heads, block, slope, terms)
     assert block.x is not None, "edges have features"
     width = prepared.shape[1] - 2 * heads

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,11 +19,12 @@ class StructureSteps:
 
     Args:
         steps: uint8 ``[n, 6]``.
+        blocks: what :meth:`block` returns, as far as it is known already.
     """
 
-    def __init__(self, steps: Tensor) -> None:
+    def __init__(self, steps: Tensor, blocks: Mapping[tuple[int, ...], Block] | None = None) -> None:
         self.steps = steps
-        self._blocks: dict[tuple[int, ...], Block] = {}
+        self._blocks = dict(blocks or {})
 
     def block(self, columns: tuple[int, ...]) -> Block:
         """Edges from the step of each column that is not 0 to its node, for :func:`~olad_core.messages.aggregate`.
@@ -32,6 +34,11 @@ class StructureSteps:
         if columns not in self._blocks:
             self._blocks[columns] = _to_block(self.steps, columns)
         return self._blocks[columns]
+
+    def map(self, change: Callable[[str, Block | Tensor], Any]) -> StructureSteps:
+        """The same with another tensor of steps and other blocks, as far as these are known, each changed by name."""
+        blocks = {columns: change(f"block {columns}", block) for columns, block in self._blocks.items()}
+        return StructureSteps(change("steps", self.steps), blocks)
 
 
 def _to_block(steps: Tensor, columns: Sequence[int]) -> Block:

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from olad_core.config import STRUCTURE, STRUCTURE_STEPS
+from olad_core.device import has_loops
 from olad_core.messages.aggregate import aggregate
+from olad_core.messages.block import Block
 from olad_core.messages.inputs import Inputs
 from olad_core.messages.sparse_features import SparseRows
 from olad_core.students.initial_weights import LABEL_INPUT, add_diagonal
@@ -110,21 +112,33 @@ def encode(
         encoded = aggregate(weight, x.entries.weight, x.entries) + bias
     else:
         encoded = torch.addmm(bias, x, weight)
-    known = torch.nonzero((inputs.label >= 0) & (inputs.label < len(labels))).squeeze(1)
-    encoded = encoded.index_add(0, known, nn.functional.embedding(inputs.label[known], labels))
+    encoded = _add_labels(encoded, inputs.label, labels)
     if columns and structure is not None and inputs.structure is not None:
         block = inputs.structure.block(columns)
         encoded = encoded + aggregate(structure, block.weight, block)
     return _bounded(encoded)
 
 
+def _add_labels(encoded: Tensor, label: Tensor, labels: Tensor) -> Tensor:
+    """Add the row of each known label."""
+    known = (label >= 0) & (label < len(labels))
+    if has_loops(label):
+        rows = torch.nonzero(known).squeeze(1)
+        return encoded.index_add(0, rows, nn.functional.embedding(label[rows], labels))
+    rows = torch.arange(len(label) + 1, device=label.device)
+    weight = known.to(labels.dtype)
+    block = Block(rows[:-1], label.masked_fill(~known, 0), rows, weight, in_weight=labels.new_zeros(len(labels)))
+    return encoded + aggregate(labels, weight, block)
+
+
 def _bounded(encoded: Tensor) -> Tensor:
     """NaN becomes zero, other entries are clamped: huge features must not make the rows of neighbours NaN."""
     if not encoded.numel():
         return encoded
-    least, most = encoded.detach().aminmax()
-    # If any entry is NaN, so are both bounds, and comparisons with NaN are false. This test costs less than clamping,
-    # whose gradient would be computed even where nothing is clamped.
-    if least >= -MOST_ENCODED and most <= MOST_ENCODED:
-        return encoded
+    if has_loops(encoded):
+        least, most = encoded.detach().aminmax()
+        # If any entry is NaN, so are both bounds, and comparisons with NaN are false. This test costs less than
+        # clamping, whose gradient would be computed even where nothing is clamped.
+        if least >= -MOST_ENCODED and most <= MOST_ENCODED:
+            return encoded
     return encoded.nan_to_num(0.0, MOST_ENCODED, -MOST_ENCODED).clamp(-MOST_ENCODED, MOST_ENCODED)

@@ -41,6 +41,7 @@ class EvolveGCN(Convolution):
                 cell.recurrent_layer.bias_ih_l0[width : 2 * width] += KEEPING
         self.register_buffer("past", torch.zeros(self.num_layers, width, width))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.begun = False
         self._fixed: dict[int, Tensor] = {}
 
     @override
@@ -57,6 +58,7 @@ class EvolveGCN(Convolution):
             # New tensors: a training step under way needs the old ones for its gradients.
             self.past = torch.stack([self.matrix(number) for number in range(1, self.num_layers + 1)])
             self.steps = self.steps + 1
+            self.begun = True
             self._fixed.clear()
 
     @override
@@ -65,9 +67,10 @@ class EvolveGCN(Convolution):
         return super().train(mode)
 
     @override
-    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
         self._fixed.clear()
-        return super().load_state_dict(*args, **kwargs)
+        self.begun = bool(self.steps)
 
     def matrix(self, number: int) -> Tensor:
         """``W_k(t)``, ``[width, width]``; a frozen student computes it once."""
@@ -80,7 +83,7 @@ class EvolveGCN(Convolution):
 
     def _evolved(self, number: int) -> Tensor:
         cell: Any = self.cells[number - 1]
-        before = self.past[number - 1].unsqueeze(0) if self.steps else cell.initial_weight
+        before = self.past[number - 1].unsqueeze(0) if self.begun else cell.initial_weight
         # A GPU's library for this would round to fewer digits, and copy the weights together at every call.
         with torch.backends.cudnn.flags(enabled=False):
             _, state = cell.recurrent_layer(before, before)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
+from olad_core.device import has_loops
 from olad_core.messages.aggregate import aggregate, segment_softmax
 from olad_core.messages.attention import attend
 from olad_core.messages.block import Block
@@ -49,7 +50,7 @@ class Attention(nn.Module):
 
     def forward(self, prepared: Tensor, block: Block) -> Tensor:
         """Attention-weighted means of prepared rows: ``[N, width]``."""
-        if prepared.device.type == "cpu":
+        if has_loops(prepared):
             return attend(prepared, self.heads, block, SLOPE)
         return self.by_operations(prepared, block)
 

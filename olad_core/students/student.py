@@ -44,6 +44,9 @@ class Student(nn.Module, ABC):
     edge_width: int = 0
     """Features of an edge that it reads; see :meth:`read_edges`."""
 
+    begun: bool = True
+    """Whether it has taken a step of time, where its operations depend on that."""
+
     type_widths: tuple[int, ...] = ()
     """Widths of the features of each type of nodes, where nodes have types; see :meth:`distinguish`."""
 

@@ -83,6 +83,7 @@ def engine_config(settings: Settings) -> EngineConfig:
         measures_teaching=settings.global_weight == "auto",
         temperature=settings.temperature,
         warmup_steps=settings.warmup_steps,
+        cuda_graphs=settings.cuda_graphs,
         seed=settings.seed,
     )
     return EngineConfig(

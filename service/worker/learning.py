@@ -52,6 +52,7 @@ class Learning:
         # Seconds that slices have taken longer than the parts of steps since.
         self._slices_ahead_s = 0.0
         self._rows_are_next = False
+        self._not_recorded: str | None = None
 
     def saw_events(self) -> None:
         """Events have been applied since the last part."""
@@ -157,9 +158,14 @@ class Learning:
         """Learn; what it returns. After a failure the students are replaced by new ones; what is served stays."""
         with self._metrics.stage("learn"):
             try:
-                return work()
+                done = work()
             except Exception as error:
                 self._metrics.training_failures.inc()
                 log.exception("training failed, beginning with new students", error=str(error))
                 engine.restart_training()
                 return None
+        problem = engine.trainer.not_recorded if engine.trainer else None
+        if problem and problem != self._not_recorded:
+            log.warning("steps are not recorded as CUDA graphs from now on", problem=problem)
+            self._not_recorded = problem
+        return done

@@ -25,18 +25,19 @@ def targets(graph: DynamicGraph, rows: Rows, device: torch.device) -> Tensor:
     return to_device(graph.label[rows].astype(np.int64), device)
 
 
-def losses(logits: Tensor, targets: Tensor) -> Tensor:
+def losses(logits: Tensor, targets: Tensor, shares: Tensor | None = None) -> Tensor:
     """Cross entropy of every student on labelled nodes.
 
     Args:
         logits: ``[G, n, C]``.
         targets: int64 ``[n]``.
+        shares: ``[n]``, of the nodes in the mean; None: all count alike.
 
     Returns:
         ``[G]``.
     """
     truth = targets.expand(len(logits), -1).unsqueeze(2)
-    return -_log_probabilities(logits).gather(2, truth).squeeze(2).mean(dim=1)
+    return -_mean(_log_probabilities(logits).gather(2, truth).squeeze(2), shares)
 
 
 def global_losses(
@@ -46,6 +47,7 @@ def global_losses(
     temperature: float,
     min_confidence: float = 0.0,
     taught: slice = slice(None),
+    shares: Tensor | None = None,
 ) -> Tensor:
     """Global knowledge: ``a_i T^2 * mean over nodes of KL(p_i || s_T(z_i))``, ``p_i = sum_j (w_ij / a_i) s_T(t_j)``.
 
@@ -60,17 +62,18 @@ def global_losses(
         temperature: ``T``.
         min_confidence: in ``[0, 1)``.
         taught: the classes whose probabilities are taught.
+        shares: ``[n]``, of the nodes in the mean; None: all count alike.
 
     Returns:
         ``[G]``.
     """
     strength = teaching.sum(dim=1)
     weights = teaching / strength.clamp_min(1e-12).unsqueeze(1)
-    shares = _log_probabilities(teachers.detach() / temperature).exp()
-    target = torch.einsum("ij,jcn->icn", weights, shares.mT).mT[:, :, taught]
+    taught_by_each = _log_probabilities(teachers.detach() / temperature).exp()
+    target = torch.einsum("ij,jcn->icn", weights, taught_by_each.mT).mT[:, :, taught]
     divergence = (target * (_log(target) - _log_probabilities(logits / temperature)[:, :, taught])).sum(dim=2)
     confident = target.amax(dim=2) > min_confidence
-    return strength * temperature**2 * (divergence * confident).mean(dim=1)
+    return strength * temperature**2 * _mean(divergence * confident, shares)
 
 
 def disagreement(logits: Tensor) -> Tensor:
@@ -98,17 +101,23 @@ def disagreement(logits: Tensor) -> Tensor:
     return (divergence / most).clamp(0, 1)
 
 
-def disagreement_losses(doubts: Tensor, found: Tensor) -> Tensor:
+def disagreement_losses(doubts: Tensor, found: Tensor, shares: Tensor | None = None) -> Tensor:
     """Cross entropy of the disagreement that every student expects.
 
     Args:
         doubts: ``[G, n]``, logits.
         found: ``[n]``; see :func:`disagreement`.
+        shares: ``[n]``, of the nodes in the mean; None: all count alike.
 
     Returns:
         ``[G]``.
     """
-    return F.binary_cross_entropy_with_logits(doubts, found.expand_as(doubts), reduction="none").mean(dim=1)
+    return _mean(F.binary_cross_entropy_with_logits(doubts, found.expand_as(doubts), reduction="none"), shares)
+
+
+def _mean(values: Tensor, shares: Tensor | None) -> Tensor:
+    """Over the nodes, ``[G]`` of ``[G, n]``."""
+    return values.mean(dim=1) if shares is None else (values * shares).sum(dim=1)
 
 
 def _log_probabilities(logits: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from olad_core.config import GROUP, EngineConfig
 from olad_core.engine import Engine
@@ -245,6 +246,20 @@ def test_a_training_that_fails_begins_with_new_students_and_what_is_served_stays
     trainer = learner.engine.trainer
     assert trainer is not None
     assert trainer.steps == 1
+
+
+def test_it_is_logged_once_that_steps_are_not_recorded_any_more(tmp_path: Path) -> None:
+    learner = Learner(tmp_path, target_ms=5000)
+    with capture_logs() as lines:
+        for _ in range(6):
+            learner.clock.advance(5.0)
+            learner.lane.learn_in_time(loaded=False)
+            if learner.engine.trainer:
+                learner.engine.trainer.not_recorded = "operation not permitted when stream is capturing"
+    found = [line for line in lines if "CUDA graphs" in line["event"]]
+    assert [(line["log_level"], line["problem"]) for line in found] == [
+        ("warning", "operation not permitted when stream is capturing")
+    ]
 
 
 def test_a_group_for_which_there_is_no_time_is_replaced_within_a_few_turns(tmp_path: Path) -> None:
