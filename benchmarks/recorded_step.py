@@ -50,6 +50,10 @@ class Counter:
         """Runs as if it was recorded."""
         return lambda: self.warm_up(run)
 
+    def read(self, found: Tensor) -> Tensor:
+        """As it is."""
+        return found
+
 
 class Steps:
     """Steps of a new group."""

@@ -46,6 +46,9 @@ class Recorder(Protocol):
             RuntimeError: it cannot be recorded.
         """
 
+    def read(self, found: Tensor) -> Tensor:
+        """A copy of a result on the host, once it is computed."""
+
 
 class CudaRecorder:
     """Records CUDA graphs, which share one pool of memory: what one has computed is read before the next one runs.
@@ -83,6 +86,15 @@ class CudaRecorder:
             return found
 
         return again
+
+    def read(self, found: Tensor) -> Tensor:
+        """Wait asleep: a core that waits for a GPU is else busy for as long as the GPU is."""
+        here = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
+        here.copy_(found, non_blocking=True)
+        done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+        done.record(torch.cuda.current_stream(self._device))
+        done.synchronize()
+        return here
 
 
 class Places:
@@ -154,7 +166,7 @@ class RecordedSteps:
         inputs: Inputs,
         run: Callable[[Inputs], Tensor],
     ) -> Tensor:
-        """Take a step; its result, on the device.
+        """Take a step; its result, on the host.
 
         Args:
             key: all that decides which operations a step consists of, beside shapes and the addresses of weights.
@@ -179,7 +191,7 @@ class RecordedSteps:
             with _drawn_ahead(groups, shape.numbers):
                 return run(map_tensors(inputs, lambda name, _: shape.places.tensors[name]))
 
-        return self._run(shape, _addresses(groups), step)
+        return self._recorder.read(self._run(shape, _addresses(groups), step))
 
     def _run(self, shape: _Shape, addresses: tuple[int, ...], step: Run) -> Tensor:
         if shape.addresses != addresses:

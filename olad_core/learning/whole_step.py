@@ -105,7 +105,7 @@ def take_recorded(
     begun = tuple(student.begun for student in group.students)
     key = knowledge, twins is not None, inputs.nodes.classes, group.capacity, begun
     found = recorded.take(key, groups, numbers, inputs, lambda there: whole_step(group, twins, there, knowledge))
-    *terms, sound, finite = found.to("cpu", copy=True).numpy()
+    *terms, sound, finite = found.numpy()
     losses = dict(zip(term_names(knowledge), terms, strict=True))
     return Taken(losses, sound > 0, bool(finite.all()))
 
