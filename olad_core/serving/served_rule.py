@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from olad_core.events import ClassDecision
 from olad_core.graph import DynamicGraph
 from olad_core.serving.versions import HeldVersion
 from olad_core.tasks.label_rule import LabelRule, declared_rule, share_threshold
@@ -38,20 +39,45 @@ class ServedRule:
             served: the version that readers get; None while there is none.
             applied_events: number of events that the graph has seen.
         """
-        declared = graph.decisions
-        if not declared and not self.rule:
-            return self.rule
+        version = served.version.number if served is not None else None
+        due = self.due(graph.decisions, version, graph.num_nodes, applied_events)
+        return self.take(graph.decisions, _thresholds(graph, served, due) if due and served is not None else None)
+
+    def due(
+        self, declared: Mapping[str, ClassDecision], version: int | None, nodes: int, applied_events: int
+    ) -> dict[str, float]:
+        """The shares of nodes, by class, whose thresholds have to be found now; empty where none have.
+
+        :meth:`take` has to follow.
+
+        Args:
+            declared: the decisions of the schema.
+            version: number of the version that readers get; None while there is none.
+            nodes: of the graph.
+            applied_events: number of events that the graph has seen.
+        """
         shares = {name: one.top_share for name, one in declared.items() if one.top_share is not None}
-        found: Mapping[str, float] = {}
-        if shares and served is not None:
-            version, event = self._found
-            wait = max(LEAST_EVENTS, graph.num_nodes // NODES_PER_EVENT)
-            if shares != self._shares or served.version.number != version or applied_events - event >= wait:
-                self._shares, self._found = shares, (served.version.number, applied_events)
-                found = _thresholds(graph, served, shares)
-            else:
-                found = {name: self.rule.thresholds[name] for name in shares if name in self.rule.thresholds}
-        self.rule = declared_rule(declared, found)
+        if version is None or not shares:
+            self._shares = {}
+            return {}
+        before, event = self._found
+        wait = max(LEAST_EVENTS, nodes // NODES_PER_EVENT)
+        if shares == self._shares and version == before and applied_events - event < wait:
+            return {}
+        self._shares, self._found = shares, (version, applied_events)
+        return shares
+
+    def take(self, declared: Mapping[str, ClassDecision], found: Mapping[str, float] | None) -> LabelRule:
+        """The rule for what is served now.
+
+        Args:
+            declared: the decisions of the schema.
+            found: the thresholds that were due; None where none were.
+        """
+        if found is None:
+            found = {name: self.rule.thresholds[name] for name in self._shares if name in self.rule.thresholds}
+        if declared or self.rule:
+            self.rule = declared_rule(declared, found)
         return self.rule
 
     def state(self) -> dict[str, object]:

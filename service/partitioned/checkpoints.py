@@ -91,11 +91,15 @@ class RankCheckpoints:
         """Copy this rank's state and begin to write the copy."""
         serving, counts = follower.serving.state(), follower.counts
         arrays = {name: np.array(array) for name, array in (follower.partition.state() | serving.own).items()}
-        values = serving.values | {
-            "position": counts.position,
-            "applied_events": counts.applied,
-            "rejected_events": counts.rejected,
-        }
+        values = (
+            serving.values
+            | follower.rule_state()
+            | {
+                "position": counts.position,
+                "applied_events": counts.applied,
+                "rejected_events": counts.rejected,
+            }
+        )
         folder = folder_of(self._root, number)
 
         def write() -> dict[str, str]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from olad_core.events import GraphSchema, RejectedOp, RejectionReason
 from olad_core.graph.arrays import Int64s
 from olad_core.partition import Followed, Partition, Superstep
+from olad_core.partition.share_thresholds import thresholds_over_ranks
 from olad_core.schema import SchemaConflict, TooManyClasses
 from olad_core.serving.publication import RejectedEvent, TableUpdate, Version
+from olad_core.serving.served_rule import ServedRule
 from olad_core.tasks import node_class
-from olad_core.tasks.label_rule import LabelRule, declared_rule
+from olad_core.tasks.label_rule import LabelRule
 from service.partitioned.serving import Answers, Serving
 from service.store.log_reader import Entry
 from service.store.positions import parse_position
@@ -83,6 +86,7 @@ class Follower:
         self._next = _Changes()
         self._next_number: int | None = None
         self._rejected: list[RejectedEvent] = []
+        self._rule = ServedRule()
 
     @property
     def position(self) -> str:
@@ -91,8 +95,32 @@ class Follower:
 
     @property
     def rule(self) -> LabelRule:
-        """What turns probabilities into labels: the schema's costs and thresholds."""
-        return declared_rule(self.partition.graph.decisions, {})
+        """What turns probabilities into labels, after :meth:`follow_rule`."""
+        return self._rule.rule
+
+    def follow_rule(self) -> Superstep[None]:
+        """Bring the rule up to date, together with the other ranks: a share of the nodes is a threshold."""
+        graph, store, version = self.partition.graph, self.partition.store, self.serving.version
+        number = version.number if version is not None else None
+        due = self._rule.due(graph.decisions, number, store.arrivals, self.counts.applied)
+        found: dict[str, float] | None = None
+        if due and version is not None:
+            known = {name: share for name, share in due.items() if name in version.classes}
+            rows = np.flatnonzero(store.owned & (graph.label < 0))
+            columns = [1 + version.classes.index(name) for name in known]
+            probabilities = np.nan_to_num(self.serving.answers(rows)[:, columns])
+            found = {}
+            if known:
+                found = yield from thresholds_over_ranks(probabilities, known, store.rank, store.ranks)
+        self._rule.take(graph.decisions, found)
+
+    def rule_state(self) -> dict[str, object]:
+        """Plain values of the rule for a checkpoint, the same at all ranks."""
+        return self._rule.state()
+
+    def restore_rule(self, values: Mapping[str, Any]) -> None:
+        """Take over the rule among the values of a checkpoint, of ranks or of a worker without them."""
+        self._rule.restore(values)
 
     def apply(self, entry: Entry, skipped: Mapping[str, str]) -> Superstep[None]:
         """Apply one entry, together with the other ranks.
@@ -229,7 +257,7 @@ def refuse_what_ranks_lack(schema: GraphSchema) -> None:
     """Refuse a schema that a worker with partitions cannot follow.
 
     Raises:
-        SchemaConflict: it declares edges with ids, tasks on edges, or labels for a share of the nodes.
+        SchemaConflict: it declares edges with ids, or tasks on edges.
     """
     named = [name for name, one in (schema.edge_types or {}).items() if one.ids]
     if named:
@@ -238,9 +266,3 @@ def refuse_what_ranks_lack(schema: GraphSchema) -> None:
         )
     if schema.tasks:
         raise SchemaConflict("tasks: a worker with partitions has no tasks on edges (docs/scaling.md)")
-    shares: Sequence[str] = [name for name, one in (schema.decisions or {}).items() if one.top_share is not None]
-    if shares:
-        raise SchemaConflict(
-            f"decisions.{shares[0]}.top_share: a worker with partitions does not order all nodes; declare a threshold "
-            "(docs/scaling.md)"
-        )

@@ -158,6 +158,7 @@ class RankLoop:
         """Answer what readers wait for; the answers are published with the position."""
         if not wanted:
             return
+        self._ranks.run(self._follower.follow_rule())
         answers = self._answers.answer(wanted)
         if self._leader is not None:
             self._leader.take_answers(answers)
@@ -200,8 +201,7 @@ class RankLoop:
 
         if not sum(self._ranks.together("next version", int, fill)):
             follower.switch()
-            rejected = follower.take_rejected()
-            self._lead("publication", lambda leader: leader.publish(follower, rejected, []))
+            self._make_visible([])
 
     def _table_of(self, version: int) -> str:
         return table_name(self._keys, version, self._start)
@@ -212,13 +212,12 @@ class RankLoop:
             self._publish_everything()
             return
         follower, counts = self._follower, self._follower.counts
-        update, rejected = follower.take_rows(), follower.take_rejected()
+        update = follower.take_rows()
 
         def stage() -> str:
             return self._rows.stage(update, counts.position, counts.applied) if update is not None else ""
 
-        staged = [key for key in self._ranks.together("rows", str, stage) if key]
-        self._lead("publication", lambda leader: leader.publish(follower, rejected, staged))
+        self._make_visible([key for key in self._ranks.together("rows", str, stage) if key])
 
     def _publish_everything(self) -> None:
         """Write the rows of all nodes into a new table, and let readers go on to it."""
@@ -235,8 +234,14 @@ class RankLoop:
             return int(rows.size)
 
         self._patient.together("table", int, fill)
+        self._make_visible([])
+
+    def _make_visible(self, staged: Sequence[str]) -> None:
+        """Let readers see the position, and rows that are staged or written."""
+        follower = self._follower
+        self._ranks.run(follower.follow_rule())
         rejected = follower.take_rejected()
-        self._lead("publication", lambda leader: leader.publish(follower, rejected, []))
+        self._lead("publication", lambda leader: leader.publish(follower, rejected, staged))
 
     def _write_last_checkpoint(self) -> None:
         """Write a checkpoint of the last position, after one that is still being written."""

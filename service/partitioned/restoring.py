@@ -90,12 +90,20 @@ def restored(choice: Choice, rank: int, ranks: int, wanted: Wanted) -> Follower:
     """
     path = Path(choice.path)
     if choice.partitioned:
-        return _of_parts(Complete(path, read_manifest(path)), rank, ranks, wanted)
-    return _of_engine(read_checkpoint(path), rank, ranks, wanted)
+        complete = Complete(path, read_manifest(path))
+        tensors, values = read_shared(complete)
+        follower = _of_parts(complete, tensors, values, rank, ranks, wanted)
+    else:
+        checkpoint = read_checkpoint(path)
+        values = dict(checkpoint.values)
+        follower = _of_engine(checkpoint, rank, ranks, wanted)
+    follower.restore_rule(values)
+    return follower
 
 
-def _of_parts(checkpoint: Complete, rank: int, ranks: int, wanted: Wanted) -> Follower:
-    tensors, values = read_shared(checkpoint)
+def _of_parts(
+    checkpoint: Complete, tensors: dict[str, Tensor], values: dict[str, Any], rank: int, ranks: int, wanted: Wanted
+) -> Follower:
     before = checkpoint.manifest.ranks
 
     def sources() -> Iterator[Source]:

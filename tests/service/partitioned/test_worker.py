@@ -13,7 +13,7 @@ import numpy.typing as npt
 import redis
 
 from olad_core.engine import Engine
-from olad_core.events import Event, GraphSchema, UpsertEdge, UpsertNode
+from olad_core.events import ClassDecision, Event, GraphSchema, UpsertEdge, UpsertNode
 from olad_core.graph.edges_of_node import edges_of_node
 from service.exit_codes import REFUSES
 from service.partitioned.part_files import list_complete, numbered
@@ -38,6 +38,8 @@ def served(http: httpx.Client, entries: list[list[Event]]) -> bytes:
     return answer.content
 
 
+SHARE = 0.2
+"""Of the nodes without a label, which get one class."""
 NAMED = ["1", "5", "9", "nobody", "90"]
 
 
@@ -119,12 +121,17 @@ def test_ranks_serve_the_same_bytes_whatever_happens_to_them(
             assert pair.terminate() == 0, pair.text()
 
         # One partition becomes two, and two become one.
+        shares = GraphSchema(decisions={"class 1": ClassDecision(top_share=SHARE)})
         for keys, ranks, client in ((steady, 2, first), (struck, 1, second)):
+            redis_client.xadd(keys.log, {"schema": shares.model_dump_json()}, id=f"{ENTRIES}-1")
             append(redis_client, keys, [[UpsertEdge("3", "90"), UpsertEdge("5", "91", 2.5)]], first=ENTRIES + 1)
             with group_of(ranks, url, keys, tmp_path / keys.graph) as other:
                 other.wait_until_visible(redis_client, f"{ENTRIES + 1}-0")
                 until(lambda client=client: reported(client) == f"{ENTRIES + 1}-0")  # type: ignore[misc]
                 assert client.get("/status").json()["log"]["behind_events"] == 0
+                unlabelled = client.get("/nodes", params={"order": "arrived", "limit": "1000"}).json()["nodes"]
+                labelled = sum(each["label"] == "class 1" for each in unlabelled)
+                assert labelled == int(SHARE * len(unlabelled)) > 1
         assert served(first, entries) == served(second, entries) != expected
         rejected = [http.get("/events/rejected").content for http in (first, second)]
         assert rejected[0] == rejected[1]
