@@ -149,6 +149,16 @@ class Engine:
         self._published_version: int | None = None
         self._lists: dict[str, ListedNodes] = {}
 
+    def spread_over(self, spread: Spread) -> None:
+        """Train the students over these ranks from now on. All of them have the same state, and call this.
+
+        Raises:
+            NotSpread: there are students that remember, or too few students.
+        """
+        self._spread = spread
+        if self.trainer:
+            self.trainer.group.spread_over(spread)
+
     def apply(self, position: str, events: Sequence[Event], time: float) -> EntryOutcome:
         """Apply one log entry to the graph; predictions follow at the next :meth:`refresh`.
 

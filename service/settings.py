@@ -116,12 +116,19 @@ class Settings(BaseSettings):
         description="Whether the worker trains. `fixed` serves the version of the newest checkpoint for ever; only a "
         "worker with partitions does.",
     )
+    student_ranks: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes of `olad worker` or `olad up` that the students are spread over, on this machine: each "
+        "has the whole graph, and trains some of them (docs/scaling.md).",
+    )
     rank_timeout_s: float = Field(
         default=10.0,
         ge=2,
         le=600,
-        description="Seconds that the ranks of a worker with partitions wait for each other; then all begin again from "
-        "the newest checkpoint. Redis must answer within half of it.",
+        description="Seconds that the ranks of a worker wait for each other; then all begin again from the newest "
+        "checkpoint. With partitions, Redis must answer within half of it.",
     )
     data_dir: Path = Field(
         default=Path("olad-data"), description="Directory for checkpoints and for the embedded Redis."

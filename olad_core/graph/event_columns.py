@@ -9,7 +9,7 @@ from typing import overload
 
 import numpy as np
 
-from olad_core.event_codec import decode_log
+from olad_core.event_codec import decode_log, encode_log
 from olad_core.events import MAX_FEATURE_WIDTH, Event, LabelNode, RemoveEdge, RemoveNode, UpsertEdge, UpsertNode
 from olad_core.graph.arrays import Float32s, Int32s
 from olad_core.graph.columns import (
@@ -76,6 +76,11 @@ class EventColumns(Sequence[Event]):
 
     def __repr__(self) -> str:
         return repr(list(self._decoded()))
+
+    @property
+    def payload(self) -> bytes:
+        """The batch as it stands in the log."""
+        return self._payload or encode_log(self._decoded())
 
     def text(self, place: int) -> str:
         """The first text of event i for ``2 * i``, its second one for ``2 * i + 1``; empty where it has none."""

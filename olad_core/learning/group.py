@@ -62,10 +62,7 @@ class Group:
         spread: Spread = ALONE,
     ) -> None:
         self.config = config
-        remembering = recurrent(config.students)
-        if remembering and spread.ranks > 1:
-            raise NotSpread(f"{', '.join(remembering)}: students with hidden states are trained by one rank only")
-        self.memory = memory or Memory(remembering, config.width, device)
+        self.memory = memory or Memory(recurrent(config.students), config.width, device)
         self.shape = shape
         self.device = device
         self.names = student_names(config.students)
@@ -75,7 +72,7 @@ class Group:
         self.students = [self._built(place, 1000 * config.seed + place) for place in range(len(config.students))]
         _require_depth(self.students, config.fanouts)
         self._stacks = stacks(self.students)
-        self.division = Division(spread, [len(stack.students) for stack in self._stacks])
+        self.division = self._divided(spread)
         """Who trains which students."""
         self.discriminators = self._new_discriminators(resets=0)
         for module in (*self.students, self.discriminators):
@@ -91,6 +88,19 @@ class Group:
         decays = {student.encoder.weight: config.feature_decay for student in self.students}
         self.student_optimizer = Adam([*weights, *structure], config.learning_rate, config.weight_decay, decays)
         self.discriminator_optimizer = Adam(self.discriminators.parameters(), config.learning_rate)
+
+    def spread_over(self, spread: Spread) -> None:
+        """Train the students over other ranks from now on. All of them have the same group.
+
+        Raises:
+            NotSpread: as where a group is made.
+        """
+        self.division = self._divided(spread)
+
+    def _divided(self, spread: Spread) -> Division:
+        if spread.ranks > 1 and (remembering := recurrent(self.config.students)):
+            raise NotSpread(f"{', '.join(remembering)}: students with hidden states are trained by one rank only")
+        return Division(spread, [len(stack.students) for stack in self._stacks])
 
     @property
     def by_name(self) -> dict[str, Student]:

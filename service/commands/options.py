@@ -23,6 +23,14 @@ Partitions = Annotated[
         min=1, help="Ranks that the graph is spread over, on this machine.", show_default="OLAD_PARTITIONS, 1"
     ),
 ]
+StudentRanks = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Processes that the students are spread over, on this machine.",
+        show_default="OLAD_STUDENT_RANKS, 1",
+    ),
+]
 Weights = Annotated[
     Literal["trained", "fixed"] | None,
     typer.Option(help="Train, or serve the newest checkpoint's version for ever.", show_default="trained"),

@@ -10,7 +10,13 @@ import typer
 from service.api_keys import key_ring
 from service.collector import paused_collector
 from service.commands.failures import read_settings, reported_failures
-from service.commands.options import ApiProcesses, Partitions, Weights, require_partitions_for_fixed_weights
+from service.commands.options import (
+    ApiProcesses,
+    Partitions,
+    StudentRanks,
+    Weights,
+    require_partitions_for_fixed_weights,
+)
 from service.logs import configure_logging
 
 
@@ -52,17 +58,26 @@ def worker(
         typer.Option("--from", metavar="ARCHIVE", help="Begin the variant with the whole history out of this archive."),
     ] = None,
     partitions: Partitions = None,
+    student_ranks: StudentRanks = None,
     weights: Weights = None,
 ) -> None:
     """Apply events, keep predictions fresh, learn. Needs a Redis: OLAD_REDIS_URL."""
-    settings = read_settings(variant=variant, begin_from=begin_from, partitions=partitions, weights=weights)
+    settings = read_settings(
+        variant=variant, begin_from=begin_from, partitions=partitions, student_ranks=student_ranks, weights=weights
+    )
     configure_logging(settings.log_level, settings.log_format)
     require_partitions_for_fixed_weights(settings)
+    if settings.student_ranks > 1:
+        with paused_collector():
+            from service.student_ranks.worker import run_over_ranks  # noqa: PLC0415
+
+        raise typer.Exit(run_over_ranks(settings))
     if settings.partitions > 1:
         with paused_collector():
-            from service.partitioned.launcher import run_ranks  # noqa: PLC0415
+            from service.partitioned.launcher import Start, run_ranks  # noqa: PLC0415
+            from service.partitioned.worker import work  # noqa: PLC0415
 
-        raise typer.Exit(run_ranks(settings))
+        raise typer.Exit(run_ranks(Start(settings, settings.partitions, work)))
     with paused_collector():
         from service.worker.assembly import main  # noqa: PLC0415
 

@@ -17,6 +17,7 @@ from service.commands.options import (
     Partitions,
     Port,
     RedisUrl,
+    StudentRanks,
     Weights,
     require_partitions_for_fixed_weights,
 )
@@ -34,6 +35,7 @@ def up(
     device: Device = None,
     api_processes: ApiProcesses = None,
     partitions: Partitions = None,
+    student_ranks: StudentRanks = None,
     weights: Weights = None,
     new_students: Annotated[
         bool, typer.Option("--new-students", help="Begin with new students; what is served stays until one is better.")
@@ -47,6 +49,7 @@ def up(
         device=device,
         api_processes=api_processes,
         partitions=partitions,
+        student_ranks=student_ranks,
         weights=weights,
     )
     require_partitions_for_fixed_weights(settings)

@@ -67,9 +67,14 @@ def exchange(sent: Outgoing, limit: timedelta | None = None) -> list[Records]:
 
 def share(kind: str, content: bytes, limit: timedelta | None = None) -> list[bytes]:
     """What each rank gives to all, in the order of ranks, its own included."""
+    return [records.tobytes() for records in gather(kind, np.frombuffer(content, np.uint8), limit)]
+
+
+def gather(kind: str, records: Records, limit: timedelta | None = None) -> list[Records]:
+    """The records that each rank gives to all, in the order of ranks, its own included."""
     rank = dist.get_rank()
-    received = exchange(to_all(kind, np.frombuffer(content, np.uint8), rank, dist.get_world_size()), limit)
-    return [content if other == rank else records.tobytes() for other, records in enumerate(received)]
+    received = exchange(to_all(kind, records, rank, dist.get_world_size()), limit)
+    return [records if other == rank else given for other, given in enumerate(received)]
 
 
 def _all_to_all(

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,7 +25,7 @@ from service.exit_codes import REFUSES
 from service.parent import tie_to_parent
 from service.partitioned.leading import end_at_once
 from service.partitioned.warming import compile_beforehand
-from service.partitioned.worker import Place, be_rank
+from service.partitioned.worker import Place, Work, be_rank
 from service.settings import Settings
 from service.worker.temporal_library import import_temporal_library
 
@@ -41,8 +42,23 @@ Codes = dict[int, int]
 """Exit status of each rank that has ended, by rank; negative for a signal."""
 
 
-def run_ranks(settings: Settings) -> int:
-    """Run the ranks of the settings on this machine until they end, or this process is stopped.
+@dataclass(frozen=True)
+class Start:
+    """What is started.
+
+    Attributes:
+        settings: of the worker.
+        ranks: how many.
+        work: what each does, as one of so many.
+    """
+
+    settings: Settings
+    ranks: int
+    work: Work
+
+
+def run_ranks(start: Start) -> int:
+    """Run ranks on this machine until they end, or this process is stopped.
 
     They exchange over the loopback interface.
 
@@ -50,13 +66,13 @@ def run_ranks(settings: Settings) -> int:
         The exit status.
     """
     os.environ["GLOO_SOCKET_IFNAME"] = "lo" if sys.platform == "linux" else "lo0"
-    _import_and_compile(learns=settings.weights == "trained")
+    _import_and_compile(learns=start.settings.weights == "trained")
     # Blocked signals wait until they are asked for: none is lost between two looks.
     heard = {*_STOPS, signal.SIGCHLD}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, heard)
     try:
         with tempfile.TemporaryDirectory(prefix="olad-ranks-") as folder:
-            return _run(settings, Path(folder))
+            return _run(start, Path(folder))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -76,12 +92,12 @@ def _import_and_compile(*, learns: bool) -> None:
         compile_beforehand(None)
 
 
-def _run(settings: Settings, folder: Path) -> int:
+def _run(start: Start, folder: Path) -> int:
     """Start the ranks as often as needed; the exit status."""
     number, pause_s = 0, 0.0
     while True:
         started, number = time.monotonic(), number + 1
-        pids = [_fork(settings, rank, folder / str(number)) for rank in range(settings.partitions)]
+        pids = [_fork(start, rank, folder / str(number)) for rank in range(start.ranks)]
         codes = _until_one_is_lost(pids)
         if codes is None:
             return 0
@@ -94,11 +110,11 @@ def _run(settings: Settings, folder: Path) -> int:
             return 0
 
 
-def _fork(settings: Settings, rank: int, meeting: Path) -> int:
+def _fork(start: Start, rank: int, meeting: Path) -> int:
     """Start one rank; its process.
 
     Args:
-        settings: of the worker.
+        start: what is started.
         rank: which one.
         meeting: file through which the ranks of this start find each other.
     """
@@ -109,20 +125,20 @@ def _fork(settings: Settings, rank: int, meeting: Path) -> int:
     if pid:
         return pid
     try:
-        _be_forked_rank(settings, rank, meeting, parent)
+        _be_forked_rank(start, rank, meeting, parent)
     except BaseException:
         log.exception("the rank could not begin")
         end_at_once()
 
 
-def _be_forked_rank(settings: Settings, rank: int, meeting: Path, parent: int) -> NoReturn:
+def _be_forked_rank(start: Start, rank: int, meeting: Path, parent: int) -> NoReturn:
     # Ctrl-C is for the launcher, which asks the ranks to stop.
     os.setsid()
     for stops in _STOPS:
         signal.signal(stops, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {*_STOPS, signal.SIGCHLD})
     tie_to_parent(signal.SIGKILL, parent)
-    be_rank(settings, Place(rank, settings.partitions, meeting.as_uri()))
+    be_rank(start.settings, Place(rank, start.ranks, meeting.as_uri()), start.work)
 
 
 def _until_one_is_lost(pids: list[int]) -> Codes | None:

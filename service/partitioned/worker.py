@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -53,6 +53,8 @@ from service.worker.students import register_students
 
 log = structlog.get_logger(__name__)
 
+Work = Callable[[Settings, int, int], None]
+"""What one rank does: it is given the settings, its number, and how many ranks there are."""
 START_LIMIT = timedelta(minutes=30)
 """Time limit of exchanges while a checkpoint is restored, and all layers are computed."""
 _REDIS_SHARE = 0.5
@@ -245,8 +247,14 @@ def _process_group(place: Place) -> Iterator[tuple[int, int]]:
     dist.destroy_process_group()
 
 
-def be_rank(settings: Settings, place: Place) -> NoReturn:
-    """Be one rank, and end this process with its status: 78 where starting the ranks again does not help."""
+def be_rank(settings: Settings, place: Place, work: Work) -> NoReturn:
+    """Be one rank, and end this process with its status: 78 where starting the ranks again does not help.
+
+    Args:
+        settings: of the worker.
+        place: of the rank among the others.
+        work: what it does.
+    """
     torch.set_num_threads(settings.torch_threads)
     try:
         with _process_group(place) as (rank, size):
@@ -273,7 +281,7 @@ def main() -> None:
     tie_to_parent(signal.SIGKILL, os.getppid())
     settings = Settings()
     configure_logging(settings.log_level, settings.log_format)
-    be_rank(settings, Place())
+    be_rank(settings, Place(), work)
 
 
 if __name__ == "__main__":

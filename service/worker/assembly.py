@@ -306,8 +306,13 @@ def open_webhooks(settings: Settings, keys: Keys, metrics: WorkerMetrics) -> con
     return Webhooks(connect(settings), keys, settings.webhook_urls, settings.webhook_secret, of_addresses)
 
 
-def main(settings: Settings) -> None:
-    """Put the worker together and run it until SIGTERM or SIGINT."""
+def main(settings: Settings, prepared: Callable[[Engine], Engine] = lambda engine: engine) -> None:
+    """Put the worker together and run it until SIGTERM or SIGINT.
+
+    Args:
+        settings: of the service.
+        prepared: makes what the worker calls of an engine that has been restored.
+    """
     torch.set_num_threads(settings.torch_threads)
     compute_repeatably(settings.steps_per_entry is not None)
     keys = Keys(settings.graph, settings.variant)
@@ -337,7 +342,7 @@ def main(settings: Settings) -> None:
         ):
             config = replace(engine_config(settings), memory_budget=memory_budget(settings.memory_budget_mb))
             worker = build_worker(
-                functools.partial(restore_engine, checkpoints, config, device, alone=event_log is not reader),
+                lambda: prepared(restore_engine(checkpoints, config, device, alone=event_log is not reader)),
                 event_log,
                 PredictionWriter(client, keys, lease, settings.history_rows, settings.changes),
                 RequestReader(client, keys),
