@@ -87,8 +87,7 @@ class Assessment:
         self.teachers: dict[str, MemberTeacher] = {}
         """The members beside the students, in the order of their predictions; none where they do not teach."""
         if config.members_teach:
-            rows, memory = config.arrivals_remembered, config.score_memory
-            self.teachers = {name: MemberTeacher(students, memory, rows) for name in config.beside}
+            self.teachers = {name: MemberTeacher(students, config.score_memory) for name in config.beside}
         # Only while a version of a former group is served.
         self._succession: Succession | None = None
 

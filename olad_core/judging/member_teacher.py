@@ -19,14 +19,14 @@ from olad_core.trees.kept_rows import KeptRows
 
 Floats = npt.NDArray[np.float64]
 
-TAUGHT_CELLS = 2**20
-"""Probabilities that are kept at most: 4 MB."""
+KEPT = 600
+"""Nodes whose predictions are kept: those of long ago are of a member that knew less, and mislead."""
 LEAST = np.float32(1e-30)
 """Probability that a class counts for at least, so that its logarithm is finite."""
 
 
 class MemberTeacher:
-    """Keeps what one member predicted of the last nodes, and compares it with G students.
+    """Keeps what one member predicted of the last nodes that arrived, and compares it with G students.
 
     A prediction is made when a node arrives, before the member can have learned from its label. So it shows what the
     member knows of a node that is new to it, and it stays when the label comes. It is found by the number of the
@@ -35,12 +35,10 @@ class MemberTeacher:
     Args:
         students: G.
         memory: scored nodes after which the weight of a comparison has fallen to 1/e.
-        rows: nodes whose predictions are kept at most; fewer where there are many classes.
     """
 
-    def __init__(self, students: int, memory: float, rows: int) -> None:
-        self._rows = rows
-        self._kept = KeptRows(rows, TAUGHT_CELLS)
+    def __init__(self, students: int, memory: float) -> None:
+        self._kept = KeptRows(KEPT)
         self._fading = Fading(memory)
         self._temperature = Temperatures(1, memory)
         # Faded numbers of nodes: predicted, rightly predicted.
@@ -107,7 +105,7 @@ class MemberTeacher:
 
     def forget_arrivals(self) -> None:
         """Forget what it predicted of all nodes."""
-        self._kept = KeptRows(self._rows, TAUGHT_CELLS)
+        self._kept = KeptRows(KEPT)
 
     def forget(self, count: int) -> None:
         """Let what is known weigh as much as ``count`` scored nodes at most."""

@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from olad_core.judging.member_teacher import MemberTeacher
+from olad_core.judging.member_teacher import KEPT, MemberTeacher
 from tests.olad_core.judging.predictions import saying
 
 
-def member(rows: int = 100) -> MemberTeacher:
-    return MemberTeacher(students=2, memory=200.0, rows=rows)
+def member() -> MemberTeacher:
+    return MemberTeacher(students=2, memory=200.0)
 
 
 def sure(classes: list[int]) -> npt.NDArray[np.float32]:
@@ -35,11 +35,10 @@ class TestKept:
         assert teacher.known(np.array([4]), classes=3)[0].tolist() == [0]
 
     def test_nodes_without_an_answer_and_the_oldest_beyond_the_bound_are_not_kept(self) -> None:
-        teacher = member(rows=2)
-        answers = sure([0, 1, 2, 0])
+        teacher, answers = member(), sure([0] * (KEPT + 2))
         answers[1] = np.nan
-        teacher.remember(np.array([1, 2, 3, 4]), answers)
-        assert teacher.known(np.array([1, 2, 3, 4]), classes=3)[0].tolist() == [2, 3]
+        teacher.remember(np.arange(KEPT + 2), answers)
+        assert teacher.known(np.arange(KEPT + 2), classes=3)[0].tolist() == list(range(2, KEPT + 2))
 
     def test_classes_that_came_later_have_hardly_any_probability(self) -> None:
         teacher = member()

@@ -105,7 +105,7 @@ class TestLosses:
 
 class TestStep:
     def teacher(self, lesson: Taught) -> MemberTeacher:
-        teacher = MemberTeacher(students=2, memory=100.0, rows=100)
+        teacher = MemberTeacher(students=2, memory=100.0)
         arrival = lesson.graph.arrival[np.flatnonzero(lesson.graph.alive)]
         teacher.remember(arrival, np.tile(np.array([[0.9, 0.1]], np.float32), (len(arrival), 1)))
         return teacher
@@ -122,7 +122,7 @@ class TestStep:
 
     def test_drawn_nodes_without_one_are_not(self) -> None:
         lesson = Taught(PAIR)
-        assert "global" not in self.step(lesson, MemberTeacher(2, 100.0, 100))
+        assert "global" not in self.step(lesson, MemberTeacher(2, 100.0))
 
     def test_not_while_the_students_warm_up_nor_without_global_knowledge(self) -> None:
         for changed in (replace(PAIR, warmup_steps=5), replace(PAIR, global_weight=0.0)):
