@@ -3,7 +3,8 @@
 ``python -m benchmarks.partition_costs --nodes 1000000 --edges 10000000 --partitions 2 4``. Each rank is a process of
 its own on gloo. All of them read the same batches, as they stand in the log, and serve one frozen GCN; so does the
 process without partitions. What trains is in neither. Each process first follows a graph of some nodes, so that loops
-are compiled. It measures its own CPU time, so that ranks may take turns on few cores, and what it holds in the end.
+are compiled. It measures its own CPU time, and what it holds in the end. All of them have one core, so that ranks take
+turns, and two do not share what two threads of a core share.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -165,6 +167,7 @@ def one_rank(batches: Batches, rank: int, ranks: int) -> Costs:
 def part(options: argparse.Namespace) -> Costs:
     """What one process measures."""
     torch.set_num_threads(1)
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     few, batches = arxiv_shaped(200, 1000, features=options.features), read(options.folder, options.features)
     before = Costs()
     if options.rank is None:
