@@ -110,6 +110,9 @@ class _Part(msgspec.Struct, frozen=True):
     failed: bool = False
 
 
+_parts = msgspec.msgpack.Decoder(list[_Part])
+
+
 class RankAnswers:
     """Answers requests together with the other ranks. Nothing of the state changes.
 
@@ -128,7 +131,12 @@ class RankAnswers:
         """The answers at the present position, the same at all ranks."""
         vectors = [self._embedded(each) for each in wanted]
         pairs = list(zip(wanted, vectors, strict=True))
-        parts = self._ranks.together("answers", list[_Part], lambda: [self._part(*pair) for pair in pairs])
+
+        def own() -> bytes:
+            # In MessagePack: JSON has no number for an answer that is none.
+            return msgspec.msgpack.encode([self._part(*pair) for pair in pairs])
+
+        parts = [_parts.decode(each) for each in self._ranks.together("answers", bytes, own)]
         labels = self._labels_of_ends(parts)
         lists: list[ListedNodes] = []
         whole: list[WholeAnswer] = []

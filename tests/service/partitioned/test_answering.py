@@ -10,6 +10,7 @@ import pytest
 
 from olad_core.events import UpsertEdge
 from olad_core.partition import Partition, PartitionedLearner, Superstep, run_in_lockstep
+from olad_core.partition.node_lists import ListedNode
 from service.partitioned import answering
 from service.partitioned.answering import RankAnswers, Wanted
 from service.partitioned.follower import Counts, Follower
@@ -80,3 +81,10 @@ def test_a_part_that_cannot_be_computed_ends_no_rank(answers: RankAnswers, monke
     assert reply(answers, NeighboursAsked("a", 10)) == Refused("failed")
     [unreadable] = answers.answer([Wanted("1-0", question="q", content=b"?")]).replies
     assert msgspec.msgpack.decode(unreadable.content, type=Answer) == Refused("failed")
+
+
+def test_an_answer_that_is_no_number_ends_no_rank(answers: RankAnswers, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = float("nan")
+    listed = [ListedNode(-1.0, 0, "a", 0, nothing, nothing)]
+    monkeypatch.setattr(answers, "_listed", lambda _: listed)
+    assert answers.answer([Wanted("1-0", list_name="disagreement:100:1:")]) == ((), (), ())
