@@ -218,8 +218,8 @@ GET_REJECTED: tuple[Example, ...] = (_invalid("limit", "Input should be less tha
 _PARTITIONED: Example = (
     problems.PARTITIONED,
     (
-        "the graph is spread over several partitions, whose worker serves predictions of nodes alone; a worker without "
-        "partitions answers this"
+        "the graph is spread over several partitions, whose worker does not answer this; a worker without partitions "
+        "does"
     ),
     {},
 )
@@ -310,7 +310,11 @@ EXPLAIN: tuple[Example, ...] = (
 # The edges of a node are answered before there is a model.
 NEIGHBOURS: tuple[Example, ...] = (
     _invalid("limit", "Input should be less than or equal to 1000"),
-    *(example for example in EXPLAIN if example[0] not in {problems.NO_MODEL, problems.INVALID_REQUEST}),
+    *(
+        example
+        for example in EXPLAIN
+        if example[0] not in {problems.NO_MODEL, problems.INVALID_REQUEST, problems.PARTITIONED}
+    ),
 )
 PREDICT_LINK: tuple[Example, ...] = (
     (problems.NO_TASK, "edges of this type have no task: PUT /schema with tasks declares one", {}),
@@ -322,16 +326,15 @@ LIST_PARTNERS: tuple[Example, ...] = (
 )
 EMBED_NODE: tuple[Example, ...] = (
     (problems.UNKNOWN_NODE, "node 'p9' is not in the graph at this position", {"position": POSITION, "behind": 0}),
-    *_ASKING,
+    *(example for example in _ASKING if example[0] is not problems.PARTITIONED),
 )
 EMBED_NODES: tuple[Example, ...] = (
     _ONLY_JSON,
     _invalid("nodes", "List should have at least 1 item after validation, not 0"),
-    *(example for example in _ASKING if example[0] is not problems.INVALID_REQUEST),
+    *(example for example in _ASKING if example[0] not in {problems.INVALID_REQUEST, problems.PARTITIONED}),
 )
 LIST_NODES: tuple[Example, ...] = (
     _invalid("limit", "Input should be less than or equal to 1000"),
-    _PARTITIONED,
     *_PREDICTING,
 )
 STREAM: tuple[Example, ...] = (
@@ -345,6 +348,7 @@ STREAM: tuple[Example, ...] = (
 )
 TOP_NODES: tuple[Example, ...] = (
     (problems.UNKNOWN_CLASS, "the served version predicts no class 'fraud'", {}),
+    _PARTITIONED,
     *LIST_NODES,
 )
 GET_HISTORY: tuple[Example, ...] = (
