@@ -64,6 +64,7 @@ from olad_core.step_size import FULL_SIZE, StepSize
 from olad_core.students import InputShape, Memory, recurrent
 from olad_core.taken_step import take_in
 from olad_core.tasks.label_rule import LabelRule
+from olad_core.trees.forest import Forest
 from olad_core.trees.member import Trees
 from olad_core.value_tasks import ValueTasks
 
@@ -105,7 +106,8 @@ class Engine:
 
     def __init__(self, config: EngineConfig, device: torch.device, spread: Spread = ALONE) -> None:
         self.config = config
-        self._spread = spread
+        self.spread = spread
+        """Over which ranks the students are trained."""
         self.device = device
         self.graph = DynamicGraph(max_classes=config.max_classes, removed_kept=config.removed_ids_kept)
         self.position = "0-0"
@@ -155,7 +157,7 @@ class Engine:
         Raises:
             NotSpread: there are students that remember, or too few students.
         """
-        self._spread = spread
+        self.spread = spread
         if self.trainer:
             self.trainer.group.spread_over(spread)
 
@@ -455,12 +457,21 @@ class Engine:
             node has left the graph.
         """
         if self.trees and (plan := self.trees.plan()):
-            self.trees.take(plan, plan.grow())
+            self.trees.take(plan.grow(), plan.labels_seen)
         for _ in range(steps):
             if not self.train(size):
                 return False
             self.embed(size)
         return True
+
+    def take_forest(self, forest: Forest, labels_seen: int) -> bool:
+        """Predict by trees that were grown beside the loop; whether they are of the graph's features.
+
+        Args:
+            forest: grown by a plan of :attr:`trees`.
+            labels_seen: of the plan.
+        """
+        return self.trees is not None and self.trees.take(forest, labels_seen)
 
     def train(self, size: StepSize = FULL_SIZE) -> bool:
         """Take one whole training step, and begin a version where one is due; arguments and result are :meth:`learn`'s.
@@ -762,7 +773,7 @@ class Engine:
 
     def _new_trainer(self) -> Trainer:
         shape, classes = InputShape.of_graph(self.graph), len(self.graph.classes)
-        return self.trainer_type(Group(self.config.trainer, shape, classes, self.device, self.memory, self._spread))
+        return self.trainer_type(Group(self.config.trainer, shape, classes, self.device, self.memory, self.spread))
 
     def _current_trainer(self) -> Trainer:
         """The trainer; a new one when features appear on a graph that had none, or types are declared."""

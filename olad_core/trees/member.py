@@ -160,11 +160,16 @@ class Trees:
         label, table = self._labelled.in_order()
         return ForestPlan(table, label, self._classes, self._features, self._seen)
 
-    def take(self, plan: ForestPlan, forest: Forest) -> bool:
-        """Predict by a new forest from now on; False where the features are others than those it was grown on."""
-        if plan.features != self._features:
+    def take(self, forest: Forest, labels_seen: int) -> bool:
+        """Predict by a new forest from now on; False where the features are others than those it was grown on.
+
+        Args:
+            forest: grown by a :class:`ForestPlan`.
+            labels_seen: of the plan.
+        """
+        if forest.features != self._features:
             return False
-        self.forest, self._grown_at = forest, plan.labels_seen
+        self.forest, self._grown_at = forest, labels_seen
         return True
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:

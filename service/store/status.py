@@ -589,6 +589,7 @@ class WorkerStatus(Answer):
     partitions: int = Field(
         default=1, description="Ranks that the graph is spread over; 1 for a worker without partitions."
     )
+    student_ranks: int = Field(default=1, description="Ranks that the students are spread over; 1 for one process.")
     checkpoint: CheckpointStatus | None = Field(description="The newest checkpoint; null before the first.")
     checkpoint_failures: int = Field(default=0, description="Checkpoints that could not be written since the start.")
     disk_free: int | None = Field(default=None, description="Bytes that are free where checkpoints are written.")

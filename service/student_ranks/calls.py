@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Sequence
-from typing import Any, get_type_hints
+from typing import Any, get_origin, get_type_hints
 
 import msgspec
+import numpy as np
 from pydantic import BaseModel
 
 from olad_core.engine import Engine
@@ -33,6 +34,7 @@ REPEATED = frozenset(
         "set_clock",
         "skip",
         "state",
+        "take_forest",
         "take_publication",
         "tidy",
         "train_part",
@@ -83,12 +85,17 @@ def _arguments_of(name: str) -> type[msgspec.Struct]:
 def _encoded(value: object) -> object:
     if isinstance(value, BaseModel):
         return value.model_dump_json().encode()
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
     raise NotImplementedError(type(value).__name__)
 
 
 def _decoded(kind: type, value: Any) -> object:
     if kind is EventColumns:
         return columns_of_log(value)
+    if get_origin(kind) is np.ndarray:
+        dtype, shape, content = value
+        return np.frombuffer(bytearray(content), dtype).reshape(shape)
     if issubclass(kind, BaseModel):
         return kind.model_validate_json(value)
     raise NotImplementedError(kind.__name__)

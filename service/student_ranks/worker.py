@@ -52,8 +52,7 @@ def refuse_settings(settings: Settings) -> None:
 
 def run_over_ranks(settings: Settings) -> int:
     """Run the worker with its ranks until it ends; the exit status."""
-    # The first rank waits for no trees: they would grow beside it, by its clock.
-    return run_ranks(Start(settings.model_copy(update={"trees": False}), settings.student_ranks, work))
+    return run_ranks(Start(settings, settings.student_ranks, work))
 
 
 def work(settings: Settings, rank: int, size: int) -> None:

@@ -85,7 +85,7 @@ class Grower:
         """
         if engine.trees is None:
             return "nothing"
-        followed = self._take(engine.trees, now)
+        followed = self._take(engine, now)
         if self._growing is None and now >= self._rest_until and (plan := engine.trees.plan()):
             self._growing = _Growing(engine.trees, plan, self._thread.submit(self._grow, plan), now)
         return followed
@@ -98,7 +98,7 @@ class Grower:
                 return None
         return growth.forest()
 
-    def _take(self, trees: Trees, now: float) -> Followed:
+    def _take(self, engine: Engine, now: float) -> Followed:
         growing = self._growing
         if growing is None or not growing.forest.done():
             return "nothing"
@@ -110,8 +110,9 @@ class Grower:
             log.error("trees could not be grown, those before stay", error=str(error), exc_info=error)
             return "failed"
         forest = growing.forest.result()
-        taken = forest is not None and growing.trees is trees and trees.take(growing.plan, forest)
-        return "taken" if taken else "nothing"
+        if forest is None or growing.trees is not engine.trees:
+            return "nothing"
+        return "taken" if engine.take_forest(forest, growing.plan.labels_seen) else "nothing"
 
 
 def _give_way() -> None:

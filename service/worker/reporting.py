@@ -259,6 +259,7 @@ def report(
         students=student_statuses(trainer, engine.assessment, graph.classes, chosen, engine.versions.served_since),
         combined=_combined(engine) if trainer else None,
         decisions=tuple(DecisionStatus(**asdict(decision)) for decision in engine.decisions.newest_first()),
+        student_ranks=engine.spread.ranks,
         checkpoint=checkpoint,
         checkpoint_failures=checkpoint_failures,
         disk_free=disk_free,

@@ -33,7 +33,7 @@ def grow(trees: Trees) -> bool:
     plan = trees.plan()
     if plan is None:
         return False
-    trees.take(plan, plan.grow())
+    trees.take(plan.grow(), plan.labels_seen)
     return True
 
 
@@ -108,10 +108,10 @@ def test_trees_begin_anew_where_features_appear() -> None:
     plan = trees.plan()
     assert plan is not None
     late = plan.grow()
-    assert trees.take(plan, late)
+    assert trees.take(late, plan.labels_seen)
     arrive(graph, trees, 100, 5)
     assert trees.forest is None
-    assert not trees.take(plan, late), "it is of other columns"
+    assert not trees.take(late, plan.labels_seen), "it is of other columns"
     # A version that was made of it goes on with the columns that it knows.
     assert np.isfinite(forest_answers(late, graph, rows, 2)).all()
 
