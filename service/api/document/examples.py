@@ -473,6 +473,7 @@ STATUS = {
         "decisions": [DECISION],
         "checkpoint": {"position": POSITION, "written_at": 1763900047.5, "path": "olad-data/checkpoints/1"},
         "partitions": 1,
+        "student_ranks": 1,
         "checkpoint_failures": 0,
         "disk_free": 48_000_000_000,
         "archive": {
