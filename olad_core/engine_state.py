@@ -21,6 +21,8 @@ Values = dict[str, object]
 State = tuple[dict[str, Tensor], dict[str, Any]]
 """Tensors and plain values."""
 
+OF_STUDENTS = ("trainer/", "losses/", "combined/", "worth/", "teachers/", "memory/")
+"""Parts of the state that new students begin anew, beside the versions."""
 _ON_DEVICE = ("versions/", "trainer/", "memory/", "kept/")
 """Parts of the state whose tensors are used on the device; those of the others are numpy's arrays."""
 
@@ -98,17 +100,8 @@ def beside_new_group(
         keep_served: whether what is served stays, as a version of a former group.
     """
     served = values["versions"].get("served") if keep_served else None
-    gone = [
-        "trainer/",
-        "losses/",
-        "combined/",
-        "worth/",
-        "teachers/",
-        "memory/",
-        "versions/candidate/",
-        *([] if served else ["versions/served/"]),
-    ]
-    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(tuple(gone))}
+    gone = (*OF_STUDENTS, "versions/candidate/", *(() if served else ("versions/served/",)))
+    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(gone)}
     kept |= {f"memory/{name}": torch.zeros(0, config.width) for name in recurrent(config.students)}
     versions = {name: value for name, value in values["versions"].items() if name not in {"served", "candidate"}}
     if served:

@@ -45,11 +45,6 @@ def _members(named: Mapping[str, Tensor] | Arrays) -> int | None:
     return None if exponents is None else int(exponents.shape[0])
 
 
-def without_combined(arrays: Arrays) -> Arrays:
-    """The arrays, but for those of the combined prediction."""
-    return {name: array for name, array in arrays.items() if not name.startswith(COMBINED)}
-
-
 def check_combined(tensors: Mapping[str, Tensor], wanted: Arrays) -> None:
     """See that the arrays of the combined prediction are as those of a new one, but for lengths that change.
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from olad_core.config import EngineConfig
 from olad_core.engine import Engine
-from olad_core.engine_state import ServedLost, asks_for_new_students
+from olad_core.engine_state import OF_STUDENTS, ServedLost, asks_for_new_students
 from olad_core.graph.state_check import check_graph_state
 from olad_core.judging.assessment import Assessment
 from olad_core.judging.class_scores import CONFUSED_CLASSES
@@ -29,10 +29,10 @@ from olad_core.judging.succession import Succession
 from olad_core.named_state import take_part
 from olad_core.tasks.node_class import RANK_BINS, RANKED_CLASSES
 from service.worker.checkpoint import BrokenCheckpoint, Checkpoint
-from service.worker.combined_state import check_combined, whole_combined, without_combined
+from service.worker.combined_state import COMBINED, check_combined, whole_combined
 from service.worker.earlier_formats import converted, embedded_again
-from service.worker.teachers_state import wanted_teachers, without_teachers
-from service.worker.twins_state import check_worth, whole_twins, without_worth
+from service.worker.teachers_state import TEACHERS, wanted_teachers
+from service.worker.twins_state import WORTH, check_worth, whole_twins
 
 log = structlog.get_logger(__name__)
 
@@ -44,17 +44,8 @@ _Position = Annotated[str, Meta(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
 _ROW_TABLES = re.compile(
     r"versions/(served|candidate)/((?:member/\d+/)?(layer/\d+|embedding)|marked/\d+|forest/answers|linear/answers|linear/shares|origin|in_weight)"
 )
-_OF_STUDENTS = (
-    "trainer/",
-    "losses/",
-    "combined/",
-    "worth/",
-    "teachers/",
-    "memory/",
-    "versions/",
-    "succession/",
-    "kept/",
-)
+_OF_STUDENTS = (*OF_STUDENTS, "versions/", "succession/", "kept/")
+_CHECKED_APART = (COMBINED, WORTH, TEACHERS)
 _BY_CLASS = ("arrivals/probabilities", "scores/classes", "scores/faded_classes", "standing/f1/counts")
 _BY_CLASS_SINCE = re.compile(r"scores/by_class/(ranks|faded_ranks|confusion)")
 """Checkpoints of earlier releases have none of these."""
@@ -263,7 +254,8 @@ def _check_tensors(tensors: Mapping[str, Tensor], values: _Values) -> None:
 def _check_scores(tensors: Mapping[str, Tensor], new: Assessment) -> None:
     """See that the scores' arrays are as those of a new engine, but for the number of classes and of arrivals."""
     on_metric = {_part_on_metric(name) for name in tensors}
-    for name, wanted in without_teachers(without_worth(without_combined(new.state()))).items():
+    checked = {name: array for name, array in new.state().items() if not name.startswith(_CHECKED_APART)}
+    for name, wanted in checked.items():
         if (part := _part_on_metric(name)) and part not in on_metric:
             continue
         if _BY_CLASS_SINCE.fullmatch(name):

@@ -22,8 +22,3 @@ def wanted_teachers(tensors: Mapping[str, _Held], names: Collection[str]) -> Map
     """
     wanted = tuple(f"{TEACHERS}{name}/" for name in names)
     return {name: held for name, held in tensors.items() if not name.startswith(TEACHERS) or name.startswith(wanted)}
-
-
-def without_teachers(arrays: Mapping[str, _Held]) -> Mapping[str, _Held]:
-    """The arrays, but for those of members that teach."""
-    return wanted_teachers(arrays, ())

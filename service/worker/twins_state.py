@@ -6,9 +6,7 @@ It is left out where teaching is not measured, and missing where it was not. The
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-import numpy.typing as npt
 from torch import Tensor
 
 from olad_core.judging.worth import Worth
@@ -24,11 +22,6 @@ def whole_twins(tensors: Mapping[str, Tensor], *, wanted: bool) -> Mapping[str, 
     if wanted and there:
         return tensors
     return {name: tensor for name, tensor in tensors.items() if not name.startswith((WORTH, TWINS))}
-
-
-def without_worth(arrays: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, npt.NDArray[Any]]:
-    """The arrays, but for those of the twins' comparison."""
-    return {name: array for name, array in arrays.items() if not name.startswith(WORTH)}
 
 
 def check_worth(tensors: Mapping[str, Tensor], rows: int) -> None:
