@@ -129,8 +129,9 @@ class RankAnswers:
 
     def answer(self, wanted: Sequence[Wanted]) -> Answers:
         """The answers at the present position, the same at all ranks."""
-        vectors = [self._embedded(each) for each in wanted]
-        pairs = list(zip(wanted, vectors, strict=True))
+        asked = [_asked(each) for each in wanted]
+        vectors = [self._embedded(question) for question in asked]
+        pairs = list(zip(wanted, asked, vectors, strict=True))
 
         def own() -> bytes:
             # In MessagePack: JSON has no number for an answer that is none.
@@ -141,18 +142,18 @@ class RankAnswers:
         lists: list[ListedNodes] = []
         whole: list[WholeAnswer] = []
         replies: list[Reply] = []
-        for request, *each in zip(wanted, *parts, strict=True):
+        for request, question, *each in zip(wanted, asked, *parts, strict=True):
             if request.question:
-                replies.append(Reply(request.question, msgspec.msgpack.encode(self._reply(request, each, labels))))
+                replies.append(Reply(request.question, msgspec.msgpack.encode(self._reply(question, each, labels))))
             elif request.list_name:
                 lists += self._list(request.list_name, each)
             else:
                 whole += self._whole(request.number, each)
         return Answers(tuple(lists), tuple(whole), tuple(replies))
 
-    def _embedded(self, request: Wanted) -> _Vectors | None:
+    def _embedded(self, question: Question | None) -> _Vectors | None:
         """This rank's part of embeddings, for which the ranks exchange rows."""
-        question, leading = _asked(request), self._follower.serving.leading
+        leading = self._follower.serving.leading
         if not isinstance(question, EmbeddingsAsked) or leading is None or not question.nodes:
             return None
         _, student = leading
@@ -162,16 +163,14 @@ class RankAnswers:
         except PartTooLarge as error:
             return _Vectors(0, [], b"", need=error.need)
 
-    def _part(self, request: Wanted, vectors: _Vectors | None) -> _Part:
+    def _part(self, request: Wanted, question: Question | None, vectors: _Vectors | None) -> _Part:
         try:
             if request.list_name:
                 return _Part(listed=self._listed(request.list_name))
             if request.whole:
                 return _Part(rows=self._rows(request.whole))
-            question = _asked(request)
-            return _Part(
-                edges=self._edges(question) if isinstance(question, NeighboursAsked) else None, vectors=vectors
-            )
+            edges = self._edges(question) if isinstance(question, NeighboursAsked) else None
+            return _Part(edges=edges, vectors=vectors)
         except Exception:
             log.exception("a request could not be answered", number=request.number)
             return _Part(failed=True)
@@ -242,8 +241,7 @@ class RankAnswers:
         update = TableUpdate(version.number, nodes, probabilities, disagreement, rows=places)
         return [WholeAnswer(number, update)]
 
-    def _reply(self, request: Wanted, parts: Sequence[_Part], labels: Mapping[str, str]) -> Answer:
-        question = _asked(request)
+    def _reply(self, question: Question | None, parts: Sequence[_Part], labels: Mapping[str, str]) -> Answer:
         if question is None or any(part.failed for part in parts):
             return Refused("failed")
         if isinstance(question, NeighboursAsked):
