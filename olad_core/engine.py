@@ -36,7 +36,7 @@ from olad_core.learning.convergence import Convergence
 from olad_core.learning.group import Group
 from olad_core.learning.label_history import Touched
 from olad_core.learning.spread import ALONE, Spread
-from olad_core.learning.teaching import lessons_of, members_teaching
+from olad_core.learning.teaching import members_teaching, teaching_with_twins
 from olad_core.learning.trainer import Trainer
 from olad_core.linear.member import Linear
 from olad_core.link_tasks import LinkTasks
@@ -701,7 +701,7 @@ class Engine:
             yield from self._start_version(trainer, size)
             return True
         self._convergence.begin_step(size)
-        teaching = lessons_of(self.assessment, self.config.trainer.students, len(self.graph.classes))
+        teaching = teaching_with_twins(self.assessment, self.config.trainer.students, len(self.graph.classes))
         members = members_teaching(self.assessment, self.config.trainer.students, len(self.graph.classes))
         outcome = yield from trainer.step_in_parts(
             self.graph, self._labels.replay, self._touched, teaching, size, members

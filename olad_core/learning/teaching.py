@@ -118,7 +118,7 @@ def teaching_of(assessment: Assessment, classes: int) -> npt.NDArray[np.float32]
     return evidence_teaches(assessment.quality(), assessment.training_loss(), strength)
 
 
-def lessons_of(assessment: Assessment, students: Sequence[str], classes: int) -> npt.NDArray[np.float32]:
+def teaching_with_twins(assessment: Assessment, students: Sequence[str], classes: int) -> npt.NDArray[np.float32]:
     """The same, and where there are twins a last row: how much each student teaches the taught one, 1 in all.
 
     It is taught by those who teach the member of its architecture, or by all where there is none.

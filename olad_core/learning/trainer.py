@@ -144,7 +144,7 @@ class Trainer:
         learning_rate = learning_rate_of(self.config.learning_rate, size)
         group.set_learning_rate(learning_rate)
         group.fit_classes(len(graph.classes))
-        teaching, twins = self.lessons(teaching)
+        teaching, twins = self.with_twins(teaching)
         knowledge = knowledge_of(self.config, self.steps, teaching)
         if self.steps < self.config.warmup_steps or not self.config.global_weight:
             members = None
@@ -227,7 +227,7 @@ class Trainer:
             trainer.twins.restore(own, values["twins"])
         return trainer
 
-    def lessons(self, teaching: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], Twins | None]:
+    def with_twins(self, teaching: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], Twins | None]:
         """The teaching of the next step, and the twins where they learn in it; else it has no row of theirs.
 
         Where the group is taught hardly at all, it is taught only when twins learn, which is seldom: a step without

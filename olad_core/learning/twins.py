@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from olad_core.learning.dropout import Dropout
 from olad_core.learning.group import Group
 from olad_core.learning.lessons import lesson_losses
 from olad_core.learning.step import StepNodes, update, update_if_sound
@@ -33,7 +32,7 @@ LEAST_WIDTH = 16
 
 
 @dataclass(frozen=True)
-class Shares:
+class LossShares:
     """Which shares of the mean losses of a step are computed here.
 
     Attributes:
@@ -45,7 +44,7 @@ class Shares:
     seeds: float = 1.0
 
 
-WHOLE = Shares()
+WHOLE = LossShares()
 """All of them."""
 
 
@@ -60,54 +59,29 @@ class Twins:
         config = group.config
         width = max(LEAST_WIDTH, config.width // 2)
         own = replace(config, students=(ARCHITECTURE,) * TWINS, width=width, measures_teaching=False)
-        self._group = Group(own, group.shape, group.capacity, group.device, Memory((), width, group.device))
-        untaught, taught = self._group.students
-        taught.load_state_dict(untaught.state_dict())
-
-    @property
-    def group(self) -> Group:
+        self.group = Group(own, group.shape, group.capacity, group.device, Memory((), width, group.device))
         """The two, as a group of their own."""
-        return self._group
+        untaught, taught = self.group.students
+        taught.load_state_dict(untaught.state_dict())
 
     @property
     def students(self) -> dict[str, Student]:
         """By name: the untaught one, then the taught one."""
-        return {f"twin-{place}": student for place, student in enumerate(self._group.students)}
-
-    @property
-    def dropout(self) -> Dropout:
-        """Of both."""
-        return self._group.dropout
-
-    @dropout.setter
-    def dropout(self, dropout: Dropout) -> None:
-        self._group.dropout = dropout
-
-    @property
-    def parameters(self) -> list[nn.Parameter]:
-        """The weights of both."""
-        return self._group.student_optimizer.parameters
-
-    def follow(self, group: Group, learning_rate: float) -> None:
-        """Have the classes, the learning rate and the scale of features of the group in its next step."""
-        self.fit(group, learning_rate)
-        self.follow_scale(group)
+        return {f"twin-{place}": student for place, student in enumerate(self.group.students)}
 
     def fit(self, group: Group, learning_rate: float) -> None:
         """Have the classes and the learning rate of the group in its next step."""
-        self._group.fit_classes(group.capacity)
-        self._group.set_learning_rate(learning_rate)
+        self.group.fit_classes(group.capacity)
+        self.group.set_learning_rate(learning_rate)
 
     def follow_scale(self, group: Group) -> None:
         """Have the scale of features of the group."""
-        for student in self._group.students:
+        for student in self.group.students:
             student.mean_square.copy_(group.students[0].mean_square)
 
-    def begin(self) -> None:
-        """Begin a step: there are no gradients."""
-        self._group.student_optimizer.zero_grad()
-
-    def learn(self, nodes: StepNodes, teachers: Tensor | None, weights: Tensor, shares: Shares = WHOLE) -> Parts[None]:
+    def learn(
+        self, nodes: StepNodes, teachers: Tensor | None, weights: Tensor, shares: LossShares = WHOLE
+    ) -> Parts[None]:
         """The gradients of both from the nodes of a step of the group; two parts a twin. No weight changes.
 
         Args:
@@ -116,10 +90,10 @@ class Twins:
             weights: ``[G]``, how much each student teaches the taught twin; they sum to one.
             shares: of the losses that are computed here.
         """
-        config, labelled = self._group.config, len(nodes.targets)
-        drop_again = self._group.dropout.mark()
-        self.begin()
-        for place, student in enumerate(self._group.students):
+        config, labelled = self.group.config, len(nodes.targets)
+        drop_again = self.group.dropout.mark()
+        self.group.student_optimizer.zero_grad()
+        for place, student in enumerate(self.group.students):
             yield
             # Both drop the same: what differs between them is the teaching.
             drop_again()
@@ -145,29 +119,29 @@ class Twins:
 
     def descend(self) -> None:
         """Change the weights by the gradients of :meth:`learn`, if those of both are finite."""
-        update(self._group)
+        update(self.group)
 
     def descend_if_sound(self) -> None:
         """The same without reading anything back."""
-        update_if_sound(self._group, torch.ones((), dtype=torch.bool, device=self._group.device))
+        update_if_sound(self.group, torch.ones((), dtype=torch.bool, device=self.group.device))
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, object]]:
         """Tensors and plain values for a checkpoint."""
-        return self._group.state()
+        return self.group.state()
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Take over a :meth:`state`."""
-        own = self._group
-        self._group = Group.restore(own.config, tensors, values, own.device, own.memory)
+        own = self.group
+        self.group = Group.restore(own.config, tensors, values, own.device, own.memory)
 
     def numbers_to_drop(self, drawn: Sample) -> int:
         """How many random numbers the dropout of both takes: they drop the same."""
-        shapes = Stack(self._group.students[:1]).shapes(drawn.blocks)
-        return self._group.dropout.numbers_of(len(drawn.inputs.label), [drawn.inputs.x.shape[1]], shapes)
+        shapes = Stack(self.group.students[:1]).shapes(drawn.blocks)
+        return self.group.dropout.numbers_of(len(drawn.inputs.label), [drawn.inputs.x.shape[1]], shapes)
 
     def _logits(self, student: Student, drawn: Sample) -> Tensor:
         """Logits ``[n, class_capacity]`` of a sample's seeds, with dropout."""
-        dropout = self._group.dropout
+        dropout = self.group.dropout
         inputs = replace(drawn.inputs, label=dropout.labels(drawn.inputs.label))
         kept = dropout.columns(drawn.inputs.x.shape[1])
         rows = student.encode(inputs, student.scale if kept is None else student.scale * kept)

@@ -25,7 +25,7 @@ from olad_core.known_labels import forget_before, note_classes
 from olad_core.learning.convergence import Convergence
 from olad_core.learning.group import Group
 from olad_core.learning.label_history import Touched
-from olad_core.learning.teaching import lessons_of, teaching_of
+from olad_core.learning.teaching import teaching_of, teaching_with_twins
 from olad_core.learning.trainer import Trainer
 from olad_core.named_state import join_parts, take_part
 from olad_core.partition.exchange import Superstep, to_all
@@ -254,7 +254,7 @@ class PartitionedLearner:
             self._convergence.begin_step(size)
             drawable = Drawable(self._history, self._touched.rows, self._lowest)
             classes = len(self._partition.graph.classes)
-            teaching = lessons_of(self.assessment, self.config.trainer.students, classes)
+            teaching = teaching_with_twins(self.assessment, self.config.trainer.students, classes)
             outcome = yield from step_over_ranks(trainer, self._store, drawable, teaching, size)
             if not outcome.taken:
                 self._convergence.exhaust()

@@ -25,7 +25,7 @@ from olad_core.learning.step import (
     show,
 )
 from olad_core.learning.trainer import StepOutcome, Terms, Trainer
-from olad_core.learning.twins import Shares, Twins
+from olad_core.learning.twins import LossShares, Twins
 from olad_core.messages.sample import features
 from olad_core.partition.exchange import Superstep, to_all
 from olad_core.partition.feature_rows import FeatureRows
@@ -69,7 +69,7 @@ def keyed(trainer: Trainer) -> Trainer:
     """The same trainer, whose dropout does not depend on the number of ranks."""
     trainer.group.dropout = KeyedDropout(trainer.config)
     if trainer.twins:
-        trainer.twins.dropout = KeyedDropout(trainer.config)
+        trainer.twins.group.dropout = KeyedDropout(trainer.config)
     return trainer
 
 
@@ -99,7 +99,7 @@ def step_over_ranks(
     learning_rate = learning_rate_of(config.learning_rate, size)
     group.set_learning_rate(learning_rate)
     group.fit_classes(len(graph.classes))
-    teaching, twins = trainer.lessons(teaching)
+    teaching, twins = trainer.with_twins(teaching)
     knowledge = knowledge_of(config, trainer.steps, teaching)
     key = (config.seed, _STEP, trainer.steps + trainer.skipped_steps)
     seeds = yield from draw_seeds(
@@ -120,11 +120,12 @@ def step_over_ranks(
     yield from _follow_scale(group, store, drawn.served, trainer.steps)
     begin_dropout(group.dropout, key_of(*key, 1), drawn.sample.rows)
     if trainer.twins:
-        trainer.twins.follow(group, learning_rate)
-        begin_dropout(trainer.twins.dropout, key_of(*key, 2), drawn.sample.rows)
+        trainer.twins.fit(group, learning_rate)
+        trainer.twins.follow_scale(group)
+        begin_dropout(trainer.twins.group.dropout, key_of(*key, 2), drawn.sample.rows)
     terms = yield from _learn(trainer, store, drawn, seeds, knowledge, torch.from_numpy(teaching), twins)
     own = torch.cat([term.detach() for term in terms.values()])
-    weights = [*group.student_optimizer.parameters, *(twins.parameters if twins else ())]
+    weights = [*group.student_optimizer.parameters, *(twins.group.student_optimizer.parameters if twins else ())]
     total = yield from sum_gradients(weights, own, store.rank, store.ranks)
     losses = dict(zip(terms, total.view(len(terms), -1), strict=True))
     finite = all(bool(torch.isfinite(term).all()) for name, term in losses.items() if name != "discriminator")
@@ -137,7 +138,7 @@ def step_over_ranks(
 def checksum(trainer: Trainer) -> int:
     """CRC-32 of the weights of all students, of the discriminators and of twins."""
     found, group = 0, trainer.group
-    twins = trainer.twins.parameters if trainer.twins else []
+    twins = trainer.twins.group.student_optimizer.parameters if trainer.twins else []
     for weight in (*group.student_optimizer.parameters, *group.discriminator_optimizer.parameters, *twins):
         found = zlib.crc32(weight.detach().numpy().tobytes(), found)
     return found
@@ -181,7 +182,7 @@ def _learn(
     shares, weights = _shares(seeds, knowledge), teaching[: len(group.students)]
     group.student_optimizer.zero_grad()
     if twins:
-        twins.begin()
+        twins.group.student_optimizer.zero_grad()
     nothing = torch.zeros(len(group.students))
     terms, computed = dict.fromkeys(shares, nothing), None
     embeddings: Tensor | None = nothing.new_zeros(len(group.students), 0, trainer.config.width)
@@ -192,7 +193,7 @@ def _learn(
         # The mean over no seed is not a number.
         terms |= {name: mean * shares[name] if shares[name] else nothing for name, mean in means.items()}
         if twins:
-            labelled = Shares(shares["supervised"], own / seeds.all)
+            labelled = LossShares(shares["supervised"], own / seeds.all)
             whole(twins.learn(nodes, shown.teachers, teaching[-1], labelled))
     near = None
     if knowledge.from_embeddings:

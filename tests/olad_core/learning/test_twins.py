@@ -14,7 +14,7 @@ from olad_core.config import EngineConfig
 from olad_core.engine import Engine
 from olad_core.events import Event, LabelNode, UpsertEdge, UpsertNode
 from olad_core.learning.step import Computed, Knowledge, Shown, StepNodes
-from olad_core.learning.teaching import lessons_of, teaching_of
+from olad_core.learning.teaching import teaching_of, teaching_with_twins
 from olad_core.learning.trainer import EVERY, SELDOM, Trainer
 from olad_core.learning.twins import Twins
 from olad_core.parts import Parts
@@ -197,7 +197,9 @@ class TestEngine:
         np.testing.assert_allclose(teaching_of(engine.assessment, 2).sum(axis=1), allowed, rtol=1e-5)
         assert allowed.max() > 0.9
         # The twin is taught by the others than the member of its kind, and fully.
-        np.testing.assert_allclose(lessons_of(engine.assessment, ENGINE.trainer.students, 2)[-1], [1, 0], atol=1e-6)
+        np.testing.assert_allclose(
+            teaching_with_twins(engine.assessment, ENGINE.trainer.students, 2)[-1], [1, 0], atol=1e-6
+        )
 
     def test_goes_on_from_a_checkpoint_in_the_same_bytes(self) -> None:
         config = replace(CONFIG, trainer=replace(CONFIG.trainer, measures_teaching=True))

@@ -117,6 +117,6 @@ def beside_group(ranks: Ranks) -> torch.Tensor:
     """The weights of the discriminators, and of twins where there are any."""
     trainer = ranks.first.trainer
     assert trainer
-    twins = trainer.twins.parameters if trainer.twins else []
+    twins = trainer.twins.group.student_optimizer.parameters if trainer.twins else []
     weights = [*trainer.group.discriminator_optimizer.parameters, *twins]
     return torch.cat([weight.detach().flatten() for weight in weights])
