@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -42,13 +43,14 @@ class ChosenGrowth:
         features: int,
         config: GrowthConfig | None = None,
     ) -> None:
-        self._config = config = config or GrowthConfig()
-        self._table, self._label, self._classes, self._features = table, label, classes, features
+        config = config or GrowthConfig()
+        self._begin = functools.partial(Growth, table, label, classes, features, config)
         self._growth: Growth | None = None
         if averaged_features(features) == 0 or len(table) < FEWEST_ROWS:
             self._growth = self._begin("both")
             return
-        self._held = held = held_out(len(table), config.seed)
+        held = held_out(len(table), config.seed)
+        self._others = table[held], label[held]
         part = table[~held], label[~held], classes, features, config
         self._compared: Mapping[View, Growth] = {"own": Growth(*part, "own"), "all": Growth(*part, "all")}
         self._rounds = max(1, min(ROUNDS, config.rounds_of(classes) // 4))
@@ -74,12 +76,8 @@ class ChosenGrowth:
             raise RuntimeError("no trees before the views have been compared")
         return self._growth.forest()
 
-    def _begin(self, view: View) -> Growth:
-        return Growth(self._table, self._label, self._classes, self._features, self._config, view)
-
     def _chosen(self) -> View:
-        rows, label = self._table[self._held], self._label[self._held]
-        own, whole = (_losses(self._compared[view].forest(), rows, label) for view in ("own", "all"))
+        own, whole = (_losses(self._compared[view].forest(), *self._others) for view in ("own", "all"))
         self._compared = {}
         return clearer(own, whole)
 
